@@ -1,0 +1,31 @@
+//! Builds the plugins in `plugins/` and leaves their components where `src/lib.rs` embeds them.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use keyward_componentize::Build;
+
+const PLUGINS: [&str; 2] = ["arm", "keyvault"];
+
+fn main() -> ExitCode {
+    println!("cargo::rerun-if-changed=../../plugins");
+    println!("cargo::rerun-if-changed=../../wit");
+    match build() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            for line in error.to_string().lines() {
+                println!("cargo::error={line}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn build() -> Result<(), Box<dyn std::error::Error>> {
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
+    let build = PLUGINS.iter().fold(Build::new("../../plugins"), |build, name| build.package(*name));
+    for component in build.run()? {
+        std::fs::write(out.join(format!("{}.wasm", component.name)), component.bytes)?;
+    }
+    Ok(())
+}

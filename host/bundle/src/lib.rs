@@ -1,0 +1,28 @@
+//! Keyward's first-party plugins, as components ready to load.
+//!
+//! They are built from `plugins/` when this crate is built, and embedded. A configuration names them: `plugin = "keyvault"`.
+
+/// A plugin under the name that a configuration calls it by.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Bundled {
+    /// The name.
+    pub name: &'static str,
+    /// The component.
+    pub component: &'static [u8],
+}
+
+macro_rules! bundled {
+    ($($name:literal),* $(,)?) => {
+        [$(Bundled { name: $name, component: include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".wasm")) }),*]
+    };
+}
+
+/// All plugins that a configuration may name, in alphabetical order.
+pub static PLUGINS: [Bundled; 2] = bundled!["arm", "keyvault"];
+
+/// The plugin of this name.
+#[must_use]
+pub fn plugin(name: &str) -> Option<&'static Bundled> {
+    PLUGINS.iter().find(|plugin| plugin.name == name)
+}

@@ -1,0 +1,77 @@
+//! Builds a workspace of plugins to WebAssembly components, from a build script.
+//!
+//! A plugin is a `cdylib` for `wasm32-unknown-unknown` whose imports and exports `wit-bindgen` described; a component is
+//! made of it here. The compiler that runs the build script need not have that target: see [`Toolchain`].
+//!
+//! ```no_run
+//! // build.rs
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let out = std::path::PathBuf::from(std::env::var("OUT_DIR")?);
+//!     for component in keyward_componentize::Build::new("../../plugins").package("keyvault").run()? {
+//!         std::fs::write(out.join(format!("{}.wasm", component.name)), component.bytes)?;
+//!     }
+//!     Ok(())
+//! }
+//! ```
+
+mod build;
+mod toolchain;
+
+pub use build::{Build, Component};
+pub use toolchain::Toolchain;
+
+use std::path::PathBuf;
+
+/// Why there are no components.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Nothing on this machine can compile to WebAssembly.
+    #[error(
+        "no Rust compiler here can build for {target}, which Keyward's plugins need. One of these commands mends it:\n    \
+         rustup target add {target}                               (Rust by rustup)\n    \
+         apt-get install rustc-web cargo-web rust-web-src lld    (Debian; as root)\n\
+         `make setup` runs the one that fits. Looked in: {looked_in}",
+        target = toolchain::TARGET
+    )]
+    NoToolchain {
+        /// The compilers that were asked, and what each lacks.
+        looked_in: String,
+    },
+    /// A program could not be started.
+    #[error("cannot run {program}: {source}")]
+    Spawn {
+        /// The program.
+        program: String,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The compiler failed. Its messages are on standard error.
+    #[error("the plugins in {workspace} do not compile; the compiler's messages are above")]
+    Compile {
+        /// The workspace.
+        workspace: PathBuf,
+    },
+    /// A file could not be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A module is no component in the making: it was not built with `wit-bindgen`, or for another world.
+    #[error("{name} cannot be made a component: {why}")]
+    Encode {
+        /// The library's name.
+        name: String,
+        /// What is wrong, from `wit-component`.
+        why: String,
+    },
+    /// A package that was asked for gave no library for WebAssembly.
+    #[error("package {package} has no library of crate-type \"cdylib\"")]
+    NoLibrary {
+        /// The package.
+        package: String,
+    },
+}

@@ -1,0 +1,98 @@
+//! Azure Resource Manager: any path of its [REST API](https://learn.microsoft.com/rest/api/resources/), without the
+//! credential.
+//!
+//! What pages or points back comes through the mount again, so that a client that follows it stays inside the broker:
+//! `nextLink` in a list, `Location` and `Azure-AsyncOperation` of a [long operation].
+//!
+//! There is no default `api-version`: each resource type has its own, and Resource Manager's error names those it knows.
+//!
+//! [long operation]: https://learn.microsoft.com/azure/azure-resource-manager/management/async-operations
+
+use keyward_plugin::links::Links;
+use keyward_plugin::{Context, Outgoing, Plugin, Problem, Request, Response};
+
+keyward_plugin::manifest!("../manifest.toml");
+keyward_plugin::export!(ResourceManager);
+
+/// The plugin.
+#[derive(Debug)]
+pub struct ResourceManager;
+
+impl Plugin for ResourceManager {
+    fn handle(request: Request, cx: &Context) -> Result<Response, Problem> {
+        let endpoint = cx.endpoint("arm")?;
+        let links = request.mount_url().map(|mount| Links::new(endpoint.clone(), mount));
+        let mut outgoing = Outgoing::forward(request, &endpoint);
+        outgoing.authorize(&cx.token("arm")?)?;
+        let response = cx.send(outgoing)?;
+        Ok(match links {
+            Some(links) => {
+                links.rewrite(response, &["location", "azure-asyncoperation"], &["nextLink", "@odata.nextLink"])
+            }
+            None => response,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keyward_plugin::Method;
+    use keyward_plugin::testing::{Mount, stream, text};
+
+    use super::*;
+
+    fn mount() -> Mount {
+        Mount::new().endpoint("arm", "https://management.azure.com")
+    }
+
+    #[test]
+    fn a_resource_group_is_read_as_it_is() {
+        let path = "/subscriptions/0/resourceGroups/g?api-version=2021-04-01";
+        let response = mount()
+            .answer(move |sent| {
+                assert_eq!(sent.url, format!("https://management.azure.com{path}"));
+                assert_eq!(sent.header("authorization"), Some("Bearer surrogate-for-arm"));
+                Response::new(200).with_header("content-type", "application/json").with_body(r#"{"name":"g"}"#)
+            })
+            .call::<ResourceManager>(Request::get(path));
+        assert_eq!(text(response), r#"{"name":"g"}"#);
+    }
+
+    #[test]
+    fn the_next_page_comes_through_the_mount_though_the_body_arrives_in_pieces() {
+        let response = mount()
+            .answer(|_| {
+                let page =
+                    stream([r#"{"value":[{"id":1}],"nextL"#, r#"ink":"https://manage"#, r#"ment.azure.com/x"}"#]);
+                let json = "application/json; charset=utf-8";
+                Response::new(200).with_header("content-type", json).with_header("content-length", "62").with_body(page)
+            })
+            .call::<ResourceManager>(Request::get("/subscriptions?api-version=2022-12-01"));
+        assert_eq!(response.headers.get("content-length"), None);
+        assert_eq!(text(response), r#"{"value":[{"id":1}],"nextLink":"http://localhost/mount/x"}"#);
+    }
+
+    #[test]
+    fn a_long_operation_is_followed_through_the_mount() {
+        let response = mount()
+            .answer(|_| {
+                Response::new(202)
+                    .with_header("location", "https://management.azure.com/operationresults/1")
+                    .with_header("azure-asyncoperation", "https://management.azure.com/operations/1?api-version=1")
+                    .with_header("x-ms-request-id", "https://management.azure.com/stays")
+            })
+            .call::<ResourceManager>(Request::new(Method::Delete, "/subscriptions/0/resourceGroups/g"));
+        let header = |name| response.headers.get(name).unwrap();
+        assert_eq!(header("location"), "http://localhost/mount/operationresults/1");
+        assert_eq!(header("azure-asyncoperation"), "http://localhost/mount/operations/1?api-version=1");
+        assert_eq!(header("x-ms-request-id"), "https://management.azure.com/stays");
+    }
+
+    #[test]
+    fn a_link_to_another_host_is_left_alone() {
+        let response = mount()
+            .answer(|_| Response::new(302).with_header("location", "https://example.com/x"))
+            .call::<ResourceManager>(Request::get("/x"));
+        assert_eq!(response.headers.get("location").as_deref(), Some("https://example.com/x"));
+    }
+}

@@ -1,0 +1,163 @@
+//! Bodies: bytes at hand, or a stream that the host carries.
+
+use std::fmt;
+
+use crate::platform::Incoming;
+
+/// The body of a request or a response.
+#[derive(Default)]
+pub struct Body(pub(crate) Content);
+
+#[derive(Default)]
+pub(crate) enum Content {
+    /// There is none.
+    #[default]
+    Empty,
+    /// Bytes that the plugin holds.
+    Bytes(Vec<u8>),
+    /// A stream from outside. It is passed on by the host, without touching the plugin's memory.
+    Stream(Incoming),
+    /// A stream from outside whose bytes go through the plugin.
+    Filtered(Incoming, Box<dyn Filter>),
+}
+
+/// Changes a body while it passes.
+pub trait Filter {
+    /// Takes the next bytes, and appends to `out` what shall be sent for them. They may end anywhere.
+    fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>);
+
+    /// The body has ended: appends what was held back.
+    fn finish(&mut self, out: &mut Vec<u8>);
+}
+
+/// A body broke off, or was longer than the plugin is ready to take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BodyError {
+    /// The peer's stream ended in an error.
+    Broken(String),
+    /// There is more than so many bytes.
+    TooLong(usize),
+}
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Broken(why) => write!(f, "the body broke off: {why}"),
+            Self::TooLong(limit) => write!(f, "the body is longer than {limit} bytes"),
+        }
+    }
+}
+
+impl std::error::Error for BodyError {}
+
+impl Body {
+    /// No body.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::default()
+    }
+
+    /// Whether it is known to have no bytes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        match &self.0 {
+            Content::Empty => true,
+            Content::Bytes(bytes) => bytes.is_empty(),
+            Content::Stream(_) | Content::Filtered(..) => false,
+        }
+    }
+
+    /// Sends this body through a filter on its way. Its length may change: take `content-length` out of the headers.
+    #[must_use]
+    pub fn filtered(self, mut filter: impl Filter + 'static) -> Self {
+        match self.0 {
+            Content::Stream(stream) => Self(Content::Filtered(stream, Box::new(filter))),
+            Content::Filtered(stream, first) => {
+                Self(Content::Filtered(stream, Box::new(Both(first, Box::new(filter)))))
+            }
+            Content::Empty => Self(Content::Empty),
+            Content::Bytes(bytes) => {
+                let mut out = Vec::with_capacity(bytes.len());
+                filter.push(&bytes, &mut out);
+                filter.finish(&mut out);
+                Self(Content::Bytes(out))
+            }
+        }
+    }
+
+    /// Reads all of it.
+    ///
+    /// # Errors
+    ///
+    /// [`BodyError::TooLong`] where there are more than `limit` bytes, [`BodyError::Broken`] where the peer broke off.
+    pub fn into_bytes(self, limit: usize) -> Result<Vec<u8>, BodyError> {
+        let (stream, mut filter) = match self.0 {
+            Content::Empty => return Ok(Vec::new()),
+            Content::Bytes(bytes) if bytes.len() > limit => return Err(BodyError::TooLong(limit)),
+            Content::Bytes(bytes) => return Ok(bytes),
+            Content::Stream(stream) => (stream, None),
+            Content::Filtered(stream, filter) => (stream, Some(filter)),
+        };
+        let mut all = Vec::new();
+        while let Some(chunk) = stream.read()? {
+            match &mut filter {
+                Some(filter) => filter.push(&chunk, &mut all),
+                None => all.extend_from_slice(&chunk),
+            }
+            if all.len() > limit {
+                return Err(BodyError::TooLong(limit));
+            }
+        }
+        if let Some(filter) = &mut filter {
+            filter.finish(&mut all);
+        }
+        if all.len() > limit { Err(BodyError::TooLong(limit)) } else { Ok(all) }
+    }
+}
+
+/// One filter behind another.
+struct Both(Box<dyn Filter>, Box<dyn Filter>);
+
+impl Filter for Both {
+    fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        let mut between = Vec::new();
+        self.0.push(bytes, &mut between);
+        self.1.push(&between, out);
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) {
+        let mut between = Vec::new();
+        self.0.finish(&mut between);
+        self.1.push(&between, out);
+        self.1.finish(out);
+    }
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(Content::Bytes(bytes))
+    }
+}
+
+impl From<String> for Body {
+    fn from(text: String) -> Self {
+        Self(Content::Bytes(text.into_bytes()))
+    }
+}
+
+impl From<&str> for Body {
+    fn from(text: &str) -> Self {
+        Self(Content::Bytes(text.as_bytes().to_vec()))
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Content::Empty => f.write_str("Body(empty)"),
+            Content::Bytes(bytes) => write!(f, "Body({} bytes)", bytes.len()),
+            Content::Stream(_) => f.write_str("Body(stream)"),
+            Content::Filtered(..) => f.write_str("Body(filtered stream)"),
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Write a plugin for [Keyward](../index.html), the credential broker for Azure managed identities.
+//!
+//! A plugin is an HTTP handler that runs in a sandbox. It sees the requests that local programs send to its *mount*,
+//! speaks one service's protocol, and has no credential: [`Context::token`] gives it a *surrogate*, which the host
+//! replaces by the real token when the plugin sends it to the endpoint it is for.
+//!
+//! ```
+//! use keyward_plugin::{Context, Outgoing, Plugin, Problem, Request, Response};
+//!
+//! keyward_plugin::manifest!("../tests/example.toml");
+//!
+//! struct Example;
+//!
+//! impl Plugin for Example {
+//!     fn handle(request: Request, cx: &Context) -> Result<Response, Problem> {
+//!         let mut outgoing = Outgoing::forward(request, &cx.endpoint("vault")?);
+//!         outgoing.default_query("api-version", "7.4");
+//!         outgoing.authorize(&cx.token("vault")?)?;
+//!         Ok(cx.send(outgoing)?)
+//!     }
+//! }
+//!
+//! keyward_plugin::export!(Example);
+//!
+//! // The same logic, tested without any sandbox:
+//! let mount = keyward_plugin::testing::Mount::new()
+//!     .endpoint("vault", "https://contoso.vault.azure.net")
+//!     .answer(|sent| {
+//!         assert_eq!(sent.url, "https://contoso.vault.azure.net/secrets/db?api-version=7.4");
+//!         Response::new(200).with_body("{}")
+//!     });
+//! assert_eq!(mount.call::<Example>(Request::get("/secrets/db")).status, 200);
+//! ```
+//!
+//! Build it as a `cdylib` for `wasm32-unknown-unknown` and make a component of it (the crate `keyward-componentize`
+//! does, and so does `wasm-tools component new`). `keyward inspect FILE` then shows what it asks for.
+
+mod body;
+mod context;
+mod export;
+mod headers;
+pub mod links;
+mod method;
+mod outgoing;
+mod platform;
+mod problem;
+mod request;
+mod response;
+#[cfg(not(target_family = "wasm"))]
+pub mod testing;
+
+#[cfg(target_family = "wasm")]
+#[doc(hidden)]
+pub use platform::bindings;
+#[cfg(target_family = "wasm")]
+#[doc(hidden)]
+pub use platform::serve as __serve;
+
+pub use body::{Body, BodyError, Filter};
+pub use context::{Context, Endpoint, Token};
+pub use headers::{HeaderError, Headers};
+pub use method::Method;
+pub use outgoing::{Outgoing, SendError};
+pub use problem::Problem;
+pub use request::Request;
+pub use response::Response;
+
+/// A plugin: one function from a request to a response.
+///
+/// A fresh sandbox is made for every call, so nothing that a handler leaves behind is there for the next one.
+pub trait Plugin {
+    /// Answers one request.
+    ///
+    /// # Errors
+    ///
+    /// A [`Problem`] is sent to the caller as `application/problem+json`.
+    fn handle(request: Request, cx: &Context) -> Result<Response, Problem>;
+}

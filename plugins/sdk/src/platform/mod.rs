@@ -1,0 +1,13 @@
+//! Where the crate meets its host: the component model in a sandbox, a stand-in in plain `cargo test`.
+
+#[cfg(target_family = "wasm")]
+mod wasm;
+#[cfg(target_family = "wasm")]
+pub(crate) use wasm::{Fields, Incoming, Mount};
+#[cfg(target_family = "wasm")]
+pub use wasm::{bindings, serve};
+
+#[cfg(not(target_family = "wasm"))]
+mod native;
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use native::{Fields, Incoming, Mount, Sent, stream};

@@ -1,0 +1,123 @@
+//! Configuration, tokens and requests, by the host.
+
+use super::bindings::keyward::broker::identity;
+use super::bindings::wasi::config::store;
+use super::bindings::wasi::http::outgoing_handler;
+use super::bindings::wasi::http::types::{self, ErrorCode, OutgoingBody, OutgoingRequest, Scheme};
+use super::fields::Fields;
+use super::incoming::Incoming;
+use super::pump::{Pumped, pump_request};
+use crate::body::Content;
+use crate::context::{not_declared, not_granted, throttled, unavailable};
+use crate::{Body, Headers, Method, Outgoing, Problem, Response, SendError, Token};
+
+#[derive(Debug)]
+pub(crate) struct Mount;
+
+impl Mount {
+    pub(crate) fn config(&self, key: &str) -> Option<String> {
+        store::get(key).ok().flatten()
+    }
+
+    pub(crate) fn token(&self, audience: &str) -> Result<Token, Problem> {
+        match identity::get_token(audience) {
+            Ok(token) => Ok(Token { bearer: token.bearer, expires_on: token.expires_on }),
+            Err(identity::Error::NotDeclared) => Err(not_declared(audience)),
+            Err(identity::Error::NotGranted(why)) => Err(not_granted(audience, Some(why))),
+            Err(identity::Error::Unavailable(why)) => Err(unavailable(why)),
+            Err(identity::Error::Throttled(seconds)) => Err(throttled(seconds)),
+        }
+    }
+
+    pub(crate) fn send(&self, outgoing: Outgoing) -> Result<Response, SendError> {
+        let malformed = |what: &str| SendError::Failed(format!("the plugin's request has no valid {what}"));
+        let has_body = !outgoing.body.is_empty();
+        let is_head = outgoing.method == Method::Head;
+        let mut fields = outgoing.headers.fields;
+        if let Content::Bytes(bytes) = &outgoing.body.0
+            && has_body
+        {
+            fields.set("content-length", bytes.len().to_string().as_bytes()).map_err(|()| malformed("length"))?;
+        }
+        let request = OutgoingRequest::new(fields.into_handle());
+        request.set_method(&wasi_method(outgoing.method)).map_err(|()| malformed("method"))?;
+        request.set_scheme(Some(&Scheme::Https)).map_err(|()| malformed("scheme"))?;
+        request.set_authority(Some(&outgoing.authority)).map_err(|()| malformed("authority"))?;
+        request.set_path_with_query(Some(&outgoing.path_and_query)).map_err(|()| malformed("path"))?;
+
+        let (answer, unfinished) = if has_body {
+            let body = request.body().map_err(|()| malformed("body"))?;
+            let answer = outgoing_handler::handle(request, None).map_err(send_error)?;
+            let unfinished = send_body(outgoing.body, body, &answer)?;
+            (answer, unfinished)
+        } else {
+            (outgoing_handler::handle(request, None).map_err(send_error)?, None)
+        };
+
+        answer.subscribe().block();
+        let response = match answer.get() {
+            Some(Ok(Ok(response))) => response,
+            Some(Ok(Err(code))) => return Err(send_error(code)),
+            Some(Err(())) | None => return Err(SendError::Failed("the answer was taken already".to_owned())),
+        };
+        let status = response.status();
+        let headers = Headers { fields: Fields::shared(response.headers()) };
+        // An answer to HEAD, and these two, announce a length and have no body.
+        let bodiless = is_head || status == 204 || status == 304;
+        let body = if bodiless {
+            Body::empty()
+        } else {
+            let incoming = response.consume().ok().and_then(|body| Incoming::new(body, unfinished));
+            incoming.map_or_else(Body::empty, |incoming| Body(Content::Stream(incoming)))
+        };
+        Ok(Response { status, headers, body })
+    }
+}
+
+fn send_body(
+    body: Body,
+    outgoing: OutgoingBody,
+    answer: &types::FutureIncomingResponse,
+) -> Result<Option<OutgoingBody>, SendError> {
+    let Ok(stream) = outgoing.write() else {
+        return Err(SendError::Failed("the body of the request was taken already".to_owned()));
+    };
+    let pumped = pump_request(body, &stream, answer);
+    drop(stream);
+    match pumped {
+        Ok(Pumped::Whole) => match OutgoingBody::finish(outgoing, None) {
+            Ok(()) => Ok(None),
+            // The service closed its side: its answer, if there is one, says why.
+            Err(ErrorCode::HttpRequestBodySize(_)) => Ok(None),
+            Err(code) => Err(send_error(code)),
+        },
+        Ok(Pumped::AnsweredEarly) => Ok(Some(outgoing)),
+        Err(error) => Err(SendError::Failed(error.to_string())),
+    }
+}
+
+fn wasi_method(method: Method) -> types::Method {
+    match method {
+        Method::Get => types::Method::Get,
+        Method::Head => types::Method::Head,
+        Method::Post => types::Method::Post,
+        Method::Put => types::Method::Put,
+        Method::Delete => types::Method::Delete,
+        Method::Options => types::Method::Options,
+        Method::Patch => types::Method::Patch,
+        Method::Other(name) => types::Method::Other(name),
+    }
+}
+
+fn send_error(code: ErrorCode) -> SendError {
+    match code {
+        ErrorCode::HttpRequestDenied | ErrorCode::DestinationIpProhibited => SendError::Denied,
+        ErrorCode::DnsTimeout
+        | ErrorCode::ConnectionTimeout
+        | ErrorCode::ConnectionReadTimeout
+        | ErrorCode::ConnectionWriteTimeout
+        | ErrorCode::HttpResponseTimeout => SendError::TimedOut(code.to_string()),
+        ErrorCode::InternalError(Some(what)) => SendError::Failed(what),
+        other => SendError::Failed(other.to_string()),
+    }
+}

@@ -1,0 +1,123 @@
+//! Moves a body out of the sandbox, or past it.
+
+use super::bindings::wasi::http::types::FutureIncomingResponse;
+use super::bindings::wasi::io::poll::{Pollable, poll};
+use super::bindings::wasi::io::streams::{OutputStream, StreamError};
+use super::incoming::Incoming;
+use crate::body::{Body, Content};
+use crate::{BodyError, Filter};
+
+/// How many bytes one `splice` may move. The host moves what it has, without copying.
+const SPLICE: u64 = 1024 * 1024;
+
+/// How a body left.
+pub(super) enum Pumped {
+    /// All of it.
+    Whole,
+    /// The answer was there before the end.
+    AnsweredEarly,
+}
+
+/// Sends a body whole.
+pub(super) fn pump(body: Body, out: &OutputStream) -> Result<(), BodyError> {
+    match body.0 {
+        Content::Empty => Ok(()),
+        Content::Bytes(bytes) => write(&bytes, out, None).map(drop),
+        Content::Stream(incoming) => loop {
+            match out.blocking_splice(&incoming.stream, SPLICE) {
+                Ok(_) => {}
+                Err(error) => return end(error),
+            }
+        },
+        Content::Filtered(incoming, mut filter) => filtered(&incoming, filter.as_mut(), out, None).map(drop),
+    }
+}
+
+/// Sends the body of a request, and stops where its answer is there first.
+pub(super) fn pump_request(
+    body: Body,
+    out: &OutputStream,
+    answer: &FutureIncomingResponse,
+) -> Result<Pumped, BodyError> {
+    let answered = answer.subscribe();
+    match body.0 {
+        Content::Empty => Ok(Pumped::Whole),
+        Content::Bytes(bytes) => write(&bytes, out, Some(&answered)),
+        Content::Filtered(incoming, mut filter) => filtered(&incoming, filter.as_mut(), out, Some(&answered)),
+        Content::Stream(incoming) => {
+            let (readable, writable) = (incoming.stream.subscribe(), out.subscribe());
+            loop {
+                match out.splice(&incoming.stream, SPLICE) {
+                    Ok(0) => {}
+                    Ok(_) => continue,
+                    Err(error) => return end(error).map(|()| Pumped::Whole),
+                }
+                let wait_for = match out.check_write() {
+                    Ok(0) => &writable,
+                    Ok(_) => &readable,
+                    Err(error) => return end(error).map(|()| Pumped::Whole),
+                };
+                poll(&[wait_for, &answered]);
+                if answered.ready() {
+                    return Ok(Pumped::AnsweredEarly);
+                }
+            }
+        }
+    }
+}
+
+fn filtered(
+    incoming: &Incoming,
+    filter: &mut dyn Filter,
+    out: &OutputStream,
+    answered: Option<&Pollable>,
+) -> Result<Pumped, BodyError> {
+    let mut buffer = Vec::new();
+    while let Some(bytes) = incoming.read()? {
+        buffer.clear();
+        filter.push(&bytes, &mut buffer);
+        if let Pumped::AnsweredEarly = write(&buffer, out, answered)? {
+            return Ok(Pumped::AnsweredEarly);
+        }
+    }
+    buffer.clear();
+    filter.finish(&mut buffer);
+    write(&buffer, out, answered)
+}
+
+fn write(mut bytes: &[u8], out: &OutputStream, answered: Option<&Pollable>) -> Result<Pumped, BodyError> {
+    while !bytes.is_empty() {
+        let room = match out.check_write() {
+            Ok(room) => usize::try_from(room).unwrap_or(usize::MAX),
+            Err(error) => return end(error).map(|()| Pumped::Whole),
+        };
+        if room == 0 {
+            let writable = out.subscribe();
+            match answered {
+                None => writable.block(),
+                Some(answered) => {
+                    poll(&[&writable, answered]);
+                    if answered.ready() {
+                        return Ok(Pumped::AnsweredEarly);
+                    }
+                }
+            }
+            continue;
+        }
+        let (now, later) = bytes.split_at(room.min(bytes.len()));
+        if let Err(error) = out.write(now) {
+            return end(error).map(|()| Pumped::Whole);
+        }
+        bytes = later;
+    }
+    Ok(Pumped::Whole)
+}
+
+/// `closed` is the end of what is read, or a reader that wants no more: either way there is nothing left to do. Whether
+/// the reader has all of it is checked by the host against the length that was announced.
+fn end(error: StreamError) -> Result<(), BodyError> {
+    match error {
+        StreamError::Closed => Ok(()),
+        StreamError::LastOperationFailed(error) => Err(BodyError::Broken(error.to_debug_string())),
+    }
+}

@@ -1,0 +1,116 @@
+//! Errors as the caller sees them: problem details for HTTP APIs, RFC 9457.
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use crate::{Body, BodyError, HeaderError, Response, SendError};
+
+/// What went wrong, for the caller: sent as `application/problem+json`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    status: u16,
+    kind: &'static str,
+    title: String,
+    detail: String,
+    retry_after: Option<u32>,
+    extensions: Map<String, Value>,
+}
+
+impl Problem {
+    /// A problem. `kind` names its type and becomes `urn:keyward:problem:<kind>`; `title` says in a few words what it is
+    /// and is the same each time; `detail` says what happened this time, and what to do about it.
+    #[must_use]
+    pub fn new(status: u16, kind: &'static str, title: impl Into<String>, detail: impl Into<String>) -> Self {
+        let extensions = Map::new();
+        Self { status, kind, title: title.into(), detail: detail.into(), retry_after: None, extensions }
+    }
+
+    /// The caller's request is wrong (400).
+    #[must_use]
+    pub fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(400, "bad-request", "The request is not one that this mount understands", detail)
+    }
+
+    /// This plugin is wrong, or its mount (500).
+    #[must_use]
+    pub fn internal(detail: impl Into<String>) -> Self {
+        Self::new(500, "plugin-error", "The plugin failed", detail)
+    }
+
+    /// Another member, beside the standard ones.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.extensions.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// How many seconds the caller should wait before it tries again, sent as `retry-after`.
+    #[must_use]
+    pub fn with_retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after = Some(seconds);
+        self
+    }
+
+    /// The HTTP status.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// What happened.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// The response that carries it.
+    #[must_use]
+    pub fn into_response(self) -> Response {
+        let mut members = Map::new();
+        members.insert("type".to_owned(), format!("urn:keyward:problem:{}", self.kind).into());
+        members.insert("title".to_owned(), self.title.into());
+        members.insert("status".to_owned(), self.status.into());
+        members.insert("detail".to_owned(), self.detail.into());
+        members.extend(self.extensions);
+        let mut response = Response::new(self.status).with_header("content-type", "application/problem+json");
+        if let Some(seconds) = self.retry_after {
+            response = response.with_header("retry-after", seconds.to_string());
+        }
+        response.with_body(Body::from(Value::Object(members).to_string()))
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.title, self.detail)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+impl From<SendError> for Problem {
+    fn from(error: SendError) -> Self {
+        let (status, kind, title) = match &error {
+            SendError::Denied => (403, "denied", "The broker did not let the request out"),
+            SendError::TimedOut(_) => (504, "upstream-timeout", "The service did not answer in time"),
+            SendError::Failed(_) => (502, "upstream-failed", "The service could not be reached"),
+        };
+        Self::new(status, kind, title, error.to_string())
+    }
+}
+
+impl From<BodyError> for Problem {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::TooLong(_) => Self::new(413, "too-large", "The body is too large", error.to_string()),
+            BodyError::Broken(_) => Self::new(502, "body-broken", "The body broke off", error.to_string()),
+        }
+    }
+}
+
+impl From<HeaderError> for Problem {
+    fn from(error: HeaderError) -> Self {
+        Self::internal(error.to_string())
+    }
+}

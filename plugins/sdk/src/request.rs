@@ -1,0 +1,58 @@
+//! What a caller sent to the mount.
+
+use crate::{Body, Headers, Method};
+
+/// A request of a caller, as the host hands it to the plugin: the path behind the mount's name, the caller's header
+/// fields without credentials and without those of the connection.
+#[derive(Debug)]
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// The path and query, beginning with a slash: `/secrets/db?api-version=7.4`.
+    pub path_and_query: String,
+    /// The header fields. The host adds `x-forwarded-proto`, `-host` and `-prefix`.
+    pub headers: Headers,
+    /// The body.
+    pub body: Body,
+}
+
+impl Request {
+    /// A request without header fields and body.
+    #[must_use]
+    pub fn new(method: Method, path_and_query: impl Into<String>) -> Self {
+        Self { method, path_and_query: path_and_query.into(), headers: Headers::new(), body: Body::empty() }
+    }
+
+    /// A `GET`.
+    #[must_use]
+    pub fn get(path_and_query: impl Into<String>) -> Self {
+        Self::new(Method::Get, path_and_query)
+    }
+
+    /// The path, without the query.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.path_and_query.split_once('?').map_or(self.path_and_query.as_str(), |(path, _)| path)
+    }
+
+    /// The query, without its question mark, and empty where there is none.
+    #[must_use]
+    pub fn query(&self) -> &str {
+        self.path_and_query.split_once('?').map_or("", |(_, query)| query)
+    }
+
+    /// The path's segments.
+    pub fn segments(&self) -> impl Iterator<Item = &str> {
+        self.path().split('/').filter(|segment| !segment.is_empty())
+    }
+
+    /// Where the caller reaches this mount: `http://localhost/vault`, without a slash at its end. A link that begins with
+    /// it leads back through the broker.
+    #[must_use]
+    pub fn mount_url(&self) -> Option<String> {
+        let proto = self.headers.get("x-forwarded-proto")?;
+        let host = self.headers.get("x-forwarded-host")?;
+        let prefix = self.headers.get("x-forwarded-prefix")?;
+        Some(format!("{proto}://{host}{prefix}"))
+    }
+}
