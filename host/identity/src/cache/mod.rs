@@ -1,0 +1,158 @@
+//! Keeps tokens: one request however many ask, renewed ahead of their end.
+//!
+//! For each audience there is a slot. What a call does depends on how long the slot's token has left:
+//!
+//! | left | the call |
+//! |---|---|
+//! | more than twice the margin | gets the token |
+//! | more than the margin | gets the token; a renewal runs in the background |
+//! | less | waits a moment for the renewal; if that takes longer or fails, gets the old token |
+//! | nothing, or no token yet | waits for the renewal, and gets its error if it fails |
+//!
+//! One renewal runs at a time for a slot, as a task of its own: a caller that goes away neither cancels nor loses it. After
+//! a failure there is a pause, longer each time, in which nobody asks the source again.
+
+mod slot;
+mod validity;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use slot::Slot;
+pub use slot::Statistics;
+
+use crate::clock::{Clock, SystemClock};
+use crate::{AccessToken, Audience, TokenError, TokenSource};
+
+/// The times of a cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Policy {
+    /// A token is renewed when it has no more than this left. The platform's guidance asks for 5 minutes. A token that
+    /// lives for less than four times this is renewed when a quarter of its life is left.
+    pub margin: Duration,
+    /// For how long a call waits for a renewal while the old token is still valid.
+    pub patience: Duration,
+    /// The pause after a first failure. It doubles with each further one.
+    pub first_pause: Duration,
+    /// The longest pause. It is also the least time between two renewals that did not give a longer-lived token, as an
+    /// endpoint that keeps its own cache may do.
+    pub longest_pause: Duration,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            margin: Duration::from_secs(5 * 60),
+            patience: Duration::from_secs(2),
+            first_pause: Duration::from_secs(1),
+            longest_pause: Duration::from_secs(30),
+        }
+    }
+}
+
+/// The tokens of one identity. Clones share them.
+#[derive(Clone)]
+pub struct TokenCache(Arc<Shared>);
+
+struct Shared {
+    source: Arc<dyn TokenSource>,
+    clock: Arc<dyn Clock>,
+    policy: Policy,
+    slots: RwLock<HashMap<Audience, Arc<Slot>>>,
+}
+
+/// One audience of a cache, found once: the shortest way to its token.
+#[derive(Clone)]
+pub struct CachedToken {
+    shared: Arc<Shared>,
+    slot: Arc<Slot>,
+}
+
+impl TokenCache {
+    /// A cache in front of a source, with the default policy.
+    #[must_use]
+    pub fn new(source: impl TokenSource) -> Self {
+        Self::with(Arc::new(source), Arc::new(SystemClock::default()), Policy::default())
+    }
+
+    /// A cache with another clock or policy.
+    #[must_use]
+    pub fn with(source: Arc<dyn TokenSource>, clock: Arc<dyn Clock>, policy: Policy) -> Self {
+        Self(Arc::new(Shared { source, clock, policy, slots: RwLock::default() }))
+    }
+
+    /// A token for an audience.
+    ///
+    /// Must be called within a Tokio runtime, in which the renewal runs.
+    ///
+    /// # Errors
+    ///
+    /// The source's, where there is no token that is still valid.
+    pub async fn token(&self, audience: &Audience) -> Result<AccessToken, TokenError> {
+        let slot = self.slot(audience);
+        slot::token(&self.0, &slot).await
+    }
+
+    /// The way to one audience's token, for a caller that will want it often.
+    #[must_use]
+    pub fn audience(&self, audience: &Audience) -> CachedToken {
+        CachedToken { shared: Arc::clone(&self.0), slot: self.slot(audience) }
+    }
+
+    /// What the identity is, in a few words, for people.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        self.0.source.describe()
+    }
+
+    /// How often each token was asked for and fetched, in the order of the audiences.
+    #[must_use]
+    pub fn statistics(&self) -> Vec<Statistics> {
+        let slots = self.0.slots.read().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<Statistics> = slots.values().map(|slot| slot.statistics()).collect();
+        all.sort_by(|a, b| a.audience.cmp(&b.audience));
+        all
+    }
+
+    fn slot(&self, audience: &Audience) -> Arc<Slot> {
+        let slots = self.0.slots.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(slot) = slots.get(audience) {
+            return Arc::clone(slot);
+        }
+        drop(slots);
+        let mut slots = self.0.slots.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(slots.entry(audience.clone()).or_insert_with(|| Arc::new(Slot::new(audience.clone()))))
+    }
+}
+
+impl CachedToken {
+    /// The token: see [`TokenCache::token`].
+    ///
+    /// # Errors
+    ///
+    /// The source's, where there is no token that is still valid.
+    pub async fn get(&self) -> Result<AccessToken, TokenError> {
+        slot::token(&self.shared, &self.slot).await
+    }
+
+    /// The audience.
+    #[must_use]
+    pub fn audience(&self) -> &Audience {
+        self.slot.audience()
+    }
+}
+
+impl fmt::Debug for TokenCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenCache").field("source", &self.describe()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for CachedToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CachedToken").field("audience", self.audience()).finish_non_exhaustive()
+    }
+}

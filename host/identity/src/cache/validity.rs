@@ -1,0 +1,135 @@
+//! How long a token is good for, on two clocks.
+
+use std::time::Duration;
+
+use super::Policy;
+use crate::clock::Clock;
+use crate::{AccessToken, Issued, TokenError};
+
+/// A token with the moments at which something changes. Each moment is on both clocks, and the one that comes first
+/// counts: so a wall clock that is set back does not keep a dead token alive, and a machine that slept, and whose steady
+/// clock stood still, does not either.
+pub(super) struct Held {
+    pub(super) token: AccessToken,
+    /// From here on it is renewed in the background.
+    renew_ahead: Moment,
+    /// From here on a call waits for the renewal.
+    margin: Moment,
+    end: Moment,
+}
+
+#[derive(Clone, Copy)]
+struct Moment {
+    wall: Duration,
+    steady: Duration,
+}
+
+/// What a token is good for now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Fresh,
+    RenewAhead,
+    Margin,
+    Dead,
+}
+
+impl Held {
+    /// # Errors
+    ///
+    /// [`TokenError::Expired`] where nothing is left.
+    pub(super) fn new(issued: Issued, clock: &dyn Clock, policy: Policy) -> Result<Self, TokenError> {
+        let now = Moment { wall: clock.wall(), steady: clock.steady() };
+        let expires_on = Duration::from_secs(issued.token.expires_on());
+        let left = issued.expires_in.unwrap_or_else(|| expires_on.saturating_sub(now.wall));
+        if left.is_zero() {
+            let seconds_ago = now.wall.saturating_sub(expires_on).as_secs();
+            return Err(TokenError::Expired { seconds_ago });
+        }
+        let margin = policy.margin.min(left / 4);
+        let at = |before_end: Duration| {
+            let after = left.saturating_sub(before_end);
+            Moment { wall: now.wall.saturating_add(after), steady: now.steady.saturating_add(after) }
+        };
+        Ok(Self { token: issued.token, renew_ahead: at(margin * 2), margin: at(margin), end: at(Duration::ZERO) })
+    }
+
+    pub(super) fn phase(&self, clock: &dyn Clock) -> Phase {
+        let now = Moment { wall: clock.wall(), steady: clock.steady() };
+        let passed = |moment: Moment| now.wall >= moment.wall || now.steady >= moment.steady;
+        if !passed(self.renew_ahead) {
+            Phase::Fresh
+        } else if !passed(self.margin) {
+            Phase::RenewAhead
+        } else if !passed(self.end) {
+            Phase::Margin
+        } else {
+            Phase::Dead
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+
+    const NOW: Duration = Duration::from_secs(1_700_000_000);
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn held(clock: &ManualClock, minutes: u32) -> Held {
+        let expires_on = (clock.wall() + MINUTE * minutes).as_secs();
+        let token = AccessToken::new("x".to_owned(), expires_on).unwrap();
+        Held::new(token.into(), clock, Policy::default()).unwrap()
+    }
+
+    #[test]
+    fn a_token_is_renewed_ahead_of_five_minutes_before_its_end() {
+        let clock = ManualClock::at(NOW);
+        let held = held(&clock, 60);
+        let phase_after = |minutes: u32| {
+            clock.set_wall(NOW + MINUTE * minutes);
+            held.phase(&clock)
+        };
+        assert_eq!(phase_after(49), Phase::Fresh);
+        assert_eq!(phase_after(50), Phase::RenewAhead);
+        assert_eq!(phase_after(54), Phase::RenewAhead);
+        assert_eq!(phase_after(55), Phase::Margin);
+        assert_eq!(phase_after(59), Phase::Margin);
+        assert_eq!(phase_after(60), Phase::Dead);
+    }
+
+    #[test]
+    fn a_short_lived_token_is_still_fresh_for_half_its_life() {
+        let clock = ManualClock::at(NOW);
+        let held = held(&clock, 4);
+        clock.advance(MINUTE);
+        assert_eq!(held.phase(&clock), Phase::Fresh);
+        clock.advance(MINUTE);
+        assert_eq!(held.phase(&clock), Phase::RenewAhead);
+    }
+
+    #[test]
+    fn a_wall_clock_that_is_set_back_keeps_no_dead_token_alive() {
+        let clock = ManualClock::at(NOW);
+        let held = held(&clock, 60);
+        clock.advance(MINUTE * 61);
+        clock.set_wall(NOW);
+        assert_eq!(held.phase(&clock), Phase::Dead);
+    }
+
+    #[test]
+    fn a_token_that_has_ended_is_an_error_that_names_the_clock() {
+        let clock = ManualClock::at(NOW);
+        let token = AccessToken::new("x".to_owned(), (NOW - MINUTE).as_secs()).unwrap();
+        let error = Held::new(token.into(), &clock, Policy::default()).err().unwrap();
+        assert_eq!(error, TokenError::Expired { seconds_ago: 60 });
+    }
+
+    #[test]
+    fn a_source_that_says_how_long_needs_no_right_wall_clock() {
+        let clock = ManualClock::at(NOW + MINUTE * 10_000);
+        let token = AccessToken::new("x".to_owned(), NOW.as_secs()).unwrap();
+        let held = Held::new(Issued::new(token, Some(MINUTE * 60)), &clock, Policy::default()).unwrap();
+        assert_eq!(held.phase(&clock), Phase::Fresh);
+    }
+}

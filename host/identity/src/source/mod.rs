@@ -1,0 +1,92 @@
+//! Where tokens come from. One file a source.
+
+mod answer;
+mod imds;
+mod pace;
+mod retry;
+mod transport;
+
+use std::fmt;
+use std::pin::Pin;
+use std::time::Duration;
+
+pub use imds::{Imds, InvalidEndpoint};
+pub use pace::Pace;
+pub use retry::Retry;
+
+use crate::{AccessToken, Audience, TokenError};
+
+/// What [`TokenSource::fetch`] gives back.
+pub type Fetch<'a> = Pin<Box<dyn Future<Output = Result<Issued, TokenError>> + Send + 'a>>;
+
+/// Gets tokens. A service that embeds the broker may bring its own.
+///
+/// ```
+/// use keyward_identity::{AccessToken, Audience, Fetch, TokenSource};
+///
+/// struct Fixed;
+///
+/// impl TokenSource for Fixed {
+///     fn fetch<'a>(&'a self, _audience: &'a Audience) -> Fetch<'a> {
+///         Box::pin(async { Ok(AccessToken::new("from somewhere else".replace(' ', "-"), 4_102_444_800)?.into()) })
+///     }
+///
+///     fn describe(&self) -> String {
+///         "a fixed token".into()
+///     }
+/// }
+/// ```
+pub trait TokenSource: Send + Sync + 'static {
+    /// Gets a new token for an audience. A [`TokenCache`](crate::TokenCache) calls this once at a time for an audience,
+    /// and remembers a failure for a moment; a source need not care for either.
+    fn fetch<'a>(&'a self, audience: &'a Audience) -> Fetch<'a>;
+
+    /// What it is, in a few words, for people: `IMDS, system-assigned`.
+    fn describe(&self) -> String;
+}
+
+/// A token as its source gave it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Issued {
+    /// The token.
+    pub token: AccessToken,
+    /// For how long it is valid from now on, where the source said so. It is believed before
+    /// [`AccessToken::expires_on`], since it needs no wall clock that is right.
+    pub expires_in: Option<Duration>,
+}
+
+impl Issued {
+    /// A token that is valid for so long from now on.
+    #[must_use]
+    pub fn new(token: AccessToken, expires_in: Option<Duration>) -> Self {
+        Self { token, expires_in }
+    }
+}
+
+impl From<AccessToken> for Issued {
+    fn from(token: AccessToken) -> Self {
+        Self { token, expires_in: None }
+    }
+}
+
+/// The name of a user-assigned identity, in one of its three forms.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum UserAssigned {
+    /// The client id (application id), a UUID.
+    ClientId(String),
+    /// The object id (principal id), a UUID.
+    ObjectId(String),
+    /// The resource id: `/subscriptions/.../providers/Microsoft.ManagedIdentity/userAssignedIdentities/NAME`.
+    ResourceId(String),
+}
+
+impl fmt::Display for UserAssigned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ClientId(id) => write!(f, "client id {id}"),
+            Self::ObjectId(id) => write!(f, "object id {id}"),
+            Self::ResourceId(id) => write!(f, "resource id {id}"),
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! When to try again, and when to give up.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+
+use crate::TokenError;
+use crate::clock::Clock;
+
+/// The documented waits before the second and each later attempt, in seconds ([retry guidance]).
+///
+/// [retry guidance]: https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token#retry-guidance
+const WAITS: [u64; 5] = [0, 2, 6, 14, 30];
+
+/// While its endpoint is being updated, IMDS answers 410 and is back within 70 seconds.
+const GONE: Duration = Duration::from_secs(70);
+
+/// How long an endpoint that does not answer well is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Retry {
+    /// For how long at most, from the first attempt on, the waits included. An endpoint that answers 410 is given 70 s.
+    pub deadline: Duration,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self { deadline: Duration::from_secs(30) }
+    }
+}
+
+impl Retry {
+    /// Gives up after so long.
+    #[must_use]
+    pub fn within(deadline: Duration) -> Self {
+        Self { deadline }
+    }
+}
+
+/// What one attempt came to.
+pub(crate) enum Attempt<T> {
+    Done(T),
+    /// Trying again would change nothing.
+    Final(TokenError),
+    /// It may work later: after so long at least, where the endpoint said.
+    Later {
+        error: TokenError,
+        after: Option<Duration>,
+        gone: bool,
+    },
+}
+
+/// Tries until it works, fails for good, or takes too long.
+pub(crate) async fn run<T, F: Future<Output = Attempt<T>>>(
+    retry: Retry,
+    clock: &dyn Clock,
+    mut attempt: impl FnMut() -> F,
+) -> Result<T, TokenError> {
+    let start = clock.steady();
+    let mut waits = WAITS.into_iter();
+    loop {
+        let (error, after, gone) = match attempt().await {
+            Attempt::Done(value) => return Ok(value),
+            Attempt::Final(error) => return Err(error),
+            Attempt::Later { error, after, gone } => (error, after, gone),
+        };
+        // While it is gone for an update, the last wait is repeated until the 70 seconds are over.
+        let Some(seconds) = waits.next().or_else(|| gone.then_some(10)) else { return Err(error) };
+        let wait = jittered(Duration::from_secs(seconds)).max(after.unwrap_or_default());
+        let deadline = if gone { retry.deadline.max(GONE) } else { retry.deadline };
+        let left = deadline.saturating_sub(clock.steady().saturating_sub(start));
+        if wait > left {
+            return Err(error);
+        }
+        tracing::debug!(wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX), %error, "trying again");
+        if !wait.is_zero() {
+            clock.sleep(wait).await;
+        }
+    }
+}
+
+/// Up to a fifth more, so that machines that failed together do not come back together.
+fn jittered(wait: Duration) -> Duration {
+    wait.mul_f64(1.0 + fastrand::f64() / 5.0)
+}
+
+/// `Retry-After`, in seconds or as a date ([RFC 9110, 10.2.3]).
+///
+/// [RFC 9110, 10.2.3]: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
+pub(crate) fn retry_after(headers: &HeaderMap, now: Duration) -> Option<Duration> {
+    let value = headers.get(http::header::RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let at = httpdate::parse_http_date(value).ok()?.duration_since(std::time::SystemTime::UNIX_EPOCH).ok()?;
+    Some(at.saturating_sub(now))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+
+    fn later(gone: bool, after: Option<u64>) -> Attempt<()> {
+        let error = TokenError::Unavailable { said: "500".to_owned() };
+        Attempt::Later { error, after: after.map(Duration::from_secs), gone }
+    }
+
+    fn whole_seconds(clock: &ManualClock) -> Vec<u64> {
+        clock.slept().iter().map(Duration::as_secs).collect()
+    }
+
+    #[tokio::test]
+    async fn the_documented_waits_with_up_to_a_fifth_more() {
+        let clock = ManualClock::skipping_sleeps(Duration::ZERO);
+        let result = run(Retry::within(Duration::from_secs(600)), &clock, || async { later(false, None) }).await;
+        assert!(result.is_err());
+        let slept = clock.slept();
+        assert_eq!(slept.len(), 4, "the first retry is at once");
+        for (slept, wait) in slept.iter().zip([2.0, 6.0, 14.0, 30.0]) {
+            assert!((wait..=wait * 1.2).contains(&slept.as_secs_f64()), "{slept:?} for {wait}");
+        }
+    }
+
+    #[tokio::test]
+    async fn no_wait_goes_past_the_deadline() {
+        let clock = ManualClock::skipping_sleeps(Duration::ZERO);
+        let result = run(Retry::within(Duration::from_secs(10)), &clock, || async { later(false, None) }).await;
+        assert!(result.is_err());
+        assert!(clock.steady() <= Duration::from_secs(10));
+        assert_eq!(whole_seconds(&clock).len(), 2);
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_that_is_gone_has_seventy_seconds() {
+        let clock = ManualClock::skipping_sleeps(Duration::ZERO);
+        let back_at = Duration::from_secs(60);
+        let attempt = || async { if clock.steady() < back_at { later(true, None) } else { Attempt::Done(()) } };
+        assert!(run(Retry::within(Duration::from_secs(5)), &clock, attempt).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn retry_after_is_honoured_and_never_shortened() {
+        let clock = ManualClock::skipping_sleeps(Duration::ZERO);
+        let retry = Retry::within(Duration::from_secs(30));
+        let _ = run(retry, &clock, || async { later(false, Some(9)) }).await;
+        assert_eq!(whole_seconds(&clock), [9, 9, 9]);
+    }
+
+    #[test]
+    fn retry_after_comes_in_two_forms() {
+        let parse = |value: &str| {
+            let headers = [(http::header::RETRY_AFTER, value.parse().unwrap())].into_iter().collect();
+            retry_after(&headers, Duration::from_secs(784_111_770))
+        };
+        assert_eq!(parse("7"), Some(Duration::from_secs(7)));
+        assert_eq!(parse("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::from_secs(7)));
+        assert_eq!(parse("Sun, 06 Nov 1994 08:40:00 GMT"), Some(Duration::ZERO));
+        assert_eq!(parse("soon"), None);
+    }
+}

@@ -1,0 +1,7 @@
+use keyward_identity::AccessToken;
+
+fn same(a: &AccessToken, b: &AccessToken) -> bool {
+    a == b
+}
+
+fn main() {}

@@ -1,0 +1,7 @@
+use keyward_identity::AccessToken;
+
+fn log(token: &AccessToken) -> String {
+    format!("{token}")
+}
+
+fn main() {}
