@@ -1,0 +1,111 @@
+//! The audit: one record for every call, whatever became of it.
+//!
+//! A record says who called what, with which audience, to where, and how it ended. It holds no credential, no body, no
+//! header field and no query, since a query may be a credential.
+
+mod lines;
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use serde::Serialize;
+
+pub use lines::JsonLines;
+
+/// Takes records. It is called on the way of every call: what takes long belongs behind a queue, as in [`JsonLines`].
+pub trait AuditSink: Send + Sync + 'static {
+    /// Takes one record.
+    fn record(&self, record: &Record);
+}
+
+/// One call.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct Record {
+    /// When it began, in RFC 3339.
+    #[serde(serialize_with = "rfc3339")]
+    pub time: SystemTime,
+    /// Its number, unique on this machine; the caller has it as `x-keyward-call`.
+    pub call: String,
+    /// Who called.
+    pub caller: String,
+    /// The mount.
+    pub mount: String,
+    /// Its plugin.
+    pub plugin: Arc<str>,
+    /// The caller's method.
+    pub method: String,
+    /// The caller's path, without its query.
+    pub path: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The status that the caller got, where there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// The rule or limit that ended it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<&'static str>,
+    /// What the caller was told of that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// Requests for tokens that were refused, by the audience's name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refused_audiences: Vec<String>,
+    /// The requests that the plugin sent.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub upstream: Vec<Upstream>,
+    /// Whether a service sent a token back, which was blanked out.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub echo_blanked: bool,
+    /// Bytes of the caller's body.
+    pub bytes_in: u64,
+    /// Bytes of the answer's body.
+    pub bytes_out: u64,
+    /// How long it took, in microseconds.
+    pub duration_us: u64,
+}
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Outcome {
+    /// The plugin answered, and the caller has the whole answer.
+    Answered,
+    /// A rule or a grant refused what the plugin wanted to send.
+    Denied,
+    /// The plugin failed, hit a limit, or broke off.
+    Failed,
+    /// The caller went away.
+    Abandoned,
+}
+
+/// A request that a plugin sent.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct Upstream {
+    /// The method.
+    pub method: String,
+    /// The URL, without its query.
+    pub url: String,
+    /// The audience whose grant covered it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audience: Option<String>,
+    /// Whether its token went with it.
+    pub token: bool,
+    /// The service's status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// The rule that refused it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<&'static str>,
+    /// Why there was no whole answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Bytes of the answer's body.
+    pub bytes: u64,
+}
+
+fn rfc3339<S: serde::Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&humantime::format_rfc3339_millis(*time))
+}

@@ -1,0 +1,142 @@
+//! The body of an answer.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::Full;
+use wasmtime_wasi_http::WasiBody;
+
+use crate::call::Call;
+use crate::sandbox::Guest;
+
+/// The body of an answer, streaming. Dropping it before its end stops the plugin and what it does upstream.
+pub struct Body(Content);
+
+enum Content {
+    Whole(Full<Bytes>),
+    Plugin(FromPlugin),
+}
+
+/// An answer's body broke off: the plugin failed, or the service did. What came before is not the whole.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the answer broke off: {0}")]
+pub struct BodyError(String);
+
+impl Body {
+    /// No bytes.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::whole(Bytes::new())
+    }
+
+    /// These bytes.
+    #[must_use]
+    pub fn whole(bytes: Bytes) -> Self {
+        Self(Content::Whole(Full::new(bytes)))
+    }
+
+    /// `left` is the length that was announced.
+    pub(crate) fn from_plugin(inner: WasiBody, left: Option<u64>, call: Arc<Call>, guest: Guest) -> Self {
+        Self(Content::Plugin(FromPlugin { inner, left, call, guest: Some(guest), ended: false }))
+    }
+}
+
+/// What a plugin writes. It is the end only where the plugin said so: a guest that traps leaves an end behind that looks
+/// like any other, and so the call is asked.
+struct FromPlugin {
+    inner: WasiBody,
+    /// How many bytes are still to come, where a length was announced.
+    left: Option<u64>,
+    call: Arc<Call>,
+    /// Stops the guest when it is dropped.
+    guest: Option<Guest>,
+    ended: bool,
+}
+
+impl FromPlugin {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+        if let Some(verdict) = self.call.verdict() {
+            self.ended = true;
+            return Poll::Ready(Some(Err(BodyError(verdict.to_string()))));
+        }
+        match frame {
+            Some(Ok(frame)) => {
+                if let Some(data) = frame.data_ref() {
+                    self.call.count_out(data.len());
+                    self.left = self.left.map(|left| left.saturating_sub(data.len() as u64));
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Some(Err(error)) => {
+                self.ended = true;
+                Poll::Ready(Some(Err(BodyError(error.to_string()))))
+            }
+            None => {
+                self.finish();
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    /// The caller has it all; what the guest still does, it may finish.
+    fn finish(&mut self) {
+        self.ended = true;
+        self.call.set_delivered();
+        if let Some(guest) = self.guest.take() {
+            guest.let_finish();
+        }
+    }
+}
+
+impl Drop for FromPlugin {
+    fn drop(&mut self) {
+        // A server drops a body whose announced length it has sent, without asking for the end.
+        let is_whole = self.left == Some(0) || self.inner.is_end_stream();
+        if !self.ended && is_whole && self.call.verdict().is_none() {
+            self.finish();
+        }
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match &mut self.0 {
+            Content::Whole(full) => Pin::new(full).poll_frame(cx).map_err(|never| match never {}),
+            Content::Plugin(body) => body.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Content::Whole(full) => full.is_end_stream(),
+            Content::Plugin(body) => body.ended || body.inner.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Content::Whole(full) => full.size_hint(),
+            Content::Plugin(body) => body.inner.size_hint(),
+        }
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Content::Whole(_) => f.write_str("Body(whole)"),
+            Content::Plugin(_) => f.write_str("Body(streaming)"),
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! The broker: mounts at work.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
+use http::{HeaderName, HeaderValue, Request, Response};
+use keyward_identity::TokenCache;
+use keyward_identity::cache::{Policy, Statistics};
+use keyward_identity::clock::{Clock, SystemClock};
+use keyward_identity::source::{Imds, Pace, Retry};
+use wasmtime_wasi_config::WasiConfigVariables;
+
+use crate::audit::{AuditSink, Record};
+use crate::body::Body;
+use crate::call::Call;
+use crate::caller::Caller;
+use crate::config::{Config, ConfigError, Diagnostic, IdentityConfig, IdentitySource, ImdsConfig};
+use crate::egress::{Client, Resolve, SystemResolver, Trust};
+use crate::error::{CallError, StartError};
+use crate::mount::{Mount, Places};
+use crate::plan::{Plan, PlannedMount};
+use crate::request::prepare;
+use crate::sandbox::{self, CompileEvent, Engine, Template, Templates};
+use crate::service::MountService;
+
+/// The field in which an answer has its call's number, which the audit has too.
+const CALL: HeaderName = HeaderName::from_static("x-keyward-call");
+
+/// A broker. Clones are the same one.
+#[derive(Clone)]
+pub struct Broker(Arc<Inner>);
+
+struct Inner {
+    mounts: HashMap<String, Arc<Mount>>,
+    identities: BTreeMap<String, TokenCache>,
+    audit: Arc<dyn AuditSink>,
+    /// Its clock ticks as long as it is held.
+    _engine: Engine,
+    /// The beginning of all calls' numbers: another one for each broker.
+    number: u32,
+    calls: AtomicU64,
+}
+
+/// What a broker is started with, beside its plan.
+pub struct Options<'a> {
+    /// Where records of calls go. By default they are events of `tracing` at level `info`.
+    pub audit: Arc<dyn AuditSink>,
+    /// Finds the addresses of endpoints.
+    pub resolver: Arc<dyn Resolve>,
+    /// What tokens are kept by.
+    pub clock: Arc<dyn Clock>,
+    /// Is told of plugins being compiled.
+    pub on_compile: Option<&'a mut dyn FnMut(CompileEvent<'_>)>,
+}
+
+impl Broker {
+    /// Starts a broker, with records of calls as events of `tracing`.
+    ///
+    /// Must be called within a Tokio runtime. Compiles the plugins that are not in the compile cache, which takes up to a
+    /// second each.
+    ///
+    /// # Errors
+    ///
+    /// A plugin, a certificate or the machine is not as it must be.
+    pub fn start(plan: Plan) -> Result<Self, StartError> {
+        Self::start_with(plan, Options::default())
+    }
+
+    /// Starts a broker.
+    ///
+    /// # Errors
+    ///
+    /// A plugin, a certificate or the machine is not as it must be.
+    pub fn start_with(plan: Plan, options: Options<'_>) -> Result<Self, StartError> {
+        let Plan { mounts: planned, config } = plan;
+        let trust = Trust::load(&config.tls)?;
+        let identities = identities(&config, &options.clock)?;
+        let engine = Engine::new(planned.iter().map(|mount| &mount.limits))?;
+        let mut templates = Templates::new(&engine, config.compile_cache.as_deref(), options.on_compile)?;
+        let pinned = Arc::new(config.egress.resolve.clone());
+
+        let mut mounts = HashMap::new();
+        for planned in planned {
+            let template = templates.template(&planned.plugin)?;
+            let tls = trust.client().map_err(|error| StartError::Tls(error.to_string()))?;
+            let resolver = Arc::clone(&options.resolver);
+            let client = Client::new(tls, resolver, Arc::clone(&pinned), config.egress.connect_timeout);
+            // The plan saw to it that the identity is there.
+            let Some(identity) = identities.get(&planned.identity) else { continue };
+            mounts.insert(planned.name.clone(), Arc::new(mount(planned, identity, client, template)));
+        }
+        let number = getrandom::u32().map_err(|error| StartError::Engine { why: error.to_string() })?;
+        let calls = AtomicU64::new(0);
+        Ok(Self(Arc::new(Inner { mounts, identities, audit: options.audit, _engine: engine, number, calls })))
+    }
+
+    /// Calls a mount.
+    ///
+    /// The request's path is the one behind the mount's name. The answer's body streams; dropping it stops the plugin and
+    /// what it does upstream. [`Front`](crate::Front) among the request's extensions says where callers reach the mount.
+    ///
+    /// # Errors
+    ///
+    /// There is no such mount, it is busy, or its plugin broke a rule, ran into a limit or failed.
+    /// [`CallError::into_response`] tells a caller. What a *service* answers is never an error.
+    pub async fn call<B>(&self, mount: &str, caller: &Caller, request: Request<B>) -> Result<Response<Body>, CallError>
+    where
+        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let unknown = || CallError::UnknownMount { name: mount.chars().take(100).collect(), known: self.mounts() };
+        let mount = self.0.mounts.get(mount).ok_or_else(unknown)?;
+        let id = format!("{:08x}-{:x}", self.0.number, self.0.calls.fetch_add(1, Ordering::Relaxed));
+        let call = Call::new(id.clone(), Arc::clone(mount), Arc::clone(&self.0.audit), caller.to_string(), &request);
+        let answered = self.answer(&call, request).await;
+        if let Err(error) = &answered {
+            call.fail(error.clone());
+            call.note_status(error.status().as_u16());
+        }
+        let mut response = answered?;
+        call.note_status(response.status().as_u16());
+        if let Ok(id) = HeaderValue::try_from(id) {
+            response.headers_mut().insert(CALL, id);
+        }
+        Ok(response)
+    }
+
+    async fn answer<B>(&self, call: &Arc<Call>, request: Request<B>) -> Result<Response<Body>, CallError>
+    where
+        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let (request, scheme) = prepare(call, request)?;
+        let permit = call.mount().places.enter().await.ok_or_else(|| call.mount().busy())?;
+        let (response, guest) = sandbox::run(call, request, scheme, permit).await?;
+        let (parts, body) = response.into_parts();
+        let left = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        Ok(Response::from_parts(parts, Body::from_plugin(body, left, Arc::clone(call), guest)))
+    }
+
+    /// One mount, for one caller, as a `tower::Service`.
+    ///
+    /// # Errors
+    ///
+    /// There is no such mount.
+    pub fn service(&self, mount: &str, caller: Caller) -> Result<MountService, CallError> {
+        if self.0.mounts.contains_key(mount) {
+            return Ok(MountService::new(self.clone(), mount.to_owned(), caller));
+        }
+        Err(CallError::UnknownMount { name: mount.to_owned(), known: self.mounts() })
+    }
+
+    /// The mounts' names, in their order.
+    #[must_use]
+    pub fn mounts(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.0.mounts.keys().cloned().collect();
+        names.sort();
+        names
+    }
+
+    /// How often each token of each identity was asked for and fetched.
+    #[must_use]
+    pub fn token_statistics(&self) -> BTreeMap<String, Vec<Statistics>> {
+        self.0.identities.iter().map(|(name, cache)| (name.clone(), cache.statistics())).collect()
+    }
+
+    /// Waits until no call runs any more. Calls that begin meanwhile wait, and are never run.
+    pub async fn drain(&self) {
+        for mount in self.0.mounts.values() {
+            mount.places.close(mount.limits.concurrency).await;
+        }
+    }
+}
+
+fn mount(planned: PlannedMount, identity: &TokenCache, client: Client, template: Template) -> Mount {
+    let sum: String = planned.plugin.sha256.chars().take(12).collect();
+    let tokens = planned.grants.iter().map(|grant| identity.audience(&grant.audience)).collect();
+    let mut variables = WasiConfigVariables::new();
+    for (name, value) in planned.variables {
+        variables.insert(name, value);
+    }
+    Mount {
+        name: planned.name,
+        plugin: format!("{}@{sum}", planned.manifest.name).into(),
+        manifest: planned.manifest,
+        grants: planned.grants,
+        tokens,
+        variables,
+        places: Places::new(&planned.limits),
+        limits: planned.limits,
+        client,
+        template,
+    }
+}
+
+/// A cache for each identity. Those of one endpoint share its pace.
+fn identities(config: &Config, clock: &Arc<dyn Clock>) -> Result<BTreeMap<String, TokenCache>, ConfigError> {
+    let mut paces: HashMap<Option<String>, Pace> = HashMap::new();
+    let mut caches = BTreeMap::new();
+    for (name, identity) in &config.identities {
+        let source = match &identity.source {
+            IdentitySource::Custom(source) => Arc::clone(source),
+            IdentitySource::Imds(imds) => {
+                let pace = paces.entry(imds.endpoint.clone()).or_default().clone();
+                Arc::new(imds_source(imds, identity, pace, Arc::clone(clock))?)
+            }
+        };
+        tracing::debug!(identity = name, source = source.describe(), "identity");
+        caches.insert(name.clone(), TokenCache::with(source, Arc::clone(clock), Policy::default()));
+    }
+    Ok(caches)
+}
+
+fn imds_source(
+    config: &ImdsConfig,
+    identity: &IdentityConfig,
+    pace: Pace,
+    clock: Arc<dyn Clock>,
+) -> Result<Imds, ConfigError> {
+    let mut imds = Imds::new().pace(pace).clock(clock);
+    if let Some(user_assigned) = &config.user_assigned {
+        imds = imds.user_assigned(user_assigned.clone());
+    }
+    if let Some(endpoint) = &config.endpoint {
+        let invalid = |error: keyward_identity::source::InvalidEndpoint| {
+            ConfigError::from(Diagnostic::new(identity.place.clone(), error.to_string()))
+        };
+        imds = imds.endpoint(endpoint).map_err(invalid)?;
+    }
+    if let Some(timeout) = config.timeout {
+        imds = imds.timeout(timeout);
+    }
+    if let Some(deadline) = config.deadline {
+        imds = imds.retry(Retry::within(deadline));
+    }
+    Ok(imds)
+}
+
+/// Records as events.
+struct Events;
+
+impl AuditSink for Events {
+    fn record(&self, record: &Record) {
+        let Record { call, caller, mount, method, path, outcome, status, rule, .. } = record;
+        tracing::info!(target: "keyward::audit", call, caller, mount, method, path, ?outcome, status, rule);
+    }
+}
+
+impl Default for Options<'_> {
+    fn default() -> Self {
+        Self {
+            audit: Arc::new(Events),
+            resolver: Arc::new(SystemResolver),
+            clock: Arc::new(SystemClock::default()),
+            on_compile: None,
+        }
+    }
+}
+
+impl fmt::Debug for Broker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Broker").field("mounts", &self.mounts()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,240 @@
+//! One call, from the caller's request to the end of the answer: what all its parts share.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Instant, SystemTime};
+
+use http::{Method, Request, Uri};
+
+use crate::audit::{AuditSink, Outcome, Record, Upstream};
+use crate::error::CallError;
+use crate::mount::Mount;
+use crate::surrogate::Surrogates;
+
+/// How many requests one record tells of. A plugin that sends more has them counted.
+const UPSTREAM_TOLD: usize = 64;
+
+/// A call. When the last of its parts is gone, its audit record is written.
+pub(crate) struct Call {
+    mount: Arc<Mount>,
+    audit: Arc<dyn AuditSink>,
+    surrogates: Surrogates,
+    started: Instant,
+    /// What ended it, where the plugin's own answer does not count.
+    verdict: OnceLock<CallError>,
+    /// Moves whenever anything does.
+    progress: AtomicU64,
+    requests: AtomicU32,
+    /// The guest is no more, for better or worse.
+    ended: AtomicBool,
+    /// The caller has all of the answer.
+    delivered: AtomicBool,
+    echo_blanked: AtomicBool,
+    bytes_in: AtomicU64,
+    bytes_out: AtomicU64,
+    record: Mutex<Record>,
+}
+
+/// The place of one upstream request in the record.
+#[derive(Clone)]
+pub(crate) struct UpstreamNote {
+    call: Arc<Call>,
+    index: usize,
+}
+
+impl Call {
+    pub(crate) fn new<B>(
+        id: String,
+        mount: Arc<Mount>,
+        audit: Arc<dyn AuditSink>,
+        caller: String,
+        request: &Request<B>,
+    ) -> Arc<Self> {
+        let record = Record {
+            time: SystemTime::now(),
+            call: id,
+            caller,
+            mount: mount.name.clone(),
+            plugin: Arc::clone(&mount.plugin),
+            method: request.method().to_string(),
+            path: request.uri().path().to_owned(),
+            outcome: Outcome::Abandoned,
+            status: None,
+            rule: None,
+            problem: None,
+            refused_audiences: Vec::new(),
+            upstream: Vec::new(),
+            echo_blanked: false,
+            bytes_in: 0,
+            bytes_out: 0,
+            duration_us: 0,
+        };
+        Arc::new(Self {
+            mount,
+            audit,
+            surrogates: Surrogates::default(),
+            started: Instant::now(),
+            verdict: OnceLock::new(),
+            progress: AtomicU64::new(0),
+            requests: AtomicU32::new(0),
+            ended: AtomicBool::new(false),
+            delivered: AtomicBool::new(false),
+            echo_blanked: AtomicBool::new(false),
+            bytes_in: AtomicU64::new(0),
+            bytes_out: AtomicU64::new(0),
+            record: Mutex::new(record),
+        })
+    }
+
+    pub(crate) fn mount(&self) -> &Arc<Mount> {
+        &self.mount
+    }
+
+    pub(crate) fn surrogates(&self) -> &Surrogates {
+        &self.surrogates
+    }
+
+    /// Ends the call with an error, whatever the plugin answers. The first one counts.
+    pub(crate) fn fail(&self, error: CallError) {
+        tracing::debug!(mount = %self.mount.name, %error, "a call fails");
+        drop(self.verdict.set(error));
+    }
+
+    /// What the call was ended with.
+    pub(crate) fn verdict(&self) -> Option<&CallError> {
+        self.verdict.get()
+    }
+
+    /// Something moved.
+    pub(crate) fn progress(&self) {
+        self.progress.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A number that is another one whenever something moved.
+    pub(crate) fn moved(&self) -> u64 {
+        self.progress.load(Ordering::Relaxed)
+    }
+
+    /// Counts a request of the plugin's, and says which one it is.
+    pub(crate) fn count_request(&self) -> u32 {
+        self.requests.fetch_add(1, Ordering::Relaxed).saturating_add(1)
+    }
+
+    /// The guest is about to be no more. Ends of bodies that are seen after this are not its own.
+    pub(crate) fn set_ended(&self) {
+        self.ended.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn set_delivered(&self) {
+        self.delivered.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_in(&self, bytes: usize) {
+        self.progress();
+        self.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_out(&self, bytes: usize) {
+        self.progress();
+        self.bytes_out.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn note_echo(&self) {
+        if !self.echo_blanked.swap(true, Ordering::Relaxed) {
+            tracing::warn!(mount = %self.mount.name, "a service sent a token back; it was blanked out");
+        }
+    }
+
+    pub(crate) fn note_status(&self, status: u16) {
+        self.record().status = Some(status);
+    }
+
+    pub(crate) fn note_refused_audience(&self, audience: &str) {
+        let mut record = self.record();
+        if record.refused_audiences.len() < UPSTREAM_TOLD {
+            record.refused_audiences.push(audience.chars().take(100).collect());
+        }
+    }
+
+    pub(crate) fn note_refused<B>(&self, request: &Request<B>, rule: &'static str) {
+        let uri = request.uri();
+        let upstream = upstream(request.method(), uri, None, false, Some(rule));
+        self.push_upstream(upstream);
+    }
+
+    pub(crate) fn note_upstream(
+        self: &Arc<Self>,
+        grant: usize,
+        method: &Method,
+        uri: &Uri,
+        token: bool,
+    ) -> UpstreamNote {
+        let audience = self.mount.grants.get(grant).map(|grant| grant.audience.to_string());
+        let index = self.push_upstream(upstream(method, uri, audience, token, None));
+        UpstreamNote { call: Arc::clone(self), index }
+    }
+
+    fn push_upstream(&self, upstream: Upstream) -> usize {
+        let mut record = self.record();
+        if record.upstream.len() < UPSTREAM_TOLD {
+            record.upstream.push(upstream);
+            record.upstream.len() - 1
+        } else {
+            usize::MAX
+        }
+    }
+
+    fn record(&self) -> std::sync::MutexGuard<'_, Record> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn upstream(
+    method: &Method,
+    uri: &Uri,
+    audience: Option<String>,
+    token: bool,
+    refused: Option<&'static str>,
+) -> Upstream {
+    // What a guest wrote into a request that was refused may be a surrogate, which is nobody's business either.
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    let url = match refused {
+        Some(_) => {
+            format!("{}://{}", uri.scheme_str().unwrap_or_default(), authority.chars().take(200).collect::<String>())
+        }
+        None => format!("{}://{authority}{}", uri.scheme_str().unwrap_or_default(), uri.path()),
+    };
+    Upstream { method: method.to_string(), url, audience, token, status: None, refused, error: None, bytes: 0 }
+}
+
+impl UpstreamNote {
+    pub(crate) fn update(&self, change: impl FnOnce(&mut Upstream)) {
+        if let Some(upstream) = self.call.record().upstream.get_mut(self.index) {
+            change(upstream);
+        }
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        let record = self.record.get_mut().unwrap_or_else(PoisonError::into_inner);
+        record.bytes_in = *self.bytes_in.get_mut();
+        record.bytes_out = *self.bytes_out.get_mut();
+        record.echo_blanked = *self.echo_blanked.get_mut();
+        record.duration_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        match self.verdict.get() {
+            Some(error) => {
+                record.outcome = error.outcome();
+                record.rule = Some(error.rule());
+                record.problem = Some(error.to_string());
+            }
+            None if *self.delivered.get_mut() => record.outcome = Outcome::Answered,
+            None => {}
+        }
+        self.audit.record(record);
+    }
+}

@@ -1,0 +1,83 @@
+//! The clouds, as data: which audience a service's tokens are for, and where they may be sent.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+
+/// The table in `clouds.toml`. It is read once; a test reads it too, so it cannot be wrong in a release.
+static TABLE: LazyLock<BTreeMap<String, Cloud>> =
+    LazyLock::new(|| toml::from_str(include_str!("clouds.toml")).unwrap_or_default());
+
+/// A cloud.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Cloud {
+    /// Where its directory issues tokens.
+    pub authority: String,
+    /// Its services, by the name that a manifest calls them by.
+    #[serde(rename = "service")]
+    pub services: BTreeMap<String, CloudService>,
+}
+
+/// A service of a cloud.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct CloudService {
+    /// What its tokens are for, exactly.
+    pub audience: String,
+    /// The hosts that its tokens may be sent to. `*` stands for one label.
+    pub hosts: Vec<String>,
+    /// Whether the service reads paths without regard to case, so that a pattern must too.
+    #[serde(default)]
+    pub paths_ignore_case: bool,
+}
+
+impl Cloud {
+    /// The cloud of this name: `public`, `china`, `usgov`.
+    #[must_use]
+    pub fn named(name: &str) -> Option<&'static Self> {
+        TABLE.get(name)
+    }
+
+    /// The names of all clouds.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        TABLE.keys().map(String::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use keyward_identity::Audience;
+
+    #[test]
+    fn the_table_is_well_formed_and_every_cloud_has_every_service() {
+        assert_eq!(Cloud::names().collect::<Vec<_>>(), ["china", "public", "usgov"]);
+        let names = |cloud: &Cloud| cloud.services.keys().cloned().collect::<Vec<_>>();
+        let public = names(Cloud::named("public").unwrap());
+        assert_eq!(public, ["arm", "blob", "datalake", "dfs", "sql", "vault"]);
+        for cloud in TABLE.values() {
+            assert_eq!(names(cloud), public);
+            for service in cloud.services.values() {
+                Audience::new(&service.audience).unwrap();
+                assert!(service.hosts.iter().all(|host| host.contains('.') && !host.contains("**")));
+            }
+        }
+    }
+
+    #[test]
+    fn audiences_are_the_platforms_to_the_slash() {
+        let audience = |cloud, service: &str| Cloud::named(cloud).unwrap().services[service].audience.as_str();
+        assert_eq!(audience("public", "arm"), "https://management.azure.com/");
+        assert_eq!(audience("public", "vault"), "https://vault.azure.net");
+        assert_eq!(audience("public", "datalake"), "https://datalake.azure.net/");
+        assert_eq!(audience("china", "arm"), "https://management.chinacloudapi.cn/");
+        assert_eq!(audience("china", "vault"), "https://vault.azure.cn");
+        assert_eq!(audience("china", "sql"), "https://database.chinacloudapi.cn/");
+        assert_eq!(audience("usgov", "vault"), "https://vault.usgovcloudapi.net");
+        assert_eq!(audience("usgov", "arm"), "https://management.usgovcloudapi.net/");
+    }
+}

@@ -1,0 +1,427 @@
+//! Reads a TOML text section by section, and knows where everything stands.
+//!
+//! Each part of Keyward takes the sections that are its own; what nobody took is a mistake. So no key is ever ignored.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::diagnostic::{ConfigError, Diagnostic, Diagnostics, Located, Place, nearest, one_of};
+
+/// A parsed text.
+pub struct Document<'t> {
+    root: Spanned<DeTable<'t>>,
+    origin: Origin<'t>,
+    diagnostics: RefCell<Diagnostics>,
+}
+
+#[derive(Clone)]
+struct Origin<'t> {
+    file: Arc<str>,
+    text: &'t str,
+}
+
+impl Origin<'_> {
+    fn place(&self, offset: usize) -> Place {
+        let before = self.text.get(..offset).unwrap_or(self.text);
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
+        let column = before.get(line_start..).map_or(0, |line| line.chars().count()) + 1;
+        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        Place { file: Arc::clone(&self.file), line: number(line), column: number(column) }
+    }
+}
+
+/// A table of a document, being read. Every key that is asked for counts as known.
+pub struct Section<'d> {
+    /// As it would be written: `[mount.vault]`, or empty for the top.
+    header: String,
+    table: Option<&'d DeTable<'d>>,
+    place: Option<Place>,
+    origin: &'d Origin<'d>,
+    diagnostics: &'d RefCell<Diagnostics>,
+    known: RefCell<BTreeSet<String>>,
+}
+
+impl<'t> Document<'t> {
+    /// Parses a text; `file` is its name in messages.
+    ///
+    /// # Errors
+    ///
+    /// The text is no TOML.
+    pub fn parse(file: &str, text: &'t str) -> Result<Self, ConfigError> {
+        let origin = Origin { file: file.into(), text };
+        match DeTable::parse(text) {
+            Ok(root) => Ok(Self { root, origin, diagnostics: RefCell::default() }),
+            Err(error) => {
+                let place = error.span().map(|span| origin.place(span.start));
+                let message = format!("not TOML: {}", error.message().replace('\n', ", "));
+                Err(Diagnostic::new(place, message).into())
+            }
+        }
+    }
+
+    /// The top of the document.
+    #[must_use]
+    pub fn root(&self) -> Section<'_> {
+        Section {
+            header: String::new(),
+            table: Some(self.root.get_ref()),
+            place: None,
+            origin: &self.origin,
+            diagnostics: &self.diagnostics,
+            known: RefCell::default(),
+        }
+    }
+
+    /// Notes a mistake.
+    pub fn push(&self, diagnostic: Diagnostic) {
+        self.diagnostics.borrow_mut().push(diagnostic);
+    }
+
+    /// The value that was read, where no mistake was found on the way.
+    ///
+    /// # Errors
+    ///
+    /// All mistakes.
+    pub fn finish<T>(self, value: T) -> Result<T, ConfigError> {
+        self.diagnostics.into_inner().into_result(value)
+    }
+}
+
+impl<'d> Section<'d> {
+    /// Where the section begins; `None` where there is none.
+    #[must_use]
+    pub fn place(&self) -> Option<Place> {
+        self.place.clone()
+    }
+
+    /// The section as it would be written: `[mount.vault]`.
+    #[must_use]
+    pub fn header(&self) -> &str {
+        &self.header
+    }
+
+    /// Whether the document has it.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.table.is_some()
+    }
+
+    /// Notes a mistake.
+    pub fn push(&self, diagnostic: Diagnostic) {
+        self.diagnostics.borrow_mut().push(diagnostic);
+    }
+
+    fn value(&self, key: &str) -> Option<(&'d Spanned<DeValue<'d>>, Place)> {
+        self.known.borrow_mut().insert(key.to_owned());
+        let (_, value) = self.table?.get_key_value(key)?;
+        Some((value, self.origin.place(value.span().start)))
+    }
+
+    fn wrong_type(&self, key: &str, value: &DeValue<'_>, place: Place, expected: &str, example: &str) {
+        let found = value.type_str();
+        let message = format!("`{key}`{} is of type {found}", self.within());
+        self.push(Diagnostic::new(Some(place), message).expected(expected).write(format!("{key} = {example}")));
+    }
+
+    /// ` in [mount.vault]`, or nothing at the top.
+    fn within(&self) -> String {
+        if self.header.is_empty() { String::new() } else { format!(" in {}", self.header) }
+    }
+
+    /// A text.
+    pub fn text(&self, key: &str, example: &str) -> Option<Located<String>> {
+        let (value, place) = self.value(key)?;
+        match value.get_ref() {
+            DeValue::String(text) => Some(Located { value: text.clone().into_owned(), place: Some(place) }),
+            other => {
+                self.wrong_type(key, other, place, "a text in quotes", &format!("{example:?}"));
+                None
+            }
+        }
+    }
+
+    /// A text that is parsed further. `parse` gives the value, or what was expected instead.
+    pub fn parsed<T>(
+        &self,
+        key: &str,
+        example: &str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<Located<T>> {
+        let text = self.text(key, example)?;
+        match parse(&text.value) {
+            Ok(value) => Some(Located { value, place: text.place }),
+            Err(expected) => {
+                let message = format!("`{key} = {:?}`{} cannot be used", text.value, self.within());
+                let write = format!("{key} = {example:?}");
+                self.push(Diagnostic::new(text.place, message).expected(expected).write(write));
+                None
+            }
+        }
+    }
+
+    /// One of a few words.
+    pub fn word<T: Copy>(&self, key: &str, words: &[(&str, T)]) -> Option<Located<T>> {
+        let example = words.first().map_or("", |(word, _)| word);
+        let text = self.text(key, example)?;
+        if let Some((_, value)) = words.iter().find(|(word, _)| *word == text.value) {
+            return Some(Located { value: *value, place: text.place });
+        }
+        let names = || words.iter().map(|(word, _)| *word);
+        let suggestion = nearest(&text.value, names()).unwrap_or(example);
+        let message = format!("`{key} = {:?}`{} is not known", text.value, self.within());
+        let write = format!("{key} = {suggestion:?}");
+        self.push(Diagnostic::new(text.place, message).expected(one_of(names())).write(write));
+        None
+    }
+
+    /// `true` or `false`.
+    pub fn boolean(&self, key: &str) -> Option<Located<bool>> {
+        let (value, place) = self.value(key)?;
+        match value.get_ref() {
+            DeValue::Boolean(value) => Some(Located { value: *value, place: Some(place) }),
+            other => {
+                self.wrong_type(key, other, place, "true or false", "true");
+                None
+            }
+        }
+    }
+
+    /// A whole number within bounds.
+    pub fn number(&self, key: &str, least: u64, most: u64, example: u64) -> Option<Located<u64>> {
+        let (value, place) = self.value(key)?;
+        let DeValue::Integer(integer) = value.get_ref() else {
+            self.wrong_type(key, value.get_ref(), place, "a whole number", &example.to_string());
+            return None;
+        };
+        let number = u64::from_str_radix(integer.as_str(), integer.radix()).ok();
+        match number.filter(|number| (least..=most).contains(number)) {
+            Some(value) => Some(Located { value, place: Some(place) }),
+            None => {
+                let message = format!("`{key} = {}`{} is out of bounds", integer.as_str(), self.within());
+                let expected = format!("a whole number from {least} to {most}");
+                self.push(Diagnostic::new(Some(place), message).expected(expected).write(format!("{key} = {example}")));
+                None
+            }
+        }
+    }
+
+    /// A duration with its unit: `500ms`, `30s`, `5m`, `1h`.
+    pub fn duration(&self, key: &str, least: Duration, most: Duration, example: &str) -> Option<Located<Duration>> {
+        self.parsed(key, example, |text| {
+            let human = |duration: Duration| humantime::format_duration(duration).to_string();
+            let expected = format!("a duration from {} to {}, such as {example:?}", human(least), human(most));
+            let duration = humantime::parse_duration(text).map_err(|_| expected.clone())?;
+            if (least..=most).contains(&duration) { Ok(duration) } else { Err(expected) }
+        })
+    }
+
+    /// A size in bytes with its unit: `64KiB`, `128MiB`. Units are powers of 1024.
+    pub fn size(&self, key: &str, least: u64, most: u64, example: &str) -> Option<Located<u64>> {
+        self.parsed(key, example, |text| {
+            let expected = format!("a size from {} to {}, such as {example:?}", human_size(least), human_size(most));
+            let size = parse_size(text).ok_or_else(|| expected.clone())?;
+            if (least..=most).contains(&size) { Ok(size) } else { Err(expected) }
+        })
+    }
+
+    /// A list of texts.
+    pub fn texts(&self, key: &str, example: &str) -> Option<Located<Vec<Located<String>>>> {
+        let (value, place) = self.value(key)?;
+        let DeValue::Array(array) = value.get_ref() else {
+            self.wrong_type(key, value.get_ref(), place, "a list of texts", &format!("[{example:?}]"));
+            return None;
+        };
+        let mut texts = Vec::new();
+        for item in array.iter() {
+            let item_place = self.origin.place(item.span().start);
+            match item.get_ref() {
+                DeValue::String(text) => {
+                    texts.push(Located { value: text.clone().into_owned(), place: Some(item_place) });
+                }
+                other => {
+                    let example = format!("[{example:?}]");
+                    self.wrong_type(key, other, item_place, "a list of texts", &example);
+                    return None;
+                }
+            }
+        }
+        Some(Located { value: texts, place: Some(place) })
+    }
+
+    /// A section within this one. Where the document has none, it is empty.
+    #[must_use]
+    pub fn section(&self, key: &str) -> Section<'d> {
+        let inner = self.header.trim_start_matches('[').trim_end_matches(']');
+        let header = if inner.is_empty() { format!("[{}]", bare(key)) } else { format!("[{inner}.{}]", bare(key)) };
+        let found = self.value(key);
+        let place = self.key_place(key);
+        let table = match found.as_ref().map(|(value, _)| value.get_ref()) {
+            Some(DeValue::Table(table)) => Some(table),
+            Some(other) => {
+                let message = format!("`{key}`{} is of type {}", self.within(), other.type_str());
+                self.push(Diagnostic::new(place.clone(), message).expected("a section").write(header.clone()));
+                None
+            }
+            None => None,
+        };
+        let (origin, diagnostics) = (self.origin, self.diagnostics);
+        Section { header, table, place, origin, diagnostics, known: RefCell::default() }
+    }
+
+    /// The sections within the section `key`, with their names: `mount` gives each `[mount.NAME]`.
+    #[must_use]
+    pub fn sections(&self, key: &str) -> Vec<(Located<String>, Section<'d>)> {
+        let outer = self.section(key);
+        outer.names().into_iter().map(|name| (name.clone(), outer.section(&name.value))).collect()
+    }
+
+    /// The keys of this section, whatever their values are. They do not count as known by this.
+    #[must_use]
+    pub fn names(&self) -> Vec<Located<String>> {
+        let entries = self.table.into_iter().flat_map(|table| table.iter());
+        let mut names: Vec<(usize, Located<String>)> = entries
+            .map(|(key, _)| {
+                let offset = key.span().start;
+                let place = Some(self.origin.place(offset));
+                (offset, Located { value: key.get_ref().clone().into_owned(), place })
+            })
+            .collect();
+        names.sort_by_key(|(offset, _)| *offset);
+        names.into_iter().map(|(_, name)| name).collect()
+    }
+
+    /// A scalar of any type, as text.
+    pub fn scalar(&self, key: &str) -> Option<Located<String>> {
+        let (value, place) = self.value(key)?;
+        let text = match value.get_ref() {
+            DeValue::String(text) => text.clone().into_owned(),
+            DeValue::Boolean(value) => value.to_string(),
+            DeValue::Integer(integer) if integer.radix() == 10 => integer.as_str().to_owned(),
+            DeValue::Float(float) => float.as_str().to_owned(),
+            other => {
+                self.wrong_type(key, other, place, "a text, a number, true or false", "\"...\"");
+                return None;
+            }
+        };
+        Some(Located { value: text, place: Some(place) })
+    }
+
+    /// Whether the value of a key is a table.
+    #[must_use]
+    pub fn has_table(&self, key: &str) -> bool {
+        self.table.and_then(|table| table.get(key)).is_some_and(|value| value.get_ref().is_table())
+    }
+
+    /// Where a key stands.
+    #[must_use]
+    pub fn key_place(&self, key: &str) -> Option<Place> {
+        let (key, _) = self.table?.get_key_value(key)?;
+        Some(self.origin.place(key.span().start))
+    }
+
+    /// Every key that nobody asked for is a mistake.
+    pub fn finish(self) {
+        for name in self.names() {
+            let known = self.known.borrow();
+            if known.contains(&name.value) {
+                continue;
+            }
+            let names = || known.iter().map(String::as_str);
+            let is_section = self.has_table(&name.value);
+            let kind = if is_section { "section" } else { "key" };
+            let message = format!("unknown {kind} `{}`{}", name.value, self.within());
+            let mut diagnostic = Diagnostic::new(name.place, message).expected(one_of(names()));
+            if let Some(suggestion) = nearest(&name.value, names()) {
+                let rest = self.rest_of_line(&name.value);
+                diagnostic = match (is_section, rest) {
+                    (false, Some(rest)) => diagnostic.write(format!("{suggestion} {rest}")),
+                    _ => diagnostic.write(self.section(suggestion).header),
+                };
+            }
+            self.push(diagnostic);
+        }
+    }
+
+    /// `= value`, as it is written after a key, where it ends on the same line.
+    fn rest_of_line(&self, key: &str) -> Option<String> {
+        let (_, value) = self.table?.get_key_value(key)?;
+        let text = self.origin.text.get(value.span())?;
+        (!text.contains('\n') && text.len() <= 200).then(|| format!("= {text}"))
+    }
+}
+
+/// A key as it would be written: in quotes where it must.
+pub(crate) fn bare(key: &str) -> String {
+    let is_bare = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    if is_bare { key.to_owned() } else { format!("{key:?}") }
+}
+
+const UNITS: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
+
+fn parse_size(text: &str) -> Option<u64> {
+    let (unit, factor) = UNITS.iter().find(|(unit, _)| text.ends_with(unit))?;
+    let number = text.strip_suffix(unit)?.trim().parse::<u64>().ok()?;
+    number.checked_mul(*factor)
+}
+
+/// A size in the largest unit that says it exactly.
+pub(crate) fn human_size(bytes: u64) -> String {
+    let exact = UNITS.iter().find(|(_, factor)| bytes >= *factor && bytes % factor == 0);
+    exact.map_or_else(|| format!("{bytes}B"), |(unit, factor)| format!("{}{unit}", bytes / factor))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mistakes(text: &str, read: impl FnOnce(&Section<'_>)) -> String {
+        let document = Document::parse("k.toml", text).unwrap();
+        let root = document.root();
+        read(&root);
+        root.finish();
+        document.finish(()).err().map(|error| error.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_key_that_nobody_asked_for_is_named_with_its_place_and_a_better_one() {
+        let message = mistakes("\n  clod = \"china\"\n", |root| {
+            root.word("cloud", &[("public", 1), ("china", 2)]);
+        });
+        assert_eq!(message, "k.toml:2:3: unknown key `clod`\n    expected: cloud\n    write:    cloud = \"china\"");
+    }
+
+    #[test]
+    fn all_mistakes_are_told_in_the_order_of_the_file() {
+        let message = mistakes("b = 1\na = 2\n", |root| {
+            root.text("a", "x");
+            root.text("b", "y");
+        });
+        let places: Vec<&str> = message.lines().filter(|line| line.starts_with('k')).collect();
+        assert_eq!(places.len(), 2, "{message}");
+        assert!(places[0].starts_with("k.toml:1:5: `b` is of type integer"), "{message}");
+        assert!(places[1].starts_with("k.toml:2:5: `a` is of type integer"), "{message}");
+    }
+
+    #[test]
+    fn a_text_that_is_no_toml_says_where() {
+        let error = Document::parse("k.toml", "a = \n").err().unwrap().to_string();
+        assert!(error.starts_with("k.toml:1:5: not TOML: "), "{error}");
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!(parse_size("64MiB"), Some(64 << 20));
+        assert_eq!(parse_size("1 KiB"), Some(1024));
+        assert_eq!(parse_size("64"), None);
+        assert_eq!(parse_size("64MB"), None);
+        assert_eq!(parse_size("99999999999GiB"), None);
+        assert_eq!(human_size(64 << 20), "64MiB");
+        assert_eq!(human_size(1500), "1500B");
+    }
+}

@@ -1,0 +1,106 @@
+//! The configuration: what a TOML file says, or code in its place.
+//!
+//! [`Config::from_toml`] reads a file's text. What it gives is complete and well-formed in itself; whether it fits the
+//! plugins that it names is found out by [`Plan::new`](crate::Plan::new).
+
+mod diagnostic;
+mod document;
+mod egress;
+mod identity;
+mod limits;
+mod mount;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+pub use diagnostic::{ConfigError, Diagnostic, Diagnostics, Located, Place};
+pub(crate) use diagnostic::{nearest, one_of};
+pub use document::{Document, Section};
+pub(crate) use document::{bare, human_size};
+pub use egress::{EgressConfig, TlsConfig};
+pub use identity::{IdentityConfig, IdentitySource, ImdsConfig};
+pub use limits::Limits;
+pub use mount::{AudienceConfig, MountConfig, PluginRef, SettingValue};
+
+use crate::cloud::Cloud;
+
+/// What a broker is made of.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// The cloud: audiences and hosts of its services.
+    pub cloud: Cloud,
+    /// The identities, by name.
+    pub identities: BTreeMap<String, IdentityConfig>,
+    /// The mounts, by name.
+    pub mounts: BTreeMap<String, MountConfig>,
+    /// How requests leave.
+    pub egress: EgressConfig,
+    /// Whom TLS trusts.
+    pub tls: TlsConfig,
+    /// Where compiled plugins are kept between runs; `None` for nowhere. The directory must belong to the user who runs
+    /// the broker, and nobody else may write in it.
+    pub compile_cache: Option<PathBuf>,
+}
+
+impl Config {
+    /// An empty configuration for a cloud: no identity, no mount.
+    #[must_use]
+    pub fn new(cloud: Cloud) -> Self {
+        Self {
+            cloud,
+            identities: BTreeMap::new(),
+            mounts: BTreeMap::new(),
+            egress: EgressConfig::default(),
+            tls: TlsConfig::default(),
+            compile_cache: None,
+        }
+    }
+
+    /// Reads a text. `file` is its name in messages; files that it names are relative to the directory of that one.
+    ///
+    /// # Errors
+    ///
+    /// All mistakes, each with its line, what was expected, and what to write instead.
+    pub fn from_toml(file: &Path, text: &str) -> Result<Self, ConfigError> {
+        let document = Document::parse(&file.display().to_string(), text)?;
+        let config = {
+            let root = document.root();
+            let config = Self::read(&root, base_directory(file));
+            root.finish();
+            config
+        };
+        document.finish(config)
+    }
+
+    /// Takes the broker's sections of a document that has others beside: `cloud`, `[identity]`, `[mount]`, `[egress]`,
+    /// `[tls]` and `[compile_cache]`. Mistakes are left with the document.
+    #[must_use]
+    pub fn read(root: &Section<'_>, base: &Path) -> Self {
+        let clouds: Vec<(&str, &str)> = Cloud::names().map(|name| (name, name)).collect();
+        let cloud = root.word("cloud", &clouds).map_or("public", |cloud| cloud.value);
+        // Every name in the table is in the table.
+        let cloud = Cloud::named(cloud).cloned();
+        let empty = || Cloud { authority: String::new(), services: BTreeMap::new() };
+        let compile_cache = root.section("compile_cache");
+        let directory = compile_cache.text("directory", "/var/cache/keyward").map(|text| base.join(text.value));
+        compile_cache.finish();
+        Self {
+            cloud: cloud.unwrap_or_else(empty),
+            identities: identity::read(root),
+            mounts: mount::read(root, base),
+            egress: egress::read_egress(root),
+            tls: egress::read_tls(root, base),
+            compile_cache: directory,
+        }
+    }
+}
+
+/// The directory that a configuration's relative paths are relative to.
+#[must_use]
+pub fn base_directory(file: &Path) -> &Path {
+    match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}

@@ -1,0 +1,59 @@
+//! Where `wasi:http` hands a plugin's request to the host.
+
+use std::sync::Arc;
+
+use http::header::{self, HeaderName};
+use http::uri::Scheme;
+use wasmtime_wasi_http::{DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, Result};
+use wasmtime_wasi_http::{WasiBody, WasiHttpHooks};
+
+use super::send;
+use crate::call::Call;
+
+/// The hooks of one call.
+pub(crate) struct EgressHooks(pub(crate) Arc<Call>);
+
+/// What `wasi:http` asks for: the answer, and a task that goes on while its body is read, of which there is none here.
+type Sending = Box<
+    dyn Future<Output = Result<(http::Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>)>> + Send,
+>;
+
+impl WasiHttpHooks for EgressHooks {
+    fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
+        Arc::new(is_forbidden)
+    }
+
+    fn is_forbidden_header(&mut self, name: &HeaderName) -> bool {
+        is_forbidden(name)
+    }
+
+    /// Every scheme gets as far as the rules, which refuse all but one and say so.
+    fn is_supported_scheme(&mut self, _: &Scheme) -> bool {
+        true
+    }
+
+    /// The client writes it, from the endpoint.
+    fn set_host_header(&mut self) -> bool {
+        false
+    }
+
+    fn send_request(
+        &mut self,
+        request: http::Request<WasiBody>,
+        options: Option<RequestOptions>,
+        _: Box<dyn Future<Output = Result<(), Error>> + Send>,
+    ) -> Sending {
+        let call = Arc::clone(&self.0);
+        let passed = send::admit(&call, &request);
+        Box::new(async move {
+            let response = send::send(&call, request, passed?, options.unwrap_or_default()).await?;
+            Ok((response, Box::new(async { Ok(()) }) as Box<dyn Future<Output = _> + Send>))
+        })
+    }
+}
+
+/// Fields of the connection, which are the host's: a plugin neither sees nor sends them.
+fn is_forbidden(name: &HeaderName) -> bool {
+    const ALSO: [HeaderName; 3] = [header::EXPECT, header::TE, header::TRAILER];
+    DEFAULT_FORBIDDEN_HEADERS.contains(name) || ALSO.contains(name)
+}

@@ -1,0 +1,25 @@
+//! How requests leave: the only way out of a sandbox.
+//!
+//! A plugin's request comes to [`hooks`], is judged by [`rules`], and is sent by [`send`] through the mount's own
+//! [`client`], whose connector resolves names and checks [`address`]es. What comes back goes through [`scan`], which
+//! blanks out a token that a service sends back.
+
+mod address;
+mod body;
+mod client;
+mod connect;
+mod error;
+mod hooks;
+mod resolve;
+mod rules;
+mod scan;
+mod send;
+mod tls;
+
+pub(crate) use address::forbidden_even_if_resolved;
+pub(crate) use client::Client;
+pub(crate) use hooks::EgressHooks;
+pub use resolve::{Resolve, Resolving, SystemResolver};
+pub use rules::Misuse;
+pub(crate) use rules::Refusal;
+pub(crate) use tls::Trust;

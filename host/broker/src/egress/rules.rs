@@ -1,0 +1,375 @@
+//! The rules of the boundary: whether a plugin's request may leave, and with whose token.
+
+use http::header::{AUTHORIZATION, HeaderMap};
+use http::uri::{PathAndQuery, Scheme};
+use http::{Method, Request, Uri};
+
+use crate::grant::{Grant, NormalPath, NotCovered, PathError};
+use crate::surrogate::{self, Surrogates};
+
+/// A request that a plugin may not send, whatever the configuration says: something that no well-meaning plugin does.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Misuse {
+    /// Another scheme than `https`.
+    #[error("it is not https")]
+    Scheme,
+    /// A URI without a host.
+    #[error("it names no host")]
+    NoHost,
+    /// `user@host`.
+    #[error("its address has user information in it")]
+    UserInfo,
+    /// A host or a port that is no endpoint of this mount, or not in the endpoint's spelling.
+    #[error("`{authority}` is no endpoint of this mount ({endpoints})")]
+    Elsewhere {
+        /// What was asked for.
+        authority: String,
+        /// The mount's endpoints.
+        endpoints: String,
+    },
+    /// A path that can be read in two ways.
+    #[error("its path can be read in more than one way: {0}")]
+    Path(#[from] PathError),
+    /// A path outside the endpoint's prefix.
+    #[error("its path is outside the endpoint's")]
+    OutsidePrefix,
+    /// More than one `authorization` field.
+    #[error("it has more than one authorization field")]
+    SeveralAuthorizations,
+    /// An `authorization` field that is not one surrogate of this call.
+    #[error("its authorization is not a surrogate of this call")]
+    ForeignAuthorization,
+    /// A surrogate where none may be.
+    #[error("it has a surrogate in its {0}, where none may be spent")]
+    SurrogateElsewhere(&'static str),
+    /// A surrogate at the endpoint of another audience.
+    #[error("the surrogate is for audience `{audience}`, and this is not its endpoint")]
+    OtherAudience {
+        /// The audience's name.
+        audience: String,
+    },
+    /// A method that opens a tunnel.
+    #[error("the method {0} is not let out")]
+    Method(Method),
+}
+
+impl Misuse {
+    /// A short name of the rule, for the audit.
+    #[must_use]
+    pub fn rule(&self) -> &'static str {
+        match self {
+            Self::Scheme => "scheme",
+            Self::NoHost => "host",
+            Self::UserInfo => "userinfo",
+            Self::Elsewhere { .. } => "endpoint",
+            Self::Path(_) => "path",
+            Self::OutsidePrefix => "prefix",
+            Self::SeveralAuthorizations | Self::ForeignAuthorization => "authorization",
+            Self::SurrogateElsewhere(_) => "surrogate",
+            Self::OtherAudience { .. } => "audience",
+            Self::Method(_) => "method",
+        }
+    }
+}
+
+/// Why a request may not leave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    Misuse(Misuse),
+    /// No grant covers it. The path is the one behind the endpoint.
+    NotCovered {
+        grant: usize,
+        path: NormalPath,
+        why: NotCovered,
+    },
+}
+
+impl<M: Into<Misuse>> From<M> for Refusal {
+    fn from(misuse: M) -> Self {
+        Self::Misuse(misuse.into())
+    }
+}
+
+/// A request that may leave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Passed {
+    /// The grant that covers it.
+    pub(crate) grant: usize,
+    /// Whether the grant's token goes with it.
+    pub(crate) spend: bool,
+    /// Where it goes: scheme, host and port of the endpoint, the path in normal form, the query as it was.
+    pub(crate) uri: Uri,
+}
+
+/// Judges a request.
+pub(crate) fn judge<B>(request: &Request<B>, grants: &[Grant], surrogates: &Surrogates) -> Result<Passed, Refusal> {
+    let uri = request.uri();
+    if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
+        return Err(Misuse::Method(request.method().clone()).into());
+    }
+    if uri.scheme() != Some(&Scheme::HTTPS) {
+        return Err(Misuse::Scheme.into());
+    }
+    let spent = spent_surrogate(request.headers(), surrogates)?;
+    nowhere_else(uri, request.headers())?;
+
+    let authority = uri.authority().ok_or(Misuse::NoHost)?.as_str();
+    if authority.contains('@') {
+        return Err(Misuse::UserInfo.into());
+    }
+    let path = NormalPath::parse(uri.path()).map_err(Misuse::Path)?;
+    let at_origin = |grant: &Grant| is_origin(authority, grant);
+    if !grants.iter().any(at_origin) {
+        let endpoints: Vec<String> = grants.iter().map(|grant| grant.endpoint.to_string()).collect();
+        let authority = authority.chars().take(200).collect();
+        return Err(Misuse::Elsewhere { authority, endpoints: endpoints.join(", ") }.into());
+    }
+
+    // Without a surrogate any grant at this origin may cover it; with one, its own must.
+    let candidates = grants.iter().enumerate().filter(|(number, _)| spent.is_none_or(|spent| spent == *number));
+    let mut refusal = match spent.and_then(|spent| grants.get(spent)) {
+        Some(grant) if !at_origin(grant) => {
+            return Err(Misuse::OtherAudience { audience: grant.name.to_string() }.into());
+        }
+        _ => Refusal::Misuse(Misuse::OutsidePrefix),
+    };
+    for (number, grant) in candidates.filter(|(_, grant)| at_origin(grant)) {
+        let Some(behind) = path.behind(&grant.endpoint.prefix) else { continue };
+        match grant.covers(request.method(), &behind) {
+            Ok(()) => {
+                let uri = target(grant, &path, uri.query()).ok_or(Misuse::NoHost)?;
+                return Ok(Passed { grant: number, spend: spent.is_some(), uri });
+            }
+            Err(why) => refusal = Refusal::NotCovered { grant: number, path: behind, why },
+        }
+    }
+    Err(refusal)
+}
+
+/// The grant whose surrogate the `authorization` field spends.
+fn spent_surrogate(headers: &HeaderMap, surrogates: &Surrogates) -> Result<Option<usize>, Misuse> {
+    let mut fields = headers.get_all(AUTHORIZATION).iter();
+    let Some(field) = fields.next() else { return Ok(None) };
+    if fields.next().is_some() {
+        return Err(Misuse::SeveralAuthorizations);
+    }
+    let bearer = field.as_bytes().strip_prefix(b"Bearer ").ok_or(Misuse::ForeignAuthorization)?;
+    surrogates.grant_of(bearer).map(Some).ok_or(Misuse::ForeignAuthorization)
+}
+
+/// A surrogate in a place where none may be spent fails the request, whatever call it is from.
+fn nowhere_else(uri: &Uri, headers: &HeaderMap) -> Result<(), Misuse> {
+    if surrogate::is_in(uri.path().as_bytes()) {
+        return Err(Misuse::SurrogateElsewhere("path"));
+    }
+    if uri.query().is_some_and(|query| surrogate::is_in(query.as_bytes())) {
+        return Err(Misuse::SurrogateElsewhere("query"));
+    }
+    if uri.authority().is_some_and(|authority| surrogate::is_in(authority.as_str().as_bytes())) {
+        return Err(Misuse::SurrogateElsewhere("host"));
+    }
+    for (name, value) in headers {
+        if name != AUTHORIZATION && (surrogate::is_in(value.as_bytes()) || surrogate::is_in(name.as_str().as_bytes())) {
+            return Err(Misuse::SurrogateElsewhere("header fields"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether an authority is the endpoint's, letter for letter. The port may be written where it is the usual one.
+fn is_origin(authority: &str, grant: &Grant) -> bool {
+    let endpoint = &grant.endpoint;
+    let rest = authority.strip_prefix(endpoint.host.as_str());
+    match rest {
+        Some("") => endpoint.port == 443,
+        Some(port) => port.strip_prefix(':').is_some_and(|port| port == endpoint.port.to_string()),
+        None => false,
+    }
+}
+
+fn target(grant: &Grant, path: &NormalPath, query: Option<&str>) -> Option<Uri> {
+    let path_and_query = match query {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_string(),
+    };
+    let path_and_query = PathAndQuery::try_from(path_and_query).ok()?;
+    Uri::builder()
+        .scheme(Scheme::HTTPS)
+        .authority(grant.endpoint.authority())
+        .path_and_query(path_and_query)
+        .build()
+        .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use keyward_identity::Audience;
+
+    use super::*;
+    use crate::grant::{Endpoint, Pattern};
+
+    fn grant(name: &str, endpoint: &str, allowed: &[&str]) -> Grant {
+        Grant {
+            name: name.into(),
+            audience: Audience::new("https://vault.azure.net").unwrap(),
+            endpoint: Endpoint::parse(endpoint).unwrap(),
+            declared: None,
+            allowed: Some(allowed.iter().map(|pattern| Pattern::parse(pattern).unwrap()).collect()),
+            paths_ignore_case: false,
+        }
+    }
+
+    struct Mount {
+        grants: Vec<Grant>,
+        surrogates: Surrogates,
+    }
+
+    fn mount() -> Mount {
+        let grants = vec![
+            grant("vault", "https://contoso.vault.azure.net", &["GET /secrets/*"]),
+            grant("arm", "https://management.azure.com", &["* /**"]),
+            grant("odd", "https://localhost:8443/tenant", &["GET /**"]),
+        ];
+        Mount { grants, surrogates: Surrogates::default() }
+    }
+
+    impl Mount {
+        fn bearer(&self, grant: usize) -> String {
+            format!("Bearer {}", self.surrogates.of_grant(grant).unwrap().as_str())
+        }
+
+        fn judge(&self, uri: &str, headers: &[(&str, &str)]) -> Result<Passed, Refusal> {
+            let mut request = Request::get(uri);
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            judge(&request.body(()).unwrap(), &self.grants, &self.surrogates)
+        }
+
+        fn misuse(&self, uri: &str, headers: &[(&str, &str)]) -> Misuse {
+            match self.judge(uri, headers) {
+                Err(Refusal::Misuse(misuse)) => misuse,
+                other => panic!("{uri}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_surrogate_is_spent_at_its_own_endpoint() {
+        let mount = mount();
+        let bearer = mount.bearer(0);
+        let passed =
+            mount.judge("https://contoso.vault.azure.net/%73ecrets/db?a=%2e", &[("authorization", &bearer)]).unwrap();
+        assert_eq!((passed.grant, passed.spend), (0, true));
+        assert_eq!(passed.uri, "https://contoso.vault.azure.net/secrets/db?a=%2e");
+        let passed = mount.judge("https://contoso.vault.azure.net:443/secrets/db", &[]).unwrap();
+        assert_eq!(
+            (passed.spend, passed.uri.to_string().as_str()),
+            (false, "https://contoso.vault.azure.net/secrets/db")
+        );
+        let passed = mount.judge("https://localhost:8443/tenant/x", &[]).unwrap();
+        assert_eq!((passed.grant, passed.uri.to_string().as_str()), (2, "https://localhost:8443/tenant/x"));
+    }
+
+    #[test]
+    fn no_other_spelling_of_an_endpoint_is_one() {
+        let mount = mount();
+        for authority in [
+            "evil.example",
+            "contoso.vault.azure.net.evil.example",
+            "contoso.vault.azure.net.",
+            "CONTOSO.vault.azure.net",
+            "contoso.vault.azure.net:8443",
+            "contoso.vault.azure.net:0443",
+            "xcontoso.vault.azure.net",
+            "other.vault.azure.net",
+            "169.254.169.254",
+            "168.63.129.16",
+            "127.0.0.1",
+            "2130706433",
+            "0x7f.1",
+            "[::1]",
+            "[::ffff:169.254.169.254]",
+            "localhost",
+        ] {
+            let misuse = mount.misuse(&format!("https://{authority}/secrets/db"), &[]);
+            assert!(matches!(misuse, Misuse::Elsewhere { .. }), "{authority}: {misuse:?}");
+        }
+        let user = mount.misuse("https://user@contoso.vault.azure.net/secrets/db", &[]);
+        assert_eq!(user, Misuse::UserInfo);
+        assert_eq!(mount.misuse("http://contoso.vault.azure.net/secrets/db", &[]), Misuse::Scheme);
+        assert_eq!(mount.misuse("/secrets/db", &[]), Misuse::Scheme);
+    }
+
+    #[test]
+    fn a_surrogate_at_any_other_place_fails_the_request() {
+        let mount = mount();
+        let bearer = mount.bearer(0);
+        let surrogate = bearer.strip_prefix("Bearer ").unwrap();
+        let vault = "https://contoso.vault.azure.net/secrets";
+        let elsewhere = Misuse::SurrogateElsewhere;
+        assert_eq!(mount.misuse(&format!("{vault}/{surrogate}"), &[]), elsewhere("path"));
+        assert_eq!(mount.misuse(&format!("{vault}/db?x={surrogate}"), &[]), elsewhere("query"));
+        let db = format!("{vault}/db");
+        assert_eq!(mount.misuse(&db, &[("x-token", surrogate)]), elsewhere("header fields"));
+        assert_eq!(mount.misuse(&db, &[("authorization", &bearer), ("cookie", surrogate)]), elsewhere("header fields"));
+        let twice = [("authorization", bearer.as_str()), ("authorization", bearer.as_str())];
+        assert_eq!(mount.misuse(&db, &twice), Misuse::SeveralAuthorizations);
+        assert_eq!(mount.misuse("https://evil.example/", &[("x", surrogate)]), elsewhere("header fields"));
+    }
+
+    #[test]
+    fn no_other_authorization_goes_out() {
+        let mount = mount();
+        let bearer = mount.bearer(0);
+        let surrogate = bearer.strip_prefix("Bearer ").unwrap();
+        let earlier = Surrogates::default().of_grant(0).unwrap();
+        for value in [
+            "Bearer eyJ0.own",
+            "Basic dXNlcjpwYXNz",
+            &format!("bearer {surrogate}"),
+            &format!("Bearer  {surrogate}"),
+            &format!("Bearer {surrogate} "),
+            &format!("{bearer}, {bearer}"),
+            &format!("Bearer {}", earlier.as_str()),
+            &format!("Bearer {}{}", surrogate::PREFIX, "A".repeat(43)),
+            surrogate,
+            "",
+        ] {
+            let misuse = mount.misuse("https://contoso.vault.azure.net/secrets/db", &[("authorization", value)]);
+            assert_eq!(misuse, Misuse::ForeignAuthorization, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_for_one_audience_is_refused_at_anothers_endpoint() {
+        let mount = mount();
+        let misuse = mount.misuse("https://management.azure.com/x", &[("authorization", &mount.bearer(0))]);
+        assert_eq!(misuse, Misuse::OtherAudience { audience: "vault".to_owned() });
+    }
+
+    #[test]
+    fn a_path_outside_allow_is_refused_in_every_spelling() {
+        let mount = mount();
+        let vault = "https://contoso.vault.azure.net";
+        for path in ["/keys/k", "/secrets", "/secrets/db/v", "/", "/Secrets/db", "/%6beys/k"] {
+            let refusal = mount.judge(&format!("{vault}{path}"), &[]).unwrap_err();
+            assert!(matches!(refusal, Refusal::NotCovered { grant: 0, .. }), "{path}: {refusal:?}");
+        }
+        for path in ["/secrets/../keys/k", "/secrets/%2e%2e/keys", "/secrets/a%2fb", "/secrets//db", "/secrets/%5c"] {
+            let misuse = mount.misuse(&format!("{vault}{path}"), &[]);
+            assert!(matches!(misuse, Misuse::Path(_)), "{path}: {misuse:?}");
+        }
+        assert_eq!(mount.misuse("https://localhost:8443/tenants", &[]), Misuse::OutsidePrefix);
+        assert_eq!(mount.misuse("https://localhost:8443/", &[]), Misuse::OutsidePrefix);
+    }
+
+    #[test]
+    fn a_tunnel_is_not_let_out() {
+        let mount = mount();
+        let request = Request::connect("https://contoso.vault.azure.net/secrets/db").body(()).unwrap();
+        let refusal = judge(&request, &mount.grants, &mount.surrogates).unwrap_err();
+        assert_eq!(refusal, Refusal::Misuse(Misuse::Method(Method::CONNECT)));
+    }
+}

@@ -1,0 +1,169 @@
+//! Sends a request that the rules have passed: the token takes the surrogate's place, and the answer is watched.
+
+use std::sync::Arc;
+
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
+use http_body_util::BodyExt;
+use hyper_util::client::legacy;
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
+
+use super::body::{FromService, ToService};
+use super::error::{ConnectError, find, innermost};
+use super::rules::{self, Passed};
+use super::scan::Scanner;
+use crate::audit::Upstream;
+use crate::call::{Call, UpstreamNote};
+use crate::error::{CallError, Limit};
+
+/// What the host tells the plugin about its mount, and nobody else.
+const FORWARDED: [&str; 4] = ["forwarded", "x-forwarded-host", "x-forwarded-prefix", "x-forwarded-proto"];
+
+/// Judges a request. A refusal fails the whole call: the caller is told why, whatever the plugin answers.
+pub(super) fn admit<B>(call: &Arc<Call>, request: &Request<B>) -> Result<Passed, Error> {
+    let mount = call.mount();
+    if call.count_request() > mount.limits.requests {
+        call.fail(CallError::limit(&mount.name, Limit::Requests(mount.limits.requests)));
+        return Err(Error::HttpRequestDenied);
+    }
+    match rules::judge(request, &mount.grants, call.surrogates()) {
+        Ok(passed) => Ok(passed),
+        Err(refusal) => {
+            let error = CallError::refused(mount, request, &refusal);
+            call.note_refused(request, error.rule());
+            call.fail(error);
+            Err(Error::HttpRequestDenied)
+        }
+    }
+}
+
+/// Sends a request, and waits for the head of its answer.
+pub(super) async fn send(
+    call: &Arc<Call>,
+    request: Request<WasiBody>,
+    passed: Passed,
+    options: RequestOptions,
+) -> Result<Response<WasiBody>, Error> {
+    let note = call.note_upstream(passed.grant, request.method(), &passed.uri, passed.spend);
+    let sent = exchange(call, request, passed, options, &note).await;
+    if let Err(error) = &sent {
+        note.update(|upstream: &mut Upstream| upstream.error = Some(error.to_string()));
+    }
+    sent
+}
+
+async fn exchange(
+    call: &Arc<Call>,
+    request: Request<WasiBody>,
+    passed: Passed,
+    options: RequestOptions,
+    note: &UpstreamNote,
+) -> Result<Response<WasiBody>, Error> {
+    let mount = call.mount();
+    let (mut parts, body) = request.into_parts();
+    parts.uri = passed.uri;
+    strip(&mut parts.headers, &parts.method);
+
+    let mut scanner = None;
+    if passed.spend {
+        let token = mount.tokens.get(passed.grant).ok_or(Error::ConfigurationError)?;
+        let token = token.get().await.map_err(|error| Error::InternalError(Some(error.to_string())))?;
+        parts.headers.insert(AUTHORIZATION, token.authorization());
+        // A token that is sent back must be seen, and within a compressed answer it cannot be.
+        parts.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        scanner = Some(Scanner::new([token.expose_secret()]));
+    }
+
+    let body = ToService::new(body, Arc::clone(call));
+    let sending = mount.client.send(Request::from_parts(parts, body.boxed_unsync()));
+    let sent = match options.first_byte_timeout {
+        Some(timeout) => tokio::time::timeout(timeout, sending).await.map_err(|_| Error::ConnectionReadTimeout)?,
+        None => sending.await,
+    };
+    let response = sent.map_err(|error| failed(call, &error))?;
+    call.progress();
+
+    let (mut parts, body) = response.into_parts();
+    note.update(|upstream: &mut Upstream| upstream.status = Some(parts.status.as_u16()));
+    if let Some(scanner) = &scanner
+        && blank_headers(&mut parts.headers, scanner)
+    {
+        call.note_echo();
+    }
+    let body = FromService::new(body, scanner, Arc::clone(call), note.clone());
+    Ok(Response::from_parts(parts, body.boxed_unsync()))
+}
+
+/// Takes out what is not the service's business.
+fn strip(headers: &mut HeaderMap, method: &Method) {
+    for name in FORWARDED {
+        headers.remove(name);
+    }
+    let bodiless = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::DELETE);
+    if bodiless && headers.get(CONTENT_LENGTH).is_some_and(|length| length == "0") {
+        headers.remove(CONTENT_LENGTH);
+    }
+}
+
+/// Blanks out a token in the header fields; says whether there was one.
+fn blank_headers(headers: &mut HeaderMap, scanner: &Scanner) -> bool {
+    let mut found = false;
+    for value in headers.values_mut() {
+        if let Some(blanked) = scanner.blanked(value.as_bytes()) {
+            *value = HeaderValue::from_bytes(&blanked).unwrap_or_else(|_| HeaderValue::from_static("*"));
+            found = true;
+        }
+    }
+    // A name is in lower case, and a token in lower case is none any more; it goes all the same.
+    let odd: Vec<HeaderName> =
+        headers.keys().filter(|name| scanner.has_ignoring_case(name.as_str())).cloned().collect();
+    for name in odd {
+        headers.remove(name);
+        found = true;
+    }
+    found
+}
+
+/// What a request without an answer means to the plugin. An address that is forbidden fails the call.
+fn failed(call: &Call, error: &legacy::Error) -> Error {
+    let mount = call.mount();
+    if let Some(connect) = find::<ConnectError>(error) {
+        tracing::debug!(mount = %mount.name, error = %connect, "no connection");
+        if let ConnectError::Forbidden { .. } = connect {
+            call.fail(CallError::forbidden_address(&mount.name, connect.to_string()));
+        }
+        return connect.to_wasi();
+    }
+    let cause = innermost(error);
+    tracing::debug!(mount = %mount.name, error = %cause, "no answer");
+    if let Some(own) = find::<Error>(error) {
+        // The body that the plugin sent was cut off by a rule or by its own end.
+        return Error::InternalError(Some(own.to_string()));
+    }
+    match find::<hyper::Error>(error) {
+        Some(error) if error.is_incomplete_message() => Error::ConnectionTerminated,
+        Some(error) if error.is_parse() => Error::HttpProtocolError,
+        _ => Error::InternalError(Some(cause.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn a_token_that_comes_back_in_a_header_is_blanked_out() {
+        let scanner = Scanner::new([Bytes::from_static(b"eyJ.Secret")]);
+        let mut headers = HeaderMap::new();
+        headers.insert("x-echo", HeaderValue::from_static("Bearer eyJ.Secret."));
+        headers.insert("x-eyj.secret", HeaderValue::from_static("a name"));
+        headers.insert("x-other", HeaderValue::from_static("stays"));
+        assert!(blank_headers(&mut headers, &scanner));
+        assert_eq!(headers.get("x-echo").unwrap(), "Bearer **********.");
+        assert_eq!(headers.get("x-other").unwrap(), "stays");
+        assert_eq!(headers.len(), 2);
+        assert!(!blank_headers(&mut headers, &scanner));
+    }
+}

@@ -1,0 +1,381 @@
+//! Why a call got no answer of the plugin's.
+
+use std::fmt;
+use std::time::Duration;
+
+use http::{Method, Request, StatusCode};
+
+use crate::audit::Outcome;
+use crate::config::{bare, human_size};
+use crate::egress::{Misuse, Refusal};
+use crate::grant::{Endpoint, NormalPath, NotCovered};
+use crate::mount::Mount;
+
+/// Why a call got no answer of the plugin's. [`CallError::into_response`](crate::CallError::into_response) is what the
+/// caller is told, as problem details ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// There is no such mount.
+    #[error("there is no mount `{name}`{}", known_mounts(known))]
+    UnknownMount {
+        /// What was asked for.
+        name: String,
+        /// The mounts there are.
+        known: Vec<String>,
+    },
+    /// The request is none that a mount takes.
+    #[error("the request cannot be passed on: {why}")]
+    BadRequest {
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// All places are taken, those for waiting too.
+    #[error(
+        "mount `{mount}` is busy: {concurrency} calls run and {queue} wait. More may run with `concurrency` in [mount.{mount}.limits]"
+    )]
+    Busy {
+        /// The mount.
+        mount: String,
+        /// Calls that run.
+        concurrency: u32,
+        /// Calls that wait.
+        queue: u32,
+    },
+    /// No grant covers what the plugin wanted to send.
+    #[error(transparent)]
+    NotAllowed(Box<NotAllowed>),
+    /// The plugin wanted to send something that no well-meaning plugin sends.
+    #[error("the plugin of mount `{mount}` sent a request that the broker does not let out: {misuse}")]
+    Misuse {
+        /// The mount.
+        mount: String,
+        /// What it was.
+        misuse: Misuse,
+    },
+    /// The endpoint's name leads to an address that no request may go to.
+    #[error(
+        "mount `{mount}` cannot reach its endpoint: {why}. If that address is right, name it in [egress.resolve]; link-local and metadata addresses never are"
+    )]
+    ForbiddenAddress {
+        /// The mount.
+        mount: String,
+        /// Which name, and which address.
+        why: String,
+    },
+    /// The call used more than it may.
+    #[error("the plugin of mount `{mount}` {limit}. `{}` in [mount.{mount}.limits] sets this limit", limit.key())]
+    Limit {
+        /// The mount.
+        mount: String,
+        /// What it used.
+        limit: Limit,
+    },
+    /// The plugin failed.
+    #[error("the plugin of mount `{mount}` failed: {why}")]
+    Trapped {
+        /// The mount.
+        mount: String,
+        /// How.
+        why: String,
+    },
+    /// The plugin ended without an answer.
+    #[error("the plugin of mount `{mount}` ended without an answer")]
+    NoAnswer {
+        /// The mount.
+        mount: String,
+    },
+    /// The plugin could not be started, which is the broker's fault or the machine's.
+    #[error("the plugin of mount `{mount}` could not be started: {why}")]
+    NotStarted {
+        /// The mount.
+        mount: String,
+        /// Why not.
+        why: String,
+    },
+}
+
+/// A request that no grant covers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NotAllowed {
+    /// The mount.
+    pub mount: String,
+    /// The audience's name, where it is not the plugin's first.
+    pub audience: Option<String>,
+    /// The method.
+    pub method: Method,
+    /// The path behind the endpoint.
+    pub path: NormalPath,
+    /// The endpoint.
+    pub endpoint: Endpoint,
+    /// Which half of the grant is missing.
+    pub why: NotCovered,
+}
+
+impl fmt::Display for NotAllowed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { mount, audience, method, path, endpoint, why } = self;
+        let section = match audience {
+            None => format!("[mount.{}]", bare(mount)),
+            Some(audience) => format!("[mount.{}.audience.{}]", bare(mount), bare(audience)),
+        };
+        match why {
+            NotCovered::NotAllowed => write!(
+                f,
+                "mount `{mount}` may not send {method} {path} to {endpoint}: no pattern in `allow` of {section} covers it. \
+                 To allow it, add \"{method} {path}\" there"
+            ),
+            NotCovered::NotDeclared => write!(
+                f,
+                "mount `{mount}` may not send {method} {path} to {endpoint}: its plugin does not declare it in its \
+                 manifest, so that no configuration can allow it"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for NotAllowed {}
+
+/// A limit that a call ran into, with its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Limit {
+    /// Bytes of memory.
+    Memory(u64),
+    /// Table elements.
+    TableElements(u32),
+    /// Time on a processor.
+    CpuTime(Duration),
+    /// Time in which nothing moved.
+    IdleTime(Duration),
+    /// Time altogether.
+    WallTime(Duration),
+    /// Requests.
+    Requests(u32),
+    /// Bytes of log.
+    LogBytes(u64),
+    /// Bytes of header fields.
+    HeaderBytes(u64),
+    /// Handles.
+    Resources(u32),
+    /// Bytes of a host call.
+    HostcallBytes(u64),
+}
+
+impl Limit {
+    /// Its name in `[mount.NAME.limits]`.
+    #[must_use]
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Memory(_) => "memory",
+            Self::TableElements(_) => "table_elements",
+            Self::CpuTime(_) => "cpu_time",
+            Self::IdleTime(_) => "idle_time",
+            Self::WallTime(_) => "wall_time",
+            Self::Requests(_) => "requests",
+            Self::LogBytes(_) => "log_bytes",
+            Self::HeaderBytes(_) => "header_bytes",
+            Self::Resources(_) => "resources",
+            Self::HostcallBytes(_) => "hostcall_bytes",
+        }
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let human = |duration: &Duration| humantime::format_duration(*duration).to_string();
+        match self {
+            Self::Memory(bytes) => write!(f, "wanted more than {} of memory", human_size(*bytes)),
+            Self::TableElements(count) => write!(f, "wanted more than {count} table elements"),
+            Self::CpuTime(time) => write!(f, "computed for more than {}", human(time)),
+            Self::IdleTime(time) => write!(f, "did nothing for {}, and neither did its peers", human(time)),
+            Self::WallTime(time) => write!(f, "took more than {}", human(time)),
+            Self::Requests(count) => write!(f, "sent more than {count} requests"),
+            Self::LogBytes(bytes) => write!(f, "logged more than {}", human_size(*bytes)),
+            Self::HeaderBytes(bytes) => write!(f, "made header fields of more than {}", human_size(*bytes)),
+            Self::Resources(count) => write!(f, "held more than {count} handles"),
+            Self::HostcallBytes(bytes) => write!(f, "handed over more than {} at once", human_size(*bytes)),
+        }
+    }
+}
+
+impl std::error::Error for Limit {}
+
+impl CallError {
+    pub(crate) fn limit(mount: &str, limit: Limit) -> Self {
+        Self::Limit { mount: mount.to_owned(), limit }
+    }
+
+    pub(crate) fn misuse(mount: &str, misuse: Misuse) -> Self {
+        Self::Misuse { mount: mount.to_owned(), misuse }
+    }
+
+    pub(crate) fn forbidden_address(mount: &str, why: String) -> Self {
+        Self::ForbiddenAddress { mount: mount.to_owned(), why }
+    }
+
+    pub(crate) fn refused<B>(mount: &Mount, request: &Request<B>, refusal: &Refusal) -> Self {
+        match refusal {
+            Refusal::Misuse(misuse) => Self::misuse(&mount.name, misuse.clone()),
+            Refusal::NotCovered { grant: number, path, why } => match mount.grants.get(*number) {
+                Some(grant) => Self::NotAllowed(Box::new(NotAllowed {
+                    mount: mount.name.clone(),
+                    audience: (*number > 0).then(|| grant.name.to_string()),
+                    method: request.method().clone(),
+                    path: path.clone(),
+                    endpoint: grant.endpoint.clone(),
+                    why: *why,
+                })),
+                None => Self::misuse(&mount.name, Misuse::OutsidePrefix),
+            },
+        }
+    }
+
+    /// The status that the caller gets. What is the caller's own doing is 4xx; a plugin that does what it must not is a
+    /// bad gateway.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::UnknownMount { .. } => StatusCode::NOT_FOUND,
+            Self::BadRequest { .. } => StatusCode::BAD_REQUEST,
+            Self::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotAllowed(_) => StatusCode::FORBIDDEN,
+            Self::Limit { limit: Limit::IdleTime(_) | Limit::WallTime(_), .. } => StatusCode::GATEWAY_TIMEOUT,
+            Self::Misuse { .. }
+            | Self::ForbiddenAddress { .. }
+            | Self::Limit { .. }
+            | Self::Trapped { .. }
+            | Self::NoAnswer { .. } => StatusCode::BAD_GATEWAY,
+            Self::NotStarted { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The problem's type, which becomes `urn:keyward:problem:<kind>`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::UnknownMount { .. } => "unknown-mount",
+            Self::BadRequest { .. } => "bad-request",
+            Self::Busy { .. } => "busy",
+            Self::NotAllowed(_) => "not-allowed",
+            Self::Misuse { .. } => "plugin-misuse",
+            Self::ForbiddenAddress { .. } => "forbidden-address",
+            Self::Limit { .. } => "limit",
+            Self::Trapped { .. } => "plugin-failed",
+            Self::NoAnswer { .. } => "no-answer",
+            Self::NotStarted { .. } => "not-started",
+        }
+    }
+
+    /// What it is, in a few words that are the same each time.
+    #[must_use]
+    pub fn title(&self) -> &'static str {
+        match self {
+            Self::UnknownMount { .. } => "There is no such mount",
+            Self::BadRequest { .. } => "The request cannot be passed on",
+            Self::Busy { .. } => "The mount is busy",
+            Self::NotAllowed(_) => "The mount may not do this",
+            Self::Misuse { .. } => "The plugin sent what it must not",
+            Self::ForbiddenAddress { .. } => "The endpoint's address is forbidden",
+            Self::Limit { .. } => "The plugin ran into a limit",
+            Self::Trapped { .. } => "The plugin failed",
+            Self::NoAnswer { .. } => "The plugin did not answer",
+            Self::NotStarted { .. } => "The plugin could not be started",
+        }
+    }
+
+    /// The rule or limit, for the audit.
+    #[must_use]
+    pub fn rule(&self) -> &'static str {
+        match self {
+            Self::NotAllowed(not_allowed) => match not_allowed.why {
+                NotCovered::NotAllowed => "allow",
+                NotCovered::NotDeclared => "declared",
+            },
+            Self::Misuse { misuse, .. } => misuse.rule(),
+            Self::ForbiddenAddress { .. } => "address",
+            Self::Limit { limit, .. } => limit.key(),
+            other => other.kind(),
+        }
+    }
+
+    /// How the call ended, for the audit.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::NotAllowed(_) | Self::Misuse { .. } | Self::ForbiddenAddress { .. } => Outcome::Denied,
+            _ => Outcome::Failed,
+        }
+    }
+}
+
+fn known_mounts(known: &[String]) -> String {
+    if known.is_empty() {
+        return ": none is configured".to_owned();
+    }
+    format!(". The first part of the path names it: {}", crate::config::one_of(known.iter().map(String::as_str)))
+}
+
+/// Why a broker does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] crate::config::ConfigError),
+    /// The mounts together may have more calls at once than one process can hold.
+    #[error(
+        "the mounts may have {wanted} calls at once, and one process can hold {most}. Lower `concurrency` in [mount.NAME.limits]"
+    )]
+    TooManySandboxes {
+        /// The sum of all `concurrency`.
+        wanted: u32,
+        /// The most there can be.
+        most: u32,
+    },
+    /// The engine cannot be made on this machine.
+    #[error("no sandboxes can be made on this machine: {why}")]
+    Engine {
+        /// Why not.
+        why: String,
+    },
+    /// A plugin cannot be used.
+    #[error("the plugin {plugin} cannot be used: {why}")]
+    Plugin {
+        /// What the configuration calls it.
+        plugin: String,
+        /// Why not.
+        why: String,
+    },
+    /// The directory of compiled plugins is not one that only this user can write in.
+    #[error("[compile_cache] directory {} is not used: {why}", path.display())]
+    CompileCache {
+        /// The directory.
+        path: std::path::PathBuf,
+        /// Why not.
+        why: String,
+    },
+    /// TLS cannot be set up.
+    #[error("no TLS: {0}")]
+    Tls(String),
+}
+
+impl StartError {
+    pub(crate) fn engine(error: impl fmt::Display) -> Self {
+        Self::Engine { why: format!("{error:#}") }
+    }
+
+    /// A component that does not compile, or wants what no plugin has.
+    pub(crate) fn unusable(plugin: &crate::plan::Plugin, error: &dyn fmt::Display) -> Self {
+        let why = format!("{error:#}");
+        let why = match why.split_once("component imports ") {
+            Some((_, import)) => {
+                let import = import.split(", but").next().unwrap_or(import);
+                format!("it wants {import}, which no plugin gets; a plugin may import the world keyward:broker/plugin")
+            }
+            None => why,
+        };
+        Self::Plugin { plugin: plugin.label.clone(), why }
+    }
+}

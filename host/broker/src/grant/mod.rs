@@ -1,0 +1,64 @@
+//! What a mount may do: what its plugin declares and its configuration grants, both.
+
+mod endpoint;
+mod hosts;
+mod path;
+mod pattern;
+
+use std::sync::Arc;
+
+use http::Method;
+use keyward_identity::Audience;
+
+pub use endpoint::{Endpoint, InvalidEndpoint};
+pub use hosts::{HostPattern, InvalidHostPattern};
+pub use path::{NormalPath, PathError};
+pub use pattern::{InvalidPattern, Pattern};
+
+/// One audience of one mount.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Grant {
+    /// The audience's name in the manifest.
+    pub name: Arc<str>,
+    /// What its tokens are for.
+    pub audience: Audience,
+    /// Where they may be sent.
+    pub endpoint: Endpoint,
+    /// What the plugin declares; `None` where its manifest does not narrow it.
+    pub declared: Option<Vec<Pattern>>,
+    /// What the configuration allows; `None` where it does not narrow it.
+    pub allowed: Option<Vec<Pattern>>,
+    /// Whether the service reads paths without regard to case.
+    pub paths_ignore_case: bool,
+}
+
+/// Why a grant does not cover a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotCovered {
+    /// The plugin's manifest does not declare it: no configuration can allow it.
+    NotDeclared,
+    /// The configuration does not allow it.
+    NotAllowed,
+}
+
+impl Grant {
+    /// Whether a request to this path behind the endpoint's prefix is covered.
+    ///
+    /// # Errors
+    ///
+    /// Says which half is missing.
+    pub fn covers(&self, method: &Method, path: &NormalPath) -> Result<(), NotCovered> {
+        let matches = |patterns: &Option<Vec<Pattern>>| {
+            let covers = |pattern: &Pattern| pattern.matches(method, path, self.paths_ignore_case);
+            patterns.as_ref().is_none_or(|patterns| patterns.iter().any(covers))
+        };
+        if !matches(&self.declared) {
+            Err(NotCovered::NotDeclared)
+        } else if !matches(&self.allowed) {
+            Err(NotCovered::NotAllowed)
+        } else {
+            Ok(())
+        }
+    }
+}

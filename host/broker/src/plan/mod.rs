@@ -1,0 +1,65 @@
+//! What a configuration comes to, with the plugins that it names: declared ∩ configured, for every mount.
+//!
+//! Making a plan runs no plugin and opens no connection. `keyward check` prints it; [`Broker::start`](crate::Broker::start)
+//! lives by it.
+
+mod mount;
+mod plugin;
+
+use std::collections::BTreeMap;
+
+pub use plugin::{Plugin, Plugins};
+
+use crate::config::{Config, ConfigError, Diagnostics, IdentityConfig, Limits};
+use crate::grant::Grant;
+use crate::manifest::Manifest;
+
+/// A configuration that fits its plugins.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Plan {
+    /// The mounts, in the order of their names.
+    pub mounts: Vec<PlannedMount>,
+    pub(crate) config: Config,
+}
+
+/// A mount, with what it may do.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PlannedMount {
+    /// Its name.
+    pub name: String,
+    /// Its plugin.
+    pub plugin: Plugin,
+    /// What the plugin declares.
+    pub manifest: Manifest,
+    /// Its identity's name.
+    pub identity: String,
+    /// What it may do: one grant for each audience that is both declared and configured.
+    pub grants: Vec<Grant>,
+    /// What `wasi:config/store` holds for the plugin.
+    pub variables: BTreeMap<String, String>,
+    /// What a call may use.
+    pub limits: Limits,
+}
+
+impl Plan {
+    /// Fits a configuration to plugins. `plugins` are those that it may name.
+    ///
+    /// # Errors
+    ///
+    /// All mistakes, each with its line, what was expected, and what to write instead.
+    pub fn new(config: Config, plugins: &Plugins) -> Result<Self, ConfigError> {
+        let mut diagnostics = Diagnostics::new();
+        let mounts = config.mounts.iter();
+        let mounts = mounts.filter_map(|(name, mount)| mount::plan(name, mount, &config, plugins, &mut diagnostics));
+        let mounts = mounts.collect();
+        diagnostics.into_result(Self { mounts, config })
+    }
+
+    /// The identities, by name.
+    #[must_use]
+    pub fn identities(&self) -> &BTreeMap<String, IdentityConfig> {
+        &self.config.identities
+    }
+}

@@ -1,0 +1,240 @@
+//! One mount of a plan.
+
+use std::collections::BTreeMap;
+
+use super::{PlannedMount, Plugins};
+use crate::cloud::Cloud;
+use crate::config::{
+    AudienceConfig, Config, Diagnostic, Diagnostics, Located, MountConfig, SettingValue, bare, nearest, one_of,
+};
+use crate::grant::{Endpoint, Grant, HostPattern};
+use crate::manifest::{DeclaredAudience, Manifest, ResolvedService};
+
+/// The name of the identity of a mount that names none.
+const DEFAULT_IDENTITY: &str = "default";
+
+pub(super) fn plan(
+    name: &str,
+    mount: &MountConfig,
+    config: &Config,
+    plugins: &Plugins,
+    diagnostics: &mut Diagnostics,
+) -> Option<PlannedMount> {
+    let header = format!("[mount.{}]", bare(name));
+    let loaded = plugins.load(&mount.plugin, &header).map_err(|diagnostic| diagnostics.push(diagnostic));
+    let identity = identity(mount, config, &header).map_err(|diagnostic| diagnostics.push(diagnostic));
+    let (plugin, manifest) = loaded.ok()?;
+
+    let mut planning = Planning { name, header, mount, cloud: &config.cloud, diagnostics };
+    planning.undeclared_audiences(&manifest);
+    let grants: Vec<Grant> = manifest
+        .audiences
+        .iter()
+        .enumerate()
+        .filter_map(|(number, declared)| planning.grant(declared, number == 0))
+        .collect();
+    let mut variables = planning.settings(&manifest);
+    for grant in &grants {
+        variables.insert(format!("endpoint.{}", grant.name), grant.endpoint.to_string());
+    }
+    Some(PlannedMount {
+        name: name.to_owned(),
+        plugin,
+        manifest,
+        identity: identity.ok()?,
+        grants,
+        variables,
+        limits: mount.limits,
+    })
+}
+
+fn identity(mount: &MountConfig, config: &Config, header: &str) -> Result<String, Diagnostic> {
+    let known = || config.identities.keys().map(String::as_str);
+    let (wanted, place) = match &mount.identity {
+        Some(identity) => (identity.value.as_str(), identity.place.clone()),
+        None => (DEFAULT_IDENTITY, mount.place.clone()),
+    };
+    if config.identities.contains_key(wanted) {
+        return Ok(wanted.to_owned());
+    }
+    let suggestion = nearest(wanted, known()).or_else(|| known().next());
+    let write = suggestion.map_or_else(
+        || format!("[identity.{}]\nsource = \"imds\"", bare(wanted)),
+        |name| format!("identity = {name:?}"),
+    );
+    let expected = if config.identities.is_empty() { "a section [identity.NAME]".to_owned() } else { one_of(known()) };
+    let message = match &mount.identity {
+        Some(_) => format!("{header} names the identity `{wanted}`, which is not configured"),
+        None => format!("{header} names no identity, and there is none called `{DEFAULT_IDENTITY}`"),
+    };
+    Err(Diagnostic::new(place, message).expected(expected).write(write))
+}
+
+struct Planning<'a> {
+    name: &'a str,
+    header: String,
+    mount: &'a MountConfig,
+    cloud: &'a Cloud,
+    diagnostics: &'a mut Diagnostics,
+}
+
+impl Planning<'_> {
+    fn undeclared_audiences(&mut self, manifest: &Manifest) {
+        for (name, audience) in &self.mount.audiences {
+            let further = || manifest.audiences.iter().skip(1).map(|declared| declared.name.as_str());
+            if further().any(|declared| declared == name) {
+                continue;
+            }
+            let is_first = manifest.audiences.first().is_some_and(|first| first.name == *name);
+            let message = if is_first {
+                format!(
+                    "the audience `{name}` is the first of the plugin `{}`: it is granted in {}",
+                    manifest.name, self.header
+                )
+            } else {
+                format!("the plugin `{}` declares no audience `{name}`", manifest.name)
+            };
+            let expected = if further().next().is_none() { "no such section".to_owned() } else { one_of(further()) };
+            let mut diagnostic = Diagnostic::new(audience.place.clone(), message).expected(expected);
+            if let Some(suggestion) = nearest(name, further()) {
+                diagnostic = diagnostic.write(format!("[mount.{}.audience.{suggestion}]", bare(self.name)));
+            }
+            self.diagnostics.push(diagnostic);
+        }
+    }
+
+    fn grant(&mut self, declared: &DeclaredAudience, is_first: bool) -> Option<Grant> {
+        let service = match declared.resolve(self.cloud) {
+            Ok(service) => service,
+            Err(mut diagnostic) => {
+                diagnostic.place = self.mount.plugin.place.clone();
+                self.diagnostics.push(diagnostic);
+                return None;
+            }
+        };
+        let section = format!("[mount.{}.audience.{}]", bare(self.name), declared.name);
+        let (configured, header) = if is_first {
+            (&self.mount.first, self.header.clone())
+        } else {
+            match self.mount.audiences.get(&declared.name) {
+                Some(configured) => (configured, section),
+                None if declared.optional => return None,
+                None => {
+                    let message = format!(
+                        "{} does not grant the audience `{}`, which its plugin needs",
+                        self.header, declared.name
+                    );
+                    let diagnostic = Diagnostic::new(self.mount.place.clone(), message);
+                    let diagnostic = diagnostic.expected(format!("a section for {}", service.audience));
+                    self.diagnostics.push(diagnostic.write(section));
+                    return None;
+                }
+            }
+        };
+        let endpoint = self.endpoint(declared, &service, configured, &header)?;
+        Some(Grant {
+            name: declared.name.as_str().into(),
+            audience: service.audience,
+            endpoint,
+            declared: declared.allow.clone(),
+            allowed: configured.allow.clone(),
+            paths_ignore_case: service.paths_ignore_case,
+        })
+    }
+
+    fn endpoint(
+        &mut self,
+        declared: &DeclaredAudience,
+        service: &ResolvedService,
+        configured: &AudienceConfig,
+        header: &str,
+    ) -> Option<Endpoint> {
+        let hosts: Vec<String> = service.hosts.iter().map(ToString::to_string).collect();
+        let expected = format!("https:// and a host like {}", one_of(hosts.iter().map(String::as_str)));
+        let example = || hosts.first().map_or_else(String::new, |host| host.replace('*', "NAME"));
+        let write = format!("endpoint = \"https://{}\"", example());
+        let Some(Located { value: endpoint, place }) = &configured.endpoint else {
+            if let Some(only) = service.hosts.first().and_then(HostPattern::only_host) {
+                return Endpoint::parse(&format!("https://{only}")).ok();
+            }
+            let message = format!("{header} has no `endpoint` for the audience `{}`", declared.name);
+            let place = configured.place.clone().or_else(|| self.mount.place.clone());
+            self.diagnostics.push(Diagnostic::new(place, message).expected(expected).write(write));
+            return None;
+        };
+        if service.hosts.iter().any(|pattern| pattern.matches(&endpoint.host)) {
+            return Some(endpoint.clone());
+        }
+        let message = format!("{endpoint} in {header} is not a host for tokens of {}", service.audience);
+        let mut diagnostic = Diagnostic::new(place.clone(), message).expected(expected);
+        diagnostic = match other_cloud(declared, &endpoint.host, self.cloud) {
+            Some(cloud) => diagnostic.write(format!("cloud = {cloud:?}")),
+            None => diagnostic.write(write),
+        };
+        self.diagnostics.push(diagnostic);
+        None
+    }
+
+    /// The settings' values, under the names that the plugin reads them by.
+    fn settings(&mut self, manifest: &Manifest) -> BTreeMap<String, String> {
+        let mut variables = BTreeMap::new();
+        let header = format!("[mount.{}.settings]", bare(self.name));
+        for (name, value) in &self.mount.settings {
+            let Some(setting) = manifest.settings.get(name) else {
+                let known = || manifest.settings.keys().map(String::as_str);
+                let message = format!("the plugin `{}` reads no setting `{name}`", manifest.name);
+                let mut diagnostic = Diagnostic::new(value.place.clone(), message).expected(one_of(known()));
+                if let Some(suggestion) = nearest(name, known()) {
+                    diagnostic = diagnostic.write(format!("{header}\n{suggestion} = ..."));
+                }
+                self.diagnostics.push(diagnostic);
+                continue;
+            };
+            match (&value.value, setting.table) {
+                (SettingValue::Text(text), false) if setting.values.is_empty() || setting.values.contains(text) => {
+                    variables.insert(format!("setting.{name}"), text.clone());
+                }
+                (SettingValue::Text(text), false) => {
+                    let values = || setting.values.iter().map(String::as_str);
+                    let message = format!("`{name} = {text:?}` in {header} is not a value of this setting");
+                    let write = nearest(text, values()).or_else(|| values().next()).unwrap_or_default();
+                    let diagnostic = Diagnostic::new(value.place.clone(), message).expected(one_of(values()));
+                    self.diagnostics.push(diagnostic.write(format!("{name} = {write:?}")));
+                }
+                (SettingValue::Table(table), true) => {
+                    variables.extend(table.iter().map(|(key, text)| (format!("setting.{name}.{key}"), text.clone())));
+                }
+                (SettingValue::Text(_), true) => {
+                    let message = format!("the setting `{name}` in {header} is a section");
+                    let write = format!("[mount.{}.settings.{name}]", bare(self.name));
+                    self.diagnostics.push(Diagnostic::new(value.place.clone(), message).write(write));
+                }
+                (SettingValue::Table(_), false) => {
+                    let message = format!("the setting `{name}` in {header} is one value, not a section");
+                    let diagnostic = Diagnostic::new(value.place.clone(), message);
+                    self.diagnostics.push(diagnostic.write(format!("{header}\n{name} = \"...\"")));
+                }
+            }
+        }
+        for (name, setting) in &manifest.settings {
+            if let Some(default) = &setting.default {
+                variables.entry(format!("setting.{name}")).or_insert_with(|| default.clone());
+            }
+            if setting.required && !self.mount.settings.contains_key(name) {
+                let message = format!("{header} lacks `{name}`, which the plugin `{}` needs", manifest.name);
+                let write = format!("{header}\n{name} = \"...\"");
+                self.diagnostics.push(Diagnostic::new(self.mount.place.clone(), message).write(write));
+            }
+        }
+        variables
+    }
+}
+
+/// The cloud that this host would be right in.
+fn other_cloud(declared: &DeclaredAudience, host: &str, cloud: &Cloud) -> Option<&'static str> {
+    Cloud::names().find(|name| {
+        let other = Cloud::named(name).filter(|other| *other != cloud);
+        let service = other.and_then(|other| declared.resolve(other).ok());
+        service.is_some_and(|service| service.hosts.iter().any(|pattern| pattern.matches(host)))
+    })
+}

@@ -1,0 +1,174 @@
+//! A caller's request, as a plugin gets it.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::header::{self, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, Request, Uri};
+use http_body::{Body, Frame, SizeHint};
+use wasmtime_wasi_http::Error as WasiError;
+use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
+
+use crate::call::Call;
+use crate::error::CallError;
+
+/// Where callers reach a mount, so that its plugin can write links that lead back. A service that embeds the broker puts it
+/// into the request's extensions; without it the request's own host and `/MOUNT` are taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Front {
+    /// `http` or `https`.
+    pub scheme: &'static str,
+    /// The host, with a port where it is not the scheme's.
+    pub host: String,
+    /// The path before what the plugin sees: empty, or a slash and more, without a slash at its end.
+    pub prefix: String,
+}
+
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
+
+/// Header fields of a caller's that go no further: its own credentials, those of the connection, and those in which only
+/// the host's word counts. `connection` itself, and the others of the connection, never reach a plugin anyway.
+const DROPPED: [HeaderName; 8] = [
+    header::AUTHORIZATION,
+    header::PROXY_AUTHORIZATION,
+    header::FORWARDED,
+    HeaderName::from_static("x-forwarded-for"),
+    X_FORWARDED_PROTO,
+    X_FORWARDED_HOST,
+    X_FORWARDED_PREFIX,
+    HeaderName::from_static("x-real-ip"),
+];
+
+/// Prepares a request for the plugin of a mount.
+pub(crate) fn prepare<B>(call: &Arc<Call>, request: Request<B>) -> Result<(Request<FromCaller<B>>, Scheme), CallError>
+where
+    B: Body<Data = Bytes>,
+{
+    let (mut parts, body) = request.into_parts();
+    if matches!(parts.method, Method::CONNECT | Method::TRACE) {
+        return Err(CallError::BadRequest { why: "neither CONNECT nor TRACE is passed on" });
+    }
+    if parts.headers.contains_key(header::UPGRADE) {
+        return Err(CallError::BadRequest { why: "no upgrade of the connection is passed on" });
+    }
+    let path_and_query = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    if !path_and_query.starts_with('/') {
+        return Err(CallError::BadRequest { why: "its path does not begin with a slash" });
+    }
+    let front = front(call, &mut parts.extensions, &parts.uri, &parts.headers);
+    parts.uri = path_and_query.parse().map_err(|_| CallError::BadRequest { why: "its path is none" })?;
+
+    drop_headers(&mut parts.headers);
+    if parts.headers.get_all(CONTENT_LENGTH).iter().count() > 1 {
+        return Err(CallError::BadRequest { why: "it has more than one content-length" });
+    }
+    // So that a plugin need not read to find out: no body always says so.
+    if body.is_end_stream() {
+        parts.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    } else if let Some(length) = body.size_hint().exact() {
+        parts.headers.insert(CONTENT_LENGTH, length.into());
+    }
+    let unusual = || CallError::BadRequest { why: "its host is none that a link can name" };
+    let scheme = if front.scheme == "https" { Scheme::Https } else { Scheme::Http };
+    parts.headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(front.scheme));
+    parts.headers.insert(X_FORWARDED_HOST, HeaderValue::from_str(&front.host).map_err(|_| unusual())?);
+    parts.headers.insert(X_FORWARDED_PREFIX, HeaderValue::from_str(&front.prefix).map_err(|_| unusual())?);
+    // WASI takes the request's authority from here, and keeps the field from the plugin.
+    parts.headers.insert(header::HOST, HeaderValue::from_str(&front.host).map_err(|_| unusual())?);
+    Ok((Request::from_parts(parts, FromCaller { inner: body, call: Arc::clone(call) }), scheme))
+}
+
+fn front(call: &Call, extensions: &mut http::Extensions, uri: &Uri, headers: &HeaderMap) -> Front {
+    if let Some(front) = extensions.remove::<Front>() {
+        return front;
+    }
+    let host = uri.authority().map(|authority| authority.as_str());
+    let host = host.or_else(|| headers.get(header::HOST)?.to_str().ok()).unwrap_or("localhost");
+    let scheme = if uri.scheme_str() == Some("https") { "https" } else { "http" };
+    Front { scheme, host: host.to_owned(), prefix: format!("/{}", call.mount().name) }
+}
+
+fn drop_headers(headers: &mut HeaderMap) {
+    // Fields that `connection` names belong to the connection too (RFC 9110, 7.6.1).
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .filter(|name| *name != CONTENT_LENGTH)
+        .collect();
+    for name in named.iter().chain(&DROPPED) {
+        headers.remove(name);
+    }
+}
+
+/// The body of a caller's request.
+pub(crate) struct FromCaller<B> {
+    inner: B,
+    call: Arc<Call>,
+}
+
+impl<B> Body for FromCaller<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    type Data = Bytes;
+    type Error = WasiError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, WasiError>>> {
+        loop {
+            let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+            return Poll::Ready(match frame {
+                None => None,
+                Some(Err(error)) => Some(Err(WasiError::InternalError(Some(error.into().to_string())))),
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => {
+                        self.call.count_in(data.len());
+                        Some(Ok(Frame::data(data)))
+                    }
+                    // Trailers are dropped: no rule has looked at them.
+                    Err(_trailers) => continue,
+                },
+            });
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_callers_credentials_and_the_connections_fields_go_no_further() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("authorization", "Bearer eyJ0.callers"),
+            ("proxy-authorization", "Basic eA=="),
+            ("forwarded", "for=1.2.3.4"),
+            ("x-forwarded-host", "evil.example"),
+            ("x-forwarded-prefix", "/evil"),
+            ("connection", "close, x-hop"),
+            ("x-hop", "1"),
+            ("x-ms-date", "stays"),
+        ] {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        drop_headers(&mut headers);
+        let left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(left, ["connection", "x-ms-date"]);
+    }
+}

@@ -1,0 +1,115 @@
+//! The engine that all sandboxes run in, and its clock.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+use crate::config::Limits;
+use crate::error::StartError;
+
+/// How long a guest computes before others get their turn, and the grain in which its time is measured.
+const TICK: Duration = Duration::from_millis(10);
+
+/// The most sandboxes at once. Each takes about six memory mappings, and Linux lets a process have 65,530
+/// (`vm.max_map_count`).
+pub(crate) const MOST_SANDBOXES: u32 = 8192;
+
+/// What a component may consist of. Those that were seen have one memory and two or three tables, whatever their language.
+const MEMORIES_EACH: u32 = 2;
+const TABLES_EACH: u32 = 4;
+const CORE_INSTANCES_EACH: u32 = 64;
+
+/// A guest's stack. What wasm code may take of it is less, since host functions run on it too.
+const STACK: usize = 1 << 20;
+const WASM_STACK: usize = 512 << 10;
+
+/// How much of a memory and a table is cleared by writing, and kept, rather than given back to the system and mapped anew
+/// for the next call. Measured with small GETs at 2 cores: without, page-table work across cores halves the rate.
+const MEMORY_KEPT: usize = 1 << 20;
+const TABLE_KEPT: usize = 64 << 10;
+
+/// An engine with a pool of sandboxes, and a thread that ticks.
+#[derive(Clone)]
+pub(crate) struct Engine {
+    pub(crate) engine: wasmtime::Engine,
+    _ticker: Arc<Ticker>,
+}
+
+impl Engine {
+    /// An engine for mounts with these limits.
+    pub(crate) fn new<'l>(limits: impl Iterator<Item = &'l Limits> + Clone) -> Result<Self, StartError> {
+        let wanted = limits.clone().fold(0_u32, |sum, limits| sum.saturating_add(limits.concurrency));
+        if wanted > MOST_SANDBOXES {
+            return Err(StartError::TooManySandboxes { wanted, most: MOST_SANDBOXES });
+        }
+        let memory = limits.clone().map(|limits| limits.memory).max().unwrap_or_default();
+        let elements = limits.map(|limits| limits.table_elements).max().unwrap_or_default();
+        let config = config(wanted.max(1), memory, elements as usize);
+        let engine = wasmtime::Engine::new(&config).map_err(StartError::engine)?;
+        let ticker = Ticker::start(&engine).map_err(|error| StartError::Engine { why: error.to_string() })?;
+        Ok(Self { engine, _ticker: Arc::new(ticker) })
+    }
+}
+
+fn config(sandboxes: u32, memory: u64, elements: usize) -> Config {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(sandboxes)
+        .total_core_instances(sandboxes.saturating_mul(CORE_INSTANCES_EACH))
+        .total_memories(sandboxes.saturating_mul(MEMORIES_EACH))
+        .total_tables(sandboxes.saturating_mul(TABLES_EACH))
+        .total_stacks(sandboxes)
+        .total_gc_heaps(sandboxes)
+        .max_core_instances_per_component(CORE_INSTANCES_EACH)
+        .max_memories_per_component(MEMORIES_EACH)
+        .max_tables_per_component(TABLES_EACH)
+        .max_memory_size(usize::try_from(memory).unwrap_or(usize::MAX))
+        .table_elements(elements)
+        .linear_memory_keep_resident(MEMORY_KEPT)
+        .table_keep_resident(TABLE_KEPT)
+        .max_unused_warm_slots(sandboxes);
+
+    let mut config = Config::new();
+    config
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
+        .epoch_interruption(true)
+        // WASI 0.2 only: the machinery of 0.3 would cost on every call.
+        .concurrency_support(false)
+        .async_stack_size(STACK)
+        .max_wasm_stack(WASM_STACK)
+        // No plugin needs these, and what is not there cannot be attacked.
+        .wasm_threads(false)
+        .shared_memory(false)
+        .wasm_memory64(false)
+        .wasm_stack_switching(false);
+    config
+}
+
+/// Ticks until it is dropped.
+struct Ticker {
+    stop: Arc<AtomicBool>,
+}
+
+impl Ticker {
+    fn start(engine: &wasmtime::Engine) -> std::io::Result<Self> {
+        let (stop, engine) = (Arc::new(AtomicBool::new(false)), engine.weak());
+        let stopped = Arc::clone(&stop);
+        std::thread::Builder::new().name("keyward-ticks".to_owned()).spawn(move || {
+            while !stopped.load(Ordering::Relaxed) {
+                std::thread::sleep(TICK);
+                match engine.upgrade() {
+                    Some(engine) => engine.increment_epoch(),
+                    None => return,
+                }
+            }
+        })?;
+        Ok(Self { stop })
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}

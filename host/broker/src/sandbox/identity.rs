@@ -1,0 +1,60 @@
+//! The interface `identity`, as plugins see it: surrogates, and never a token.
+
+use std::sync::Arc;
+
+use keyward_identity::TokenError;
+use wasmtime::component::{HasData, Linker};
+
+use super::state::State;
+use crate::call::Call;
+
+#[allow(missing_docs)]
+mod bindings {
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        inline: "package keyward:host; world host { import keyward:broker/identity@0.1.0; }",
+        world: "keyward:host/host",
+        imports: { default: async | trappable },
+    });
+}
+
+use bindings::keyward::broker::identity;
+
+struct Identity;
+
+impl HasData for Identity {
+    type Data<'a> = View;
+}
+
+struct View(Arc<Call>);
+
+pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    identity::add_to_linker::<State, Identity>(linker, |state| View(Arc::clone(&state.call)))
+}
+
+impl identity::Host for View {
+    async fn get_token(&mut self, audience: String) -> wasmtime::Result<Result<identity::Token, identity::Error>> {
+        let mount = Arc::clone(self.0.mount());
+        let Some(grant) = mount.grants.iter().position(|grant| *grant.name == *audience) else {
+            self.0.note_refused_audience(&audience);
+            let refused = match mount.manifest.audience(&audience) {
+                Some(_) => identity::Error::NotGranted(mount.not_granted(&audience)),
+                None => identity::Error::NotDeclared,
+            };
+            return Ok(Err(refused));
+        };
+        let Some(token) = mount.tokens.get(grant) else { return Ok(Err(identity::Error::NotDeclared)) };
+        match token.get().await {
+            Ok(token) => {
+                self.0.progress();
+                let bearer = self.0.surrogates().of_grant(grant)?.as_str().to_owned();
+                Ok(Ok(identity::Token { bearer, expires_on: token.expires_on() }))
+            }
+            Err(TokenError::Throttled { retry_after }) => {
+                let seconds = u32::try_from(retry_after.as_secs()).unwrap_or(u32::MAX);
+                Ok(Err(identity::Error::Throttled(seconds.max(1))))
+            }
+            Err(error) => Ok(Err(identity::Error::Unavailable(error.to_string()))),
+        }
+    }
+}

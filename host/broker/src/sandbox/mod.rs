@@ -1,0 +1,21 @@
+//! Sandboxes: a fresh one for every call.
+//!
+//! An [`Engine`] holds the pool that they are taken from; a [`Template`] is a plugin, compiled and linked; [`run`] makes a
+//! sandbox of it, hands it one request, and ends it.
+
+mod compiled;
+mod engine;
+mod guest;
+mod identity;
+mod limits;
+mod meter;
+mod output;
+mod run;
+mod state;
+mod template;
+
+pub(crate) use engine::Engine;
+pub(crate) use guest::Guest;
+pub(crate) use run::run;
+pub use template::CompileEvent;
+pub(crate) use template::{Template, Templates};

@@ -1,0 +1,192 @@
+//! Runs one call in a sandbox of its own.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use wasmtime::component::ResourceTableError;
+use wasmtime::{Store, Trap};
+use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
+use wasmtime_wasi_http::{Error as WasiError, FieldMapError, WasiBody, WasiHttpView};
+
+use super::guest::Guest;
+use super::meter::{Meter, Metered};
+use super::state::State;
+use crate::call::Call;
+use crate::error::{CallError, Limit};
+
+/// The guest's answer, or that it chose to give an error in place of one.
+type Answer = Result<Response<WasiBody>, ErrorCode>;
+
+/// Hands a request to a fresh sandbox, and waits for the head of its answer. What comes with it stops the guest when it is
+/// dropped.
+pub(crate) async fn run<B>(
+    call: &Arc<Call>,
+    request: Request<B>,
+    scheme: Scheme,
+    permit: OwnedSemaphorePermit,
+) -> Result<(Response<WasiBody>, Guest), CallError>
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<WasiError>,
+{
+    let (sender, receiver) = oneshot::channel();
+    let task = tokio::spawn(live(Arc::clone(call), request, scheme, sender, permit));
+    let guest = Guest::new(task.abort_handle());
+    let answer = receiver.await;
+    // A rule that was broken before the answer outweighs it.
+    if let Some(verdict) = call.verdict() {
+        return Err(verdict.clone());
+    }
+    let mount = || call.mount().name.clone();
+    match answer {
+        Ok(Ok(response)) => Ok((response, guest)),
+        Ok(Err(code)) => {
+            let error = CallError::Trapped { mount: mount(), why: format!("it answered with the error {code}") };
+            call.fail(error.clone());
+            Err(error)
+        }
+        // The task is gone, and left no verdict: the runtime is shutting down.
+        Err(_) => Err(CallError::NoAnswer { mount: mount() }),
+    }
+}
+
+/// The guest's life, as a task. Its verdict is known before its store is dropped, and with it the ends of its bodies.
+async fn live<B>(
+    call: Arc<Call>,
+    request: Request<B>,
+    scheme: Scheme,
+    sender: oneshot::Sender<Answer>,
+    permit: OwnedSemaphorePermit,
+) where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<WasiError>,
+{
+    let _permit = permit;
+    let mount = Arc::clone(call.mount());
+    let meter = Meter::new(mount.limits.cpu_time);
+    let mut store = State::store(mount.template.pre.engine(), &call, Arc::clone(&meter));
+    // Dropped before the store, however this ends.
+    let _ended = Ended(Arc::clone(&call));
+
+    let answered = Arc::new(AtomicBool::new(false));
+    let handled = {
+        let future = Box::pin(handle(&call, &mut store, request, scheme, sender, Arc::clone(&answered)));
+        tokio::select! {
+            biased;
+            handled = Metered { future, meter } => handled,
+            limit = watch(&call) => Err(limit.into()),
+        }
+    };
+    let error = match handled {
+        Ok(()) if answered.load(Ordering::Relaxed) => return,
+        Ok(()) => CallError::NoAnswer { mount: mount.name.clone() },
+        Err(error) => verdict(&call, &error),
+    };
+    call.fail(error);
+}
+
+/// Tells the call that its guest is no more.
+struct Ended(Arc<Call>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.set_ended();
+    }
+}
+
+async fn handle<B>(
+    call: &Call,
+    store: &mut Store<State>,
+    request: Request<B>,
+    scheme: Scheme,
+    sender: oneshot::Sender<Answer>,
+    answered: Arc<AtomicBool>,
+) -> wasmtime::Result<()>
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<WasiError>,
+{
+    let proxy = call
+        .mount()
+        .template
+        .pre
+        .instantiate_async(&mut *store)
+        .await
+        .map_err(|error| NotStarted(error.to_string()))?;
+    let mut http = store.data_mut().http();
+    let request = http.new_incoming_request(scheme, request)?;
+    let out = http.new_response_outparam_from_callback(move |answer| {
+        answered.store(true, Ordering::Relaxed);
+        // Nobody waits any more where the caller has gone away.
+        drop(sender.send(answer));
+    })?;
+    proxy.wasi_http_incoming_handler().call_handle(&mut *store, request, out).await
+}
+
+/// An instance could not be made.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct NotStarted(String);
+
+/// Returns when the call has taken too long, or nothing moves any more. Looks four times in the time allowed for that.
+async fn watch(call: &Call) -> Limit {
+    let limits = &call.mount().limits;
+    let began = Instant::now();
+    let (mut moved, mut still) = (call.moved(), 0);
+    loop {
+        let left = limits.wall_time.saturating_sub(began.elapsed());
+        if left.is_zero() {
+            return Limit::WallTime(limits.wall_time);
+        }
+        tokio::time::sleep((limits.idle_time / 4).max(Duration::from_millis(1)).min(left)).await;
+        let now = call.moved();
+        still = if now == moved { still + 1 } else { 0 };
+        moved = now;
+        if still >= 4 {
+            return Limit::IdleTime(limits.idle_time);
+        }
+    }
+}
+
+/// What ended a guest, for its caller.
+fn verdict(call: &Call, error: &wasmtime::Error) -> CallError {
+    let mount = call.mount();
+    let limits = &mount.limits;
+    tracing::debug!(mount = %mount.name, error = format!("{error:#}"), "a guest ended badly");
+    let limit = if let Some(limit) = error.downcast_ref::<Limit>() {
+        Some(*limit)
+    } else if let Some(ResourceTableError::Full) = error.downcast_ref() {
+        Some(Limit::Resources(limits.resources))
+    } else if let Some(FieldMapError::TotalSizeTooBig | FieldMapError::TooManyFields) = error.downcast_ref() {
+        Some(Limit::HeaderBytes(limits.header_bytes))
+    } else {
+        limit_by_words(error, limits)
+    };
+    if let Some(limit) = limit {
+        return CallError::limit(&mount.name, limit);
+    }
+    if let Some(NotStarted(why)) = error.downcast_ref() {
+        return CallError::NotStarted { mount: mount.name.clone(), why: why.clone() };
+    }
+    let why = match error.downcast_ref::<Trap>() {
+        Some(trap) => trap.to_string(),
+        None => error.root_cause().to_string(),
+    };
+    CallError::Trapped { mount: mount.name.clone(), why }
+}
+
+/// The limits that wasmtime has no type of error for.
+fn limit_by_words(error: &wasmtime::Error, limits: &crate::config::Limits) -> Option<Limit> {
+    let words = error.root_cause().to_string();
+    if words.contains("hostcall") && words.contains("fuel") {
+        Some(Limit::HostcallBytes(limits.hostcall_bytes))
+    } else if words.contains("handle") && (words.contains("limit") || words.contains("maximum")) {
+        Some(Limit::Resources(limits.resources))
+    } else {
+        None
+    }
+}

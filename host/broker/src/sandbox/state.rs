@@ -1,0 +1,82 @@
+//! What one sandbox has.
+
+use std::sync::Arc;
+
+use wasmtime::component::{Linker, ResourceTable};
+use wasmtime::{Store, UpdateDeadline};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_config::WasiConfig;
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+use super::identity;
+use super::limits::Budget;
+use super::meter::Meter;
+use super::output::Output;
+use crate::call::Call;
+use crate::egress::EgressHooks;
+use crate::error::Limit;
+
+/// The most random bytes that a guest gets at once.
+const RANDOM: u64 = 64 << 10;
+
+/// The host's side of a sandbox: no files, no environment, no arguments, no sockets.
+pub(super) struct State {
+    table: ResourceTable,
+    wasi: WasiCtx,
+    http: WasiHttpCtx,
+    hooks: EgressHooks,
+    pub(super) call: Arc<Call>,
+    budget: Budget,
+}
+
+impl State {
+    fn new(call: &Arc<Call>) -> Self {
+        let limits = &call.mount().limits;
+        let (stdout, stderr) = Output::pair(call);
+        let mut wasi = WasiCtx::builder();
+        wasi.stdout(stdout).stderr(stderr).max_random_size(RANDOM).allow_tcp(false).allow_udp(false);
+        let mut http = WasiHttpCtx::new();
+        http.set_field_size_limit(usize::try_from(limits.header_bytes).unwrap_or(usize::MAX));
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(limits.resources as usize);
+        let hooks = EgressHooks(Arc::clone(call));
+        Self { table, wasi: wasi.build(), http, hooks, call: Arc::clone(call), budget: Budget::new(limits) }
+    }
+
+    /// A store with all limits on it.
+    pub(super) fn store(engine: &wasmtime::Engine, call: &Arc<Call>, meter: Arc<Meter>) -> Store<Self> {
+        let limits = call.mount().limits;
+        let mut store = Store::new(engine, Self::new(call));
+        store.limiter(|state| &mut state.budget);
+        store.set_hostcall_fuel(usize::try_from(limits.hostcall_bytes).unwrap_or(usize::MAX));
+        store.set_max_component_handles(limits.resources as usize);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(move |_| {
+            if meter.is_over() { Err(Limit::CpuTime(limits.cpu_time).into()) } else { Ok(UpdateDeadline::Yield(1)) }
+        });
+        store
+    }
+}
+
+/// Everything that a plugin may import: the world `plugin`, and nothing else.
+pub(super) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<State>> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi_http::p2::add_to_linker_async(&mut linker)?;
+    wasmtime_wasi_config::add_to_linker(&mut linker, |state: &mut State| {
+        WasiConfig::new(&state.call.mount().variables)
+    })?;
+    identity::add_to_linker(&mut linker)?;
+    Ok(linker)
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for State {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { hooks: &mut self.hooks, table: &mut self.table, ctx: &mut self.http }
+    }
+}

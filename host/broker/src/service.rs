@@ -1,0 +1,49 @@
+//! A mount as a `tower::Service`.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Request, Response};
+
+use crate::body::Body;
+use crate::broker::Broker;
+use crate::caller::Caller;
+
+/// One mount, for one caller, as a `tower::Service`. Errors become responses: see
+/// [`CallError::into_response`](crate::CallError::into_response).
+#[derive(Clone)]
+pub struct MountService {
+    broker: Broker,
+    mount: String,
+    caller: Caller,
+}
+
+impl MountService {
+    pub(crate) fn new(broker: Broker, mount: String, caller: Caller) -> Self {
+        Self { broker, mount, caller }
+    }
+}
+
+impl<B> tower_service::Service<Request<B>> for MountService
+where
+    B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let Self { broker, mount, caller } = self.clone();
+        Box::pin(async move {
+            let answer = broker.call(&mount, &caller, request).await;
+            Ok(answer.unwrap_or_else(crate::CallError::into_response))
+        })
+    }
+}

@@ -1,0 +1,111 @@
+//! Surrogates: what stands for a credential inside a sandbox.
+
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use memchr::memmem;
+
+/// What every surrogate begins with, so that one that turns up in a log is known for what it is.
+pub const PREFIX: &str = "keyward-surrogate-";
+
+/// 256 random bits, in base64url.
+const RANDOM_CHARACTERS: usize = 43;
+
+/// The stand-in for a credential: a random string that only the call in which it was made can spend.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Surrogate(String);
+
+impl Surrogate {
+    /// A new one.
+    ///
+    /// # Errors
+    ///
+    /// The system has no randomness.
+    fn random() -> Result<Self, getrandom::Error> {
+        let mut bits = [0_u8; 32];
+        getrandom::fill(&mut bits)?;
+        let mut text = String::with_capacity(PREFIX.len() + RANDOM_CHARACTERS);
+        text.push_str(PREFIX);
+        URL_SAFE_NO_PAD.encode_string(bits, &mut text);
+        Ok(Self(text))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Surrogate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Surrogate(..)")
+    }
+}
+
+/// The surrogates of one call: each stands for the token of one of the mount's grants, by its number.
+#[derive(Debug, Default)]
+pub(crate) struct Surrogates(Mutex<Vec<(usize, Surrogate)>>);
+
+impl Surrogates {
+    /// The surrogate for a grant: the same each time it is asked for.
+    pub(crate) fn of_grant(&self, grant: usize) -> Result<Surrogate, getrandom::Error> {
+        let mut live = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, surrogate)) = live.iter().find(|(number, _)| *number == grant) {
+            return Ok(surrogate.clone());
+        }
+        let surrogate = Surrogate::random()?;
+        live.push((grant, surrogate.clone()));
+        Ok(surrogate)
+    }
+
+    /// The grant that a surrogate stands for, in this call.
+    pub(crate) fn grant_of(&self, text: &[u8]) -> Option<usize> {
+        let live = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        live.iter().find(|(_, surrogate)| surrogate.0.as_bytes() == text).map(|(grant, _)| *grant)
+    }
+
+    /// All that were handed out so far.
+    pub(crate) fn all(&self) -> Vec<Surrogate> {
+        let live = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        live.iter().map(|(_, surrogate)| surrogate.clone()).collect()
+    }
+}
+
+/// Whether there is a surrogate in a text, of whatever call.
+pub(crate) fn is_in(text: &[u8]) -> bool {
+    memmem::find_iter(text, PREFIX.as_bytes()).any(|start| {
+        let random = text.get(start + PREFIX.len()..).unwrap_or_default();
+        let is_base64url = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        random.iter().take_while(|byte| is_base64url(byte)).count() >= RANDOM_CHARACTERS
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_surrogate_is_256_random_bits_behind_the_prefix_and_its_calls_own() {
+        let (one, other) = (Surrogates::default(), Surrogates::default());
+        let surrogate = one.of_grant(1).unwrap();
+        assert_eq!(surrogate.as_str().len(), PREFIX.len() + RANDOM_CHARACTERS);
+        assert_eq!(one.of_grant(1).unwrap(), surrogate);
+        assert_ne!(one.of_grant(0).unwrap(), surrogate);
+        assert_ne!(other.of_grant(1).unwrap(), surrogate);
+        assert_eq!(one.grant_of(surrogate.as_str().as_bytes()), Some(1));
+        assert_eq!(other.grant_of(surrogate.as_str().as_bytes()), None);
+        assert_eq!(one.all().len(), 2);
+        assert!(!format!("{one:?}").contains(PREFIX));
+    }
+
+    #[test]
+    fn a_surrogate_is_found_wherever_it_stands() {
+        let surrogate = Surrogates::default().of_grant(0).unwrap();
+        assert!(is_in(format!("x={}&y", surrogate.as_str()).as_bytes()));
+        assert!(is_in(format!("{PREFIX}{}", surrogate.as_str()).as_bytes()));
+        assert!(!is_in(surrogate.as_str().split_at(60).0.as_bytes()));
+        assert!(!is_in(b"keyward-surrogate-"));
+        assert!(!is_in(b""));
+    }
+}
