@@ -1,1 +1,198 @@
-//! A small Azure on loopback.
+//! A small Azure on loopback, for demos and tests.
+//!
+//! It is strict where Azure is strict: the metadata service wants its header and knows its identities; tokens are signed
+//! JWTs; Key Vault and Resource Manager speak TLS, verify a token's signature, exact audience and expiry, and answer 401
+//! with the challenge that Azure sends. [`Faults`] make it misbehave on demand.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use keyward_emulator::{Emulator, Options};
+//!
+//! let emulator = Emulator::start(Options::default()).await?;
+//! println!("IMDS at {}, everything else at {}", emulator.imds_url(), emulator.tls_address());
+//! println!("{}", emulator.config(&std::path::Path::new("ca.pem")));
+//! # Ok(())
+//! # }
+//! ```
+
+mod arm;
+mod authority;
+mod config;
+mod directory;
+mod exchange;
+mod faults;
+mod imds;
+mod log;
+mod serve;
+mod tls;
+mod vault;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use authority::Authority;
+pub use directory::{Directory, Identity, SUBSCRIPTION, TENANT};
+pub use faults::{Fault, Faults, Misbehaviour};
+pub use log::{Seen, SeenLog};
+
+/// The public cloud, and the others that Keyward knows.
+pub const CLOUDS: [&str; 3] = ["public", "china", "usgov"];
+
+/// What an emulator is started with.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Options {
+    /// Where the metadata service listens. Port 0 is any free one.
+    pub imds: SocketAddr,
+    /// Where everything with TLS listens.
+    pub tls: SocketAddr,
+    /// The identities of the machine, and what each may do.
+    pub directory: Directory,
+    /// For how long tokens are valid.
+    pub token_lifetime: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let day = Duration::from_secs(24 * 3600);
+        Self { imds: any, tls: any, directory: Directory::contoso(), token_lifetime: day }
+    }
+}
+
+/// Why an emulator does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// An address is taken, or none of this machine.
+    #[error("cannot listen at {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// An address that others than this machine could reach.
+    #[error("{0} is no loopback address: an emulator hands out its secrets to whoever asks")]
+    NotLoopback(SocketAddr),
+    /// Keys or certificates cannot be made.
+    #[error("no keys or certificates: {0}")]
+    Keys(String),
+}
+
+/// An Azure that runs. Dropping it ends it.
+#[derive(Debug)]
+pub struct Emulator {
+    azure: Arc<Azure>,
+    imds: SocketAddr,
+    tls: SocketAddr,
+    ca_pem: String,
+    _tasks: JoinSet<()>,
+}
+
+/// What all its services share.
+#[derive(Debug)]
+pub(crate) struct Azure {
+    pub(crate) authority: Authority,
+    pub(crate) directory: Directory,
+    pub(crate) faults: Faults,
+    pub(crate) log: SeenLog,
+    pub(crate) vaults: vault::Vaults,
+    pub(crate) arm: arm::ResourceManager,
+}
+
+impl Emulator {
+    /// Starts listening.
+    ///
+    /// # Errors
+    ///
+    /// An address is taken, or reachable by others.
+    pub async fn start(options: Options) -> Result<Self, StartError> {
+        let Options { imds, tls, directory, token_lifetime } = options;
+        let authority = Authority::new(token_lifetime).map_err(StartError::Keys)?;
+        let certificates = tls::Certificates::new().map_err(|error| StartError::Keys(error.to_string()))?;
+        let azure = Arc::new(Azure {
+            authority,
+            directory,
+            faults: Faults::default(),
+            log: SeenLog::default(),
+            vaults: vault::Vaults::contoso(),
+            arm: arm::ResourceManager::contoso(),
+        });
+
+        let (imds_listener, imds) = listen(imds).await?;
+        let (tls_listener, tls) = listen(tls).await?;
+        let mut tasks = JoinSet::new();
+        tasks.spawn(serve::plain(imds_listener, Arc::clone(&azure)));
+        tasks.spawn(serve::tls(tls_listener, certificates.server, Arc::clone(&azure)));
+        Ok(Self { azure, imds, tls, ca_pem: certificates.ca_pem, _tasks: tasks })
+    }
+
+    /// Where the metadata service is: `http://127.0.0.1:PORT`.
+    #[must_use]
+    pub fn imds_url(&self) -> String {
+        format!("http://{}", self.imds)
+    }
+
+    /// Where everything with TLS is.
+    #[must_use]
+    pub fn tls_address(&self) -> SocketAddr {
+        self.tls
+    }
+
+    /// The certificate that its others are signed with, in PEM.
+    #[must_use]
+    pub fn ca_pem(&self) -> &str {
+        &self.ca_pem
+    }
+
+    /// Makes it misbehave.
+    #[must_use]
+    pub fn faults(&self) -> &Faults {
+        &self.azure.faults
+    }
+
+    /// What it was asked.
+    #[must_use]
+    pub fn log(&self) -> &SeenLog {
+        &self.azure.log
+    }
+
+    /// All tokens that it has issued, so that a test can look for them where they must not be.
+    #[must_use]
+    pub fn issued_tokens(&self) -> Vec<String> {
+        self.azure.authority.issued()
+    }
+
+    /// For how long the next tokens are valid.
+    pub fn set_token_lifetime(&self, lifetime: Duration) {
+        self.azure.authority.set_lifetime(lifetime);
+    }
+
+    /// A configuration of Keyward for it: the public cloud, with the certificate in this file.
+    #[must_use]
+    pub fn config(&self, ca_file: &std::path::Path) -> String {
+        config::config(self, ca_file)
+    }
+
+    /// The host names that lead to it, of all clouds, as `host:port` for `[egress.resolve]`.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        config::names()
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    if !address.ip().is_loopback() {
+        return Err(StartError::NotLoopback(address));
+    }
+    let failed = |source| StartError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}

@@ -1,0 +1,125 @@
+//! A request, and the answer to it.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Frame;
+use serde_json::{Value, json};
+
+/// What a body is made of, on its way out.
+pub(crate) type ReplyBody = http_body_util::combinators::UnsyncBoxBody<Bytes, std::io::Error>;
+
+/// A request, whole.
+#[derive(Debug)]
+pub(crate) struct Received {
+    pub(crate) method: Method,
+    /// The host that was asked, without a port.
+    pub(crate) host: String,
+    pub(crate) path: String,
+    /// Parameters, names in lower case.
+    pub(crate) query: BTreeMap<String, String>,
+    pub(crate) raw_query: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Received {
+    pub(crate) fn new(method: Method, host: String, path: &str, raw_query: &str, headers: HeaderMap, body: Bytes) -> Self {
+        let pairs = form_urlencoded::parse(raw_query.as_bytes());
+        let query = pairs.map(|(name, value)| (name.to_ascii_lowercase(), value.into_owned())).collect();
+        Self { method, host, path: path.to_owned(), query, raw_query: raw_query.to_owned(), headers, body }
+    }
+
+    pub(crate) fn query(&self, name: &str) -> Option<&str> {
+        self.query.get(name).map(String::as_str)
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    pub(crate) fn bearer(&self) -> Option<&str> {
+        self.header("authorization")?.strip_prefix("Bearer ")
+    }
+
+    /// The path's segments, decoded.
+    pub(crate) fn segments(&self) -> Vec<String> {
+        let segments = self.path.split('/').filter(|segment| !segment.is_empty());
+        segments.map(|segment| percent_encoding::percent_decode_str(segment).decode_utf8_lossy().into_owned()).collect()
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or(Value::Null)
+    }
+}
+
+/// An answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Reply {
+    pub(crate) fn new(status: u16) -> Self {
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Self { status, headers: HeaderMap::new(), body: Bytes::new() }
+    }
+
+    pub(crate) fn json(status: u16, value: &Value) -> Self {
+        let mut reply = Self::new(status).header("content-type", "application/json; charset=utf-8");
+        reply.body = value.to_string().into();
+        reply
+    }
+
+    pub(crate) fn header(mut self, name: &'static str, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.insert(HeaderName::from_static(name), value);
+        }
+        self
+    }
+
+    /// An error in the form of Resource Manager and Key Vault.
+    pub(crate) fn error(status: u16, code: &str, message: &str) -> Self {
+        Self::json(status, &json!({ "error": { "code": code, "message": message } }))
+    }
+
+    pub(crate) fn into_response(self) -> Response<ReplyBody> {
+        let mut response = Response::new(Full::new(self.body.clone()).map_err(|never| match never {}).boxed_unsync());
+        *response.status_mut() = self.status;
+        *response.headers_mut() = self.headers;
+        let headers = response.headers_mut();
+        if self.status != StatusCode::NO_CONTENT {
+            headers.insert(CONTENT_LENGTH, self.body.len().into());
+        }
+        if !self.body.is_empty() && !headers.contains_key(CONTENT_TYPE) {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+        }
+        response
+    }
+}
+
+/// A body of these chunks, each in a frame of its own; with `torn`, it breaks off behind them.
+pub(crate) fn chunks(chunks: Vec<Bytes>, torn: bool) -> ReplyBody {
+    let end = torn.then(|| Err(std::io::Error::other("torn on purpose")));
+    let frames = chunks.into_iter().map(|chunk| Ok(Frame::data(chunk))).chain(end);
+    Chunks(frames.collect::<Vec<_>>().into_iter()).boxed_unsync()
+}
+
+struct Chunks(std::vec::IntoIter<Result<Frame<Bytes>, std::io::Error>>);
+
+impl http_body::Body for Chunks {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        std::task::Poll::Ready(self.0.next())
+    }
+}
