@@ -82,6 +82,10 @@ async fn live<B>(
         }
     };
     let error = match handled {
+        Ok(()) if store.data_mut().has_open_body() => {
+            let why = "it ended without ending a body that it had begun".to_owned();
+            CallError::Trapped { mount: mount.name.clone(), why }
+        }
         Ok(()) if answered.load(Ordering::Relaxed) => return,
         Ok(()) => CallError::NoAnswer { mount: mount.name.clone() },
         Err(error) => verdict(&call, &error),

@@ -6,6 +6,7 @@ use wasmtime::component::{Linker, ResourceTable};
 use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_config::WasiConfig;
+use wasmtime_wasi_http::p2::body::HostOutgoingBody;
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::identity;
@@ -55,6 +56,13 @@ impl State {
             if meter.is_over() { Err(Limit::CpuTime(limits.cpu_time).into()) } else { Ok(UpdateDeadline::Yield(1)) }
         });
         store
+    }
+}
+
+impl State {
+    /// Whether there is a body that the guest has begun and neither ended nor dropped. Its end would look like a good one.
+    pub(super) fn has_open_body(&mut self) -> bool {
+        self.table.iter_mut().any(|entry| entry.is::<HostOutgoingBody>())
     }
 }
 

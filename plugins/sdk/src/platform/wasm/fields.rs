@@ -51,7 +51,7 @@ impl Fields {
 
     pub(crate) fn remove(&mut self, name: &str) {
         if self.handle.has(name) {
-            drop(self.writable().delete(name));
+            let _ = self.writable().delete(name);
         }
     }
 

@@ -1,0 +1,8 @@
+//! Sleeps for ever.
+
+use guests::bindings::wasi::clocks::monotonic_clock::subscribe_duration;
+
+guests::handler!(|_request, _out| {
+    guests::confess();
+    subscribe_duration(u64::MAX).block();
+});

@@ -1,0 +1,7 @@
+//! Gives an error in place of an answer.
+
+use guests::bindings::wasi::http::types::{ErrorCode, ResponseOutparam};
+
+guests::handler!(|_request, out| {
+    ResponseOutparam::set(out, Err(ErrorCode::InternalError(Some("a guest's own words".to_owned()))));
+});

@@ -1,0 +1,5 @@
+//! Ends without an answer.
+
+guests::handler!(|_request, _out| {
+    guests::confess();
+});

@@ -1,0 +1,6 @@
+//! Traps before it answers.
+
+guests::handler!(|_request, _out| {
+    guests::confess();
+    std::process::abort();
+});

@@ -1,0 +1,238 @@
+//! What hostile guests have in common: the plainest way to do things, past the sdk, which would not do them.
+
+pub use keyward_plugin::bindings;
+use bindings::exports::wasi::http::incoming_handler::{IncomingRequest, ResponseOutparam};
+use bindings::keyward::broker::identity;
+use bindings::wasi::http::outgoing_handler;
+use bindings::wasi::http::types::{
+    ErrorCode, Fields, FutureIncomingResponse, Method, OutgoingBody, OutgoingRequest, OutgoingResponse, Scheme,
+};
+use bindings::wasi::io::streams::StreamError;
+
+/// Exports a function from a request to a report as the component's handler, with the manifest of all hostile guests. The
+/// report is the answer's body, and behind it stands the guest's whole memory, for a test to search.
+#[macro_export]
+macro_rules! attack {
+    ($attack:path) => {
+        $crate::handler!(|request, out| {
+            let report = $attack(&request);
+            $crate::respond(out, &report);
+        });
+    };
+}
+
+/// Exports a function from the raw request and response to nothing as the component's handler.
+#[macro_export]
+macro_rules! handler {
+    (|$request:ident, $out:ident| $body:block) => {
+        keyward_plugin::manifest!("../manifest.toml");
+
+        struct Handler;
+
+        impl $crate::bindings::exports::wasi::http::incoming_handler::Guest for Handler {
+            fn handle(
+                $request: $crate::bindings::exports::wasi::http::incoming_handler::IncomingRequest,
+                $out: $crate::bindings::exports::wasi::http::incoming_handler::ResponseOutparam,
+            ) {
+                $body
+            }
+        }
+
+        #[allow(unsafe_code)]
+        mod export {
+            use super::Handler;
+            $crate::bindings::export!(Handler with_types_in $crate::bindings);
+        }
+    };
+}
+
+/// The value of a header field of the caller's, by which a test says what to try.
+pub fn header(request: &IncomingRequest, name: &str) -> Option<String> {
+    String::from_utf8(request.headers().get(name).into_iter().next()?).ok()
+}
+
+/// A surrogate for the vault.
+pub fn surrogate() -> String {
+    match identity::get_token("vault") {
+        Ok(token) => token.bearer,
+        Err(error) => format!("no-surrogate-{error:?}"),
+    }
+}
+
+/// A request as a guest would write it down.
+pub struct Wanted<'a> {
+    pub method: Method,
+    pub scheme: Scheme,
+    pub authority: &'a str,
+    pub path: &'a str,
+    pub headers: Vec<(&'a str, String)>,
+    pub body: Option<&'a [u8]>,
+}
+
+/// The vault that the tests mount.
+pub const VAULT: &str = "contoso.vault.azure.net";
+
+impl<'a> Wanted<'a> {
+    /// A `GET` of a path of the vault.
+    pub fn get(path: &'a str) -> Self {
+        Self { method: Method::Get, scheme: Scheme::Https, authority: VAULT, path, headers: Vec::new(), body: None }
+    }
+
+    /// With the surrogate where it belongs.
+    pub fn authorized(self, surrogate: &str) -> Self {
+        self.header("authorization", format!("Bearer {surrogate}"))
+    }
+
+    /// With another header field.
+    pub fn header(mut self, name: &'a str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// Sends it, and says what came of it.
+    pub fn send(self) -> String {
+        match self.start() {
+            Ok(answer) => describe(&answer),
+            Err(error) => error,
+        }
+    }
+
+    /// Sends it.
+    pub fn start(self) -> Result<FutureIncomingResponse, String> {
+        let fields = Fields::new();
+        for (name, value) in &self.headers {
+            fields.append(name, value.as_bytes()).map_err(|error| format!("field {name} refused: {error:?}"))?;
+        }
+        let request = OutgoingRequest::new(fields);
+        request.set_method(&self.method).map_err(|()| "method refused".to_owned())?;
+        request.set_scheme(Some(&self.scheme)).map_err(|()| "scheme refused".to_owned())?;
+        request.set_authority(Some(self.authority)).map_err(|()| "authority refused".to_owned())?;
+        request.set_path_with_query(Some(self.path)).map_err(|()| "path refused".to_owned())?;
+        let Some(bytes) = self.body else {
+            return outgoing_handler::handle(request, None).map_err(|code| format!("error {code:?}"));
+        };
+        let body = request.body().map_err(|()| "no body".to_owned())?;
+        let answer = outgoing_handler::handle(request, None).map_err(|code| format!("error {code:?}"))?;
+        let written = write(&body, bytes);
+        match OutgoingBody::finish(body, None) {
+            Ok(()) if written.is_ok() => Ok(answer),
+            Ok(()) => Err("the body could not be written".to_owned()),
+            Err(code) => Err(format!("body refused: {code:?}")),
+        }
+    }
+}
+
+/// Writes bytes to a body, as many at once as the host takes.
+pub fn write(body: &OutgoingBody, mut bytes: &[u8]) -> Result<(), StreamError> {
+    let Ok(stream) = body.write() else { return Err(StreamError::Closed) };
+    while !bytes.is_empty() {
+        let room = usize::try_from(stream.check_write()?).unwrap_or(usize::MAX);
+        if room == 0 {
+            stream.subscribe().block();
+            continue;
+        }
+        let (now, later) = bytes.split_at(room.min(bytes.len()).min(256 << 10));
+        stream.write(now)?;
+        bytes = later;
+    }
+    // Whether the host took it all is known when it has.
+    stream.blocking_flush()
+}
+
+/// Waits for an answer and reads it whole: its status, fields and body.
+pub fn describe(answer: &FutureIncomingResponse) -> String {
+    answer.subscribe().block();
+    let response = match answer.get() {
+        Some(Ok(Ok(response))) => response,
+        Some(Ok(Err(code))) => return format!("error {code:?}"),
+        other => return format!("no answer: {}", other.is_some()),
+    };
+    let mut text = format!("status {}\n", response.status());
+    for (name, value) in response.headers().entries() {
+        text.push_str(&format!("{name}: {}\n", String::from_utf8_lossy(&value)));
+    }
+    let Ok(body) = response.consume() else { return text };
+    let Ok(stream) = body.stream() else { return text };
+    loop {
+        match stream.blocking_read(64 << 10) {
+            Ok(bytes) => text.push_str(&String::from_utf8_lossy(&bytes)),
+            Err(StreamError::Closed) => return text,
+            Err(StreamError::LastOperationFailed(error)) => {
+                return format!("{text}\nbroken: {}", error.to_debug_string());
+            }
+        }
+    }
+}
+
+/// The first error code of what came of a request, for guests that only want to know that.
+pub fn refused(code: &ErrorCode) -> String {
+    format!("error {code:?}")
+}
+
+/// Says on standard error whether there is anything like a token in the guest's memory.
+pub fn confess() {
+    eprintln!("memory: {} bytes, {} tokens", memory().len(), tokens_in_memory());
+}
+
+/// How often the beginning of a JSON web token stands in memory. The needle itself must not, so it is made up anew each
+/// time, and wiped.
+fn tokens_in_memory() -> usize {
+    let mut needle = *b"dxI/dWhn";
+    for byte in &mut needle {
+        *byte = byte.wrapping_add(1);
+    }
+    let start = needle.as_ptr() as usize;
+    let found = memory()
+        .windows(needle.len())
+        .enumerate()
+        .filter(|(at, window)| *at + 1 != start && window.eq_ignore_ascii_case(&needle))
+        .count();
+    needle.fill(0);
+    std::hint::black_box(needle);
+    found
+}
+
+/// The guest's linear memory but for its first byte, to which no slice can point.
+#[allow(unsafe_code)]
+fn memory() -> &'static [u8] {
+    #[cfg(target_family = "wasm")]
+    {
+        let size = core::arch::wasm32::memory_size(0) * 65536;
+        // SAFETY: all of linear memory can be read. It changes under the slice's feet, which is what is wanted here.
+        unsafe { core::slice::from_raw_parts(std::hint::black_box(1_usize) as *const u8, size - 1) }
+    }
+    #[cfg(not(target_family = "wasm"))]
+    &[]
+}
+
+/// Answers 200 with a report, and the guest's memory behind it.
+pub fn respond(out: ResponseOutparam, report: &str) {
+    confess();
+    let (body, out) = (OutgoingResponse::new(Fields::new()), out);
+    let Ok(outgoing) = body.body() else { return };
+    ResponseOutparam::set(out, Ok(body));
+    let report = format!("{report}\n--- memory ---\n");
+    if write_all(&outgoing, &[report.as_bytes(), memory()]).is_ok() {
+        drop(OutgoingBody::finish(outgoing, None));
+    }
+}
+
+fn write_all(body: &OutgoingBody, parts: &[&[u8]]) -> Result<(), StreamError> {
+    let Ok(stream) = body.write() else { return Err(StreamError::Closed) };
+    for part in parts {
+        for chunk in part.chunks(64 << 10) {
+            let mut left = chunk;
+            while !left.is_empty() {
+                let room = usize::try_from(stream.check_write()?).unwrap_or(usize::MAX);
+                if room == 0 {
+                    stream.subscribe().block();
+                    continue;
+                }
+                let (now, later) = left.split_at(room.min(left.len()));
+                stream.write(now)?;
+                left = later;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,269 @@
+//! A broker with one mount, in this process, beside an emulator.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use keyward::audit::{AuditSink, Record};
+use keyward::config::Config;
+use keyward::{Broker, CallError, Caller, Options, Plan, Plugins, Resolve};
+use keyward_emulator::Emulator;
+use tokio::sync::watch;
+
+use crate::{Logs, Secrets};
+
+/// Audit records, collected.
+#[derive(Clone)]
+pub struct Recorded {
+    records: Arc<Mutex<Vec<Record>>>,
+    count: watch::Sender<usize>,
+}
+
+impl AuditSink for Recorded {
+    fn record(&self, record: &Record) {
+        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        records.push(record.clone());
+        self.count.send_replace(records.len());
+    }
+}
+
+impl Recorded {
+    fn new() -> Self {
+        Self { records: Arc::default(), count: watch::channel(0).0 }
+    }
+
+    /// All so far.
+    #[must_use]
+    pub fn all(&self) -> Vec<Record> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits until there are so many, and gives the last of them.
+    ///
+    /// # Panics
+    ///
+    /// They do not come within 30 seconds.
+    pub async fn wait(&self, count: usize) -> Record {
+        let mut counted = self.count.subscribe();
+        let enough = tokio::time::timeout(Duration::from_secs(30), counted.wait_for(|now| *now >= count)).await;
+        assert!(enough.is_ok(), "{count} audit records do not come; there are {:?}", self.all());
+        self.all().get(count - 1).cloned().expect("counted")
+    }
+}
+
+/// What a caller got.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The header fields.
+    pub headers: HeaderMap,
+    /// The body, as far as it came.
+    pub body: Bytes,
+    /// Whether the body broke off, and how.
+    pub broken: Option<String>,
+    /// The error that it was, where the broker answered in the plugin's place.
+    pub error: Option<CallError>,
+}
+
+impl Answer {
+    /// The body as text, up to the memory that a hostile guest appends.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let text = String::from_utf8_lossy(&self.body);
+        text.split("\n--- memory ---\n").next().unwrap_or_default().to_owned()
+    }
+}
+
+/// A broker beside an emulator.
+pub struct Rig {
+    /// The emulator.
+    pub emulator: Emulator,
+    /// The broker.
+    pub broker: Broker,
+    /// Its audit.
+    pub audit: Recorded,
+    mount: String,
+}
+
+/// A rig in the making.
+pub struct RigBuilder {
+    mount: String,
+    plugin: Plugins,
+    plugin_name: String,
+    base_lines: String,
+    mount_lines: String,
+    sections: String,
+    resolve: bool,
+    options: keyward_emulator::Options,
+    resolver: Option<Arc<dyn Resolve>>,
+}
+
+impl RigBuilder {
+    /// Further lines of the mount's section, and sections within it.
+    #[must_use]
+    pub fn mount_lines(mut self, lines: &str) -> Self {
+        self.mount_lines = lines.to_owned();
+        self
+    }
+
+    /// Further sections.
+    #[must_use]
+    pub fn sections(mut self, sections: &str) -> Self {
+        self.sections = sections.to_owned();
+        self
+    }
+
+    /// Limits of the mount.
+    #[must_use]
+    pub fn limits(self, limits: &str) -> Self {
+        let mount = self.mount.clone();
+        self.mount_lines(&format!("[mount.{mount}.limits]\n{limits}"))
+    }
+
+    /// Another emulator.
+    #[must_use]
+    pub fn emulator(mut self, options: keyward_emulator::Options) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Another resolver, in place of `[egress.resolve]`.
+    #[must_use]
+    pub fn resolver(mut self, resolver: impl Resolve) -> Self {
+        self.resolver = Some(Arc::new(resolver));
+        self.resolve = false;
+        self
+    }
+
+    /// Starts both.
+    ///
+    /// # Panics
+    ///
+    /// One does not start.
+    pub async fn start(self) -> Rig {
+        Logs::collect();
+        let emulator = Emulator::start(self.options).await.expect("the emulator starts");
+        let resolve: String = if self.resolve {
+            let names = emulator.names();
+            names.iter().map(|name| format!("{name:?} = \"{}\"\n", emulator.tls_address())).collect()
+        } else {
+            String::new()
+        };
+        let (mount, imds) = (&self.mount, emulator.imds_url());
+        let text = format!(
+            "[identity.default]\nsource = \"imds\"\nendpoint = {imds:?}\ndeadline = \"100ms\"\n\
+             [mount.{mount}]\nplugin = {:?}\n{}\n{}\n{}\n[egress.resolve]\n{resolve}\n[tls]\nsystem_roots = false\n",
+            self.plugin_name, self.base_lines, self.mount_lines, self.sections
+        );
+        let mut config = Config::from_toml(Path::new("rig.toml"), &text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        config.tls.ca_pem.push(emulator.ca_pem().to_owned());
+        let plan = Plan::new(config, &self.plugin).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        let audit = Recorded::new();
+        let mut options = Options { audit: Arc::new(audit.clone()), ..Options::default() };
+        if let Some(resolver) = self.resolver {
+            options.resolver = resolver;
+        }
+        let broker = Broker::start_with(plan, options).unwrap_or_else(|error| panic!("{error}"));
+        Rig { emulator, broker, audit, mount: self.mount }
+    }
+}
+
+impl Rig {
+    /// A mount `m` of a component. It may do everything under `/secrets` of the vault.
+    #[must_use]
+    pub fn of(component: impl Into<Vec<u8>>) -> RigBuilder {
+        let lines = "endpoint = \"https://contoso.vault.azure.net\"\nallow = [\"* /secrets\", \"* /secrets/**\"]";
+        Self::builder("m", "plugin", Plugins::new().with("plugin", component.into()), lines)
+    }
+
+    /// A mount, named after it, of a hostile guest. It may do everything under `/secrets` of the vault.
+    #[must_use]
+    pub fn hostile(name: &str) -> RigBuilder {
+        let mut builder = Self::of(crate::guest(name));
+        builder.mount = name.replace('_', "-");
+        builder
+    }
+
+    /// A mount `vault` of the bundled plugin for Key Vault, which may do everything.
+    #[must_use]
+    pub fn keyvault() -> RigBuilder {
+        Self::builder("vault", "keyvault", bundled(), "endpoint = \"https://contoso.vault.azure.net\"")
+    }
+
+    /// A mount `arm` of the bundled plugin for Resource Manager, which may do everything.
+    #[must_use]
+    pub fn arm() -> RigBuilder {
+        Self::builder("arm", "arm", bundled(), "")
+    }
+
+    fn builder(mount: &str, plugin_name: &str, plugin: Plugins, lines: &str) -> RigBuilder {
+        RigBuilder {
+            mount: mount.to_owned(),
+            plugin,
+            plugin_name: plugin_name.to_owned(),
+            base_lines: lines.to_owned(),
+            mount_lines: String::new(),
+            sections: String::new(),
+            resolve: true,
+            options: keyward_emulator::Options::default(),
+            resolver: None,
+        }
+    }
+
+    /// Calls the mount, and reads the answer whole.
+    pub async fn call(&self, request: Request<Full<Bytes>>) -> Answer {
+        let answered = self.broker.call(&self.mount, &Caller::named("test"), request).await;
+        let (response, error) = match answered {
+            Ok(response) => (response, None),
+            Err(error) => (error.clone().into_response(), Some(error)),
+        };
+        let (parts, mut body) = response.into_parts();
+        let (mut bytes, mut broken) = (Vec::new(), None);
+        while let Some(frame) = body.frame().await {
+            match frame {
+                Ok(frame) => bytes.extend_from_slice(frame.data_ref().map_or(&[], |data| data)),
+                Err(error) => broken = Some(error.to_string()),
+            }
+        }
+        Answer { status: parts.status, headers: parts.headers, body: bytes.into(), broken, error }
+    }
+
+    /// All tokens so far.
+    #[must_use]
+    pub fn tokens(&self) -> Secrets {
+        Secrets::tokens(self.emulator.issued_tokens())
+    }
+
+    /// Looks for tokens in what a caller got, in the log and in the audit.
+    ///
+    /// # Panics
+    ///
+    /// One is found.
+    pub fn assert_no_token_in(&self, answer: &Answer) {
+        let secrets = self.tokens();
+        secrets.assert_absent("the caller's answer", &answer.body);
+        secrets.assert_absent("the caller's header fields", format!("{:?}", answer.headers).as_bytes());
+        secrets.assert_absent("the error", format!("{:?} {:?}", answer.error, answer.broken).as_bytes());
+        secrets.assert_absent("the audit", format!("{:?}", self.audit.all()).as_bytes());
+        secrets.assert_absent("the log", Logs::collect().text().as_bytes());
+    }
+}
+
+fn bundled() -> Plugins {
+    keyward_bundle::PLUGINS.iter().fold(Plugins::new(), |plugins, plugin| plugins.with(plugin.name, plugin.component))
+}
+
+/// A `GET`, with header fields.
+///
+/// # Panics
+///
+/// The path or a field is none.
+#[must_use]
+pub fn get(path: &str, headers: &[(&str, &str)]) -> Request<Full<Bytes>> {
+    let request = headers.iter().fold(Request::get(path), |request, (name, value)| request.header(*name, *value));
+    request.body(Full::default()).expect("a request")
+}
