@@ -31,7 +31,8 @@ impl Logs {
             let logs = Self { text: Arc::default(), length: watch::channel(0).0 };
             let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(logs.clone());
             // The compiler says gigabytes, before there is any token.
-            let compiler = ["cranelift", "cranelift_codegen", "cranelift_frontend", "regalloc2", "wasmtime_internal_cranelift"];
+            let compiler =
+                ["cranelift", "cranelift_codegen", "cranelift_frontend", "regalloc2", "wasmtime_internal_cranelift"];
             let all = Targets::new().with_default(Level::TRACE);
             let all = all.with_targets(compiler.map(|target| (target, LevelFilter::OFF)));
             tracing_subscriber::registry().with(lines.with_filter(all)).try_init().expect("nobody else collects");

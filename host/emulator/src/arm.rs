@@ -72,8 +72,12 @@ pub(crate) fn answer(azure: &Azure, request: &Received) -> (Reply, Option<String
 fn challenge(rejected: &Rejected) -> Reply {
     let (code, message) = match rejected {
         Rejected::Missing => ("AuthenticationFailed", "Authentication failed. The 'Authorization' header is missing."),
-        Rejected::Expired => ("ExpiredAuthenticationToken", "The access token expiry UTC time is earlier than current UTC time."),
-        Rejected::Audience { .. } => ("InvalidAuthenticationTokenAudience", "The access token has been obtained for wrong audience or resource."),
+        Rejected::Expired => {
+            ("ExpiredAuthenticationToken", "The access token expiry UTC time is earlier than current UTC time.")
+        }
+        Rejected::Audience { .. } => {
+            ("InvalidAuthenticationTokenAudience", "The access token has been obtained for wrong audience or resource.")
+        }
         _ => ("InvalidAuthenticationToken", "The access token is invalid."),
     };
     let error = if *rejected == Rejected::Missing { "invalid_token" } else { code };
@@ -137,7 +141,8 @@ fn page(request: &Received, items: Vec<Value>) -> Reply {
     if more && let Some(page) = page.as_object_mut() {
         let version = request.query("api-version").unwrap_or_default();
         let host = &request.host;
-        let link = format!("https://{host}:443{}?$top={size}&$skiptoken={}&api-version={version}", request.path, skip + size);
+        let link =
+            format!("https://{host}:443{}?$top={size}&$skiptoken={}&api-version={version}", request.path, skip + size);
         page.insert("nextLink".to_owned(), link.into());
     }
     Reply::json(200, &page)

@@ -10,7 +10,9 @@ use std::time::{Duration, SystemTime};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::rand::{SecureRandom, SystemRandom};
-use ring::signature::{ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, UnparsedPublicKey};
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, UnparsedPublicKey,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::directory::{Identity, TENANT};
@@ -154,7 +156,10 @@ mod tests {
         assert!(token.len() > 1500);
         assert_eq!(authority.verify(Some(&token), VAULT).unwrap().oid, claims.oid);
         let found = VAULT.to_owned();
-        assert_eq!(authority.verify(Some(&token), "https://vault.azure.net/").unwrap_err(), Rejected::Audience { found });
+        assert_eq!(
+            authority.verify(Some(&token), "https://vault.azure.net/").unwrap_err(),
+            Rejected::Audience { found }
+        );
         assert_eq!(authority.verify(None, VAULT).unwrap_err(), Rejected::Missing);
     }
 

@@ -27,7 +27,14 @@ pub(crate) struct Received {
 }
 
 impl Received {
-    pub(crate) fn new(method: Method, host: String, path: &str, raw_query: &str, headers: HeaderMap, body: Bytes) -> Self {
+    pub(crate) fn new(
+        method: Method,
+        host: String,
+        path: &str,
+        raw_query: &str,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Self {
         let pairs = form_urlencoded::parse(raw_query.as_bytes());
         let query = pairs.map(|(name, value)| (name.to_ascii_lowercase(), value.into_owned())).collect();
         Self { method, host, path: path.to_owned(), query, raw_query: raw_query.to_owned(), headers, body }

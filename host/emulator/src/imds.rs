@@ -25,9 +25,8 @@ const RESOURCES: [&str; 12] = [
 ];
 
 pub(crate) fn answer(azure: &Azure, request: &Received) -> Reply {
-    let refuse = |description: &str| {
-        Reply::json(400, &json!({ "error": "invalid_request", "error_description": description }))
-    };
+    let refuse =
+        |description: &str| Reply::json(400, &json!({ "error": "invalid_request", "error_description": description }));
     if request.header("metadata").is_none_or(|value| !value.eq_ignore_ascii_case("true")) {
         return refuse("Required metadata header not specified");
     }
@@ -89,7 +88,9 @@ fn wanted<'a>(azure: &'a Azure, request: &Received) -> Result<&'a Identity, &'st
         return directory.find(|identity| same(&identity.object_id, id)).ok_or(NOT_FOUND);
     }
     if let Some(id) = request.query("msi_res_id").or_else(|| request.query("mi_res_id")) {
-        return directory.find(|identity| identity.resource_id.as_deref().is_some_and(|own| same(own, id))).ok_or(NOT_FOUND);
+        return directory
+            .find(|identity| identity.resource_id.as_deref().is_some_and(|own| same(own, id)))
+            .ok_or(NOT_FOUND);
     }
     match (directory.system_assigned(), directory.len()) {
         (Some(identity), _) => Ok(identity),

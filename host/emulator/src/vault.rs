@@ -135,7 +135,8 @@ pub(crate) fn answer(azure: &Azure, request: &Received) -> (Reply, Option<String
 
 /// 401, with the challenge that tells a client where to get a token and for what.
 fn challenge(audience: &str, rejected: &Rejected) -> Reply {
-    let mut field = format!("Bearer authorization=\"https://login.microsoftonline.com/{TENANT}\", resource=\"{audience}\"");
+    let mut field =
+        format!("Bearer authorization=\"https://login.microsoftonline.com/{TENANT}\", resource=\"{audience}\"");
     let message = match rejected {
         Rejected::Missing => "AKV10000: Request is missing a Bearer or PoP token.".to_owned(),
         Rejected::Malformed => "AKV10012: The token is malformed.".to_owned(),
@@ -158,7 +159,8 @@ fn act(vault: &mut Vault, request: &Received) -> Reply {
     match (request.method.as_str(), rest) {
         ("GET", []) => {
             let objects = vault.get(&collection).into_iter().flatten();
-            let items = objects.filter_map(|(name, versions)| Some(item(collection, request, name, versions.last()?, false)));
+            let items =
+                objects.filter_map(|(name, versions)| Some(item(collection, request, name, versions.last()?, false)));
             page(request, items.collect())
         }
         ("GET", [name, "versions"]) => match versions(vault, collection, name) {
@@ -243,7 +245,12 @@ fn page(request: &Received, items: Vec<Value>) -> Reply {
     let left = items.len().saturating_sub(skip + size);
     let next = (left > 0).then(|| {
         let version = request.query("api-version").unwrap_or_default();
-        format!("https://{}:443{}?api-version={version}&$skiptoken={}&maxresults={size}", request.host, request.path, skip + size)
+        format!(
+            "https://{}:443{}?api-version={version}&$skiptoken={}&maxresults={size}",
+            request.host,
+            request.path,
+            skip + size
+        )
     });
     let value: Vec<Value> = items.into_iter().skip(skip).take(size).collect();
     Reply::json(200, &json!({ "value": value, "nextLink": next }))

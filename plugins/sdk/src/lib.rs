@@ -65,6 +65,12 @@ pub use problem::Problem;
 pub use request::Request;
 pub use response::Response;
 
+/// Writes a line into the plugin's log, which the host writes into its own, with the mount's name. There is a limit on how
+/// much one call may write (`log_bytes`); a call that passes it ends.
+pub fn log(line: &str) {
+    platform::log(line);
+}
+
 /// A plugin: one function from a request to a response.
 ///
 /// A fresh sandbox is made for every call, so nothing that a handler leaves behind is there for the next one.

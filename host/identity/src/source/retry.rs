@@ -19,21 +19,23 @@ const GONE: Duration = Duration::from_secs(70);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Retry {
-    /// For how long at most, from the first attempt on, the waits included. An endpoint that answers 410 is given 70 s.
+    /// For how long at most, from the first attempt on, the waits included.
     pub deadline: Duration,
+    /// The same, for an endpoint that answers 410.
+    pub gone_deadline: Duration,
 }
 
 impl Default for Retry {
     fn default() -> Self {
-        Self { deadline: Duration::from_secs(30) }
+        Self { deadline: Duration::from_secs(30), gone_deadline: GONE }
     }
 }
 
 impl Retry {
-    /// Gives up after so long.
+    /// Gives up after so long, whatever the endpoint answers.
     #[must_use]
     pub fn within(deadline: Duration) -> Self {
-        Self { deadline }
+        Self { deadline, gone_deadline: deadline }
     }
 }
 
@@ -67,7 +69,7 @@ pub(crate) async fn run<T, F: Future<Output = Attempt<T>>>(
         // While it is gone for an update, the last wait is repeated until the 70 seconds are over.
         let Some(seconds) = waits.next().or_else(|| gone.then_some(10)) else { return Err(error) };
         let wait = jittered(Duration::from_secs(seconds)).max(after.unwrap_or_default());
-        let deadline = if gone { retry.deadline.max(GONE) } else { retry.deadline };
+        let deadline = if gone { retry.gone_deadline } else { retry.deadline };
         let left = deadline.saturating_sub(clock.steady().saturating_sub(start));
         if wait > left {
             return Err(error);
@@ -136,7 +138,7 @@ mod tests {
         let clock = ManualClock::skipping_sleeps(Duration::ZERO);
         let back_at = Duration::from_secs(60);
         let attempt = || async { if clock.steady() < back_at { later(true, None) } else { Attempt::Done(()) } };
-        assert!(run(Retry::within(Duration::from_secs(5)), &clock, attempt).await.is_ok());
+        assert!(run(Retry::default(), &clock, attempt).await.is_ok());
     }
 
     #[tokio::test]

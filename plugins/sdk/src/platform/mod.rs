@@ -3,11 +3,11 @@
 #[cfg(target_family = "wasm")]
 mod wasm;
 #[cfg(target_family = "wasm")]
-pub(crate) use wasm::{Fields, Incoming, Mount};
+pub(crate) use wasm::{Fields, Incoming, Mount, log};
 #[cfg(target_family = "wasm")]
 pub use wasm::{bindings, serve};
 
 #[cfg(not(target_family = "wasm"))]
 mod native;
 #[cfg(not(target_family = "wasm"))]
-pub(crate) use native::{Fields, Incoming, Mount, Sent, stream};
+pub(crate) use native::{Fields, Incoming, Mount, Sent, log, stream};

@@ -105,6 +105,11 @@ impl Mount {
     }
 }
 
+#[allow(clippy::print_stderr)]
+pub(crate) fn log(line: &str) {
+    eprintln!("{line}");
+}
+
 /// A body that arrives in these chunks.
 pub(crate) fn stream(chunks: Vec<Result<Vec<u8>, BodyError>>) -> Body {
     Body(Content::Stream(Incoming::new(chunks)))

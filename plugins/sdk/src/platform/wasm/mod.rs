@@ -2,6 +2,7 @@
 
 mod fields;
 mod incoming;
+mod log;
 mod mount;
 mod pump;
 mod serve;
@@ -20,5 +21,6 @@ pub mod bindings {
 
 pub(crate) use fields::Fields;
 pub(crate) use incoming::Incoming;
+pub(crate) use log::log;
 pub(crate) use mount::Mount;
 pub use serve::serve;

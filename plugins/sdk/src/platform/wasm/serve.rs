@@ -3,6 +3,7 @@
 use super::bindings::wasi::http::types::{self, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam};
 use super::fields::Fields;
 use super::incoming::Incoming;
+use super::log::log_panics;
 use super::mount::Mount;
 use super::pump::pump;
 use crate::body::Content;
@@ -14,6 +15,7 @@ pub fn serve(
     out: ResponseOutparam,
     handle: fn(Request, &Context) -> Result<Response, Problem>,
 ) {
+    log_panics();
     let request = incoming(request);
     let is_head = request.method == Method::Head;
     let response = handle(request, &Context { mount: Mount }).unwrap_or_else(Problem::into_response);

@@ -1,0 +1,159 @@
+//! Guests that want a credential, or want to spend one where they must not.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
+
+use keyward::audit::Outcome;
+use keyward::{CallError, Misuse, SURROGATE_PREFIX};
+use keyward_emulator::{Fault, Misbehaviour};
+use keyward_tests::{Answer, Logs, Rig, get};
+
+/// The guest looked through its own memory and found no token. Its last words are in the log, whatever its caller got.
+async fn confessed(rig: &str) {
+    let line = Logs::collect().line_with(&[&format!("mount=\"{rig}\""), "memory: "]).await;
+    assert!(line.contains(" 0 tokens"), "{line}");
+}
+
+fn misuse(answer: &Answer) -> &Misuse {
+    match &answer.error {
+        Some(CallError::Misuse { misuse, .. }) => misuse,
+        other => panic!("no misuse: {other:?}, {}", answer.text()),
+    }
+}
+
+#[tokio::test]
+async fn the_search_of_a_guests_memory_finds_a_token_that_is_there() {
+    let rig = Rig::of(keyward_tests::guest("reads")).start().await;
+    let canary = "eyJ0eXAiOiJKV1QiLCJhbGciOiJFUzI1NiJ9.eyJhIjoxfQ.c2ln";
+    rig.call(get("/secrets/db?api-version=7.4", &[("x-canary", canary)])).await;
+    let line = Logs::collect().line_with(&["mount=\"m\"", "memory: "]).await;
+    assert!(!line.contains(" 0 tokens"), "{line}");
+}
+
+#[tokio::test]
+async fn an_undeclared_audience_is_not_there() {
+    let rig = Rig::hostile("undeclared_audience").start().await;
+    let answer = rig.call(get("/", &[])).await;
+    assert_eq!(answer.text().matches("Error::NotDeclared").count(), 5, "{}", answer.text());
+    rig.assert_no_token_in(&answer);
+    confessed("undeclared-audience").await;
+    assert_eq!(rig.emulator.log().of("imds").len(), 0);
+    assert_eq!(rig.audit.wait(1).await.refused_audiences.len(), 5);
+}
+
+#[tokio::test]
+async fn an_audience_that_is_not_granted_names_the_section_that_would() {
+    let rig = Rig::hostile("ungranted_audience").start().await;
+    let answer = rig.call(get("/", &[])).await;
+    assert!(answer.text().contains("NotGranted"), "{}", answer.text());
+    assert!(answer.text().contains("[mount.ungranted-audience.audience.arm]"), "{}", answer.text());
+    assert_eq!(rig.emulator.log().of("imds").len(), 0, "nobody asks for what is not granted");
+    assert_eq!(rig.audit.wait(1).await.refused_audiences, ["arm"]);
+}
+
+#[tokio::test]
+async fn a_surrogate_is_spent_in_its_one_place_only() {
+    for (guest, place) in [
+        ("surrogate_in_query", "query"),
+        ("surrogate_in_path", "path"),
+        ("surrogate_in_header", "header fields"),
+        ("surrogate_in_body", "body"),
+    ] {
+        let rig = Rig::hostile(guest).start().await;
+        let answer = rig.call(get("/", &[])).await;
+        assert_eq!(misuse(&answer), &Misuse::SurrogateElsewhere(place), "{guest}");
+        assert_eq!(answer.status, 502);
+        rig.assert_no_token_in(&answer);
+        confessed(&guest.replace('_', "-")).await;
+        assert!(rig.emulator.log().of("vault").iter().all(|seen| seen.status == 0), "{guest}: nothing was answered");
+        let record = rig.audit.wait(1).await;
+        assert_eq!((record.outcome, record.rule), (Outcome::Denied, Some("surrogate")), "{guest}");
+    }
+}
+
+#[tokio::test]
+async fn a_surrogate_twice_in_one_request_fails_it() {
+    let rig = Rig::hostile("surrogate_twice").start().await;
+    let answer = rig.call(get("/", &[])).await;
+    assert_eq!(misuse(&answer), &Misuse::SeveralAuthorizations);
+    assert_eq!(rig.emulator.log().of("vault").len(), 0);
+    rig.assert_no_token_in(&answer);
+    confessed("surrogate-twice").await;
+}
+
+#[tokio::test]
+async fn no_authorization_but_this_calls_surrogate_goes_out() {
+    let rig = Rig::hostile("earlier_token").start().await;
+    let earlier = rig.call(get("/", &[])).await.text();
+    assert!(earlier.starts_with(SURROGATE_PREFIX), "{earlier}");
+    let forged = format!("Bearer {SURROGATE_PREFIX}{}", "A".repeat(43));
+    for value in [&format!("Bearer {earlier}"), &forged, "Bearer eyJ0.own.token", "Basic dXNlcjpwYXNz", "SharedKey a:b"]
+    {
+        let answer = rig.call(get("/", &[("x-authorization", value)])).await;
+        assert_eq!(misuse(&answer), &Misuse::ForeignAuthorization, "{value}");
+        rig.assert_no_token_in(&answer);
+    }
+    assert_eq!(rig.emulator.log().of("vault").len(), 0);
+    confessed("earlier-token").await;
+}
+
+#[tokio::test]
+async fn a_guest_that_reads_an_answer_has_no_token_in_its_memory() {
+    let rig = Rig::hostile("reads").start().await;
+    let headers = [("authorization", "Bearer callers-own"), ("x-forwarded-host", "evil.example"), ("x-ms-x", "1")];
+    let answer = rig.call(get("/secrets/db?api-version=7.4", &headers)).await;
+    let text = answer.text();
+    assert!(text.contains("swordfish"), "{text}");
+    assert!(answer.body.len() > 100_000, "its memory stands behind its answer");
+    assert!(!text.contains("callers-own") && !text.contains("evil.example"), "{text}");
+    assert!(text.contains("x-ms-x: 1") && text.contains("x-forwarded-prefix: /reads"), "{text}");
+    assert!(text.contains("endpoint.vault"), "{text}");
+    assert_eq!(rig.tokens().count(), 1);
+    rig.assert_no_token_in(&answer);
+    confessed("reads").await;
+}
+
+#[tokio::test]
+async fn a_redirect_elsewhere_is_handed_over_and_not_followed() {
+    let rig = Rig::hostile("redirect_follower").start().await;
+    for (location, outcome) in [
+        ("https://evil.example/collect", "elsewhere"),
+        ("https://169.254.169.254/metadata/identity", "elsewhere"),
+        ("https://contoso.vault.azure.net/keys/k", "allow"),
+    ] {
+        rig.emulator.faults().clear();
+        rig.emulator.faults().status("vault", 302, &[("location", location)], "");
+        let answer = rig.call(get("/", &[])).await;
+        match outcome {
+            "elsewhere" => assert!(matches!(misuse(&answer), Misuse::Elsewhere { .. }), "{location}"),
+            _ => assert!(matches!(answer.error, Some(CallError::NotAllowed(_))), "{location}: {:?}", answer.error),
+        }
+        rig.assert_no_token_in(&answer);
+    }
+    assert!(rig.emulator.log().of("vault").iter().all(|seen| seen.path == "/secrets/db"));
+}
+
+#[tokio::test]
+async fn a_token_that_a_service_sends_back_is_blanked_out_wherever_it_is_cut() {
+    let rig = Rig::hostile("reads").start().await;
+    for (number, piece) in [1_usize, 7, 100, 1000, 1_000_000].into_iter().enumerate() {
+        rig.emulator.faults().clear();
+        rig.emulator.faults().add(Fault::always("vault", Misbehaviour::Echo(piece)));
+        let answer = rig.call(get("/secrets/db?api-version=7.4", &[])).await;
+        let text = answer.text();
+        assert!(text.contains("\"you sent\": \"Bearer ****"), "in pieces of {piece}: {text}");
+        assert!(text.contains("\"and again\": \"Bearer ****"), "in pieces of {piece}: {text}");
+        assert!(text.contains("x-echo: Bearer ****"), "{text}");
+        rig.assert_no_token_in(&answer);
+        assert!(rig.audit.wait(number + 1).await.echo_blanked);
+    }
+    confessed("reads").await;
+}
+
+#[tokio::test]
+async fn an_echo_keeps_its_length_on_the_way_to_the_caller() {
+    let rig = Rig::keyvault().start().await;
+    rig.emulator.faults().add(Fault::always("vault", Misbehaviour::Echo(100)));
+    let answer = rig.call(get("/secrets/db", &[])).await;
+    assert_eq!(answer.headers["content-length"], answer.body.len().to_string().as_str());
+    assert!(answer.broken.is_none());
+    rig.assert_no_token_in(&answer);
+}

@@ -1,0 +1,206 @@
+//! Guests that take more than they may. Each ends its own call, with the limit's name, and nothing else.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
+
+use std::time::Duration;
+
+use keyward::audit::Outcome;
+use keyward::{CallError, Limit};
+use keyward_tests::{Answer, Rig, RigBuilder, get};
+
+/// A mount of a guest that takes too much, with a tight limit.
+fn greedy(guest: &str, limit: &str) -> RigBuilder {
+    Rig::hostile(guest).limits(limit)
+}
+
+async fn assert_limited(rig: &Rig, answer: &Answer, limit: Limit, status: u16) {
+    match &answer.error {
+        Some(CallError::Limit { limit: found, .. }) => assert_eq!(*found, limit),
+        other => panic!("no limit: {other:?}, {}", answer.text()),
+    }
+    assert_eq!(answer.status, status);
+    assert!(answer.text().contains(limit.key()), "the problem names the limit: {}", answer.text());
+    rig.assert_no_token_in(answer);
+    let record = rig.audit.wait(1).await;
+    assert_eq!((record.outcome, record.rule), (Outcome::Failed, Some(limit.key())));
+}
+
+#[tokio::test]
+async fn an_endless_loop_is_stopped() {
+    let rig = greedy("endless_loop", "cpu_time = \"200ms\"").start().await;
+    let answer = rig.call(get("/", &[])).await;
+    assert_limited(&rig, &answer, Limit::CpuTime(Duration::from_millis(200)), 502).await;
+}
+
+#[tokio::test]
+async fn an_endless_sleep_is_stopped() {
+    let rig = greedy("endless_sleep", "idle_time = \"200ms\"").start().await;
+    let answer = rig.call(get("/", &[])).await;
+    assert_limited(&rig, &answer, Limit::IdleTime(Duration::from_millis(200)), 504).await;
+}
+
+#[tokio::test]
+async fn a_call_ends_after_its_time_altogether() {
+    let rig = greedy("endless_sleep", "wall_time = \"200ms\"").start().await;
+    let answer = rig.call(get("/", &[])).await;
+    assert_limited(&rig, &answer, Limit::WallTime(Duration::from_millis(200)), 504).await;
+}
+
+#[tokio::test]
+async fn memory_is_bounded() {
+    let rig = greedy("memory_hog", "memory = \"8MiB\"").start().await;
+    let answer = rig.call(get("/", &[])).await;
+    assert_limited(&rig, &answer, Limit::Memory(8 << 20), 502).await;
+}
+
+#[tokio::test]
+async fn handles_are_bounded() {
+    let rig = greedy("resource_hog", "resources = 500").start().await;
+    let answer = rig.call(get("/", &[])).await;
+    assert_limited(&rig, &answer, Limit::Resources(500), 502).await;
+}
+
+#[tokio::test]
+async fn header_fields_are_bounded() {
+    let rig = greedy("header_hog", "header_bytes = \"32KiB\"").start().await;
+    let answer = rig.call(get("/", &[])).await;
+    assert_limited(&rig, &answer, Limit::HeaderBytes(32 << 10), 502).await;
+}
+
+#[tokio::test]
+async fn what_is_handed_over_at_once_is_bounded() {
+    let rig = greedy("hostcall_hog", "hostcall_bytes = \"1MiB\"").start().await;
+    let answer = rig.call(get("/", &[])).await;
+    assert_limited(&rig, &answer, Limit::HostcallBytes(1 << 20), 502).await;
+}
+
+#[tokio::test]
+async fn a_log_flood_is_stopped() {
+    let rig = greedy("log_flood", "log_bytes = \"4KiB\"").start().await;
+    let answer = rig.call(get("/", &[])).await;
+    assert_limited(&rig, &answer, Limit::LogBytes(4 << 10), 502).await;
+}
+
+#[tokio::test]
+async fn a_thousand_requests_are_too_many() {
+    let rig = greedy("thousand_requests", "requests = 10").start().await;
+    let answer = rig.call(get("/", &[])).await;
+    assert_limited(&rig, &answer, Limit::Requests(10), 502).await;
+    assert_eq!(rig.emulator.log().of("vault").len(), 10);
+}
+
+/// A component whose handler is this WebAssembly, with a table and a memory at hand.
+fn in_wat(handler: &str) -> Vec<u8> {
+    let text = format!(
+        r#"(component
+            (import "wasi:http/types@0.2.12" (instance $types
+                (export "incoming-request" (type (sub resource)))
+                (export "response-outparam" (type (sub resource)))))
+            (alias export $types "incoming-request" (type $request))
+            (alias export $types "response-outparam" (type $outparam))
+            (core module $module
+                (table $table 1 funcref)
+                (memory $memory 1)
+                {handler})
+            (core instance $instance (instantiate $module))
+            (func $handle (param "request" (own $request)) (param "response-out" (own $outparam))
+                (canon lift (core func $instance "handle")))
+            (component $wrapper
+                (import "request" (type $request (sub resource)))
+                (import "outparam" (type $outparam (sub resource)))
+                (import "handle" (func $handle (param "request" (own $request)) (param "response-out" (own $outparam))))
+                (export "handle" (func $handle)))
+            (instance $handler (instantiate $wrapper
+                (with "request" (type $request)) (with "outparam" (type $outparam)) (with "handle" (func $handle))))
+            (export "wasi:http/incoming-handler@0.2.12" (instance $handler)))"#
+    );
+    with_manifest(&text)
+}
+
+/// A component from its text, with a manifest.
+fn with_manifest(text: &str) -> Vec<u8> {
+    let mut component = wat::parse_str(text).unwrap();
+    let manifest = b"name = \"wat\"\n[audience.vault]\ncloud = \"vault\"\n";
+    component.extend([0, u8::try_from(1 + 16 + manifest.len()).unwrap(), 16]);
+    component.extend(b"keyward:manifest");
+    component.extend(manifest);
+    component
+}
+
+#[tokio::test]
+async fn tables_are_bounded() {
+    let grow = "(func (export \"handle\") (param i32 i32)
+        (loop (drop (table.grow $table (ref.null func) (i32.const 100))) (br 0)))";
+    let rig = Rig::of(in_wat(grow)).limits("table_elements = 1000").start().await;
+    let answer = rig.call(get("/", &[])).await;
+    assert_limited(&rig, &answer, Limit::TableElements(1000), 502).await;
+}
+
+#[tokio::test]
+async fn the_stack_is_bounded() {
+    let recurse = "(func $f (export \"handle\") (param i32 i32) (call $f (local.get 0) (local.get 1)) unreachable)";
+    let rig = Rig::of(in_wat(recurse)).start().await;
+    let answer = rig.call(get("/", &[])).await;
+    match &answer.error {
+        Some(CallError::Trapped { why, .. }) => assert!(why.contains("stack"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(answer.status, 502);
+}
+
+#[tokio::test]
+async fn many_greedy_calls_at_once_leave_a_neighbour_unharmed() {
+    let rig = greedy("endless_loop", "cpu_time = \"300ms\"\nconcurrency = 4\nqueue = 4").start().await;
+    let neighbour = Rig::keyvault().start().await;
+    let calls: Vec<_> = (0..8).map(|_| rig.call(get("/", &[]))).collect();
+    let neighbours = async {
+        for _ in 0..20 {
+            assert_eq!(neighbour.call(get("/secrets/db", &[])).await.status, 200);
+        }
+    };
+    let (answers, ()) = tokio::join!(all(calls), neighbours);
+    assert!(answers.iter().all(|answer| matches!(answer.error, Some(CallError::Limit { .. }))), "{answers:?}");
+    let good = rig.call(get("/", &[])).await;
+    assert!(matches!(good.error, Some(CallError::Limit { .. })), "its places are free again");
+}
+
+#[tokio::test]
+async fn a_call_for_which_there_is_no_place_to_wait_is_refused_at_once() {
+    let rig = greedy("endless_sleep", "wall_time = \"500ms\"\nconcurrency = 2\nqueue = 3").start().await;
+    let answers = all((0..8).map(|_| rig.call(get("/", &[]))).collect()).await;
+    let busy: Vec<_> = answers.iter().filter(|answer| matches!(answer.error, Some(CallError::Busy { .. }))).collect();
+    assert_eq!(busy.len(), 3);
+    assert_eq!((busy[0].status.as_u16(), busy[0].headers["retry-after"].to_str().unwrap()), (503, "1"));
+}
+
+async fn all<F: Future<Output = Answer>>(calls: Vec<F>) -> Vec<Answer> {
+    let mut calls: Vec<_> = calls.into_iter().map(Box::pin).collect();
+    let mut answers = Vec::new();
+    std::future::poll_fn(|cx| {
+        calls.retain_mut(|call| match call.as_mut().poll(cx) {
+            std::task::Poll::Ready(answer) => {
+                answers.push(answer);
+                false
+            }
+            std::task::Poll::Pending => true,
+        });
+        if calls.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+    answers
+}
+
+#[tokio::test]
+async fn a_component_that_wants_more_than_the_world_has_is_refused_by_name() {
+    let plan = |component: Vec<u8>| {
+        let config = "[identity.default]\nsource = \"imds\"\n[mount.m]\nplugin = \"p\"\nendpoint = \"https://a.vault.azure.net\"\n";
+        let config = keyward::config::Config::from_toml(std::path::Path::new("k.toml"), config).unwrap();
+        keyward::Plan::new(config, &keyward::Plugins::new().with("p", component)).unwrap()
+    };
+    let files =
+        r#"(component (import "wasi:filesystem/preopens@0.2.12" (instance (export "get-directories" (func)))))"#;
+    let error = keyward::Broker::start(plan(with_manifest(files))).unwrap_err().to_string();
+    assert!(error.contains("wasi:filesystem/preopens@0.2.12") && error.contains("which no plugin gets"), "{error}");
+    let memories = in_wat("(memory 1) (memory 1) (func (export \"handle\") (param i32 i32))");
+    let error = keyward::Broker::start(plan(memories)).unwrap_err().to_string();
+    assert!(error.contains("memor"), "{error}");
+}

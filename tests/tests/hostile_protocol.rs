@@ -1,0 +1,121 @@
+//! Guests that do not keep to the protocol: no answer, two answers, half answers, requests framed otherwise.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
+
+use keyward::CallError;
+use keyward::audit::Outcome;
+use keyward_tests::{Answer, Logs, Rig, get};
+
+fn trapped(answer: &Answer) -> &str {
+    match &answer.error {
+        Some(CallError::Trapped { why, .. }) => why,
+        other => panic!("no trap: {other:?}, {}", answer.text()),
+    }
+}
+
+#[tokio::test]
+async fn no_answer_is_said_so() {
+    let rig = Rig::hostile("no_answer").start().await;
+    let answer = rig.call(get("/", &[])).await;
+    assert!(matches!(answer.error, Some(CallError::NoAnswer { .. })), "{:?}", answer.error);
+    assert_eq!(answer.status, 502);
+    assert_eq!(rig.audit.wait(1).await.outcome, Outcome::Failed);
+}
+
+#[tokio::test]
+async fn an_error_in_place_of_an_answer_is_the_plugins_failure() {
+    let rig = Rig::hostile("error_answer").start().await;
+    let answer = rig.call(get("/", &[])).await;
+    assert!(trapped(&answer).contains("a guest's own words"), "{:?}", answer.error);
+}
+
+#[tokio::test]
+async fn a_second_answer_traps() {
+    let rig = Rig::hostile("two_answers").start().await;
+    let answer = rig.call(get("/", &[])).await;
+    // The first answer may have gone out already; then it is its body that breaks off.
+    assert!(answer.error.is_some() || answer.broken.is_some(), "{answer:?}");
+    let record = rig.audit.wait(1).await;
+    assert_eq!(record.outcome, Outcome::Failed);
+    assert!(record.problem.unwrap().contains("handle"), "the handle is gone");
+}
+
+#[tokio::test]
+async fn a_trap_before_the_head_is_a_bad_gateway() {
+    let rig = Rig::hostile("trap_before_head").start().await;
+    let answer = rig.call(get("/", &[])).await;
+    assert!(trapped(&answer).contains("unreachable"), "{:?}", answer.error);
+    assert_eq!(answer.status, 502);
+    let next = rig.call(get("/", &[])).await;
+    assert_eq!(next.status, 502, "the next call has a sandbox of its own");
+}
+
+#[tokio::test]
+async fn a_trap_after_the_head_breaks_the_answer_off() {
+    for guest in ["trap_after_head", "leaves_body_open"] {
+        let rig = Rig::hostile(guest).start().await;
+        let answer = rig.call(get("/", &[])).await;
+        assert!(answer.error.is_some() || answer.broken.is_some(), "{guest}: a short answer must not look whole");
+        assert_eq!(rig.audit.wait(1).await.outcome, Outcome::Failed, "{guest}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_never_ends_is_broken_off() {
+    let rig = Rig::hostile("sleep_after_head").limits("idle_time = \"200ms\"").start().await;
+    let answer = rig.call(get("/", &[])).await;
+    assert_eq!((answer.status.as_u16(), answer.body.as_ref()), (200, b"the beginning".as_slice()));
+    assert!(answer.broken.unwrap().contains("idle_time"));
+    assert_eq!(rig.audit.wait(1).await.rule, Some("idle_time"));
+}
+
+#[tokio::test]
+async fn half_an_upload_never_looks_whole_to_the_service() {
+    let rig = Rig::hostile("trap_in_upload").start().await;
+    for number in 1..=20 {
+        let answer = rig.call(get("/", &[])).await;
+        assert_eq!(answer.status, 502);
+        rig.assert_no_token_in(&answer);
+        rig.audit.wait(number).await;
+    }
+    let seen = rig.emulator.log().of("vault");
+    assert!(seen.iter().all(|seen| seen.status == 0), "the secret was never set: {seen:?}");
+}
+
+#[tokio::test]
+async fn a_request_is_framed_by_the_host_alone() {
+    let rig = Rig::hostile("framing").start().await;
+    let report = rig.call(get("/", &[])).await.text();
+    for line in report.lines().filter(|line| !line.starts_with("authority") && !line.starts_with("path")) {
+        assert!(line.contains("Err("), "taken: {line}");
+    }
+    for line in report.lines().filter(|line| line.starts_with("path") || line.starts_with("authority")) {
+        let is_taken = line.contains("Ok(");
+        assert!(!is_taken || line.contains("http://evil.example/"), "taken: {line}");
+    }
+    assert!(report.lines().count() > 25, "{report}");
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_as_long_as_announced_does_not_arrive() {
+    for guest in ["short_body", "overshoot"] {
+        let rig = Rig::hostile(guest).start().await;
+        let answer = rig.call(get("/", &[])).await;
+        rig.assert_no_token_in(&answer);
+        rig.audit.wait(1).await;
+        let seen = rig.emulator.log().of("vault");
+        let paths: Vec<(&str, u16)> = seen.iter().map(|seen| (seen.path.as_str(), seen.status)).collect();
+        match guest {
+            "short_body" => assert!(paths.iter().all(|(_, status)| *status == 0), "{paths:?}"),
+            // What is over is cut off, or the whole is refused; the second request is none.
+            _ => assert!(paths.iter().all(|(path, _)| *path == "/secrets/long"), "{paths:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_guest_that_panics_tells_the_log_and_not_the_caller() {
+    let rig = Rig::hostile("trap_before_head").start().await;
+    let answer = rig.call(get("/", &[])).await;
+    assert!(!answer.text().contains("memory:"), "{}", answer.text());
+    Logs::collect().line_with(&["mount=\"trap-before-head\"", "memory: "]).await;
+}

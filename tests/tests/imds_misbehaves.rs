@@ -1,0 +1,136 @@
+//! The identity endpoint misbehaves: the caller gets a clear problem, and what is cached keeps serving.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
+
+use std::time::Duration;
+
+use keyward_emulator::{Directory, Fault, Identity, Misbehaviour, Options};
+use keyward_tests::{Answer, Rig, get};
+
+async fn read_secret(rig: &Rig) -> Answer {
+    let answer = rig.call(get("/secrets/db", &[])).await;
+    rig.assert_no_token_in(&answer);
+    answer
+}
+
+/// What a caller is told while the endpoint answers like this.
+async fn told(misbehaviour: Misbehaviour) -> (u16, String) {
+    let rig = Rig::keyvault().start().await;
+    rig.emulator.faults().add(Fault::always("imds", misbehaviour));
+    let answer = read_secret(&rig).await;
+    assert_eq!(answer.headers["content-type"], "application/problem+json");
+    assert_eq!(rig.emulator.log().of("vault").len(), 0);
+    (answer.status.as_u16(), answer.text())
+}
+
+fn status(status: u16, body: &str) -> Misbehaviour {
+    Misbehaviour::Answer { status, headers: Vec::new(), body: body.to_owned() }
+}
+
+#[tokio::test]
+async fn every_bad_answer_is_a_clear_problem() {
+    let identity = r#"{"error":"invalid_request","error_description":"Identity not found"}"#;
+    let expired = format!(r#"{{"access_token":"eyJ0eXAi.eyJh.c2ln","expires_on":"{}"}}"#, 1_600_000_000);
+    for (misbehaviour, words) in [
+        (status(404, ""), "status 404"),
+        (status(410, ""), "status 410"),
+        (status(500, ""), "status 500"),
+        (status(503, r#"{"error":"unknown","error_description":"busy doing nothing"}"#), "busy doing nothing"),
+        (status(400, identity), "no such identity"),
+        (status(403, ""), "status 403"),
+        (status(200, ""), "cannot be used"),
+        (status(200, "{\"access_token\": \"eyJ0eXAi"), "cannot be used"),
+        (status(200, r#"{"access_token":"","expires_in":"3600"}"#), "the token is empty"),
+        (status(200, r#"{"access_token":"a b","expires_in":"3600"}"#), "cannot stand in a header"),
+        (status(200, &expired), "ended"),
+        (Misbehaviour::Html, "cannot be used"),
+        (Misbehaviour::HalfBody, "cannot be used"),
+        (Misbehaviour::Tear(100), "fails"),
+        (Misbehaviour::Close, "fails"),
+    ] {
+        let (status, text) = told(misbehaviour.clone()).await;
+        assert_eq!(status, 503, "{misbehaviour:?}: {text}");
+        assert!(text.contains(words), "{misbehaviour:?}: {words} in {text}");
+        assert!(text.contains("urn:keyward:problem:token-unavailable"), "{text}");
+        assert!(!text.contains("eyJ"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_busy_endpoints_retry_after_reaches_the_caller() {
+    let rig = Rig::keyvault().start().await;
+    rig.emulator.faults().status("imds", 429, &[("retry-after", "17")], "");
+    let answer = read_secret(&rig).await;
+    assert_eq!((answer.status.as_u16(), answer.headers["retry-after"].to_str().unwrap()), (503, "17"));
+    let again = read_secret(&rig).await;
+    assert_eq!(again.status, 503);
+    assert_eq!(rig.emulator.log().of("imds").len(), 1, "it is left alone for as long as it asked");
+}
+
+#[tokio::test]
+async fn an_endpoint_that_recovers_within_the_deadline_is_not_noticed() {
+    let rig = Rig::keyvault().start().await;
+    rig.emulator.faults().statuses("imds", &[500]);
+    assert_eq!(read_secret(&rig).await.status, 200, "the first retry is at once");
+    assert_eq!(rig.emulator.log().of("imds").len(), 2);
+}
+
+#[tokio::test]
+async fn a_valid_token_keeps_serving_while_the_endpoint_is_down() {
+    let rig = Rig::keyvault().start().await;
+    assert_eq!(read_secret(&rig).await.status, 200);
+    rig.emulator.faults().add(Fault::always("imds", Misbehaviour::Close));
+    for _ in 0..10 {
+        assert_eq!(read_secret(&rig).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_slow_endpoint_is_waited_for_by_all_at_once() {
+    let rig = Rig::keyvault().start().await;
+    rig.emulator.faults().add(Fault::always("imds", Misbehaviour::Delay(300)));
+    let calls = tokio::join!(read_secret(&rig), read_secret(&rig), read_secret(&rig));
+    assert_eq!(
+        [calls.0.status, calls.1.status, calls.2.status],
+        [200; 3].map(|s| http::StatusCode::from_u16(s).unwrap())
+    );
+    assert_eq!(rig.emulator.log().of("imds").len(), 1);
+}
+
+#[tokio::test]
+async fn ten_thousand_callers_on_a_cold_cache_make_one_request() {
+    let rig = std::sync::Arc::new(Rig::keyvault().limits("queue = 20000").start().await);
+    let calls: Vec<_> = (0..10_000)
+        .map(|_| {
+            let rig = std::sync::Arc::clone(&rig);
+            tokio::spawn(async move { rig.call(get("/secrets/db", &[])).await.status })
+        })
+        .collect();
+    for call in calls {
+        assert_eq!(call.await.unwrap(), 200);
+    }
+    assert_eq!(rig.emulator.log().of("imds").len(), 1);
+    assert_eq!(rig.emulator.log().of("vault").len(), 10_000);
+}
+
+#[tokio::test]
+async fn several_identities_must_be_told_apart() {
+    let mut options = Options::default();
+    options.directory = Directory::new().with(Identity::user_assigned("a", 1)).with(Identity::user_assigned("b", 2));
+    let rig = Rig::keyvault().emulator(options).start().await;
+    let answer = read_secret(&rig).await;
+    assert_eq!(answer.status, 503);
+    assert!(answer.text().contains("set client_id, object_id or resource_id"), "{}", answer.text());
+}
+
+#[tokio::test]
+async fn a_token_that_ends_is_renewed_without_a_gap() {
+    let rig = Rig::keyvault().start().await;
+    rig.emulator.set_token_lifetime(Duration::from_secs(2));
+    let mut statuses = Vec::new();
+    let until = std::time::Instant::now() + Duration::from_secs(5);
+    while std::time::Instant::now() < until {
+        statuses.push(read_secret(&rig).await.status.as_u16());
+    }
+    assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
+    assert!(rig.emulator.log().of("imds").len() >= 2);
+}
