@@ -5,10 +5,11 @@ use std::process::ExitCode;
 
 use keyward_componentize::Build;
 
-const PLUGINS: [&str; 2] = ["arm", "keyvault"];
+const PLUGINS: [&str; 3] = ["arm", "keyvault", "thief"];
 
 fn main() -> ExitCode {
     println!("cargo::rerun-if-changed=../../plugins");
+    println!("cargo::rerun-if-changed=../../examples/thief");
     println!("cargo::rerun-if-changed=../../wit");
     match build() {
         Ok(()) => ExitCode::SUCCESS,

@@ -18,7 +18,7 @@ use crate::audit::{AuditSink, Record};
 use crate::body::Body;
 use crate::call::Call;
 use crate::caller::Caller;
-use crate::config::{Config, ConfigError, Diagnostic, IdentityConfig, IdentitySource, ImdsConfig};
+use crate::config::{CompileCache, Config, ConfigError, Diagnostic, IdentityConfig, IdentitySource, ImdsConfig};
 use crate::egress::{Client, Resolve, SystemResolver, Trust};
 use crate::error::{CallError, StartError};
 use crate::mount::{Mount, Places};
@@ -80,7 +80,11 @@ impl Broker {
         let trust = Trust::load(&config.tls)?;
         let identities = identities(&config, &options.clock)?;
         let engine = Engine::new(planned.iter().map(|mount| &mount.limits))?;
-        let mut templates = Templates::new(&engine, config.compile_cache.as_deref(), options.on_compile)?;
+        let directory = match &config.compile_cache {
+            CompileCache::Directory(directory) => Some(directory.as_path()),
+            CompileCache::Unset | CompileCache::Off => None,
+        };
+        let mut templates = Templates::new(&engine, directory, options.on_compile)?;
         let pinned = Arc::new(config.egress.resolve.clone());
 
         let mut mounts = HashMap::new();

@@ -21,6 +21,9 @@ macro_rules! bundled {
 /// All plugins that a configuration may name, in alphabetical order.
 pub static PLUGINS: [Bundled; 2] = bundled!["arm", "keyvault"];
 
+/// The plugin of the demo that tries to steal a token. No configuration can name it.
+pub static THIEF: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/thief.wasm"));
+
 /// The plugin of this name.
 #[must_use]
 pub fn plugin(name: &str) -> Option<&'static Bundled> {

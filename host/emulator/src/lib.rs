@@ -151,6 +151,15 @@ impl Emulator {
         &self.ca_pem
     }
 
+    /// A connection to its Key Vault and Resource Manager, TLS included, as a program without Keyward would make it.
+    ///
+    /// # Errors
+    ///
+    /// There is none.
+    pub async fn connect(&self) -> std::io::Result<tokio_rustls::client::TlsStream<tokio::net::TcpStream>> {
+        tls::connect(self.tls, &self.ca_pem).await
+    }
+
     /// Makes it misbehave.
     #[must_use]
     pub fn faults(&self) -> &Faults {

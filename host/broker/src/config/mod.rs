@@ -38,9 +38,20 @@ pub struct Config {
     pub egress: EgressConfig,
     /// Whom TLS trusts.
     pub tls: TlsConfig,
-    /// Where compiled plugins are kept between runs; `None` for nowhere. The directory must belong to the user who runs
-    /// the broker, and nobody else may write in it.
-    pub compile_cache: Option<PathBuf>,
+    /// Where compiled plugins are kept between runs.
+    pub compile_cache: CompileCache,
+}
+
+/// Where compiled plugins are kept between runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum CompileCache {
+    /// Nothing is said: nowhere, but for a program that has a place of its own for such things.
+    #[default]
+    Unset,
+    /// Nowhere.
+    Off,
+    /// In this directory. It must belong to the user who runs the broker, and nobody else may write in it.
+    Directory(PathBuf),
 }
 
 impl Config {
@@ -53,7 +64,7 @@ impl Config {
             mounts: BTreeMap::new(),
             egress: EgressConfig::default(),
             tls: TlsConfig::default(),
-            compile_cache: None,
+            compile_cache: CompileCache::default(),
         }
     }
 
@@ -82,17 +93,26 @@ impl Config {
         // Every name in the table is in the table.
         let cloud = Cloud::named(cloud).cloned();
         let empty = || Cloud { authority: String::new(), services: BTreeMap::new() };
-        let compile_cache = root.section("compile_cache");
-        let directory = compile_cache.text("directory", "/var/cache/keyward").map(|text| base.join(text.value));
-        compile_cache.finish();
         Self {
             cloud: cloud.unwrap_or_else(empty),
             identities: identity::read(root),
             mounts: mount::read(root, base),
             egress: egress::read_egress(root),
             tls: egress::read_tls(root, base),
-            compile_cache: directory,
+            compile_cache: read_compile_cache(root, base),
         }
+    }
+}
+
+fn read_compile_cache(root: &Section<'_>, base: &Path) -> CompileCache {
+    let section = root.section("compile_cache");
+    let enabled = section.boolean("enabled").is_none_or(|enabled| enabled.value);
+    let directory = section.text("directory", "/var/cache/keyward").map(|text| base.join(text.value));
+    section.finish();
+    match directory {
+        _ if !enabled => CompileCache::Off,
+        Some(directory) => CompileCache::Directory(directory),
+        None => CompileCache::Unset,
     }
 }
 

@@ -137,7 +137,7 @@ pub(super) fn read(root: &Section<'_>, base: &Path) -> BTreeMap<String, MountCon
     for (name, section) in root.sections("mount") {
         if !is_mount_name(&name.value) {
             let message = format!("`{}` is no name for a mount", name.value);
-            let expected = "letters, digits, hyphens and underscores: it is the first part of a path";
+            let expected = "letters, digits, hyphens and underscores, a letter or digit first: it begins a path";
             section.push(Diagnostic::new(name.place.clone(), message).expected(expected));
         }
         if let Some(mount) = mount(section, base) {
@@ -147,10 +147,11 @@ pub(super) fn read(root: &Section<'_>, base: &Path) -> BTreeMap<String, MountCon
     mounts
 }
 
-/// Whether a name can be the first segment of a path as it is.
+/// Whether a name can be the first segment of a path as it is. `/-/` is kept for the daemon.
 pub(crate) fn is_mount_name(name: &str) -> bool {
+    let begins = name.starts_with(|first: char| first.is_ascii_alphanumeric());
     let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
-    plain && (1..=64).contains(&name.len())
+    begins && plain && name.len() <= 64
 }
 
 fn mount(section: Section<'_>, base: &Path) -> Option<MountConfig> {

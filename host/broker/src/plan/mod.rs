@@ -8,7 +8,7 @@ mod plugin;
 
 use std::collections::BTreeMap;
 
-pub use plugin::{Plugin, Plugins};
+pub use plugin::{Plugin, Plugins, sha256};
 
 use crate::config::{Config, ConfigError, Diagnostics, IdentityConfig, Limits};
 use crate::grant::Grant;

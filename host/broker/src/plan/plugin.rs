@@ -74,7 +74,7 @@ impl Plugins {
         };
         let manifest = Manifest::of_component(&label, &component)
             .map_err(|error| Diagnostic::new(place(), format!("the plugin {label} cannot be used: {error}")))?;
-        let sha256 = sum(&component);
+        let sha256 = sha256(&component);
         Ok((Plugin { label, sha256, component }, manifest))
     }
 
@@ -90,7 +90,7 @@ impl Plugins {
 }
 
 fn check_sum(bytes: &[u8], expected: Option<&Located<String>>, label: &str) -> Result<(), Diagnostic> {
-    let found = sum(bytes);
+    let found = sha256(bytes);
     let write = format!("sha256 = \"{found}\"");
     match expected {
         None => {
@@ -106,8 +106,9 @@ fn check_sum(bytes: &[u8], expected: Option<&Located<String>>, label: &str) -> R
     }
 }
 
-/// The SHA-256 of bytes, in hexadecimal digits.
-pub(crate) fn sum(bytes: &[u8]) -> String {
+/// The SHA-256 of bytes, in hexadecimal digits, as `sha256sum` prints it.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -1,0 +1,155 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use tracing::Level;
+
+use crate::exit::Failure;
+use crate::{commands, log};
+
+/// A credential broker for Azure managed identities: programs act through sandboxed plugins, and tokens never leave it.
+#[derive(Debug, Parser)]
+#[command(name = "keyward", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// How much is logged, on standard error: error, warn, info, debug or trace. No level logs a credential.
+    #[arg(long, global = true, env = "KEYWARD_LOG", value_name = "LEVEL")]
+    log: Option<Level>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve callers, as a configuration says.
+    Serve(Serve),
+    /// Show what each mount of a configuration may do, and start nothing.
+    Check(Check),
+    /// Show what a plugin wants: a bundled one by its name, or a component by its file.
+    Inspect(Inspect),
+    /// Call a mount of a running daemon, or of a configuration.
+    Call(Call),
+    /// Run a small Azure on loopback, for development and tests.
+    Emulator(Emulator),
+    /// Serve callers beside an emulator, to develop against.
+    Dev(Dev),
+    /// Show what Keyward does, in a minute, against the emulator.
+    Demo,
+}
+
+/// A configuration file.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Serve {
+    /// The configuration.
+    #[arg(long, short, env = "KEYWARD_CONFIG", value_name = "FILE")]
+    pub(crate) config: PathBuf,
+}
+
+/// How something is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    #[default]
+    Table,
+    /// For programs.
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// The configuration.
+    #[arg(long, short, env = "KEYWARD_CONFIG", value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Inspect {
+    /// A bundled plugin's name, or the file of a component.
+    pub(crate) plugin: String,
+    /// The cloud whose audiences and hosts are shown: public, china or usgov.
+    #[arg(long, default_value = "public")]
+    pub(crate) cloud: String,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Call {
+    /// The mount.
+    pub(crate) mount: String,
+    /// The method.
+    pub(crate) method: String,
+    /// The path behind the mount, with its query.
+    pub(crate) path: String,
+    /// A header field, `name: value`. May be given several times.
+    #[arg(long, short = 'H', value_name = "FIELD")]
+    pub(crate) header: Vec<String>,
+    /// The body: a text, @FILE, or @- for standard input.
+    #[arg(long, short, value_name = "BODY")]
+    pub(crate) data: Option<String>,
+    /// Print the status and the header fields too.
+    #[arg(long, short)]
+    pub(crate) include: bool,
+    /// Write the body to a file.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// The socket of the daemon.
+    #[arg(long, env = "KEYWARD_SOCKET", value_name = "PATH", conflicts_with = "config")]
+    pub(crate) socket: Option<PathBuf>,
+    /// A configuration: the call is made in this process, without a daemon.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// Where an emulator listens.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Emulator {
+    /// Where the metadata service listens; a port of 0 is any free one.
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
+    pub(crate) imds: SocketAddr,
+    /// Where Key Vault and Resource Manager listen.
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
+    pub(crate) tls: SocketAddr,
+    /// A directory for the configuration and the certificate; one of its own, removed at the end, where none is given.
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) directory: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Dev {
+    /// A configuration, in place of the emulator's own. Write one with `keyward emulator --directory` to begin with.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) emulator: Emulator,
+}
+
+impl Cli {
+    pub(crate) fn run(self, hardened: Result<(), &'static str>) -> Result<ExitCode, Failure> {
+        let quiet = !matches!(self.command, Command::Serve(_) | Command::Dev(_) | Command::Emulator(_));
+        log::begin(self.log.unwrap_or(if quiet { Level::WARN } else { Level::INFO }));
+        if let Err(what) = hardened {
+            tracing::warn!("the process could not be closed to others: {what}");
+        }
+        match self.command {
+            Command::Check(check) => commands::check(&check),
+            Command::Inspect(inspect) => commands::inspect(&inspect),
+            Command::Serve(serve) => block_on(commands::serve(serve)),
+            Command::Call(call) => block_on(commands::call(call)),
+            Command::Emulator(emulator) => block_on(commands::emulator(emulator)),
+            Command::Dev(dev) => block_on(commands::dev(dev)),
+            Command::Demo => block_on(commands::demo()),
+        }
+    }
+}
+
+fn block_on(command: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(Failure::system)?.block_on(command)
+}

@@ -1,0 +1,135 @@
+//! `keyward call`: one request, and its answer.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use keyward::audit::{AuditSink, Record};
+use keyward::{CallError, Caller};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::start;
+use crate::cli::Call;
+use crate::config::DaemonConfig;
+use crate::exit::Failure;
+
+pub(crate) async fn call(call: Call) -> Result<ExitCode, Failure> {
+    let status = match &call.config {
+        Some(config) => in_process(&call, config).await?,
+        None => through_daemon(&call).await?,
+    };
+    Ok(if status < 400 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Nobody asked for a record: the one who calls is the one who watches.
+struct NoAudit;
+
+impl AuditSink for NoAudit {
+    fn record(&self, _: &Record) {}
+}
+
+async fn in_process(call: &Call, config: &Path) -> Result<u16, Failure> {
+    let (plan, _, _) = DaemonConfig::load(config)?.plan()?;
+    let broker = start::broker(plan, std::sync::Arc::new(NoAudit))?;
+    let request = request(call, &call.path).await?;
+    let answered = broker.call(&call.mount, &Caller::named("keyward call"), request).await;
+    print(call, answered.unwrap_or_else(CallError::into_response)).await
+}
+
+#[cfg(unix)]
+async fn through_daemon(call: &Call) -> Result<u16, Failure> {
+    use hyper_util::rt::TokioIo;
+
+    let socket = call.socket.clone().unwrap_or_else(crate::sockets::default_socket);
+    let stream = tokio::net::UnixStream::connect(&socket).await.map_err(|error| unreachable(&socket, &error))?;
+    let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
+    let (mut sender, connection) = handshake.map_err(Failure::unavailable)?;
+    let driver = tokio::spawn(connection);
+    let mut request = request(call, &format!("/{}{}", call.mount, call.path)).await?;
+    request.headers_mut().insert(http::header::HOST, http::HeaderValue::from_static("localhost"));
+    let response = sender.send_request(request).await.map_err(Failure::unavailable)?;
+    let status = print(call, response).await;
+    driver.abort();
+    status
+}
+
+#[cfg(not(unix))]
+async fn through_daemon(_: &Call) -> Result<u16, Failure> {
+    Err(Failure::config("there are no Unix sockets on this system; give --config, or use any HTTP client"))
+}
+
+fn unreachable(socket: &Path, error: &std::io::Error) -> Failure {
+    let hint = "start one with `keyward serve --config FILE`, name its socket with --socket, or give --config to call without";
+    Failure::unavailable(format!("no daemon answers at {}: {error}; {hint}", socket.display()))
+}
+
+async fn request(call: &Call, path: &str) -> Result<Request<Full<Bytes>>, Failure> {
+    let wrong = |what: &str| Failure::config(format!("{what}; see `keyward call --help`"));
+    if !call.path.starts_with('/') {
+        return Err(wrong(&format!("the path {:?} does not begin with a slash", call.path)));
+    }
+    let mut request = Request::builder().method(call.method.as_bytes()).uri(path);
+    for field in &call.header {
+        let (name, value) = field.split_once(':').ok_or_else(|| wrong(&format!("{field:?} is no header field")))?;
+        request = request.header(name.trim(), value.trim());
+    }
+    let body = body(call.data.as_deref()).await?;
+    request.body(Full::new(body)).map_err(|error| wrong(&format!("this is no request: {error}")))
+}
+
+async fn body(data: Option<&str>) -> Result<Bytes, Failure> {
+    let Some(data) = data else { return Ok(Bytes::new()) };
+    match data.strip_prefix('@') {
+        None => Ok(Bytes::copy_from_slice(data.as_bytes())),
+        Some("-") => {
+            let mut bytes = Vec::new();
+            tokio::io::stdin().read_to_end(&mut bytes).await.map_err(Failure::system)?;
+            Ok(bytes.into())
+        }
+        Some(file) => match tokio::fs::read(file).await {
+            Ok(bytes) => Ok(bytes.into()),
+            Err(error) => Err(Failure::config(format!("cannot read {file}: {error}"))),
+        },
+    }
+}
+
+/// Prints the answer as it comes.
+async fn print<B>(call: &Call, response: Response<B>) -> Result<u16, Failure>
+where
+    B: http_body::Body<Data = Bytes> + Unpin,
+    B::Error: std::fmt::Display,
+{
+    let (parts, mut body) = response.into_parts();
+    let mut stdout = tokio::io::stdout();
+    if call.include {
+        let mut head = format!("HTTP/1.1 {}\r\n", parts.status);
+        for (name, value) in &parts.headers {
+            head.push_str(&format!("{name}: {}\r\n", String::from_utf8_lossy(value.as_bytes())));
+        }
+        stdout.write_all(format!("{head}\r\n").as_bytes()).await.map_err(Failure::system)?;
+    }
+    let mut file = match &call.output {
+        Some(path) => Some(create(path).await?),
+        None => None,
+    };
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Failure::unavailable(format!("the answer broke off: {error}")))?;
+        let data = frame.into_data().unwrap_or_default();
+        match &mut file {
+            Some(file) => file.write_all(&data).await.map_err(Failure::system)?,
+            None => stdout.write_all(&data).await.map_err(Failure::system)?,
+        }
+    }
+    if let Some(file) = &mut file {
+        file.flush().await.map_err(Failure::system)?;
+    }
+    stdout.flush().await.map_err(Failure::system)?;
+    Ok(parts.status.as_u16())
+}
+
+async fn create(path: &PathBuf) -> Result<tokio::fs::File, Failure> {
+    let failed = |error| Failure::system(format!("cannot write {}: {error}", path.display()));
+    tokio::fs::File::create(path).await.map_err(failed)
+}

@@ -1,0 +1,86 @@
+//! `keyward check`: what each mount may do.
+
+use std::process::ExitCode;
+
+use keyward::grant::Grant;
+use keyward::plan::PlannedMount;
+use serde_json::{Value, json};
+
+use crate::cli::{Check, Format};
+use crate::config::DaemonConfig;
+use crate::exit::Failure;
+use crate::table::table;
+
+pub(crate) fn check(check: &Check) -> Result<ExitCode, Failure> {
+    let (plan, _, _) = DaemonConfig::load(&check.config)?.plan()?;
+    match check.format {
+        Format::Table => print!("{}", grants_table(&plan.mounts)),
+        Format::Json => {
+            let mounts: Vec<Value> = plan.mounts.iter().map(mount_json).collect();
+            println!("{:#}", json!({ "mounts": mounts }));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The effective grants: what is both declared and configured.
+pub(super) fn grants_table(mounts: &[PlannedMount]) -> String {
+    let rows: Vec<[String; 5]> = mounts
+        .iter()
+        .flat_map(|mount| {
+            mount.grants.iter().enumerate().map(|(number, grant)| {
+                let first = number == 0;
+                let own = |text: String| if first { text } else { String::new() };
+                [
+                    own(mount.name.clone()),
+                    own(mount.manifest.name.clone()),
+                    own(mount.identity.clone()),
+                    format!("{}\n  at {}", grant.audience, grant.endpoint),
+                    allowances(grant).join("\n"),
+                ]
+            })
+        })
+        .collect();
+    table(["MOUNT", "PLUGIN", "IDENTITY", "TOKENS FOR", "MAY SEND"], &rows)
+}
+
+/// What a grant lets out, in words.
+fn allowances(grant: &Grant) -> Vec<String> {
+    let texts = |patterns: &Vec<_>| patterns.iter().map(ToString::to_string).collect::<Vec<String>>();
+    match (&grant.declared, &grant.allowed) {
+        (None, None) => vec!["everything".to_owned()],
+        (_, Some(allowed)) if allowed.is_empty() => vec!["nothing".to_owned()],
+        (None, Some(patterns)) | (Some(patterns), None) => texts(patterns),
+        (Some(declared), Some(allowed)) => {
+            let within = texts(declared).into_iter().map(|pattern| format!("  within {pattern}"));
+            texts(allowed).into_iter().chain(within).collect()
+        }
+    }
+}
+
+fn mount_json(mount: &PlannedMount) -> Value {
+    let patterns = |patterns: &Option<Vec<_>>| -> Value {
+        patterns.as_ref().map(|patterns| patterns.iter().map(ToString::to_string).collect::<Vec<String>>()).into()
+    };
+    let grants: Vec<Value> = mount
+        .grants
+        .iter()
+        .map(|grant| {
+            json!({
+                "name": &*grant.name,
+                "audience": grant.audience.as_str(),
+                "endpoint": grant.endpoint.to_string(),
+                "declared": patterns(&grant.declared),
+                "allowed": patterns(&grant.allowed),
+            })
+        })
+        .collect();
+    json!({
+        "name": mount.name,
+        "plugin": mount.manifest.name,
+        "component": mount.plugin.label,
+        "sha256": mount.plugin.sha256,
+        "identity": mount.identity,
+        "grants": grants,
+    })
+}

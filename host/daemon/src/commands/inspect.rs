@@ -1,0 +1,129 @@
+//! `keyward inspect`: what a plugin wants, before it gets anything.
+
+use std::borrow::Cow;
+use std::process::ExitCode;
+
+use keyward::cloud::Cloud;
+use keyward::manifest::{DeclaredAudience, Manifest};
+use keyward::plan::sha256;
+use serde_json::{Value, json};
+
+use crate::cli::{Format, Inspect};
+use crate::config::bundled;
+use crate::exit::Failure;
+
+pub(crate) fn inspect(inspect: &Inspect) -> Result<ExitCode, Failure> {
+    let cloud = Cloud::named(&inspect.cloud).ok_or_else(|| {
+        let known: Vec<&str> = Cloud::names().collect();
+        Failure::config(format!("there is no cloud `{}`; there are {}", inspect.cloud, known.join(", ")))
+    })?;
+    let component = component(&inspect.plugin)?;
+    let manifest = Manifest::of_component(&inspect.plugin, &component)
+        .map_err(|error| Failure::config(format!("{}: {error}", inspect.plugin)))?;
+    match inspect.format {
+        Format::Table => print!("{}", screen(&manifest, &component, cloud, &inspect.cloud)),
+        Format::Json => println!("{:#}", manifest_json(&manifest, &component, cloud)),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn component(plugin: &str) -> Result<Cow<'static, [u8]>, Failure> {
+    let plugins = bundled();
+    if let Some(component) = plugins.get(plugin) {
+        return Ok(component.clone());
+    }
+    std::fs::read(plugin).map(Cow::Owned).map_err(|error| {
+        let names: Vec<&str> = plugins.names().collect();
+        Failure::config(format!("{plugin} is neither a bundled plugin ({}) nor a file: {error}", names.join(", ")))
+    })
+}
+
+/// Like the screen before an app is installed.
+fn screen(manifest: &Manifest, component: &[u8], cloud: &Cloud, cloud_name: &str) -> String {
+    let mut text = format!("{}: {}\n", manifest.name, manifest.summary);
+    if let Some(version) = &manifest.version {
+        text.push_str(&format!("version {version}\n"));
+    }
+    text.push_str(&format!("{} KiB, sha256 {}\n\n", component.len() / 1024, sha256(component)));
+    text.push_str("It never sees a token. In its sandbox there are no files, no environment and no sockets.\n");
+    text.push_str(&format!("In the cloud `{cloud_name}` it wants to act with tokens for:\n"));
+    for (number, audience) in manifest.audiences.iter().enumerate() {
+        text.push_str(&format!("\n  {}{}\n", audience.name, remark(audience, number)));
+        match audience.resolve(cloud) {
+            Ok(service) => {
+                let hosts: Vec<String> = service.hosts.iter().map(ToString::to_string).collect();
+                text.push_str(&format!("    tokens for  {}\n    at          {}\n", service.audience, hosts.join(", ")));
+            }
+            Err(error) => text.push_str(&format!("    {}\n", error.message)),
+        }
+        match &audience.allow {
+            None => text.push_str("    to send     whatever the configuration allows\n"),
+            Some(patterns) => {
+                for (number, pattern) in patterns.iter().enumerate() {
+                    let title = if number == 0 { "to send" } else { "" };
+                    text.push_str(&format!("    {title:11} {pattern}\n"));
+                }
+            }
+        }
+    }
+    if !manifest.settings.is_empty() {
+        text.push_str("\nIt can be set up with:\n\n");
+    }
+    for (name, setting) in &manifest.settings {
+        let values = if setting.values.is_empty() { String::new() } else { format!(", {}", setting.values.join(" or ")) };
+        let default = setting.default.as_ref().map(|default| format!(" (default {default})")).unwrap_or_default();
+        let required = if setting.required { ", required" } else { "" };
+        let summary = setting.summary.as_deref().unwrap_or("no description");
+        text.push_str(&format!("  {name}: {summary}{values}{default}{required}\n"));
+    }
+    text
+}
+
+fn remark(audience: &DeclaredAudience, number: usize) -> &'static str {
+    match (number, audience.optional) {
+        (0, _) => ", the mount's endpoint",
+        (_, true) => ", if the configuration grants it",
+        (_, false) => ", which it needs",
+    }
+}
+
+fn manifest_json(manifest: &Manifest, component: &[u8], cloud: &Cloud) -> Value {
+    let audiences: Vec<Value> = manifest
+        .audiences
+        .iter()
+        .map(|audience| {
+            let service = audience.resolve(cloud).ok();
+            let hosts = service.as_ref().map(|service| service.hosts.iter().map(ToString::to_string).collect::<Vec<_>>());
+            let allow = audience.allow.as_ref().map(|all| all.iter().map(ToString::to_string).collect::<Vec<_>>());
+            json!({
+                "name": audience.name,
+                "audience": service.as_ref().map(|service| service.audience.as_str()),
+                "hosts": hosts,
+                "optional": audience.optional,
+                "allow": allow,
+            })
+        })
+        .collect();
+    let settings: serde_json::Map<String, Value> = manifest
+        .settings
+        .iter()
+        .map(|(name, setting)| {
+            let value = json!({
+                "summary": setting.summary,
+                "values": setting.values,
+                "default": setting.default,
+                "required": setting.required,
+            });
+            (name.clone(), value)
+        })
+        .collect();
+    json!({
+        "name": manifest.name,
+        "summary": manifest.summary,
+        "version": manifest.version,
+        "bytes": component.len(),
+        "sha256": sha256(component),
+        "audiences": audiences,
+        "settings": settings,
+    })
+}

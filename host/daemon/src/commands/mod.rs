@@ -1,0 +1,19 @@
+//! What the command line can do. One file a command.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod call;
+mod check;
+mod demo;
+mod dev;
+mod emulator;
+mod inspect;
+mod serve;
+mod start;
+
+pub(crate) use call::call;
+pub(crate) use check::check;
+pub(crate) use demo::demo;
+pub(crate) use dev::dev;
+pub(crate) use emulator::emulator;
+pub(crate) use inspect::inspect;
+pub(crate) use serve::serve;

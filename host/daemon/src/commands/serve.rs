@@ -1,0 +1,63 @@
+//! `keyward serve`.
+
+use std::process::ExitCode;
+
+use super::start;
+use crate::cli::Serve;
+use crate::config::DaemonConfig;
+use crate::exit::Failure;
+use crate::listen;
+
+pub(crate) async fn serve(serve: Serve) -> Result<ExitCode, Failure> {
+    let began = std::time::Instant::now();
+    let (plan, listen, audit) = DaemonConfig::load(&serve.config)?.plan()?;
+    let broker = start::broker(plan, start::audit(&audit)?)?;
+    let mut stop = Stop::new()?;
+    let listening = listen::open(&listen, broker.clone()).await?;
+    let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(mounts = broker.mounts().join(", "), at = listening.places.join(" and "), ms = took, "ready");
+    let signal = stop.wait().await;
+    tracing::info!(signal, "stopping: calls that run may end");
+    listening.close().await;
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The wish of whoever runs the daemon that it end.
+pub(super) struct Stop {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Stop {
+    /// Begins to listen for it, before anybody may say it.
+    #[cfg(unix)]
+    pub(super) fn new() -> Result<Self, Failure> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let terminate = signal(SignalKind::terminate()).map_err(Failure::system)?;
+        let interrupt = signal(SignalKind::interrupt()).map_err(Failure::system)?;
+        Ok(Self { terminate, interrupt })
+    }
+
+    #[cfg(not(unix))]
+    pub(super) fn new() -> Result<Self, Failure> {
+        Ok(Self {})
+    }
+
+    /// Waits for it.
+    #[cfg(unix)]
+    pub(super) async fn wait(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+
+    #[cfg(not(unix))]
+    pub(super) async fn wait(&mut self) -> &'static str {
+        drop(tokio::signal::ctrl_c().await);
+        "Ctrl-C"
+    }
+}

@@ -1,0 +1,165 @@
+//! The daemon's configuration: the broker's, and what is the daemon's own.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use keyward::config::{Config, Diagnostic, Document, Section, base_directory};
+use keyward::{Plan, Plugins};
+
+use crate::exit::Failure;
+use crate::{compile_cache, sockets};
+
+/// The value of `tcp_callers`: the words that say that whoever can open a connection on this machine may call.
+const ANYBODY: &str = "anybody-on-this-machine";
+
+/// All of a configuration file.
+#[derive(Debug)]
+pub(crate) struct DaemonConfig {
+    pub(crate) broker: Config,
+    pub(crate) listen: Listen,
+    pub(crate) audit: Audit,
+}
+
+/// `[listen]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Listen {
+    pub(crate) socket: Option<PathBuf>,
+    /// The socket's permissions.
+    pub(crate) mode: u32,
+    pub(crate) tcp: Option<SocketAddr>,
+    /// The most connections at once.
+    pub(crate) connections: u32,
+}
+
+/// `[audit]`: where records go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Audit {
+    Stdout,
+    File(PathBuf),
+}
+
+impl DaemonConfig {
+    /// Reads a file.
+    pub(crate) fn load(file: &Path) -> Result<Self, Failure> {
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| Failure::config(format!("cannot read the configuration {}: {error}", file.display())))?;
+        Self::parse(file, &text)
+    }
+
+    /// Reads a text; `file` is its name in messages.
+    pub(crate) fn parse(file: &Path, text: &str) -> Result<Self, Failure> {
+        let document = Document::parse(&file.display().to_string(), text)?;
+        let base = base_directory(file);
+        let config = {
+            let root = document.root();
+            let broker = Config::read(&root, base);
+            let listen = listen(&root, base);
+            let audit = audit(&root, base);
+            if broker.mounts.is_empty() && !root.section("mount").is_there() {
+                let write = "[mount.vault]\nplugin = \"keyvault\"\nendpoint = \"https://NAME.vault.azure.net\"";
+                let message = "there is no mount, and so there is nothing to serve";
+                document.push(Diagnostic::new(None, message).expected("a section [mount.NAME]").write(write));
+            }
+            root.finish();
+            Self { broker, listen, audit }
+        };
+        let mut config = document.finish(config)?;
+        compile_cache::settle(&mut config.broker);
+        Ok(config)
+    }
+
+    /// Fits it to the bundled plugins.
+    pub(crate) fn plan(self) -> Result<(Plan, Listen, Audit), Failure> {
+        Ok((Plan::new(self.broker, &bundled())?, self.listen, self.audit))
+    }
+}
+
+/// The plugins that are part of this program.
+pub(crate) fn bundled() -> Plugins {
+    keyward_bundle::PLUGINS.iter().fold(Plugins::new(), |plugins, plugin| plugins.with(plugin.name, plugin.component))
+}
+
+fn listen(root: &Section<'_>, base: &Path) -> Listen {
+    let section = root.section("listen");
+    let socket = section.text("socket", "/run/keyward/keyward.sock");
+    let mode = section.parsed("mode", "0600", |text| {
+        let mode = u32::from_str_radix(text, 8).ok().filter(|mode| mode & !0o770 == 0 && mode & 0o600 == 0o600);
+        mode.ok_or_else(|| "\"0600\", or \"0660\" to let the socket's group call".to_owned())
+    });
+    let tcp = section.parsed("tcp", "127.0.0.1:8200", |text| {
+        let address = text.parse::<SocketAddr>().ok().filter(|address| address.ip().is_loopback());
+        address.ok_or_else(|| "a loopback address and a port".to_owned())
+    });
+    let callers = section.word("tcp_callers", &[(ANYBODY, ())]);
+    match (&tcp, &callers) {
+        (Some(tcp), None) if section.key_place("tcp_callers").is_none() => {
+            let message = format!("`tcp` in {} lets everybody on this machine call, whoever runs what", section.header());
+            let write = format!("tcp_callers = \"{ANYBODY}\"");
+            section.push(Diagnostic::new(tcp.place.clone(), message).expected("that you say so").write(write));
+        }
+        (None, Some(callers)) => {
+            let message = format!("`tcp_callers` in {} without `tcp`", section.header());
+            section.push(Diagnostic::new(callers.place.clone(), message).write("tcp = \"127.0.0.1:8200\""));
+        }
+        _ => {}
+    }
+    let connections = section.number("connections", 1, 100_000, 4096).map_or(4096, |number| number.value);
+    section.finish();
+    let socket = socket.map(|socket| base.join(socket.value));
+    let tcp = tcp.map(|tcp| tcp.value);
+    Listen {
+        // A Unix socket is the default: only the kernel can say who calls.
+        socket: if socket.is_none() && tcp.is_none() && cfg!(unix) { Some(sockets::default_socket()) } else { socket },
+        mode: mode.map_or(0o600, |mode| mode.value),
+        tcp,
+        connections: u32::try_from(connections).unwrap_or(u32::MAX),
+    }
+}
+
+fn audit(root: &Section<'_>, base: &Path) -> Audit {
+    let section = root.section("audit");
+    let file = section.text("file", "/var/log/keyward/audit.jsonl");
+    section.finish();
+    file.map_or(Audit::Stdout, |file| Audit::File(base.join(file.value)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOUNT: &str = "[identity.default]\nsource = \"imds\"\n[mount.arm]\nplugin = \"arm\"\n";
+
+    fn parse(listen: &str) -> Result<DaemonConfig, String> {
+        let text = format!("{MOUNT}{listen}");
+        DaemonConfig::parse(Path::new("k.toml"), &text).map_err(|failure| format!("{failure:?}"))
+    }
+
+    #[test]
+    fn a_socket_of_the_users_own_is_the_default() {
+        let listen = parse("").unwrap().listen;
+        assert_eq!((listen.mode, listen.tcp), (0o600, None));
+        assert!(listen.socket.unwrap().ends_with("keyward/keyward.sock"));
+    }
+
+    #[test]
+    fn tcp_is_for_those_who_say_that_anybody_may_call() {
+        let error = parse("[listen]\ntcp = \"127.0.0.1:8200\"\n").unwrap_err();
+        assert!(error.contains("tcp_callers = \\\"anybody-on-this-machine\\\""), "{error}");
+        let listen = parse("[listen]\ntcp = \"127.0.0.1:8200\"\ntcp_callers = \"anybody-on-this-machine\"\n").unwrap().listen;
+        assert_eq!((listen.socket, listen.tcp), (None, Some("127.0.0.1:8200".parse().unwrap())));
+    }
+
+    #[test]
+    fn no_socket_is_open_to_the_world_and_no_port_to_the_network() {
+        for bad in ["mode = \"0666\"", "mode = \"0400\"", "mode = \"rw\"", "tcp = \"0.0.0.0:8200\"", "tcp = \"10.0.0.1:1\""] {
+            assert!(parse(&format!("[listen]\n{bad}\n")).is_err(), "{bad}");
+        }
+        assert_eq!(parse("[listen]\nmode = \"0660\"\n").unwrap().listen.mode, 0o660);
+    }
+
+    #[test]
+    fn an_empty_configuration_serves_nothing_and_says_so() {
+        let failure = DaemonConfig::parse(Path::new("k.toml"), "").unwrap_err();
+        assert!(format!("{failure:?}").contains("[mount.vault]"), "{failure:?}");
+    }
+}

