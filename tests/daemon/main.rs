@@ -1,1 +1,8 @@
-//! The daemon, as a process.
+//! The daemon and its command line, as processes.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+mod command_line;
+mod process;
+mod serving;
+mod stopping;

@@ -174,6 +174,7 @@ impl Call {
         token: bool,
     ) -> UpstreamNote {
         let audience = self.mount.grants.get(grant).map(|grant| grant.audience.to_string());
+        tracing::debug!(mount = %self.mount.name, %method, host = uri.host(), path = uri.path(), token, "sending");
         let index = self.push_upstream(upstream(method, uri, audience, token, None));
         UpstreamNote { call: Arc::clone(self), index }
     }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use keyward::config::{Config, Diagnostic, Document, Section, base_directory};
+use keyward::config::{Config, Diagnostic, Document, Section, Unfit, base_directory};
 use keyward::{Plan, Plugins};
 
 use crate::exit::Failure;
@@ -82,18 +82,20 @@ pub(crate) fn bundled() -> Plugins {
 fn listen(root: &Section<'_>, base: &Path) -> Listen {
     let section = root.section("listen");
     let socket = section.text("socket", "/run/keyward/keyward.sock");
-    let mode = section.parsed("mode", "0600", |text| {
+    let expected = "\"0600\", or \"0660\" to let the socket's group call";
+    let mode = section.parsed("mode", expected, "0600", |text| {
         let mode = u32::from_str_radix(text, 8).ok().filter(|mode| mode & !0o770 == 0 && mode & 0o600 == 0o600);
-        mode.ok_or_else(|| "\"0600\", or \"0660\" to let the socket's group call".to_owned())
+        mode.ok_or_else(Unfit::default)
     });
-    let tcp = section.parsed("tcp", "127.0.0.1:8200", |text| {
+    let tcp = section.parsed("tcp", "a loopback address and a port", "127.0.0.1:8200", |text| {
         let address = text.parse::<SocketAddr>().ok().filter(|address| address.ip().is_loopback());
-        address.ok_or_else(|| "a loopback address and a port".to_owned())
+        address.ok_or_else(Unfit::default)
     });
     let callers = section.word("tcp_callers", &[(ANYBODY, ())]);
     match (&tcp, &callers) {
         (Some(tcp), None) if section.key_place("tcp_callers").is_none() => {
-            let message = format!("`tcp` in {} lets everybody on this machine call, whoever runs what", section.header());
+            let message =
+                format!("`tcp` in {} lets everybody on this machine call, whoever runs what", section.header());
             let write = format!("tcp_callers = \"{ANYBODY}\"");
             section.push(Diagnostic::new(tcp.place.clone(), message).expected("that you say so").write(write));
         }
@@ -145,13 +147,16 @@ mod tests {
     fn tcp_is_for_those_who_say_that_anybody_may_call() {
         let error = parse("[listen]\ntcp = \"127.0.0.1:8200\"\n").unwrap_err();
         assert!(error.contains("tcp_callers = \\\"anybody-on-this-machine\\\""), "{error}");
-        let listen = parse("[listen]\ntcp = \"127.0.0.1:8200\"\ntcp_callers = \"anybody-on-this-machine\"\n").unwrap().listen;
+        let listen =
+            parse("[listen]\ntcp = \"127.0.0.1:8200\"\ntcp_callers = \"anybody-on-this-machine\"\n").unwrap().listen;
         assert_eq!((listen.socket, listen.tcp), (None, Some("127.0.0.1:8200".parse().unwrap())));
     }
 
     #[test]
     fn no_socket_is_open_to_the_world_and_no_port_to_the_network() {
-        for bad in ["mode = \"0666\"", "mode = \"0400\"", "mode = \"rw\"", "tcp = \"0.0.0.0:8200\"", "tcp = \"10.0.0.1:1\""] {
+        for bad in
+            ["mode = \"0666\"", "mode = \"0400\"", "mode = \"rw\"", "tcp = \"0.0.0.0:8200\"", "tcp = \"10.0.0.1:1\""]
+        {
             assert!(parse(&format!("[listen]\n{bad}\n")).is_err(), "{bad}");
         }
         assert_eq!(parse("[listen]\nmode = \"0660\"\n").unwrap().listen.mode, 0o660);

@@ -7,7 +7,8 @@ pub(crate) fn process() -> Result<(), &'static str> {
 
     // `PR_SET_DUMPABLE` 0: no core dump, and only root may attach.
     set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(|_| "processes of this user may read its memory")?;
-    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).map_err(|_| "a crash may leave a core dump")
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })
+        .map_err(|_| "a crash may leave a core dump")
 }
 
 /// Elsewhere than on Linux there is no one call for this.

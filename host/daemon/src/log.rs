@@ -7,13 +7,20 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// Parts of the compiler: at `trace` they say gigabytes, and nothing that helps here.
-const COMPILER: [&str; 6] =
-    ["cranelift", "cranelift_codegen", "cranelift_frontend", "regalloc2", "wasmtime_internal_cranelift", "wasmtime_environ"];
+const COMPILER: [&str; 6] = [
+    "cranelift",
+    "cranelift_codegen",
+    "cranelift_frontend",
+    "regalloc2",
+    "wasmtime_internal_cranelift",
+    "wasmtime_environ",
+];
 
 /// Begins to log, from this level on. No level logs a credential.
 pub(crate) fn begin(level: Level) {
     let own = Targets::new().with_default(level.min(Level::WARN));
-    let own = own.with_targets(["keyward", "keyward_identity", "keyward_daemon", "keyward_emulator"].map(|t| (t, level)));
+    let own =
+        own.with_targets(["keyward", "keyward_identity", "keyward_daemon", "keyward_emulator"].map(|t| (t, level)));
     // Below `debug` what dependencies say is of use too.
     let all = if level >= Level::DEBUG { Targets::new().with_default(level) } else { own };
     let all = all.with_targets(COMPILER.map(|target| (target, LevelFilter::WARN)));

@@ -32,6 +32,9 @@ mod tests {
     #[test]
     fn columns_are_as_wide_as_they_must_be() {
         let rows = [["vault".to_owned(), "GET /secrets\nGET /secrets/*".to_owned()], ["m".to_owned(), "x".to_owned()]];
-        assert_eq!(table(["MOUNT", "ALLOW"], &rows), "MOUNT  ALLOW\nvault  GET /secrets\n       GET /secrets/*\nm      x\n");
+        assert_eq!(
+            table(["MOUNT", "ALLOW"], &rows),
+            "MOUNT  ALLOW\nvault  GET /secrets\n       GET /secrets/*\nm      x\n"
+        );
     }
 }

@@ -73,7 +73,9 @@ impl Certificates {
 /// Connects to an emulator, trusting its certificate and no other.
 pub(crate) async fn connect(address: SocketAddr, ca_pem: &str) -> io::Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(ca_pem.as_bytes()).map_err(io::Error::other)?).map_err(io::Error::other)?;
+    roots
+        .add(CertificateDer::from_pem_slice(ca_pem.as_bytes()).map_err(io::Error::other)?)
+        .map_err(io::Error::other)?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let config = builder.map_err(io::Error::other)?.with_root_certificates(roots).with_no_client_auth();

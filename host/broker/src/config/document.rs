@@ -36,6 +36,18 @@ impl Origin<'_> {
     }
 }
 
+/// Why a text cannot be used, where there is more to say than what was expected.
+#[derive(Clone, Debug, Default)]
+pub struct Unfit(Option<String>);
+
+impl Unfit {
+    /// There is a reason.
+    #[must_use]
+    pub fn because(why: impl Into<String>) -> Self {
+        Self(Some(why.into()))
+    }
+}
+
 /// A table of a document, being read. Every key that is asked for counts as known.
 pub struct Section<'d> {
     /// As it would be written: `[mount.vault]`, or empty for the top.
@@ -126,7 +138,8 @@ impl<'d> Section<'d> {
     fn wrong_type(&self, key: &str, value: &DeValue<'_>, place: Place, expected: &str, example: &str) {
         let found = value.type_str();
         let message = format!("`{key}`{} is of type {found}", self.within());
-        self.push(Diagnostic::new(Some(place), message).expected(expected).write(format!("{key} = {example}")));
+        let write = format!("{} = {example}", bare(key));
+        self.push(Diagnostic::new(Some(place), message).expected(expected).write(write));
     }
 
     /// ` in [mount.vault]`, or nothing at the top.
@@ -136,29 +149,35 @@ impl<'d> Section<'d> {
 
     /// A text.
     pub fn text(&self, key: &str, example: &str) -> Option<Located<String>> {
+        self.text_expecting(key, "a text in quotes", example)
+    }
+
+    fn text_expecting(&self, key: &str, expected: &str, example: &str) -> Option<Located<String>> {
         let (value, place) = self.value(key)?;
         match value.get_ref() {
             DeValue::String(text) => Some(Located { value: text.clone().into_owned(), place: Some(place) }),
             other => {
-                self.wrong_type(key, other, place, "a text in quotes", &format!("{example:?}"));
+                self.wrong_type(key, other, place, expected, &format!("{example:?}"));
                 None
             }
         }
     }
 
-    /// A text that is parsed further. `parse` gives the value, or what was expected instead.
+    /// A text that is parsed further. `parse` gives the value, or why it is none.
     pub fn parsed<T>(
         &self,
         key: &str,
+        expected: &str,
         example: &str,
-        parse: impl FnOnce(&str) -> Result<T, String>,
+        parse: impl FnOnce(&str) -> Result<T, Unfit>,
     ) -> Option<Located<T>> {
-        let text = self.text(key, example)?;
+        let text = self.text_expecting(key, expected, example)?;
         match parse(&text.value) {
             Ok(value) => Some(Located { value, place: text.place }),
-            Err(expected) => {
-                let message = format!("`{key} = {:?}`{} cannot be used", text.value, self.within());
-                let write = format!("{key} = {example:?}");
+            Err(Unfit(why)) => {
+                let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+                let message = format!("`{} = {:?}`{} cannot be used{why}", bare(key), text.value, self.within());
+                let write = format!("{} = {example:?}", bare(key));
                 self.push(Diagnostic::new(text.place, message).expected(expected).write(write));
                 None
             }
@@ -213,20 +232,21 @@ impl<'d> Section<'d> {
 
     /// A duration with its unit: `500ms`, `30s`, `5m`, `1h`.
     pub fn duration(&self, key: &str, least: Duration, most: Duration, example: &str) -> Option<Located<Duration>> {
-        self.parsed(key, example, |text| {
-            let human = |duration: Duration| humantime::format_duration(duration).to_string();
-            let expected = format!("a duration from {} to {}, such as {example:?}", human(least), human(most));
-            let duration = humantime::parse_duration(text).map_err(|_| expected.clone())?;
-            if (least..=most).contains(&duration) { Ok(duration) } else { Err(expected) }
+        let human = |duration: Duration| humantime::format_duration(duration).to_string();
+        let expected = format!("a duration from {} to {}, such as {example:?}", human(least), human(most));
+        self.parsed(key, &expected, example, |text| {
+            let duration =
+                humantime::parse_duration(text).map_err(|_| Unfit::because("it has no unit that is known"))?;
+            if (least..=most).contains(&duration) { Ok(duration) } else { Err(Unfit::because("it is out of bounds")) }
         })
     }
 
     /// A size in bytes with its unit: `64KiB`, `128MiB`. Units are powers of 1024.
     pub fn size(&self, key: &str, least: u64, most: u64, example: &str) -> Option<Located<u64>> {
-        self.parsed(key, example, |text| {
-            let expected = format!("a size from {} to {}, such as {example:?}", human_size(least), human_size(most));
-            let size = parse_size(text).ok_or_else(|| expected.clone())?;
-            if (least..=most).contains(&size) { Ok(size) } else { Err(expected) }
+        let expected = format!("a size from {} to {}, such as {example:?}", human_size(least), human_size(most));
+        self.parsed(key, &expected, example, |text| {
+            let size = parse_size(text).ok_or_else(|| Unfit::because("it has no unit that is known"))?;
+            if (least..=most).contains(&size) { Ok(size) } else { Err(Unfit::because("it is out of bounds")) }
         })
     }
 
@@ -327,8 +347,9 @@ impl<'d> Section<'d> {
 
     /// Every key that nobody asked for is a mistake.
     pub fn finish(self) {
+        // As it is now: the suggestions below look at further keys.
+        let known = self.known.borrow().clone();
         for name in self.names() {
-            let known = self.known.borrow();
             if known.contains(&name.value) {
                 continue;
             }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::diagnostic::{Diagnostic, Located};
-use super::document::Section;
+use super::document::{Section, Unfit};
 use crate::egress::forbidden_even_if_resolved;
 
 /// How requests leave.
@@ -54,8 +54,8 @@ pub(super) fn read_egress(root: &Section<'_>) -> EgressConfig {
             let write = format!("\"{}:443\" = \"127.0.0.1:8443\"", name.value.split(':').next().unwrap_or_default());
             resolve.push(Diagnostic::new(name.place.clone(), message).expected("\"host:port\"").write(write));
         }
-        let to = resolve.parsed(&name.value, "127.0.0.1:8443", |text| {
-            text.parse::<SocketAddr>().map_err(|_| "an IP address and a port".to_owned())
+        let to = resolve.parsed(&name.value, "an IP address and a port", "127.0.0.1:8443", |text| {
+            text.parse::<SocketAddr>().map_err(|_| Unfit::default())
         });
         let (Some(from), Some(to)) = (from, to) else { continue };
         if let Some(why) = forbidden_even_if_resolved(to.value.ip()) {

@@ -9,7 +9,7 @@ use keyward_identity::TokenSource;
 use keyward_identity::source::{Imds, UserAssigned};
 
 use super::diagnostic::{Diagnostic, Place};
-use super::document::Section;
+use super::document::{Section, Unfit};
 
 /// One identity.
 #[derive(Clone, Debug)]
@@ -90,8 +90,8 @@ fn identity(section: Section<'_>) -> Option<IdentityConfig> {
     let imds = ImdsConfig {
         user_assigned: user_assigned(&section),
         endpoint: section
-            .parsed("endpoint", "http://169.254.169.254", |text| {
-                Imds::new().endpoint(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
+            .parsed("endpoint", "\"http://host:port\", and nothing behind it", "http://169.254.169.254", |text| {
+                Imds::new().endpoint(text).map(|_| text.to_owned()).map_err(|_| Unfit::default())
             })
             .map(|endpoint| endpoint.value),
         timeout: duration(&section, "timeout", 60, "5s"),
@@ -108,17 +108,17 @@ fn duration(section: &Section<'_>, key: &str, most: u64, example: &str) -> Optio
 
 fn user_assigned(section: &Section<'_>) -> Option<UserAssigned> {
     let uuid = |key| {
-        section.parsed(key, "00001111-aaaa-2222-bbbb-3333cccc4444", |text| {
-            if is_uuid(text) { Ok(text.to_owned()) } else { Err("a UUID".to_owned()) }
+        section.parsed(key, "a UUID", "00001111-aaaa-2222-bbbb-3333cccc4444", |text| {
+            if is_uuid(text) { Ok(text.to_owned()) } else { Err(Unfit::default()) }
         })
     };
     const RESOURCE: &str = "/subscriptions/ID/resourceGroups/NAME/providers/Microsoft.ManagedIdentity/\
                             userAssignedIdentities/NAME";
-    let resource = section.parsed("resource_id", RESOURCE, |text| {
+    let resource = section.parsed("resource_id", "the identity's resource id", RESOURCE, |text| {
         let lower = text.to_ascii_lowercase();
         let fits = lower.starts_with("/subscriptions/")
             && lower.contains("/providers/microsoft.managedidentity/userassignedidentities/");
-        if fits { Ok(text.to_owned()) } else { Err(format!("the identity's resource id, {RESOURCE}")) }
+        if fits { Ok(text.to_owned()) } else { Err(Unfit::default()) }
     });
     let forms = [
         uuid("client_id").map(|id| (id.place, UserAssigned::ClientId(id.value))),

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 pub use diagnostic::{ConfigError, Diagnostic, Diagnostics, Located, Place};
 pub(crate) use diagnostic::{nearest, one_of};
-pub use document::{Document, Section};
+pub use document::{Document, Section, Unfit};
 pub(crate) use document::{bare, human_size};
 pub use egress::{EgressConfig, TlsConfig};
 pub use identity::{IdentityConfig, IdentitySource, ImdsConfig};

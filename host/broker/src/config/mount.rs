@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::diagnostic::{Diagnostic, Located, Place};
-use super::document::Section;
+use super::document::{Section, Unfit};
 use super::limits::Limits;
 use crate::grant::{Endpoint, Pattern};
 use crate::manifest::patterns;
@@ -178,10 +178,10 @@ fn mount(section: Section<'_>, base: &Path) -> Option<MountConfig> {
 
 fn plugin(section: &Section<'_>, base: &Path) -> Option<Located<PluginRef>> {
     let plugin = section.text("plugin", "keyvault");
-    let sha256 = section.parsed("sha256", &"0".repeat(64), |text| {
+    let expected = "64 hexadecimal digits, as sha256sum prints them";
+    let sha256 = section.parsed("sha256", expected, &"0".repeat(64), |text| {
         let is_sum = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let expected = "64 hexadecimal digits, as sha256sum prints them";
-        if is_sum { Ok(text.to_ascii_lowercase()) } else { Err(expected.to_owned()) }
+        if is_sum { Ok(text.to_ascii_lowercase()) } else { Err(Unfit::default()) }
     });
     let Located { value, place } = plugin?;
     let is_path = value.contains(['/', '\\']) || value.ends_with(".wasm");
@@ -195,8 +195,9 @@ fn plugin(section: &Section<'_>, base: &Path) -> Option<Located<PluginRef>> {
 }
 
 fn audience(section: &Section<'_>) -> AudienceConfig {
-    let endpoint = section.parsed("endpoint", "https://contoso.vault.azure.net", |text| {
-        Endpoint::parse(text).map_err(|error| error.to_string())
+    let expected = "\"https://host\", with a port and a path where the service has them, and nothing else";
+    let endpoint = section.parsed("endpoint", expected, "https://contoso.vault.azure.net", |text| {
+        Endpoint::parse(text).map_err(|error| Unfit::because(error.to_string()))
     });
     AudienceConfig {
         endpoint,

@@ -18,7 +18,7 @@ pub struct Endpoint {
 
 /// A text that is no endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{why}: expected \"https://host\", with a port and a path where the service has them, and nothing else")]
+#[error("{why}")]
 pub struct InvalidEndpoint {
     why: &'static str,
 }

@@ -21,7 +21,7 @@ pub struct Pattern {
 
 /// A text that is no pattern.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{why}: expected a method and a path, such as {example:?}")]
+#[error("{why}")]
 pub struct InvalidPattern {
     why: String,
     /// What would be right, or near it.

@@ -3,14 +3,14 @@
 use keyward_identity::Audience;
 
 use super::{DeclaredAudience, DeclaredService, Manifest, Setting};
-use crate::config::{ConfigError, Diagnostic, Document, Located, Section};
+use crate::config::{ConfigError, Diagnostic, Document, Located, Section, Unfit};
 use crate::grant::{HostPattern, Pattern};
 
 pub(super) fn manifest(file: &str, text: &str) -> Result<Manifest, ConfigError> {
     let document = Document::parse(file, text)?;
     let manifest = {
         let root = document.root();
-        let name = root.parsed("name", "my-plugin", name_of_a_plugin);
+        let name = root.parsed("name", "lower-case letters, digits and hyphens", "my-plugin", name_of_a_plugin);
         let summary = root.text("summary", "what the plugin is for").map(|text| text.value);
         let version = root.text("version", "1.0.0").map(|text| text.value);
         let audiences: Vec<DeclaredAudience> =
@@ -32,16 +32,17 @@ pub(super) fn manifest(file: &str, text: &str) -> Result<Manifest, ConfigError> 
     document.finish(manifest)
 }
 
-fn name_of_a_plugin(name: &str) -> Result<String, String> {
+fn name_of_a_plugin(name: &str) -> Result<String, Unfit> {
     let fits = !name.is_empty() && name.len() <= 64;
     let plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-    if fits && plain { Ok(name.to_owned()) } else { Err("lower-case letters, digits and hyphens".to_owned()) }
+    if fits && plain { Ok(name.to_owned()) } else { Err(Unfit::default()) }
 }
 
 fn audience(name: &Located<String>, section: Section<'_>) -> Option<DeclaredAudience> {
     let cloud = section.text("cloud", "vault");
-    let resource = section.parsed("resource", "https://api.example.com", |text| {
-        Audience::new(text).map_err(|_| "a resource as its service names it".to_owned())
+    let expected = "a resource as its service names it";
+    let resource = section.parsed("resource", expected, "https://api.example.com", |text| {
+        Audience::new(text).map_err(|_| Unfit::default())
     });
     let hosts = section.texts("hosts", "*.example.com");
     let optional = section.boolean("optional").is_some_and(|optional| optional.value);
@@ -97,9 +98,9 @@ pub(crate) fn patterns(section: &Section<'_>, key: &str) -> Option<Vec<Pattern>>
     let parsed = texts.value.into_iter().filter_map(|text| match Pattern::parse(&text.value) {
         Ok(pattern) => Some(pattern),
         Err(error) => {
-            let message = format!("`{}` in `{key}` of {} is no pattern", text.value, section.header());
+            let message = format!("`{}` in `{key}` of {} is no pattern: {error}", text.value, section.header());
             let write = format!("{key} = [{:?}]", error.example);
-            section.push(Diagnostic::new(text.place, message).expected(error.to_string()).write(write));
+            section.push(Diagnostic::new(text.place, message).expected("a method and a path").write(write));
             None
         }
     });

@@ -44,11 +44,11 @@ impl identity::Host for View {
             return Ok(Err(refused));
         };
         let Some(token) = mount.tokens.get(grant) else { return Ok(Err(identity::Error::NotDeclared)) };
-        match token.get().await {
-            Ok(token) => {
+        match token.expires_on().await {
+            Ok(expires_on) => {
                 self.0.progress();
                 let bearer = self.0.surrogates().of_grant(grant)?.as_str().to_owned();
-                Ok(Ok(identity::Token { bearer, expires_on: token.expires_on() }))
+                Ok(Ok(identity::Token { bearer, expires_on }))
             }
             Err(TokenError::Throttled { retry_after }) => {
                 let seconds = u32::try_from(retry_after.as_secs()).unwrap_or(u32::MAX);

@@ -61,7 +61,8 @@ async fn through_daemon(_: &Call) -> Result<u16, Failure> {
 }
 
 fn unreachable(socket: &Path, error: &std::io::Error) -> Failure {
-    let hint = "start one with `keyward serve --config FILE`, name its socket with --socket, or give --config to call without";
+    let hint =
+        "start one with `keyward serve --config FILE`, name its socket with --socket, or give --config to call without";
     Failure::unavailable(format!("no daemon answers at {}: {error}; {hint}", socket.display()))
 }
 

@@ -49,7 +49,10 @@ pub(crate) async fn emulator(arguments: Emulator) -> Result<ExitCode, Failure> {
     let mut stop = Stop::new()?;
     let running = start(&arguments).await?;
     let text = std::fs::read_to_string(&running.config).map_err(Failure::system)?;
-    println!("# A small Azure runs until it is interrupted. Keyward's configuration for it is in {}:\n", running.config.display());
+    println!(
+        "# A small Azure runs until it is interrupted. Keyward's configuration for it is in {}:\n",
+        running.config.display()
+    );
     println!("{text}");
     println!("# For other programs, such as the Azure SDKs:\n");
     println!("export AZURE_POD_IDENTITY_AUTHORITY_HOST={}", running.azure.imds_url());

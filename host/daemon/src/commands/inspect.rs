@@ -70,7 +70,8 @@ fn screen(manifest: &Manifest, component: &[u8], cloud: &Cloud, cloud_name: &str
         text.push_str("\nIt can be set up with:\n\n");
     }
     for (name, setting) in &manifest.settings {
-        let values = if setting.values.is_empty() { String::new() } else { format!(", {}", setting.values.join(" or ")) };
+        let values =
+            if setting.values.is_empty() { String::new() } else { format!(", {}", setting.values.join(" or ")) };
         let default = setting.default.as_ref().map(|default| format!(" (default {default})")).unwrap_or_default();
         let required = if setting.required { ", required" } else { "" };
         let summary = setting.summary.as_deref().unwrap_or("no description");
@@ -93,7 +94,8 @@ fn manifest_json(manifest: &Manifest, component: &[u8], cloud: &Cloud) -> Value 
         .iter()
         .map(|audience| {
             let service = audience.resolve(cloud).ok();
-            let hosts = service.as_ref().map(|service| service.hosts.iter().map(ToString::to_string).collect::<Vec<_>>());
+            let hosts =
+                service.as_ref().map(|service| service.hosts.iter().map(ToString::to_string).collect::<Vec<_>>());
             let allow = audience.allow.as_ref().map(|all| all.iter().map(ToString::to_string).collect::<Vec<_>>());
             json!({
                 "name": audience.name,

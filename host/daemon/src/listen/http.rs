@@ -60,7 +60,12 @@ async fn answer(broker: &Broker, caller: &Caller, door: Door, mut request: Reque
     if door == Door::Loopback && !is_loopback_name(&host) {
         // A web page may lead its own name to 127.0.0.1 and have a browser call here.
         let detail = "a request that comes over the loopback address must name a loopback host";
-        return problem(StatusCode::MISDIRECTED_REQUEST, "misdirected", "This is not the host that was asked for", detail);
+        return problem(
+            StatusCode::MISDIRECTED_REQUEST,
+            "misdirected",
+            "This is not the host that was asked for",
+            detail,
+        );
     }
     let path = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
     let rest = path.strip_prefix('/').unwrap_or(path);

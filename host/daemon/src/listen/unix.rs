@@ -51,7 +51,8 @@ fn remove_left_over(path: &Path) -> Result<(), Failure> {
     if std::os::unix::net::UnixStream::connect(path).is_ok() {
         return Err(Failure::system(format!("another daemon listens at {}", path.display())));
     }
-    let failed = |error| Failure::system(format!("cannot remove the socket that was left at {}: {error}", path.display()));
+    let failed =
+        |error| Failure::system(format!("cannot remove the socket that was left at {}: {error}", path.display()));
     std::fs::remove_file(path).map_err(failed)
 }
 
@@ -64,7 +65,9 @@ pub(super) async fn serve(bound: Bound, mut house: House) {
             () = house.stopped() => break,
         };
         match accepted.and_then(|(stream, _)| caller(&stream).map(|caller| (stream, caller))) {
-            Ok((stream, caller)) => drop(connections.spawn(house.clone().connection(stream, caller, Door::Socket, place))),
+            Ok((stream, caller)) => {
+                drop(connections.spawn(house.clone().connection(stream, caller, Door::Socket, place)))
+            }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be taken");
                 super::tcp::pause_when_exhausted(&error).await;

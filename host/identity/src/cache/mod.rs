@@ -92,8 +92,7 @@ impl TokenCache {
     ///
     /// The source's, where there is no token that is still valid.
     pub async fn token(&self, audience: &Audience) -> Result<AccessToken, TokenError> {
-        let slot = self.slot(audience);
-        slot::token(&self.0, &slot).await
+        self.audience(audience).get().await
     }
 
     /// The way to one audience's token, for a caller that will want it often.
@@ -135,7 +134,18 @@ impl CachedToken {
     ///
     /// The source's, where there is no token that is still valid.
     pub async fn get(&self) -> Result<AccessToken, TokenError> {
-        slot::token(&self.shared, &self.slot).await
+        let token = slot::token(&self.shared, &self.slot).await?;
+        self.slot.count_use();
+        Ok(token)
+    }
+
+    /// When the token ends, in seconds since 1970-01-01T00:00:00Z. It is fetched where that is needed, and not handed out.
+    ///
+    /// # Errors
+    ///
+    /// The source's, where there is no token that is still valid.
+    pub async fn expires_on(&self) -> Result<u64, TokenError> {
+        Ok(slot::token(&self.shared, &self.slot).await?.expires_on())
     }
 
     /// The audience.

@@ -75,6 +75,10 @@ impl Slot {
         &self.audience
     }
 
+    pub(super) fn count_use(&self) {
+        self.used.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(super) fn statistics(&self) -> Statistics {
         Statistics {
             audience: self.audience.clone(),
@@ -87,27 +91,25 @@ impl Slot {
 
 /// The slot's token: see the module's table.
 pub(super) async fn token(shared: &Arc<Shared>, slot: &Arc<Slot>) -> Result<AccessToken, TokenError> {
-    let token = match current(shared, slot) {
-        Some((token, Phase::Fresh)) => token,
+    match current(shared, slot) {
+        Some((token, Phase::Fresh)) => Ok(token),
         Some((token, Phase::RenewAhead)) => {
             renew(shared, slot);
-            token
+            Ok(token)
         }
         Some((token, Phase::Margin)) => match renew(shared, slot) {
-            Started::Paused(_) => token,
+            Started::Paused(_) => Ok(token),
             Started::Running(running) => tokio::select! {
-                outcome = wait(running) => outcome.unwrap_or(token),
-                () = shared.clock.sleep(shared.policy.patience) => token,
+                outcome = wait(running) => Ok(outcome.unwrap_or(token)),
+                () = shared.clock.sleep(shared.policy.patience) => Ok(token),
             },
         },
         None | Some((_, Phase::Dead)) => match renew(shared, slot) {
-            Started::Running(running) => wait(running).await?,
+            Started::Running(running) => wait(running).await,
             // A pause without an error follows a token that has died in the meantime.
-            Started::Paused(error) => return Err(error.unwrap_or(TokenError::Expired { seconds_ago: 0 })),
+            Started::Paused(error) => Err(error.unwrap_or(TokenError::Expired { seconds_ago: 0 })),
         },
-    };
-    slot.used.fetch_add(1, Ordering::Relaxed);
-    Ok(token)
+    }
 }
 
 fn current(shared: &Shared, slot: &Slot) -> Option<(AccessToken, Phase)> {

@@ -42,7 +42,8 @@ pub(super) async fn read_secret(stage: &Stage, story: &mut Story) {
     story.heading("A program reads a secret: GET /vault/secrets/db");
     let answer = stage.call("vault", "/secrets/db").await;
     let value = member(&answer, "value");
-    let came = format!("{}: the value is {value:?}. The plugin ran in a fresh sandbox and held a surrogate.", answer.status);
+    let came =
+        format!("{}: the value is {value:?}. The plugin ran in a fresh sandbox and held a surrogate.", answer.status);
     story.step("the secret `db`, from Key Vault", &came, answer.status == 200 && value == "swordfish-in-the-harbour");
 }
 
@@ -98,7 +99,11 @@ pub(super) async fn surrogate_is_worthless(stage: &Stage, story: &mut Story) {
     let shown: String = held.chars().take(SURROGATE_PREFIX.len() + 8).collect();
     let status = spend(stage, &held).await.unwrap_or_default();
     let came = format!("{status}, from Key Vault: {shown}... means nothing outside the call that it was made for");
-    story.step("it hands what it holds to an accomplice, who tries it at the vault", &came, is_surrogate && status == 401);
+    story.step(
+        "it hands what it holds to an accomplice, who tries it at the vault",
+        &came,
+        is_surrogate && status == 401,
+    );
 }
 
 /// Sends a bearer to the vault, past the broker, and gives the status.
@@ -150,11 +155,18 @@ pub(super) fn tokens(stage: &Stage, story: &mut Story) {
     let statistics = stage.broker.token_statistics();
     for (identity, tokens) in statistics.iter() {
         for token in tokens.iter().filter(|token| token.used > 0) {
-            let line = format!("{identity}, {}: fetched {} time(s), used {} time(s)", token.audience, token.fetched, token.used);
+            let line = format!(
+                "{identity}, {}: fetched {} time(s), used {} time(s)",
+                token.audience, token.fetched, token.used
+            );
             story.text(&line);
             once &= token.fetched == 1;
         }
     }
     let fetched = stage.emulator.log().of("imds").len();
-    story.step("the metadata service was asked as often as there are tokens", &format!("{fetched} requests"), once && fetched == 3);
+    story.step(
+        "the metadata service was asked as often as there are tokens",
+        &format!("{fetched} requests"),
+        once && fetched == 3,
+    );
 }

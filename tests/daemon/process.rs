@@ -1,0 +1,235 @@
+//! A daemon in a process of its own, beside an emulator in this one.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::TokioIo;
+use keyward_emulator::{Emulator, Options};
+use keyward_tests::Secrets;
+use tempfile::TempDir;
+use tokio::net::UnixStream;
+use tokio::sync::watch;
+
+/// The program.
+pub fn keyward() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_keyward"));
+    // Compiled plugins are kept between tests, but not where the user keeps hers.
+    command.env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"));
+    command.env_remove("KEYWARD_CONFIG").env_remove("KEYWARD_SOCKET").env_remove("KEYWARD_LOG");
+    command
+}
+
+/// Runs the program to its end.
+pub fn run(arguments: &[&str]) -> Output {
+    keyward().args(arguments).output().expect("the program runs")
+}
+
+/// What a process prints, as it comes.
+struct Printed {
+    text: Arc<Mutex<String>>,
+    lines: watch::Receiver<usize>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Printed {
+    fn of(stream: impl Read + Send + 'static) -> Self {
+        let (text, (counter, lines)) = (Arc::new(Mutex::new(String::new())), watch::channel(0));
+        let collected = Arc::clone(&text);
+        let reader = std::thread::spawn(move || {
+            for line in BufReader::new(stream).lines() {
+                let Ok(line) = line else { return };
+                let mut text = collected.lock().unwrap();
+                text.push_str(&line);
+                text.push('\n');
+                counter.send_modify(|count| *count += 1);
+            }
+        });
+        Self { text, lines, reader: Some(reader) }
+    }
+
+    fn text(&self) -> String {
+        self.text.lock().unwrap().clone()
+    }
+
+    async fn line_with(&mut self, words: &str) -> String {
+        loop {
+            if let Some(line) = self.text().lines().find(|line| line.contains(words)) {
+                return line.to_owned();
+            }
+            assert!(self.lines.changed().await.is_ok(), "it ended without {words:?}:\n{}", self.text());
+        }
+    }
+
+    fn end(&mut self) {
+        self.reader.take().map(JoinHandle::join);
+    }
+}
+
+/// A daemon at work.
+pub struct Daemon {
+    pub emulator: Emulator,
+    pub directory: TempDir,
+    child: Child,
+    stdout: Printed,
+    stderr: Printed,
+}
+
+/// What a caller got.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Answer {
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+    }
+}
+
+/// The identity and mounts of a test of one cloud.
+pub fn config(cloud: &str, vault: &str, emulator: &Emulator) -> String {
+    let imds = emulator.imds_url();
+    let resolve: String =
+        emulator.names().iter().map(|name| format!("{name:?} = \"{}\"\n", emulator.tls_address())).collect();
+    format!(
+        "cloud = {cloud:?}\n\
+         [identity.default]\nsource = \"imds\"\nendpoint = {imds:?}\n\
+         [identity.reports]\nsource = \"imds\"\nendpoint = {imds:?}\n\
+         client_id = \"22222222-aaaa-4aaa-8aaa-000000000001\"\n\
+         [mount.vault]\nplugin = \"keyvault\"\nendpoint = \"https://{vault}\"\n\
+         [mount.arm]\nplugin = \"arm\"\n\
+         [mount.reports]\nplugin = \"arm\"\nidentity = \"reports\"\n\
+         [egress.resolve]\n{resolve}\
+         [tls]\nca_files = [\"ca.pem\"]\nsystem_roots = false\n"
+    )
+}
+
+impl Daemon {
+    /// A daemon with the mounts of the public cloud.
+    pub async fn start() -> Self {
+        Self::with(|emulator| config("public", "contoso.vault.azure.net", emulator), "[listen]\nsocket = \"k.sock\"\n")
+            .await
+    }
+
+    /// A daemon with a configuration, and further sections.
+    pub async fn with(config: impl FnOnce(&Emulator) -> String, sections: &str) -> Self {
+        let emulator = Emulator::start(Options::default()).await.expect("the emulator starts");
+        let directory = tempfile::tempdir().expect("a directory");
+        std::fs::write(directory.path().join("ca.pem"), emulator.ca_pem()).unwrap();
+        let text = format!("{}{sections}", config(&emulator));
+        std::fs::write(directory.path().join("keyward.toml"), text).unwrap();
+        let mut command = keyward();
+        command.args(["serve", "--log", "trace", "--config"]).arg(directory.path().join("keyward.toml"));
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program runs");
+        let (stdout, stderr) = (Printed::of(child.stdout.take().unwrap()), Printed::of(child.stderr.take().unwrap()));
+        let mut daemon = Self { emulator, directory, child, stdout, stderr };
+        daemon.stderr.line_with(" ready ").await;
+        daemon
+    }
+
+    pub fn config(&self) -> PathBuf {
+        self.directory.path().join("keyward.toml")
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.directory.path().join("k.sock")
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn log(&self) -> String {
+        self.stderr.text()
+    }
+
+    /// Waits for a line of the log.
+    pub async fn log_line(&mut self, words: &str) -> String {
+        self.stderr.line_with(words).await
+    }
+
+    /// Waits for an audit record that has these words in it.
+    pub async fn record(&mut self, words: &str) -> serde_json::Value {
+        serde_json::from_str(&self.stdout.line_with(words).await).unwrap()
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(Request::get(path).body(Full::default()).unwrap()).await
+    }
+
+    pub async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
+        send(&self.socket(), request).await
+    }
+
+    /// Asks it to stop.
+    pub fn terminate(&self) {
+        self.signal("-TERM");
+    }
+
+    pub fn signal(&self, signal: &str) {
+        let killed = Command::new("kill").args([signal, &self.child.id().to_string()]).status();
+        assert!(killed.expect("kill runs").success());
+    }
+
+    /// Waits until it has ended, and gives its exit code.
+    pub async fn ended(&mut self) -> Option<i32> {
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                self.stdout.end();
+                self.stderr.end();
+                return status.code();
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Stops it, and searches all that it printed for tokens.
+    pub async fn stop(mut self) {
+        self.terminate();
+        assert_eq!(self.ended().await, Some(0), "{}", self.log());
+        let tokens = Secrets::tokens(self.emulator.issued_tokens());
+        assert!(tokens.count() > 0, "a test without tokens searches for nothing");
+        tokens.assert_absent("the log", self.stderr.text().as_bytes());
+        tokens.assert_absent("the audit", self.stdout.text().as_bytes());
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Sends a request to a socket.
+pub async fn send(socket: &Path, mut request: Request<Full<Bytes>>) -> Answer {
+    let stream = UnixStream::connect(socket).await.expect("a daemon listens");
+    request.headers_mut().entry("host").or_insert(http::HeaderValue::from_static("localhost"));
+    exchange(TokioIo::new(stream), request).await
+}
+
+/// Sends a request over a connection of its own.
+pub async fn exchange<S>(stream: S, request: Request<Full<Bytes>>) -> Answer
+where
+    S: hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
+{
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
+    let driver = tokio::spawn(connection);
+    let response = sender.send_request(request).await.expect("an answer");
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await.expect("a whole body").to_bytes();
+    driver.abort();
+    Answer { status: parts.status, headers: parts.headers, body }
+}

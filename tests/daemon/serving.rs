@@ -1,0 +1,179 @@
+//! Calls through a running daemon.
+
+use std::os::unix::fs::PermissionsExt;
+
+use http::Request;
+use http_body_util::Full;
+use hyper_util::rt::TokioIo;
+use keyward_emulator::{SUBSCRIPTION, TENANT};
+
+use crate::process::{Daemon, config, exchange};
+
+#[tokio::test]
+async fn both_plugins_and_both_identities_work_in_all_three_clouds() {
+    for (cloud, vault, audience, arm) in [
+        ("public", "contoso.vault.azure.net", "https://vault.azure.net", "https://management.azure.com/"),
+        ("china", "contoso.vault.azure.cn", "https://vault.azure.cn", "https://management.chinacloudapi.cn/"),
+        (
+            "usgov",
+            "contoso.vault.usgovcloudapi.net",
+            "https://vault.usgovcloudapi.net",
+            "https://management.usgovcloudapi.net/",
+        ),
+    ] {
+        let mut daemon =
+            Daemon::with(|emulator| config(cloud, vault, emulator), "[listen]\nsocket = \"k.sock\"\n").await;
+        let secret = daemon.get("/vault/secrets/db").await;
+        assert_eq!(secret.json()["value"], "swordfish-in-the-harbour", "{cloud}");
+        let group = |name: &str| format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/{name}?api-version=2021-04-01");
+        let demo = daemon.get(&format!("/arm{}", group("demo"))).await;
+        assert_eq!((demo.status.as_u16(), &demo.json()["name"]), (200, &"demo".into()), "{cloud}");
+        let reports = daemon.get(&format!("/reports{}", group("reports"))).await;
+        assert_eq!((reports.status.as_u16(), &reports.json()["name"]), (200, &"reports".into()), "{cloud}");
+        let wrong = daemon.get(&format!("/arm{}", group("reports"))).await;
+        assert_eq!((wrong.status.as_u16(), &wrong.json()["error"]["code"]), (403, &"AuthorizationFailed".into()));
+
+        let record = daemon.record("\"mount\":\"vault\"").await;
+        assert_eq!(record["upstream"][0]["audience"], audience);
+        let record = daemon.record("\"mount\":\"reports\"").await;
+        assert_eq!(record["upstream"][0]["audience"], arm);
+        let identities: Vec<_> =
+            daemon.emulator.log().of("arm").into_iter().map(|seen| seen.identity.unwrap()).collect();
+        assert_eq!(identities, ["system", "reports", "system"]);
+        daemon.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_service_speaks_through_the_mount_as_it_is() {
+    let daemon = Daemon::start().await;
+    let missing = daemon.get("/vault/secrets/nope").await;
+    assert_eq!((missing.status.as_u16(), &missing.json()["error"]["code"]), (404, &"SecretNotFound".into()));
+    let wrong = daemon.get(&format!("/arm/subscriptions/{SUBSCRIPTION}/resourceGroups/demo")).await;
+    assert_eq!((wrong.status.as_u16(), &wrong.json()["error"]["code"]), (400, &"MissingApiVersionParameter".into()));
+
+    let body = r#"{"value": "new", "tags": {"a": "b"}}"#;
+    let put = Request::put("/vault/secrets/mine").header("content-type", "application/json");
+    let put = daemon.send(put.body(Full::from(body)).unwrap()).await;
+    assert_eq!((put.status.as_u16(), &put.json()["tags"]["a"]), (200, &"b".into()));
+    let version = put.json()["id"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+    assert_eq!(daemon.get(&format!("/vault/secrets/mine/{version}")).await.json()["value"], "new");
+    let head = Request::head(format!("/arm/subscriptions/{SUBSCRIPTION}/resourceGroups/demo?api-version=2021-04-01"));
+    assert_eq!(daemon.send(head.body(Full::default()).unwrap()).await.status, 204);
+    let delete = Request::delete("/vault/secrets/mine").body(Full::default()).unwrap();
+    assert_eq!(daemon.send(delete).await.status, 200);
+    assert_eq!(daemon.get("/vault/secrets/mine").await.status, 404);
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_list_is_read_page_by_page_through_the_mount() {
+    let daemon = Daemon::start().await;
+    let mut names = Vec::new();
+    let mut next = "/vault/secrets?maxresults=1".to_owned();
+    loop {
+        let page = daemon.get(&next).await;
+        assert_eq!(page.status, 200, "{}", page.text());
+        let page = page.json();
+        names.extend(page["value"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap().to_owned()));
+        let Some(link) = page["nextLink"].as_str() else { break };
+        assert!(link.starts_with("http://localhost/vault/"), "{link}");
+        next = link.replace("http://localhost", "");
+    }
+    assert_eq!(
+        names,
+        ["https://contoso.vault.azure.net/secrets/api-key", "https://contoso.vault.azure.net/secrets/db"]
+    );
+
+    let path = format!("/reports/subscriptions/{SUBSCRIPTION}/resourceGroups?api-version=2021-04-01&$top=2");
+    let first = daemon.get(&path).await.json();
+    let link = first["nextLink"].as_str().unwrap().replace("http://localhost", "");
+    let second = daemon.get(&link).await.json();
+    assert_eq!((first["value"].as_array().unwrap().len(), second["value"].as_array().unwrap().len()), (2, 1));
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_long_operation_is_followed_through_the_mount() {
+    let daemon = Daemon::start().await;
+    let path = format!("/arm/subscriptions/{SUBSCRIPTION}/resourceGroups/demo?api-version=2021-04-01");
+    let accepted = daemon.send(Request::delete(path).body(Full::default()).unwrap()).await;
+    assert_eq!(accepted.status, 202);
+    for field in ["location", "azure-asyncoperation"] {
+        assert!(accepted.headers[field].to_str().unwrap().starts_with("http://localhost/arm/subscriptions/"));
+    }
+    let link = accepted.headers["location"].to_str().unwrap().replace("http://localhost", "");
+    assert_eq!(daemon.get(&link).await.status, 202);
+    assert_eq!(daemon.get(&link).await.json()["status"], "Succeeded");
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn azures_challenge_reaches_the_caller() {
+    let daemon = Daemon::start().await;
+    assert_eq!(daemon.get("/vault/secrets/db").await.status, 200);
+    let field = format!("Bearer authorization=\"https://login.microsoftonline.com/{TENANT}\"");
+    daemon.emulator.faults().status("vault", 401, &[("www-authenticate", &field)], "{}");
+    let answer = daemon.get("/vault/secrets/db").await;
+    assert_eq!((answer.status.as_u16(), answer.headers["www-authenticate"].to_str().unwrap()), (401, field.as_str()));
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn the_socket_is_its_owners_and_the_kernel_says_who_calls() {
+    let mut daemon = Daemon::start().await;
+    let mode = std::fs::metadata(daemon.socket()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let answer = daemon.get("/vault/secrets/db").await;
+    let record = daemon.record("\"mount\":\"vault\"").await;
+    assert_eq!(record["call"], answer.headers["x-keyward-call"].to_str().unwrap());
+    let uid = std::fs::metadata("/proc/self").map(|metadata| std::os::unix::fs::MetadataExt::uid(&metadata)).unwrap();
+    let caller = record["caller"].as_str().unwrap();
+    assert!(caller.starts_with(&format!("uid={uid} ")), "{caller}");
+    assert!(caller.ends_with(&format!("pid={}", std::process::id())), "{caller}");
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_mount_that_is_not_there_names_those_that_are() {
+    let daemon = Daemon::start().await;
+    for path in ["/", "/vualt/secrets/db", "/vault%2fsecrets/db", "/../vault"] {
+        let answer = daemon.get(path).await;
+        assert_eq!(answer.status, 404, "{path}");
+        assert!(answer.text().contains("arm, reports or vault"), "{}", answer.text());
+    }
+    daemon.get("/vault/secrets/db").await;
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn over_loopback_only_a_loopback_host_is_served() {
+    let listen = "[listen]\ntcp = \"127.0.0.1:0\"\ntcp_callers = \"anybody-on-this-machine\"\n";
+    let mut daemon = Daemon::with(|emulator| config("public", "contoso.vault.azure.net", emulator), listen).await;
+    let line = daemon.log_line(" ready ").await;
+    let address = line.split("http://").nth(1).unwrap().split(['"', ' ']).next().unwrap().to_owned();
+    let get = async |host: &str| {
+        let stream = tokio::net::TcpStream::connect(&address).await.unwrap();
+        let request = Request::get("/vault/secrets/db").header("host", host).body(Full::default()).unwrap();
+        exchange(TokioIo::new(stream), request).await
+    };
+    assert_eq!(get("localhost").await.status, 200);
+    assert_eq!(get(&address).await.status, 200);
+    assert_eq!(get("rebound.evil.example").await.status, 421);
+    let record = daemon.record("\"mount\":\"vault\"").await;
+    assert!(record["caller"].as_str().unwrap().starts_with("anybody at 127.0.0.1:"), "{record}");
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn the_process_is_closed_to_others() {
+    let daemon = Daemon::start().await;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", daemon.id())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().filter(|word| *word == "0").count(), 2, "{core}");
+    // What is not dumpable belongs to root in /proc, whoever runs it.
+    let owner = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(format!("/proc/{}/mem", daemon.id())).unwrap());
+    assert_eq!(owner, 0);
+    daemon.get("/vault/secrets/db").await;
+    daemon.stop().await;
+}

@@ -1,0 +1,114 @@
+//! Every mistake in a configuration is told with its place, what was expected, and what to write instead.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::path::Path;
+
+use keyward::config::Config;
+use keyward::{Plan, Plugins};
+
+/// What is said of a configuration. Its files are relative to a directory that is not there.
+fn mistakes(text: &str) -> String {
+    let plugins = keyward_bundle::PLUGINS.iter();
+    let plugins = plugins.fold(Plugins::new(), |plugins, plugin| plugins.with(plugin.name, plugin.component));
+    let plugins = plugins.with("thief", keyward_bundle::THIEF);
+    let text = text.trim_start_matches('\n');
+    match Config::from_toml(Path::new("keyward.toml"), text).and_then(|config| Plan::new(config, &plugins)) {
+        Ok(_) => panic!("nothing is wrong with\n{text}"),
+        Err(error) => format!("{text}\n---\n{error}"),
+    }
+}
+
+const IDENTITY: &str = "[identity.default]\nsource = \"imds\"\n";
+
+/// A mount of Key Vault with further lines.
+fn vault(lines: &str) -> String {
+    let mount = "[mount.vault]\nplugin = \"keyvault\"\nendpoint = \"https://contoso.vault.azure.net\"\n";
+    format!("{IDENTITY}{mount}{lines}\n")
+}
+
+macro_rules! mistake {
+    ($name:ident, $text:expr) => {
+        #[test]
+        fn $name() {
+            insta::assert_snapshot!(mistakes(&$text));
+        }
+    };
+}
+
+mistake!(no_toml, "[mount.vault\nplugin = \"keyvault\"\n");
+mistake!(unknown_key_at_the_top, "clod = \"china\"\n");
+mistake!(unknown_section, format!("{IDENTITY}[mounts.vault]\nplugin = \"keyvault\"\n"));
+mistake!(unknown_key_in_a_mount, vault("endpiont = \"https://contoso.vault.azure.net\""));
+mistake!(unknown_limit, vault("[mount.vault.limits]\nmemroy = \"64MiB\""));
+mistake!(unknown_cloud, format!("cloud = \"pubic\"\n{IDENTITY}"));
+mistake!(unknown_plugin, format!("{IDENTITY}[mount.vault]\nplugin = \"keyvualt\"\n"));
+mistake!(no_plugin, format!("{IDENTITY}[mount.vault]\nendpoint = \"https://contoso.vault.azure.net\"\n"));
+mistake!(plugin_file_that_is_not_there, format!("{IDENTITY}[mount.m]\nplugin = \"nowhere/p.wasm\"\n"));
+mistake!(sum_beside_a_bundled_plugin, vault(&format!("sha256 = \"{}\"", "0".repeat(64))));
+mistake!(sum_that_is_none, format!("{IDENTITY}[mount.m]\nplugin = \"p.wasm\"\nsha256 = \"abc\"\n"));
+mistake!(mount_name_that_is_no_path, format!("{IDENTITY}[mount.\"a/b\"]\nplugin = \"arm\"\n"));
+mistake!(no_endpoint, format!("{IDENTITY}[mount.vault]\nplugin = \"keyvault\"\n"));
+mistake!(
+    endpoint_that_the_plugin_does_not_cover,
+    format!("{IDENTITY}[mount.vault]\nplugin = \"keyvault\"\nendpoint = \"https://evil.example\"\n")
+);
+mistake!(
+    endpoint_of_another_cloud,
+    format!("{IDENTITY}[mount.vault]\nplugin = \"keyvault\"\nendpoint = \"https://contoso.vault.azure.cn\"\n")
+);
+mistake!(
+    endpoint_that_is_none,
+    format!("{IDENTITY}[mount.vault]\nplugin = \"keyvault\"\nendpoint = \"http://contoso.vault.azure.net\"\n")
+);
+mistake!(audience_that_nobody_declared, vault("[mount.vault.audience.graph]"));
+mistake!(audience_that_is_the_first, vault("[mount.vault.audience.vault]"));
+mistake!(
+    audience_misspelt,
+    format!(
+        "{IDENTITY}[mount.t]\nplugin = \"thief\"\nendpoint = \"https://contoso.vault.azure.net\"\n[mount.t.audience.amr]\n"
+    )
+);
+mistake!(pattern_without_a_method, vault("allow = [\"/secrets/*\"]"));
+mistake!(pattern_in_lower_case, vault("allow = [\"get /secrets/*\"]"));
+mistake!(pattern_with_dots, vault("allow = [\"GET /secrets/../keys/*\"]"));
+mistake!(pattern_with_a_query, vault("allow = [\"GET /secrets/*?api-version=7.4\"]"));
+mistake!(patterns_that_are_no_list, vault("allow = \"GET /secrets/*\""));
+mistake!(unknown_setting, vault("[mount.vault.settings]\napi-version = \"7.5\""));
+mistake!(setting_that_is_a_section, vault("[mount.vault.settings.api_version]\nx = 1"));
+mistake!(identity_that_is_not_there, vault("identity = \"report\"\n[identity.reports]\nsource = \"imds\""));
+mistake!(no_identity_at_all, "[mount.arm]\nplugin = \"arm\"\n");
+mistake!(identity_without_a_source, "[identity.default]\nclient_id = \"00001111-aaaa-2222-bbbb-3333cccc4444\"\n");
+mistake!(unknown_source, "[identity.default]\nsource = \"imsd\"\n");
+mistake!(client_id_that_is_none, format!("{IDENTITY}client_id = \"my-app\"\n"));
+mistake!(resource_id_that_is_none, format!("{IDENTITY}resource_id = \"/subscriptions/1/vm\"\n"));
+mistake!(
+    identity_named_twice,
+    format!(
+        "{IDENTITY}client_id = \"00001111-aaaa-2222-bbbb-3333cccc4444\"\nobject_id = \"00001111-aaaa-2222-bbbb-3333cccc4444\"\n"
+    )
+);
+mistake!(identity_endpoint_that_is_none, format!("{IDENTITY}endpoint = \"https://169.254.169.254/metadata\"\n"));
+mistake!(duration_without_a_unit, vault("[mount.vault.limits]\nidle_time = \"30\""));
+mistake!(duration_of_the_wrong_type, vault("[mount.vault.limits]\nidle_time = 30"));
+mistake!(size_without_a_unit, vault("[mount.vault.limits]\nmemory = \"64\""));
+mistake!(limit_out_of_bounds, vault("[mount.vault.limits]\nconcurrency = 0"));
+mistake!(resolve_without_a_port, vault("[egress.resolve]\n\"contoso.vault.azure.net\" = \"127.0.0.1:8443\""));
+mistake!(resolve_to_a_name, vault("[egress.resolve]\n\"contoso.vault.azure.net:443\" = \"localhost:8443\""));
+mistake!(
+    resolve_to_the_metadata_service,
+    vault("[egress.resolve]\n\"contoso.vault.azure.net:443\" = \"169.254.169.254:80\"")
+);
+mistake!(
+    several_mistakes_at_once,
+    "clod = \"china\"\n[mount.vault]\nplugin = \"keyvualt\"\nallow = [\"/x\"]\nidentiy = \"a\"\n"
+);
+
+#[test]
+fn a_certificate_file_that_cannot_be_read_is_named_with_its_line() {
+    let text =
+        "[identity.default]\nsource = \"imds\"\n[mount.arm]\nplugin = \"arm\"\n[tls]\nca_files = [\"nowhere.pem\"]\n";
+    let config = Config::from_toml(Path::new("keyward.toml"), text).unwrap();
+    let plugins = Plugins::new().with("arm", keyward_bundle::plugin("arm").unwrap().component);
+    let error = keyward::Broker::start(Plan::new(config, &plugins).unwrap()).unwrap_err().to_string();
+    assert!(error.starts_with("keyward.toml:6:13: cannot use the certificates in ./nowhere.pem"), "{error}");
+}
