@@ -1,0 +1,107 @@
+//! `make bench`: Keyward beside nginx.
+//!
+//! Both stand before the same upstream, an nginx that speaks TLS. The baseline, another nginx, adds a fixed `authorization`
+//! header to each request and passes it on; Keyward runs each call in a fresh sandbox, whose plugin asks for a token and
+//! sends the request, and puts the token on the wire. Rounds of both alternate, and the median counts.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod download;
+mod load;
+mod peers;
+
+use std::error::Error;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use load::{Load, Measured};
+use peers::Peers;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// Rounds of each; the median counts.
+const ROUNDS: usize = 3;
+/// What small GETs must reach of nginx's rate.
+const SMALL: f64 = 0.5;
+/// What a download must reach of nginx's rate.
+const BULK: f64 = 1.0;
+/// How soon the daemon must be ready once its plugins are compiled.
+const READY: Duration = Duration::from_millis(150);
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<bool> {
+    let peers = Peers::start()?;
+    let mut good = true;
+    println!("{:28} {:>12} {:>12} {:>8} {:>8}", "", "nginx", "keyward", "ratio", "wanted");
+
+    for (title, connections) in [("small GETs, 32 at once", 32), ("small GETs, 1 at once", 1)] {
+        let (nginx, keyward) = alternate(|port| Load { connections, seconds: 5 }.run(port, "/secrets/db"), &peers)?;
+        let ratio = keyward.per_second / nginx.per_second;
+        let wanted = if connections > 1 { format!(">= {SMALL}") } else { String::new() };
+        println!("{title:28} {:>10.0}/s {:>10.0}/s {ratio:8.2} {wanted:>8}", nginx.per_second, keyward.per_second);
+        for (name, of) in [("p50", Measured::p50 as fn(&Measured) -> Duration), ("p99", Measured::p99)] {
+            let (a, b) = (of(&nginx), of(&keyward));
+            println!("{:28} {:>9} us {:>9} us {:8.2}", format!("  {name}"), a.as_micros(), b.as_micros(), b.as_secs_f64() / a.as_secs_f64());
+        }
+        good &= connections == 1 || ratio >= SMALL;
+    }
+    let before = peers.keyward_memory()?;
+    let (nginx, keyward) = alternate(|port| download::gibibyte(port, "/secrets/big"), &peers)?;
+    let ratio = nginx.as_secs_f64() / keyward.as_secs_f64();
+    let (a, b) = (nginx.as_secs_f64(), keyward.as_secs_f64());
+    println!("{:28} {a:>10.2} s {b:>10.2} s {ratio:8.2} {:>8}", "1 GiB down", format!(">= {BULK}"));
+    good &= ratio >= BULK;
+    println!("{:28} {:>12} {:>8} MiB {:>+7} MiB for the downloads", "peak memory", "", peers.keyward_memory()? / 1024, (peers.keyward_memory()? - before) / 1024);
+
+    let ready = median((0..ROUNDS).map(|_| peers.time_to_ready()).collect::<Result<Vec<_>>>()?, |time| time.as_secs_f64());
+    println!("{:28} {:>12} {:>9} ms {:8} {:>8}", "ready after", "", ready.as_millis(), "", format!("< {}", READY.as_millis()));
+    good &= ready < READY;
+    println!("{}", if good { "\nAll that is wanted is reached." } else { "\nNOT all that is wanted is reached." });
+    Ok(good)
+}
+
+/// Measures both, in turn, and gives the median of each.
+fn alternate<T: Clone>(measure: impl Fn(u16) -> Result<T>, peers: &Peers) -> Result<(T, T)>
+where
+    T: Weighed,
+{
+    let (mut nginx, mut keyward) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        nginx.push(measure(peers.nginx)?);
+        keyward.push(measure(peers.keyward)?);
+    }
+    Ok((median(nginx, T::weight), median(keyward, T::weight)))
+}
+
+/// What a median is taken by.
+trait Weighed {
+    fn weight(&self) -> f64;
+}
+
+impl Weighed for Measured {
+    fn weight(&self) -> f64 {
+        self.per_second
+    }
+}
+
+impl Weighed for Duration {
+    fn weight(&self) -> f64 {
+        self.as_secs_f64()
+    }
+}
+
+/// The middle one. There always is one.
+#[allow(clippy::indexing_slicing)]
+fn median<T: Clone>(mut values: Vec<T>, weight: impl Fn(&T) -> f64) -> T {
+    values.sort_by(|a, b| weight(a).total_cmp(&weight(b)));
+    values[values.len() / 2].clone()
+}

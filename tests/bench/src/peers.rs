@@ -1,0 +1,184 @@
+//! The upstream, the baseline and Keyward, running.
+
+use std::fs::File;
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use keyward_emulator::{Emulator, Options};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use tempfile::TempDir;
+
+use crate::Result;
+use crate::download::GIBIBYTE;
+
+const HOST: &str = "contoso.vault.azure.net";
+
+/// A secret as Key Vault sends it.
+const SECRET: &str = r#"{"value":"swordfish-in-the-harbour","contentType":"text/plain","id":"https://contoso.vault.azure.net/secrets/db/00000000000000000000000000000001","attributes":{"enabled":true,"created":1700000000,"updated":1700000000,"recoveryLevel":"Recoverable+Purgeable"}}"#;
+
+/// All that runs for a bench. Dropping it ends it.
+pub(crate) struct Peers {
+    /// The baseline's port.
+    pub(crate) nginx: u16,
+    /// Keyward's port.
+    pub(crate) keyward: u16,
+    daemon: Child,
+    _servers: Vec<Process>,
+    _emulator: Emulator,
+    _runtime: tokio::runtime::Runtime,
+    directory: TempDir,
+}
+
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // nginx's workers end with their master, where that is asked rather than killed.
+        drop(Command::new("kill").arg(self.0.id().to_string()).status());
+        drop(self.0.wait());
+    }
+}
+
+impl Drop for Peers {
+    fn drop(&mut self) {
+        drop(self.daemon.kill());
+        drop(self.daemon.wait());
+    }
+}
+
+impl Peers {
+    pub(crate) fn start() -> Result<Self> {
+        let directory = tempfile::tempdir()?;
+        let at = directory.path();
+        certificates(at)?;
+        File::create(at.join("big"))?.set_len(GIBIBYTE)?;
+        let (upstream, nginx, keyward) = (free_port()?, free_port()?, free_port()?);
+        let servers = vec![server(at, "upstream", &upstream_config(at, upstream))?, server(at, "baseline", &baseline_config(at, upstream, nginx))?];
+
+        let runtime = tokio::runtime::Runtime::new()?;
+        let emulator = runtime.block_on(Emulator::start(Options::default()))?;
+        let config = format!(
+            "[identity.default]\nsource = \"imds\"\nendpoint = {:?}\n[mount.vault]\nplugin = \"keyvault\"\nendpoint = \"https://{HOST}\"\n\
+             [egress.resolve]\n\"{HOST}:443\" = \"127.0.0.1:{upstream}\"\n[tls]\nca_files = [\"ca.pem\"]\n[audit]\nfile = \"audit.jsonl\"\n\
+             [listen]\ntcp = \"127.0.0.1:{keyward}\"\ntcp_callers = \"anybody-on-this-machine\"\n",
+            emulator.imds_url()
+        );
+        std::fs::write(at.join("keyward.toml"), config)?;
+        let daemon = daemon(at)?;
+        for port in [upstream, nginx, keyward] {
+            wait_for(port)?;
+        }
+        Ok(Self { nginx, keyward, daemon, _servers: servers, _emulator: emulator, _runtime: runtime, directory })
+    }
+
+    /// The most memory that the daemon has had, in KiB.
+    pub(crate) fn keyward_memory(&self) -> Result<i64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.daemon.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
+        Ok(line.trim().trim_end_matches(" kB").parse()?)
+    }
+
+    /// How long another daemon of the same configuration takes until it answers.
+    pub(crate) fn time_to_ready(&self) -> Result<Duration> {
+        let port = free_port()?;
+        let text = std::fs::read_to_string(self.directory.path().join("keyward.toml"))?;
+        let text = text.replace(&format!("127.0.0.1:{}\"", self.keyward), &format!("127.0.0.1:{port}\""));
+        let file = self.directory.path().join("ready.toml");
+        std::fs::write(&file, text)?;
+        let began = Instant::now();
+        let _daemon = Process(keyward(&file, self.directory.path())?);
+        wait_for(port)?;
+        Ok(began.elapsed())
+    }
+}
+
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+fn wait_for(port: u16) -> Result<()> {
+    let until = Instant::now() + Duration::from_secs(60);
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        if Instant::now() > until {
+            return Err(format!("nobody listens at port {port}").into());
+        }
+        std::thread::sleep(Duration::from_micros(500));
+    }
+    Ok(())
+}
+
+/// A certificate for the vault's name, and the one that signed it.
+fn certificates(at: &Path) -> Result<()> {
+    let mut ca = CertificateParams::default();
+    ca.distinguished_name.push(DnType::CommonName, "Bench");
+    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca_key = KeyPair::generate()?;
+    std::fs::write(at.join("ca.pem"), ca.self_signed(&ca_key)?.pem())?;
+    let key = KeyPair::generate()?;
+    let mut leaf = CertificateParams::new([HOST.to_owned()])?;
+    leaf.distinguished_name.push(DnType::CommonName, HOST);
+    let leaf = leaf.signed_by(&key, &Issuer::new(ca, ca_key))?;
+    std::fs::write(at.join("server.pem"), leaf.pem())?;
+    std::fs::write(at.join("server.key"), key.serialize_pem())?;
+    Ok(())
+}
+
+fn server(at: &Path, name: &str, http: &str) -> Result<Process> {
+    let path = at.join(format!("{name}.conf"));
+    let error = at.join(format!("{name}.log"));
+    let config = format!(
+        "daemon off; worker_processes 2; pid {name}.pid; error_log {} warn;\nevents {{ worker_connections 1024; }}\n\
+         http {{ access_log off; keepalive_requests 100000000; sendfile on; tcp_nopush on; client_body_temp_path {dir}/{name}-body; \
+         proxy_temp_path {dir}/{name}-proxy;\n{http}\n}}\n",
+        error.display(),
+        dir = at.display(),
+    );
+    std::fs::write(&path, config)?;
+    let mut command = Command::new("nginx");
+    command.arg("-p").arg(at).arg("-c").arg(&path).arg("-e").arg(&error).stderr(Stdio::inherit());
+    let child = command.spawn().map_err(|error| format!("nginx does not run: {error}; `make bench` installs it"))?;
+    Ok(Process(child))
+}
+
+fn upstream_config(at: &Path, port: u16) -> String {
+    format!(
+        "server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {dir}/server.pem; ssl_certificate_key {dir}/server.key;\n\
+         location = /secrets/db {{ default_type application/json; return 200 '{SECRET}'; }}\n\
+         location = /secrets/big {{ default_type application/octet-stream; alias {dir}/big; }} }}",
+        dir = at.display()
+    )
+}
+
+/// The header is as long as a token is.
+fn baseline_config(at: &Path, upstream: u16, port: u16) -> String {
+    let token = "x".repeat(1600);
+    format!(
+        "upstream vault {{ server 127.0.0.1:{upstream}; keepalive 128; keepalive_requests 100000000; }}\n\
+         server {{ listen 127.0.0.1:{port}; location /vault/ {{ proxy_pass https://vault/; proxy_http_version 1.1;\n\
+         proxy_set_header connection \"\"; proxy_set_header host {HOST}; proxy_set_header authorization \"Bearer {token}\";\n\
+         proxy_ssl_server_name on; proxy_ssl_name {HOST}; proxy_ssl_verify on; proxy_ssl_trusted_certificate {}/ca.pem;\n\
+         proxy_max_temp_file_size 0; }} }}",
+        at.display()
+    )
+}
+
+fn program() -> Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    Ok(own.parent().ok_or("no directory")?.join("keyward"))
+}
+
+fn keyward(config: &Path, at: &Path) -> Result<Child> {
+    let log = File::create(at.join("keyward.log"))?;
+    let program = program()?;
+    let mut command = Command::new(&program);
+    command.args(["serve", "--config"]).arg(config).env("XDG_CACHE_HOME", at).stdout(Stdio::null()).stderr(log);
+    Ok(command.spawn().map_err(|error| format!("{} does not run: {error}", program.display()))?)
+}
+
+fn daemon(at: &Path) -> Result<Child> {
+    std::io::stdout().flush()?;
+    keyward(&at.join("keyward.toml"), at)
+}
