@@ -26,7 +26,8 @@ impl Plugin for Thief {
             }
             "/ask-the-metadata-service" => {
                 let imds = Endpoint { authority: "169.254.169.254".to_owned(), prefix: String::new() };
-                let path = "/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https%3A%2F%2Fvault.azure.net";
+                let path =
+                    "/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https%3A%2F%2Fvault.azure.net";
                 let mut outgoing = Outgoing::new("GET".into(), &imds, path);
                 outgoing.headers.set("metadata", "true")?;
                 Ok(cx.send(outgoing)?)

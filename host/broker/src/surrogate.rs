@@ -1,11 +1,12 @@
 //! Surrogates: what stands for a credential inside a sandbox.
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use memchr::memmem;
+use rand::Rng;
 
 /// What every surrogate begins with, so that one that turns up in a log is known for what it is.
 pub const PREFIX: &str = "keyward-surrogate-";
@@ -18,18 +19,14 @@ const RANDOM_CHARACTERS: usize = 43;
 pub(crate) struct Surrogate(String);
 
 impl Surrogate {
-    /// A new one.
-    ///
-    /// # Errors
-    ///
-    /// The system has no randomness.
-    fn random() -> Result<Self, getrandom::Error> {
+    /// A new one, from a generator that is fit for secrets and seeded by the system.
+    fn random() -> Self {
         let mut bits = [0_u8; 32];
-        getrandom::fill(&mut bits)?;
+        rand::rng().fill_bytes(&mut bits);
         let mut text = String::with_capacity(PREFIX.len() + RANDOM_CHARACTERS);
         text.push_str(PREFIX);
         URL_SAFE_NO_PAD.encode_string(bits, &mut text);
-        Ok(Self(text))
+        Self(text)
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -49,14 +46,14 @@ pub(crate) struct Surrogates(Mutex<Vec<(usize, Surrogate)>>);
 
 impl Surrogates {
     /// The surrogate for a grant: the same each time it is asked for.
-    pub(crate) fn of_grant(&self, grant: usize) -> Result<Surrogate, getrandom::Error> {
+    pub(crate) fn of_grant(&self, grant: usize) -> Surrogate {
         let mut live = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, surrogate)) = live.iter().find(|(number, _)| *number == grant) {
-            return Ok(surrogate.clone());
+            return surrogate.clone();
         }
-        let surrogate = Surrogate::random()?;
+        let surrogate = Surrogate::random();
         live.push((grant, surrogate.clone()));
-        Ok(surrogate)
+        surrogate
     }
 
     /// The grant that a surrogate stands for, in this call.
@@ -74,7 +71,11 @@ impl Surrogates {
 
 /// Whether there is a surrogate in a text, of whatever call.
 pub(crate) fn is_in(text: &[u8]) -> bool {
-    memmem::find_iter(text, PREFIX.as_bytes()).any(|start| {
+    static FINDER: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(PREFIX));
+    if text.len() < PREFIX.len() + RANDOM_CHARACTERS {
+        return false;
+    }
+    FINDER.find_iter(text).any(|start| {
         let random = text.get(start + PREFIX.len()..).unwrap_or_default();
         let is_base64url = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
         random.iter().take_while(|byte| is_base64url(byte)).count() >= RANDOM_CHARACTERS
@@ -88,11 +89,11 @@ mod tests {
     #[test]
     fn a_surrogate_is_256_random_bits_behind_the_prefix_and_its_calls_own() {
         let (one, other) = (Surrogates::default(), Surrogates::default());
-        let surrogate = one.of_grant(1).unwrap();
+        let surrogate = one.of_grant(1);
         assert_eq!(surrogate.as_str().len(), PREFIX.len() + RANDOM_CHARACTERS);
-        assert_eq!(one.of_grant(1).unwrap(), surrogate);
-        assert_ne!(one.of_grant(0).unwrap(), surrogate);
-        assert_ne!(other.of_grant(1).unwrap(), surrogate);
+        assert_eq!(one.of_grant(1), surrogate);
+        assert_ne!(one.of_grant(0), surrogate);
+        assert_ne!(other.of_grant(1), surrogate);
         assert_eq!(one.grant_of(surrogate.as_str().as_bytes()), Some(1));
         assert_eq!(other.grant_of(surrogate.as_str().as_bytes()), None);
         assert_eq!(one.all().len(), 2);
@@ -101,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_surrogate_is_found_wherever_it_stands() {
-        let surrogate = Surrogates::default().of_grant(0).unwrap();
+        let surrogate = Surrogates::default().of_grant(0);
         assert!(is_in(format!("x={}&y", surrogate.as_str()).as_bytes()));
         assert!(is_in(format!("{PREFIX}{}", surrogate.as_str()).as_bytes()));
         assert!(!is_in(surrogate.as_str().split_at(60).0.as_bytes()));

@@ -149,7 +149,8 @@ impl Cli {
     }
 }
 
+/// Connections are served by threads of their own: see [`crate::listen`].
 fn block_on(command: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(Failure::system)?.block_on(command)
 }

@@ -8,7 +8,7 @@
 //!
 //! [long operation]: https://learn.microsoft.com/azure/azure-resource-manager/management/async-operations
 
-use keyward_plugin::links::Links;
+use keyward_plugin::links::lead_back;
 use keyward_plugin::{Context, Outgoing, Plugin, Problem, Request, Response};
 
 keyward_plugin::manifest!("../manifest.toml");
@@ -21,16 +21,10 @@ pub struct ResourceManager;
 impl Plugin for ResourceManager {
     fn handle(request: Request, cx: &Context) -> Result<Response, Problem> {
         let endpoint = cx.endpoint("arm")?;
-        let links = request.mount_url().map(|mount| Links::new(endpoint.clone(), mount));
         let mut outgoing = Outgoing::forward(request, &endpoint);
         outgoing.authorize(&cx.token("arm")?)?;
         let response = cx.send(outgoing)?;
-        Ok(match links {
-            Some(links) => {
-                links.rewrite(response, &["location", "azure-asyncoperation"], &["nextLink", "@odata.nextLink"])
-            }
-            None => response,
-        })
+        Ok(lead_back(response, &endpoint, cx, &["location", "azure-asyncoperation"], &["nextLink", "@odata.nextLink"]))
     }
 }
 

@@ -4,7 +4,7 @@
 //! A request that names no `api-version` gets the mount's (setting `api_version`). Lists come in pages, and their
 //! `nextLink` leads through the mount; so does the `Location` of a certificate that is being made.
 
-use keyward_plugin::links::Links;
+use keyward_plugin::links::lead_back;
 use keyward_plugin::{Context, Outgoing, Plugin, Problem, Request, Response};
 
 keyward_plugin::manifest!("../manifest.toml");
@@ -17,8 +17,7 @@ pub struct KeyVault;
 impl Plugin for KeyVault {
     fn handle(request: Request, cx: &Context) -> Result<Response, Problem> {
         let endpoint = cx.endpoint("vault")?;
-        let links = request.mount_url().map(|mount| Links::new(endpoint.clone(), mount));
-        let pages = is_list(&request);
+        let pages: &[&str] = if is_list(&request) { &["nextLink"] } else { &[] };
 
         let mut outgoing = Outgoing::forward(request, &endpoint);
         if let Some(version) = cx.setting("api_version") {
@@ -26,11 +25,9 @@ impl Plugin for KeyVault {
         }
         outgoing.authorize(&cx.token("vault")?)?;
         let response = cx.send(outgoing)?;
-
-        Ok(match links {
-            Some(links) => links.rewrite(response, &["location"], if pages { &["nextLink"] } else { &[] }),
-            None => response,
-        })
+        // Only what was accepted, and is not done yet, points back.
+        let headers: &[&str] = if response.status == 202 { &["location"] } else { &[] };
+        Ok(lead_back(response, &endpoint, cx, headers, pages))
     }
 }
 
@@ -72,12 +69,13 @@ mod tests {
     fn the_callers_own_api_version_stays() {
         for query in ["?api-version=2016-10-01", "?maxresults=2&API-Version=7.0"] {
             let expected = format!("https://contoso.vault.azure.net/secrets{query}");
-            mount()
+            let response = mount()
                 .answer(move |sent| {
                     assert_eq!(sent.url, expected);
                     Response::new(200)
                 })
                 .call::<KeyVault>(Request::get(format!("/secrets{query}")));
+            assert_eq!(response.status, 200);
         }
     }
 
@@ -86,13 +84,14 @@ mod tests {
         let mut request = Request::new(Method::Put, "/secrets/db");
         request.headers.set("content-type", "application/json").unwrap();
         request.body = r#"{"value":"x"}"#.into();
-        mount()
+        let response = mount()
             .answer(|sent| {
                 assert_eq!((sent.method.as_str(), sent.body.as_slice()), ("PUT", br#"{"value":"x"}"#.as_slice()));
                 assert_eq!(sent.header("content-type"), Some("application/json"));
                 Response::new(200)
             })
             .call::<KeyVault>(request);
+        assert_eq!(response.status, 200);
     }
 
     #[test]

@@ -56,6 +56,14 @@ impl Context {
             .ok_or_else(|| Problem::internal(format!("the endpoint {url:?} of audience {audience:?} is no https URL")))
     }
 
+    /// Where the caller reaches this mount: `http://localhost/vault`, without a slash at its end. A link that begins with
+    /// it leads back through the broker.
+    #[must_use]
+    pub fn mount_url(&self) -> String {
+        let [proto, host, prefix] = ["proto", "host", "prefix"].map(|name| self.mount.forwarded(name));
+        format!("{proto}://{host}{prefix}")
+    }
+
     /// The value of a setting, from the configuration or the manifest's default.
     #[must_use]
     pub fn setting(&self, name: &str) -> Option<String> {
@@ -91,10 +99,12 @@ pub(crate) fn not_granted(audience: &str, why: Option<String>) -> Problem {
     Problem::new(403, "not-granted", "The mount has no such grant", why)
 }
 
+#[cfg(target_family = "wasm")]
 pub(crate) fn unavailable(why: String) -> Problem {
     Problem::new(503, "token-unavailable", "The identity has no token", why)
 }
 
+#[cfg(target_family = "wasm")]
 pub(crate) fn throttled(seconds: u32) -> Problem {
     let detail = format!("the identity endpoint asks to wait {seconds} s before the next request");
     Problem::new(503, "token-throttled", "The identity endpoint is busy", detail).with_retry_after(seconds)

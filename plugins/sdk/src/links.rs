@@ -4,10 +4,37 @@
 //! JSON (`nextLink`), in a header (`Location`). Those links name the service. A client that followed one would leave the
 //! broker, and stand there without a credential.
 
-use crate::{Endpoint, Filter, Response};
+use std::cell::OnceCell;
+
+use crate::{Context, Endpoint, Filter, Response};
 
 /// The longest link that is rewritten, in bytes. A longer string is no link and passes as it is.
 const LONGEST: usize = 32 * 1024;
+
+/// Rewrites an answer of the service at `endpoint`: the named header fields, and the named members at the top of a JSON
+/// body. All else stays as it is, to the byte, and the body keeps streaming.
+#[must_use]
+pub fn lead_back(
+    mut response: Response,
+    endpoint: &Endpoint,
+    cx: &Context,
+    headers: &[&str],
+    members: &'static [&'static str],
+) -> Response {
+    let links = OnceCell::new();
+    let links = || links.get_or_init(|| Links::new(endpoint.clone(), cx.mount_url()));
+    for name in headers {
+        if let Some(link) = response.headers.get(name).and_then(|link| links().through_mount(&link)) {
+            // A link that was a valid value before is one with another beginning.
+            let _ = response.headers.set(name, link);
+        }
+    }
+    if !members.is_empty() && !response.body.is_empty() && response.is_json() {
+        response.headers.remove("content-length");
+        response.body = response.body.filtered(JsonLinks::new(links().clone(), members));
+    }
+    response
+}
 
 /// From the service's addresses to the mount's.
 #[derive(Clone, Debug)]
@@ -17,7 +44,7 @@ pub struct Links {
 }
 
 impl Links {
-    /// Links to `endpoint` shall lead to `mount_url`, which is [`Request::mount_url`](crate::Request::mount_url).
+    /// Links to `endpoint` shall lead to `mount_url`, which is [`Context::mount_url`].
     #[must_use]
     pub fn new(endpoint: Endpoint, mount_url: String) -> Self {
         Self { endpoint, mount_url }
@@ -32,23 +59,6 @@ impl Links {
         let rest = rest.strip_prefix(":443").filter(|_| !self.endpoint.authority.contains(':')).unwrap_or(rest);
         let rest = rest.strip_prefix(self.endpoint.prefix.as_str())?;
         (rest.is_empty() || rest.starts_with(['/', '?', '#'])).then(|| format!("{}{rest}", self.mount_url))
-    }
-
-    /// Rewrites the named header fields, and the named members at the top of a JSON body. All else stays as it is, to
-    /// the byte; the body keeps streaming.
-    #[must_use]
-    pub fn rewrite(self, mut response: Response, headers: &[&str], members: &'static [&'static str]) -> Response {
-        for name in headers {
-            if let Some(link) = response.headers.get(name).and_then(|link| self.through_mount(&link)) {
-                // A link that was a valid value before is one with another beginning.
-                drop(response.headers.set(name, link));
-            }
-        }
-        if !members.is_empty() && !response.body.is_empty() && response.is_json() {
-            response.headers.remove("content-length");
-            response.body = response.body.filtered(JsonLinks::new(self, members));
-        }
-        response
     }
 }
 

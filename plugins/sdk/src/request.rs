@@ -45,14 +45,4 @@ impl Request {
     pub fn segments(&self) -> impl Iterator<Item = &str> {
         self.path().split('/').filter(|segment| !segment.is_empty())
     }
-
-    /// Where the caller reaches this mount: `http://localhost/vault`, without a slash at its end. A link that begins with
-    /// it leads back through the broker.
-    #[must_use]
-    pub fn mount_url(&self) -> Option<String> {
-        let proto = self.headers.get("x-forwarded-proto")?;
-        let host = self.headers.get("x-forwarded-host")?;
-        let prefix = self.headers.get("x-forwarded-prefix")?;
-        Some(format!("{proto}://{host}{prefix}"))
-    }
 }

@@ -85,10 +85,7 @@ impl Mount {
 
     /// Calls the plugin, as a program that reaches it at `http://localhost/mount` would.
     #[must_use]
-    pub fn call<P: Plugin>(self, mut request: Request) -> Response {
-        for (name, value) in [("proto", "http"), ("host", "localhost"), ("prefix", "/mount")] {
-            drop(request.headers.set(&format!("x-forwarded-{name}"), value));
-        }
+    pub fn call<P: Plugin>(self, request: Request) -> Response {
         P::handle(request, &Context { mount: self.0 }).unwrap_or_else(Problem::into_response)
     }
 }

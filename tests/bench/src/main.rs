@@ -40,6 +40,11 @@ fn main() -> ExitCode {
 
 fn run() -> Result<bool> {
     let peers = Peers::start()?;
+    if std::env::args().any(|argument| argument == "hold") {
+        // For a profiler.
+        println!("nginx {} keyward {} pid {}", peers.nginx, peers.keyward, peers.keyward_id());
+        std::thread::sleep(Duration::from_secs(3600));
+    }
     let mut good = true;
     println!("{:28} {:>12} {:>12} {:>8} {:>8}", "", "nginx", "keyward", "ratio", "wanted");
 
@@ -50,7 +55,13 @@ fn run() -> Result<bool> {
         println!("{title:28} {:>10.0}/s {:>10.0}/s {ratio:8.2} {wanted:>8}", nginx.per_second, keyward.per_second);
         for (name, of) in [("p50", Measured::p50 as fn(&Measured) -> Duration), ("p99", Measured::p99)] {
             let (a, b) = (of(&nginx), of(&keyward));
-            println!("{:28} {:>9} us {:>9} us {:8.2}", format!("  {name}"), a.as_micros(), b.as_micros(), b.as_secs_f64() / a.as_secs_f64());
+            println!(
+                "{:28} {:>9} us {:>9} us {:8.2}",
+                format!("  {name}"),
+                a.as_micros(),
+                b.as_micros(),
+                b.as_secs_f64() / a.as_secs_f64()
+            );
         }
         good &= connections == 1 || ratio >= SMALL;
     }
@@ -60,10 +71,24 @@ fn run() -> Result<bool> {
     let (a, b) = (nginx.as_secs_f64(), keyward.as_secs_f64());
     println!("{:28} {a:>10.2} s {b:>10.2} s {ratio:8.2} {:>8}", "1 GiB down", format!(">= {BULK}"));
     good &= ratio >= BULK;
-    println!("{:28} {:>12} {:>8} MiB {:>+7} MiB for the downloads", "peak memory", "", peers.keyward_memory()? / 1024, (peers.keyward_memory()? - before) / 1024);
+    println!(
+        "{:28} {:>12} {:>8} MiB {:>+7} MiB for the downloads",
+        "peak memory",
+        "",
+        peers.keyward_memory()? / 1024,
+        (peers.keyward_memory()? - before) / 1024
+    );
 
-    let ready = median((0..ROUNDS).map(|_| peers.time_to_ready()).collect::<Result<Vec<_>>>()?, |time| time.as_secs_f64());
-    println!("{:28} {:>12} {:>9} ms {:8} {:>8}", "ready after", "", ready.as_millis(), "", format!("< {}", READY.as_millis()));
+    let ready =
+        median((0..ROUNDS).map(|_| peers.time_to_ready()).collect::<Result<Vec<_>>>()?, |time| time.as_secs_f64());
+    println!(
+        "{:28} {:>12} {:>9} ms {:8} {:>8}",
+        "ready after",
+        "",
+        ready.as_millis(),
+        "",
+        format!("< {}", READY.as_millis())
+    );
     good &= ready < READY;
     println!("{}", if good { "\nAll that is wanted is reached." } else { "\nNOT all that is wanted is reached." });
     Ok(good)

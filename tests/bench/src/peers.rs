@@ -56,7 +56,10 @@ impl Peers {
         certificates(at)?;
         File::create(at.join("big"))?.set_len(GIBIBYTE)?;
         let (upstream, nginx, keyward) = (free_port()?, free_port()?, free_port()?);
-        let servers = vec![server(at, "upstream", &upstream_config(at, upstream))?, server(at, "baseline", &baseline_config(at, upstream, nginx))?];
+        let servers = vec![
+            server(at, "upstream", &upstream_config(at, upstream))?,
+            server(at, "baseline", &baseline_config(at, upstream, nginx))?,
+        ];
 
         let runtime = tokio::runtime::Runtime::new()?;
         let emulator = runtime.block_on(Emulator::start(Options::default()))?;
@@ -72,6 +75,10 @@ impl Peers {
             wait_for(port)?;
         }
         Ok(Self { nginx, keyward, daemon, _servers: servers, _emulator: emulator, _runtime: runtime, directory })
+    }
+
+    pub(crate) fn keyward_id(&self) -> u32 {
+        self.daemon.id()
     }
 
     /// The most memory that the daemon has had, in KiB.

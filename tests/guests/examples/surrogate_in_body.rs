@@ -1,7 +1,7 @@
 //! Puts its surrogate into the body, cut in two.
 
-use guests::bindings::wasi::http::types::{Fields, Method, OutgoingBody, OutgoingRequest, Scheme};
 use guests::bindings::wasi::http::outgoing_handler;
+use guests::bindings::wasi::http::types::{Fields, Method, OutgoingBody, OutgoingRequest, Scheme};
 use guests::{VAULT, describe, surrogate};
 
 guests::attack!(attack);

@@ -1,6 +1,5 @@
 //! What hostile guests have in common: the plainest way to do things, past the sdk, which would not do them.
 
-pub use keyward_plugin::bindings;
 use bindings::exports::wasi::http::incoming_handler::{IncomingRequest, ResponseOutparam};
 use bindings::keyward::broker::identity;
 use bindings::wasi::http::outgoing_handler;
@@ -8,6 +7,7 @@ use bindings::wasi::http::types::{
     ErrorCode, Fields, FutureIncomingResponse, Method, OutgoingBody, OutgoingRequest, OutgoingResponse, Scheme,
 };
 use bindings::wasi::io::streams::StreamError;
+pub use keyward_plugin::bindings;
 
 /// Exports a function from a request to a report as the component's handler, with the manifest of all hostile guests. The
 /// report is the answer's body, and behind it stands the guest's whole memory, for a test to search.

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -18,12 +20,14 @@ use super::resolve::Resolve;
 /// How long an unused connection is kept. Azure's front ends close theirs after minutes.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// How many unused connections are kept.
+/// How many unused connections each thread keeps.
 const MOST_IDLE: usize = 128;
 
-/// A pool of connections, HTTP/1.1 only: one request at a time on each, so that no call can stand in another's way.
-#[derive(Clone)]
-pub(crate) struct Client(legacy::Client<Connector, WasiBody>);
+/// A pool of connections for each thread, HTTP/1.1 only: one request at a time on each connection, so that no call can
+/// stand in another's way, and no thread waits for another's connection.
+pub(crate) struct Client {
+    pools: Box<[legacy::Client<Connector, WasiBody>]>,
+}
 
 impl Client {
     pub(crate) fn new(
@@ -36,11 +40,25 @@ impl Client {
         let mut builder = legacy::Client::builder(TokioExecutor::new());
         builder.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE).pool_max_idle_per_host(MOST_IDLE);
         builder.http1_max_headers(200);
-        Self(builder.build(connector))
+        let threads = available_parallelism().map_or(1, std::num::NonZero::get);
+        Self { pools: (0..threads).map(|_| builder.build(connector.clone())).collect() }
     }
 
     /// Sends a request whose URI is absolute.
     pub(crate) async fn send(&self, request: Request<WasiBody>) -> Result<Response<Incoming>, legacy::Error> {
-        self.0.request(request).await
+        // There is a pool for every thread, and so there is one at this place.
+        match self.pools.get(thread_number() % self.pools.len().max(1)) {
+            Some(pool) => pool.request(request).await,
+            None => std::future::pending().await,
+        }
     }
+}
+
+/// The number of this thread, among those that have sent a request.
+fn thread_number() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    std::thread_local! {
+        static NUMBER: usize = NEXT.fetch_add(1, Ordering::Relaxed);
+    }
+    NUMBER.with(|number| *number)
 }

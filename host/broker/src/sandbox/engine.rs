@@ -68,7 +68,8 @@ fn config(sandboxes: u32, memory: u64, elements: usize) -> Config {
         .table_elements(elements)
         .linear_memory_keep_resident(MEMORY_KEPT)
         .table_keep_resident(TABLE_KEPT)
-        .max_unused_warm_slots(sandboxes);
+        .max_unused_warm_slots(sandboxes)
+        .pagemap_scan(wasmtime::Enabled::Auto);
 
     let mut config = Config::new();
     config

@@ -1,4 +1,6 @@
-//! A guest at work, held by whoever waits for its answer.
+//! A guest at work, held by whoever waits for the rest of its answer.
+
+use std::pin::Pin;
 
 use tokio::task::AbortHandle;
 
@@ -6,8 +8,14 @@ use tokio::task::AbortHandle;
 pub(crate) struct Guest(Option<AbortHandle>);
 
 impl Guest {
-    pub(super) fn new(task: AbortHandle) -> Self {
-        Self(Some(task))
+    /// One that has done all that it wanted.
+    pub(super) fn ended() -> Self {
+        Self(None)
+    }
+
+    /// One that goes on, in a task of its own.
+    pub(super) fn in_task(life: Pin<Box<dyn Future<Output = ()> + Send>>) -> Self {
+        Self(Some(tokio::spawn(life).abort_handle()))
     }
 
     /// Lets it do what it still wants to do, within its limits.

@@ -47,7 +47,7 @@ impl identity::Host for View {
         match token.expires_on().await {
             Ok(expires_on) => {
                 self.0.progress();
-                let bearer = self.0.surrogates().of_grant(grant)?.as_str().to_owned();
+                let bearer = self.0.surrogates().of_grant(grant).as_str().to_owned();
                 Ok(Ok(identity::Token { bearer, expires_on }))
             }
             Err(TokenError::Throttled { retry_after }) => {

@@ -1,7 +1,9 @@
 //! Runs one call in a sandbox of its own.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -33,28 +35,37 @@ where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<WasiError>,
 {
-    let (sender, receiver) = oneshot::channel();
-    let task = tokio::spawn(live(Arc::clone(call), request, scheme, sender, permit));
-    let guest = Guest::new(task.abort_handle());
-    let answer = receiver.await;
+    let (sender, mut receiver) = oneshot::channel();
+    // The guest lives in its caller's task as long as it can. A small answer is whole by the time its head is taken, and no
+    // other task, on another processor perhaps, was ever woken.
+    let mut life = Box::pin(live(Arc::clone(call), request, scheme, sender, permit));
+    let (answer, mut ended) = tokio::select! {
+        biased;
+        () = life.as_mut() => (receiver.try_recv().ok(), true),
+        answer = &mut receiver => (answer.ok(), false),
+    };
+    if !ended {
+        ended = poll_fn(|cx| Poll::Ready(life.as_mut().poll(cx).is_ready())).await;
+    }
+    let guest = if ended { Guest::ended() } else { Guest::in_task(life) };
     // A rule that was broken before the answer outweighs it.
     if let Some(verdict) = call.verdict() {
         return Err(verdict.clone());
     }
     let mount = || call.mount().name.clone();
     match answer {
-        Ok(Ok(response)) => Ok((response, guest)),
-        Ok(Err(code)) => {
+        Some(Ok(response)) => Ok((response, guest)),
+        Some(Err(code)) => {
             let error = CallError::Trapped { mount: mount(), why: format!("it answered with the error {code}") };
             call.fail(error.clone());
             Err(error)
         }
-        // The task is gone, and left no verdict: the runtime is shutting down.
-        Err(_) => Err(CallError::NoAnswer { mount: mount() }),
+        // A guest that ends without an answer leaves a verdict, so this is none.
+        None => Err(CallError::NoAnswer { mount: mount() }),
     }
 }
 
-/// The guest's life, as a task. Its verdict is known before its store is dropped, and with it the ends of its bodies.
+/// The guest's life. Its verdict is known before its store is dropped, and with it the ends of its bodies.
 async fn live<B>(
     call: Arc<Call>,
     request: Request<B>,

@@ -13,8 +13,6 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use keyward::{Body, Broker, CallError, Caller, Front, problem};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::House;
-
 /// How long a caller may take to send the head of a request.
 const HEAD_TIME: Duration = Duration::from_secs(30);
 
@@ -28,11 +26,11 @@ pub(super) enum Door {
 /// Serves one connection. When the daemon stops, the request that runs is the last.
 pub(super) async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    mut house: House,
+    broker: Broker,
     caller: Caller,
     door: Door,
+    stopped: impl Future<Output = ()>,
 ) {
-    let broker = house.broker.clone();
     let service = service_fn(move |request| {
         let (broker, caller) = (broker.clone(), caller.clone());
         async move { Ok::<_, Infallible>(answer(&broker, &caller, door, request).await) }
@@ -42,7 +40,7 @@ pub(super) async fn serve(
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = house.stopped() => {
+        () = stopped => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

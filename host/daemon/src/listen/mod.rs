@@ -4,6 +4,7 @@ mod http;
 mod tcp;
 #[cfg(unix)]
 mod unix;
+mod workers;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,8 @@ use keyward::{Broker, Caller};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
+
+use workers::Workers;
 
 use crate::config::Listen;
 use crate::exit::Failure;
@@ -22,7 +25,8 @@ const GRACE: Duration = Duration::from_secs(30);
 /// The daemon's doors, open.
 #[derive(Debug)]
 pub(crate) struct Listening {
-    tasks: JoinSet<()>,
+    doors: JoinSet<()>,
+    workers: Arc<Workers>,
     stop: watch::Sender<bool>,
     /// Where it listens, for people.
     pub(crate) places: Vec<String>,
@@ -32,6 +36,7 @@ pub(crate) struct Listening {
 #[derive(Clone)]
 struct House {
     broker: Broker,
+    workers: Arc<Workers>,
     places: Arc<Semaphore>,
     stop: watch::Receiver<bool>,
 }
@@ -39,15 +44,17 @@ struct House {
 /// Opens the doors.
 pub(crate) async fn open(listen: &Listen, broker: Broker) -> Result<Listening, Failure> {
     let (stop, stopped) = watch::channel(false);
-    let house = House { broker, places: Arc::new(Semaphore::new(listen.connections as usize)), stop: stopped };
-    let mut tasks = JoinSet::new();
-    let mut places = Vec::new();
+    let workers = Arc::new(Workers::start(GRACE).map_err(Failure::system)?);
+    let places = Arc::new(Semaphore::new(listen.connections as usize));
+    let house = House { broker, workers: Arc::clone(&workers), places, stop: stopped };
+    let mut doors = JoinSet::new();
+    let mut at = Vec::new();
     if let Some(socket) = &listen.socket {
         #[cfg(unix)]
         {
             let listener = unix::bind(socket, listen.mode)?;
-            places.push(format!("unix socket {}", socket.display()));
-            tasks.spawn(unix::serve(listener, house.clone()));
+            at.push(format!("unix socket {}", socket.display()));
+            doors.spawn(unix::serve(listener, house.clone()));
         }
         #[cfg(not(unix))]
         return Err(Failure::config(format!(
@@ -58,19 +65,20 @@ pub(crate) async fn open(listen: &Listen, broker: Broker) -> Result<Listening, F
     if let Some(address) = listen.tcp {
         let listener = tcp::bind(address).await?;
         let address = listener.local_addr().map_err(Failure::system)?;
-        places.push(format!("http://{address}"));
-        tasks.spawn(tcp::serve(listener, house.clone()));
+        at.push(format!("http://{address}"));
+        doors.spawn(tcp::serve(listener, house.clone()));
     }
-    Ok(Listening { tasks, stop, places })
+    Ok(Listening { doors, workers, stop, places: at })
 }
 
 impl Listening {
     /// Closes the doors: no new connection, no new request, and calls that run may end, within their time.
     pub(crate) async fn close(mut self) {
         self.stop.send_replace(true);
-        let ended = async { while self.tasks.join_next().await.is_some() {} };
-        if tokio::time::timeout(GRACE, ended).await.is_err() {
-            tracing::warn!("calls that still run after {} s are cut off", GRACE.as_secs());
+        while self.doors.join_next().await.is_some() {}
+        // The doors were all that held them beside this.
+        if let Ok(workers) = Arc::try_unwrap(self.workers) {
+            workers.end().await;
         }
     }
 }
@@ -89,15 +97,25 @@ impl House {
         drop(self.stop.wait_for(|stop| *stop).await);
     }
 
-    /// Serves one connection, until its caller or the daemon ends it.
-    async fn connection(
-        self,
-        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    /// Has a worker serve a connection, until its caller or the daemon ends it. `stream` is made there.
+    fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+        &self,
+        stream: impl FnOnce() -> std::io::Result<S> + Send + 'static,
         caller: Caller,
         door: http::Door,
         place: OwnedSemaphorePermit,
     ) {
-        http::serve(stream, self, caller, door).await;
-        drop(place);
+        // What the connection holds of the house is no worker, so that the last to hold those is who closes the doors.
+        let (broker, mut stop) = (self.broker.clone(), self.stop.clone());
+        self.workers.serve(move || async move {
+            match stream() {
+                Ok(stream) => {
+                    let stopped = async move { drop(stop.wait_for(|stop| *stop).await) };
+                    http::serve(stream, broker, caller, door, stopped).await;
+                }
+                Err(error) => tracing::warn!(%error, "a connection could not be taken"),
+            }
+            drop(place);
+        });
     }
 }

@@ -5,8 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use keyward::Caller;
-use tokio::net::TcpListener;
-use tokio::task::JoinSet;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::House;
 use super::http::Door;
@@ -18,28 +17,25 @@ pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
 }
 
 pub(super) async fn serve(listener: TcpListener, mut house: House) {
-    let mut connections = JoinSet::new();
     loop {
         let Some(place) = house.place().await else { break };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = house.stopped() => break,
         };
+        let accepted = accepted.and_then(|(stream, peer)| {
+            stream.set_nodelay(true)?;
+            Ok((stream.into_std()?, Caller::Anybody { peer }))
+        });
         match accepted {
-            Ok((stream, peer)) => {
-                drop(stream.set_nodelay(true));
-                let caller = Caller::Anybody { peer };
-                connections.spawn(house.clone().connection(stream, caller, Door::Loopback, place));
-            }
+            // Each worker watches its own connections.
+            Ok((stream, caller)) => house.serve(|| TcpStream::from_std(stream), caller, Door::Loopback, place),
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be taken");
                 pause_when_exhausted(&error).await;
             }
         }
-        while connections.try_join_next().is_some() {}
     }
-    drop(listener);
-    while connections.join_next().await.is_some() {}
 }
 
 /// With no file descriptors left, accepting fails at once, again and again.

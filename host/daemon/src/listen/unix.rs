@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use keyward::Caller;
 use rustix::fs::Mode;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::task::JoinSet;
 
 use super::House;
 use super::http::Door;
@@ -57,27 +56,25 @@ fn remove_left_over(path: &Path) -> Result<(), Failure> {
 }
 
 pub(super) async fn serve(bound: Bound, mut house: House) {
-    let mut connections = JoinSet::new();
     loop {
         let Some(place) = house.place().await else { break };
         let accepted = tokio::select! {
             accepted = bound.listener.accept() => accepted,
             () = house.stopped() => break,
         };
-        match accepted.and_then(|(stream, _)| caller(&stream).map(|caller| (stream, caller))) {
-            Ok((stream, caller)) => {
-                drop(connections.spawn(house.clone().connection(stream, caller, Door::Socket, place)))
-            }
+        match accepted.and_then(|(stream, _)| {
+            let caller = caller(&stream)?;
+            Ok((stream.into_std()?, caller))
+        }) {
+            // Each worker watches its own connections.
+            Ok((stream, caller)) => house.serve(|| UnixStream::from_std(stream), caller, Door::Socket, place),
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be taken");
                 super::tcp::pause_when_exhausted(&error).await;
             }
         }
-        while connections.try_join_next().is_some() {}
     }
-    // The socket goes first, so that a caller who comes now finds no daemon, rather than one that is leaving.
-    drop(bound);
-    while connections.join_next().await.is_some() {}
+    // With `bound` the socket goes, so that a caller who comes now finds no daemon, rather than one that is leaving.
 }
 
 fn caller(stream: &UnixStream) -> io::Result<Caller> {

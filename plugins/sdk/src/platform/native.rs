@@ -83,6 +83,14 @@ impl Mount {
         self.config.get(key).cloned()
     }
 
+    pub(crate) fn forwarded(&self, name: &str) -> &'static str {
+        match name {
+            "proto" => "http",
+            "host" => "localhost",
+            _ => "/mount",
+        }
+    }
+
     pub(crate) fn token(&self, audience: &str) -> Result<Token, Problem> {
         if let Some(problem) = self.refused.get(audience) {
             return Err(problem.clone());

@@ -21,8 +21,9 @@ impl Fields {
         Self { handle, own: false }
     }
 
+    /// The fields, for a message that is sent. Those that came from outside may go out as they are.
     pub(crate) fn into_handle(self) -> types::Fields {
-        if self.own { self.handle } else { self.handle.clone() }
+        self.handle
     }
 
     pub(crate) fn copy(&self) -> Self {

@@ -7,6 +7,11 @@ mod mount;
 mod pump;
 mod serve;
 
+/// The standard library's allocator, but a newer one: it begins with the heap that the linker was told to make room for
+/// (`--initial-heap`), where the other grows memory at once.
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 /// The raw bindings of the world `plugin`, for what this crate does not wrap.
 #[allow(missing_docs, unsafe_code, clippy::all)]
 pub mod bindings {
@@ -17,6 +22,12 @@ pub mod bindings {
         pub_export_macro: true,
         default_bindings_module: "keyward_plugin::bindings",
     });
+}
+
+/// Leaves a handle to the end of the call, when all that the sandbox holds is dropped at once. To drop it here would be
+/// one more call to the host. For what there is one of, not for what a loop makes.
+fn leave<T>(handle: T) -> std::mem::ManuallyDrop<T> {
+    std::mem::ManuallyDrop::new(handle)
 }
 
 pub(crate) use fields::Fields;

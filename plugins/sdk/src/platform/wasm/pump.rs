@@ -4,6 +4,7 @@ use super::bindings::wasi::http::types::FutureIncomingResponse;
 use super::bindings::wasi::io::poll::{Pollable, poll};
 use super::bindings::wasi::io::streams::{OutputStream, StreamError};
 use super::incoming::Incoming;
+use super::leave;
 use crate::body::{Body, Content};
 use crate::{BodyError, Filter};
 
@@ -23,13 +24,16 @@ pub(super) fn pump(body: Body, out: &OutputStream) -> Result<(), BodyError> {
     match body.0 {
         Content::Empty => Ok(()),
         Content::Bytes(bytes) => write(&bytes, out, None).map(drop),
-        Content::Stream(incoming) => loop {
-            match out.blocking_splice(&incoming.stream, SPLICE) {
-                Ok(_) => {}
-                Err(error) => return end(error),
+        Content::Stream(incoming) => {
+            let incoming = leave(incoming);
+            loop {
+                match out.blocking_splice(&incoming.stream, SPLICE) {
+                    Ok(_) => {}
+                    Err(error) => return end(error),
+                }
             }
-        },
-        Content::Filtered(incoming, mut filter) => filtered(&incoming, filter.as_mut(), out, None).map(drop),
+        }
+        Content::Filtered(incoming, mut filter) => filtered(&leave(incoming), filter.as_mut(), out, None).map(drop),
     }
 }
 

@@ -3,6 +3,7 @@
 use super::bindings::wasi::http::types::{self, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam};
 use super::fields::Fields;
 use super::incoming::Incoming;
+use super::leave;
 use super::log::log_panics;
 use super::mount::Mount;
 use super::pump::pump;
@@ -16,13 +17,14 @@ pub fn serve(
     handle: fn(Request, &Context) -> Result<Response, Problem>,
 ) {
     log_panics();
-    let request = incoming(request);
-    let is_head = request.method == Method::Head;
-    let response = handle(request, &Context { mount: Mount }).unwrap_or_else(Problem::into_response);
+    let (message, mount) = (incoming(&request), Mount::of(request));
+    let is_head = message.method == Method::Head;
+    let context = leave(Context { mount });
+    let response = handle(message, &context).unwrap_or_else(Problem::into_response);
     respond(response, is_head, out);
 }
 
-fn incoming(request: IncomingRequest) -> Request {
+fn incoming(request: &IncomingRequest) -> Request {
     let method = match request.method() {
         types::Method::Get => Method::Get,
         types::Method::Head => Method::Head,
@@ -64,8 +66,10 @@ fn respond(response: Response, is_head: bool, out: ResponseOutparam) {
         }
     }
     let response = OutgoingResponse::new(fields.into_handle());
-    // A status that is none stays 200 here; the host checks what the service sent, so only a plugin's own can be wrong.
-    let _ = response.set_status_code(status);
+    // 200 is what it is until it is told otherwise, and so is a status that is none.
+    if status != 200 {
+        let _ = response.set_status_code(status);
+    }
     if bodiless || matches!(body.0, Content::Empty) {
         ResponseOutparam::set(out, Ok(response));
         return;
