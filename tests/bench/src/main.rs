@@ -95,10 +95,7 @@ fn run() -> Result<bool> {
 }
 
 /// Measures both, in turn, and gives the median of each.
-fn alternate<T: Clone>(measure: impl Fn(u16) -> Result<T>, peers: &Peers) -> Result<(T, T)>
-where
-    T: Weighed,
-{
+fn alternate<T: Clone + Weighed>(measure: impl Fn(u16) -> Result<T>, peers: &Peers) -> Result<(T, T)> {
     let (mut nginx, mut keyward) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         nginx.push(measure(peers.nginx)?);

@@ -393,7 +393,7 @@ fn parse_size(text: &str) -> Option<u64> {
 
 /// A size in the largest unit that says it exactly.
 pub(crate) fn human_size(bytes: u64) -> String {
-    let exact = UNITS.iter().find(|(_, factor)| bytes >= *factor && bytes % factor == 0);
+    let exact = UNITS.iter().find(|(_, factor)| bytes >= *factor && bytes.is_multiple_of(*factor));
     exact.map_or_else(|| format!("{bytes}B"), |(unit, factor)| format!("{}{unit}", bytes / factor))
 }
 

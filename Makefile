@@ -1,0 +1,25 @@
+# The commands a newcomer needs. Each installs what it needs, and can be run again at no cost.
+
+.PHONY: help setup demo test lint bench
+
+help:
+	@echo "make demo    show what Keyward does, on the embedded emulator"
+	@echo "make test    run all tests"
+	@echo "make lint    check format, lints, documentation, the WIT packages, licences and sources"
+	@echo "make bench   measure Keyward beside nginx (needs a quiet machine)"
+	@echo "make setup   install what a build needs: a compiler for WebAssembly"
+
+setup:
+	@scripts/setup
+
+demo: setup
+	cargo run --quiet --locked --package keyward-daemon -- demo
+
+test: setup
+	scripts/test
+
+lint: setup
+	scripts/lint
+
+bench: setup
+	scripts/bench
