@@ -30,8 +30,16 @@ impl AuditSink for Recorded {
     }
 }
 
+impl Default for Recorded {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Recorded {
-    fn new() -> Self {
+    /// None yet.
+    #[must_use]
+    pub fn new() -> Self {
         Self { records: Arc::default(), count: watch::channel(0).0 }
     }
 

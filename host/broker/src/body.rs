@@ -11,6 +11,7 @@ use http_body_util::Full;
 use wasmtime_wasi_http::WasiBody;
 
 use crate::call::Call;
+use crate::error::CallError;
 use crate::sandbox::Guest;
 
 /// The body of an answer, streaming. Dropping it before its end stops the plugin and what it does upstream.
@@ -77,7 +78,9 @@ impl FromPlugin {
             }
             Some(Err(error)) => {
                 self.ended = true;
-                Poll::Ready(Some(Err(BodyError(error.to_string()))))
+                let (mount, why) = (self.call.mount().name.clone(), error.to_string());
+                self.call.fail(CallError::BrokenOff { mount, why: why.clone() });
+                Poll::Ready(Some(Err(BodyError(why))))
             }
             None => {
                 self.finish();

@@ -85,6 +85,14 @@ pub enum CallError {
         /// The mount.
         mount: String,
     },
+    /// The answer ended before its end, since the service broke off or the plugin gave up.
+    #[error("the answer of mount `{mount}` broke off: {why}")]
+    BrokenOff {
+        /// The mount.
+        mount: String,
+        /// How.
+        why: String,
+    },
     /// The plugin could not be started, which is the broker's fault or the machine's.
     #[error("the plugin of mount `{mount}` could not be started: {why}")]
     NotStarted {
@@ -246,6 +254,7 @@ impl CallError {
             | Self::ForbiddenAddress { .. }
             | Self::Limit { .. }
             | Self::Trapped { .. }
+            | Self::BrokenOff { .. }
             | Self::NoAnswer { .. } => StatusCode::BAD_GATEWAY,
             Self::NotStarted { .. } => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -263,6 +272,7 @@ impl CallError {
             Self::ForbiddenAddress { .. } => "forbidden-address",
             Self::Limit { .. } => "limit",
             Self::Trapped { .. } => "plugin-failed",
+            Self::BrokenOff { .. } => "broken-off",
             Self::NoAnswer { .. } => "no-answer",
             Self::NotStarted { .. } => "not-started",
         }
@@ -280,6 +290,7 @@ impl CallError {
             Self::ForbiddenAddress { .. } => "The endpoint's address is forbidden",
             Self::Limit { .. } => "The plugin ran into a limit",
             Self::Trapped { .. } => "The plugin failed",
+            Self::BrokenOff { .. } => "The answer broke off",
             Self::NoAnswer { .. } => "The plugin did not answer",
             Self::NotStarted { .. } => "The plugin could not be started",
         }

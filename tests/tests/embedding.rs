@@ -1,0 +1,173 @@
+//! What a service that embeds the broker relies on: configuration in code, a token source of its own, the `tower::Service`
+//! view, and bodies that stream both ways and stop when nobody wants them.
+#![allow(clippy::panic, clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::channel::Channel;
+use http_body_util::{BodyExt, Empty, Full};
+use keyward::audit::Outcome;
+use keyward::cloud::Cloud;
+use keyward::config::{Config, IdentityConfig, MountConfig, PluginRef};
+use keyward::grant::{Endpoint, Pattern};
+use keyward::identity::{AccessToken, Audience, Fetch, TokenSource};
+use keyward::{Broker, CallError, Caller, Options, Plan, Plugins};
+use keyward_emulator::{Emulator, Fault, Misbehaviour};
+use keyward_tests::{Recorded, Rig, get};
+use tower_service::Service;
+
+/// Gives what it was given, and counts.
+struct Own {
+    token: Arc<Mutex<String>>,
+    fetched: Arc<AtomicUsize>,
+}
+
+impl TokenSource for Own {
+    fn fetch<'a>(&'a self, _: &'a Audience) -> Fetch<'a> {
+        self.fetched.fetch_add(1, Ordering::Relaxed);
+        let token = self.token.lock().unwrap().clone();
+        Box::pin(async move { Ok(AccessToken::new(token, 4_102_444_800)?.into()) })
+    }
+
+    fn describe(&self) -> String {
+        "a service's own".to_owned()
+    }
+}
+
+fn in_code(emulator: &Emulator, source: Own) -> (Broker, Recorded) {
+    let mut config = Config::new(Cloud::named("public").unwrap().clone());
+    config.identities.insert("default".to_owned(), IdentityConfig::custom(source));
+    let mount = MountConfig::new(PluginRef::Bytes {
+        name: "a plugin at hand".to_owned(),
+        component: keyward_bundle::plugin("keyvault").unwrap().component.into(),
+    });
+    let mount = mount.endpoint(Endpoint::parse("https://contoso.vault.azure.net").unwrap());
+    let mount = mount.allow([Pattern::parse("GET /secrets/*").unwrap()]);
+    config.mounts.insert("vault".to_owned(), mount);
+    config.egress.resolve.insert(("contoso.vault.azure.net".to_owned(), 443), emulator.tls_address());
+    config.tls.system_roots = false;
+    config.tls.ca_pem.push(emulator.ca_pem().to_owned());
+    let audit = Recorded::new();
+    let options = Options { audit: Arc::new(audit.clone()), ..Options::default() };
+    (Broker::start_with(Plan::new(config, &Plugins::new()).unwrap(), options).unwrap(), audit)
+}
+
+/// A token of the emulator's, got as a program would get it without Keyward.
+async fn a_real_token() -> (Rig, String) {
+    let rig = Rig::keyvault().start().await;
+    assert_eq!(rig.call(get("/secrets/db", &[])).await.status, 200);
+    let token = rig.emulator.issued_tokens().remove(0);
+    (rig, token)
+}
+
+#[tokio::test]
+async fn a_broker_made_in_code_uses_the_services_own_tokens() {
+    let (rig, token) = a_real_token().await;
+    let fetched = Arc::new(AtomicUsize::new(0));
+    let own = Own { token: Arc::new(Mutex::new(token)), fetched: Arc::clone(&fetched) };
+    let (broker, audit) = in_code(&rig.emulator, own);
+    for _ in 0..3 {
+        let request = Request::get("/secrets/db").body(Empty::<Bytes>::new()).unwrap();
+        let response = broker.call("vault", &Caller::named("service"), request).await.unwrap();
+        assert_eq!(response.status(), 200);
+        assert!(response.headers().contains_key("x-keyward-call"));
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert!(String::from_utf8_lossy(&body).contains("swordfish"));
+    }
+    assert_eq!(fetched.load(Ordering::Relaxed), 1, "kept by the broker's cache");
+    assert_eq!(audit.wait(3).await.caller, "service");
+}
+
+#[tokio::test]
+async fn a_mount_is_a_tower_service_whose_errors_are_responses() {
+    let rig = Rig::keyvault().mount_lines("allow = [\"GET /secrets/db\"]").start().await;
+    let mut service = rig.broker.service("vault", Caller::named("tower")).unwrap();
+    let mut ask = async |path: &str| -> Response<keyward::Body> {
+        std::future::poll_fn(|cx| Service::<Request<Full<Bytes>>>::poll_ready(&mut service, cx)).await.unwrap();
+        service.call(get(path, &[])).await.unwrap()
+    };
+    assert_eq!(ask("/secrets/db").await.status(), 200);
+    let denied = ask("/secrets/other").await;
+    assert_eq!(denied.status(), 403);
+    assert_eq!(denied.headers()["content-type"], "application/problem+json");
+    assert_eq!(rig.audit.wait(2).await.caller, "tower");
+    let nowhere = rig.broker.service("nowhere", Caller::named("tower")).err();
+    assert!(matches!(nowhere, Some(CallError::UnknownMount { .. })), "{nowhere:?}");
+}
+
+#[tokio::test]
+async fn an_answer_streams_as_it_comes() {
+    let rig = Rig::keyvault().start().await;
+    rig.emulator.faults().add(Fault::once("vault", Misbehaviour::Stall(10)));
+    let response = rig.broker.call("vault", &Caller::named("test"), get("/secrets/db", &[])).await.unwrap();
+    let mut body = response.into_body();
+    let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
+    assert_eq!(first.len(), 10, "the beginning is here while the rest is not");
+    assert!(tokio::time::timeout(Duration::from_millis(50), body.frame()).await.is_err(), "and no more");
+    rig.emulator.faults().clear();
+    assert!(body.frame().await.unwrap().is_err(), "an answer that breaks off does not end well");
+    drop(body);
+    assert_eq!(rig.audit.wait(1).await.outcome, Outcome::Failed);
+}
+
+#[tokio::test]
+async fn a_caller_who_goes_away_ends_the_call_at_once() {
+    let rig = Rig::keyvault().start().await;
+    rig.emulator.faults().add(Fault::once("vault", Misbehaviour::Stall(10)));
+    let response = rig.broker.call("vault", &Caller::named("test"), get("/secrets/db", &[])).await.unwrap();
+    let mut body = response.into_body();
+    body.frame().await.unwrap().unwrap();
+    drop(body);
+    let record = rig.audit.wait(1).await;
+    assert_eq!(record.outcome, Outcome::Abandoned, "{record:?}");
+
+    // Before there is an answer, too.
+    rig.emulator.faults().add(Fault::once("vault", Misbehaviour::Hang));
+    let caller = Caller::named("test");
+    let call = rig.broker.call("vault", &caller, get("/secrets/db", &[]));
+    let seen = rig.emulator.log().of("vault").len();
+    assert!(tokio::time::timeout(Duration::from_millis(300), call).await.is_err());
+    assert_eq!(rig.audit.wait(2).await.outcome, Outcome::Abandoned);
+    assert!(rig.emulator.log().of("vault").len() >= seen);
+}
+
+#[tokio::test]
+async fn a_body_streams_up_as_it_is_written() {
+    let rig = Rig::keyvault().start().await;
+    let (mut sender, body) = Channel::<Bytes, std::io::Error>::new(1);
+    let request = Request::put("/secrets/long").header("content-type", "application/json").body(body).unwrap();
+    let broker = rig.broker.clone();
+    let call = tokio::spawn(async move { broker.call("vault", &Caller::named("test"), request).await });
+    let text = "x".repeat(20_000);
+    sender.send_data(Bytes::from_static(b"{\"value\": \"")).await.unwrap();
+    for piece in text.as_bytes().chunks(1000) {
+        sender.send_data(Bytes::copy_from_slice(piece)).await.unwrap();
+    }
+    sender.send_data(Bytes::from_static(b"\"}")).await.unwrap();
+    drop(sender);
+    let response = call.await.unwrap().unwrap();
+    assert_eq!(response.status(), 200);
+    let answer = rig.call(get("/secrets/long", &[])).await;
+    assert!(answer.text().contains(&text), "as it was sent");
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_is_no_upload() {
+    let rig = Rig::keyvault().start().await;
+    let (mut sender, body) = Channel::<Bytes, std::io::Error>::new(1);
+    let request = Request::put("/secrets/torn").header("content-type", "application/json").body(body).unwrap();
+    let broker = rig.broker.clone();
+    let call = tokio::spawn(async move { broker.call("vault", &Caller::named("test"), request).await });
+    sender.send_data(Bytes::from_static(b"{\"value\": \"half\"}")).await.unwrap();
+    sender.abort(std::io::Error::other("the disk is gone"));
+    let status = match call.await.unwrap() {
+        Ok(response) => response.status(),
+        Err(error) => error.status(),
+    };
+    assert!(status.is_client_error() || status.is_server_error(), "{status}");
+    assert_eq!(rig.call(get("/secrets/torn", &[])).await.status, 404, "nothing was stored");
+}
