@@ -222,3 +222,12 @@ fn a_test_configuration_is_a_good_one() {
     let directory = written(&emulator);
     assert!(stdout(&["check", "--config", &path(&directory)]).contains("https://management.usgovcloudapi.net/"));
 }
+
+#[test]
+fn the_readmes_configuration_is_a_good_one() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).unwrap();
+    let (_, text) = readme.split_once("```toml\n").unwrap();
+    let (text, _) = text.split_once("```").unwrap();
+    let table = stdout(&["check", "--config", &path(&written(text))]);
+    assert!(table.contains("https://contoso.vault.azure.net") && table.contains("reports"), "{table}");
+}
