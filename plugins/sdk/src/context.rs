@@ -70,6 +70,12 @@ impl Context {
         self.mount.config(&format!("setting.{name}"))
     }
 
+    /// The time, in seconds since 1970-01-01T00:00:00Z.
+    #[must_use]
+    pub fn now(&self) -> u64 {
+        platform::now()
+    }
+
     /// A surrogate for a token for `audience`, the audience's name in the manifest.
     ///
     /// # Errors

@@ -7,6 +7,11 @@ use crate::body::Content;
 use crate::context::{not_declared, not_granted};
 use crate::{Body, BodyError, Method, Outgoing, Problem, Response, SendError, Token};
 
+/// Seconds since 1970.
+pub(crate) fn now() -> u64 {
+    std::time::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_secs())
+}
+
 /// Header fields, as a list.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Fields(Vec<(String, Vec<u8>)>);

@@ -30,6 +30,11 @@ fn leave<T>(handle: T) -> std::mem::ManuallyDrop<T> {
     std::mem::ManuallyDrop::new(handle)
 }
 
+/// Seconds since 1970.
+pub(crate) fn now() -> u64 {
+    bindings::wasi::clocks::wall_clock::now().seconds
+}
+
 pub(crate) use fields::Fields;
 pub(crate) use incoming::Incoming;
 pub(crate) use log::log;
