@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 mod command_line;
+mod peers;
 mod process;
 mod serving;
 mod stopping;
+mod storage;
+mod streaming;

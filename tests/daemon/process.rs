@@ -123,15 +123,34 @@ impl Daemon {
             .await
     }
 
-    /// A daemon with a configuration, and further sections.
+    /// A daemon with a configuration, and further sections. It logs all that it can.
     pub(crate) async fn with(config: impl FnOnce(&Emulator) -> String, sections: &str) -> Self {
+        Self::logging("trace", config, sections).await
+    }
+
+    /// The same, but it logs little.
+    pub(crate) async fn quiet(config: impl FnOnce(&Emulator) -> String, sections: &str) -> Self {
+        Self::logging("info", config, sections).await
+    }
+
+    async fn logging(level: &str, config: impl FnOnce(&Emulator) -> String, sections: &str) -> Self {
         let emulator = Emulator::start(Options::default()).await.expect("the emulator starts");
+        let config = config(&emulator);
+        Self::serve(level, emulator, &config, sections).await
+    }
+
+    /// A daemon with a configuration for an emulator that runs.
+    pub(crate) async fn before(emulator: Emulator, config: &str, sections: &str) -> Self {
+        Self::serve("trace", emulator, config, sections).await
+    }
+
+    async fn serve(level: &str, emulator: Emulator, config: &str, sections: &str) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         std::fs::write(directory.path().join("ca.pem"), emulator.ca_pem()).unwrap();
-        let text = format!("{}{sections}", config(&emulator));
+        let text = format!("{config}{sections}");
         std::fs::write(directory.path().join("keyward.toml"), text).unwrap();
         let mut command = keyward();
-        command.args(["serve", "--log", "trace", "--config"]).arg(directory.path().join("keyward.toml"));
+        command.args(["serve", "--log", level, "--config"]).arg(directory.path().join("keyward.toml"));
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program runs");
         let (stdout, stderr) = (Printed::of(child.stdout.take().unwrap()), Printed::of(child.stderr.take().unwrap()));
         let mut daemon = Self { emulator, directory, child, stdout, stderr };

@@ -197,6 +197,41 @@ impl Rig {
         builder
     }
 
+    /// A mount, named after it, of a hostile guest that may ask for a shared access signature and spend it at the storage.
+    #[must_use]
+    pub fn hostile_to_seals(name: &str) -> RigBuilder {
+        let mut builder = Self::of(crate::guest(name));
+        builder.mount = name.replace('_', "-");
+        builder.base_lines = "endpoint = \"https://contoso.blob.core.windows.net\"".to_owned();
+        let section = format!("[mount.{}.audience.arm]", builder.mount);
+        builder.mount_lines(&section)
+    }
+
+    /// A mount `blobs` of the bundled plugin for Blob Storage, with these further lines.
+    #[must_use]
+    pub fn storage(lines: &str) -> RigBuilder {
+        Self::builder("blobs", "storage", bundled(), "endpoint = \"https://contoso.blob.core.windows.net\"")
+            .mount_lines(lines)
+    }
+
+    /// A mount `blobs` of the bundled plugin for Blob Storage, with shared access signatures, and these further lines.
+    #[must_use]
+    pub fn storage_with_sas(lines: &str) -> RigBuilder {
+        let account = format!(
+            "/subscriptions/{}/resourceGroups/demo/providers/Microsoft.Storage/storageAccounts/contoso",
+            keyward_emulator::SUBSCRIPTION
+        );
+        let sections =
+            format!("[mount.blobs.settings]\nauth = \"sas\"\naccount = {account:?}\n[mount.blobs.audience.arm]");
+        Self::storage(&format!("{lines}\n{sections}"))
+    }
+
+    /// A mount `lake` of the bundled plugin for Data Lake, at this host.
+    #[must_use]
+    pub fn lake(host: &str) -> RigBuilder {
+        Self::builder("lake", "adls", bundled(), &format!("endpoint = \"https://{host}\""))
+    }
+
     /// A mount `vault` of the bundled plugin for Key Vault, which may do everything.
     #[must_use]
     pub fn keyvault() -> RigBuilder {
@@ -244,7 +279,7 @@ impl Rig {
     /// All tokens so far.
     #[must_use]
     pub fn tokens(&self) -> Secrets {
-        Secrets::tokens(self.emulator.issued_tokens())
+        Secrets::tokens(self.emulator.issued_tokens()).and_signatures(self.emulator.issued_sas())
     }
 
     /// Looks for tokens in what a caller got. When the rig is dropped, the log and the audit are searched too.

@@ -17,6 +17,17 @@ impl Secrets {
         Self(tokens)
     }
 
+    /// And shared access signatures: of each only the signature is a secret, as it stands in a query and as it is.
+    #[must_use]
+    pub fn and_signatures(mut self, signatures: impl IntoIterator<Item = String>) -> Self {
+        for sas in signatures {
+            let signature = sas.split('&').find_map(|pair| pair.strip_prefix("sig=")).unwrap_or_default().to_owned();
+            self.0.push(signature.replace("%2B", "+").replace("%2F", "/").replace("%3D", "="));
+            self.0.push(signature);
+        }
+        self
+    }
+
     /// How many there are.
     #[must_use]
     pub fn count(&self) -> usize {

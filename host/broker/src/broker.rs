@@ -25,6 +25,7 @@ use crate::mount::{Mount, Places};
 use crate::plan::{Plan, PlannedMount};
 use crate::request::prepare;
 use crate::sandbox::{self, CompileEvent, Engine, Template, Templates};
+use crate::seal::{Kept, export};
 use crate::service::MountService;
 
 /// The field in which an answer has its call's number, which the audit has too.
@@ -139,11 +140,13 @@ impl Broker {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let (request, scheme) = prepare(call, request)?;
+        let exports = export::is_asked(call.mount(), &request)?;
         let permit = call.mount().places.enter().await.ok_or_else(|| call.mount().busy())?;
         let (response, guest) = sandbox::run(call, request, scheme, permit).await?;
         let (parts, body) = response.into_parts();
         let left = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        Ok(Response::from_parts(parts, Body::from_plugin(body, left, Arc::clone(call), guest)))
+        let response = Response::from_parts(parts, Body::from_plugin(body, left, Arc::clone(call), guest));
+        if exports { export::unseal(call, response).await } else { Ok(response) }
     }
 
     /// One mount, for one caller, as a `tower::Service`.
@@ -196,6 +199,8 @@ fn mount(planned: PlannedMount, identity: &TokenCache, client: Client, template:
         variables,
         places: Places::new(&planned.limits),
         limits: planned.limits,
+        kept: Kept::default(),
+        sas_export: planned.sas_export,
         client,
         template,
     }

@@ -4,9 +4,10 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime};
 
-use http::{Method, Request, Uri};
+use http::{Method, Request, StatusCode, Uri};
 
 use crate::audit::{AuditSink, Outcome, Record, Upstream};
+use crate::egress::Spend;
 use crate::error::CallError;
 use crate::mount::Mount;
 use crate::surrogate::Surrogates;
@@ -153,6 +154,19 @@ impl Call {
         self.record().status = Some(status);
     }
 
+    /// A caller is about to be handed a credential: that is a record of its own, written before it is.
+    pub(crate) fn record_export(&self, status: StatusCode) {
+        let mut record = self.record().clone();
+        record.outcome = Outcome::Exported;
+        record.status = Some(status.as_u16());
+        record.duration_us = self.duration_us();
+        self.audit.record(&record);
+    }
+
+    fn duration_us(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
     pub(crate) fn note_refused_audience(&self, audience: &str) {
         let mut record = self.record();
         if record.refused_audiences.len() < UPSTREAM_TOLD {
@@ -171,11 +185,14 @@ impl Call {
         grant: usize,
         method: &Method,
         uri: &Uri,
-        token: bool,
+        spend: &Spend,
     ) -> UpstreamNote {
         let audience = self.mount.grants.get(grant).map(|grant| grant.audience.to_string());
-        tracing::debug!(mount = %self.mount.name, %method, host = uri.host(), path = uri.path(), token, "sending");
-        let index = self.push_upstream(upstream(method, uri, audience, token, None));
+        let (token, sealed) = (matches!(spend, Spend::Token), matches!(spend, Spend::Query(_)));
+        let path = uri.path();
+        tracing::debug!(mount = %self.mount.name, %method, host = uri.host(), path, token, sealed, "sending");
+        let upstream = Upstream { sealed, ..upstream(method, uri, audience, token, None) };
+        let index = self.push_upstream(upstream);
         UpstreamNote { call: Arc::clone(self), index }
     }
 
@@ -209,7 +226,18 @@ fn upstream(
         }
         None => format!("{}://{authority}{}", uri.scheme_str().unwrap_or_default(), uri.path()),
     };
-    Upstream { method: method.to_string(), url, audience, token, status: None, refused, error: None, bytes: 0 }
+    Upstream {
+        method: method.to_string(),
+        url,
+        audience,
+        token,
+        sealed: false,
+        kept: false,
+        status: None,
+        refused,
+        error: None,
+        bytes: 0,
+    }
 }
 
 impl UpstreamNote {
@@ -222,11 +250,12 @@ impl UpstreamNote {
 
 impl Drop for Call {
     fn drop(&mut self) {
+        let duration_us = self.duration_us();
         let record = self.record.get_mut().unwrap_or_else(PoisonError::into_inner);
         record.bytes_in = *self.bytes_in.get_mut();
         record.bytes_out = *self.bytes_out.get_mut();
         record.echo_blanked = *self.echo_blanked.get_mut();
-        record.duration_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        record.duration_us = duration_us;
         match self.verdict.get() {
             Some(error) => {
                 record.outcome = error.outcome();

@@ -85,6 +85,23 @@ pub enum CallError {
         /// The mount.
         mount: String,
     },
+    /// A service's answer has a credential in it, and cannot be shown to the plugin without it.
+    #[error("an answer to mount `{mount}` that has a credential in it cannot be used: {why}")]
+    Unsealable {
+        /// The mount.
+        mount: String,
+        /// Why not.
+        why: String,
+    },
+    /// The caller asks for a credential, and the configuration does not say that callers may have it.
+    #[error(
+        "mount `{mount}` hands no credential to callers. To allow it, write `sas_export = true` in [mount.{}]",
+        bare(mount)
+    )]
+    ExportOff {
+        /// The mount.
+        mount: String,
+    },
     /// The answer ended before its end, since the service broke off or the plugin gave up.
     #[error("the answer of mount `{mount}` broke off: {why}")]
     BrokenOff {
@@ -248,13 +265,14 @@ impl CallError {
             Self::UnknownMount { .. } => StatusCode::NOT_FOUND,
             Self::BadRequest { .. } => StatusCode::BAD_REQUEST,
             Self::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
-            Self::NotAllowed(_) => StatusCode::FORBIDDEN,
+            Self::NotAllowed(_) | Self::ExportOff { .. } => StatusCode::FORBIDDEN,
             Self::Limit { limit: Limit::IdleTime(_) | Limit::WallTime(_), .. } => StatusCode::GATEWAY_TIMEOUT,
             Self::Misuse { .. }
             | Self::ForbiddenAddress { .. }
             | Self::Limit { .. }
             | Self::Trapped { .. }
             | Self::BrokenOff { .. }
+            | Self::Unsealable { .. }
             | Self::NoAnswer { .. } => StatusCode::BAD_GATEWAY,
             Self::NotStarted { .. } => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -273,6 +291,8 @@ impl CallError {
             Self::Limit { .. } => "limit",
             Self::Trapped { .. } => "plugin-failed",
             Self::BrokenOff { .. } => "broken-off",
+            Self::Unsealable { .. } => "unsealable",
+            Self::ExportOff { .. } => "sas-export-off",
             Self::NoAnswer { .. } => "no-answer",
             Self::NotStarted { .. } => "not-started",
         }
@@ -291,6 +311,8 @@ impl CallError {
             Self::Limit { .. } => "The plugin ran into a limit",
             Self::Trapped { .. } => "The plugin failed",
             Self::BrokenOff { .. } => "The answer broke off",
+            Self::Unsealable { .. } => "A credential cannot be sealed",
+            Self::ExportOff { .. } => "The mount hands out no credential",
             Self::NoAnswer { .. } => "The plugin did not answer",
             Self::NotStarted { .. } => "The plugin could not be started",
         }
@@ -315,7 +337,9 @@ impl CallError {
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         match self {
-            Self::NotAllowed(_) | Self::Misuse { .. } | Self::ForbiddenAddress { .. } => Outcome::Denied,
+            Self::NotAllowed(_) | Self::Misuse { .. } | Self::ForbiddenAddress { .. } | Self::ExportOff { .. } => {
+                Outcome::Denied
+            }
             _ => Outcome::Failed,
         }
     }

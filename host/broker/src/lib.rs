@@ -54,6 +54,7 @@ pub mod plan;
 mod problem;
 mod request;
 mod sandbox;
+mod seal;
 mod service;
 mod surrogate;
 

@@ -13,6 +13,7 @@ use crate::error::CallError;
 use crate::grant::Grant;
 use crate::manifest::Manifest;
 use crate::sandbox::Template;
+use crate::seal::Kept;
 
 /// What all calls of a mount share.
 pub(crate) struct Mount {
@@ -25,6 +26,10 @@ pub(crate) struct Mount {
     pub(crate) tokens: Vec<CachedToken>,
     pub(crate) variables: WasiConfigVariables,
     pub(crate) limits: Limits,
+    /// Answers with sealed values, for as long as they may be used again.
+    pub(crate) kept: Kept,
+    /// Whether callers may be handed a value that is otherwise sealed.
+    pub(crate) sas_export: bool,
     pub(crate) client: Client,
     pub(crate) template: Template,
     pub(crate) places: Places,

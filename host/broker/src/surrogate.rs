@@ -1,12 +1,14 @@
 //! Surrogates: what stands for a credential inside a sandbox.
 
 use std::fmt;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use memchr::memmem;
 use rand::Rng;
+
+use crate::seal::SealedValue;
 
 /// What every surrogate begins with, so that one that turns up in a log is known for what it is.
 pub const PREFIX: &str = "keyward-surrogate-";
@@ -40,26 +42,58 @@ impl fmt::Debug for Surrogate {
     }
 }
 
-/// The surrogates of one call: each stands for the token of one of the mount's grants, by its number.
+/// What a surrogate stands for.
+#[derive(Clone, Debug)]
+pub(crate) enum StandsFor {
+    /// The token of one of the mount's grants, by its number.
+    Token(usize),
+    /// A sealed value, which may be spent at the endpoint of this grant.
+    Sealed(usize, Arc<SealedValue>),
+}
+
+/// The surrogates of one call.
 #[derive(Debug, Default)]
-pub(crate) struct Surrogates(Mutex<Vec<(usize, Surrogate)>>);
+pub(crate) struct Surrogates(Mutex<Vec<(StandsFor, Surrogate)>>);
 
 impl Surrogates {
     /// The surrogate for a grant: the same each time it is asked for.
     pub(crate) fn of_grant(&self, grant: usize) -> Surrogate {
         let mut live = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, surrogate)) = live.iter().find(|(number, _)| *number == grant) {
+        let is_it = |stands: &StandsFor| matches!(stands, StandsFor::Token(number) if *number == grant);
+        if let Some((_, surrogate)) = live.iter().find(|(stands, _)| is_it(stands)) {
             return surrogate.clone();
         }
         let surrogate = Surrogate::random();
-        live.push((grant, surrogate.clone()));
+        live.push((StandsFor::Token(grant), surrogate.clone()));
         surrogate
     }
 
-    /// The grant that a surrogate stands for, in this call.
-    pub(crate) fn grant_of(&self, text: &[u8]) -> Option<usize> {
+    /// The surrogate for a sealed value: the same each time it is asked for.
+    pub(crate) fn of_sealed(&self, grant: usize, value: &Arc<SealedValue>) -> Surrogate {
+        let mut live = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_it = |stands: &StandsFor| matches!(stands, StandsFor::Sealed(_, own) if Arc::ptr_eq(own, value));
+        if let Some((_, surrogate)) = live.iter().find(|(stands, _)| is_it(stands)) {
+            return surrogate.clone();
+        }
+        let surrogate = Surrogate::random();
+        live.push((StandsFor::Sealed(grant, Arc::clone(value)), surrogate.clone()));
+        surrogate
+    }
+
+    /// What a surrogate stands for, in this call.
+    pub(crate) fn stands_for(&self, text: &[u8]) -> Option<StandsFor> {
         let live = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        live.iter().find(|(_, surrogate)| surrogate.0.as_bytes() == text).map(|(grant, _)| *grant)
+        live.iter().find(|(_, surrogate)| surrogate.0.as_bytes() == text).map(|(stands, _)| stands.clone())
+    }
+
+    /// The sealed values, with their surrogates.
+    pub(crate) fn sealed(&self) -> Vec<(Surrogate, Arc<SealedValue>)> {
+        let live = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let sealed = live.iter().filter_map(|(stands, surrogate)| match stands {
+            StandsFor::Sealed(_, value) => Some((surrogate.clone(), Arc::clone(value))),
+            StandsFor::Token(_) => None,
+        });
+        sealed.collect()
     }
 
     /// All that were handed out so far.
@@ -94,8 +128,8 @@ mod tests {
         assert_eq!(one.of_grant(1), surrogate);
         assert_ne!(one.of_grant(0), surrogate);
         assert_ne!(other.of_grant(1), surrogate);
-        assert_eq!(one.grant_of(surrogate.as_str().as_bytes()), Some(1));
-        assert_eq!(other.grant_of(surrogate.as_str().as_bytes()), None);
+        assert!(matches!(one.stands_for(surrogate.as_str().as_bytes()), Some(StandsFor::Token(1))));
+        assert!(other.stands_for(surrogate.as_str().as_bytes()).is_none());
         assert_eq!(one.all().len(), 2);
         assert!(!format!("{one:?}").contains(PREFIX));
     }

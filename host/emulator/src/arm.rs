@@ -5,10 +5,10 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
-use crate::Azure;
 use crate::authority::Rejected;
 use crate::directory::{SUBSCRIPTION, TENANT};
 use crate::exchange::{Received, Reply};
+use crate::{Azure, storage};
 
 /// The resource groups, by their names in lower case, and the operations that run.
 #[derive(Debug)]
@@ -65,6 +65,9 @@ pub(crate) fn answer(azure: &Azure, request: &Received) -> (Reply, Option<String
             identity.client_id, identity.object_id, request.path
         );
         return (Reply::error(403, "AuthorizationFailed", &message), name);
+    }
+    if let Some(account) = storage::issue::account_of(request) {
+        return (storage::issue::list_service_sas(azure, request, identity, &account), name);
     }
     (act(&azure.arm, request), name)
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::{CLOUDS, Emulator};
+use crate::{CLOUDS, Emulator, SUBSCRIPTION};
 
 /// The vault and the resource manager of each cloud.
 const HOSTS: [(&str, &str, &str); 3] = [
@@ -11,9 +11,48 @@ const HOSTS: [(&str, &str, &str); 3] = [
     ("usgov", "contoso.vault.usgovcloudapi.net", "management.usgovcloudapi.net"),
 ];
 
+/// The storage account of each cloud, as Blob and as Data Lake. Gen1 was in the public cloud only.
+const STORAGE_HOSTS: [&str; 7] = [
+    "contoso.blob.core.windows.net",
+    "contoso.dfs.core.windows.net",
+    "contoso.azuredatalakestore.net",
+    "contoso.blob.core.chinacloudapi.cn",
+    "contoso.dfs.core.chinacloudapi.cn",
+    "contoso.blob.core.usgovcloudapi.net",
+    "contoso.dfs.core.usgovcloudapi.net",
+];
+
 pub(crate) fn names() -> Vec<String> {
     debug_assert_eq!(CLOUDS.len(), HOSTS.len());
-    HOSTS.iter().flat_map(|(_, vault, arm)| [format!("{vault}:443"), format!("{arm}:443")]).collect()
+    let hosts = HOSTS.iter().flat_map(|(_, vault, arm)| [*vault, *arm]).chain(STORAGE_HOSTS);
+    hosts.map(|host| format!("{host}:443")).collect()
+}
+
+/// The mounts of the storage services.
+fn storage_mounts() -> String {
+    format!(
+        r#"[mount.hello]
+plugin = "storage"
+endpoint = "https://contoso.blob.core.windows.net"
+allow = ["GET /hello/*"]
+
+[mount.sas]
+plugin = "storage"
+endpoint = "https://contoso.blob.core.windows.net"
+[mount.sas.settings]
+auth = "sas"
+account = "/subscriptions/{SUBSCRIPTION}/resourceGroups/demo/providers/Microsoft.Storage/storageAccounts/contoso"
+[mount.sas.audience.arm]
+
+[mount.lake]
+plugin = "adls"
+endpoint = "https://contoso.azuredatalakestore.net"
+
+[mount.lake2]
+plugin = "adls"
+endpoint = "https://contoso.dfs.core.windows.net"
+"#
+    )
 }
 
 pub(crate) fn config(emulator: &Emulator, ca_file: &Path) -> String {
@@ -22,6 +61,7 @@ pub(crate) fn config(emulator: &Emulator, ca_file: &Path) -> String {
     let identities = &emulator.azure.directory;
     let reports = identities.identity("reports").map_or("", |identity| identity.client_id.as_str());
     let resolve: String = names().iter().map(|name| format!("{name:?} = \"{tls}\"\n")).collect();
+    let storage = storage_mounts();
     format!(
         r#"cloud = "public"
 
@@ -48,6 +88,7 @@ plugin = "arm"
 identity = "reports"
 allow = ["GET /subscriptions/*/resourceGroups/*"]
 
+{storage}
 [egress.resolve]
 {resolve}
 [tls]

@@ -5,14 +5,16 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use hyper::body::Frame;
 use serde_json::{Value, json};
+
+use crate::content::Content;
 
 /// What a body is made of, on its way out.
 pub(crate) type ReplyBody = http_body_util::combinators::UnsyncBoxBody<Bytes, std::io::Error>;
 
-/// A request, whole.
+/// A request. A storage service reads its body by itself; for the others it is here, whole.
 #[derive(Debug)]
 pub(crate) struct Received {
     pub(crate) method: Method,
@@ -27,17 +29,18 @@ pub(crate) struct Received {
 }
 
 impl Received {
-    pub(crate) fn new(
-        method: Method,
-        host: String,
-        path: &str,
-        raw_query: &str,
-        headers: HeaderMap,
-        body: Bytes,
-    ) -> Self {
+    pub(crate) fn new(method: Method, host: String, path: &str, raw_query: &str, headers: HeaderMap) -> Self {
         let pairs = form_urlencoded::parse(raw_query.as_bytes());
         let query = pairs.map(|(name, value)| (name.to_ascii_lowercase(), value.into_owned())).collect();
-        Self { method, host, path: path.to_owned(), query, raw_query: raw_query.to_owned(), headers, body }
+        Self {
+            method,
+            host,
+            path: path.to_owned(),
+            query,
+            raw_query: raw_query.to_owned(),
+            headers,
+            body: Bytes::new(),
+        }
     }
 
     pub(crate) fn query(&self, name: &str) -> Option<&str> {
@@ -68,13 +71,13 @@ impl Received {
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
+    pub(crate) body: Content,
 }
 
 impl Reply {
     pub(crate) fn new(status: u16) -> Self {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Self { status, headers: HeaderMap::new(), body: Bytes::new() }
+        Self { status, headers: HeaderMap::new(), body: Content::default() }
     }
 
     pub(crate) fn json(status: u16, value: &Value) -> Self {
@@ -90,17 +93,27 @@ impl Reply {
         self
     }
 
+    /// The same, with a field whose name came from outside. One that is none is left out.
+    pub(crate) fn field(mut self, name: &str, value: &str) -> Self {
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value)) {
+            self.headers.insert(name, value);
+        }
+        self
+    }
+
     /// An error in the form of Resource Manager and Key Vault.
     pub(crate) fn error(status: u16, code: &str, message: &str) -> Self {
         Self::json(status, &json!({ "error": { "code": code, "message": message } }))
     }
 
     pub(crate) fn into_response(self) -> Response<ReplyBody> {
-        let mut response = Response::new(Full::new(self.body.clone()).map_err(|never| match never {}).boxed_unsync());
+        let mut response = Response::new(chunks(self.body.clone().into_chunks()));
         *response.status_mut() = self.status;
         *response.headers_mut() = self.headers;
         let headers = response.headers_mut();
-        if self.status != StatusCode::NO_CONTENT {
+        // An answer to HEAD says how long a body would have been.
+        let has_length = self.status != StatusCode::NO_CONTENT && self.status != StatusCode::NOT_MODIFIED;
+        if has_length && !headers.contains_key(CONTENT_LENGTH) {
             headers.insert(CONTENT_LENGTH, self.body.len().into());
         }
         if !self.body.is_empty() && !headers.contains_key(CONTENT_TYPE) {
@@ -110,14 +123,12 @@ impl Reply {
     }
 }
 
-/// A body of these chunks, each in a frame of its own; with `torn`, it breaks off behind them.
-pub(crate) fn chunks(chunks: Vec<Bytes>, torn: bool) -> ReplyBody {
-    let end = torn.then(|| Err(std::io::Error::other("torn on purpose")));
-    let frames = chunks.into_iter().map(|chunk| Ok(Frame::data(chunk))).chain(end);
-    Chunks(frames.collect::<Vec<_>>().into_iter()).boxed_unsync()
+/// A body of these chunks, each in a frame of its own.
+pub(crate) fn chunks(chunks: Vec<Bytes>) -> ReplyBody {
+    Chunks(chunks.into_iter()).boxed_unsync()
 }
 
-struct Chunks(std::vec::IntoIter<Result<Frame<Bytes>, std::io::Error>>);
+struct Chunks(std::vec::IntoIter<Bytes>);
 
 impl http_body::Body for Chunks {
     type Data = Bytes;
@@ -127,6 +138,6 @@ impl http_body::Body for Chunks {
         mut self: std::pin::Pin<&mut Self>,
         _: &mut std::task::Context<'_>,
     ) -> std::task::Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
-        std::task::Poll::Ready(self.0.next())
+        std::task::Poll::Ready(self.0.next().map(|chunk| Ok(Frame::data(chunk))))
     }
 }

@@ -41,13 +41,21 @@ pub enum Misbehaviour {
     Bytes(u64),
     /// Answers with a page of text in place of JSON.
     Html,
+    /// Reads the whole body, keeps nothing of it, and answers 201: for uploads of gigabytes.
+    Swallow,
+    /// Reads nothing of the body until the faults change, then goes on as usual.
+    HoldBody,
+    /// Closes the connection after so many bytes of the request's body were read.
+    TearAfterRequestBytes(usize),
+    /// Answers 307 with this `location`, and reads nothing of the body.
+    Redirect(String),
 }
 
 /// A misbehaviour, where and how often.
 #[derive(Clone, Debug, Deserialize)]
 #[non_exhaustive]
 pub struct Fault {
-    /// The service: `imds`, `vault`, `arm`.
+    /// The service: `imds`, `vault`, `arm`, `blob`, `dfs` (Data Lake Gen2), `datalake` (Gen1).
     pub service: String,
     /// What the path must begin with.
     #[serde(default)]
@@ -135,9 +143,9 @@ impl Faults {
         Some(misbehaviour)
     }
 
-    /// Waits until the faults are others.
-    pub(crate) async fn changed(&self) {
-        drop(self.changes.subscribe().changed().await);
+    /// Tells of each change from now on. It is taken before the fault, so that no change comes between.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
     }
 }
 

@@ -1,8 +1,8 @@
 //! A small Azure on loopback, for demos and tests.
 //!
 //! It is strict where Azure is strict: the metadata service wants its header and knows its identities; tokens are signed
-//! JWTs; Key Vault and Resource Manager speak TLS, verify a token's signature, exact audience and expiry, and answer 401
-//! with the challenge that Azure sends. [`Faults`] make it misbehave on demand.
+//! JWTs; Key Vault, Resource Manager, Blob Storage and both Data Lakes speak TLS, verify a token's signature, exact
+//! audience and expiry, and answer 401 with the challenge that Azure sends. [`Faults`] make it misbehave on demand.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -18,13 +18,16 @@
 
 mod arm;
 mod authority;
+mod body;
 mod config;
+mod content;
 mod directory;
 mod exchange;
 mod faults;
 mod imds;
 mod log;
 mod serve;
+mod storage;
 mod tls;
 mod vault;
 
@@ -39,6 +42,7 @@ use authority::Authority;
 pub use directory::{Directory, Identity, SUBSCRIPTION, TENANT};
 pub use faults::{Fault, Faults, Misbehaviour};
 pub use log::{Seen, SeenLog};
+pub use storage::{SasRefused, StorageOptions};
 
 /// The public cloud, and the others that Keyward knows.
 pub const CLOUDS: [&str; 3] = ["public", "china", "usgov"];
@@ -55,13 +59,21 @@ pub struct Options {
     pub directory: Directory,
     /// For how long tokens are valid.
     pub token_lifetime: Duration,
+    /// The storage account.
+    pub storage: StorageOptions,
 }
 
 impl Default for Options {
     fn default() -> Self {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let day = Duration::from_secs(24 * 3600);
-        Self { imds: any, tls: any, directory: Directory::contoso(), token_lifetime: day }
+        Self {
+            imds: any,
+            tls: any,
+            directory: Directory::contoso(),
+            token_lifetime: day,
+            storage: StorageOptions::default(),
+        }
     }
 }
 
@@ -92,6 +104,8 @@ pub struct Emulator {
     imds: SocketAddr,
     tls: SocketAddr,
     ca_pem: String,
+    chain_pem: String,
+    key_pem: String,
     _tasks: JoinSet<()>,
 }
 
@@ -104,6 +118,7 @@ pub(crate) struct Azure {
     pub(crate) log: SeenLog,
     pub(crate) vaults: vault::Vaults,
     pub(crate) arm: arm::ResourceManager,
+    pub(crate) storage: storage::Storage,
 }
 
 impl Emulator {
@@ -113,7 +128,7 @@ impl Emulator {
     ///
     /// An address is taken, or reachable by others.
     pub async fn start(options: Options) -> Result<Self, StartError> {
-        let Options { imds, tls, directory, token_lifetime } = options;
+        let Options { imds, tls, directory, token_lifetime, storage } = options;
         let authority = Authority::new(token_lifetime).map_err(StartError::Keys)?;
         let certificates = tls::Certificates::new().map_err(|error| StartError::Keys(error.to_string()))?;
         let azure = Arc::new(Azure {
@@ -123,14 +138,16 @@ impl Emulator {
             log: SeenLog::default(),
             vaults: vault::Vaults::contoso(),
             arm: arm::ResourceManager::contoso(),
+            storage: storage::Storage::new(storage).map_err(StartError::Keys)?,
         });
 
         let (imds_listener, imds) = listen(imds).await?;
         let (tls_listener, tls) = listen(tls).await?;
         let mut tasks = JoinSet::new();
         tasks.spawn(serve::plain(imds_listener, Arc::clone(&azure)));
-        tasks.spawn(serve::tls(tls_listener, certificates.server, Arc::clone(&azure)));
-        Ok(Self { azure, imds, tls, ca_pem: certificates.ca_pem, _tasks: tasks })
+        tasks.spawn(serve::tls(tls_listener, Arc::clone(&certificates.server), Arc::clone(&azure)));
+        let tls::Certificates { ca_pem, chain_pem, key_pem, .. } = certificates;
+        Ok(Self { azure, imds, tls, ca_pem, chain_pem, key_pem, _tasks: tasks })
     }
 
     /// Where the metadata service is: `http://127.0.0.1:PORT`.
@@ -151,7 +168,19 @@ impl Emulator {
         &self.ca_pem
     }
 
-    /// A connection to its Key Vault and Resource Manager, TLS included, as a program without Keyward would make it.
+    /// The certificates that it shows, its own first, in PEM: for another server that is to stand in for one of Azure's.
+    #[must_use]
+    pub fn certificate_pem(&self) -> &str {
+        &self.chain_pem
+    }
+
+    /// The key of its certificate, in PEM.
+    #[must_use]
+    pub fn key_pem(&self) -> &str {
+        &self.key_pem
+    }
+
+    /// A connection to all of it that speaks TLS, as a program without Keyward would make it.
     ///
     /// # Errors
     ///
@@ -176,6 +205,22 @@ impl Emulator {
     #[must_use]
     pub fn issued_tokens(&self) -> Vec<String> {
         self.azure.authority.issued()
+    }
+
+    /// All shared access signatures that it has issued, so that a test can look for them where they must not be.
+    #[must_use]
+    pub fn issued_sas(&self) -> Vec<String> {
+        self.azure.storage.issued()
+    }
+
+    /// Verifies a shared access signature of its account, as Blob does, for a container or blob (`/container/name`, not
+    /// encoded) and one letter of what is to be done (`r`, `w`, ...).
+    ///
+    /// # Errors
+    ///
+    /// Blob would refuse it.
+    pub fn verify_sas(&self, sas: &str, path: &str, permission: char) -> Result<(), SasRefused> {
+        self.azure.storage.verify_sas(sas, path, permission)
     }
 
     /// For how long the next tokens are valid.

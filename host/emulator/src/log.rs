@@ -8,7 +8,7 @@ use tokio::sync::watch;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Seen {
-    /// Which service: `imds`, `vault`, `arm`.
+    /// Which service: `imds`, `vault`, `arm`, `blob`, `dfs` (Data Lake Gen2), `datalake` (Gen1).
     pub service: &'static str,
     /// The host that was asked.
     pub host: String,
@@ -20,10 +20,13 @@ pub struct Seen {
     pub query: String,
     /// The header fields, without `authorization`.
     pub headers: Vec<(String, String)>,
-    /// The name of the identity whose token came with it, where one did and was good.
+    /// The name of the identity whose token came with it, where one did and was good. A shared access signature
+    /// has none.
     pub identity: Option<String>,
-    /// How many bytes its body had.
+    /// How many bytes of its body were read.
     pub body_bytes: usize,
+    /// Whether there was more of the body than was read: it was answered, or broke off, before its end.
+    pub body_unread: bool,
     /// The status of the answer; 0 where there was none.
     pub status: u16,
 }

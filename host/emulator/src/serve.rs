@@ -1,28 +1,33 @@
 //! Listens, and brings each request to its service.
 
+use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HOST};
 use http::{HeaderName, HeaderValue, Request, Response};
-use http_body_util::{BodyExt, Limited};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use rustls::ServerConfig;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
+use crate::body::RequestBody;
+use crate::content::Content;
 use crate::exchange::{Received, Reply, ReplyBody, chunks};
 use crate::faults::{Fault, Misbehaviour, delay};
 use crate::log::Seen;
-use crate::{Azure, arm, imds, vault};
+use crate::{Azure, arm, imds, storage, vault};
 
-/// The longest body that is taken.
+/// The longest body that is taken whole. Storage takes longer ones.
 const LONGEST: usize = 64 << 20;
 
 /// Where faults are switched on over HTTP, beside the metadata service.
@@ -54,10 +59,22 @@ pub(crate) async fn tls(listener: TcpListener, config: Arc<ServerConfig>, azure:
     }
 }
 
+/// How long a connection stays open behind an answer that was given before the request's body had come.
+const LINGER: Duration = Duration::from_millis(500);
+
 async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin, door: &'static str, azure: Arc<Azure>) {
-    let service = service_fn(|request| exchange(&azure, door, request));
-    if let Err(error) = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await {
+    let unread = AtomicBool::new(false);
+    let service = service_fn(|request| Box::pin(exchange(&azure, door, &unread, request)));
+    let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = poll_fn(|context| connection.poll_without_shutdown(context)).await {
         tracing::debug!(%error, "a connection ended");
+        return;
+    }
+    let mut stream = connection.into_parts().io.into_inner();
+    drop(stream.shutdown().await);
+    // Closing a socket with unread bytes resets it, and the client might lose the answer that it has not read yet.
+    if unread.load(Ordering::Relaxed) {
+        tokio::time::sleep(LINGER).await;
     }
 }
 
@@ -67,19 +84,28 @@ fn service_of(door: &'static str, host: &str) -> &'static str {
         _ if door == "imds" => "imds",
         _ if host.starts_with("management.") => "arm",
         _ if host.contains(".vault.") => "vault",
+        _ if host.contains(".blob.core.") => "blob",
+        _ if host.contains(".dfs.core.") => "dfs",
+        _ if host.ends_with(".azuredatalakestore.net") => "datalake",
         _ => "nowhere",
     }
 }
 
-async fn exchange(azure: &Azure, door: &'static str, request: Request<Incoming>) -> io::Result<Response<ReplyBody>> {
+async fn exchange(
+    azure: &Azure,
+    door: &'static str,
+    unread: &AtomicBool,
+    request: Request<Incoming>,
+) -> io::Result<Response<ReplyBody>> {
     let (parts, body) = request.into_parts();
+    let mut body = RequestBody::new(body);
     let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let host = host.split(':').next().unwrap_or_default().to_owned();
     let service = service_of(door, &host);
-    let body = Limited::new(body, LONGEST).collect().await.map_err(io::Error::other)?.to_bytes();
     let query = parts.uri.query().unwrap_or_default();
-    let request = Received::new(parts.method, host, parts.uri.path(), query, parts.headers, body);
+    let mut request = Received::new(parts.method, host, parts.uri.path(), query, parts.headers);
     if service == "imds" && request.path == FAULTS {
+        request.body = body.at_most(LONGEST).await?;
         return Ok(switch_faults(azure, &request).into_response());
     }
 
@@ -91,26 +117,61 @@ async fn exchange(azure: &Azure, door: &'static str, request: Request<Incoming>)
         query: request.raw_query.clone(),
         headers: headers_seen(&request),
         identity: None,
-        body_bytes: request.body.len(),
+        body_bytes: 0,
+        body_unread: false,
         status: 0,
     };
-    let misbehaviour = azure.faults.take(service, &request.path);
-    match &misbehaviour {
-        Some(Misbehaviour::Delay(milliseconds)) => tokio::time::sleep(delay(*milliseconds)).await,
-        Some(Misbehaviour::Hang) => azure.faults.changed().await,
-        _ => {}
-    }
-    let (reply, identity) = match service {
-        "imds" => (imds::answer(azure, &request), None),
-        "vault" => vault::answer(azure, &request),
-        "arm" => arm::answer(azure, &request),
-        _ => (Reply::error(404, "NoSuchHost", "The emulator has no such service."), None),
-    };
-    seen.identity = identity;
-    let response = misbehave(misbehaviour, reply, &request, azure).await;
+    let response = respond(azure, service, &mut request, &mut body, &mut seen.identity).await;
+    seen.body_bytes = body.read();
+    seen.body_unread = body.is_unread();
+    unread.store(seen.body_unread, Ordering::Relaxed);
     seen.status = response.as_ref().map_or(0, |response| response.status().as_u16());
     azure.log.push(seen);
     response
+}
+
+async fn respond(
+    azure: &Azure,
+    service: &'static str,
+    request: &mut Received,
+    body: &mut RequestBody,
+    identity: &mut Option<String>,
+) -> io::Result<Response<ReplyBody>> {
+    let mut changes = azure.faults.changes();
+    let misbehaviour = azure.faults.take(service, &request.path);
+    match &misbehaviour {
+        Some(Misbehaviour::Swallow) => {
+            body.discard().await?;
+            return Ok(Reply::new(201).into_response());
+        }
+        Some(Misbehaviour::TearAfterRequestBytes(bytes)) => {
+            body.discard_first(*bytes).await?;
+            return Err(io::Error::other("torn on purpose"));
+        }
+        Some(Misbehaviour::Redirect(location)) => {
+            return Ok(Reply::new(307).header("location", location).into_response());
+        }
+        Some(Misbehaviour::HoldBody) => drop(changes.changed().await),
+        _ => {}
+    }
+    let is_storage = storage::SERVICES.contains(&service);
+    if !is_storage {
+        request.body = body.at_most(LONGEST).await?;
+    }
+    match &misbehaviour {
+        Some(Misbehaviour::Delay(milliseconds)) => tokio::time::sleep(delay(*milliseconds)).await,
+        Some(Misbehaviour::Hang) => drop(changes.changed().await),
+        _ => {}
+    }
+    let (reply, named) = match service {
+        "imds" => (imds::answer(azure, request), None),
+        "vault" => vault::answer(azure, request),
+        "arm" => arm::answer(azure, request),
+        _ if is_storage => storage::answer(azure, service, request, body).await?,
+        _ => (Reply::error(404, "NoSuchHost", "The emulator has no such service."), None),
+    };
+    *identity = named;
+    misbehave(misbehaviour, reply, request, azure)
 }
 
 fn headers_seen(request: &Received) -> Vec<(String, String)> {
@@ -118,20 +179,19 @@ fn headers_seen(request: &Received) -> Vec<(String, String)> {
     shown.map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())).collect()
 }
 
-async fn misbehave(
+fn misbehave(
     misbehaviour: Option<Misbehaviour>,
     reply: Reply,
     request: &Received,
     azure: &Azure,
 ) -> io::Result<Response<ReplyBody>> {
     let body = reply.body.clone();
-    let announced = |body: ReplyBody, length: usize| {
+    let announced = |body: ReplyBody, length: u64| {
         let mut response = reply.clone().into_response().map(|_| body);
         response.headers_mut().insert(CONTENT_LENGTH, length.into());
         response
     };
     Ok(match misbehaviour {
-        None | Some(Misbehaviour::Delay(_) | Misbehaviour::Hang) => reply.into_response(),
         Some(Misbehaviour::Close) => return Err(io::Error::other("closed on purpose")),
         Some(Misbehaviour::Answer { status, headers, body }) => {
             let mut answer = Reply::new(status);
@@ -148,42 +208,68 @@ async fn misbehave(
             answer.body = "<!doctype html><title>A page</title>".into();
             answer.into_response()
         }
-        Some(Misbehaviour::Tear(bytes)) => {
-            announced(chunks(vec![body.slice(..bytes.min(body.len()))], true), body.len())
-        }
+        Some(Misbehaviour::Tear(bytes)) => announced(torn(body.slice(0, bytes as u64)), body.len()),
         Some(Misbehaviour::HalfBody) => {
-            let half = body.slice(..body.len() / 2);
-            announced(chunks(vec![half.clone()], false), half.len())
+            let half = body.slice(0, body.len() / 2);
+            let length = half.len();
+            announced(chunks(half.into_chunks()), length)
         }
-        Some(Misbehaviour::Stall(bytes)) => announced(stall(body.slice(..bytes.min(body.len())), azure), body.len()),
+        Some(Misbehaviour::Stall(bytes)) => announced(stall(body.slice(0, bytes as u64), azure), body.len()),
         Some(Misbehaviour::Echo(piece)) => {
             let bearer = request.header("authorization").unwrap_or_default().to_owned();
             let text = Bytes::from(format!("{{\"you sent\": \"{bearer}\", \"and again\": \"{bearer}\"}}"));
             let pieces = text.chunks(piece.max(1)).map(Bytes::copy_from_slice).collect();
-            let mut response = announced(chunks(pieces, false), text.len());
+            let mut response = announced(chunks(pieces), text.len() as u64);
             if let Ok(value) = HeaderValue::from_str(&bearer) {
                 response.headers_mut().insert("x-echo", value);
             }
             response
         }
         Some(Misbehaviour::Bytes(count)) => {
-            let length = usize::try_from(count).unwrap_or(usize::MAX);
-            let mut response = announced(zeros(count), length);
+            let mut response = announced(zeros(count), count);
             response.headers_mut().insert("content-type", HeaderValue::from_static("application/octet-stream"));
             response
         }
+        // These were taken care of before the service answered.
+        None
+        | Some(
+            Misbehaviour::Delay(_)
+            | Misbehaviour::Hang
+            | Misbehaviour::HoldBody
+            | Misbehaviour::Swallow
+            | Misbehaviour::TearAfterRequestBytes(_)
+            | Misbehaviour::Redirect(_),
+        ) => reply.into_response(),
     })
 }
 
 /// These bytes, and then nothing until the faults change.
-fn stall(bytes: Bytes, azure: &Azure) -> ReplyBody {
-    let faults = azure.faults.clone();
+fn stall(content: Content, azure: &Azure) -> ReplyBody {
+    let mut changes = azure.faults.changes();
     let (sender, body) = http_body_util::channel::Channel::<Bytes, io::Error>::new(1);
     tokio::spawn(async move {
         let mut sender = sender;
-        drop(sender.send_data(bytes).await);
-        faults.changed().await;
+        for chunk in content.into_chunks() {
+            drop(sender.send_data(chunk).await);
+        }
+        drop(changes.changed().await);
         sender.abort(io::Error::other("stalled on purpose"));
+    });
+    body.boxed_unsync()
+}
+
+/// These bytes, and then an error, which ends the connection.
+fn torn(content: Content) -> ReplyBody {
+    /// An error throws away what is not sent yet.
+    const SENT: Duration = Duration::from_millis(20);
+    let (sender, body) = http_body_util::channel::Channel::<Bytes, io::Error>::new(1);
+    tokio::spawn(async move {
+        let mut sender = sender;
+        for chunk in content.into_chunks() {
+            drop(sender.send_data(chunk).await);
+        }
+        tokio::time::sleep(SENT).await;
+        sender.abort(io::Error::other("torn on purpose"));
     });
     body.boxed_unsync()
 }

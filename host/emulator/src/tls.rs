@@ -15,8 +15,9 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 /// All names that the emulator answers to, of all clouds.
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 16] = [
     "localhost",
+    "127.0.0.1",
     "management.azure.com",
     "management.chinacloudapi.cn",
     "management.usgovcloudapi.net",
@@ -24,7 +25,11 @@ const NAMES: [&str; 11] = [
     "*.vault.azure.cn",
     "*.vault.usgovcloudapi.net",
     "*.blob.core.windows.net",
+    "*.blob.core.chinacloudapi.cn",
+    "*.blob.core.usgovcloudapi.net",
     "*.dfs.core.windows.net",
+    "*.dfs.core.chinacloudapi.cn",
+    "*.dfs.core.usgovcloudapi.net",
     "*.azuredatalakestore.net",
     "*.database.windows.net",
 ];
@@ -32,6 +37,10 @@ const NAMES: [&str; 11] = [
 /// A certificate for all names, and the one that it is signed with.
 pub(crate) struct Certificates {
     pub(crate) ca_pem: String,
+    /// The server's certificate and the one above it.
+    pub(crate) chain_pem: String,
+    /// The server's key.
+    pub(crate) key_pem: String,
     pub(crate) server: Arc<ServerConfig>,
 }
 
@@ -66,7 +75,8 @@ impl Certificates {
         let chain = vec![certificate.der().clone(), ca_certificate.der().clone()];
         let mut server = builder.with_no_client_auth().with_single_cert(chain, private)?;
         server.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { ca_pem: ca_certificate.pem(), server: Arc::new(server) })
+        let chain_pem = format!("{}{}", certificate.pem(), ca_certificate.pem());
+        Ok(Self { ca_pem: ca_certificate.pem(), chain_pem, key_pem: key.serialize_pem(), server: Arc::new(server) })
     }
 }
 

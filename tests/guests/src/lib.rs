@@ -9,12 +9,17 @@ use bindings::wasi::http::types::{
 use bindings::wasi::io::streams::StreamError;
 pub use keyward_plugin::bindings;
 
+pub mod sas;
+
 /// Exports a function from a request to a report as the component's handler, with the manifest of all hostile guests. The
 /// report is the answer's body, and behind it stands the guest's whole memory, for a test to search.
 #[macro_export]
 macro_rules! attack {
     ($attack:path) => {
-        $crate::handler!(|request, out| {
+        $crate::attack!($attack, "../manifest.toml");
+    };
+    ($attack:path, $manifest:literal) => {
+        $crate::handler!($manifest, |request, out| {
             let report = $attack(&request);
             $crate::respond(out, &report);
         });
@@ -25,7 +30,10 @@ macro_rules! attack {
 #[macro_export]
 macro_rules! handler {
     (|$request:ident, $out:ident| $body:block) => {
-        keyward_plugin::manifest!("../manifest.toml");
+        $crate::handler!("../manifest.toml", |$request, $out| $body);
+    };
+    ($manifest:literal, |$request:ident, $out:ident| $body:block) => {
+        keyward_plugin::manifest!($manifest);
 
         struct Handler;
 

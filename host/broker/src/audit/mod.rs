@@ -76,6 +76,8 @@ pub enum Outcome {
     Denied,
     /// The plugin failed, hit a limit, or broke off.
     Failed,
+    /// The caller was handed a credential. The call has its usual record beside this one.
+    Exported,
     /// The caller went away.
     Abandoned,
 }
@@ -93,6 +95,12 @@ pub struct Upstream {
     pub audience: Option<String>,
     /// Whether its token went with it.
     pub token: bool,
+    /// Whether a sealed value went with it: a shared access signature.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub sealed: bool,
+    /// Whether the host answered it itself, with an answer that it had kept.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub kept: bool,
     /// The service's status.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,

@@ -26,6 +26,8 @@ pub struct MountConfig {
     pub settings: BTreeMap<String, Located<SettingValue>>,
     /// What a call may use.
     pub limits: Limits,
+    /// Whether callers may be handed a value that is otherwise sealed, by the plugin's route for that.
+    pub sas_export: Option<Located<bool>>,
     /// Where it is configured.
     pub place: Option<Place>,
 }
@@ -57,6 +59,8 @@ pub enum PluginRef {
 pub struct AudienceConfig {
     /// Where its tokens may be sent; the cloud's one host where there is none.
     pub endpoint: Option<Located<Endpoint>>,
+    /// Other origins that the service redirects to, where its tokens may be sent too.
+    pub redirects: Vec<Located<Endpoint>>,
     /// What may be sent; what the manifest declares where there is none.
     pub allow: Option<Vec<Pattern>>,
     /// Where `allow` stands.
@@ -85,6 +89,7 @@ impl MountConfig {
             audiences: BTreeMap::new(),
             settings: BTreeMap::new(),
             limits: Limits::default(),
+            sas_export: None,
             place: None,
         }
     }
@@ -172,8 +177,9 @@ fn mount(section: Section<'_>, base: &Path) -> Option<MountConfig> {
     let identity = section.text("identity", "default");
     let settings = settings(section.section("settings"));
     let limits = Limits::read(section.section("limits"));
+    let sas_export = section.boolean("sas_export");
     section.finish();
-    Some(MountConfig { plugin: plugin?, identity, first, audiences, settings, limits, place })
+    Some(MountConfig { plugin: plugin?, identity, first, audiences, settings, limits, sas_export, place })
 }
 
 fn plugin(section: &Section<'_>, base: &Path) -> Option<Located<PluginRef>> {
@@ -199,8 +205,21 @@ fn audience(section: &Section<'_>) -> AudienceConfig {
     let endpoint = section.parsed("endpoint", expected, "https://contoso.vault.azure.net", |text| {
         Endpoint::parse(text).map_err(|error| Unfit::because(error.to_string()))
     });
+    let redirects = section.texts("redirects", "https://other.example").map_or_else(Vec::new, |texts| {
+        let parsed = texts.value.into_iter().filter_map(|text| match Endpoint::parse(&text.value) {
+            Ok(value) => Some(Located { value, place: text.place }),
+            Err(error) => {
+                let message =
+                    format!("`{}` in `redirects` of {} cannot be used: {error}", text.value, section.header());
+                section.push(Diagnostic::new(text.place, message).expected(expected));
+                None
+            }
+        });
+        parsed.collect()
+    });
     AudienceConfig {
         endpoint,
+        redirects,
         allow: patterns(section, "allow"),
         allow_place: section.key_place("allow"),
         place: section.place(),

@@ -13,6 +13,7 @@ mod hooks;
 mod resolve;
 mod rules;
 mod scan;
+mod sealed;
 mod send;
 mod tls;
 
@@ -21,5 +22,6 @@ pub(crate) use client::Client;
 pub(crate) use hooks::EgressHooks;
 pub use resolve::{Resolve, Resolving, SystemResolver};
 pub use rules::Misuse;
-pub(crate) use rules::Refusal;
+pub(crate) use rules::{Refusal, Spend};
+pub(crate) use scan::Scanner;
 pub(crate) use tls::Trust;

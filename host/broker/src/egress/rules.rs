@@ -1,11 +1,14 @@
 //! The rules of the boundary: whether a plugin's request may leave, and with whose token.
 
+use std::sync::Arc;
+
 use http::header::{AUTHORIZATION, HeaderMap};
 use http::uri::{PathAndQuery, Scheme};
 use http::{Method, Request, Uri};
 
-use crate::grant::{Grant, NormalPath, NotCovered, PathError};
-use crate::surrogate::{self, Surrogates};
+use crate::grant::{Endpoint, Grant, NormalPath, NotCovered, PathError};
+use crate::seal::SealedValue;
+use crate::surrogate::{self, StandsFor, Surrogates};
 
 /// A request that a plugin may not send, whatever the configuration says: something that no well-meaning plugin does.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,6 +46,9 @@ pub enum Misuse {
     /// A surrogate where none may be.
     #[error("it has a surrogate in its {0}, where none may be spent")]
     SurrogateElsewhere(&'static str),
+    /// A sealed value beside other credentials.
+    #[error("it spends a sealed value beside another credential")]
+    SeveralCredentials,
     /// A surrogate at the endpoint of another audience.
     #[error("the surrogate is for audience `{audience}`, and this is not its endpoint")]
     OtherAudience {
@@ -66,7 +72,7 @@ impl Misuse {
             Self::Path(_) => "path",
             Self::OutsidePrefix => "prefix",
             Self::SeveralAuthorizations | Self::ForeignAuthorization => "authorization",
-            Self::SurrogateElsewhere(_) => "surrogate",
+            Self::SurrogateElsewhere(_) | Self::SeveralCredentials => "surrogate",
             Self::OtherAudience { .. } => "audience",
             Self::Method(_) => "method",
         }
@@ -96,11 +102,35 @@ impl<M: Into<Misuse>> From<M> for Refusal {
 pub(crate) struct Passed {
     /// The grant that covers it.
     pub(crate) grant: usize,
-    /// Whether the grant's token goes with it.
-    pub(crate) spend: bool,
-    /// Where it goes: scheme, host and port of the endpoint, the path in normal form, the query as it was.
+    /// The credential that goes with it.
+    pub(crate) spend: Spend,
+    /// Where it goes: scheme, host and port of the endpoint, the path in normal form, the query as it was, without the
+    /// surrogate of a sealed value.
     pub(crate) uri: Uri,
 }
+
+/// A credential that goes with a request.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Spend {
+    #[default]
+    Nothing,
+    /// The grant's token, in `authorization`.
+    Token,
+    /// A sealed value, in the query.
+    Query(Arc<SealedValue>),
+}
+
+impl PartialEq for Spend {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Nothing, Self::Nothing) | (Self::Token, Self::Token) => true,
+            (Self::Query(one), Self::Query(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Spend {}
 
 /// Judges a request.
 pub(crate) fn judge<B>(request: &Request<B>, grants: &[Grant], surrogates: &Surrogates) -> Result<Passed, Refusal> {
@@ -111,7 +141,13 @@ pub(crate) fn judge<B>(request: &Request<B>, grants: &[Grant], surrogates: &Surr
     if uri.scheme() != Some(&Scheme::HTTPS) {
         return Err(Misuse::Scheme.into());
     }
-    let spent = spent_surrogate(request.headers(), surrogates)?;
+    let query = Query::parse(uri.query(), surrogates)?;
+    let (spent, spend) = match (spent_surrogate(request.headers(), surrogates)?, query.spent) {
+        (Some(_), Some(_)) => return Err(Misuse::SeveralCredentials.into()),
+        (Some(grant), None) => (Some(grant), Spend::Token),
+        (None, Some((grant, value))) => (Some(grant), Spend::Query(value)),
+        (None, None) => (None, Spend::Nothing),
+    };
     nowhere_else(uri, request.headers())?;
 
     let authority = uri.authority().ok_or(Misuse::NoHost)?.as_str();
@@ -121,7 +157,8 @@ pub(crate) fn judge<B>(request: &Request<B>, grants: &[Grant], surrogates: &Surr
     let path = NormalPath::parse(uri.path()).map_err(Misuse::Path)?;
     let at_origin = |grant: &Grant| is_origin(authority, grant);
     if !grants.iter().any(at_origin) {
-        let endpoints: Vec<String> = grants.iter().map(|grant| grant.endpoint.to_string()).collect();
+        let endpoints = grants.iter().flat_map(|grant| std::iter::once(&grant.endpoint).chain(&grant.redirects));
+        let endpoints: Vec<String> = endpoints.map(ToString::to_string).collect();
         let authority = authority.chars().take(200).collect();
         return Err(Misuse::Elsewhere { authority, endpoints: endpoints.join(", ") }.into());
     }
@@ -138,8 +175,8 @@ pub(crate) fn judge<B>(request: &Request<B>, grants: &[Grant], surrogates: &Surr
         let Some(behind) = path.behind(&grant.endpoint.prefix) else { continue };
         match grant.covers(request.method(), &behind) {
             Ok(()) => {
-                let uri = target(grant, &path, uri.query()).ok_or(Misuse::NoHost)?;
-                return Ok(Passed { grant: number, spend: spent.is_some(), uri });
+                let uri = target(grant, authority, &path, query.rest.as_deref()).ok_or(Misuse::NoHost)?;
+                return Ok(Passed { grant: number, spend, uri });
             }
             Err(why) => refusal = Refusal::NotCovered { grant: number, path: behind, why },
         }
@@ -155,16 +192,47 @@ fn spent_surrogate(headers: &HeaderMap, surrogates: &Surrogates) -> Result<Optio
         return Err(Misuse::SeveralAuthorizations);
     }
     let bearer = field.as_bytes().strip_prefix(b"Bearer ").ok_or(Misuse::ForeignAuthorization)?;
-    surrogates.grant_of(bearer).map(Some).ok_or(Misuse::ForeignAuthorization)
+    match surrogates.stands_for(bearer) {
+        Some(StandsFor::Token(grant)) => Ok(Some(grant)),
+        Some(StandsFor::Sealed(..)) => Err(Misuse::SurrogateElsewhere("authorization")),
+        None => Err(Misuse::ForeignAuthorization),
+    }
+}
+
+/// A query, with the sealed value that it spends set apart.
+struct Query {
+    /// The grant at whose endpoint it may be spent, and the value.
+    spent: Option<(usize, Arc<SealedValue>)>,
+    /// The other parameters.
+    rest: Option<String>,
+}
+
+impl Query {
+    /// The surrogate of a value that is sealed for queries stands for whole parameters, between `&` and `&`.
+    fn parse(query: Option<&str>, surrogates: &Surrogates) -> Result<Self, Misuse> {
+        let elsewhere = Misuse::SurrogateElsewhere("query");
+        let Some(query) = query else { return Ok(Self { spent: None, rest: None }) };
+        if !surrogate::is_in(query.as_bytes()) {
+            return Ok(Self { spent: None, rest: Some(query.to_owned()) });
+        }
+        let (mut spent, mut rest) = (None, Vec::new());
+        for part in query.split('&') {
+            match surrogates.stands_for(part.as_bytes()) {
+                Some(StandsFor::Sealed(grant, value)) if spent.is_none() => spent = Some((grant, value)),
+                Some(StandsFor::Sealed(..)) => return Err(Misuse::SeveralCredentials),
+                Some(StandsFor::Token(_)) => return Err(elsewhere),
+                None if surrogate::is_in(part.as_bytes()) => return Err(elsewhere),
+                None => rest.push(part),
+            }
+        }
+        Ok(Self { spent, rest: (!rest.is_empty()).then(|| rest.join("&")) })
+    }
 }
 
 /// A surrogate in a place where none may be spent fails the request, whatever call it is from.
 fn nowhere_else(uri: &Uri, headers: &HeaderMap) -> Result<(), Misuse> {
     if surrogate::is_in(uri.path().as_bytes()) {
         return Err(Misuse::SurrogateElsewhere("path"));
-    }
-    if uri.query().is_some_and(|query| surrogate::is_in(query.as_bytes())) {
-        return Err(Misuse::SurrogateElsewhere("query"));
     }
     if uri.authority().is_some_and(|authority| surrogate::is_in(authority.as_str().as_bytes())) {
         return Err(Misuse::SurrogateElsewhere("host"));
@@ -177,9 +245,17 @@ fn nowhere_else(uri: &Uri, headers: &HeaderMap) -> Result<(), Misuse> {
     Ok(())
 }
 
-/// Whether an authority is the endpoint's, letter for letter. The port may be written where it is the usual one.
+/// Whether an authority is the endpoint's, or one that its service redirects to.
 fn is_origin(authority: &str, grant: &Grant) -> bool {
-    let endpoint = &grant.endpoint;
+    origin_of(authority, grant).is_some()
+}
+
+fn origin_of<'g>(authority: &str, grant: &'g Grant) -> Option<&'g Endpoint> {
+    std::iter::once(&grant.endpoint).chain(&grant.redirects).find(|endpoint| is_authority(authority, endpoint))
+}
+
+/// Whether an authority is an endpoint's, letter for letter. The port may be written where it is the usual one.
+fn is_authority(authority: &str, endpoint: &Endpoint) -> bool {
     let rest = authority.strip_prefix(endpoint.host.as_str());
     match rest {
         Some("") => endpoint.port == 443,
@@ -188,7 +264,7 @@ fn is_origin(authority: &str, grant: &Grant) -> bool {
     }
 }
 
-fn target(grant: &Grant, path: &NormalPath, query: Option<&str>) -> Option<Uri> {
+fn target(grant: &Grant, authority: &str, path: &NormalPath, query: Option<&str>) -> Option<Uri> {
     let path_and_query = match query {
         Some(query) => format!("{path}?{query}"),
         None => path.to_string(),
@@ -196,7 +272,7 @@ fn target(grant: &Grant, path: &NormalPath, query: Option<&str>) -> Option<Uri> 
     let path_and_query = PathAndQuery::try_from(path_and_query).ok()?;
     Uri::builder()
         .scheme(Scheme::HTTPS)
-        .authority(grant.endpoint.authority())
+        .authority(origin_of(authority, grant)?.authority())
         .path_and_query(path_and_query)
         .build()
         .ok()
@@ -214,6 +290,8 @@ mod tests {
             name: name.into(),
             audience: Audience::new("https://vault.azure.net").unwrap(),
             endpoint: Endpoint::parse(endpoint).unwrap(),
+            redirects: Vec::new(),
+            seals: Vec::new(),
             declared: None,
             allowed: Some(allowed.iter().map(|pattern| Pattern::parse(pattern).unwrap()).collect()),
             paths_ignore_case: false,
@@ -261,12 +339,12 @@ mod tests {
         let bearer = mount.bearer(0);
         let passed =
             mount.judge("https://contoso.vault.azure.net/%73ecrets/db?a=%2e", &[("authorization", &bearer)]).unwrap();
-        assert_eq!((passed.grant, passed.spend), (0, true));
+        assert_eq!((passed.grant, passed.spend), (0, Spend::Token));
         assert_eq!(passed.uri, "https://contoso.vault.azure.net/secrets/db?a=%2e");
         let passed = mount.judge("https://contoso.vault.azure.net:443/secrets/db", &[]).unwrap();
         assert_eq!(
             (passed.spend, passed.uri.to_string().as_str()),
-            (false, "https://contoso.vault.azure.net/secrets/db")
+            (Spend::Nothing, "https://contoso.vault.azure.net/secrets/db")
         );
         let passed = mount.judge("https://localhost:8443/tenant/x", &[]).unwrap();
         assert_eq!((passed.grant, passed.uri.to_string().as_str()), (2, "https://localhost:8443/tenant/x"));

@@ -2,19 +2,25 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt;
+use hyper::body::Incoming;
 use hyper_util::client::legacy;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
+use zeroize::Zeroizing;
 
 use super::body::{FromService, ToService};
 use super::error::{ConnectError, find, innermost};
-use super::rules::{self, Passed};
+use super::rules::{self, Passed, Spend};
 use super::scan::Scanner;
+use super::sealed;
 use crate::audit::Upstream;
 use crate::call::{Call, UpstreamNote};
 use crate::error::{CallError, Limit};
+use crate::seal::SealedValue;
 
 /// What the host tells the plugin about its mount, and nobody else.
 const FORWARDED: [&str; 4] = ["forwarded", "x-forwarded-host", "x-forwarded-prefix", "x-forwarded-proto"];
@@ -44,8 +50,13 @@ pub(super) async fn send(
     passed: Passed,
     options: RequestOptions,
 ) -> Result<Response<WasiBody>, Error> {
-    let note = call.note_upstream(passed.grant, request.method(), &passed.uri, passed.spend);
-    let sent = exchange(call, request, passed, options, &note).await;
+    let note = call.note_upstream(passed.grant, request.method(), &passed.uri, &passed.spend);
+    let is_sealed = call.mount().grants.get(passed.grant).is_some_and(|grant| !grant.seals.is_empty());
+    let sent = if is_sealed {
+        sealed::exchange(call, request, passed, options, &note).await
+    } else {
+        exchange(call, request, passed, options, &note).await
+    };
     if let Err(error) = &sent {
         note.update(|upstream: &mut Upstream| upstream.error = Some(error.to_string()));
     }
@@ -64,27 +75,26 @@ async fn exchange(
     parts.uri = passed.uri;
     strip(&mut parts.headers, &parts.method);
 
-    let mut scanner = None;
-    if passed.spend {
-        let token = mount.tokens.get(passed.grant).ok_or(Error::ConfigurationError)?;
-        let token = token.get().await.map_err(|error| Error::InternalError(Some(error.to_string())))?;
-        parts.headers.insert(AUTHORIZATION, token.authorization());
-        // A token that is sent back must be seen, and within a compressed answer it cannot be.
-        parts.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        scanner = Some(Scanner::new([token.expose_secret()]));
-    }
+    let scanner = match &passed.spend {
+        Spend::Nothing => None,
+        Spend::Token => Some(Scanner::new([authorize(call, passed.grant, &mut parts.headers).await?])),
+        Spend::Query(value) => {
+            parts.uri = with_query(&parts.uri, value).ok_or(Error::HttpRequestUriInvalid)?;
+            parts.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+            Some(Scanner::new(value.forms()))
+        }
+    };
 
     let body = ToService::new(body, Arc::clone(call));
-    let sending = mount.client.send(Request::from_parts(parts, body.boxed_unsync()));
-    let sent = match options.first_byte_timeout {
-        Some(timeout) => tokio::time::timeout(timeout, sending).await.map_err(|_| Error::ConnectionReadTimeout)?,
-        None => sending.await,
-    };
-    let response = sent.map_err(|error| failed(call, &error))?;
-    call.progress();
+    let response = transmit(call, Request::from_parts(parts, body.boxed_unsync()), &options).await?;
 
     let (mut parts, body) = response.into_parts();
     note.update(|upstream: &mut Upstream| upstream.status = Some(parts.status.as_u16()));
+    if let Spend::Query(value) = &passed.spend
+        && matches!(parts.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+    {
+        mount.kept.forget(value);
+    }
     if let Some(scanner) = &scanner
         && blank_headers(&mut parts.headers, scanner)
     {
@@ -92,6 +102,42 @@ async fn exchange(
     }
     let body = FromService::new(body, scanner, Arc::clone(call), note.clone());
     Ok(Response::from_parts(parts, body.boxed_unsync()))
+}
+
+/// Puts a grant's token into `authorization`, and gives what to look for in the answer.
+pub(super) async fn authorize(call: &Call, grant: usize, headers: &mut HeaderMap) -> Result<Bytes, Error> {
+    let token = call.mount().tokens.get(grant).ok_or(Error::ConfigurationError)?;
+    let token = token.get().await.map_err(|error| Error::InternalError(Some(error.to_string())))?;
+    headers.insert(AUTHORIZATION, token.authorization());
+    // A token that is sent back must be seen, and within a compressed answer it cannot be.
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    Ok(token.expose_secret())
+}
+
+/// Sends a request as it is, and waits for the head of its answer.
+pub(super) async fn transmit(
+    call: &Call,
+    request: Request<WasiBody>,
+    options: &RequestOptions,
+) -> Result<Response<Incoming>, Error> {
+    let sending = call.mount().client.send(request);
+    let sent = match options.first_byte_timeout {
+        Some(timeout) => tokio::time::timeout(timeout, sending).await.map_err(|_| Error::ConnectionReadTimeout)?,
+        None => sending.await,
+    };
+    let response = sent.map_err(|error| failed(call, &error))?;
+    call.progress();
+    Ok(response)
+}
+
+/// A URI with a sealed value behind its query.
+fn with_query(uri: &Uri, value: &SealedValue) -> Option<Uri> {
+    let mut parts = uri.clone().into_parts();
+    let path_and_query = uri.path_and_query()?.as_str();
+    let separator = if path_and_query.contains('?') { b'&' } else { b'?' };
+    let whole = Zeroizing::new([path_and_query.as_bytes(), &[separator], value.expose_secret()].concat());
+    parts.path_and_query = Some(PathAndQuery::try_from(whole.as_slice()).ok()?);
+    Uri::from_parts(parts).ok()
 }
 
 /// Takes out what is not the service's business.
@@ -106,7 +152,7 @@ fn strip(headers: &mut HeaderMap, method: &Method) {
 }
 
 /// Blanks out a token in the header fields; says whether there was one.
-fn blank_headers(headers: &mut HeaderMap, scanner: &Scanner) -> bool {
+pub(super) fn blank_headers(headers: &mut HeaderMap, scanner: &Scanner) -> bool {
     let mut found = false;
     for value in headers.values_mut() {
         if let Some(blanked) = scanner.blanked(value.as_bytes()) {

@@ -6,6 +6,7 @@ mod path;
 mod pattern;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::Method;
 use keyward_identity::Audience;
@@ -14,6 +15,8 @@ pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use hosts::{HostPattern, InvalidHostPattern};
 pub use path::{NormalPath, PathError};
 pub use pattern::{InvalidPattern, Pattern};
+
+use crate::manifest::SpendPlace;
 
 /// One audience of one mount.
 #[derive(Clone, Debug)]
@@ -25,12 +28,32 @@ pub struct Grant {
     pub audience: Audience,
     /// Where they may be sent.
     pub endpoint: Endpoint,
+    /// Other origins where they may be sent, since the service redirects there. Paths are those behind the endpoint.
+    pub redirects: Vec<Endpoint>,
+    /// What of the answers is sealed.
+    pub seals: Vec<Seal>,
     /// What the plugin declares; `None` where its manifest does not narrow it.
     pub declared: Option<Vec<Pattern>>,
     /// What the configuration allows; `None` where it does not narrow it.
     pub allowed: Option<Vec<Pattern>>,
     /// Whether the service reads paths without regard to case.
     pub paths_ignore_case: bool,
+}
+
+/// A field of an answer that is sealed, and where its value may be spent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Seal {
+    /// Where it stands in the answer, as a JSON pointer (RFC 6901).
+    pub field: String,
+    /// The grant at whose endpoint it may be spent, by its number among the mount's.
+    pub spend: usize,
+    /// In which place of a request.
+    pub place: SpendPlace,
+    /// How long an answer may be used again.
+    pub keep: Option<Duration>,
+    /// The calls whose answers may hold the value itself.
+    pub export: Option<Pattern>,
 }
 
 /// Why a grant does not cover a request.

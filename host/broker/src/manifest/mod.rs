@@ -5,12 +5,13 @@ pub(crate) use parse::patterns;
 mod section;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use keyward_identity::Audience;
 
 pub use section::{ManifestError, read_text};
 
-use crate::cloud::Cloud;
+use crate::cloud::{Cloud, CloudService};
 use crate::config::{ConfigError, Diagnostic};
 use crate::grant::{HostPattern, Pattern};
 
@@ -42,13 +43,39 @@ pub struct DeclaredAudience {
     pub optional: bool,
     /// What the plugin will send; `None` for anything.
     pub allow: Option<Vec<Pattern>>,
+    /// What of its answers is sealed.
+    pub seal: Vec<DeclaredSeal>,
+}
+
+/// A field of an answer that the plugin may spend, but never see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DeclaredSeal {
+    /// Where it stands in the answer, as a JSON pointer (RFC 6901): `/serviceSasToken`.
+    pub field: String,
+    /// The name of the audience at whose endpoint it may be spent.
+    pub spend: String,
+    /// In which place of a request.
+    pub place: SpendPlace,
+    /// How long an answer may be used again; `None` for once.
+    pub keep: Option<Duration>,
+    /// The calls whose answers may hold the value itself, where the configuration says `sas_export = true`.
+    pub export: Option<Pattern>,
+}
+
+/// The place in a request where a sealed value is spent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SpendPlace {
+    /// Parameters of the query, whole: a shared access signature.
+    Query,
 }
 
 /// What an audience is.
 #[derive(Clone, Debug)]
 pub enum DeclaredService {
-    /// A service of the cloud table, by its name there.
-    Cloud(String),
+    /// One of these services of the cloud table, by their names there. The endpoint's host decides which.
+    Cloud(Vec<String>),
     /// One that the manifest itself describes.
     Own {
         /// What its tokens are for.
@@ -113,30 +140,39 @@ impl Manifest {
 }
 
 impl DeclaredAudience {
-    /// The audience in a cloud.
+    /// What the audience can be in a cloud: at least one service. A cloud may lack some of those that a plugin names, but not
+    /// all.
     ///
     /// # Errors
     ///
-    /// The cloud has no such service.
-    pub fn resolve(&self, cloud: &Cloud) -> Result<ResolvedService, Diagnostic> {
+    /// The cloud has none of them.
+    pub fn resolve(&self, cloud: &Cloud) -> Result<Vec<ResolvedService>, Diagnostic> {
         match &self.service {
             DeclaredService::Own { audience, hosts } => {
-                Ok(ResolvedService { audience: audience.clone(), hosts: hosts.clone(), paths_ignore_case: false })
+                Ok(vec![ResolvedService { audience: audience.clone(), hosts: hosts.clone(), paths_ignore_case: false }])
             }
-            DeclaredService::Cloud(name) => {
-                let unknown = || {
+            DeclaredService::Cloud(names) => {
+                let services = names.iter().filter_map(|name| cloud.services.get(name));
+                let services = services.map(resolved).collect::<Result<Vec<_>, _>>()?;
+                if services.is_empty() {
                     let known: Vec<&str> = cloud.services.keys().map(String::as_str).collect();
-                    let message =
-                        format!("the audience `{}` is of the service `{name}`, which this cloud lacks", self.name);
-                    Diagnostic::new(None, message).expected(crate::config::one_of(known))
-                };
-                let service = cloud.services.get(name).ok_or_else(unknown)?;
-                let invalid = |error: String| Diagnostic::new(None, error);
-                let audience = Audience::new(&service.audience).map_err(|error| invalid(error.to_string()))?;
-                let hosts = service.hosts.iter().map(|host| HostPattern::parse(host));
-                let hosts = hosts.collect::<Result<_, _>>().map_err(|error| invalid(error.to_string()))?;
-                Ok(ResolvedService { audience, hosts, paths_ignore_case: service.paths_ignore_case })
+                    let message = format!(
+                        "the audience `{}` is of the service `{}`, which this cloud lacks",
+                        self.name,
+                        names.join(" or ")
+                    );
+                    return Err(Diagnostic::new(None, message).expected(crate::config::one_of(known)));
+                }
+                Ok(services)
             }
         }
     }
+}
+
+fn resolved(service: &CloudService) -> Result<ResolvedService, Diagnostic> {
+    let invalid = |error: String| Diagnostic::new(None, error);
+    let audience = Audience::new(&service.audience).map_err(|error| invalid(error.to_string()))?;
+    let hosts = service.hosts.iter().map(|host| HostPattern::parse(host));
+    let hosts = hosts.collect::<Result<_, _>>().map_err(|error| invalid(error.to_string()))?;
+    Ok(ResolvedService { audience, hosts, paths_ignore_case: service.paths_ignore_case })
 }

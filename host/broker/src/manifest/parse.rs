@@ -1,8 +1,10 @@
 //! The manifest's text.
 
+use std::time::Duration;
+
 use keyward_identity::Audience;
 
-use super::{DeclaredAudience, DeclaredService, Manifest, Setting};
+use super::{DeclaredAudience, DeclaredSeal, DeclaredService, Manifest, Setting, SpendPlace};
 use crate::config::{ConfigError, Diagnostic, Document, Located, Section, Unfit};
 use crate::grant::{HostPattern, Pattern};
 
@@ -39,7 +41,7 @@ fn name_of_a_plugin(name: &str) -> Result<String, Unfit> {
 }
 
 fn audience(name: &Located<String>, section: Section<'_>) -> Option<DeclaredAudience> {
-    let cloud = section.text("cloud", "vault");
+    let cloud = section.text_or_texts("cloud", "vault");
     let expected = "a resource as its service names it";
     let resource = section.parsed("resource", expected, "https://api.example.com", |text| {
         Audience::new(text).map_err(|_| Unfit::default())
@@ -47,6 +49,7 @@ fn audience(name: &Located<String>, section: Section<'_>) -> Option<DeclaredAudi
     let hosts = section.texts("hosts", "*.example.com");
     let optional = section.boolean("optional").is_some_and(|optional| optional.value);
     let allow = patterns(&section, "allow");
+    let seal = seals(&section);
     let place = || section.place().or_else(|| name.place.clone());
     let service = match (cloud, resource, hosts) {
         (Some(cloud), None, None) => Some(DeclaredService::Cloud(cloud.value)),
@@ -69,7 +72,36 @@ fn audience(name: &Located<String>, section: Section<'_>) -> Option<DeclaredAudi
         }
     };
     section.finish();
-    Some(DeclaredAudience { name: name.value.clone(), service: service?, optional, allow })
+    Some(DeclaredAudience { name: name.value.clone(), service: service?, optional, allow, seal })
+}
+
+/// The longest time that an answer with a secret may be kept.
+const LONGEST_KEPT: Duration = Duration::from_secs(24 * 3600);
+
+fn seals(section: &Section<'_>) -> Vec<DeclaredSeal> {
+    let example = "field = \"/serviceSasToken\", spend = \"blob\", as = \"query\"";
+    let seals = section.tables("seal", example).into_iter().filter_map(|seal| {
+        let pointer = "a JSON pointer, which begins with a slash";
+        let field = seal.parsed("field", pointer, "/serviceSasToken", |text| {
+            if text.starts_with('/') { Ok(text.to_owned()) } else { Err(Unfit::default()) }
+        });
+        let spend = seal.text("spend", "blob");
+        let place = seal.word("as", &[("query", SpendPlace::Query)]);
+        let keep = seal.duration("keep", Duration::from_secs(1), LONGEST_KEPT, "15m");
+        let export = seal.parsed("export", "a method and a path", "POST /sas/**", |text| {
+            Pattern::parse(text).map_err(|error| Unfit::because(error.to_string()))
+        });
+        for key in ["field", "spend", "as"] {
+            if seal.key_place(key).is_none() {
+                let message = format!("a rule in {} has no `{key}`", seal.header());
+                seal.push(Diagnostic::new(seal.place(), message).write(format!("{{ {example} }}")));
+            }
+        }
+        seal.finish();
+        let (keep, export) = (keep.map(|keep| keep.value), export.map(|export| export.value));
+        Some(DeclaredSeal { field: field?.value, spend: spend?.value, place: place?.value, keep, export })
+    });
+    seals.collect()
 }
 
 fn setting(section: Section<'_>) -> Setting {

@@ -41,6 +41,8 @@ pub struct PlannedMount {
     pub variables: BTreeMap<String, String>,
     /// What a call may use.
     pub limits: Limits,
+    /// Whether callers may be handed a value that is otherwise sealed.
+    pub sas_export: bool,
 }
 
 impl Plan {

@@ -1,14 +1,15 @@
 //! One mount of a plan.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::{PlannedMount, Plugins};
 use crate::cloud::Cloud;
 use crate::config::{
     AudienceConfig, Config, Diagnostic, Diagnostics, Located, MountConfig, SettingValue, bare, nearest, one_of,
 };
-use crate::grant::{Endpoint, Grant, HostPattern};
-use crate::manifest::{DeclaredAudience, Manifest, ResolvedService};
+use crate::grant::{Endpoint, Grant, HostPattern, Seal};
+use crate::manifest::{DeclaredAudience, DeclaredSeal, Manifest, ResolvedService};
 
 /// The name of the identity of a mount that names none.
 const DEFAULT_IDENTITY: &str = "default";
@@ -27,12 +28,14 @@ pub(super) fn plan(
 
     let mut planning = Planning { name, header, mount, cloud: &config.cloud, diagnostics };
     planning.undeclared_audiences(&manifest);
-    let grants: Vec<Grant> = manifest
+    let mut grants: Vec<Grant> = manifest
         .audiences
         .iter()
         .enumerate()
         .filter_map(|(number, declared)| planning.grant(declared, number == 0))
         .collect();
+    planning.seals(&manifest, &mut grants);
+    let sas_export = planning.sas_export(&manifest);
     let mut variables = planning.settings(&manifest);
     for grant in &grants {
         variables.insert(format!("endpoint.{}", grant.name), grant.endpoint.to_string());
@@ -45,6 +48,7 @@ pub(super) fn plan(
         grants,
         variables,
         limits: mount.limits,
+        sas_export,
     })
 }
 
@@ -104,8 +108,8 @@ impl Planning<'_> {
     }
 
     fn grant(&mut self, declared: &DeclaredAudience, is_first: bool) -> Option<Grant> {
-        let service = match declared.resolve(self.cloud) {
-            Ok(service) => service,
+        let services = match declared.resolve(self.cloud) {
+            Ok(services) => services,
             Err(mut diagnostic) => {
                 diagnostic.place = self.mount.plugin.place.clone();
                 self.diagnostics.push(diagnostic);
@@ -125,17 +129,20 @@ impl Planning<'_> {
                         self.header, declared.name
                     );
                     let diagnostic = Diagnostic::new(self.mount.place.clone(), message);
-                    let diagnostic = diagnostic.expected(format!("a section for {}", service.audience));
+                    let diagnostic = diagnostic.expected(format!("a section for {}", audiences(&services)));
                     self.diagnostics.push(diagnostic.write(section));
                     return None;
                 }
             }
         };
-        let endpoint = self.endpoint(declared, &service, configured, &header)?;
+        let (endpoint, service) = self.endpoint(declared, services, configured, &header)?;
+        let redirects = self.redirects(&service, configured, &header);
         Some(Grant {
             name: declared.name.as_str().into(),
             audience: service.audience,
             endpoint,
+            redirects,
+            seals: Vec::new(),
             declared: declared.allow.clone(),
             allowed: configured.allow.clone(),
             paths_ignore_case: service.paths_ignore_case,
@@ -145,27 +152,30 @@ impl Planning<'_> {
     fn endpoint(
         &mut self,
         declared: &DeclaredAudience,
-        service: &ResolvedService,
+        services: Vec<ResolvedService>,
         configured: &AudienceConfig,
         header: &str,
-    ) -> Option<Endpoint> {
-        let hosts: Vec<String> = service.hosts.iter().map(ToString::to_string).collect();
+    ) -> Option<(Endpoint, ResolvedService)> {
+        let patterns = || services.iter().flat_map(|service| &service.hosts);
+        let hosts: Vec<String> = patterns().map(ToString::to_string).collect();
         let expected = format!("https:// and a host like {}", one_of(hosts.iter().map(String::as_str)));
         let example = || hosts.first().map_or_else(String::new, |host| host.replace('*', "NAME"));
         let write = format!("endpoint = \"https://{}\"", example());
         let Some(Located { value: endpoint, place }) = &configured.endpoint else {
-            if let Some(only) = service.hosts.first().and_then(HostPattern::only_host) {
-                return Endpoint::parse(&format!("https://{only}")).ok();
+            if let Some(only) = patterns().next().and_then(HostPattern::only_host) {
+                let endpoint = Endpoint::parse(&format!("https://{only}")).ok()?;
+                return Some((endpoint, services.into_iter().next()?));
             }
             let message = format!("{header} has no `endpoint` for the audience `{}`", declared.name);
             let place = configured.place.clone().or_else(|| self.mount.place.clone());
             self.diagnostics.push(Diagnostic::new(place, message).expected(expected).write(write));
             return None;
         };
-        if service.hosts.iter().any(|pattern| pattern.matches(&endpoint.host)) {
-            return Some(endpoint.clone());
+        let covers = |service: &ResolvedService| service.hosts.iter().any(|pattern| pattern.matches(&endpoint.host));
+        if let Some(service) = services.iter().find(|service| covers(service)) {
+            return Some((endpoint.clone(), service.clone()));
         }
-        let message = format!("{endpoint} in {header} is not a host for tokens of {}", service.audience);
+        let message = format!("{endpoint} in {header} is not a host for tokens of {}", audiences(&services));
         let mut diagnostic = Diagnostic::new(place.clone(), message).expected(expected);
         diagnostic = match other_cloud(declared, &endpoint.host, self.cloud) {
             Some(cloud) => diagnostic.write(format!("cloud = {cloud:?}")),
@@ -173,6 +183,54 @@ impl Planning<'_> {
         };
         self.diagnostics.push(diagnostic);
         None
+    }
+
+    /// Where the service may redirect to: hosts for its tokens, as the endpoint is.
+    fn redirects(&mut self, service: &ResolvedService, configured: &AudienceConfig, header: &str) -> Vec<Endpoint> {
+        let mut redirects = Vec::new();
+        for Located { value: endpoint, place } in &configured.redirects {
+            if service.hosts.iter().any(|pattern| pattern.matches(&endpoint.host)) {
+                redirects.push(endpoint.clone());
+                continue;
+            }
+            let hosts: Vec<String> = service.hosts.iter().map(ToString::to_string).collect();
+            let message =
+                format!("{endpoint} in `redirects` of {header} is not a host for tokens of {}", service.audience);
+            let expected = format!("https:// and a host like {}", one_of(hosts.iter().map(String::as_str)));
+            self.diagnostics.push(Diagnostic::new(place.clone(), message).expected(expected));
+        }
+        redirects
+    }
+
+    /// Ties what is sealed to the grants where it may be spent. Without one, the value is sealed all the same.
+    fn seals(&mut self, manifest: &Manifest, grants: &mut [Grant]) {
+        let names: Vec<Arc<str>> = grants.iter().map(|grant| Arc::clone(&grant.name)).collect();
+        for grant in grants {
+            let Some(declared) = manifest.audience(&grant.name) else { continue };
+            for seal in &declared.seal {
+                let DeclaredSeal { field, spend, place, keep, export } = seal.clone();
+                if manifest.audience(&spend).is_none() {
+                    let message = format!(
+                        "the plugin `{}` seals `{field}` for the audience `{spend}`, which it does not declare",
+                        manifest.name
+                    );
+                    self.diagnostics.push(Diagnostic::new(self.mount.plugin.place.clone(), message));
+                }
+                let spend = names.iter().position(|name| **name == *spend).unwrap_or(usize::MAX);
+                grant.seals.push(Seal { field, spend, place, keep, export });
+            }
+        }
+    }
+
+    fn sas_export(&mut self, manifest: &Manifest) -> bool {
+        let Some(Located { value: true, place }) = &self.mount.sas_export else { return false };
+        let mut seals = manifest.audiences.iter().flat_map(|audience| &audience.seal);
+        if !seals.any(|seal| seal.export.is_some()) {
+            let message =
+                format!("`sas_export` in {}, and the plugin `{}` has nothing to export", self.header, manifest.name);
+            self.diagnostics.push(Diagnostic::new(place.clone(), message).expected("no such line"));
+        }
+        true
     }
 
     /// The settings' values, under the names that the plugin reads them by.
@@ -230,11 +288,15 @@ impl Planning<'_> {
     }
 }
 
+fn audiences(services: &[ResolvedService]) -> String {
+    one_of(services.iter().map(|service| service.audience.as_str()))
+}
+
 /// The cloud that this host would be right in.
 fn other_cloud(declared: &DeclaredAudience, host: &str, cloud: &Cloud) -> Option<&'static str> {
     Cloud::names().find(|name| {
         let other = Cloud::named(name).filter(|other| *other != cloud);
-        let service = other.and_then(|other| declared.resolve(other).ok());
-        service.is_some_and(|service| service.hosts.iter().any(|pattern| pattern.matches(host)))
+        let services = other.and_then(|other| declared.resolve(other).ok()).unwrap_or_default();
+        services.iter().flat_map(|service| &service.hosts).any(|pattern| pattern.matches(host))
     })
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::process::ExitCode;
 
 use keyward::cloud::Cloud;
-use keyward::manifest::{DeclaredAudience, Manifest};
+use keyward::manifest::{DeclaredAudience, DeclaredSeal, Manifest, ResolvedService, SpendPlace};
 use keyward::plan::sha256;
 use serde_json::{Value, json};
 
@@ -50,9 +50,12 @@ fn screen(manifest: &Manifest, component: &[u8], cloud: &Cloud, cloud_name: &str
     for (number, audience) in manifest.audiences.iter().enumerate() {
         text.push_str(&format!("\n  {}{}\n", audience.name, remark(audience, number)));
         match audience.resolve(cloud) {
-            Ok(service) => {
-                let hosts: Vec<String> = service.hosts.iter().map(ToString::to_string).collect();
-                text.push_str(&format!("    tokens for  {}\n    at          {}\n", service.audience, hosts.join(", ")));
+            Ok(services) => {
+                for service in services {
+                    let hosts: Vec<String> = service.hosts.iter().map(ToString::to_string).collect();
+                    let hosts = hosts.join(", ");
+                    text.push_str(&format!("    tokens for  {}\n    at          {hosts}\n", service.audience));
+                }
             }
             Err(error) => text.push_str(&format!("    {}\n", error.message)),
         }
@@ -63,6 +66,13 @@ fn screen(manifest: &Manifest, component: &[u8], cloud: &Cloud, cloud_name: &str
                     let title = if number == 0 { "to send" } else { "" };
                     text.push_str(&format!("    {title:11} {pattern}\n"));
                 }
+            }
+        }
+        for seal in &audience.seal {
+            let DeclaredSeal { field, spend, .. } = seal;
+            text.push_str(&format!("    sealed      {field}, to be spent at `{spend}` and seen by nobody\n"));
+            if let Some(export) = &seal.export {
+                text.push_str(&format!("                or handed to callers by {export}, with `sas_export = true`\n"));
             }
         }
     }
@@ -88,19 +98,34 @@ fn remark(audience: &DeclaredAudience, number: usize) -> &'static str {
     }
 }
 
+fn service_json(service: &ResolvedService) -> Value {
+    let hosts: Vec<String> = service.hosts.iter().map(ToString::to_string).collect();
+    json!({ "audience": service.audience.as_str(), "hosts": hosts })
+}
+
+fn seal_json(seal: &DeclaredSeal) -> Value {
+    let place = match seal.place {
+        SpendPlace::Query => "query",
+        _ => "elsewhere",
+    };
+    let keep = seal.keep.map(|keep| keep.as_secs());
+    let export = seal.export.as_ref().map(ToString::to_string);
+    json!({ "field": seal.field, "spend": seal.spend, "as": place, "keep_seconds": keep, "export": export })
+}
+
 fn manifest_json(manifest: &Manifest, component: &[u8], cloud: &Cloud) -> Value {
     let audiences: Vec<Value> = manifest
         .audiences
         .iter()
         .map(|audience| {
-            let service = audience.resolve(cloud).ok();
-            let hosts =
-                service.as_ref().map(|service| service.hosts.iter().map(ToString::to_string).collect::<Vec<_>>());
+            let services = audience.resolve(cloud).unwrap_or_default();
+            let services: Vec<Value> = services.iter().map(service_json).collect();
+            let seal: Vec<Value> = audience.seal.iter().map(seal_json).collect();
             let allow = audience.allow.as_ref().map(|all| all.iter().map(ToString::to_string).collect::<Vec<_>>());
             json!({
                 "name": audience.name,
-                "audience": service.as_ref().map(|service| service.audience.as_str()),
-                "hosts": hosts,
+                "services": services,
+                "seal": seal,
                 "optional": audience.optional,
                 "allow": allow,
             })

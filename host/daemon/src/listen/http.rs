@@ -21,6 +21,7 @@ const HEAD_TIME: Duration = Duration::from_secs(30);
 pub(super) enum Door {
     Socket,
     Loopback,
+    LoopbackTls,
 }
 
 /// Serves one connection. When the daemon stops, the request that runs is the last.
@@ -55,7 +56,7 @@ pub(super) async fn serve(
 async fn answer(broker: &Broker, caller: &Caller, door: Door, mut request: Request<Incoming>) -> Response<Body> {
     let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
     let host = host.or_else(|| request.uri().authority().map(Authority::as_str)).unwrap_or("localhost").to_owned();
-    if door == Door::Loopback && !is_loopback_name(&host) {
+    if door != Door::Socket && !is_loopback_name(&host) {
         // A web page may lead its own name to 127.0.0.1 and have a browser call here.
         let detail = "a request that comes over the loopback address must name a loopback host";
         return problem(
@@ -75,7 +76,8 @@ async fn answer(broker: &Broker, caller: &Caller, door: Door, mut request: Reque
         Ok(uri) => *request.uri_mut() = uri,
         Err(_) => return CallError::BadRequest { why: "its path is none" }.into_response(),
     }
-    request.extensions_mut().insert(Front { scheme: "http", host, prefix: format!("/{mount}") });
+    let scheme = if door == Door::LoopbackTls { "https" } else { "http" };
+    request.extensions_mut().insert(Front { scheme, host, prefix: format!("/{mount}") });
     broker.call(&mount, caller, request).await.unwrap_or_else(CallError::into_response)
 }
 

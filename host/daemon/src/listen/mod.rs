@@ -2,6 +2,7 @@
 
 mod http;
 mod tcp;
+mod tls;
 #[cfg(unix)]
 mod unix;
 mod workers;
@@ -68,6 +69,15 @@ pub(crate) async fn open(listen: &Listen, broker: Broker) -> Result<Listening, F
         at.push(format!("http://{address}"));
         doors.spawn(tcp::serve(listener, house.clone()));
     }
+    if let Some(listen) = &listen.tls {
+        let tls = tls::open(listen).await?;
+        let address = tls.listener.local_addr().map_err(Failure::system)?;
+        at.push(match &tls.ca {
+            Some(ca) => format!("https://{address} (clients must trust {})", ca.display()),
+            None => format!("https://{address}"),
+        });
+        doors.spawn(tls::serve(tls, house.clone()));
+    }
     Ok(Listening { doors, workers, stop, places: at })
 }
 
@@ -98,22 +108,25 @@ impl House {
     }
 
     /// Has a worker serve a connection, until its caller or the daemon ends it. `stream` is made there.
-    fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    fn serve<S, F>(
         &self,
-        stream: impl FnOnce() -> std::io::Result<S> + Send + 'static,
+        stream: impl FnOnce() -> F + Send + 'static,
         caller: Caller,
         door: http::Door,
         place: OwnedSemaphorePermit,
-    ) {
+    ) where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        F: Future<Output = std::io::Result<S>> + Send + 'static,
+    {
         // What the connection holds of the house is no worker, so that the last to hold those is who closes the doors.
         let (broker, mut stop) = (self.broker.clone(), self.stop.clone());
         self.workers.serve(move || async move {
-            match stream() {
+            match stream().await {
                 Ok(stream) => {
                     let stopped = async move { drop(stop.wait_for(|stop| *stop).await) };
                     http::serve(stream, broker, caller, door, stopped).await;
                 }
-                Err(error) => tracing::warn!(%error, "a connection could not be taken"),
+                Err(error) => tracing::debug!(%error, "a connection could not be taken"),
             }
             drop(place);
         });

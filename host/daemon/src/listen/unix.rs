@@ -67,7 +67,7 @@ pub(super) async fn serve(bound: Bound, mut house: House) {
             Ok((stream.into_std()?, caller))
         }) {
             // Each worker watches its own connections.
-            Ok((stream, caller)) => house.serve(|| UnixStream::from_std(stream), caller, Door::Socket, place),
+            Ok((stream, caller)) => house.serve(|| async { UnixStream::from_std(stream) }, caller, Door::Socket, place),
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be taken");
                 super::tcp::pause_when_exhausted(&error).await;

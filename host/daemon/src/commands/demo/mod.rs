@@ -1,6 +1,7 @@
 //! `keyward demo`: what Keyward does, as a story in a terminal. Each step checks that what it tells is so.
 
 mod steps;
+mod storage;
 mod story;
 
 use std::io::IsTerminal;
@@ -56,7 +57,20 @@ struct Answer {
 
 impl Stage {
     async fn call(&self, mount: &str, path: &str) -> Answer {
-        let request = Request::get(path).body(Full::<Bytes>::default());
+        self.send("GET", mount, path, &[], "").await
+    }
+
+    async fn send(
+        &self,
+        method: &str,
+        mount: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &'static str,
+    ) -> Answer {
+        let request = Request::builder().method(method).uri(path);
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let request = request.body(Full::new(Bytes::from_static(body.as_bytes())));
         let Ok(request) = request else { return Answer { status: 0, text: path.to_owned(), error: None } };
         let answered = self.broker.call(mount, &Caller::named("demo"), request).await;
         let (response, error) = match answered {
@@ -67,6 +81,11 @@ impl Stage {
         let body = response.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
         Answer { status, text: String::from_utf8_lossy(&body).into_owned(), error }
     }
+
+    /// The records so far.
+    fn records(&self) -> Vec<Record> {
+        self.records.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 pub(crate) async fn demo() -> Result<ExitCode, Failure> {
@@ -74,8 +93,8 @@ pub(crate) async fn demo() -> Result<ExitCode, Failure> {
     story.title("Keyward: programs act on Azure, and hold no credential");
     story.say(
         "On an Azure machine every process can ask 169.254.169.254 for a token, for everything that the machine may do.\n\
-         Keyward takes that over. This demo runs it against a small Azure on loopback: the metadata service, a key vault\n\
-         and Resource Manager, with TLS, signed tokens, and audiences that must match to the slash.",
+         Keyward takes that over. This demo runs it against a small Azure on loopback: the metadata service, Key Vault,\n\
+         Resource Manager, Blob Storage and Data Lake, with TLS, signed tokens, and audiences that must match to the slash.",
     );
     let emulator = Emulator::start(Options::default()).await.map_err(Failure::system)?;
     let plan = plan(&emulator)?;
@@ -87,6 +106,9 @@ pub(crate) async fn demo() -> Result<ExitCode, Failure> {
 
     steps::read_secret(&stage, &mut story).await;
     steps::read_resource_groups(&stage, &mut story).await;
+    storage::read_blob(&stage, &mut story).await;
+    storage::spend_a_signature(&stage, &mut story).await;
+    storage::use_the_lake(&stage, &mut story).await;
     steps::stay_within_grants(&stage, &mut story).await;
     steps::thief(&stage, &mut story).await;
     steps::surrogate_is_worthless(&stage, &mut story).await;

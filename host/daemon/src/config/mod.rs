@@ -1,16 +1,16 @@
 //! The daemon's configuration: the broker's, and what is the daemon's own.
 
-use std::net::SocketAddr;
+mod listen;
+
 use std::path::{Path, PathBuf};
 
-use keyward::config::{Config, Diagnostic, Document, Section, Unfit, base_directory};
+use keyward::config::{Config, Diagnostic, Document, Section, base_directory};
 use keyward::{Plan, Plugins};
 
+use crate::compile_cache;
 use crate::exit::Failure;
-use crate::{compile_cache, sockets};
-
-/// The value of `tcp_callers`: the words that say that whoever can open a connection on this machine may call.
-const ANYBODY: &str = "anybody-on-this-machine";
+use listen::listen;
+pub(crate) use listen::{Listen, ListenTls, Pair};
 
 /// All of a configuration file.
 #[derive(Debug)]
@@ -18,17 +18,6 @@ pub(crate) struct DaemonConfig {
     pub(crate) broker: Config,
     pub(crate) listen: Listen,
     pub(crate) audit: Audit,
-}
-
-/// `[listen]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Listen {
-    pub(crate) socket: Option<PathBuf>,
-    /// The socket's permissions.
-    pub(crate) mode: u32,
-    pub(crate) tcp: Option<SocketAddr>,
-    /// The most connections at once.
-    pub(crate) connections: u32,
 }
 
 /// `[audit]`: where records go.
@@ -77,45 +66,6 @@ impl DaemonConfig {
 /// The plugins that are part of this program.
 pub(crate) fn bundled() -> Plugins {
     keyward_bundle::PLUGINS.iter().fold(Plugins::new(), |plugins, plugin| plugins.with(plugin.name, plugin.component))
-}
-
-fn listen(root: &Section<'_>, base: &Path) -> Listen {
-    let section = root.section("listen");
-    let socket = section.text("socket", "/run/keyward/keyward.sock");
-    let expected = "\"0600\", or \"0660\" to let the socket's group call";
-    let mode = section.parsed("mode", expected, "0600", |text| {
-        let mode = u32::from_str_radix(text, 8).ok().filter(|mode| mode & !0o770 == 0 && mode & 0o600 == 0o600);
-        mode.ok_or_else(Unfit::default)
-    });
-    let tcp = section.parsed("tcp", "a loopback address and a port", "127.0.0.1:8200", |text| {
-        let address = text.parse::<SocketAddr>().ok().filter(|address| address.ip().is_loopback());
-        address.ok_or_else(Unfit::default)
-    });
-    let callers = section.word("tcp_callers", &[(ANYBODY, ())]);
-    match (&tcp, &callers) {
-        (Some(tcp), None) if section.key_place("tcp_callers").is_none() => {
-            let message =
-                format!("`tcp` in {} lets everybody on this machine call, whoever runs what", section.header());
-            let write = format!("tcp_callers = \"{ANYBODY}\"");
-            section.push(Diagnostic::new(tcp.place.clone(), message).expected("that you say so").write(write));
-        }
-        (None, Some(callers)) => {
-            let message = format!("`tcp_callers` in {} without `tcp`", section.header());
-            section.push(Diagnostic::new(callers.place.clone(), message).write("tcp = \"127.0.0.1:8200\""));
-        }
-        _ => {}
-    }
-    let connections = section.number("connections", 1, 100_000, 4096).map_or(4096, |number| number.value);
-    section.finish();
-    let socket = socket.map(|socket| base.join(socket.value));
-    let tcp = tcp.map(|tcp| tcp.value);
-    Listen {
-        // A Unix socket is the default: only the kernel can say who calls.
-        socket: if socket.is_none() && tcp.is_none() && cfg!(unix) { Some(sockets::default_socket()) } else { socket },
-        mode: mode.map_or(0o600, |mode| mode.value),
-        tcp,
-        connections: u32::try_from(connections).unwrap_or(u32::MAX),
-    }
 }
 
 fn audit(root: &Section<'_>, base: &Path) -> Audit {

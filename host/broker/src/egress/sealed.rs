@@ -1,0 +1,118 @@
+//! Requests whose answers have a credential in them: see [`seal`](crate::seal).
+//!
+//! Nothing streams here. The request is made anew of what identifies it, so that a plugin can ask for no range, no encoding
+//! and no field that a service repeats; the answer is read whole, taken apart, and put together for this call.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, Request, Response};
+use http_body_util::{BodyExt, Full, Limited};
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
+
+use super::body::ToService;
+use super::rules::{Passed, Spend};
+use super::scan::Scanner;
+use super::send;
+use crate::audit::Upstream;
+use crate::call::{Call, UpstreamNote};
+use crate::error::CallError;
+use crate::seal::{Answer, Key};
+
+/// The longest request and the longest answer, in bytes. Those that were seen are of one kilobyte.
+const LONGEST: usize = 256 << 10;
+
+/// What came of asking.
+struct Asked {
+    answer: Answer,
+    retry_after: Option<HeaderValue>,
+}
+
+pub(super) async fn exchange(
+    call: &Arc<Call>,
+    request: Request<WasiBody>,
+    passed: Passed,
+    options: RequestOptions,
+    note: &UpstreamNote,
+) -> Result<Response<WasiBody>, Error> {
+    let (parts, body) = request.into_parts();
+    let body = ToService::new(body, Arc::clone(call));
+    let body = Limited::new(body, LONGEST).collect().await;
+    let body = body.map_err(|error| Error::InternalError(Some(error.to_string())))?.to_bytes();
+    let mut headers = HeaderMap::new();
+    for name in [CONTENT_TYPE, ACCEPT] {
+        if let Some(value) = parts.headers.get(&name) {
+            headers.insert(name, value.clone());
+        }
+    }
+    let grant = passed.grant.to_be_bytes();
+    let with = [u8::from(passed.spend == Spend::Token)];
+    let content_type = headers.get(CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
+    let uri = passed.uri.to_string();
+    let key = Key::of([&grant[..], &with, parts.method.as_str().as_bytes(), uri.as_bytes(), content_type, &body]);
+
+    let mut request = Request::new(body);
+    (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (parts.method, passed.uri.clone(), headers);
+    let mut retry_after = None;
+    let ask = async {
+        let asked = ask(call, request, &passed, &options, note).await?;
+        retry_after = asked.retry_after;
+        Ok::<_, Error>(Arc::new(asked.answer))
+    };
+    let (answer, kept) = call.mount().kept.get(key, ask).await?;
+    call.progress();
+    note.update(|upstream: &mut Upstream| {
+        upstream.kept = kept;
+        upstream.status = Some(answer.status.as_u16());
+    });
+    if answer.blanked && !kept {
+        call.note_echo();
+    }
+    let body = Full::new(answer.for_call(call.surrogates())).map_err(|never: Infallible| match never {});
+    let mut response = Response::new(body.boxed_unsync());
+    *response.status_mut() = answer.status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(seconds) = retry_after.filter(|value| value.as_bytes().iter().all(u8::is_ascii_digit)) {
+        response.headers_mut().insert(RETRY_AFTER, seconds);
+    }
+    Ok(response)
+}
+
+/// Asks the service, and takes its answer apart.
+async fn ask(
+    call: &Arc<Call>,
+    request: Request<Bytes>,
+    passed: &Passed,
+    options: &RequestOptions,
+    note: &UpstreamNote,
+) -> Result<Asked, Error> {
+    let (mut parts, body) = request.into_parts();
+    let mut secrets = Vec::new();
+    match &passed.spend {
+        Spend::Token => secrets.push(send::authorize(call, passed.grant, &mut parts.headers).await?),
+        Spend::Nothing => {}
+        Spend::Query(_) => return Err(Error::HttpRequestDenied),
+    }
+    let token = Scanner::new(secrets);
+    let body = Full::new(body).map_err(|never: Infallible| match never {});
+    let response = send::transmit(call, Request::from_parts(parts, body.boxed_unsync()), options).await?;
+
+    let unsealable = |why: String| {
+        call.fail(CallError::Unsealable { mount: call.mount().name.clone(), why });
+        Error::HttpRequestDenied
+    };
+    let (parts, body) = response.into_parts();
+    let body =
+        Limited::new(body, LONGEST).collect().await.map_err(|error| match error.downcast_ref::<hyper::Error>() {
+            Some(error) if error.is_incomplete_message() => Error::HttpResponseIncomplete,
+            Some(error) => Error::InternalError(Some(super::error::innermost(error).to_string())),
+            None => unsealable(format!("it is longer than {LONGEST} bytes")),
+        });
+    let body = body?.to_bytes();
+    note.update(|upstream: &mut Upstream| upstream.bytes = body.len() as u64);
+    let seals = call.mount().grants.get(passed.grant).map(|grant| grant.seals.as_slice()).unwrap_or_default();
+    let answer = Answer::take_apart(parts.status, &body, seals, &token).map_err(|why| unsealable(why.to_string()))?;
+    Ok(Asked { answer, retry_after: parts.headers.get(RETRY_AFTER).cloned() })
+}

@@ -1,0 +1,83 @@
+//! A value that is sealed.
+
+use std::fmt;
+
+use bytes::Bytes;
+use percent_encoding::percent_decode_str;
+use zeroize::Zeroizing;
+
+/// What is shorter than this is no secret worth looking for, and would be found everywhere.
+const SHORTEST: usize = 16;
+
+/// A credential that a service gave in an answer. It is zeroed when the last call that may spend it is over.
+pub(crate) struct SealedValue {
+    value: Bytes,
+    /// What must not be seen by anybody: the value, and the parts of it that are the secret.
+    forms: Vec<Bytes>,
+}
+
+impl SealedValue {
+    /// A shared access signature: parameters of a query, with or without the question mark. `None` where it cannot be a
+    /// part of a query as it is.
+    pub(crate) fn query(text: &str) -> Option<Self> {
+        let text = text.strip_prefix('?').unwrap_or(text);
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$'()*+,;=:@/?%&".contains(&byte);
+        if text.is_empty() || !text.bytes().all(plain) {
+            return None;
+        }
+        let value = zeroing(text.as_bytes());
+        let mut forms = vec![value.clone()];
+        let signature = text.split('&').find_map(|pair| pair.strip_prefix("sig="));
+        if let Some(signature) = signature {
+            let decoded = Zeroizing::new(percent_decode_str(signature).collect::<Vec<u8>>());
+            forms.push(zeroing(signature.as_bytes()));
+            forms.push(zeroing(&decoded));
+        }
+        forms.retain(|form| form.len() >= SHORTEST);
+        forms.dedup();
+        Some(Self { value, forms })
+    }
+
+    /// The value, for the wire.
+    pub(crate) fn expose_secret(&self) -> &[u8] {
+        &self.value
+    }
+
+    /// What to look for in answers.
+    pub(crate) fn forms(&self) -> impl Iterator<Item = Bytes> {
+        self.forms.iter().cloned()
+    }
+}
+
+/// Bytes that are zeroed when nobody holds them any more.
+fn zeroing(bytes: &[u8]) -> Bytes {
+    Bytes::from_owner(Zeroizing::new(bytes.to_vec()))
+}
+
+impl fmt::Debug for SealedValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SealedValue(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_is_known_in_all_its_forms() {
+        let value = SealedValue::query("?sv=2022-11-02&sr=b&sig=abcdefghijklmnop%2Bq%3D").unwrap();
+        assert_eq!(value.expose_secret(), b"sv=2022-11-02&sr=b&sig=abcdefghijklmnop%2Bq%3D");
+        let forms: Vec<Bytes> = value.forms().collect();
+        assert_eq!(forms.len(), 3);
+        assert_eq!(forms[2], "abcdefghijklmnop+q=");
+        assert_eq!(format!("{value:?}"), "SealedValue(..)");
+    }
+
+    #[test]
+    fn what_cannot_stand_in_a_query_is_not_sealed_for_one() {
+        for text in ["", "?", "a b", "a#b", "a\r\nb", "a\"b", "ä"] {
+            assert!(SealedValue::query(text).is_none(), "{text:?}");
+        }
+    }
+}

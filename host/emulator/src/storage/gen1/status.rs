@@ -1,0 +1,67 @@
+//! What there is in the lake: LISTSTATUS, GETFILESTATUS, GETCONTENTSUMMARY.
+
+use serde_json::{Value, json};
+
+use super::tree::Node;
+use super::{Call, answered, number};
+use crate::exchange::Reply;
+use crate::storage::failure::Failure;
+
+/// The block size that every file claims: 256 MiB.
+const BLOCK: u64 = 256 << 20;
+
+fn status(name: &str, node: &Node) -> Value {
+    let time = node.modified * 1000;
+    let directory = node.is_directory();
+    json!({
+        "length": node.length(),
+        "pathSuffix": name,
+        "type": if directory { "DIRECTORY" } else { "FILE" },
+        "blockSize": if directory { 0 } else { BLOCK },
+        "accessTime": time,
+        "modificationTime": time,
+        "replication": u8::from(!directory),
+        "permission": node.permission,
+        "owner": node.owner,
+        "group": node.group,
+        "aclBit": !node.acl.is_empty(),
+    })
+}
+
+pub(super) fn get(call: &Call<'_>) -> Result<Reply, Failure> {
+    let lake = call.storage.lake();
+    Ok(answered(&json!({ "FileStatus": status("", lake.node(&call.path)?) })))
+}
+
+pub(super) fn list(call: &Call<'_>) -> Result<Reply, Failure> {
+    let lake = call.storage.lake();
+    let node = lake.node(&call.path)?;
+    let size = number(call.request, "listsize")?.and_then(|size| usize::try_from(size).ok()).unwrap_or(usize::MAX);
+    let (after, before) = (call.request.query("listafter"), call.request.query("listbefore"));
+    let all: Vec<Value> = if node.is_directory() {
+        let children = lake.children(&call.path);
+        let wanted = children
+            .filter(|(name, _)| after.is_none_or(|after| *name > after) && before.is_none_or(|before| *name < before));
+        wanted.take(size).map(|(name, node)| status(name, node)).collect()
+    } else {
+        vec![status("", node)]
+    };
+    Ok(answered(&json!({ "FileStatuses": { "FileStatus": all } })))
+}
+
+pub(super) fn summary(call: &Call<'_>) -> Result<Reply, Failure> {
+    let lake = call.storage.lake();
+    let node = lake.node(&call.path)?;
+    let all = || lake.below(&call.path).map(|(_, node)| node).chain([node]);
+    let files = all().filter(|node| !node.is_directory()).count();
+    let directories = all().filter(|node| node.is_directory()).count();
+    let length: u64 = all().map(Node::length).sum();
+    Ok(answered(&json!({ "ContentSummary": {
+        "directoryCount": directories,
+        "fileCount": files,
+        "length": length,
+        "quota": -1,
+        "spaceConsumed": length,
+        "spaceQuota": -1,
+    } })))
+}

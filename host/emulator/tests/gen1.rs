@@ -1,0 +1,142 @@
+//! Data Lake Gen1 speaks WebHDFS, and sends data in two steps.
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, missing_docs)]
+
+mod client;
+
+use client::{Client, LAKE, raw, send};
+use keyward_emulator::{Emulator, Options};
+
+const DATALAKE: &str = "https%3A%2F%2Fdatalake.azure.net%2F";
+
+async fn start() -> Emulator {
+    Emulator::start(Options::default()).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_write_is_redirected_before_its_body_is_touched() {
+    let emulator = start().await;
+    let client = Client::new(&emulator, LAKE, DATALAKE).await;
+    let first = client.put("/webhdfs/v1/new/a%20b?op=CREATE&overwrite=true&x=%2F", &[], &[7; 1 << 20]).await;
+    assert_eq!(first.status, 307);
+    let location =
+        "https://contoso.azuredatalakestore.net/webhdfs/v1/new/a%20b?op=CREATE&write=true&overwrite=true&x=%2F";
+    assert_eq!(first.header("location"), Some(location));
+    let seen = &emulator.log().of("datalake")[0];
+    assert_eq!((seen.body_bytes, seen.body_unread, seen.header("content-length")), (0, true, Some("1048576")));
+
+    // One that waits to be told to continue is not.
+    let head = format!(
+        "PUT /webhdfs/v1/new/c?op=CREATE HTTP/1.1\r\nhost: {LAKE}\r\nauthorization: {}\r\nconnection: close\r\n\
+         content-length: 5\r\nexpect: 100-continue\r\n\r\n",
+        client.bearer
+    );
+    assert!(raw(&emulator, head.as_bytes()).await.starts_with(b"HTTP/1.1 307"));
+
+    let second =
+        client.put(location.strip_prefix("https://contoso.azuredatalakestore.net").unwrap(), &[], b"data").await;
+    assert_eq!(second.status, 201);
+    assert!(second.header("location").unwrap().contains("/webhdfs/v1/new/a%20b"));
+    let open = client.get("/webhdfs/v1/new/a%20b?op=OPEN").await;
+    assert_eq!(
+        open.header("location").unwrap(),
+        "https://contoso.azuredatalakestore.net/webhdfs/v1/new/a%20b?op=OPEN&read=true"
+    );
+    assert_eq!(client.get("/webhdfs/v1/new/a%20b?op=OPEN&read=true").await.text(), "data");
+    assert_eq!(client.get("/webhdfs/v1/new/a%20b?op=OPEN&read=true&offset=1&length=2").await.text(), "at");
+}
+
+#[tokio::test]
+async fn files_are_appended_to_joined_moved_and_deleted() {
+    let emulator = start().await;
+    let client = Client::new(&emulator, LAKE, DATALAKE).await;
+    for name in ["a", "b"] {
+        let made = client.put(&format!("/webhdfs/v1/d/{name}?op=CREATE&write=true"), &[], name.as_bytes()).await;
+        assert_eq!(made.status, 201);
+    }
+    let again = client.put("/webhdfs/v1/d/a?op=CREATE&write=true&overwrite=false", &[], b"").await;
+    assert_eq!(
+        (again.status, again.json()["RemoteException"]["exception"].as_str()),
+        (409, Some("FileAlreadyExistsException"))
+    );
+    let post = |query: &'static str, body: &'static [u8]| {
+        let client = &client;
+        async move { client.ask(&format!("POST /webhdfs/v1/{query}"), &[], body).await }
+    };
+    assert_eq!(post("d/a?op=APPEND", b"").await.status, 307);
+    assert_eq!(post("d/a?op=APPEND&append=true&offset=1", b"++").await.status, 200);
+    assert_eq!(post("d/a?op=APPEND&append=true&offset=1", b"x").await.status, 400);
+    assert_eq!(post("d/a?op=CONCAT&sources=/d/b", b"").await.status, 200);
+    assert_eq!(client.get("/webhdfs/v1/d/a?op=OPEN&read=true").await.text(), "a++b");
+    assert_eq!(client.get("/webhdfs/v1/d/b?op=GETFILESTATUS").await.status, 404);
+    assert_eq!(post("d/all?op=MSCONCAT", b"sources=/d/a").await.status, 200);
+    assert_eq!(client.put("/webhdfs/v1/d/all?op=RENAME&destination=/e", &[], b"").await.json()["boolean"], true);
+    assert_eq!(client.get("/webhdfs/v1/e?op=OPEN&read=true").await.text(), "a++b");
+    let full = client.ask("DELETE /webhdfs/v1/reports?op=DELETE", &[], b"").await;
+    assert_eq!(full.status, 403);
+    let recursive = client.ask("DELETE /webhdfs/v1/reports?op=DELETE&recursive=true", &[], b"").await;
+    assert_eq!(recursive.json()["boolean"], true);
+}
+
+#[tokio::test]
+async fn the_lake_says_what_is_in_it() {
+    let emulator = start().await;
+    let client = Client::new(&emulator, LAKE, DATALAKE).await;
+    assert_eq!(client.put("/webhdfs/v1/reports/old?op=MKDIRS", &[], b"").await.json()["boolean"], true);
+    let list = client.get("/webhdfs/v1/reports?op=LISTSTATUS").await.json();
+    let list = list["FileStatuses"]["FileStatus"].as_array().unwrap().clone();
+    let names: Vec<_> = list.iter().map(|s| (s["pathSuffix"].as_str().unwrap(), s["type"].as_str().unwrap())).collect();
+    assert_eq!(names, [("2026.csv", "FILE"), ("old", "DIRECTORY")]);
+    let summary = client.get("/webhdfs/v1/?op=GETCONTENTSUMMARY").await.json();
+    assert_eq!(
+        (&summary["ContentSummary"]["fileCount"], &summary["ContentSummary"]["directoryCount"]),
+        (&1.into(), &3.into())
+    );
+    let missing = client.get("/webhdfs/v1/none?op=GETFILESTATUS").await;
+    assert_eq!(
+        (missing.status, missing.json()["RemoteException"]["exception"].as_str()),
+        (404, Some("FileNotFoundException"))
+    );
+    let unknown = client.get("/webhdfs/v1/?op=DANCE").await;
+    assert_eq!(
+        (unknown.status, unknown.json()["RemoteException"]["exception"].as_str()),
+        (400, Some("IllegalArgumentException"))
+    );
+}
+
+#[tokio::test]
+async fn permissions_owners_and_acls_are_kept() {
+    let emulator = start().await;
+    let client = Client::new(&emulator, LAKE, DATALAKE).await;
+    for query in [
+        "op=SETPERMISSION&permission=640",
+        "op=SETOWNER&owner=me&group=us",
+        "op=SETACL&aclspec=user::rwx,group::r-x,other::---,user:you:r--,default:user:you:rwx",
+        "op=MODIFYACLENTRIES&aclspec=user:they:rw-",
+        "op=REMOVEACLENTRIES&aclspec=user:you:",
+        "op=REMOVEDEFAULTACL",
+    ] {
+        assert_eq!(client.put(&format!("/webhdfs/v1/reports?{query}"), &[], b"").await.status, 200, "{query}");
+    }
+    let status = client.get("/webhdfs/v1/reports?op=GETACLSTATUS").await.json()["AclStatus"].clone();
+    assert_eq!(status["entries"], serde_json::json!(["user:they:rw-"]));
+    assert_eq!((status["owner"].as_str(), status["permission"].as_str()), (Some("me"), Some("750")));
+    assert_eq!(client.put("/webhdfs/v1/reports?op=REMOVEACL", &[], b"").await.status, 200);
+    assert_eq!(client.get("/webhdfs/v1/reports?op=CHECKACCESS&fsaction=r-x").await.status, 200);
+    assert_eq!(client.get("/webhdfs/v1/reports?op=CHECKACCESS&fsaction=abc").await.status, 400);
+}
+
+#[tokio::test]
+async fn a_token_for_blobs_is_none_for_the_lake() {
+    let emulator = start().await;
+    let storage = Client::new(&emulator, LAKE, client::STORAGE).await;
+    let refused = storage.get("/webhdfs/v1/?op=LISTSTATUS").await;
+    assert_eq!((refused.status, refused.json()["error"]["code"].as_str()), (401, Some("AuthenticationFailed")));
+    assert!(refused.header("www-authenticate").unwrap().starts_with("Bearer authorization_uri="));
+    let reports = format!("&client_id={}", keyward_emulator::Identity::user_assigned("reports", 1).client_id);
+    let bearer = format!("Bearer {}", client::token(&emulator, DATALAKE, &reports).await);
+    let denied = send(&emulator, LAKE, "GET /webhdfs/v1/?op=LISTSTATUS", &[("authorization", &bearer)], b"").await;
+    assert_eq!(
+        (denied.status, denied.json()["RemoteException"]["exception"].as_str()),
+        (403, Some("AccessControlException"))
+    );
+}

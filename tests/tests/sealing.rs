@@ -1,0 +1,251 @@
+//! Sealing: a shared access signature is spent by plugins, and seen by nobody.
+#![allow(clippy::panic, clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
+
+use http::Request;
+use keyward::audit::Outcome;
+use keyward::{CallError, Misuse, SURROGATE_PREFIX};
+use keyward_emulator::{Fault, Misbehaviour, SUBSCRIPTION};
+use keyward_tests::{Answer, Logs, Rig, get};
+use serde_json::{Value, json};
+
+fn path() -> String {
+    format!(
+        "/subscriptions/{SUBSCRIPTION}/resourceGroups/demo/providers/Microsoft.Storage/storageAccounts/contoso/\
+         listServiceSas?api-version=2023-05-01"
+    )
+}
+
+fn body() -> String {
+    let wanted = json!({
+        "canonicalizedResource": "/blob/contoso/hello/world.txt",
+        "signedResource": "b",
+        "signedPermission": "rw",
+        "signedProtocol": "https",
+        "signedExpiry": "2096-01-01T00:00:00Z",
+    });
+    wanted.to_string()
+}
+
+async fn call(rig: &Rig, fields: &[(&str, &str)]) -> Answer {
+    let (path, body) = (path(), body());
+    let all: Vec<(&str, &str)> = [("x-path", path.as_str()), ("x-body", &body)].iter().chain(fields).copied().collect();
+    let answer = rig.call(get("/", &all)).await;
+    rig.assert_no_token_in(&answer);
+    answer
+}
+
+fn misuse(answer: &Answer) -> &Misuse {
+    match &answer.error {
+        Some(CallError::Misuse { misuse, .. }) => misuse,
+        other => panic!("no misuse: {other:?}, {}", answer.text()),
+    }
+}
+
+#[tokio::test]
+async fn a_guest_that_asks_gets_a_surrogate_however_it_asks() {
+    for field in [
+        "",
+        "range: bytes=0-40",
+        "accept: text/plain",
+        "accept-encoding: gzip",
+        "x-ms-return: header",
+        "if-none-match: *",
+    ] {
+        let rig = Rig::hostile_to_seals("sas_reader").start().await;
+        let answer = call(&rig, &[("x-field", field)]).await;
+        assert_eq!(answer.status, 200, "{:?}", answer.error);
+        let text = answer.text();
+        assert!(text.matches(SURROGATE_PREFIX).count() == 2 && !text.contains("sig="), "{field}: {text}");
+        assert_eq!(rig.emulator.issued_sas().len(), 1, "{field}: the second answer is the host's own");
+        for seen in rig.emulator.log().of("arm") {
+            for name in ["range", "x-ms-return", "if-none-match"] {
+                assert_eq!(seen.header(name), None, "{field}");
+            }
+        }
+        let record = rig.audit.wait(1).await;
+        assert_eq!((record.upstream[0].kept, record.upstream[1].kept), (false, true));
+    }
+}
+
+/// A signature as a service gives it that puts it in odd places.
+const ODD: &str = "sv=2022-11-02&sr=b&sp=r&sig=b2RkLXNpZ25hdHVyZS1vZGQtc2lnbmF0dXJl%3D";
+
+#[tokio::test]
+async fn a_signature_in_an_odd_place_is_not_seen_either() {
+    let sealed = |more: &str| format!("{{\"serviceSasToken\":\"{ODD}\"{more}}}");
+    let odd = [
+        (200, "text/plain", sealed(""), true),
+        (200, "application/octet-stream", sealed(""), true),
+        (200, "application/json", sealed(&format!(",\"copy\":\"{ODD}\",\"deep\":{{\"er\":[\"?{ODD}\"]}}")), true),
+        (200, "application/json", ODD.to_owned(), false),
+        (200, "application/json", format!("{{\"elsewhere\":\"{ODD}\"}}"), false),
+        (200, "application/json", format!("{{\"serviceSasToken\":[\"{ODD}\"]}}"), false),
+        (200, "application/xml", format!("<a>{ODD}</a>"), false),
+        (206, "application/json", sealed(""), true),
+        (400, "application/json", sealed(&format!(",\"error\":{{\"code\":\"Bad\",\"message\":\"not {ODD}\"}}")), true),
+        (500, "text/html", format!("<p>{ODD}</p>"), true),
+        (302, "application/json", sealed(""), true),
+    ];
+    for (status, content_type, body, answered) in odd {
+        let rig = Rig::hostile_to_seals("sas_reader").start().await;
+        let headers = vec![
+            ("content-type".to_owned(), content_type.to_owned()),
+            ("x-sas".to_owned(), ODD.to_owned()),
+            ("location".to_owned(), format!("https://contoso.blob.core.windows.net/x?{ODD}")),
+        ];
+        rig.emulator.faults().add(Fault::always("arm", Misbehaviour::Answer { status, headers, body: body.clone() }));
+        let answer = call(&rig, &[]).await;
+        let everything = format!("{:?} {:?} {}", answer.headers, answer.error, String::from_utf8_lossy(&answer.body));
+        assert!(!everything.contains("b2RkLXNpZ25h"), "{status} {body}: {everything}");
+        assert_eq!(answer.error.is_none(), answered, "{status} {body}: {:?}", answer.error);
+        if !answered {
+            assert!(matches!(answer.error, Some(CallError::Unsealable { .. })), "{:?}", answer.error);
+            assert_eq!(answer.status, 502);
+        }
+        assert!(!Logs::collect().text().contains("b2RkLXNpZ25h"), "{status} {body}");
+        assert!(!format!("{:?}", rig.audit.all()).contains("b2RkLXNpZ25h"));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_too_long_to_be_read_whole_is_not_shown() {
+    let rig = Rig::hostile_to_seals("sas_reader").start().await;
+    rig.emulator.faults().add(Fault::always("arm", Misbehaviour::Bytes(300 << 10)));
+    let answer = call(&rig, &[]).await;
+    assert!(
+        matches!(&answer.error, Some(CallError::Unsealable { why, .. }) if why.contains("longer")),
+        "{:?}",
+        answer.error
+    );
+}
+
+#[tokio::test]
+async fn a_signature_is_spent_in_the_query_of_its_endpoint() {
+    let rig = Rig::hostile_to_seals("sas_spender").start().await;
+    let answer = call(&rig, &[("x-where", "query")]).await;
+    assert!(answer.text().contains("Hello, world!"), "{}", answer.text());
+    let seen = rig.emulator.log().of("blob");
+    assert!(seen[0].query.contains("sig="), "the service got it");
+    let record = rig.audit.wait(1).await;
+    assert!(record.upstream[1].sealed && !record.upstream[1].token);
+    assert_eq!(record.upstream[1].url, "https://contoso.blob.core.windows.net/hello/world.txt");
+}
+
+#[tokio::test]
+async fn a_signature_is_spent_nowhere_else() {
+    for (place, expected) in [
+        ("part of a parameter", Misuse::SurrogateElsewhere("query")),
+        ("twice", Misuse::SeveralCredentials),
+        ("beside a token", Misuse::SeveralCredentials),
+        ("authorization", Misuse::SurrogateElsewhere("authorization")),
+        ("another field", Misuse::SurrogateElsewhere("header fields")),
+        ("path", Misuse::SurrogateElsewhere("path")),
+        ("body", Misuse::SurrogateElsewhere("body")),
+        ("another endpoint", Misuse::OtherAudience { audience: "blob".to_owned() }),
+        ("token in the query", Misuse::SurrogateElsewhere("query")),
+    ] {
+        let rig = Rig::hostile_to_seals("sas_spender").start().await;
+        let answer = call(&rig, &[("x-where", place)]).await;
+        assert_eq!(misuse(&answer), &expected, "{place}");
+        assert!(rig.emulator.log().of("blob").iter().all(|seen| seen.status == 0), "{place}: nothing was answered");
+        assert_eq!(rig.audit.wait(1).await.outcome, Outcome::Denied);
+    }
+    let rig = Rig::hostile_to_seals("sas_spender").start().await;
+    let answer = call(&rig, &[("x-where", "elsewhere")]).await;
+    assert_eq!(misuse(&answer).rule(), "endpoint");
+}
+
+#[tokio::test]
+async fn a_signatures_surrogate_dies_with_its_call() {
+    let rig = Rig::hostile_to_seals("sas_spender").start().await;
+    let earlier = call(&rig, &[("x-where", "nowhere")]).await.text();
+    assert!(earlier.starts_with(SURROGATE_PREFIX), "{earlier}");
+    let later = call(&rig, &[("x-where", "nowhere")]).await.text();
+    assert_ne!(earlier, later, "each call has its own");
+}
+
+#[tokio::test]
+async fn a_service_that_repeats_the_signature_finds_it_blanked_out() {
+    let rig = Rig::storage_with_sas("").start().await;
+    // Azure's answer to a wrong signature repeats what was signed; a hostile one would repeat all.
+    assert_eq!(rig.call(get("/hello/world.txt", &[])).await.status, 200);
+    let sas = rig.emulator.issued_sas()[0].clone();
+    rig.emulator.faults().status("blob", 403, &[("x-echo", &sas)], &format!("<Error>{sas}</Error>"));
+    let answer = rig.call(get("/hello/world.txt", &[])).await;
+    rig.assert_no_token_in(&answer);
+    assert!(answer.text().contains("***"), "{}", answer.text());
+    assert!(rig.audit.wait(2).await.echo_blanked);
+}
+
+#[tokio::test]
+async fn many_callers_of_one_blob_make_one_request_for_a_signature() {
+    let rig = std::sync::Arc::new(Rig::storage_with_sas("").start().await);
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..100 {
+        let rig = std::sync::Arc::clone(&rig);
+        calls.spawn(async move { rig.call(get("/hello/world.txt", &[])).await.status });
+    }
+    assert!(calls.join_all().await.iter().all(|status| *status == 200));
+    assert_eq!(rig.emulator.issued_sas().len(), 1);
+    assert_eq!(rig.emulator.log().of("blob").len(), 100);
+}
+
+#[tokio::test]
+async fn a_signature_that_is_refused_is_asked_for_anew() {
+    let rig = Rig::storage_with_sas("").start().await;
+    assert_eq!(rig.call(get("/hello/world.txt", &[])).await.status, 200);
+    rig.emulator
+        .faults()
+        .add(Fault::once("blob", Misbehaviour::Answer { status: 403, headers: Vec::new(), body: String::new() }));
+    assert_eq!(rig.call(get("/hello/world.txt", &[])).await.status, 403);
+    assert_eq!(rig.call(get("/hello/world.txt", &[])).await.status, 200);
+    assert_eq!(rig.emulator.issued_sas().len(), 2);
+}
+
+#[tokio::test]
+async fn a_signature_allows_what_the_request_needs_and_no_more() {
+    let rig = Rig::storage_with_sas("").start().await;
+    let put = Request::put("/hello/new.txt").header("x-ms-blob-type", "BlockBlob").body("new".into()).unwrap();
+    assert_eq!(rig.call(put).await.status, 201);
+    assert_eq!(rig.call(get("/hello/new.txt", &[])).await.text(), "new");
+    assert_eq!(rig.call(get("/hello?restype=container&comp=list", &[])).await.status, 200);
+    assert_eq!(rig.call(Request::delete("/hello/new.txt").body("".into()).unwrap()).await.status, 202);
+    let queries: Vec<String> = rig.emulator.log().of("blob").into_iter().map(|seen| seen.query).collect();
+    for (query, permission) in queries.iter().zip(["sp=w", "sp=r", "sp=l", "sp=d"]) {
+        assert!(
+            query.split('&').any(|pair| pair == permission) && query.contains("spr=https"),
+            "{query}: {permission}"
+        );
+    }
+    let refused = rig.call(Request::put("/more?restype=container").body("".into()).unwrap()).await;
+    assert_eq!(refused.status, 400);
+    assert!(refused.text().contains("entra"), "{}", refused.text());
+}
+
+#[tokio::test]
+async fn callers_get_a_signature_only_where_the_mount_says_so() {
+    let ask = || Request::post("/$sas/hello/world.txt?permissions=r&expires_in=10m").body("".into()).unwrap();
+    let closed = Rig::storage_with_sas("").start().await;
+    let answer = closed.call(ask()).await;
+    assert_eq!(answer.status, 403);
+    assert!(
+        answer.text().contains("sas_export = true") && answer.text().contains("[mount.blobs]"),
+        "{}",
+        answer.text()
+    );
+    assert!(closed.emulator.issued_sas().is_empty());
+    assert_eq!(closed.audit.wait(1).await.rule, Some("sas-export-off"));
+
+    let open = Rig::storage_with_sas("sas_export = true").start().await;
+    let answer = open.call(ask()).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let handed: Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!(handed["sas"], open.emulator.issued_sas()[0]);
+    assert_eq!(answer.headers["cache-control"], "no-store");
+    let records = [open.audit.wait(1).await, open.audit.wait(2).await];
+    assert_eq!(records.clone().map(|record| record.outcome), [Outcome::Exported, Outcome::Answered]);
+    assert_eq!(records[0].path, "/$sas/hello/world.txt");
+    // All other routes of the same mount stay sealed.
+    let other = open.call(get("/hello/world.txt", &[])).await;
+    open.assert_no_token_in(&other);
+}
