@@ -40,9 +40,11 @@ fn a_bad_configuration_ends_with_78_and_one_message() {
         assert_eq!(output.status.code(), Some(78));
         let message = String::from_utf8(output.stderr).unwrap();
         assert_eq!(message.matches("keyward: ").count(), 1, "{message}");
-        for part in
-            ["keyward.toml:2:10: unknown plugin `keyvalt`", "expected: arm or keyvault", "plugin = \"keyvault\""]
-        {
+        for part in [
+            "keyward.toml:2:10: unknown plugin `keyvalt`",
+            "expected: adls, arm, keyvault or storage",
+            "plugin = \"keyvault\"",
+        ] {
             assert!(message.contains(part), "{part} in {message}");
         }
         assert!(output.stdout.is_empty());
@@ -79,7 +81,7 @@ fn inspect_shows_what_a_plugin_wants() {
     }
     let china = stdout(&["inspect", "arm", "--cloud", "china", "--format", "json"]);
     let json: serde_json::Value = serde_json::from_str(&china).unwrap();
-    assert_eq!(json["audiences"][0]["audience"], "https://management.chinacloudapi.cn/");
+    assert_eq!(json["audiences"][0]["services"][0]["audience"], "https://management.chinacloudapi.cn/");
 
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("thief.wasm");

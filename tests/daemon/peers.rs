@@ -92,10 +92,11 @@ async fn send(daemon: &Daemon, method: &str, path: &str, headers: &[(&str, &str)
 #[tokio::test]
 async fn azurite_takes_tokens_and_signatures() {
     let (daemon, _azurite) = start("[listen]\nsocket = \"k.sock\"\n").await;
-    assert_eq!(send(&daemon, "PUT", "/blobs/c?restype=container", &[], Vec::new()).await.0, 201);
+    let (status, answer) = send(&daemon, "PUT", "/blobs/peers?restype=container", &[], Vec::new()).await;
+    assert_eq!(status, 201, "{}", String::from_utf8_lossy(&answer));
     let block = [("x-ms-blob-type", "BlockBlob")];
     for mount in ["blobs", "sas"] {
-        let at = |path: &str| format!("/{mount}/c/{path}");
+        let at = |path: &str| format!("/{mount}/peers/{path}");
         assert_eq!(send(&daemon, "PUT", &at("a.txt"), &block, b"Hello from Keyward".to_vec()).await.0, 201, "{mount}");
         let part = send(&daemon, "GET", &at("a.txt"), &[("x-ms-range", "bytes=6-9")], Vec::new()).await;
         assert_eq!((part.0, &part.1[..]), (206, b"from".as_slice()), "{mount}");
@@ -124,7 +125,7 @@ async fn azurite_takes_tokens_and_signatures() {
         let (status, missing) = send(&daemon, "GET", &at("a.txt"), &[], Vec::new()).await;
         assert!(status == 404 && String::from_utf8_lossy(&missing).contains("BlobNotFound"), "{mount}: {missing:?}");
         let (status, list) =
-            send(&daemon, "GET", &format!("/{mount}/c?restype=container&comp=list"), &[], Vec::new()).await;
+            send(&daemon, "GET", &format!("/{mount}/peers?restype=container&comp=list"), &[], Vec::new()).await;
         assert!(status == 200 && String::from_utf8_lossy(&list).contains("<Name>large</Name>"), "{mount}: {list:?}");
     }
     let secrets = Secrets::default().and_signatures(daemon.emulator.issued_sas());

@@ -200,6 +200,6 @@ async fn half_an_upload_leaves_nothing_behind() {
     // The caller goes away in the middle.
     drop(stream);
     let record = daemon.record("half.txt").await;
-    assert_ne!(record["outcome"], "answered", "{record}");
+    assert_eq!(record["outcome"], "abandoned", "{record}");
     assert_eq!(daemon.get("/blobs/hello/half.txt").await.status, 404);
 }

@@ -30,6 +30,8 @@ pub(crate) struct Call {
     ended: AtomicBool,
     /// The caller has all of the answer.
     delivered: AtomicBool,
+    /// The caller's body broke off.
+    abandoned: AtomicBool,
     echo_blanked: AtomicBool,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
@@ -80,6 +82,7 @@ impl Call {
             requests: AtomicU32::new(0),
             ended: AtomicBool::new(false),
             delivered: AtomicBool::new(false),
+            abandoned: AtomicBool::new(false),
             echo_blanked: AtomicBool::new(false),
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
@@ -132,6 +135,11 @@ impl Call {
 
     pub(crate) fn set_delivered(&self) {
         self.delivered.store(true, Ordering::Relaxed);
+    }
+
+    /// The caller went away before its body was whole. What the plugin makes of that reaches nobody.
+    pub(crate) fn note_abandoned(&self) {
+        self.abandoned.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn count_in(&self, bytes: usize) {
@@ -262,6 +270,7 @@ impl Drop for Call {
                 record.rule = Some(error.rule());
                 record.problem = Some(error.to_string());
             }
+            None if *self.abandoned.get_mut() => record.outcome = Outcome::Abandoned,
             None if *self.delivered.get_mut() => record.outcome = Outcome::Answered,
             None => {}
         }

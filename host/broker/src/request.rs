@@ -126,7 +126,10 @@ where
             let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
             return Poll::Ready(match frame {
                 None => None,
-                Some(Err(error)) => Some(Err(WasiError::InternalError(Some(error.into().to_string())))),
+                Some(Err(error)) => {
+                    self.call.note_abandoned();
+                    Some(Err(WasiError::InternalError(Some(error.into().to_string()))))
+                }
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => {
                         self.call.count_in(data.len());

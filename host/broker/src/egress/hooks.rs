@@ -10,6 +10,9 @@ use wasmtime_wasi_http::{WasiBody, WasiHttpHooks};
 use super::send;
 use crate::call::Call;
 
+/// How many bytes a guest may write at once.
+const CHUNK: usize = 256 << 10;
+
 /// The hooks of one call.
 pub(crate) struct EgressHooks(pub(crate) Arc<Call>);
 
@@ -35,6 +38,11 @@ impl WasiHttpHooks for EgressHooks {
     /// The client writes it, from the endpoint.
     fn set_host_header(&mut self) -> bool {
         false
+    }
+
+    /// How much of a body waits between guest and peer. With the default, a mebibyte, sixteen large transfers took 70 MiB.
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        CHUNK
     }
 
     fn send_request(

@@ -1,11 +1,18 @@
 //! A body from outside: a stream that the host holds.
 
 use super::bindings::wasi::http::types::{IncomingBody, OutgoingBody};
+use super::bindings::wasi::io::error::Error;
 use super::bindings::wasi::io::streams::{InputStream, StreamError};
 use crate::BodyError;
 
 /// How many bytes at most one `read` brings into the sandbox.
 const READ: u64 = 64 * 1024;
+
+/// A stream's error, in a line: hosts write all that they know of it, and where it came from.
+pub(super) fn broken(error: &Error) -> BodyError {
+    let text = error.to_debug_string();
+    BodyError::Broken(text.lines().next().unwrap_or_default().chars().take(300).collect())
+}
 
 /// The fields are in the order in which they must be dropped: the stream is a child of the body.
 pub(crate) struct Incoming {
@@ -28,7 +35,7 @@ impl Incoming {
                 Ok(bytes) if bytes.is_empty() => {}
                 Ok(bytes) => return Ok(Some(bytes)),
                 Err(StreamError::Closed) => return Ok(None),
-                Err(StreamError::LastOperationFailed(error)) => return Err(BodyError::Broken(error.to_debug_string())),
+                Err(StreamError::LastOperationFailed(error)) => return Err(broken(&error)),
             }
         }
     }

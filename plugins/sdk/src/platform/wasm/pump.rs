@@ -3,7 +3,7 @@
 use super::bindings::wasi::http::types::FutureIncomingResponse;
 use super::bindings::wasi::io::poll::{Pollable, poll};
 use super::bindings::wasi::io::streams::{OutputStream, StreamError};
-use super::incoming::Incoming;
+use super::incoming::{Incoming, broken};
 use super::leave;
 use crate::body::{Body, Content};
 use crate::{BodyError, Filter};
@@ -122,6 +122,6 @@ fn write(mut bytes: &[u8], out: &OutputStream, answered: Option<&Pollable>) -> R
 fn end(error: StreamError) -> Result<(), BodyError> {
     match error {
         StreamError::Closed => Ok(()),
-        StreamError::LastOperationFailed(error) => Err(BodyError::Broken(error.to_debug_string())),
+        StreamError::LastOperationFailed(error) => Err(broken(&error)),
     }
 }
