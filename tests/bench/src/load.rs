@@ -32,7 +32,7 @@ impl Measured {
 impl Load {
     pub(crate) fn run(&self, port: u16, path: &str) -> Result<Measured> {
         let (connections, seconds) = (format!("-c{}", self.connections), format!("-d{}s", self.seconds));
-        let url = format!("http://127.0.0.1:{port}/vault{path}?api-version=7.4");
+        let url = format!("http://127.0.0.1:{port}{path}");
         let output = Command::new("wrk").args(["-t1", &connections, &seconds, "--latency", &url]).output();
         let output = output.map_err(|error| format!("wrk does not run: {error}; `make bench` installs it"))?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();

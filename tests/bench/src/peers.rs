@@ -2,19 +2,21 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use keyward_emulator::{Emulator, Options};
+use keyward_emulator::{Emulator, Fault, Misbehaviour, Options};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 
 use crate::Result;
-use crate::download::GIBIBYTE;
+use crate::bulk::GIBIBYTE;
 
 const HOST: &str = "contoso.vault.azure.net";
+const BLOBS: &str = "bench.blob.core.windows.net";
+const UPLOADS: &str = "contoso.blob.core.windows.net";
 
 /// A secret as Key Vault sends it.
 const SECRET: &str = r#"{"value":"swordfish-in-the-harbour","contentType":"text/plain","id":"https://contoso.vault.azure.net/secrets/db/00000000000000000000000000000001","attributes":{"enabled":true,"created":1700000000,"updated":1700000000,"recoveryLevel":"Recoverable+Purgeable"}}"#;
@@ -56,18 +58,24 @@ impl Peers {
         certificates(at)?;
         File::create(at.join("big"))?.set_len(GIBIBYTE)?;
         let (upstream, nginx, keyward) = (free_port()?, free_port()?, free_port()?);
-        let servers = vec![
-            server(at, "upstream", &upstream_config(at, upstream))?,
-            server(at, "baseline", &baseline_config(at, upstream, nginx))?,
-        ];
-
         let runtime = tokio::runtime::Runtime::new()?;
         let emulator = runtime.block_on(Emulator::start(Options::default()))?;
+        emulator.faults().add(Fault::always("blob", Misbehaviour::Swallow));
+        std::fs::write(at.join("emulator.pem"), emulator.ca_pem())?;
+        let servers = vec![
+            server(at, "upstream", &upstream_config(at, upstream))?,
+            server(at, "baseline", &baseline_config(at, upstream, emulator.tls_address(), nginx))?,
+        ];
+
         let config = format!(
             "[identity.default]\nsource = \"imds\"\nendpoint = {:?}\n[mount.vault]\nplugin = \"keyvault\"\nendpoint = \"https://{HOST}\"\n\
-             [egress.resolve]\n\"{HOST}:443\" = \"127.0.0.1:{upstream}\"\n[tls]\nca_files = [\"ca.pem\"]\n[audit]\nfile = \"audit.jsonl\"\n\
+             [mount.blobs]\nplugin = \"storage\"\nendpoint = \"https://{BLOBS}\"\n\
+             [mount.up]\nplugin = \"storage\"\nendpoint = \"https://{UPLOADS}\"\n\
+             [egress.resolve]\n\"{HOST}:443\" = \"127.0.0.1:{upstream}\"\n\"{BLOBS}:443\" = \"127.0.0.1:{upstream}\"\n\
+             \"{UPLOADS}:443\" = \"{}\"\n[tls]\nca_files = [\"ca.pem\", \"emulator.pem\"]\n[audit]\nfile = \"audit.jsonl\"\n\
              [listen]\ntcp = \"127.0.0.1:{keyward}\"\ntcp_callers = \"anybody-on-this-machine\"\n",
-            emulator.imds_url()
+            emulator.imds_url(),
+            emulator.tls_address()
         );
         std::fs::write(at.join("keyward.toml"), config)?;
         let daemon = daemon(at)?;
@@ -117,7 +125,7 @@ fn wait_for(port: u16) -> Result<()> {
     Ok(())
 }
 
-/// A certificate for the vault's name, and the one that signed it.
+/// A certificate for the names of the vault and the blobs, and the one that signed it.
 fn certificates(at: &Path) -> Result<()> {
     let mut ca = CertificateParams::default();
     ca.distinguished_name.push(DnType::CommonName, "Bench");
@@ -125,7 +133,7 @@ fn certificates(at: &Path) -> Result<()> {
     let ca_key = KeyPair::generate()?;
     std::fs::write(at.join("ca.pem"), ca.self_signed(&ca_key)?.pem())?;
     let key = KeyPair::generate()?;
-    let mut leaf = CertificateParams::new([HOST.to_owned()])?;
+    let mut leaf = CertificateParams::new([HOST.to_owned(), BLOBS.to_owned()])?;
     leaf.distinguished_name.push(DnType::CommonName, HOST);
     let leaf = leaf.signed_by(&key, &Issuer::new(ca, ca_key))?;
     std::fs::write(at.join("server.pem"), leaf.pem())?;
@@ -154,21 +162,34 @@ fn upstream_config(at: &Path, port: u16) -> String {
     format!(
         "server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {dir}/server.pem; ssl_certificate_key {dir}/server.key;\n\
          location = /secrets/db {{ default_type application/json; return 200 '{SECRET}'; }}\n\
-         location = /secrets/big {{ default_type application/octet-stream; alias {dir}/big; }} }}",
+         location = /hello/small.txt {{ default_type text/plain; return 200 '{SECRET}'; }}\n\
+         location = /hello/big {{ default_type application/octet-stream; alias {dir}/big; }} }}",
         dir = at.display()
     )
 }
 
 /// The header is as long as a token is.
-fn baseline_config(at: &Path, upstream: u16, port: u16) -> String {
+fn baseline_config(at: &Path, upstream: u16, uploads: SocketAddr, port: u16) -> String {
     let token = "x".repeat(1600);
+    let location = |from: &str, to: &str, host: &str, ca: &str| {
+        format!(
+            "location {from} {{ proxy_pass https://{to}/; proxy_http_version 1.1; proxy_set_header connection \"\";\n\
+             proxy_set_header host {host}; proxy_set_header authorization \"Bearer {token}\"; proxy_ssl_server_name on;\n\
+             proxy_ssl_name {host}; proxy_ssl_verify on; proxy_ssl_trusted_certificate {}/{ca};\n\
+             proxy_max_temp_file_size 0; proxy_request_buffering off; client_max_body_size 0; }}\n",
+            at.display()
+        )
+    };
+    let locations = [
+        location("/vault/", "vault", HOST, "ca.pem"),
+        location("/blobs/", "vault", BLOBS, "ca.pem"),
+        location("/up/", "uploads", UPLOADS, "emulator.pem"),
+    ];
     format!(
         "upstream vault {{ server 127.0.0.1:{upstream}; keepalive 128; keepalive_requests 100000000; }}\n\
-         server {{ listen 127.0.0.1:{port}; location /vault/ {{ proxy_pass https://vault/; proxy_http_version 1.1;\n\
-         proxy_set_header connection \"\"; proxy_set_header host {HOST}; proxy_set_header authorization \"Bearer {token}\";\n\
-         proxy_ssl_server_name on; proxy_ssl_name {HOST}; proxy_ssl_verify on; proxy_ssl_trusted_certificate {}/ca.pem;\n\
-         proxy_max_temp_file_size 0; }} }}",
-        at.display()
+         upstream uploads {{ server {uploads}; keepalive 16; }}\n\
+         server {{ listen 127.0.0.1:{port};\n{} }}",
+        locations.concat()
     )
 }
 

@@ -11,7 +11,7 @@ use super::send;
 use crate::call::Call;
 
 /// How many bytes a guest may write at once.
-const CHUNK: usize = 256 << 10;
+const CHUNK: usize = 128 << 10;
 
 /// The hooks of one call.
 pub(crate) struct EgressHooks(pub(crate) Arc<Call>);

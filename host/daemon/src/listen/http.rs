@@ -16,6 +16,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 /// How long a caller may take to send the head of a request.
 const HEAD_TIME: Duration = Duration::from_secs(30);
 
+/// How many bytes a connection reads ahead or holds to be written, and the longest head of a request.
+const BUFFER: usize = 128 << 10;
+
 /// Which door a caller came through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Door {
@@ -37,7 +40,7 @@ pub(super) async fn serve(
         async move { Ok::<_, Infallible>(answer(&broker, &caller, door, request).await) }
     });
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).half_close(false);
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).half_close(false).max_buf_size(BUFFER);
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
