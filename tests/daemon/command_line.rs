@@ -228,8 +228,11 @@ fn a_test_configuration_is_a_good_one() {
 #[test]
 fn the_readmes_configuration_is_a_good_one() {
     let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).unwrap();
-    let (_, text) = readme.split_once("```toml\n").unwrap();
-    let (text, _) = text.split_once("```").unwrap();
-    let table = stdout(&["check", "--config", &path(&written(text))]);
-    assert!(table.contains("https://contoso.vault.azure.net") && table.contains("reports"), "{table}");
+    let texts: Vec<&str> = readme.split("```toml\n").skip(1).map(|text| text.split("```").next().unwrap()).collect();
+    let table = stdout(&["check", "--config", &path(&written(&texts.concat()))]);
+    for part in
+        ["https://contoso.vault.azure.net", "reports", "https://contoso.blob.core.windows.net", "listServiceSas"]
+    {
+        assert!(table.contains(part), "{part} in {table}");
+    }
 }

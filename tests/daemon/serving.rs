@@ -177,3 +177,36 @@ async fn the_process_is_closed_to_others() {
     daemon.get("/vault/secrets/db").await;
     daemon.stop().await;
 }
+
+#[tokio::test]
+async fn over_tls_a_certificate_of_ones_own_is_served() {
+    use rustls::pki_types::pem::PemObject;
+
+    let with = |emulator: &keyward_emulator::Emulator| config("public", "contoso.vault.azure.net", emulator);
+    let pair = tempfile::tempdir().unwrap();
+    let own = keyward_emulator::Emulator::start(keyward_emulator::Options::default()).await.unwrap();
+    let [certificate, key] = ["server.pem", "server.key"].map(|name| pair.path().join(name));
+    std::fs::write(&certificate, own.certificate_pem()).unwrap();
+    std::fs::write(&key, own.key_pem()).unwrap();
+    let listen = format!(
+        "[listen.tls]\naddress = \"127.0.0.1:0\"\ncallers = \"anybody-on-this-machine\"\ncertificate = {certificate:?}\nkey = {key:?}\n"
+    );
+    let mut daemon = Daemon::with(with, &listen).await;
+    let line = daemon.log_line("https://127.0.0.1:").await;
+    let port: String =
+        line.split_once("https://127.0.0.1:").unwrap().1.chars().take_while(char::is_ascii_digit).collect();
+
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(rustls::pki_types::CertificateDer::from_pem_slice(own.ca_pem().as_bytes()).unwrap()).unwrap();
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let client = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let client = client.with_root_certificates(roots).with_no_client_auth();
+    let stream = tokio::net::TcpStream::connect(format!("127.0.0.1:{port}")).await.unwrap();
+    let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();
+    let stream =
+        tokio_rustls::TlsConnector::from(std::sync::Arc::new(client)).connect(name, stream).await.expect("TLS");
+    let request = Request::get("/vault/secrets/db").header("host", "localhost").body(Full::default()).unwrap();
+    let answer = exchange(TokioIo::new(stream), request).await;
+    assert_eq!(answer.json()["value"], "swordfish-in-the-harbour");
+    daemon.stop().await;
+}

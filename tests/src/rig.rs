@@ -106,6 +106,7 @@ pub struct RigBuilder {
     mount_lines: String,
     sections: String,
     resolve: bool,
+    also: Vec<String>,
     options: keyward_emulator::Options,
     resolver: Option<Arc<dyn Resolve>>,
 }
@@ -139,6 +140,13 @@ impl RigBuilder {
         self
     }
 
+    /// Brings another host to the emulator.
+    #[must_use]
+    pub fn resolving(mut self, host: &str) -> Self {
+        self.also.push(format!("{host}:443"));
+        self
+    }
+
     /// Another resolver, in place of `[egress.resolve]`.
     #[must_use]
     pub fn resolver(mut self, resolver: impl Resolve) -> Self {
@@ -156,7 +164,7 @@ impl RigBuilder {
         Logs::collect();
         let emulator = Emulator::start(self.options).await.expect("the emulator starts");
         let resolve: String = if self.resolve {
-            let names = emulator.names();
+            let names: Vec<String> = emulator.names().into_iter().chain(self.also.clone()).collect();
             names.iter().map(|name| format!("{name:?} = \"{}\"\n", emulator.tls_address())).collect()
         } else {
             String::new()
@@ -253,6 +261,7 @@ impl Rig {
             mount_lines: String::new(),
             sections: String::new(),
             resolve: true,
+            also: Vec::new(),
             options: keyward_emulator::Options::default(),
             resolver: None,
         }

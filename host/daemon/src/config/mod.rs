@@ -113,6 +113,22 @@ mod tests {
     }
 
     #[test]
+    fn a_listener_with_tls_says_who_may_call_and_has_a_pair_or_none() {
+        let callers = "callers = \"anybody-on-this-machine\"\n";
+        let tls = |lines: &str| parse(&format!("[listen.tls]\n{lines}"));
+        let error = tls("address = \"127.0.0.1:8443\"\n").unwrap_err();
+        assert!(error.contains("callers = \\\"anybody-on-this-machine\\\""), "{error}");
+        assert!(tls(callers).unwrap_err().contains("127.0.0.1:8443"));
+        assert!(tls(&format!("address = \"0.0.0.0:8443\"\n{callers}")).is_err());
+        let half = format!("address = \"127.0.0.1:8443\"\n{callers}certificate = \"server.pem\"\n");
+        assert!(tls(&half).unwrap_err().contains("`certificate` and `key`"));
+        let listen = tls(&format!("{half}key = \"server.key\"\n")).unwrap().listen;
+        assert!(listen.socket.is_none() && matches!(listen.tls.unwrap().pair, Pair::Files { .. }));
+        let made = tls(&format!("address = \"127.0.0.1:8443\"\n{callers}directory = \"d\"\n")).unwrap().listen;
+        assert_eq!(made.tls.unwrap().pair, Pair::Made { directory: "./d".into() });
+    }
+
+    #[test]
     fn an_empty_configuration_serves_nothing_and_says_so() {
         let failure = DaemonConfig::parse(Path::new("k.toml"), "").unwrap_err();
         assert!(format!("{failure:?}").contains("[mount.vault]"), "{failure:?}");

@@ -30,7 +30,7 @@ pub(super) async fn serve(listener: TcpListener, mut house: House) {
         match accepted {
             // Each worker watches its own connections.
             Ok((stream, caller)) => {
-                house.serve(|| async { TcpStream::from_std(stream) }, caller, Door::Loopback, place)
+                house.serve(|| async { TcpStream::from_std(stream) }, caller, Door::Loopback, place);
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be taken");
