@@ -249,3 +249,39 @@ async fn callers_get_a_signature_only_where_the_mount_says_so() {
     let other = open.call(get("/hello/world.txt", &[])).await;
     open.assert_no_token_in(&other);
 }
+
+#[tokio::test]
+async fn a_refusal_is_told_to_all_who_wait_and_not_asked_for_by_each() {
+    let rig = std::sync::Arc::new(Rig::storage_with_sas("").start().await);
+    let busy = r#"{"error":{"code":"TooManyRequests","message":"slow down"}}"#;
+    rig.emulator.faults().status("arm", 429, &[("retry-after", "7")], busy);
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..50 {
+        let rig = std::sync::Arc::clone(&rig);
+        calls.spawn(async move { rig.call(get("/hello/world.txt", &[])).await });
+    }
+    for answer in calls.join_all().await {
+        assert_eq!((answer.status.as_u16(), &answer.headers["retry-after"]), (503, &"7".parse().unwrap()));
+        assert!(answer.text().contains("TooManyRequests"), "{}", answer.text());
+    }
+    let asked = rig.emulator.log().of("arm").len();
+    assert!(asked < 10, "asked {asked} times");
+}
+
+#[tokio::test]
+async fn a_copy_reads_only_what_the_mount_may_read() {
+    let lines = "allow = [\"PUT /hello/public/*\", \"GET /hello/public/*\"]";
+    let rig = Rig::storage(lines).start().await;
+    let copy = |source: &str| {
+        let request = Request::put("/hello/public/copy.txt").header("x-ms-copy-source", source);
+        request.body("".into()).unwrap()
+    };
+    let stolen = rig.call(copy("https://contoso.blob.core.windows.net/hello/world.txt")).await;
+    assert_eq!(stolen.status, 403);
+    assert!(stolen.text().contains("may not send GET /hello/world.txt"), "{}", stolen.text());
+    assert!(rig.emulator.log().of("blob").is_empty());
+    let put = Request::put("/hello/public/a.txt").header("x-ms-blob-type", "BlockBlob").body("a".into()).unwrap();
+    assert_eq!(rig.call(put).await.status, 201);
+    let copied = rig.call(copy("https://contoso.blob.core.windows.net/hello/public/a.txt")).await;
+    assert!(copied.status.is_success(), "{}", copied.text());
+}

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use http::{Method, Request, StatusCode};
+use http::{Method, StatusCode};
 
 use crate::audit::Outcome;
 use crate::config::{bare, human_size};
@@ -240,14 +240,14 @@ impl CallError {
         Self::ForbiddenAddress { mount: mount.to_owned(), why }
     }
 
-    pub(crate) fn refused<B>(mount: &Mount, request: &Request<B>, refusal: &Refusal) -> Self {
+    pub(crate) fn refused(mount: &Mount, refusal: &Refusal) -> Self {
         match refusal {
             Refusal::Misuse(misuse) => Self::misuse(&mount.name, misuse.clone()),
-            Refusal::NotCovered { grant: number, path, why } => match mount.grants.get(*number) {
+            Refusal::NotCovered { grant: number, method, path, why } => match mount.grants.get(*number) {
                 Some(grant) => Self::NotAllowed(Box::new(NotAllowed {
                     mount: mount.name.clone(),
                     audience: (*number > 0).then(|| grant.name.to_string()),
-                    method: request.method().clone(),
+                    method: method.clone(),
                     path: path.clone(),
                     endpoint: grant.endpoint.clone(),
                     why: *why,

@@ -33,6 +33,34 @@ pub struct CloudService {
     /// Whether the service reads paths without regard to case, so that a pattern must too.
     #[serde(default)]
     pub paths_ignore_case: bool,
+    /// Where its requests name paths beside their own. A pattern that narrows what may be sent narrows these too.
+    #[serde(default)]
+    pub second_paths: Vec<SecondPath>,
+}
+
+/// A place where a request names a path beside its own: a header field, or a parameter of the query.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct SecondPath {
+    /// The header field: it holds a path, or a URL.
+    #[serde(default)]
+    pub header: Option<String>,
+    /// The parameter: it holds a path.
+    #[serde(default)]
+    pub query: Option<String>,
+    /// What stands before the path in a request of its own.
+    #[serde(default)]
+    pub under: Option<String>,
+    /// Whether it holds several, with commas between.
+    #[serde(default)]
+    pub list: bool,
+    /// The method that must be allowed for the path; the request's own where there is none.
+    #[serde(default)]
+    pub method: Option<String>,
+    /// A value of the parameter with which the paths are in the body, where nobody looks.
+    #[serde(default)]
+    pub unseen: Option<String>,
 }
 
 impl Cloud {

@@ -14,6 +14,7 @@ mod resolve;
 mod rules;
 mod scan;
 mod sealed;
+mod second_path;
 mod send;
 mod tls;
 

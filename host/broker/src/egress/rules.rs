@@ -6,6 +6,7 @@ use http::header::{AUTHORIZATION, HeaderMap};
 use http::uri::{PathAndQuery, Scheme};
 use http::{Method, Request, Uri};
 
+use super::second_path;
 use crate::grant::{Endpoint, Grant, NormalPath, NotCovered, PathError};
 use crate::seal::SealedValue;
 use crate::surrogate::{self, StandsFor, Surrogates};
@@ -55,6 +56,9 @@ pub enum Misuse {
         /// The audience's name.
         audience: String,
     },
+    /// Another path that the request names, where patterns cannot look at it.
+    #[error("it names another path where `allow` cannot look at it, in `{0}`. Without an `allow` it may")]
+    SecondPath(String),
     /// A method that opens a tunnel.
     #[error("the method {0} is not let out")]
     Method(Method),
@@ -71,6 +75,7 @@ impl Misuse {
             Self::Elsewhere { .. } => "endpoint",
             Self::Path(_) => "path",
             Self::OutsidePrefix => "prefix",
+            Self::SecondPath(_) => "second-path",
             Self::SeveralAuthorizations | Self::ForeignAuthorization => "authorization",
             Self::SurrogateElsewhere(_) | Self::SeveralCredentials => "surrogate",
             Self::OtherAudience { .. } => "audience",
@@ -86,6 +91,7 @@ pub(crate) enum Refusal {
     /// No grant covers it. The path is the one behind the endpoint.
     NotCovered {
         grant: usize,
+        method: Method,
         path: NormalPath,
         why: NotCovered,
     },
@@ -175,10 +181,14 @@ pub(crate) fn judge<B>(request: &Request<B>, grants: &[Grant], surrogates: &Surr
         let Some(behind) = path.behind(&grant.endpoint.prefix) else { continue };
         match grant.covers(request.method(), &behind) {
             Ok(()) => {
+                second_path::check(number, grant, request.method(), uri.query(), request.headers())?;
                 let uri = target(grant, authority, &path, query.rest.as_deref()).ok_or(Misuse::NoHost)?;
                 return Ok(Passed { grant: number, spend, uri });
             }
-            Err(why) => refusal = Refusal::NotCovered { grant: number, path: behind, why },
+            Err(why) => {
+                let method = request.method().clone();
+                refusal = Refusal::NotCovered { grant: number, method, path: behind, why };
+            }
         }
     }
     Err(refusal)
@@ -250,7 +260,7 @@ fn is_origin(authority: &str, grant: &Grant) -> bool {
     origin_of(authority, grant).is_some()
 }
 
-fn origin_of<'g>(authority: &str, grant: &'g Grant) -> Option<&'g Endpoint> {
+pub(super) fn origin_of<'g>(authority: &str, grant: &'g Grant) -> Option<&'g Endpoint> {
     std::iter::once(&grant.endpoint).chain(&grant.redirects).find(|endpoint| is_authority(authority, endpoint))
 }
 
@@ -292,6 +302,7 @@ mod tests {
             endpoint: Endpoint::parse(endpoint).unwrap(),
             redirects: Vec::new(),
             seals: Vec::new(),
+            second_paths: Vec::new(),
             declared: None,
             allowed: Some(allowed.iter().map(|pattern| Pattern::parse(pattern).unwrap()).collect()),
             paths_ignore_case: false,

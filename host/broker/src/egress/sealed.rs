@@ -24,12 +24,6 @@ use crate::seal::{Answer, Key};
 /// The longest request and the longest answer, in bytes. Those that were seen are of one kilobyte.
 const LONGEST: usize = 256 << 10;
 
-/// What came of asking.
-struct Asked {
-    answer: Answer,
-    retry_after: Option<HeaderValue>,
-}
-
 pub(super) async fn exchange(
     call: &Arc<Call>,
     request: Request<WasiBody>,
@@ -55,12 +49,7 @@ pub(super) async fn exchange(
 
     let mut request = Request::new(body);
     (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (parts.method, passed.uri.clone(), headers);
-    let mut retry_after = None;
-    let ask = async {
-        let asked = ask(call, request, &passed, &options, note).await?;
-        retry_after = asked.retry_after;
-        Ok::<_, Error>(Arc::new(asked.answer))
-    };
+    let ask = async { ask(call, request, &passed, &options, note).await.map(Arc::new) };
     let (answer, kept) = call.mount().kept.get(key, ask).await?;
     call.progress();
     note.update(|upstream: &mut Upstream| {
@@ -74,8 +63,8 @@ pub(super) async fn exchange(
     let mut response = Response::new(body.boxed_unsync());
     *response.status_mut() = answer.status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if let Some(seconds) = retry_after.filter(|value| value.as_bytes().iter().all(u8::is_ascii_digit)) {
-        response.headers_mut().insert(RETRY_AFTER, seconds);
+    if let Some(seconds) = answer.retry_after {
+        response.headers_mut().insert(RETRY_AFTER, seconds.into());
     }
     Ok(response)
 }
@@ -87,7 +76,7 @@ async fn ask(
     passed: &Passed,
     options: &RequestOptions,
     note: &UpstreamNote,
-) -> Result<Asked, Error> {
+) -> Result<Answer, Error> {
     let (mut parts, body) = request.into_parts();
     let mut secrets = Vec::new();
     match &passed.spend {
@@ -113,6 +102,8 @@ async fn ask(
     let body = body?.to_bytes();
     note.update(|upstream: &mut Upstream| upstream.bytes = body.len() as u64);
     let seals = call.mount().grants.get(passed.grant).map(|grant| grant.seals.as_slice()).unwrap_or_default();
-    let answer = Answer::take_apart(parts.status, &body, seals, &token).map_err(|why| unsealable(why.to_string()))?;
-    Ok(Asked { answer, retry_after: parts.headers.get(RETRY_AFTER).cloned() })
+    let mut answer =
+        Answer::take_apart(parts.status, &body, seals, &token).map_err(|why| unsealable(why.to_string()))?;
+    answer.retry_after = parts.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    Ok(answer)
 }

@@ -35,7 +35,7 @@ pub(super) fn admit<B>(call: &Arc<Call>, request: &Request<B>) -> Result<Passed,
     match rules::judge(request, &mount.grants, call.surrogates()) {
         Ok(passed) => Ok(passed),
         Err(refusal) => {
-            let error = CallError::refused(mount, request, &refusal);
+            let error = CallError::refused(mount, &refusal);
             call.note_refused(request, error.rule());
             call.fail(error);
             Err(Error::HttpRequestDenied)
@@ -136,7 +136,7 @@ fn with_query(uri: &Uri, value: &SealedValue) -> Option<Uri> {
     let path_and_query = uri.path_and_query()?.as_str();
     let separator = if path_and_query.contains('?') { b'&' } else { b'?' };
     let whole = Zeroizing::new([path_and_query.as_bytes(), &[separator], value.expose_secret()].concat());
-    parts.path_and_query = Some(PathAndQuery::try_from(whole.as_slice()).ok()?);
+    parts.path_and_query = Some(PathAndQuery::from_maybe_shared(Bytes::from_owner(whole)).ok()?);
     Uri::from_parts(parts).ok()
 }
 

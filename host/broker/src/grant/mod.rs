@@ -16,6 +16,7 @@ pub use hosts::{HostPattern, InvalidHostPattern};
 pub use path::{NormalPath, PathError};
 pub use pattern::{InvalidPattern, Pattern};
 
+use crate::cloud::SecondPath;
 use crate::manifest::SpendPlace;
 
 /// One audience of one mount.
@@ -36,6 +37,8 @@ pub struct Grant {
     pub declared: Option<Vec<Pattern>>,
     /// What the configuration allows; `None` where it does not narrow it.
     pub allowed: Option<Vec<Pattern>>,
+    /// Where requests name paths beside their own, which must be covered too.
+    pub second_paths: Vec<SecondPath>,
     /// Whether the service reads paths without regard to case.
     pub paths_ignore_case: bool,
 }

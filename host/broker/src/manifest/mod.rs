@@ -11,7 +11,7 @@ use keyward_identity::Audience;
 
 pub use section::{ManifestError, read_text};
 
-use crate::cloud::{Cloud, CloudService};
+use crate::cloud::{Cloud, CloudService, SecondPath};
 use crate::config::{ConfigError, Diagnostic};
 use crate::grant::{HostPattern, Pattern};
 
@@ -94,6 +94,8 @@ pub struct ResolvedService {
     pub hosts: Vec<HostPattern>,
     /// Whether the service reads paths without regard to case.
     pub paths_ignore_case: bool,
+    /// Where its requests name paths beside their own.
+    pub second_paths: Vec<SecondPath>,
 }
 
 /// A setting that a plugin reads.
@@ -149,7 +151,8 @@ impl DeclaredAudience {
     pub fn resolve(&self, cloud: &Cloud) -> Result<Vec<ResolvedService>, Diagnostic> {
         match &self.service {
             DeclaredService::Own { audience, hosts } => {
-                Ok(vec![ResolvedService { audience: audience.clone(), hosts: hosts.clone(), paths_ignore_case: false }])
+                let (audience, hosts) = (audience.clone(), hosts.clone());
+                Ok(vec![ResolvedService { audience, hosts, paths_ignore_case: false, second_paths: Vec::new() }])
             }
             DeclaredService::Cloud(names) => {
                 let services = names.iter().filter_map(|name| cloud.services.get(name));
@@ -174,5 +177,6 @@ fn resolved(service: &CloudService) -> Result<ResolvedService, Diagnostic> {
     let audience = Audience::new(&service.audience).map_err(|error| invalid(error.to_string()))?;
     let hosts = service.hosts.iter().map(|host| HostPattern::parse(host));
     let hosts = hosts.collect::<Result<_, _>>().map_err(|error| invalid(error.to_string()))?;
-    Ok(ResolvedService { audience, hosts, paths_ignore_case: service.paths_ignore_case })
+    let (paths_ignore_case, second_paths) = (service.paths_ignore_case, service.second_paths.clone());
+    Ok(ResolvedService { audience, hosts, paths_ignore_case, second_paths })
 }

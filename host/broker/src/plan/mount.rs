@@ -146,6 +146,7 @@ impl Planning<'_> {
             declared: declared.allow.clone(),
             allowed: configured.allow.clone(),
             paths_ignore_case: service.paths_ignore_case,
+            second_paths: service.second_paths,
         })
     }
 

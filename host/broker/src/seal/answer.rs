@@ -1,6 +1,7 @@
 //! An answer with secrets in it, taken apart.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -12,6 +13,9 @@ use crate::grant::Seal;
 use crate::manifest::SpendPlace;
 use crate::surrogate::Surrogates;
 
+/// How long an error is the answer to those who ask the same.
+const ERROR_KEPT: Duration = Duration::from_secs(1);
+
 /// The longest message of an error that a plugin is told.
 const LONGEST_MESSAGE: usize = 2048;
 
@@ -21,6 +25,8 @@ pub(crate) struct Answer {
     /// The answer, without the secrets.
     document: Value,
     sealed: Vec<(Seal, Arc<SealedValue>)>,
+    /// For how many seconds the service asks for patience.
+    pub(crate) retry_after: Option<u32>,
     /// Whether a secret, or a token, stood elsewhere in it too.
     pub(crate) blanked: bool,
 }
@@ -64,7 +70,7 @@ impl Answer {
         }
         let scanner = Scanner::new(sealed.iter().flat_map(|(_, value)| value.forms()));
         let blanked = blank(&mut document, &[&scanner, token]);
-        Ok(Self { status, document, sealed, blanked })
+        Ok(Self { status, document, sealed, retry_after: None, blanked })
     }
 
     fn error(status: StatusCode, document: &Value, token: &Scanner) -> Self {
@@ -75,11 +81,14 @@ impl Answer {
         let message = if hides_nothing { message } else { "(kept back: it has a signature in it)".to_owned() };
         let mut document = json!({ "error": { "code": code, "message": message } });
         let blanked = blank(&mut document, &[token]);
-        Self { status, document, sealed: Vec::new(), blanked }
+        Self { status, document, sealed: Vec::new(), retry_after: None, blanked }
     }
 
-    /// How long it may be used again.
-    pub(crate) fn keep(&self) -> Option<std::time::Duration> {
+    /// How long it may be used again. An error is told to all who wait for the same, and not asked for by each.
+    pub(crate) fn keep(&self) -> Option<Duration> {
+        if self.sealed.is_empty() {
+            return Some(ERROR_KEPT);
+        }
         self.sealed.iter().map(|(seal, _)| seal.keep).min().flatten()
     }
 
