@@ -33,7 +33,7 @@ mod error;
 pub mod source;
 mod token;
 
-pub use audience::{Audience, InvalidAudience};
+pub use audience::{Audience, InvalidAudience, InvalidScope};
 pub use cache::TokenCache;
 pub use error::TokenError;
 pub use source::{Fetch, Issued, TokenSource};

@@ -52,7 +52,7 @@ pub(crate) enum Attempt<T> {
     },
 }
 
-/// Tries until it works, fails for good, or takes too long.
+/// Tries until it works, fails for good, or takes too long. No attempt goes on past the deadline either.
 pub(crate) async fn run<T, F: Future<Output = Attempt<T>>>(
     retry: Retry,
     clock: &dyn Clock,
@@ -60,21 +60,32 @@ pub(crate) async fn run<T, F: Future<Output = Attempt<T>>>(
 ) -> Result<T, TokenError> {
     let start = clock.steady();
     let mut waits = WAITS.into_iter();
+    let mut deadline = retry.deadline;
+    let mut last = None;
     loop {
-        let (error, after, gone) = match attempt().await {
+        let left = deadline.saturating_sub(clock.steady().saturating_sub(start));
+        let Ok(attempted) = tokio::time::timeout(left, attempt()).await else {
+            let said = format!("no answer within {} s", deadline.as_secs_f32());
+            return Err(last.unwrap_or(TokenError::Unavailable { said }));
+        };
+        let (error, after, gone) = match attempted {
             Attempt::Done(value) => return Ok(value),
             Attempt::Final(error) => return Err(error),
             Attempt::Later { error, after, gone } => (error, after, gone),
         };
-        // While it is gone for an update, the last wait is repeated until the 70 seconds are over.
+        if gone {
+            // It comes back with other errors first, perhaps: the 70 seconds are for these too.
+            deadline = deadline.max(retry.gone_deadline);
+        }
+        // While it is gone for an update, it is asked every 10 seconds until the 70 are over.
         let Some(seconds) = waits.next().or_else(|| gone.then_some(10)) else { return Err(error) };
         let wait = jittered(Duration::from_secs(seconds)).max(after.unwrap_or_default());
-        let deadline = if gone { retry.gone_deadline } else { retry.deadline };
         let left = deadline.saturating_sub(clock.steady().saturating_sub(start));
         if wait > left {
             return Err(error);
         }
         tracing::debug!(wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX), %error, "trying again");
+        last = Some(error);
         if !wait.is_zero() {
             clock.sleep(wait).await;
         }
@@ -147,6 +158,54 @@ mod tests {
         let retry = Retry::within(Duration::from_secs(30));
         let _ = run(retry, &clock, || async { later(false, Some(9)) }).await;
         assert_eq!(whole_seconds(&clock), [9, 9, 9]);
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_that_comes_back_with_other_errors_has_the_rest_of_the_seventy_seconds() {
+        let clock = ManualClock::skipping_sleeps(Duration::ZERO);
+        let attempt = || async {
+            match clock.steady().as_secs() {
+                0..20 => later(true, None),
+                20..50 => later(false, None),
+                _ => Attempt::Done(()),
+            }
+        };
+        assert!(run(Retry::default(), &clock, attempt).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_that_stays_gone_is_given_up_within_seventy_seconds() {
+        let clock = ManualClock::skipping_sleeps(Duration::ZERO);
+        assert!(run(Retry::default(), &clock, || async { later(true, None) }).await.is_err());
+        assert!(clock.steady() <= GONE, "{:?}", clock.steady());
+        assert!(clock.steady() >= Duration::from_secs(50), "{:?}", clock.steady());
+    }
+
+    #[tokio::test]
+    async fn a_wait_that_is_asked_for_and_goes_past_the_deadline_is_not_begun() {
+        let clock = ManualClock::skipping_sleeps(Duration::ZERO);
+        assert!(run(Retry::default(), &clock, || async { later(false, Some(31)) }).await.is_err());
+        assert!(clock.slept().is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_attempt_that_never_ends_is_ended_by_the_deadline() {
+        let clock = ManualClock::at(Duration::ZERO);
+        let attempt = || std::future::pending::<Attempt<()>>();
+        let error = run(Retry::within(Duration::from_millis(20)), &clock, attempt).await.unwrap_err();
+        assert!(matches!(error, TokenError::Unavailable { .. }));
+    }
+
+    #[tokio::test]
+    async fn what_is_final_is_not_tried_again() {
+        let clock = ManualClock::skipping_sleeps(Duration::ZERO);
+        let mut attempts = 0;
+        let attempt = || {
+            attempts += 1;
+            async { Attempt::<()>::Final(TokenError::Refused { status: 400, said: String::new() }) }
+        };
+        assert!(run(Retry::default(), &clock, attempt).await.is_err());
+        assert_eq!(attempts, 1);
     }
 
     #[test]
