@@ -66,7 +66,8 @@ impl Endpoint {
     where
         F: Future<Output = Attempt<Issued>>,
     {
-        retry::run(self.settings.retry, &*self.settings.clock, attempt).await
+        let Settings { retry, timeout, clock, .. } = &self.settings;
+        retry::run(*retry, *timeout, &**clock, attempt).await
     }
 
     /// One request, at the endpoint's pace, and what came of it.

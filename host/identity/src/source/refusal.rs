@@ -37,7 +37,7 @@ impl Refused<'_> {
     /// [IMDS]: https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token#error-handling
     /// [Service Fabric]: https://learn.microsoft.com/azure/service-fabric/how-to-managed-identity-service-fabric-app-code#error-handling
     pub(super) fn judge<T>(&self, answer: &Answer) -> Attempt<T> {
-        /// "It's safe to retry after waiting for at least 1 second."
+        /// Who is told to slow down and not for how long does not come back at once.
         const A_SECOND: Duration = Duration::from_secs(1);
         let status = answer.status.as_u16();
         let said = said(&answer.body, status);
@@ -50,7 +50,7 @@ impl Refused<'_> {
             }
             (500.., known) => {
                 let error = known.unwrap_or(TokenError::Unavailable { said });
-                Attempt::Later { error, after: Some(after.unwrap_or(A_SECOND)), gone: false }
+                Attempt::Later { error, after, gone: false }
             }
             (_, Some(known)) => Attempt::Final(known),
             (404, None) if self.not_found_is_final => Attempt::Final(TokenError::IdentityNotFound { said }),

@@ -52,9 +52,11 @@ pub(crate) enum Attempt<T> {
     },
 }
 
-/// Tries until it works, fails for good, or takes too long. No attempt goes on past the deadline either.
+/// Tries until it works, fails for good, or takes too long. No wait goes past the deadline, and no attempt either, but
+/// that a first one always has the time of one request.
 pub(crate) async fn run<T, F: Future<Output = Attempt<T>>>(
     retry: Retry,
+    request: Duration,
     clock: &dyn Clock,
     mut attempt: impl FnMut() -> F,
 ) -> Result<T, TokenError> {
@@ -63,9 +65,10 @@ pub(crate) async fn run<T, F: Future<Output = Attempt<T>>>(
     let mut deadline = retry.deadline;
     let mut last = None;
     loop {
-        let left = deadline.saturating_sub(clock.steady().saturating_sub(start));
+        let most = deadline.max(request);
+        let left = most.saturating_sub(clock.steady().saturating_sub(start));
         let Ok(attempted) = tokio::time::timeout(left, attempt()).await else {
-            let said = format!("no answer within {} s", deadline.as_secs_f32());
+            let said = format!("no answer within {} s", most.as_secs_f32());
             return Err(last.unwrap_or(TokenError::Unavailable { said }));
         };
         let (error, after, gone) = match attempted {
@@ -126,7 +129,7 @@ mod tests {
     #[tokio::test]
     async fn the_documented_waits_with_up_to_a_fifth_more() {
         let clock = ManualClock::skipping_sleeps(Duration::ZERO);
-        let result = run(Retry::within(Duration::from_secs(600)), &clock, || async { later(false, None) }).await;
+        let result = run(Retry::within(Duration::from_secs(600)), Duration::ZERO, &clock, || async { later(false, None) }).await;
         assert!(result.is_err());
         let slept = clock.slept();
         assert_eq!(slept.len(), 4, "the first retry is at once");
@@ -138,7 +141,7 @@ mod tests {
     #[tokio::test]
     async fn no_wait_goes_past_the_deadline() {
         let clock = ManualClock::skipping_sleeps(Duration::ZERO);
-        let result = run(Retry::within(Duration::from_secs(10)), &clock, || async { later(false, None) }).await;
+        let result = run(Retry::within(Duration::from_secs(10)), Duration::ZERO, &clock, || async { later(false, None) }).await;
         assert!(result.is_err());
         assert!(clock.steady() <= Duration::from_secs(10));
         assert_eq!(whole_seconds(&clock).len(), 2);
@@ -149,14 +152,14 @@ mod tests {
         let clock = ManualClock::skipping_sleeps(Duration::ZERO);
         let back_at = Duration::from_secs(60);
         let attempt = || async { if clock.steady() < back_at { later(true, None) } else { Attempt::Done(()) } };
-        assert!(run(Retry::default(), &clock, attempt).await.is_ok());
+        assert!(run(Retry::default(), Duration::ZERO, &clock, attempt).await.is_ok());
     }
 
     #[tokio::test]
     async fn retry_after_is_honoured_and_never_shortened() {
         let clock = ManualClock::skipping_sleeps(Duration::ZERO);
         let retry = Retry::within(Duration::from_secs(30));
-        let _ = run(retry, &clock, || async { later(false, Some(9)) }).await;
+        let _ = run(retry, Duration::ZERO, &clock, || async { later(false, Some(9)) }).await;
         assert_eq!(whole_seconds(&clock), [9, 9, 9]);
     }
 
@@ -170,13 +173,13 @@ mod tests {
                 _ => Attempt::Done(()),
             }
         };
-        assert!(run(Retry::default(), &clock, attempt).await.is_ok());
+        assert!(run(Retry::default(), Duration::ZERO, &clock, attempt).await.is_ok());
     }
 
     #[tokio::test]
     async fn an_endpoint_that_stays_gone_is_given_up_within_seventy_seconds() {
         let clock = ManualClock::skipping_sleeps(Duration::ZERO);
-        assert!(run(Retry::default(), &clock, || async { later(true, None) }).await.is_err());
+        assert!(run(Retry::default(), Duration::ZERO, &clock, || async { later(true, None) }).await.is_err());
         assert!(clock.steady() <= GONE, "{:?}", clock.steady());
         assert!(clock.steady() >= Duration::from_secs(50), "{:?}", clock.steady());
     }
@@ -184,7 +187,7 @@ mod tests {
     #[tokio::test]
     async fn a_wait_that_is_asked_for_and_goes_past_the_deadline_is_not_begun() {
         let clock = ManualClock::skipping_sleeps(Duration::ZERO);
-        assert!(run(Retry::default(), &clock, || async { later(false, Some(31)) }).await.is_err());
+        assert!(run(Retry::default(), Duration::ZERO, &clock, || async { later(false, Some(31)) }).await.is_err());
         assert!(clock.slept().is_empty());
     }
 
@@ -192,7 +195,7 @@ mod tests {
     async fn an_attempt_that_never_ends_is_ended_by_the_deadline() {
         let clock = ManualClock::at(Duration::ZERO);
         let attempt = || std::future::pending::<Attempt<()>>();
-        let error = run(Retry::within(Duration::from_millis(20)), &clock, attempt).await.unwrap_err();
+        let error = run(Retry::within(Duration::from_millis(20)), Duration::ZERO, &clock, attempt).await.unwrap_err();
         assert!(matches!(error, TokenError::Unavailable { .. }));
     }
 
@@ -204,7 +207,7 @@ mod tests {
             attempts += 1;
             async { Attempt::<()>::Final(TokenError::Refused { status: 400, said: String::new() }) }
         };
-        assert!(run(Retry::default(), &clock, attempt).await.is_err());
+        assert!(run(Retry::default(), Duration::ZERO, &clock, attempt).await.is_err());
         assert_eq!(attempts, 1);
     }
 

@@ -74,7 +74,9 @@ impl Transport {
         let header = HeaderValue::from_str(authority.as_str()).map_err(|_| none())?;
         request.headers_mut().insert(http::header::HOST, header);
         let target = uri.path_and_query().map_or("/", |target| target.as_str());
-        *request.uri_mut() = target.parse::<Uri>().map_err(|_| none())?;
+        // "http://host?query" has no path, and a request needs one.
+        let root = if target.starts_with('/') { "" } else { "/" };
+        *request.uri_mut() = format!("{root}{target}").parse::<Uri>().map_err(|_| none())?;
 
         let connecting = tokio::time::timeout(CONNECT.min(self.timeout), TcpStream::connect((host, port)));
         let stream = match connecting.await {
