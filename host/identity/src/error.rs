@@ -146,3 +146,37 @@ impl From<InvalidToken> for TokenError {
         Self::Malformed { what: error.to_string() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_message_says_what_to_do() {
+        let said = || "status 400".to_owned();
+        let (endpoint, audience) = ("http://x".to_owned(), Audience::new("a").unwrap());
+        for (error, what) in [
+            (TokenError::IdentityNotFound { said: said() }, "Assign the managed identity to this machine"),
+            (TokenError::SeveralIdentities { said: said() }, "set client_id"),
+            (TokenError::ResourceUnknown { audience, said: said() }, "compare it with what the service documents"),
+            (
+                TokenError::Unreachable { endpoint: endpoint.clone(), said: said() },
+                "check that the machine has a managed",
+            ),
+            (
+                TokenError::NotManagedIdentityMachine { endpoint: endpoint.clone(), said: said() },
+                "configure another source",
+            ),
+            (TokenError::WrongIdentity { asked: said(), answered: said() }, "correct client_id"),
+            (TokenError::Untrusted { endpoint, said: said() }, "add the authority that signed it"),
+            (TokenError::Command { command: said(), said: said() }, "run `az login`"),
+            (TokenError::Refused { status: 400, said: said() }, "one of the request's parameters is wrong"),
+            (TokenError::Throttled { retry_after: Duration::from_secs(7) }, "asks to wait 7 s"),
+            (TokenError::Unavailable { said: said() }, "this is tried again"),
+            (TokenError::Malformed { what: said() }, "Something else may be answering"),
+            (TokenError::Expired { seconds_ago: 1 }, "Check the clock"),
+        ] {
+            assert!(error.to_string().contains(what), "{error}");
+        }
+    }
+}

@@ -30,7 +30,10 @@ enum Event {
 #[derive(Clone, Copy, Debug)]
 enum Does {
     /// Gives tokens that live so long, and says so in one way or both.
-    Gives { life: u64, relative: bool },
+    Gives {
+        life: u64,
+        relative: bool,
+    },
     Fails,
     /// Asks for so many seconds of patience.
     Throttles(u64),
@@ -174,9 +177,9 @@ async fn settle() {
 async fn play(events: Vec<Event>) -> Result<(), TestCaseError> {
     let clock = ManualClock::at(Duration::from_secs(NOW));
     let does = Does::Gives { life: 3600, relative: true };
-    let endpoint =
-        Arc::new(Endpoint { clock: clock.clone(), does: Mutex::new(does), asked: Mutex::default() });
-    let cache = TokenCache::with(Arc::clone(&endpoint) as Arc<dyn TokenSource>, Arc::new(clock.clone()), Policy::default());
+    let endpoint = Arc::new(Endpoint { clock: clock.clone(), does: Mutex::new(does), asked: Mutex::default() });
+    let cache =
+        TokenCache::with(Arc::clone(&endpoint) as Arc<dyn TokenSource>, Arc::new(clock.clone()), Policy::default());
     let audience = Audience::new("https://vault.azure.net").unwrap();
     let wall = NOW as i64 * 4;
     let mut model = Model { wall, steady: 0, does, asked: 0, held: None, pause: None, failures: 0 };

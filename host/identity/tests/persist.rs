@@ -87,9 +87,11 @@ async fn a_token_is_found_by_its_identity_and_its_exact_audience() {
     assert_eq!(machine.run_as("system", "https://vault.azure.net", 1).await.1, 1);
     assert_eq!(machine.run_as("reports", "https://vault.azure.net", 1).await.1, 1);
     assert_eq!(machine.run_as("system", "https://vault.azure.net/", 1).await.1, 1);
-    for (name, audience) in
-        [("system", "https://vault.azure.net"), ("reports", "https://vault.azure.net"), ("system", "https://vault.azure.net/")]
-    {
+    for (name, audience) in [
+        ("system", "https://vault.azure.net"),
+        ("reports", "https://vault.azure.net"),
+        ("system", "https://vault.azure.net/"),
+    ] {
         let (token, fetched) = machine.run_as(name, audience, 1).await;
         assert_eq!(fetched, 0, "{name}, {audience}");
         assert!(token.starts_with(&format!("eyJsecret.{name}.{audience}.")), "{token}");

@@ -57,9 +57,10 @@ impl PersistKey {
         if name.is_empty() || name.contains(['/', '\\']) || name.starts_with('.') {
             return Err(invalid("a credential's name has no slash, and does not begin with a dot"));
         }
-        let directory = env("CREDENTIALS_DIRECTORY").filter(|directory| directory.starts_with('/')).ok_or_else(|| {
-            invalid("CREDENTIALS_DIRECTORY is not set: systemd sets it for a unit with LoadCredentialEncrypted=")
-        })?;
+        let directory =
+            env("CREDENTIALS_DIRECTORY").filter(|directory| directory.starts_with('/')).ok_or_else(|| {
+                invalid("CREDENTIALS_DIRECTORY is not set: systemd sets it for a unit with LoadCredentialEncrypted=")
+            })?;
         Self::read(&Path::new(&directory).join(name), Readers::Systemd)
     }
 
@@ -167,7 +168,9 @@ mod tests {
 
     #[test]
     fn a_key_that_others_may_read_is_refused() {
-        for (mode, fits) in [(0o600, true), (0o400, true), (0o640, false), (0o604, false), (0o620, false), (0o644, false)] {
+        for (mode, fits) in
+            [(0o600, true), (0o400, true), (0o640, false), (0o604, false), (0o620, false), (0o644, false)]
+        {
             let (_directory, path) = written(&[7; 32], mode);
             assert_eq!(PersistKey::from_file(&path).is_ok(), fits, "{mode:o}");
         }

@@ -73,6 +73,8 @@ impl Answer {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const NOW: Duration = Duration::from_secs(1_700_000_000);
@@ -143,6 +145,37 @@ mod tests {
             let error = parse(answer.as_bytes(), NOW, None).unwrap_err();
             assert!(matches!(error, TokenError::Malformed { .. }), "{answer}: {error:?}");
             assert!(!format!("{error} {error:?}").contains("secret"), "{answer}: {error}");
+        }
+    }
+
+    fn value() -> impl Strategy<Value = String> {
+        let number = prop_oneof![any::<i64>().prop_map(|n| n.to_string()), any::<f64>().prop_map(|n| format!("{n:e}"))];
+        let text = "[0-9/:. TZ+\\-APM]{0,30}".prop_map(|text| format!("\"{text}\""));
+        let odd = prop_oneof![Just("null"), Just("true"), Just("[]"), Just("{}"), Just("[1]"), Just("eyJsecret")];
+        prop_oneof![number, text, odd.prop_map(str::to_owned)]
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_break_it(body in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = parse(&body, NOW, None);
+        }
+
+        #[test]
+        fn whatever_the_members_are_there_is_a_token_or_an_error_that_quotes_nothing(
+            on in value(), left in value(), id in value(), cut in 0_usize..200
+        ) {
+            let answer = format!(
+                r#"{{"access_token":"eyJsecret","expires_on":{on},"expires_in":{left},"client_id":{id},"resource":{id}}}"#
+            );
+            let body = answer.as_bytes();
+            let asked = UserAssigned::ClientId("c".into());
+            for body in [body, &body[..cut.min(body.len())]] {
+                match parse(body, NOW, Some(&asked)) {
+                    Ok(issued) => prop_assert_eq!(&issued.token.expose_secret()[..], b"eyJsecret"),
+                    Err(error) => prop_assert!(!format!("{error} {error:?}").contains("secret"), "{}", error),
+                }
+            }
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::Audience;
 
 const KIND: SourceKind = SourceKind::CloudShell;
 
-/// Where the extension listens, and Cloud Shell.
+/// Where the extension listens on every machine that has it.
 const PORT_50342: &str = "http://localhost:50342/oauth2/token";
 
 /// The identity endpoint of Cloud Shell. Its tokens are those of the person who is signed in.
@@ -68,12 +68,27 @@ impl TokenSource for CloudShell {
     }
 
     fn describe(&self) -> String {
-        "Cloud Shell, the signed-in person".to_owned()
+        let extension = self.endpoint.url == PORT_50342;
+        if extension { "the extension at port 50342" } else { "Cloud Shell, the signed-in person" }.to_owned()
     }
 }
 
 impl fmt::Debug for CloudShell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CloudShell").field("endpoint", &self.endpoint.url).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_extension_is_at_its_port() {
+        let source = CloudShell::vm_extension();
+        let request = source.request(&Audience::new("https://vault.azure.net").unwrap()).unwrap();
+        assert_eq!(request.uri(), "http://localhost:50342/oauth2/token");
+        assert_eq!(request.method(), http::Method::POST);
+        assert_eq!(source.describe(), "the extension at port 50342");
     }
 }

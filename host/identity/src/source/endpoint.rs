@@ -159,11 +159,7 @@ pub(super) fn secret(kind: SourceKind, name: &'static str, text: &str) -> Result
 }
 
 /// The value of an environment variable that has to be there.
-pub(super) fn variable(
-    kind: SourceKind,
-    env: Env<'_>,
-    variable: &'static str,
-) -> Result<String, InvalidSource> {
+pub(super) fn variable(kind: SourceKind, env: Env<'_>, variable: &'static str) -> Result<String, InvalidSource> {
     env(variable).filter(|value| !value.trim().is_empty()).ok_or(InvalidSource::MissingVariable { kind, variable })
 }
 

@@ -88,6 +88,17 @@ impl Issued {
     pub fn new(token: AccessToken, expires_in: Option<Duration>) -> Self {
         Self { token, expires_in }
     }
+
+    /// Reads a token endpoint's answer (status 200) as every source here does: JSON with `access_token`, and `expires_on` or
+    /// `expires_in` in one of the ways in which they arrive. `wall` is now, since 1970-01-01T00:00:00Z. For a source of one's
+    /// own.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenError::Malformed`], which quotes nothing of the answer.
+    pub fn from_answer(body: &[u8], wall: Duration) -> Result<Self, TokenError> {
+        answer::parse(body, wall, None)
+    }
 }
 
 impl From<AccessToken> for Issued {

@@ -162,16 +162,24 @@ pub(super) fn quotable(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
     fn every_shape_of_an_error_is_read() {
         for (body, words) in [
-            (r#"{"error":"invalid_request","error_description":"Identity not found"}"#, "invalid_request: Identity not found"),
+            (
+                r#"{"error":"invalid_request","error_description":"Identity not found"}"#,
+                "invalid_request: Identity not found",
+            ),
             (r#"{"error":{"code":"NotFound","message":"no","correlationId":"1"}}"#, "NotFound: no"),
             (r#"{"statusCode":400,"message":"No MSI found"}"#, "No MSI found"),
             (r#"{"StatusCode":400,"Message":"No MSI found"}"#, "No MSI found"),
-            (r#"{"error":["invalid_request"],"error_description":["Identity","not found"]}"#, "invalid_request: Identity: not found"),
+            (
+                r#"{"error":["invalid_request"],"error_description":["Identity","not found"]}"#,
+                "invalid_request: Identity: not found",
+            ),
             (r#"[{"error":"a"}]"#, "a"),
             (r#""just text""#, "just text"),
             ("plain\r\ntext", "plain text"),
@@ -196,5 +204,20 @@ mod tests {
     fn a_deep_answer_is_read_or_left() {
         let deep = format!("{}{}", r#"{"error":"#.repeat(2000), "}".repeat(2000));
         assert!(said(deep.as_bytes(), 400).starts_with("status 400"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_break_it(body in proptest::collection::vec(any::<u8>(), 0..300)) {
+            prop_assert!(said(&body, 400).starts_with("status 400"));
+        }
+
+        #[test]
+        fn no_json_breaks_it_or_gets_a_token_quoted(body in "[{}\\[\\]\",:a-z0-9 ]{0,60}", at in 0_usize..60) {
+            let mut body = body;
+            let at = at.min(body.len());
+            body.insert_str(at, "eyJsecret");
+            prop_assert!(!said(body.as_bytes(), 400).contains("secret"));
+        }
     }
 }

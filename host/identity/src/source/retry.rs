@@ -100,16 +100,19 @@ fn jittered(wait: Duration) -> Duration {
     wait.mul_f64(1.0 + fastrand::f64() / 5.0)
 }
 
-/// `Retry-After`, in seconds or as a date ([RFC 9110, 10.2.3]).
+/// No endpoint asks for more than minutes. One that is wrong about it, or about the date, does not silence an identity.
+const LONGEST_ASKED: Duration = Duration::from_secs(3600);
+
+/// `Retry-After`, in seconds or as a date, an hour at most ([RFC 9110, 10.2.3]).
 ///
 /// [RFC 9110, 10.2.3]: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
 pub(crate) fn retry_after(headers: &HeaderMap, now: Duration) -> Option<Duration> {
     let value = headers.get(http::header::RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds));
+        return Some(Duration::from_secs(seconds).min(LONGEST_ASKED));
     }
     let at = httpdate::parse_http_date(value).ok()?.duration_since(std::time::SystemTime::UNIX_EPOCH).ok()?;
-    Some(at.saturating_sub(now))
+    Some(at.saturating_sub(now).min(LONGEST_ASKED))
 }
 
 #[cfg(test)]
@@ -129,7 +132,8 @@ mod tests {
     #[tokio::test]
     async fn the_documented_waits_with_up_to_a_fifth_more() {
         let clock = ManualClock::skipping_sleeps(Duration::ZERO);
-        let result = run(Retry::within(Duration::from_secs(600)), Duration::ZERO, &clock, || async { later(false, None) }).await;
+        let result =
+            run(Retry::within(Duration::from_secs(600)), Duration::ZERO, &clock, || async { later(false, None) }).await;
         assert!(result.is_err());
         let slept = clock.slept();
         assert_eq!(slept.len(), 4, "the first retry is at once");
@@ -141,7 +145,8 @@ mod tests {
     #[tokio::test]
     async fn no_wait_goes_past_the_deadline() {
         let clock = ManualClock::skipping_sleeps(Duration::ZERO);
-        let result = run(Retry::within(Duration::from_secs(10)), Duration::ZERO, &clock, || async { later(false, None) }).await;
+        let result =
+            run(Retry::within(Duration::from_secs(10)), Duration::ZERO, &clock, || async { later(false, None) }).await;
         assert!(result.is_err());
         assert!(clock.steady() <= Duration::from_secs(10));
         assert_eq!(whole_seconds(&clock).len(), 2);
@@ -221,5 +226,8 @@ mod tests {
         assert_eq!(parse("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::from_secs(7)));
         assert_eq!(parse("Sun, 06 Nov 1994 08:40:00 GMT"), Some(Duration::ZERO));
         assert_eq!(parse("soon"), None);
+        assert_eq!(parse("-1"), None);
+        assert_eq!(parse("31536000"), Some(LONGEST_ASKED));
+        assert_eq!(parse("Sat, 06 Nov 2094 08:49:37 GMT"), Some(LONGEST_ASKED));
     }
 }

@@ -55,9 +55,8 @@ impl Tls {
         let provider = Arc::new(default_provider());
         let verifier = Arc::new(Pinned { thumbprint, provider: Arc::clone(&provider) });
         let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().ok();
-        let config = builder.map(|builder| {
-            builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()
-        });
+        let config =
+            builder.map(|builder| builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth());
         Self(config.map(Arc::new))
     }
 

@@ -37,14 +37,11 @@ impl WorkloadIdentity {
     /// # Errors
     ///
     /// [`InvalidSource`] where they cannot be used.
-    pub fn new(
-        client_id: &str,
-        tenant: &str,
-        file: impl AsRef<Path>,
-        authority: &str,
-    ) -> Result<Self, InvalidSource> {
+    pub fn new(client_id: &str, tenant: &str, file: impl AsRef<Path>, authority: &str) -> Result<Self, InvalidSource> {
         let part = |text: &str| {
-            !text.is_empty() && text.len() <= 255 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
+            !text.is_empty()
+                && text.len() <= 255
+                && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
         };
         let value = |name, expected| InvalidSource::Value { kind: KIND, name, expected };
         if !part(tenant) || tenant.contains("..") {
@@ -117,7 +114,9 @@ impl WorkloadIdentity {
         let read = tokio::task::spawn_blocking(move || std::fs::read_to_string(file).map(Zeroizing::new)).await;
         let text = read.map_err(|_| refuse("reading it was abandoned".to_owned()))?;
         let text = text.map_err(|error| {
-            refuse(format!("{error}. The webhook of workload identity puts it there: label the pod, and its service account"))
+            refuse(format!(
+                "{error}. The webhook of workload identity puts it there: label the pod, and its service account"
+            ))
         })?;
         let trimmed = text.trim();
         if trimmed.is_empty() || trimmed.len() > LONGEST || !trimmed.bytes().all(|byte| byte.is_ascii_graphic()) {

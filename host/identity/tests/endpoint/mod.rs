@@ -12,7 +12,11 @@ use tokio_rustls::TlsAcceptor;
 /// What the endpoint does with a request.
 #[derive(Clone, Debug)]
 pub enum Step {
-    Answer { status: u16, headers: Vec<(&'static str, String)>, body: String },
+    Answer {
+        status: u16,
+        headers: Vec<(&'static str, String)>,
+        body: String,
+    },
     /// Closes the connection without a word.
     Close,
     /// Says nothing, and keeps the connection.

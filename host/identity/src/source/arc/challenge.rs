@@ -28,7 +28,8 @@ pub(super) fn directory(env: Env<'_>) -> PathBuf {
 /// The path in `WWW-Authenticate: Basic realm=<path>`.
 pub(super) fn path(headers: &HeaderMap) -> Result<PathBuf, TokenError> {
     let malformed = |what: &str| TokenError::Malformed { what: what.to_owned() };
-    let value = headers.get(WWW_AUTHENTICATE).ok_or_else(|| malformed("it asks for authorization and names no file"))?;
+    let value =
+        headers.get(WWW_AUTHENTICATE).ok_or_else(|| malformed("it asks for authorization and names no file"))?;
     let value = value.to_str().map_err(|_| malformed("its challenge is no text"))?;
     let (scheme, rest) = value.trim().split_once(' ').unwrap_or((value, ""));
     let realm = rest.trim().split_once('=').filter(|(name, _)| name.trim().eq_ignore_ascii_case("realm"));
@@ -48,8 +49,9 @@ pub(super) fn read(directory: &Path, path: &Path) -> Result<HeaderValue, TokenEr
         path: path.to_string_lossy().chars().filter(|c| !c.is_control()).take(200).collect(),
         said: said.to_owned(),
     };
-    let name = inside(directory, path)
-        .ok_or_else(|| refuse("the agent's files are in its own directory and end in .key: what answers is not the agent"))?;
+    let name = inside(directory, path).ok_or_else(|| {
+        refuse("the agent's files are in its own directory and end in .key: what answers is not the agent")
+    })?;
     let unread = |error: std::io::Error| {
         refuse(&format!(
             "{error}. Whoever asks Azure Arc for tokens has to be able to read it: on Linux, add the broker's user to the \
