@@ -258,6 +258,10 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(play(events))?;
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// No model: time stands still but for a wall clock that is set before every call. A failure ends the asking, since its
     /// pause is on the steady clock; what else is asked for is a token that is about to end by the wall clock.

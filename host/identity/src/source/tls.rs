@@ -1,7 +1,7 @@
 //! Whom an endpoint with TLS has to be.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -27,7 +27,7 @@ pub struct InvalidCertificates {
 }
 
 impl Tls {
-    /// The system's roots. They are loaded with the first request.
+    /// The system's roots. They are loaded with the first request that needs them, once.
     #[must_use]
     pub fn system() -> Self {
         Self(None)
@@ -61,7 +61,9 @@ impl Tls {
     }
 
     pub(super) fn connector(&self) -> Result<TlsConnector, Failure> {
-        let config = self.0.clone().or_else(|| trusting(system_roots()));
+        static SYSTEM: OnceLock<Option<Arc<ClientConfig>>> = OnceLock::new();
+        let system = || SYSTEM.get_or_init(|| trusting(system_roots())).clone();
+        let config = self.0.clone().or_else(system);
         let none = || Failure::Broken("TLS cannot be set up".to_owned());
         config.map(TlsConnector::from).ok_or_else(none)
     }
