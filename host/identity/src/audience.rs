@@ -15,6 +15,16 @@ pub struct InvalidAudience {
     text: String,
 }
 
+/// A scope that names no resource.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{text:?} is no scope of a resource: expected one that ends in \"/.default\", such as \
+     \"https://vault.azure.net/.default\""
+)]
+pub struct InvalidScope {
+    text: String,
+}
+
 impl Audience {
     /// Takes the string as it is: no slash is added or taken off.
     ///
@@ -29,6 +39,31 @@ impl Audience {
             let text = text.chars().take(100).collect();
             Err(InvalidAudience { text })
         }
+    }
+
+    /// The resource of a scope: `https://vault.azure.net/.default` is for `https://vault.azure.net`, and
+    /// `https://management.azure.com//.default`, with two slashes, for `https://management.azure.com/`.
+    ///
+    /// Only what stands before `/.default` counts, so that the slash at its end, or none, stays as it is ([scopes]).
+    ///
+    /// [scopes]: https://learn.microsoft.com/entra/identity-platform/scopes-oidc#trailing-slash-and-default
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidScope`] for a scope that does not end in `/.default`, several scopes, or no resource.
+    pub fn from_scope(scope: &str) -> Result<Self, InvalidScope> {
+        let invalid = || InvalidScope { text: scope.chars().take(100).collect() };
+        let resource = scope.strip_suffix("/.default").ok_or_else(invalid)?;
+        if resource.trim_end_matches('/').is_empty() || resource.ends_with("/.default") {
+            return Err(invalid());
+        }
+        Self::new(resource).map_err(|_| invalid())
+    }
+
+    /// The scope of all that is granted for this resource: what [`from_scope`](Self::from_scope) takes back.
+    #[must_use]
+    pub fn to_scope(&self) -> String {
+        format!("{}/.default", self.0)
     }
 
     /// The string.
@@ -65,6 +100,47 @@ mod tests {
     fn what_could_break_out_of_a_query_or_a_header_is_no_audience() {
         for text in ["", "a b", "a\r\nb", "ä", &"x".repeat(2049)] {
             assert!(Audience::new(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_scope_gives_the_exact_resource_and_back() {
+        for (scope, resource) in [
+            ("https://vault.azure.net/.default", "https://vault.azure.net"),
+            ("https://vault.azure.cn/.default", "https://vault.azure.cn"),
+            ("https://vault.usgovcloudapi.net/.default", "https://vault.usgovcloudapi.net"),
+            ("https://management.azure.com//.default", "https://management.azure.com/"),
+            ("https://management.azure.com/.default", "https://management.azure.com"),
+            ("https://management.chinacloudapi.cn//.default", "https://management.chinacloudapi.cn/"),
+            ("https://database.windows.net//.default", "https://database.windows.net/"),
+            ("https://datalake.azure.net//.default", "https://datalake.azure.net/"),
+            ("https://contoso.com/api/v1/.default", "https://contoso.com/api/v1"),
+            ("api://00001111-aaaa-2222-bbbb-3333cccc4444/.default", "api://00001111-aaaa-2222-bbbb-3333cccc4444"),
+            ("00001111-aaaa-2222-bbbb-3333cccc4444/.default", "00001111-aaaa-2222-bbbb-3333cccc4444"),
+        ] {
+            let audience = Audience::from_scope(scope).unwrap();
+            assert_eq!(audience.as_str(), resource);
+            assert_eq!(audience.to_scope(), scope);
+        }
+    }
+
+    #[test]
+    fn what_names_no_resource_is_no_scope() {
+        for text in [
+            "",
+            ".default",
+            "/.default",
+            "//.default",
+            "https://vault.azure.net",
+            "https://vault.azure.net/",
+            "https://vault.azure.net/user_impersonation",
+            "https://vault.azure.net/.Default",
+            "https://vault.azure.net/.default/",
+            "https://vault.azure.net/.default/.default",
+            "https://vault.azure.net/.default https://management.azure.com/.default",
+            "openid https://vault.azure.net/.default",
+        ] {
+            assert!(Audience::from_scope(text).is_err(), "{text:?}");
         }
     }
 }

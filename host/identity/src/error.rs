@@ -52,8 +52,61 @@ pub enum TokenError {
         /// Why not.
         said: String,
     },
+    /// What answers there is not Azure's.
+    #[error(
+        "this is no machine with a managed identity: what answers at {endpoint} is not Azure's ({said}). Elsewhere than on \
+         Azure, configure another source, such as \"arc\", \"workload-identity\" or, on a developer's machine, \
+         \"azure-cli\""
+    )]
+    NotManagedIdentityMachine {
+        /// The endpoint.
+        endpoint: String,
+        /// What it said.
+        said: String,
+    },
+    /// The endpoint answered for another identity than the one that was asked for.
+    #[error(
+        "the identity endpoint was asked for the identity with {asked} and answered for {answered}. Assign the managed \
+         identity to this machine, or correct client_id, object_id or resource_id in the configuration"
+    )]
+    WrongIdentity {
+        /// Whom it was asked for.
+        asked: String,
+        /// Whom it answered for.
+        answered: String,
+    },
+    /// The endpoint's certificate is not the one that it should have.
+    #[error(
+        "the certificate of {endpoint} is not to be trusted ({said}), and nothing was sent. Service Fabric's has the \
+         thumbprint in IDENTITY_SERVER_THUMBPRINT; for any other endpoint, add the authority that signed it"
+    )]
+    Untrusted {
+        /// The endpoint.
+        endpoint: String,
+        /// What is wrong.
+        said: String,
+    },
+    /// A file that the source needs is not as it should be.
+    #[error("the identity source cannot use the file {path} ({said})")]
+    File {
+        /// The file.
+        path: String,
+        /// What is wrong with it, and what to do.
+        said: String,
+    },
+    /// A command that the source needs gave no token.
+    #[error("`{command}` gave no token ({said}). Install the Azure CLI if it is not there, and run `az login`")]
+    Command {
+        /// The command.
+        command: String,
+        /// What it said.
+        said: String,
+    },
     /// The endpoint refuses.
-    #[error("the identity endpoint refuses with status {status} ({said})")]
+    #[error(
+        "the identity endpoint refuses with status {status} ({said}). It is not asked again, since that would change \
+         nothing: one of the request's parameters is wrong, or the identity may not have such a token"
+    )]
     Refused {
         /// The HTTP status.
         status: u16,
@@ -91,5 +144,39 @@ pub enum TokenError {
 impl From<InvalidToken> for TokenError {
     fn from(error: InvalidToken) -> Self {
         Self::Malformed { what: error.to_string() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_message_says_what_to_do() {
+        let said = || "status 400".to_owned();
+        let (endpoint, audience) = ("http://x".to_owned(), Audience::new("a").unwrap());
+        for (error, what) in [
+            (TokenError::IdentityNotFound { said: said() }, "Assign the managed identity to this machine"),
+            (TokenError::SeveralIdentities { said: said() }, "set client_id"),
+            (TokenError::ResourceUnknown { audience, said: said() }, "compare it with what the service documents"),
+            (
+                TokenError::Unreachable { endpoint: endpoint.clone(), said: said() },
+                "check that the machine has a managed",
+            ),
+            (
+                TokenError::NotManagedIdentityMachine { endpoint: endpoint.clone(), said: said() },
+                "configure another source",
+            ),
+            (TokenError::WrongIdentity { asked: said(), answered: said() }, "correct client_id"),
+            (TokenError::Untrusted { endpoint, said: said() }, "add the authority that signed it"),
+            (TokenError::Command { command: said(), said: said() }, "run `az login`"),
+            (TokenError::Refused { status: 400, said: said() }, "one of the request's parameters is wrong"),
+            (TokenError::Throttled { retry_after: Duration::from_secs(7) }, "asks to wait 7 s"),
+            (TokenError::Unavailable { said: said() }, "this is tried again"),
+            (TokenError::Malformed { what: said() }, "Something else may be answering"),
+            (TokenError::Expired { seconds_ago: 1 }, "Check the clock"),
+        ] {
+            assert!(error.to_string().contains(what), "{error}");
+        }
     }
 }

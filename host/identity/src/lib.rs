@@ -1,9 +1,11 @@
 //! Access tokens of Azure managed identities.
 //!
 //! A [`TokenSource`] gets tokens from the endpoint that the platform gives a machine; [`source::Imds`] is the one of
-//! virtual machines. A [`TokenCache`] in front of it keeps them: one request to the endpoint however many ask, renewed
-//! ahead of their end, and the old one served while it is valid and the endpoint is not. What comes out is an
-//! [`AccessToken`], which goes into an `authorization` header and is hard to put anywhere else.
+//! virtual machines, [`source`] has those of App Service, Azure Arc, Service Fabric, Cloud Shell and Kubernetes, and
+//! [`source::auto`] takes the one that a machine has. A [`TokenCache`] in front of it keeps them: one request to the endpoint
+//! however many ask, renewed ahead of their end, and the old one served while it is valid and the endpoint is not. With a
+//! [`cache::Persistence`] they survive a restart, encrypted. What comes out is an [`AccessToken`], which goes into an
+//! `authorization` header and is hard to put anywhere else.
 //!
 //! ```no_run
 //! use keyward_identity::source::{Imds, UserAssigned};
@@ -33,7 +35,7 @@ mod error;
 pub mod source;
 mod token;
 
-pub use audience::{Audience, InvalidAudience};
+pub use audience::{Audience, InvalidAudience, InvalidScope};
 pub use cache::TokenCache;
 pub use error::TokenError;
 pub use source::{Fetch, Issued, TokenSource};

@@ -11,7 +11,12 @@
 //!
 //! One renewal runs at a time for a slot, as a task of its own: a caller that goes away neither cancels nor loses it. After
 //! a failure there is a pause, longer each time, in which nobody asks the source again.
+//!
+//! With a [`Persistence`], tokens are kept on disk too, encrypted, and a restart makes no request.
 
+mod entry;
+mod key;
+mod persist;
 mod slot;
 mod validity;
 
@@ -20,8 +25,11 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+pub use key::{InvalidKey, PersistKey};
+pub use persist::Persistence;
 use slot::Slot;
 pub use slot::Statistics;
+use validity::Held;
 
 use crate::clock::{Clock, SystemClock};
 use crate::{AccessToken, Audience, TokenError, TokenSource};
@@ -61,6 +69,8 @@ struct Shared {
     source: Arc<dyn TokenSource>,
     clock: Arc<dyn Clock>,
     policy: Policy,
+    /// The file, and what this cache's source is called in it.
+    kept: Option<(Persistence, String)>,
     slots: RwLock<HashMap<Audience, Arc<Slot>>>,
 }
 
@@ -81,7 +91,20 @@ impl TokenCache {
     /// A cache with another clock or policy.
     #[must_use]
     pub fn with(source: Arc<dyn TokenSource>, clock: Arc<dyn Clock>, policy: Policy) -> Self {
-        Self(Arc::new(Shared { source, clock, policy, slots: RwLock::default() }))
+        Self(Arc::new(Shared { source, clock, policy, kept: None, slots: RwLock::default() }))
+    }
+
+    /// The same, with a file that survives a restart. What is in it is found again by what the source says it is
+    /// ([`TokenSource::describe`]), and by the audience.
+    #[must_use]
+    pub fn persisted(
+        source: Arc<dyn TokenSource>,
+        clock: Arc<dyn Clock>,
+        policy: Policy,
+        persistence: Persistence,
+    ) -> Self {
+        let kept = Some((persistence, source.describe()));
+        Self(Arc::new(Shared { source, clock, policy, kept, slots: RwLock::default() }))
     }
 
     /// A token for an audience.
@@ -123,7 +146,17 @@ impl TokenCache {
         }
         drop(slots);
         let mut slots = self.0.slots.write().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(slots.entry(audience.clone()).or_insert_with(|| Arc::new(Slot::new(audience.clone()))))
+        let slot = || Arc::new(Slot::new(audience.clone(), self.0.restored(audience)));
+        Arc::clone(slots.entry(audience.clone()).or_insert_with(slot))
+    }
+}
+
+impl Shared {
+    fn restored(&self, audience: &Audience) -> Option<Held> {
+        let (persistence, identity) = self.kept.as_ref()?;
+        let entry = persistence.get(identity, audience, self.clock.wall())?;
+        tracing::debug!(%audience, "found a token on disk");
+        Some(Held::restored(entry, &*self.clock, self.policy))
     }
 }
 

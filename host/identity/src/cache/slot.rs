@@ -18,6 +18,9 @@ pub(super) struct Slot {
     used: AtomicU64,
     fetched: AtomicU64,
     failed: AtomicU64,
+    restored: u64,
+    stale: AtomicU64,
+    refused: AtomicU64,
 }
 
 /// How often a token was asked for and fetched.
@@ -32,6 +35,12 @@ pub struct Statistics {
     pub fetched: u64,
     /// How often the source was asked, and failed.
     pub failed: u64,
+    /// How often it was found on disk: once at most.
+    pub restored: u64,
+    /// How often a caller got the old token within the margin before its end, since there was no new one in time.
+    pub stale: u64,
+    /// How often a caller got an error.
+    pub refused: u64,
 }
 
 /// The state of getting a new token.
@@ -60,14 +69,17 @@ enum Started {
 }
 
 impl Slot {
-    pub(super) fn new(audience: Audience) -> Self {
+    pub(super) fn new(audience: Audience, held: Option<Held>) -> Self {
         Self {
             audience,
-            held: ArcSwapOption::empty(),
+            restored: u64::from(held.is_some()),
+            held: ArcSwapOption::from_pointee(held),
             renewal: Mutex::default(),
             used: AtomicU64::new(0),
             fetched: AtomicU64::new(0),
             failed: AtomicU64::new(0),
+            stale: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
         }
     }
 
@@ -85,6 +97,9 @@ impl Slot {
             used: self.used.load(Ordering::Relaxed),
             fetched: self.fetched.load(Ordering::Relaxed),
             failed: self.failed.load(Ordering::Relaxed),
+            restored: self.restored,
+            stale: self.stale.load(Ordering::Relaxed),
+            refused: self.refused.load(Ordering::Relaxed),
         }
     }
 }
@@ -97,18 +112,29 @@ pub(super) async fn token(shared: &Arc<Shared>, slot: &Arc<Slot>) -> Result<Acce
             renew(shared, slot);
             Ok(token)
         }
-        Some((token, Phase::Margin)) => match renew(shared, slot) {
-            Started::Paused(_) => Ok(token),
-            Started::Running(running) => tokio::select! {
-                outcome = wait(running) => Ok(outcome.unwrap_or(token)),
-                () = shared.clock.sleep(shared.policy.patience) => Ok(token),
-            },
-        },
-        None | Some((_, Phase::Dead)) => match renew(shared, slot) {
-            Started::Running(running) => wait(running).await,
-            // A pause without an error follows a token that has died in the meantime.
-            Started::Paused(error) => Err(error.unwrap_or(TokenError::Expired { seconds_ago: 0 })),
-        },
+        Some((old, Phase::Margin)) => {
+            let renewed = match renew(shared, slot) {
+                Started::Paused(_) => None,
+                Started::Running(running) => tokio::select! {
+                    outcome = wait(running) => outcome.ok(),
+                    () = shared.clock.sleep(shared.policy.patience) => None,
+                },
+            };
+            Ok(renewed.unwrap_or_else(|| {
+                slot.stale.fetch_add(1, Ordering::Relaxed);
+                old
+            }))
+        }
+        None | Some((_, Phase::Dead)) => {
+            let renewed = match renew(shared, slot) {
+                Started::Running(running) => wait(running).await,
+                // A pause without an error follows a token that has died in the meantime.
+                Started::Paused(error) => Err(error.unwrap_or(TokenError::Expired { seconds_ago: 0 })),
+            };
+            renewed.inspect_err(|_| {
+                slot.refused.fetch_add(1, Ordering::Relaxed);
+            })
+        }
     }
 }
 
@@ -157,7 +183,11 @@ fn renew(shared: &Arc<Shared>, slot: &Arc<Slot>) -> Started {
         let issued = fetch.await.unwrap_or_else(|_| Err(abandoned()));
         let held = issued.and_then(|issued| Held::new(issued, &*shared.clock, shared.policy));
         let outcome = finish(&shared, &slot, held);
+        let got = outcome.is_ok();
         sender.send_replace(Some(outcome));
+        if let (true, Some((persistence, _))) = (got, &shared.kept) {
+            persistence.clone().save().await;
+        }
     });
     Started::Running(running)
 }
@@ -172,6 +202,10 @@ fn finish(shared: &Shared, slot: &Slot, held: Result<Held, TokenError>) -> Resul
             let token = held.token.clone();
             let fresh = held.phase(&*shared.clock) == Phase::Fresh;
             renewal.failures = 0;
+            if let Some((persistence, identity)) = &shared.kept {
+                let wall = shared.clock.wall();
+                persistence.put(identity, audience, held.entry(wall), wall);
+            }
             renewal.pause = (!fresh).then(|| Pause { until: now + shared.policy.longest_pause, error: None });
             slot.held.store(Some(Arc::new(held)));
             slot.fetched.fetch_add(1, Ordering::Relaxed);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Policy;
+use super::entry::Entry;
 use crate::clock::Clock;
 use crate::{AccessToken, Issued, TokenError};
 
@@ -45,12 +46,29 @@ impl Held {
             let seconds_ago = now.wall.saturating_sub(expires_on).as_secs();
             return Err(TokenError::Expired { seconds_ago });
         }
-        let margin = policy.margin.min(left / 4);
+        Ok(Self::from(issued.token, now, left, left, policy))
+    }
+
+    /// A token that was kept on disk. Its margins are those of its whole life.
+    pub(super) fn restored(entry: Entry, clock: &dyn Clock, policy: Policy) -> Self {
+        let now = Moment { wall: clock.wall(), steady: clock.steady() };
+        let left = Duration::from_secs(entry.until).saturating_sub(now.wall);
+        let life = Duration::from_secs(entry.until.saturating_sub(entry.from));
+        Self::from(entry.token, now, left, life, policy)
+    }
+
+    /// What is kept on disk of it. Its end by the wall clock is rounded down.
+    pub(super) fn entry(&self, wall: Duration) -> Entry {
+        Entry { token: self.token.clone(), from: wall.as_secs(), until: self.end.wall.as_secs() }
+    }
+
+    fn from(token: AccessToken, now: Moment, left: Duration, life: Duration, policy: Policy) -> Self {
+        let margin = policy.margin.min(life / 4);
         let at = |before_end: Duration| {
             let after = left.saturating_sub(before_end);
             Moment { wall: now.wall.saturating_add(after), steady: now.steady.saturating_add(after) }
         };
-        Ok(Self { token: issued.token, renew_ahead: at(margin * 2), margin: at(margin), end: at(Duration::ZERO) })
+        Self { token, renew_ahead: at(margin * 2), margin: at(margin), end: at(Duration::ZERO) }
     }
 
     pub(super) fn phase(&self, clock: &dyn Clock) -> Phase {

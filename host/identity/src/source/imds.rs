@@ -6,35 +6,27 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Request, StatusCode, Uri};
-use http_body_util::Empty;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::Deserialize;
+use http::{HeaderValue, Request, Uri};
 
-use super::retry::{self, Attempt, retry_after};
-use super::transport::{Answer, Failure, Transport};
-use super::{Fetch, Issued, Pace, Retry, TokenSource, UserAssigned, answer};
-use crate::clock::{Clock, SystemClock};
-use crate::{Audience, TokenError};
+use super::endpoint::{Endpoint, get};
+use super::transport::Body;
+use super::{Fetch, Pace, Retry, Settings, SourceKind, TokenSource, UserAssigned};
+use crate::Audience;
+use crate::clock::Clock;
 
 /// Where it answers on every Azure virtual machine.
 const ENDPOINT: &str = "http://169.254.169.254";
 const PATH: &str = "/metadata/identity/oauth2/token";
 const API_VERSION: &str = "2018-02-01";
 
-/// All but the unreserved characters ([RFC 3986, 2.3](https://www.rfc-editor.org/rfc/rfc3986#section-2.3)).
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
 /// The instance metadata service, for one identity of the machine.
 #[derive(Clone)]
 pub struct Imds {
+    /// The origin.
     endpoint: String,
     identity: Option<UserAssigned>,
-    retry: Retry,
-    pace: Pace,
-    clock: Arc<dyn Clock>,
-    transport: Transport,
+    settings: Settings,
+    asked: Endpoint,
 }
 
 impl Default for Imds {
@@ -47,14 +39,8 @@ impl Imds {
     /// The system-assigned identity, at the address that every virtual machine has.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            endpoint: ENDPOINT.to_owned(),
-            identity: None,
-            retry: Retry::default(),
-            pace: Pace::default(),
-            clock: Arc::new(SystemClock::default()),
-            transport: Transport::new(Duration::from_secs(5)),
-        }
+        let asked = Endpoint::known(SourceKind::Imds, format!("{ENDPOINT}{PATH}"));
+        Self { endpoint: ENDPOINT.to_owned(), identity: None, settings: asked.settings().clone(), asked }
     }
 
     /// A user-assigned identity.
@@ -78,100 +64,62 @@ impl Imds {
             return Err(invalid());
         }
         endpoint.clone_into(&mut self.endpoint);
-        Ok(self)
+        self.asked = Endpoint::known(SourceKind::Imds, format!("{endpoint}{PATH}"));
+        let settings = self.settings.clone();
+        Ok(self.settings(settings))
+    }
+
+    /// How it is asked: all of the following at once.
+    #[must_use]
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.asked.set(settings.clone());
+        self.settings = settings;
+        self
     }
 
     /// How long it is tried.
     #[must_use]
-    pub fn retry(mut self, retry: Retry) -> Self {
-        self.retry = retry;
-        self
+    pub fn retry(self, retry: Retry) -> Self {
+        let settings = self.settings.clone().retry(retry);
+        self.settings(settings)
     }
 
     /// How long one request may take.
     #[must_use]
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.transport = Transport::new(timeout);
-        self
+    pub fn timeout(self, timeout: Duration) -> Self {
+        let settings = self.settings.clone().timeout(timeout);
+        self.settings(settings)
     }
 
     /// The pace of all requests from this machine. Sources for one endpoint should share one.
     #[must_use]
-    pub fn pace(mut self, pace: Pace) -> Self {
-        self.pace = pace;
-        self
+    pub fn pace(self, pace: Pace) -> Self {
+        let settings = self.settings.clone().pace(pace);
+        self.settings(settings)
     }
 
     /// Another clock.
     #[must_use]
-    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
-        self
+    pub fn clock(self, clock: Arc<dyn Clock>) -> Self {
+        let settings = self.settings.clone().clock(clock);
+        self.settings(settings)
     }
 
-    fn request(&self, audience: &Audience) -> Result<Request<Empty<Bytes>>, http::Error> {
-        let escape = |text| utf8_percent_encode(text, RESERVED);
-        let resource = escape(audience.as_str());
-        let mut url = format!("{}{PATH}?api-version={API_VERSION}&resource={resource}", self.endpoint);
-        if let Some(identity) = &self.identity {
-            let (name, id) = match identity {
-                UserAssigned::ClientId(id) => ("client_id", id),
-                UserAssigned::ObjectId(id) => ("object_id", id),
-                UserAssigned::ResourceId(id) => ("msi_res_id", id),
-            };
-            url.push_str(&format!("&{name}={}", escape(id)));
-        }
-        Request::get(url).header("metadata", "true").body(Empty::new())
-    }
-
-    async fn attempt(&self, audience: &Audience) -> Attempt<Issued> {
-        let request = match self.request(audience) {
-            Ok(request) => request,
-            Err(error) => return Attempt::Final(TokenError::Malformed { what: format!("no request: {error}") }),
-        };
-        let turn = self.pace.turn(&*self.clock).await;
-        let answer = self.transport.send(request).await;
-        drop(turn);
-        match answer {
-            Ok(answer) if answer.status == StatusCode::OK => match answer::parse(&answer.body, self.clock.wall()) {
-                Ok(issued) => Attempt::Done(issued),
-                Err(error) => Attempt::Final(error),
-            },
-            Ok(answer) => self.refused(audience, &answer),
-            Err(Failure::Unreachable(said)) => {
-                let error = TokenError::Unreachable { endpoint: self.endpoint.clone(), said };
-                Attempt::Later { error, after: None, gone: false }
-            }
-            Err(Failure::Broken(said)) => {
-                Attempt::Later { error: TokenError::Unavailable { said }, after: None, gone: false }
-            }
-        }
-    }
-
-    /// What a status other than 200 means ([error handling]): 404, 410, 429 and 5xx may pass, all else will not.
-    ///
-    /// [error handling]: https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token#error-handling
-    fn refused(&self, audience: &Audience, answer: &Answer) -> Attempt<Issued> {
-        let status = answer.status.as_u16();
-        let said = Said::parse(&answer.body, status);
-        let after = retry_after(&answer.headers, self.clock.wall());
-        match status {
-            429 => {
-                let error = TokenError::Throttled { retry_after: after.unwrap_or(Duration::from_secs(1)) };
-                Attempt::Later { error, after, gone: false }
-            }
-            404 | 410 | 500.. => {
-                let error = TokenError::Unavailable { said: said.text };
-                Attempt::Later { error, after, gone: status == 410 }
-            }
-            _ => Attempt::Final(said.into_error(status, audience)),
-        }
+    fn request(&self, audience: &Audience) -> Result<Request<Body>, http::Error> {
+        let mut pairs = vec![("api-version", API_VERSION), ("resource", audience.as_str())];
+        pairs.extend(self.identity.as_ref().map(|identity| match identity {
+            UserAssigned::ClientId(id) => ("client_id", id.as_str()),
+            UserAssigned::ObjectId(id) => ("object_id", id.as_str()),
+            UserAssigned::ResourceId(id) => ("msi_res_id", id.as_str()),
+        }));
+        get(self.asked.query(&pairs), "metadata", HeaderValue::from_static("true"))
     }
 }
 
 impl TokenSource for Imds {
     fn fetch<'a>(&'a self, audience: &'a Audience) -> Fetch<'a> {
-        Box::pin(retry::run(self.retry, &*self.clock, || self.attempt(audience)))
+        let asked = self.identity.as_ref();
+        Box::pin(self.asked.token(move || self.asked.ask(audience, asked, self.request(audience))))
     }
 
     fn describe(&self) -> String {
@@ -197,52 +145,6 @@ impl fmt::Debug for Imds {
 #[error("{endpoint:?} is no identity endpoint: expected \"http://host:port\" and nothing behind it")]
 pub struct InvalidEndpoint {
     endpoint: String,
-}
-
-/// What the endpoint said about an error, in a length that suits a message.
-struct Said {
-    code: String,
-    text: String,
-}
-
-#[derive(Deserialize)]
-struct ErrorAnswer {
-    #[serde(default)]
-    error: String,
-    #[serde(default)]
-    error_description: String,
-}
-
-impl Said {
-    fn parse(body: &[u8], status: u16) -> Self {
-        match serde_json::from_slice::<ErrorAnswer>(body) {
-            Ok(ErrorAnswer { error, error_description }) if !error.is_empty() => {
-                let text = format!("status {status}, {}: {}", quotable(&error), quotable(&error_description));
-                Self { code: error, text }
-            }
-            _ => Self { code: String::new(), text: format!("status {status}") },
-        }
-    }
-
-    fn into_error(self, status: u16, audience: &Audience) -> TokenError {
-        let Self { code, text: said } = self;
-        let lower = said.to_ascii_lowercase();
-        if code == "invalid_resource" || lower.contains("aadsts500011") {
-            TokenError::ResourceUnknown { audience: audience.clone(), said }
-        } else if lower.contains("multiple user assigned identities") {
-            TokenError::SeveralIdentities { said }
-        } else if lower.contains("identity not found") {
-            TokenError::IdentityNotFound { said }
-        } else {
-            TokenError::Refused { status, said }
-        }
-    }
-}
-
-/// Text of a peer's, for a message: no control characters, no word that is long enough for a token, not endless.
-fn quotable(text: &str) -> String {
-    let words = text.split_whitespace().map(|word| if word.len() > 120 { "[...]" } else { word });
-    words.collect::<Vec<_>>().join(" ").chars().filter(|c| !c.is_control()).take(300).collect()
 }
 
 #[cfg(test)]
@@ -277,11 +179,5 @@ mod tests {
             assert!(Imds::new().endpoint(bad).is_err(), "{bad}");
         }
         assert!(Imds::new().endpoint("http://127.0.0.1:8400/").is_ok());
-    }
-
-    #[test]
-    fn an_errors_words_are_quoted_but_never_a_word_like_a_token() {
-        let token = format!("eyJ{}", "x".repeat(500));
-        assert_eq!(quotable(&format!("echo\r\n {token} end\u{7}")), "echo [...] end");
     }
 }

@@ -1,20 +1,46 @@
 //! Where tokens come from. One file a source.
 
 mod answer;
+mod app_service;
+mod arc;
+mod auto;
+mod azure_cli;
+mod cloud_shell;
+mod endpoint;
+mod expiry;
 mod imds;
+mod invalid;
 mod pace;
+mod refusal;
 mod retry;
+mod service_fabric;
+mod settings;
+mod tls;
 mod transport;
+mod workload_identity;
 
 use std::fmt;
 use std::pin::Pin;
 use std::time::Duration;
 
+pub use app_service::AppService;
+pub use arc::AzureArc;
+pub use auto::{Detected, auto, detect};
+pub use azure_cli::AzureCli;
+pub use cloud_shell::CloudShell;
 pub use imds::{Imds, InvalidEndpoint};
+pub use invalid::{InvalidSource, SourceKind};
 pub use pace::Pace;
 pub use retry::Retry;
+pub use service_fabric::ServiceFabric;
+pub use settings::Settings;
+pub use tls::{InvalidCertificates, Tls};
+pub use workload_identity::WorkloadIdentity;
 
 use crate::{AccessToken, Audience, TokenError};
+
+/// Environment variables, as a source reads them: `|name| std::env::var(name).ok()`.
+pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// What [`TokenSource::fetch`] gives back.
 pub type Fetch<'a> = Pin<Box<dyn Future<Output = Result<Issued, TokenError>> + Send + 'a>>;
@@ -61,6 +87,17 @@ impl Issued {
     #[must_use]
     pub fn new(token: AccessToken, expires_in: Option<Duration>) -> Self {
         Self { token, expires_in }
+    }
+
+    /// Reads a token endpoint's answer (status 200) as every source here does: JSON with `access_token`, and `expires_on` or
+    /// `expires_in` in one of the ways in which they arrive. `wall` is now, since 1970-01-01T00:00:00Z. For a source of one's
+    /// own.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenError::Malformed`], which quotes nothing of the answer.
+    pub fn from_answer(body: &[u8], wall: Duration) -> Result<Self, TokenError> {
+        answer::parse(body, wall, None)
     }
 }
 

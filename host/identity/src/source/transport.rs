@@ -1,17 +1,27 @@
-//! HTTP to an identity endpoint: on this machine or its link, never through a proxy.
+//! HTTP to an identity endpoint: one request a connection, never through a proxy.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, StatusCode};
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use rustls_pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use zeroize::Zeroizing;
+
+use super::Tls;
 
 /// The longest answer that is read, in bytes.
 const LONGEST: usize = 64 * 1024;
+
+/// The endpoints are on this machine or its link: one that does not take a connection by then is not there.
+const CONNECT: Duration = Duration::from_secs(2);
+
+/// What is sent.
+pub(crate) type Body = Full<Bytes>;
 
 /// An answer, whole.
 pub(crate) struct Answer {
@@ -28,41 +38,74 @@ pub(crate) enum Failure {
     Unreachable(String),
     /// The connection broke, or took too long.
     Broken(String),
+    /// The server's certificate is not the one that it should have.
+    Untrusted(String),
 }
 
-/// A client that sends one request at a time to one endpoint. `hyper` knows of no proxy settings, and that is why it is
-/// used here: a proxy that is meant for the internet must never see a request to IMDS.
+/// Sends one request at a time to one endpoint, each on a connection of its own: IMDS closes idle ones soon, and requests
+/// are rare. It connects to the host in the address and to nothing else, since a proxy that is meant for the internet must
+/// never see a request to IMDS; no proxy setting is ever read, and a redirect is an answer like any other.
 #[derive(Clone, Debug)]
 pub(crate) struct Transport {
-    client: Client<HttpConnector, Empty<Bytes>>,
     timeout: Duration,
+    tls: Tls,
 }
 
 impl Transport {
-    pub(crate) fn new(timeout: Duration) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(timeout.min(Duration::from_secs(2))));
-        connector.set_nodelay(true);
-        // IMDS closes idle connections soon, and requests are rare: none is kept.
-        let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
-        Self { client, timeout }
+    pub(crate) fn new(timeout: Duration, tls: Tls) -> Self {
+        Self { timeout, tls }
     }
 
-    pub(crate) async fn send(&self, request: Request<Empty<Bytes>>) -> Result<Answer, Failure> {
+    pub(crate) async fn send(&self, request: Request<Body>) -> Result<Answer, Failure> {
         match tokio::time::timeout(self.timeout, self.exchange(request)).await {
             Ok(answer) => answer,
             Err(_) => Err(Failure::Broken(format!("no whole answer within {} s", self.timeout.as_secs_f32()))),
         }
     }
 
-    async fn exchange(&self, request: Request<Empty<Bytes>>) -> Result<Answer, Failure> {
-        let response = self.client.request(request).await.map_err(|error| {
-            let reason = innermost(&error);
-            if error.is_connect() { Failure::Unreachable(reason) } else { Failure::Broken(reason) }
-        })?;
+    async fn exchange(&self, mut request: Request<Body>) -> Result<Answer, Failure> {
+        let none = || Failure::Unreachable("its address has no host".to_owned());
+        let uri = std::mem::take(request.uri_mut());
+        let authority = uri.authority().ok_or_else(none)?;
+        let https = uri.scheme() == Some(&http::uri::Scheme::HTTPS);
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+        let port = authority.port_u16().unwrap_or(if https { 443 } else { 80 });
+
+        let header = HeaderValue::from_str(authority.as_str()).map_err(|_| none())?;
+        request.headers_mut().insert(http::header::HOST, header);
+        let target = uri.path_and_query().map_or("/", |target| target.as_str());
+        // "http://host?query" has no path, and a request needs one.
+        let root = if target.starts_with('/') { "" } else { "/" };
+        *request.uri_mut() = format!("{root}{target}").parse::<Uri>().map_err(|_| none())?;
+
+        let connecting = tokio::time::timeout(CONNECT.min(self.timeout), TcpStream::connect((host, port)));
+        let stream = match connecting.await {
+            Ok(stream) => stream.map_err(|error| Failure::Unreachable(error.to_string()))?,
+            Err(_) => return Err(Failure::Unreachable("no connection in time".to_owned())),
+        };
+        // Without it the request is whole all the same, if later.
+        let _ = stream.set_nodelay(true);
+        if https {
+            let name = ServerName::try_from(host.to_owned()).map_err(|_| none())?;
+            let stream = self.tls.connector()?.connect(name, stream).await.map_err(|error| distrust(&error))?;
+            converse(stream, request).await
+        } else {
+            converse(stream, request).await
+        }
+    }
+}
+
+async fn converse<S>(stream: S, request: Request<Body>) -> Result<Answer, Failure>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let broken = |error: hyper::Error| Failure::Broken(innermost(&error));
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+    let exchange = async {
+        let response = sender.send_request(request).await.map_err(broken)?;
         let (parts, body) = response.into_parts();
         let mut body = Limited::new(body, LONGEST);
-        let mut bytes = Zeroizing::new(Vec::with_capacity(8 * 1024));
+        let mut bytes = Zeroizing::new(Vec::with_capacity(LONGEST));
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| Failure::Broken(innermost(&*error)))?;
             if let Some(data) = frame.data_ref() {
@@ -70,6 +113,22 @@ impl Transport {
             }
         }
         Ok(Answer { status: parts.status, headers: parts.headers, body: bytes })
+    };
+    // What ends the connection, the exchange hears as well.
+    let connection = async {
+        let _ = connection.await;
+        std::future::pending().await
+    };
+    tokio::select! {
+        answer = exchange => answer,
+        never = connection => never,
+    }
+}
+
+fn distrust(error: &std::io::Error) -> Failure {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        Some(error @ rustls::Error::InvalidCertificate(_)) => Failure::Untrusted(error.to_string()),
+        _ => Failure::Broken(error.to_string()),
     }
 }
 

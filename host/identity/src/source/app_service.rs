@@ -1,0 +1,86 @@
+//! App Service, Functions and Container Apps ([how they are asked for tokens]).
+//!
+//! [how they are asked for tokens]: https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference
+
+use std::fmt;
+
+use http::{HeaderValue, Request};
+
+use super::endpoint::{self, Endpoint, get};
+use super::transport::Body;
+use super::{Env, Fetch, InvalidSource, Settings, SourceKind, TokenSource, UserAssigned};
+use crate::Audience;
+
+const KIND: SourceKind = SourceKind::AppService;
+const API_VERSION: &str = "2019-08-01";
+
+/// The identity endpoint of an app in App Service, Functions or Container Apps, for one of the app's identities.
+#[derive(Clone)]
+pub struct AppService {
+    endpoint: Endpoint,
+    header: HeaderValue,
+    identity: Option<UserAssigned>,
+}
+
+impl AppService {
+    /// The address in `IDENTITY_ENDPOINT`, and the secret in `IDENTITY_HEADER`, which keeps requests off that somebody
+    /// else had the app send.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidSource`] where they cannot be used.
+    pub fn new(endpoint: &str, header: &str, identity: Option<UserAssigned>) -> Result<Self, InvalidSource> {
+        let header = endpoint::secret(KIND, "IDENTITY_HEADER", header)?;
+        Ok(Self { endpoint: Endpoint::new(KIND, "http", endpoint)?, header, identity })
+    }
+
+    /// The same, from the variables that the platform sets.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidSource`] where they are not there, or cannot be used.
+    pub fn from_env(env: Env<'_>, identity: Option<UserAssigned>) -> Result<Self, InvalidSource> {
+        let endpoint = endpoint::variable(KIND, env, "IDENTITY_ENDPOINT")?;
+        Self::new(&endpoint, &endpoint::variable(KIND, env, "IDENTITY_HEADER")?, identity)
+    }
+
+    /// How it is asked.
+    #[must_use]
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.endpoint.set(settings);
+        self
+    }
+
+    fn request(&self, audience: &Audience) -> Result<Request<Body>, http::Error> {
+        let mut pairs = vec![("api-version", API_VERSION), ("resource", audience.as_str())];
+        pairs.extend(self.identity.as_ref().map(|identity| match identity {
+            UserAssigned::ClientId(id) => ("client_id", id.as_str()),
+            UserAssigned::ObjectId(id) => ("principal_id", id.as_str()),
+            UserAssigned::ResourceId(id) => ("mi_res_id", id.as_str()),
+        }));
+        get(self.endpoint.query(&pairs), "x-identity-header", self.header.clone())
+    }
+}
+
+impl TokenSource for AppService {
+    fn fetch<'a>(&'a self, audience: &'a Audience) -> Fetch<'a> {
+        let asked = self.identity.as_ref();
+        Box::pin(self.endpoint.token(move || self.endpoint.ask(audience, asked, self.request(audience))))
+    }
+
+    fn describe(&self) -> String {
+        match &self.identity {
+            None => "App Service, system-assigned".to_owned(),
+            Some(identity) => format!("App Service, user-assigned by {identity}"),
+        }
+    }
+}
+
+impl fmt::Debug for AppService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AppService")
+            .field("endpoint", &self.endpoint.url)
+            .field("identity", &self.identity)
+            .finish_non_exhaustive()
+    }
+}
