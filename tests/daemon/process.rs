@@ -136,20 +136,32 @@ impl Daemon {
     async fn logging(level: &str, config: impl FnOnce(&Emulator) -> String, sections: &str) -> Self {
         let emulator = Emulator::start(Options::default()).await.expect("the emulator starts");
         let config = config(&emulator);
-        Self::serve(level, emulator, &config, sections).await
+        Self::serve(level, emulator, &config, sections, &[]).await
     }
 
     /// A daemon with a configuration for an emulator that runs.
     pub(crate) async fn before(emulator: Emulator, config: &str, sections: &str) -> Self {
-        Self::serve("trace", emulator, config, sections).await
+        Self::serve("trace", emulator, config, sections, &[]).await
     }
 
-    async fn serve(level: &str, emulator: Emulator, config: &str, sections: &str) -> Self {
+    /// The same, with these environment variables.
+    pub(crate) async fn with_variables(emulator: Emulator, config: &str, variables: &[(&str, &str)]) -> Self {
+        Self::serve("trace", emulator, config, "[listen]\nsocket = \"k.sock\"\n", variables).await
+    }
+
+    async fn serve(level: &str, emulator: Emulator, config: &str, sections: &str, variables: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         std::fs::write(directory.path().join("ca.pem"), emulator.ca_pem()).unwrap();
         let text = format!("{config}{sections}");
         std::fs::write(directory.path().join("keyward.toml"), text).unwrap();
         let mut command = keyward();
+        for (name, _) in std::env::vars() {
+            // Where the tests run may be a platform of its own.
+            if ["IDENTITY_", "MSI_", "IMDS_", "AZURE_"].iter().any(|prefix| name.starts_with(prefix)) {
+                command.env_remove(name);
+            }
+        }
+        command.envs(variables.iter().copied());
         command.args(["serve", "--log", level, "--config"]).arg(directory.path().join("keyward.toml"));
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program runs");
         let (stdout, stderr) = (Printed::of(child.stdout.take().unwrap()), Printed::of(child.stderr.take().unwrap()));

@@ -79,6 +79,19 @@ mistake!(identity_that_is_not_there, vault("identity = \"report\"\n[identity.rep
 mistake!(no_identity_at_all, "[mount.arm]\nplugin = \"arm\"\n");
 mistake!(identity_without_a_source, "[identity.default]\nclient_id = \"00001111-aaaa-2222-bbbb-3333cccc4444\"\n");
 mistake!(unknown_source, "[identity.default]\nsource = \"imsd\"\n");
+mistake!(
+    source_that_has_one_identity_only,
+    "[identity.default]\nsource = \"arc\"\nclient_id = \"00001111-aaaa-2222-bbbb-3333cccc4444\"\n"
+);
+mistake!(
+    workload_identity_by_object_id,
+    "[identity.default]\nsource = \"workload-identity\"\nobject_id = \"00001111-aaaa-2222-bbbb-3333cccc4444\"\n"
+);
+mistake!(
+    endpoint_of_a_source_that_finds_its_own,
+    "[identity.default]\nsource = \"auto\"\nendpoint = \"http://127.0.0.1:1\"\n"
+);
+mistake!(tokens_on_disk_without_a_key, format!("{IDENTITY}persist = \"tokens\"\n"));
 mistake!(client_id_that_is_none, format!("{IDENTITY}client_id = \"my-app\"\n"));
 mistake!(resource_id_that_is_none, format!("{IDENTITY}resource_id = \"/subscriptions/1/vm\"\n"));
 mistake!(

@@ -74,7 +74,10 @@ async fn a_writer_who_goes_away_stops_the_upload() {
     let request = request.header("content-length", 64 * MIB).body(body).unwrap();
     let broker = rig.broker.clone();
     let call = tokio::spawn(async move { broker.call("blobs", &Caller::named("test"), request).await });
-    sender.send_data(Bytes::from(vec![7_u8; 1 << 20])).await.unwrap();
+    // There is room for one: with the third, the call has begun.
+    for _ in 0..3 {
+        sender.send_data(Bytes::from(vec![7_u8; 1 << 20])).await.unwrap();
+    }
     call.abort();
     let record = rig.audit.wait(1).await;
     assert_eq!((record.outcome, record.status), (Outcome::Abandoned, None));

@@ -9,18 +9,18 @@ use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderName, HeaderValue, Request, Response};
 use keyward_identity::TokenCache;
-use keyward_identity::cache::{Policy, Statistics};
+use keyward_identity::cache::{Persistence, Statistics};
 use keyward_identity::clock::{Clock, SystemClock};
-use keyward_identity::source::{Imds, Pace, Retry};
 use wasmtime_wasi_config::WasiConfigVariables;
 
 use crate::audit::{AuditSink, Record};
 use crate::body::Body;
 use crate::call::Call;
 use crate::caller::Caller;
-use crate::config::{CompileCache, Config, ConfigError, Diagnostic, IdentityConfig, IdentitySource, ImdsConfig};
+use crate::config::CompileCache;
 use crate::egress::{Client, Resolve, SystemResolver, Trust};
 use crate::error::{CallError, StartError};
+use crate::identities::{self, Identities};
 use crate::mount::{Mount, Places};
 use crate::plan::{Plan, PlannedMount};
 use crate::request::prepare;
@@ -38,6 +38,8 @@ pub struct Broker(Arc<Inner>);
 struct Inner {
     mounts: HashMap<String, Arc<Mount>>,
     identities: BTreeMap<String, TokenCache>,
+    /// Where tokens survive a restart.
+    files: Vec<Persistence>,
     audit: Arc<dyn AuditSink>,
     /// Its clock ticks as long as it is held.
     _engine: Engine,
@@ -79,7 +81,7 @@ impl Broker {
     pub fn start_with(plan: Plan, options: Options<'_>) -> Result<Self, StartError> {
         let Plan { mounts: planned, config } = plan;
         let trust = Trust::load(&config.tls)?;
-        let identities = identities(&config, &options.clock)?;
+        let Identities { caches: identities, files } = identities::caches(&config, &options.clock)?;
         let engine = Engine::new(planned.iter().map(|mount| &mount.limits))?;
         let directory = match &config.compile_cache {
             CompileCache::Directory(directory) => Some(directory.as_path()),
@@ -100,7 +102,7 @@ impl Broker {
         }
         let number = getrandom::u32().map_err(|error| StartError::Engine { why: error.to_string() })?;
         let calls = AtomicU64::new(0);
-        Ok(Self(Arc::new(Inner { mounts, identities, audit: options.audit, _engine: engine, number, calls })))
+        Ok(Self(Arc::new(Inner { mounts, identities, files, audit: options.audit, _engine: engine, number, calls })))
     }
 
     /// Calls a mount.
@@ -175,10 +177,17 @@ impl Broker {
         self.0.identities.iter().map(|(name, cache)| (name.clone(), cache.statistics())).collect()
     }
 
-    /// Waits until no call runs any more. Calls that begin meanwhile wait, and are never run.
+    /// Waits until no call runs any more, and what is kept on disk is there. Calls that begin meanwhile wait, and are never
+    /// run.
     pub async fn drain(&self) {
         for mount in self.0.mounts.values() {
             mount.places.close(mount.limits.concurrency).await;
+        }
+        for file in self.0.files.clone() {
+            let written = tokio::task::spawn_blocking(move || file.flush()).await;
+            if let Ok(Err(error)) = written {
+                tracing::warn!(%error, "the tokens could not be kept on disk");
+            }
         }
     }
 }
@@ -204,49 +213,6 @@ fn mount(planned: PlannedMount, identity: &TokenCache, client: Client, template:
         client,
         template,
     }
-}
-
-/// A cache for each identity. Those of one endpoint share its pace.
-fn identities(config: &Config, clock: &Arc<dyn Clock>) -> Result<BTreeMap<String, TokenCache>, ConfigError> {
-    let mut paces: HashMap<Option<String>, Pace> = HashMap::new();
-    let mut caches = BTreeMap::new();
-    for (name, identity) in &config.identities {
-        let source = match &identity.source {
-            IdentitySource::Custom(source) => Arc::clone(source),
-            IdentitySource::Imds(imds) => {
-                let pace = paces.entry(imds.endpoint.clone()).or_default().clone();
-                Arc::new(imds_source(imds, identity, pace, Arc::clone(clock))?)
-            }
-        };
-        tracing::debug!(identity = name, source = source.describe(), "identity");
-        caches.insert(name.clone(), TokenCache::with(source, Arc::clone(clock), Policy::default()));
-    }
-    Ok(caches)
-}
-
-fn imds_source(
-    config: &ImdsConfig,
-    identity: &IdentityConfig,
-    pace: Pace,
-    clock: Arc<dyn Clock>,
-) -> Result<Imds, ConfigError> {
-    let mut imds = Imds::new().pace(pace).clock(clock);
-    if let Some(user_assigned) = &config.user_assigned {
-        imds = imds.user_assigned(user_assigned.clone());
-    }
-    if let Some(endpoint) = &config.endpoint {
-        let invalid = |error: keyward_identity::source::InvalidEndpoint| {
-            ConfigError::from(Diagnostic::new(identity.place.clone(), error.to_string()))
-        };
-        imds = imds.endpoint(endpoint).map_err(invalid)?;
-    }
-    if let Some(timeout) = config.timeout {
-        imds = imds.timeout(timeout);
-    }
-    if let Some(deadline) = config.deadline {
-        imds = imds.retry(Retry::within(deadline));
-    }
-    Ok(imds)
 }
 
 /// Records as events.

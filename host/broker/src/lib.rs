@@ -48,6 +48,7 @@ pub mod config;
 mod egress;
 mod error;
 pub mod grant;
+mod identities;
 pub mod manifest;
 mod mount;
 pub mod plan;

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use keyward_identity::TokenSource;
-use keyward_identity::source::{Imds, UserAssigned};
+use keyward_identity::source::{Imds, SourceKind, UserAssigned};
 
 use super::diagnostic::{Diagnostic, Place};
 use super::document::{Section, Unfit};
@@ -17,6 +18,8 @@ use super::document::{Section, Unfit};
 pub struct IdentityConfig {
     /// Its source.
     pub source: IdentitySource,
+    /// Where its tokens survive a restart.
+    pub persist: Option<PersistConfig>,
     /// Where it is configured.
     pub place: Option<Place>,
 }
@@ -27,6 +30,10 @@ pub struct IdentityConfig {
 pub enum IdentitySource {
     /// The instance metadata service.
     Imds(ImdsConfig),
+    /// Another one of the platform's. What it needs to know is in its environment variables.
+    Platform(SourceKind, SourceConfig),
+    /// The one that this machine has, by the order that [`source::auto`](keyward_identity::source::auto) documents.
+    Auto(SourceConfig),
     /// A source of the embedding service's own.
     Custom(Arc<dyn TokenSource>),
 }
@@ -45,24 +52,60 @@ pub struct ImdsConfig {
     pub deadline: Option<Duration>,
 }
 
+/// What can be said of every source.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct SourceConfig {
+    /// A user-assigned identity.
+    pub user_assigned: Option<UserAssigned>,
+    /// How long one request may take.
+    pub timeout: Option<Duration>,
+    /// How long an endpoint that fails is tried.
+    pub deadline: Option<Duration>,
+}
+
+/// A file of tokens, encrypted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PersistConfig {
+    /// The file.
+    pub path: PathBuf,
+    /// The key that it is encrypted with.
+    pub key: PersistKeyConfig,
+}
+
+/// Where the key of a file of tokens is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PersistKeyConfig {
+    /// In a file that only this user can read: `openssl rand -hex 32`.
+    File(PathBuf),
+    /// In a credential of systemd's, of this name.
+    Credential(String),
+}
+
 impl IdentityConfig {
+    fn of(source: IdentitySource) -> Self {
+        Self { source, persist: None, place: None }
+    }
+
     /// The machine's system-assigned identity.
     #[must_use]
     pub fn system_assigned() -> Self {
-        Self { source: IdentitySource::Imds(ImdsConfig::default()), place: None }
+        Self::of(IdentitySource::Imds(ImdsConfig::default()))
     }
 
     /// A user-assigned identity of the machine.
     #[must_use]
     pub fn user_assigned(identity: UserAssigned) -> Self {
         let imds = ImdsConfig { user_assigned: Some(identity), ..ImdsConfig::default() };
-        Self { source: IdentitySource::Imds(imds), place: None }
+        Self::of(IdentitySource::Imds(imds))
     }
 
     /// A source of one's own.
     #[must_use]
     pub fn custom(source: impl TokenSource) -> Self {
-        Self { source: IdentitySource::Custom(Arc::new(source)), place: None }
+        Self::of(IdentitySource::Custom(Arc::new(source)))
     }
 }
 
@@ -70,35 +113,90 @@ impl fmt::Debug for IdentitySource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Imds(imds) => imds.fmt(f),
+            Self::Platform(kind, source) => write!(f, "{kind} {source:?}"),
+            Self::Auto(source) => write!(f, "auto {source:?}"),
             Self::Custom(source) => write!(f, "Custom({})", source.describe()),
         }
     }
 }
 
-pub(super) fn read(root: &Section<'_>) -> BTreeMap<String, IdentityConfig> {
+pub(super) fn read(root: &Section<'_>, base: &Path) -> BTreeMap<String, IdentityConfig> {
     let sections = root.sections("identity").into_iter();
-    sections.filter_map(|(name, section)| Some((name.value, identity(section)?))).collect()
+    sections.filter_map(|(name, section)| Some((name.value, identity(section, base)?))).collect()
 }
 
-fn identity(section: Section<'_>) -> Option<IdentityConfig> {
+/// The word for the source that the machine has.
+const AUTO: &str = "auto";
+
+fn identity(section: Section<'_>, base: &Path) -> Option<IdentityConfig> {
     let place = section.place();
-    let source = section.word("source", &[("imds", ())]);
+    let mut words: Vec<(&str, Option<SourceKind>)> =
+        SourceKind::ALL.into_iter().map(|kind| (kind.as_str(), Some(kind))).collect();
+    words.push((AUTO, None));
+    let source = section.word("source", &words);
     if source.is_none() && section.key_place("source").is_none() {
         let message = format!("{} has no `source`", section.header());
-        section.push(Diagnostic::new(place.clone(), message).expected("imds").write("source = \"imds\""));
+        let expected = super::one_of(words.iter().map(|(word, _)| *word));
+        section.push(Diagnostic::new(place.clone(), message).expected(expected).write("source = \"imds\""));
     }
-    let imds = ImdsConfig {
-        user_assigned: user_assigned(&section),
-        endpoint: section
-            .parsed("endpoint", "\"http://host:port\", and nothing behind it", "http://169.254.169.254", |text| {
-                Imds::new().endpoint(text).map(|_| text.to_owned()).map_err(|_| Unfit::default())
-            })
-            .map(|endpoint| endpoint.value),
-        timeout: duration(&section, "timeout", 60, "5s"),
-        deadline: duration(&section, "deadline", 600, "30s"),
-    };
+    let (user_assigned, named_at) = user_assigned(&section).unzip();
+    let endpoint =
+        section.parsed("endpoint", "\"http://host:port\", and nothing behind it", "http://169.254.169.254", |text| {
+            Imds::new().endpoint(text).map(|_| text.to_owned()).map_err(|_| Unfit::default())
+        });
+    let timeout = duration(&section, "timeout", 60, "5s");
+    let deadline = duration(&section, "deadline", 600, "30s");
+    let persist = persist(&section, base);
+    let kind = source.map(|source| source.value);
+    if let (Some(endpoint), Some(kind)) = (&endpoint, kind)
+        && kind != Some(SourceKind::Imds)
+    {
+        let message = format!("`endpoint` in {}, whose source finds its own", section.header());
+        section.push(Diagnostic::new(endpoint.place.clone(), message).expected("no such line"));
+    }
+    if let (Some(Some(kind)), Some(identity)) = (kind, &user_assigned)
+        && !kind.takes(identity)
+    {
+        let message =
+            format!("{} names a user-assigned identity, which {kind} cannot be asked for so", section.header());
+        let expected = if kind == SourceKind::WorkloadIdentity {
+            "client_id"
+        } else {
+            "none of client_id, object_id and resource_id"
+        };
+        section.push(Diagnostic::new(named_at.flatten(), message).expected(expected));
+    }
     section.finish();
-    source.map(|_| IdentityConfig { source: IdentitySource::Imds(imds), place })
+    let source = match kind? {
+        Some(SourceKind::Imds) => {
+            let endpoint = endpoint.map(|endpoint| endpoint.value);
+            IdentitySource::Imds(ImdsConfig { user_assigned, endpoint, timeout, deadline })
+        }
+        Some(kind) => IdentitySource::Platform(kind, SourceConfig { user_assigned, timeout, deadline }),
+        None => IdentitySource::Auto(SourceConfig { user_assigned, timeout, deadline }),
+    };
+    Some(IdentityConfig { source, persist, place })
+}
+
+fn persist(section: &Section<'_>, base: &Path) -> Option<PersistConfig> {
+    let path = section.text("persist", "/var/lib/keyward/tokens");
+    let file = section.text("persist_key", "/etc/keyward/tokens.key");
+    let credential = section.text("persist_credential", "keyward-tokens");
+    let key = match (&path, file, credential) {
+        (Some(_), Some(file), None) => PersistKeyConfig::File(base.join(file.value)),
+        (Some(_), None, Some(name)) => PersistKeyConfig::Credential(name.value),
+        (None, None, None) => return None,
+        (path, file, credential) => {
+            let place = path.as_ref().and_then(|path| path.place.clone());
+            let place =
+                place.or_else(|| file.and_then(|file| file.place)).or_else(|| credential.and_then(|it| it.place));
+            let message = format!("{} keeps tokens on disk, and says half of how", section.header());
+            let expected = "`persist`, and either `persist_key` (a file: openssl rand -hex 32) or `persist_credential` (systemd's)";
+            section.push(Diagnostic::new(place, message).expected(expected));
+            return None;
+        }
+    };
+    path.map(|path| PersistConfig { path: base.join(path.value), key })
 }
 
 fn duration(section: &Section<'_>, key: &str, most: u64, example: &str) -> Option<Duration> {
@@ -106,7 +204,7 @@ fn duration(section: &Section<'_>, key: &str, most: u64, example: &str) -> Optio
     section.duration(key, least, most, example).map(|duration| duration.value)
 }
 
-fn user_assigned(section: &Section<'_>) -> Option<UserAssigned> {
+fn user_assigned(section: &Section<'_>) -> Option<(UserAssigned, Option<Place>)> {
     let uuid = |key| {
         section.parsed(key, "a UUID", "00001111-aaaa-2222-bbbb-3333cccc4444", |text| {
             if is_uuid(text) { Ok(text.to_owned()) } else { Err(Unfit::default()) }
@@ -131,7 +229,7 @@ fn user_assigned(section: &Section<'_>) -> Option<UserAssigned> {
         let message = format!("{} names its identity twice", section.header());
         section.push(Diagnostic::new(place, message).expected("one of client_id, object_id and resource_id"));
     }
-    Some(first.1)
+    Some((first.1, first.0))
 }
 
 fn is_uuid(text: &str) -> bool {

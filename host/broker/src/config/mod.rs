@@ -18,7 +18,7 @@ pub(crate) use diagnostic::{nearest, one_of};
 pub use document::{Document, Section, Unfit};
 pub(crate) use document::{bare, human_size};
 pub use egress::{EgressConfig, TlsConfig};
-pub use identity::{IdentityConfig, IdentitySource, ImdsConfig};
+pub use identity::{IdentityConfig, IdentitySource, ImdsConfig, PersistConfig, PersistKeyConfig, SourceConfig};
 pub use limits::Limits;
 pub use mount::{AudienceConfig, MountConfig, PluginRef, SettingValue};
 
@@ -95,7 +95,7 @@ impl Config {
         let empty = || Cloud { authority: String::new(), services: BTreeMap::new() };
         Self {
             cloud: cloud.unwrap_or_else(empty),
-            identities: identity::read(root),
+            identities: identity::read(root, base),
             mounts: mount::read(root, base),
             egress: egress::read_egress(root),
             tls: egress::read_tls(root, base),

@@ -8,6 +8,9 @@ use crate::config::DaemonConfig;
 use crate::exit::Failure;
 use crate::listen;
 
+/// How long the end may take once nobody is served any more.
+const DRAIN: std::time::Duration = std::time::Duration::from_secs(5);
+
 pub(crate) async fn serve(serve: Serve) -> Result<ExitCode, Failure> {
     let began = std::time::Instant::now();
     let (plan, listen, audit) = DaemonConfig::load(&serve.config)?.plan()?;
@@ -19,6 +22,8 @@ pub(crate) async fn serve(serve: Serve) -> Result<ExitCode, Failure> {
     let signal = stop.wait().await;
     tracing::info!(signal, "stopping: calls that run may end");
     listening.close().await;
+    // What was cut off is gone; what is to be kept on disk is not written before this.
+    drop(tokio::time::timeout(DRAIN, broker.drain()).await);
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }

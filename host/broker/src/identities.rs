@@ -1,0 +1,135 @@
+//! The identities of a configuration, each with its cache of tokens.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use keyward_identity::cache::{PersistKey, Persistence, Policy};
+use keyward_identity::clock::Clock;
+use keyward_identity::source::{
+    AppService, AzureArc, AzureCli, CloudShell, Imds, InvalidSource, Pace, Retry, ServiceFabric, Settings, SourceKind,
+    WorkloadIdentity, auto,
+};
+use keyward_identity::{TokenCache, TokenSource};
+
+use crate::config::{
+    Config, ConfigError, Diagnostic, IdentityConfig, IdentitySource, ImdsConfig, PersistConfig, PersistKeyConfig,
+    SourceConfig,
+};
+
+/// The identities at work.
+pub(crate) struct Identities {
+    pub(crate) caches: BTreeMap<String, TokenCache>,
+    /// Where tokens survive a restart.
+    pub(crate) files: Vec<Persistence>,
+}
+
+/// A cache for each identity. Those of one endpoint share its pace, and those of one file the file.
+pub(crate) fn caches(config: &Config, clock: &Arc<dyn Clock>) -> Result<Identities, ConfigError> {
+    let mut making = Making { paces: HashMap::new(), files: HashMap::new(), clock, authority: &config.cloud.authority };
+    let mut caches = BTreeMap::new();
+    for (name, identity) in &config.identities {
+        let source = making.source(identity).map_err(|why| {
+            let message = format!("the identity `{name}` has no source: {why}");
+            ConfigError::from(Diagnostic::new(identity.place.clone(), message))
+        })?;
+        tracing::debug!(identity = name, source = source.describe(), "identity");
+        let (clock, policy) = (Arc::clone(clock), Policy::default());
+        let cache = match &identity.persist {
+            None => TokenCache::with(source, clock, policy),
+            Some(persist) => TokenCache::persisted(source, clock, policy, making.file(persist, identity)?),
+        };
+        caches.insert(name.clone(), cache);
+    }
+    Ok(Identities { caches, files: making.files.into_values().collect() })
+}
+
+struct Making<'c> {
+    paces: HashMap<Option<String>, Pace>,
+    files: HashMap<PathBuf, Persistence>,
+    clock: &'c Arc<dyn Clock>,
+    authority: &'c str,
+}
+
+impl Making<'_> {
+    fn source(&mut self, identity: &IdentityConfig) -> Result<Arc<dyn TokenSource>, String> {
+        let words = |error: InvalidSource| error.to_string();
+        match &identity.source {
+            IdentitySource::Custom(source) => Ok(Arc::clone(source)),
+            IdentitySource::Imds(imds) => self.imds(imds).map(|imds| Arc::new(imds) as _),
+            IdentitySource::Platform(kind, source) => self.platform(*kind, source).map_err(words),
+            IdentitySource::Auto(source) => {
+                auto(&variable, source.user_assigned.clone(), Some(self.authority), self.settings(source))
+                    .map_err(words)
+            }
+        }
+    }
+
+    fn imds(&mut self, config: &ImdsConfig) -> Result<Imds, String> {
+        let pace = self.paces.entry(config.endpoint.clone()).or_default().clone();
+        let mut imds = Imds::new().pace(pace).clock(Arc::clone(self.clock));
+        if let Some(user_assigned) = &config.user_assigned {
+            imds = imds.user_assigned(user_assigned.clone());
+        }
+        if let Some(endpoint) = &config.endpoint {
+            imds = imds.endpoint(endpoint).map_err(|error| error.to_string())?;
+        }
+        if let Some(timeout) = config.timeout {
+            imds = imds.timeout(timeout);
+        }
+        if let Some(deadline) = config.deadline {
+            imds = imds.retry(Retry::within(deadline));
+        }
+        Ok(imds)
+    }
+
+    fn platform(&mut self, kind: SourceKind, config: &SourceConfig) -> Result<Arc<dyn TokenSource>, InvalidSource> {
+        let (identity, settings) = (config.user_assigned.clone(), self.settings(config));
+        Ok(match kind {
+            SourceKind::AppService => Arc::new(AppService::from_env(&variable, identity)?.settings(settings)),
+            SourceKind::Arc => Arc::new(AzureArc::from_env(&variable, identity)?.settings(settings)),
+            SourceKind::ServiceFabric => Arc::new(ServiceFabric::from_env(&variable, identity)?.settings(settings)),
+            SourceKind::CloudShell => Arc::new(CloudShell::from_env(&variable, identity)?.settings(settings)),
+            SourceKind::WorkloadIdentity => {
+                Arc::new(WorkloadIdentity::from_env(&variable, identity, Some(self.authority))?.settings(settings))
+            }
+            SourceKind::AzureCli => {
+                let cli = AzureCli::new().clock(Arc::clone(self.clock));
+                Arc::new(if let Some(timeout) = config.timeout { cli.timeout(timeout) } else { cli })
+            }
+            // `Imds`, and what a later version may know.
+            _ => Arc::new(Imds::new().settings(settings)),
+        })
+    }
+
+    /// Sources that name no endpoint share the pace of the machine's own.
+    fn settings(&mut self, config: &SourceConfig) -> Settings {
+        let pace = self.paces.entry(None).or_default().clone();
+        let mut settings = Settings::default().pace(pace).clock(Arc::clone(self.clock));
+        if let Some(timeout) = config.timeout {
+            settings = settings.timeout(timeout);
+        }
+        if let Some(deadline) = config.deadline {
+            settings = settings.retry(Retry::within(deadline));
+        }
+        settings
+    }
+
+    fn file(&mut self, config: &PersistConfig, identity: &IdentityConfig) -> Result<Persistence, ConfigError> {
+        if let Some(file) = self.files.get(&config.path) {
+            return Ok(file.clone());
+        }
+        let key = match &config.key {
+            PersistKeyConfig::File(path) => PersistKey::from_file(path),
+            PersistKeyConfig::Credential(name) => PersistKey::from_credential(name, &variable),
+        };
+        let key = key.map_err(|error| Diagnostic::new(identity.place.clone(), error.to_string()))?;
+        let file = Persistence::open(&config.path, key);
+        self.files.insert(config.path.clone(), file.clone());
+        Ok(file)
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
