@@ -164,6 +164,8 @@ impl Answer {
     /// Ends it in the middle, because the client wants no more of it.
     pub(super) fn break_off(mut self) -> Vec<u8> {
         self.settle(true);
+        let kind = if self.in_procedure { token::DONE_PROCEDURE } else { token::DONE };
+        token::done(&mut self.buffer, kind, token::ERROR, 0);
         self.buffer
     }
 }

@@ -90,7 +90,8 @@ pub(super) fn typed(reader: &mut Reader<'_>) -> Option<Typed> {
         }
         0xf1 => {
             if reader.u8()? != 0 {
-                (reader.b_varchar()?, reader.b_varchar()?);
+                reader.b_varchar()?;
+                reader.b_varchar()?;
                 let length = reader.u16()?;
                 reader.utf16(usize::from(length))?;
             }

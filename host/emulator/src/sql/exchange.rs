@@ -159,13 +159,15 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connected<R, W> {
             }
             let made = making.await.map_err(io::Error::other)?;
             session = made.session;
-            let mut last = made.last;
-            if stopped {
-                token::done(&mut last, token::DONE, token::ATTENTION, 0);
-            }
             seen.status = made.first_error.map_or(200, |number| u16::try_from(number).unwrap_or(u16::MAX));
             azure.log.push(seen);
-            writer.packet(&last, true).await?;
+            writer.packet(&made.last, true).await?;
+            // The answer that was broken off is a message, and the word that it was is another: drivers count on both.
+            if stopped {
+                let mut done = Vec::new();
+                token::done(&mut done, token::DONE, token::ATTENTION, 0);
+                writer.answer(&done).await?;
+            }
         }
         drop(stop);
         writer.close().await

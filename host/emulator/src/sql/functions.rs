@@ -22,7 +22,7 @@ const FUNCTIONS: [(&str, i32, Body); 16] = [
     ("tds_divisor", 1, |context| {
         let value = argument(context, 0)?;
         match float(&value) {
-            Some(number) if number == 0.0 => Err(Failure::new(8134, "Divide by zero error encountered.")),
+            Some(0.0) => Err(Failure::new(8134, "Divide by zero error encountered.")),
             _ => Ok(value),
         }
     }),

@@ -122,7 +122,7 @@ impl Writer<'_> {
                 Kind::Text => out.push(text(&token.text)),
                 Kind::Number => out.push(number(&token.text)),
                 Kind::Binary => {
-                    out.push(format!("x'{:0>width$}'", token.text, width = token.text.len().next_multiple_of(2)))
+                    out.push(format!("x'{:0>width$}'", token.text, width = token.text.len().next_multiple_of(2)));
                 }
                 Kind::Variable => out.push(self.variable(&token.text)),
                 Kind::Symbol => match token.text.as_str() {
@@ -148,7 +148,7 @@ impl Writer<'_> {
                     symbol => out.push(symbol.to_owned()),
                 },
                 Kind::Word | Kind::Name if next.is_some_and(|next| next.is_symbol(".")) && is_schema(&token.text) => {
-                    at += 1
+                    at += 1;
                 }
                 Kind::Name => out.push(name(&token.text)),
                 Kind::Word => match token.text.to_ascii_uppercase().as_str() {
