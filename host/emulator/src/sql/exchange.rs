@@ -161,9 +161,13 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connected<R, W> {
             session = made.session;
             seen.status = made.first_error.map_or(200, |number| u16::try_from(number).unwrap_or(u16::MAX));
             azure.log.push(seen);
-            writer.packet(&made.last, true).await?;
-            // The answer that was broken off is a message, and the word that it was is another: drivers count on both.
-            if stopped {
+            if !stopped {
+                writer.packet(&made.last, true).await?;
+            } else {
+                // What was broken off is a message, and the word that it was is another: tedious waits for both. tiberius reads
+                // on into the second only where the first ends in an empty packet.
+                writer.packet(&made.last, false).await?;
+                writer.packet(&[], true).await?;
                 let mut done = Vec::new();
                 token::done(&mut done, token::DONE, token::ATTENTION, 0);
                 writer.answer(&done).await?;
