@@ -132,13 +132,16 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connected<R, W> {
             let answer = Answer::new(writer.piece, sender, Arc::clone(&cancel));
             let reset = message.reset.then_some(message.keep_transaction);
             let making = tokio::task::spawn_blocking(move || make(session, work, reset, answer));
-            let mut stopped = false;
+            let (mut stopped, mut has_begun) = (false, false);
             let sent: io::Result<()> = loop {
                 tokio::select! {
                     piece = pieces.recv() => match piece {
-                        Some(piece) => if let Err(error) = writer.packet(&piece, false).await {
-                            break Err(error);
-                        },
+                        Some(piece) => {
+                            has_begun = true;
+                            if let Err(error) = writer.packet(&piece, false).await {
+                                break Err(error);
+                            }
+                        }
                         None => break Ok(()),
                     },
                     message = incoming.next(&mut read), if next.is_none() => match message {
@@ -161,13 +164,11 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connected<R, W> {
             session = made.session;
             seen.status = made.first_error.map_or(200, |number| u16::try_from(number).unwrap_or(u16::MAX));
             azure.log.push(seen);
-            if !stopped {
-                writer.packet(&made.last, true).await?;
-            } else {
-                // What was broken off is a message, and the word that it was is another: tedious waits for both. tiberius reads
-                // on into the second only where the first ends in an empty packet.
-                writer.packet(&made.last, false).await?;
-                writer.packet(&[], true).await?;
+            // Of an answer that was broken off before any of it was sent there is an empty message.
+            let is_unsent = made.is_broken && !has_begun;
+            writer.packet(if is_unsent { &[] } else { &made.last }, true).await?;
+            if stopped {
+                // What was broken off is a message, and the word that it was is another: tedious waits for both.
                 let mut done = Vec::new();
                 token::done(&mut done, token::DONE, token::ATTENTION, 0);
                 writer.answer(&done).await?;
@@ -182,6 +183,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connected<R, W> {
 struct Made {
     session: Session,
     last: Vec<u8>,
+    /// Whether the answer was broken off.
+    is_broken: bool,
     first_error: Option<i32>,
 }
 
@@ -199,6 +202,7 @@ fn make(mut session: Session, work: Work, reset: Option<bool>, mut answer: Answe
         }
     })();
     let first_error = answer.first_error;
+    let is_broken = matches!(done, Err(Stop::Cancelled | Stop::Gone));
     let last = match done {
         Ok(()) => answer.finish(),
         Err(Stop::Failed(failure)) => {
@@ -207,7 +211,7 @@ fn make(mut session: Session, work: Work, reset: Option<bool>, mut answer: Answe
         }
         Err(Stop::Cancelled | Stop::Gone) => answer.break_off(),
     };
-    Made { session, last, first_error }
+    Made { session, last, is_broken, first_error }
 }
 
 /// The status of a failure in the log.
