@@ -210,8 +210,22 @@ async fn a_batch_has_a_result_for_each_query() {
     assert_eq!(results.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, 0]);
     assert_eq!(results[0][0].get::<i32, _>("total"), Some(89));
     assert_eq!((results[1][0].get::<i32, _>("n"), results[1][0].get::<&str, _>("who")), (Some(1), Some("xFabrikam")));
+    let sum = rows(&mut client, "SELECT SUM(o.total) AS s, MAX(placed) FROM orders o").await;
+    assert_eq!(format!("{:?}", sum[0].cells().next().unwrap().1), "Numeric(Some(1290.54))");
     let total = rows(&mut client, "SELECT total FROM orders WHERE id = 3").await;
     assert!(matches!(total[0].cells().next().unwrap().1, ColumnData::Numeric(Some(n)) if n.to_string() == "0.05"));
+}
+
+#[tokio::test]
+async fn a_table_of_ones_own_ends_with_the_session() {
+    let emulator = emulator().await;
+    let mut client = by_password(&emulator).await;
+    let create = "CREATE TABLE #t (id int IDENTITY(1,1) PRIMARY KEY, name nvarchar(10), at datetime2(3) DEFAULT SYSUTCDATETIME() NOT NULL)";
+    client.simple_query(create).await.unwrap().into_results().await.unwrap();
+    let made = rows(&mut client, "INSERT INTO #t (name) OUTPUT INSERTED.id, INSERTED.name VALUES (N'a'), (N'b')").await;
+    assert_eq!((made.len(), made[1].get::<i32, _>("id"), made[1].get::<&str, _>("name")), (2, Some(2), Some("b")));
+    assert!(rows(&mut client, "SELECT at FROM #t").await[0].get::<chrono_date::NaiveDateTime, _>(0).is_some());
+    assert_eq!(error(&mut by_password(&emulator).await, "SELECT * FROM #t").await, 208);
 }
 
 #[tokio::test]

@@ -32,7 +32,7 @@ pub(super) fn run(
         .enumerate()
         .map(|(at, (name, of))| {
             let first = values.as_ref().and_then(|values| values.get(at)).unwrap_or(&Value::Null);
-            column(hints.get(at).copied().flatten(), name, of, first, variables)
+            column(connection, hints.get(at).copied().flatten(), name, of, first, variables)
         })
         .collect();
     answer.columns(&columns)?;
@@ -95,17 +95,31 @@ fn hints(items: &[Item], columns: usize) -> Vec<Option<&Item>> {
     hints
 }
 
+/// The type of the column of this name in some table, as wide as sums of it may be.
+fn column_type(connection: &Connection, name: &str) -> Option<SqlType> {
+    let sql =
+        "SELECT c.type FROM sqlite_schema AS t JOIN pragma_table_info(t.name) AS c WHERE c.name = ?1 COLLATE NOCASE";
+    let declared: String = connection.query_row(sql, [name], |row| row.get(0)).ok()?;
+    Some(match SqlType::parse(&declared)? {
+        SqlType::Decimal(_, scale) => SqlType::Decimal(38, scale),
+        SqlType::TinyInt | SqlType::SmallInt => SqlType::Int,
+        of => of,
+    })
+}
+
 fn column(
+    connection: &Connection,
     hint: Option<&Item>,
     name: String,
     declared: Option<SqlType>,
     first: &Value,
     variables: &Variables,
 ) -> Column {
-    let Some(Item::Expression { of, variable, is_named }) = hint else {
+    let Some(Item::Expression { of, variable, column, is_named }) = hint else {
         return Column { name, of: declared.unwrap_or_else(|| type_of_value(first)) };
     };
     let of_variable = || variables.get(variable.as_ref()?).map(|variable| variable.of);
-    let of = of.or_else(of_variable).or(declared).unwrap_or_else(|| type_of_value(first));
+    let of_column = || column_type(connection, column.as_deref()?);
+    let of = of.or_else(of_variable).or(declared).or_else(of_column).unwrap_or_else(|| type_of_value(first));
     Column { name: if *is_named { name } else { String::new() }, of }
 }

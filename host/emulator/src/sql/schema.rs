@@ -62,7 +62,16 @@ fn column(item: &[Token], write: &dyn Fn(&[Token]) -> Result<String, Failure>) -
     if rest.iter().any(|token| token.is("IDENTITY")) {
         return Ok(format!("{own} INTEGER PRIMARY KEY AUTOINCREMENT"));
     }
-    Ok(format!("{} {}", of.declaration(&own), write(rest)?))
+    let Some(default) = rest.iter().position(|token| token.is("DEFAULT")) else {
+        return Ok(format!("{} {}", of.declaration(&own), write(rest)?));
+    };
+    // SQLite wants a call in parentheses.
+    let (before, rest) = rest.split_at(default);
+    let ends = |token: &Token| token.is_any(&["NOT", "NULL", "PRIMARY", "UNIQUE", "CHECK", "REFERENCES", "CONSTRAINT"]);
+    let end = rest.iter().skip(2).position(ends).map_or(rest.len(), |at| at + 2);
+    let (default, rest) = rest.split_at(end);
+    let default = write(default.get(1..).unwrap_or_default())?;
+    Ok(format!("{} {} DEFAULT ({default}) {}", of.declaration(&own), write(before)?, write(rest)?))
 }
 
 /// The statements that make the first tables.

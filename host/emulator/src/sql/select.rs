@@ -15,6 +15,8 @@ pub(super) enum Item {
         of: Option<SqlType>,
         /// The variable that it is, whose type is its.
         variable: Option<String>,
+        /// The column that it is the sum, the least, ... of, whose type is its.
+        column: Option<String>,
         /// Whether its column has a name.
         is_named: bool,
     },
@@ -68,8 +70,22 @@ fn item(tokens: &[Token]) -> Item {
         [variable] if variable.kind == Kind::Variable => Some(variable.text.to_ascii_lowercase()),
         _ => None,
     };
+    let column = match expression {
+        [function, open, column, rest @ ..]
+            if open.is_symbol("(") && function.is_any(&["SUM", "AVG", "MIN", "MAX", "ISNULL", "COALESCE"]) =>
+        {
+            // The name behind a table's, where there is one.
+            match rest {
+                [point, column, next, ..] if point.is_symbol(".") && !next.is_symbol(".") => Some(column),
+                [next, ..] if next.is_symbol(")") || next.is_symbol(",") => Some(column),
+                _ => None,
+            }
+        }
+        _ => None,
+    };
+    let column = column.filter(|column| column.is_name()).map(|column| column.text.clone());
     let is_known_word = matches!(expression, [word] if word.kind == Kind::Word && type_of(expression).is_some());
-    Item::Expression { of: type_of(expression), variable, is_named: has_alias || (is_column && !is_known_word) }
+    Item::Expression { of: type_of(expression), variable, column, is_named: has_alias || (is_column && !is_known_word) }
 }
 
 fn type_of(expression: &[Token]) -> Option<SqlType> {
