@@ -14,7 +14,7 @@ pub struct Identity {
     pub object_id: String,
     /// Its resource id; `None` for the system-assigned one.
     pub resource_id: Option<String>,
-    /// What it may do: a service (`vault`, `arm`, `storage`) and the beginning of a path. `storage` stands for Blob and both
+    /// What it may do: a service (`vault`, `arm`, `storage`, `sql`) and the beginning of a path. `storage` stands for Blob and both
     /// Data Lakes, and is needed beside `arm` at the path of `listServiceSas`.
     pub roles: Vec<(String, String)>,
 }
@@ -92,13 +92,14 @@ impl Directory {
     }
 
     /// The machine of the demo. Its system-assigned identity may read secrets and the resource group `demo`, and
-    /// everything in storage; the user-assigned identity `reports` may read the resource group `reports`; `idle` may do nothing.
+    /// everything in storage and the database; the user-assigned identity `reports` may read the resource group `reports`; `idle` may do nothing.
     #[must_use]
     pub fn contoso() -> Self {
         let group = |name: &str| format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/{name}");
         let system = Identity::system_assigned()
             .role("vault", "/")
             .role("storage", "/")
+            .role("sql", "/")
             .role("arm", &group("demo"))
             .role("arm", &format!("/subscriptions/{SUBSCRIPTION}/operationresults/"));
         let reports = Identity::user_assigned("reports", 1)

@@ -49,15 +49,20 @@ pub enum Misbehaviour {
     TearAfterRequestBytes(usize),
     /// Answers 307 with this `location`, and reads nothing of the body.
     Redirect(String),
+    /// Answers with this error of SQL Server: 40613 (not available), 18456 (login failed), ... At a login that ends the connection.
+    SqlError(i32),
 }
 
 /// A misbehaviour, where and how often.
 #[derive(Clone, Debug, Deserialize)]
 #[non_exhaustive]
 pub struct Fault {
-    /// The service: `imds`, `vault`, `arm`, `blob`, `dfs` (Data Lake Gen2), `datalake` (Gen1).
+    /// The service: `imds`, `vault`, `arm`, `blob`, `dfs` (Data Lake Gen2), `datalake` (Gen1), `sql`.
     pub service: String,
-    /// What the path must begin with.
+    /// What the path must begin with. For `sql` it is `LOGIN`, `READY` (just behind a login), `BATCH`, `RPC` or `TRANSACTION`. Of
+    /// the misbehaviours it knows [`Delay`](Misbehaviour::Delay), [`Hang`](Misbehaviour::Hang), [`Close`](Misbehaviour::Close),
+    /// [`Tear`](Misbehaviour::Tear), [`Stall`](Misbehaviour::Stall), [`Html`](Misbehaviour::Html) and
+    /// [`Bytes`](Misbehaviour::Bytes) (garbage), and [`SqlError`](Misbehaviour::SqlError).
     #[serde(default)]
     pub path: String,
     /// How often; `None` for always.

@@ -2,7 +2,8 @@
 //!
 //! It is strict where Azure is strict: the metadata service wants its header and knows its identities; tokens are signed
 //! JWTs; Key Vault, Resource Manager, Blob Storage and both Data Lakes speak TLS, verify a token's signature, exact
-//! audience and expiry, and answer 401 with the challenge that Azure sends. [`Faults`] make it misbehave on demand.
+//! audience and expiry, and answer 401 with the challenge that Azure sends. A database server speaks TDS to real drivers, and
+//! verifies tokens likewise. [`Faults`] make it misbehave on demand.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -27,6 +28,7 @@ mod faults;
 mod imds;
 mod log;
 mod serve;
+mod sql;
 mod storage;
 mod tls;
 mod vault;
@@ -42,6 +44,7 @@ use authority::Authority;
 pub use directory::{Directory, Identity, SUBSCRIPTION, TENANT};
 pub use faults::{Fault, Faults, Misbehaviour};
 pub use log::{Seen, SeenLog};
+pub use sql::SqlOptions;
 pub use storage::{SasRefused, StorageOptions};
 
 /// The public cloud, and the others that Keyward knows.
@@ -55,12 +58,16 @@ pub struct Options {
     pub imds: SocketAddr,
     /// Where everything with TLS listens.
     pub tls: SocketAddr,
+    /// Where the database server listens.
+    pub sql: SocketAddr,
     /// The identities of the machine, and what each may do.
     pub directory: Directory,
     /// For how long tokens are valid.
     pub token_lifetime: Duration,
     /// The storage account.
     pub storage: StorageOptions,
+    /// The database server.
+    pub sql_options: SqlOptions,
 }
 
 impl Default for Options {
@@ -70,9 +77,11 @@ impl Default for Options {
         Self {
             imds: any,
             tls: any,
+            sql: any,
             directory: Directory::contoso(),
             token_lifetime: day,
             storage: StorageOptions::default(),
+            sql_options: SqlOptions::default(),
         }
     }
 }
@@ -95,6 +104,9 @@ pub enum StartError {
     /// Keys or certificates cannot be made.
     #[error("no keys or certificates: {0}")]
     Keys(String),
+    /// The database cannot be made.
+    #[error("no database in the directory for temporary files: {0}")]
+    Database(String),
 }
 
 /// An Azure that runs. Dropping it ends it.
@@ -103,6 +115,7 @@ pub struct Emulator {
     azure: Arc<Azure>,
     imds: SocketAddr,
     tls: SocketAddr,
+    sql: SocketAddr,
     ca_pem: String,
     chain_pem: String,
     key_pem: String,
@@ -119,6 +132,7 @@ pub(crate) struct Azure {
     pub(crate) vaults: vault::Vaults,
     pub(crate) arm: arm::ResourceManager,
     pub(crate) storage: storage::Storage,
+    pub(crate) sql: sql::Sql,
 }
 
 impl Emulator {
@@ -128,7 +142,7 @@ impl Emulator {
     ///
     /// An address is taken, or reachable by others.
     pub async fn start(options: Options) -> Result<Self, StartError> {
-        let Options { imds, tls, directory, token_lifetime, storage } = options;
+        let Options { imds, tls, sql, directory, token_lifetime, storage, sql_options } = options;
         let authority = Authority::new(token_lifetime).map_err(StartError::Keys)?;
         let certificates = tls::Certificates::new().map_err(|error| StartError::Keys(error.to_string()))?;
         let azure = Arc::new(Azure {
@@ -139,15 +153,18 @@ impl Emulator {
             vaults: vault::Vaults::contoso(),
             arm: arm::ResourceManager::contoso(),
             storage: storage::Storage::new(storage).map_err(StartError::Keys)?,
+            sql: sql::Sql::new(sql_options).map_err(StartError::Database)?,
         });
 
         let (imds_listener, imds) = listen(imds).await?;
         let (tls_listener, tls) = listen(tls).await?;
+        let (sql_listener, sql) = listen(sql).await?;
         let mut tasks = JoinSet::new();
         tasks.spawn(serve::plain(imds_listener, Arc::clone(&azure)));
         tasks.spawn(serve::tls(tls_listener, Arc::clone(&certificates.server), Arc::clone(&azure)));
+        tasks.spawn(sql::serve(sql_listener, certificates.sql.clone(), Arc::clone(&azure)));
         let tls::Certificates { ca_pem, chain_pem, key_pem, .. } = certificates;
-        Ok(Self { azure, imds, tls, ca_pem, chain_pem, key_pem, _tasks: tasks })
+        Ok(Self { azure, imds, tls, sql, ca_pem, chain_pem, key_pem, _tasks: tasks })
     }
 
     /// Where the metadata service is: `http://127.0.0.1:PORT`.
@@ -160,6 +177,12 @@ impl Emulator {
     #[must_use]
     pub fn tls_address(&self) -> SocketAddr {
         self.tls
+    }
+
+    /// Where the database server is. It speaks TDS 7.4, and TDS 8.0 to whoever begins with TLS.
+    #[must_use]
+    pub fn sql_address(&self) -> SocketAddr {
+        self.sql
     }
 
     /// The certificate that its others are signed with, in PEM.
@@ -238,6 +261,12 @@ impl Emulator {
     #[must_use]
     pub fn names(&self) -> Vec<String> {
         config::names()
+    }
+
+    /// The names of the database server, of all clouds, as `host:port`. They lead to [`sql_address`](Self::sql_address).
+    #[must_use]
+    pub fn sql_names(&self) -> Vec<String> {
+        sql::NAMES.map(str::to_owned).to_vec()
     }
 }
 

@@ -8,15 +8,15 @@ use tokio::sync::watch;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Seen {
-    /// Which service: `imds`, `vault`, `arm`, `blob`, `dfs` (Data Lake Gen2), `datalake` (Gen1).
+    /// Which service: `imds`, `vault`, `arm`, `blob`, `dfs` (Data Lake Gen2), `datalake` (Gen1), `sql`.
     pub service: &'static str,
     /// The host that was asked.
     pub host: String,
-    /// The method.
+    /// The method; of `sql` it is `LOGIN`, `BATCH`, `RPC` or `TRANSACTION`.
     pub method: String,
-    /// The path.
+    /// The path; of `sql` it is the database.
     pub path: String,
-    /// The query.
+    /// The query; of `sql` it is the statement, without the values of its parameters.
     pub query: String,
     /// The header fields, without `authorization`.
     pub headers: Vec<(String, String)>,
@@ -27,7 +27,7 @@ pub struct Seen {
     pub body_bytes: usize,
     /// Whether there was more of the body than was read: it was answered, or broke off, before its end.
     pub body_unread: bool,
-    /// The status of the answer; 0 where there was none.
+    /// The status of the answer; 0 where there was none. Of `sql` it is 200 or the number of the first error.
     pub status: u16,
 }
 

@@ -238,7 +238,8 @@ fn misbehave(
             | Misbehaviour::HoldBody
             | Misbehaviour::Swallow
             | Misbehaviour::TearAfterRequestBytes(_)
-            | Misbehaviour::Redirect(_),
+            | Misbehaviour::Redirect(_)
+            | Misbehaviour::SqlError(_),
         ) => reply.into_response(),
     })
 }

@@ -14,8 +14,10 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::sql;
+
 /// All names that the emulator answers to, of all clouds.
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 18] = [
     "localhost",
     "127.0.0.1",
     "management.azure.com",
@@ -32,6 +34,8 @@ const NAMES: [&str; 16] = [
     "*.dfs.core.usgovcloudapi.net",
     "*.azuredatalakestore.net",
     "*.database.windows.net",
+    "*.database.chinacloudapi.cn",
+    "*.database.usgovcloudapi.net",
 ];
 
 /// A certificate for all names, and the one that it is signed with.
@@ -42,6 +46,8 @@ pub(crate) struct Certificates {
     /// The server's key.
     pub(crate) key_pem: String,
     pub(crate) server: Arc<ServerConfig>,
+    /// The same certificate for the database server.
+    pub(crate) sql: sql::Tls,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -75,8 +81,24 @@ impl Certificates {
         let chain = vec![certificate.der().clone(), ca_certificate.der().clone()];
         let mut server = builder.with_no_client_auth().with_single_cert(chain, private)?;
         server.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let mut strict = server.clone();
+        strict.alpn_protocols = vec![b"tds/8.0".to_vec()];
+        // Within TDS 7 the handshake must end with the server's word, for after that its bytes travel otherwise: there is
+        // neither TLS 1.3, whose tickets come later, nor resumption, as with SQL Server.
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder =
+            ServerConfig::builder_with_provider(provider).with_protocol_versions(&[&rustls::version::TLS12])?;
+        let mut within = builder.with_no_client_auth().with_cert_resolver(Arc::clone(&server.cert_resolver));
+        within.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+        let sql = sql::Tls { within: Arc::new(within), strict: Arc::new(strict) };
         let chain_pem = format!("{}{}", certificate.pem(), ca_certificate.pem());
-        Ok(Self { ca_pem: ca_certificate.pem(), chain_pem, key_pem: key.serialize_pem(), server: Arc::new(server) })
+        Ok(Self {
+            ca_pem: ca_certificate.pem(),
+            chain_pem,
+            key_pem: key.serialize_pem(),
+            server: Arc::new(server),
+            sql,
+        })
     }
 }
 

@@ -1,0 +1,192 @@
+//! Converts values as `CAST` does, into the form in which they are kept.
+//!
+//! Dates and times, GUIDs and XML are kept as texts in their canonical form; decimals and money as numbers where SQLite
+//! keeps all their digits, or else as texts.
+
+use rusqlite::types::Value;
+
+use super::civil::Moment;
+use super::decimal::Decimal;
+use super::failure::Failure;
+use super::types::SqlType;
+
+/// A value as text, as it would be shown.
+pub(super) fn text_of(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::Integer(number) => number.to_string(),
+        Value::Real(number) => number.to_string(),
+        Value::Text(text) => text.clone(),
+        Value::Blob(bytes) => super::codepage::decode(bytes),
+    }
+}
+
+/// A value as one of this type.
+pub(super) fn cast(value: Value, to: SqlType) -> Result<Value, Failure> {
+    if value == Value::Null {
+        return Ok(Value::Null);
+    }
+    let text = |value: &Value| text_of(value);
+    let failed = |value: &Value| Failure::conversion(&text_of(value), to.name());
+    Ok(match to {
+        SqlType::TinyInt => integer(&value, to, 0, 255)?,
+        SqlType::SmallInt => integer(&value, to, i64::from(i16::MIN), i64::from(i16::MAX))?,
+        SqlType::Int => integer(&value, to, i64::from(i32::MIN), i64::from(i32::MAX))?,
+        SqlType::BigInt => integer(&value, to, i64::MIN, i64::MAX)?,
+        SqlType::Bit => Value::Integer(i64::from(match &value {
+            Value::Text(text) if text.eq_ignore_ascii_case("true") => true,
+            Value::Text(text) if text.eq_ignore_ascii_case("false") => false,
+            _ => Decimal::of(&value, 15).ok_or_else(|| failed(&value))?.digits != 0,
+        })),
+        SqlType::Decimal(precision, scale) => decimal(&value, to, precision, scale)?,
+        SqlType::Money => decimal(&value, to, 19, 4)?,
+        SqlType::SmallMoney => decimal(&value, to, 10, 4)?,
+        SqlType::Float => Value::Real(float(&value).ok_or_else(|| failed(&value))?),
+        #[allow(clippy::cast_possible_truncation, reason = "this is what `real` does")]
+        SqlType::Real => Value::Real(f64::from(float(&value).ok_or_else(|| failed(&value))? as f32)),
+        SqlType::Char(length) | SqlType::NChar(length) => {
+            let cut: String = text(&value).chars().take(usize::from(length)).collect();
+            Value::Text(format!("{cut:width$}", width = usize::from(length)))
+        }
+        SqlType::VarChar(Some(length)) | SqlType::NVarChar(Some(length)) => {
+            Value::Text(text(&value).chars().take(usize::from(length)).collect())
+        }
+        SqlType::VarChar(None) | SqlType::NVarChar(None) | SqlType::Xml => Value::Text(text(&value)),
+        SqlType::Binary(length) => {
+            let mut bytes = binary(value);
+            bytes.resize(usize::from(length), 0);
+            Value::Blob(bytes)
+        }
+        SqlType::VarBinary(length) => {
+            let mut bytes = binary(value);
+            bytes.truncate(length.map_or(usize::MAX, usize::from));
+            Value::Blob(bytes)
+        }
+        SqlType::UniqueIdentifier => {
+            let guid = text(&value).trim_matches(['{', '}']).to_ascii_uppercase();
+            let digits = guid.bytes().filter(u8::is_ascii_hexdigit).count();
+            let dashes = [8, 13, 18, 23].iter().all(|at| guid.as_bytes().get(*at) == Some(&b'-'));
+            if guid.len() != 36 || digits != 32 || !dashes {
+                return Err(Failure::new(
+                    8169,
+                    "Conversion failed when converting from a character string to uniqueidentifier.",
+                ));
+            }
+            Value::Text(guid)
+        }
+        SqlType::Date
+        | SqlType::Time(_)
+        | SqlType::DateTime
+        | SqlType::SmallDateTime
+        | SqlType::DateTime2(_)
+        | SqlType::DateTimeOffset(_) => Value::Text(moment_text(moment(&value)?, to)),
+    })
+}
+
+/// The moment in a value.
+pub(super) fn moment(value: &Value) -> Result<Moment, Failure> {
+    let moment = match value {
+        Value::Text(text) => Moment::parse(text),
+        _ => None,
+    };
+    moment.ok_or_else(|| Failure::new(241, "Conversion failed when converting date and/or time from character string."))
+}
+
+/// A moment as it is kept.
+pub(super) fn moment_text(moment: Moment, of: SqlType) -> String {
+    match of {
+        SqlType::Date => moment.date(),
+        SqlType::Time(scale) => Moment { days: 0, ..moment }.round(scale).time(scale),
+        SqlType::DateTime => thirds(moment).date_time(3),
+        SqlType::SmallDateTime => {
+            let minute = 60 * super::civil::UNITS;
+            moment.at((moment.units + minute / 2) / minute * minute).date_time(0)
+        }
+        SqlType::DateTime2(scale) => moment.round(scale).date_time(scale),
+        SqlType::DateTimeOffset(scale) => moment.round(scale).with_offset(scale),
+        _ => moment.date_time(7),
+    }
+}
+
+/// Rounds to the thirds of a hundredth second that `datetime` counts in.
+fn thirds(moment: Moment) -> Moment {
+    let ticks = ticks(moment);
+    // Three digits are shown of each: .000, .003, .007.
+    moment.at((ticks * 10 + 1) / 3 * 10_000)
+}
+
+/// The same, as their number since midnight.
+pub(super) fn ticks(moment: Moment) -> u64 {
+    (moment.units * 3 + 50_000) / 100_000
+}
+
+fn integer(value: &Value, to: SqlType, least: i64, most: i64) -> Result<Value, Failure> {
+    let number = match value {
+        Value::Integer(number) => Some(*number),
+        #[allow(clippy::cast_possible_truncation, reason = "this is what a cast does, once the range is checked")]
+        Value::Real(number) if number.abs() < 9.2e18 => Some(number.trunc() as i64),
+        Value::Text(text) if text.trim().is_empty() => Some(0),
+        Value::Text(text) => match text.trim().parse() {
+            Ok(number) => Some(number),
+            // A decimal that is kept as text.
+            Err(_) if text.len() > 15 && Decimal::parse(text).is_some() => {
+                Decimal::parse(text).and_then(|decimal| decimal.to_string().split('.').next()?.parse().ok())
+            }
+            Err(_) => return Err(Failure::conversion(text, to.name())),
+        },
+        _ => None,
+    };
+    let number = number.filter(|number| (least..=most).contains(number));
+    number.map(Value::Integer).ok_or_else(|| Failure::overflow(to.name()))
+}
+
+fn decimal(value: &Value, to: SqlType, precision: u8, scale: u8) -> Result<Value, Failure> {
+    Ok(exact(value, to, precision, scale)?.to_value())
+}
+
+/// The decimal in a value, of just this scale.
+pub(super) fn exact(value: &Value, to: SqlType, precision: u8, scale: u8) -> Result<Decimal, Failure> {
+    let found = Decimal::of(value, scale.max(15))
+        .ok_or_else(|| Failure::new(8114, format!("Error converting data type nvarchar to {}.", to.name())))?;
+    let found = match value {
+        // A number of SQLite means the shortest decimal that reads as it.
+        Value::Real(number) => Decimal::parse(&number.to_string()).unwrap_or(found),
+        _ => found,
+    };
+    found.rescale(scale).filter(|found| found.fits(precision)).ok_or_else(|| Failure::overflow(to.name()))
+}
+
+/// A number with a point.
+pub(super) fn float(value: &Value) -> Option<f64> {
+    match value {
+        #[allow(clippy::cast_precision_loss, reason = "this is what `float` does")]
+        Value::Integer(number) => Some(*number as f64),
+        Value::Real(number) => Some(*number),
+        Value::Text(text) => text.trim().parse().ok(),
+        _ => None,
+    }
+}
+
+fn binary(value: Value) -> Vec<u8> {
+    match value {
+        Value::Blob(bytes) => bytes,
+        Value::Integer(number) => number.to_be_bytes().to_vec(),
+        value => super::codepage::encode(&text_of(&value)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cast_keeps_rounds_or_refuses() {
+        let text = |text: &str| Value::Text(text.to_owned());
+        let date_time = cast(text("2024-05-06 01:02:03.005"), SqlType::DateTime).unwrap();
+        assert_eq!(date_time, text("2024-05-06 01:02:03.007"));
+        assert_eq!(cast(Value::Real(2.675), SqlType::Decimal(5, 2)).unwrap(), Value::Real(2.68));
+        assert_eq!(cast(text("x"), SqlType::Int).unwrap_err().number, 245);
+        assert_eq!(cast(Value::Integer(300), SqlType::TinyInt).unwrap_err().number, 8115);
+        assert_eq!(cast(text("no date"), SqlType::Date).unwrap_err().number, 241);
+    }
+}

@@ -1,0 +1,47 @@
+//! The database: SQLite, in a directory of its own that goes with the emulator. In its write-ahead mode readers see the last
+//! commit while somebody writes, as they do in Azure.
+
+use std::time::Duration;
+
+use rusqlite::Connection;
+use rusqlite::config::DbConfig;
+use tempfile::TempDir;
+
+use super::translate::{Surroundings, statement};
+use super::{functions, schema};
+
+/// For how long a writer waits for another.
+const WAIT: Duration = Duration::from_secs(5);
+
+/// Where the tables are.
+#[derive(Debug)]
+pub(super) struct Database {
+    directory: TempDir,
+}
+
+impl Database {
+    pub(super) fn new() -> Result<Self, String> {
+        let directory = tempfile::Builder::new().prefix("keyward-sql-").tempdir().map_err(|error| error.to_string())?;
+        let database = Self { directory };
+        let connection = database.connect().map_err(|error| error.to_string())?;
+        for tokens in schema::start().map_err(|failure| failure.message)? {
+            let translated = statement(&tokens, &Surroundings::default()).map_err(|failure| failure.message)?;
+            connection.execute(&translated.sql, []).map_err(|error| error.to_string())?;
+        }
+        Ok(database)
+    }
+
+    pub(super) fn connect(&self) -> rusqlite::Result<Connection> {
+        let connection = Connection::open(self.directory.path().join("sql"))?;
+        connection.busy_timeout(WAIT)?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        // Nothing has to outlive the emulator.
+        connection.pragma_update(None, "synchronous", "OFF")?;
+        connection.pragma_update(None, "foreign_keys", "ON")?;
+        // A name in quotes that there is none of is an error, and no text.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
+        functions::register(&connection)?;
+        Ok(connection)
+    }
+}

@@ -1,0 +1,176 @@
+//! Values out: how each type writes its own into a row ([MS-TDS] 2.2.5.5).
+//!
+//! [MS-TDS]: https://learn.microsoft.com/openspecs/windows_protocols/ms-tds/
+
+use rusqlite::types::Value;
+
+use super::cast::{cast, exact, float, moment, text_of, ticks};
+use super::civil::{Moment, TO_1900, UNITS};
+use super::codepage;
+use super::failure::Failure;
+use super::types::{SqlType, decimal_length, time_length};
+
+/// The longest piece of a long value.
+const CHUNK: usize = 32 << 10;
+
+/// Writes a value of a type, with its length before it.
+pub(super) fn value(out: &mut Vec<u8>, of: SqlType, value: &Value) -> Result<(), Failure> {
+    if *value == Value::Null {
+        null(out, of);
+        return Ok(());
+    }
+    match of {
+        SqlType::TinyInt => short(out, whole(value, of)?.to_le_bytes().get(..1)),
+        SqlType::SmallInt => short(out, whole(value, of)?.to_le_bytes().get(..2)),
+        SqlType::Int => short(out, whole(value, of)?.to_le_bytes().get(..4)),
+        SqlType::BigInt => short(out, Some(&whole(value, of)?.to_le_bytes())),
+        SqlType::Bit => short(out, whole(value, of)?.to_le_bytes().get(..1)),
+        SqlType::Decimal(precision, scale) => {
+            let decimal = exact(value, of, precision, scale)?;
+            out.push(decimal_length(precision) + 1);
+            out.push(u8::from(!decimal.negative));
+            out.extend(decimal.digits.to_le_bytes().iter().take(usize::from(decimal_length(precision))));
+        }
+        SqlType::Money => {
+            let units = exact(value, of, 19, 4)?.to_i64().ok_or_else(|| Failure::overflow("money"))?;
+            let [a, b, c, d, e, f, g, h] = units.to_le_bytes();
+            short(out, Some(&[e, f, g, h, a, b, c, d]));
+        }
+        SqlType::SmallMoney => {
+            let units = exact(value, of, 10, 4)?.to_i64().and_then(|units| i32::try_from(units).ok());
+            short(out, Some(&units.ok_or_else(|| Failure::overflow("smallmoney"))?.to_le_bytes()));
+        }
+        SqlType::Float => short(out, Some(&number(value, of)?.to_le_bytes())),
+        #[allow(clippy::cast_possible_truncation, reason = "it is a `real`")]
+        SqlType::Real => short(out, Some(&(number(value, of)? as f32).to_le_bytes())),
+        SqlType::NVarChar(None) | SqlType::Xml => long(out, &utf16(&text_of(value))),
+        SqlType::VarChar(None) => long(out, &codepage::encode(&text_of(value))),
+        SqlType::NChar(length) => sized(out, &utf16(&padded(value, length)), length.saturating_mul(2), of)?,
+        SqlType::NVarChar(Some(length)) => sized(out, &utf16(&text_of(value)), length.saturating_mul(2), of)?,
+        SqlType::Char(length) => sized(out, &codepage::encode(&padded(value, length)), length, of)?,
+        SqlType::VarChar(Some(length)) => sized(out, &codepage::encode(&text_of(value)), length, of)?,
+        SqlType::Binary(_) | SqlType::VarBinary(_) => {
+            let Value::Blob(bytes) = cast(value.clone(), of)? else { return Err(Failure::overflow(of.name())) };
+            match of {
+                SqlType::VarBinary(None) => long(out, &bytes),
+                SqlType::Binary(length) | SqlType::VarBinary(Some(length)) => sized(out, &bytes, length, of)?,
+                _ => {}
+            }
+        }
+        SqlType::UniqueIdentifier => short(out, Some(&guid(value)?)),
+        SqlType::Date => short(out, moment(value)?.days.to_le_bytes().get(..3)),
+        SqlType::Time(scale) => {
+            let moment = Moment { days: 0, ..moment(value)? }.round(scale);
+            out.push(u8::try_from(time_length(scale)).unwrap_or_default());
+            time(out, moment, scale);
+        }
+        SqlType::DateTime2(scale) => {
+            let moment = moment(value)?.round(scale);
+            out.push(u8::try_from(time_length(scale) + 3).unwrap_or_default());
+            time(out, moment, scale);
+            out.extend(moment.days.to_le_bytes().iter().take(3));
+        }
+        SqlType::DateTimeOffset(scale) => {
+            let local = moment(value)?.round(scale);
+            let moment = local.shift(-local.offset);
+            out.push(u8::try_from(time_length(scale) + 5).unwrap_or_default());
+            time(out, moment, scale);
+            out.extend(moment.days.to_le_bytes().iter().take(3));
+            out.extend_from_slice(&local.offset.to_le_bytes());
+        }
+        SqlType::DateTime => {
+            let moment = moment(value)?;
+            let days = i32::try_from(moment.days - TO_1900).unwrap_or_default();
+            out.push(8);
+            out.extend_from_slice(&days.to_le_bytes());
+            out.extend(ticks(moment).to_le_bytes().iter().take(4));
+        }
+        SqlType::SmallDateTime => {
+            let moment = moment(value)?;
+            let days = u16::try_from(moment.days - TO_1900).map_err(|_| Failure::overflow("smalldatetime"))?;
+            out.push(4);
+            out.extend_from_slice(&days.to_le_bytes());
+            out.extend((moment.units / (60 * UNITS)).to_le_bytes().iter().take(2));
+        }
+    }
+    Ok(())
+}
+
+fn null(out: &mut Vec<u8>, of: SqlType) {
+    match of {
+        SqlType::NVarChar(None) | SqlType::VarChar(None) | SqlType::VarBinary(None) | SqlType::Xml => {
+            out.extend_from_slice(&u64::MAX.to_le_bytes());
+        }
+        SqlType::Char(_)
+        | SqlType::VarChar(_)
+        | SqlType::NChar(_)
+        | SqlType::NVarChar(_)
+        | SqlType::Binary(_)
+        | SqlType::VarBinary(_) => out.extend_from_slice(&u16::MAX.to_le_bytes()),
+        _ => out.push(0),
+    }
+}
+
+fn whole(value: &Value, of: SqlType) -> Result<i64, Failure> {
+    match value {
+        Value::Integer(_) | Value::Text(_) | Value::Real(_) => match cast(value.clone(), of)? {
+            Value::Integer(number) => Ok(number),
+            _ => Err(Failure::overflow(of.name())),
+        },
+        _ => Err(Failure::overflow(of.name())),
+    }
+}
+
+fn number(value: &Value, of: SqlType) -> Result<f64, Failure> {
+    float(value).ok_or_else(|| Failure::conversion(&text_of(value), of.name()))
+}
+
+fn padded(value: &Value, length: u16) -> String {
+    format!("{:width$}", text_of(value), width = usize::from(length))
+}
+
+pub(super) fn utf16(text: &str) -> Vec<u8> {
+    text.encode_utf16().flat_map(u16::to_le_bytes).collect()
+}
+
+fn guid(value: &Value) -> Result<[u8; 16], Failure> {
+    let text = text_of(&cast(value.clone(), SqlType::UniqueIdentifier)?);
+    let number = u128::from_str_radix(&text.replace('-', ""), 16).unwrap_or_default();
+    let [a, b, c, d, e, f, g, h, rest @ ..] = number.to_be_bytes();
+    let [i, j, k, l, m, n, o, p] = rest;
+    // Its first three parts have their little end first.
+    Ok([d, c, b, a, f, e, h, g, i, j, k, l, m, n, o, p])
+}
+
+fn time(out: &mut Vec<u8>, moment: Moment, scale: u8) {
+    let unit = 10_u64.pow(u32::from(7_u8.saturating_sub(scale)));
+    out.extend((moment.units / unit).to_le_bytes().iter().take(time_length(scale)));
+}
+
+/// A value with its length in one byte.
+fn short(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
+    let bytes = bytes.unwrap_or_default();
+    out.push(u8::try_from(bytes.len()).unwrap_or_default());
+    out.extend_from_slice(bytes);
+}
+
+/// A value with its length in two bytes.
+fn sized(out: &mut Vec<u8>, bytes: &[u8], limit: u16, of: SqlType) -> Result<(), Failure> {
+    let length = u16::try_from(bytes.len()).ok().filter(|length| *length <= limit && *length != u16::MAX);
+    let length = length.ok_or_else(|| {
+        Failure::new(8152, format!("String or binary data would be truncated in a column of type {}.", of.name()))
+    })?;
+    out.extend_from_slice(&length.to_le_bytes());
+    out.extend_from_slice(bytes);
+    Ok(())
+}
+
+/// A value in pieces.
+fn long(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+    for piece in bytes.chunks(CHUNK) {
+        out.extend_from_slice(&u32::try_from(piece.len()).unwrap_or_default().to_le_bytes());
+        out.extend_from_slice(piece);
+    }
+    out.extend_from_slice(&[0; 4]);
+}

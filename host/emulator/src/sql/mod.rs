@@ -1,0 +1,91 @@
+//! The database server: TDS, as Azure SQL speaks it to real drivers, over SQLite.
+//!
+//! A connection begins in [`connection`]: PRELOGIN and TLS within it, or TLS first for TDS 8.0; then [`login`], which
+//! [`gate`] admits or refuses. From there on [`exchange`] takes messages in, and a [`session`] on a thread of its own makes
+//! the [`answer`]s: it splits a batch into [`statement`]s, [`translate`]s each to SQLite's SQL, and sends [`rows`].
+
+mod answer;
+mod cast;
+mod civil;
+mod codepage;
+mod connection;
+mod database;
+mod decimal;
+mod decode;
+mod encode;
+mod exchange;
+mod failure;
+mod functions;
+mod gate;
+mod lexer;
+mod login;
+mod options;
+mod packet;
+mod prelogin;
+mod reader;
+mod rows;
+mod rpc;
+mod schema;
+mod select;
+mod session;
+mod statement;
+mod token;
+mod transaction;
+mod translate;
+mod types;
+mod wrapped;
+mod writer;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU16;
+
+use rustls::ServerConfig;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use crate::Azure;
+pub use options::SqlOptions;
+
+/// The names of the server, one in each cloud.
+pub(crate) const NAMES: [&str; 3] = [
+    "contoso.database.windows.net:1433",
+    "contoso.database.chinacloudapi.cn:1433",
+    "contoso.database.usgovcloudapi.net:1433",
+];
+
+/// The server.
+#[derive(Debug)]
+pub(crate) struct Sql {
+    options: SqlOptions,
+    database: database::Database,
+    /// The number of the last session.
+    sessions: AtomicU16,
+}
+
+impl Sql {
+    pub(crate) fn new(options: SqlOptions) -> Result<Self, String> {
+        Ok(Self { options, database: database::Database::new()?, sessions: AtomicU16::new(50) })
+    }
+}
+
+/// How TLS is spoken: within TDS, and before it.
+#[derive(Clone, Debug)]
+pub(crate) struct Tls {
+    pub(crate) within: Arc<ServerConfig>,
+    pub(crate) strict: Arc<ServerConfig>,
+}
+
+pub(crate) async fn serve(listener: TcpListener, tls: Tls, azure: Arc<Azure>) {
+    let mut connections = JoinSet::new();
+    loop {
+        let Ok((stream, _)) = listener.accept().await else { continue };
+        drop(stream.set_nodelay(true));
+        let (tls, azure) = (tls.clone(), Arc::clone(&azure));
+        connections.spawn(async move {
+            if let Err(error) = connection::serve(stream, &tls, &azure).await {
+                tracing::debug!(%error, "a connection to the database ended");
+            }
+        });
+        while connections.try_join_next().is_some() {}
+    }
+}
