@@ -98,11 +98,14 @@ impl Answer {
     }
 }
 
+/// The lines of `[egress.resolve]` that bring all of an emulator's names to it.
+pub(crate) fn resolve(emulator: &Emulator) -> String {
+    emulator.names().iter().map(|name| format!("{name:?} = \"{}\"\n", emulator.tls_address())).collect()
+}
+
 /// The identity and mounts of a test of one cloud.
 pub(crate) fn config(cloud: &str, vault: &str, emulator: &Emulator) -> String {
-    let imds = emulator.imds_url();
-    let resolve: String =
-        emulator.names().iter().map(|name| format!("{name:?} = \"{}\"\n", emulator.tls_address())).collect();
+    let (imds, resolve) = (emulator.imds_url(), resolve(emulator));
     format!(
         "cloud = {cloud:?}\n\
          [identity.default]\nsource = \"imds\"\nendpoint = {imds:?}\n\

@@ -6,7 +6,7 @@ use http_body_util::Full;
 use keyward_emulator::{Emulator, SUBSCRIPTION};
 use keyward_tests::Secrets;
 
-use crate::process::{Answer, Daemon};
+use crate::process::{Answer, Daemon, resolve};
 
 const LISTEN: &str = "[listen]\nsocket = \"k.sock\"\n";
 
@@ -15,8 +15,7 @@ const CLOUDS: [(&str, &str); 3] =
     [("public", "core.windows.net"), ("china", "core.chinacloudapi.cn"), ("usgov", "core.usgovcloudapi.net")];
 
 pub(crate) fn config(cloud: &str, suffix: &str, emulator: &Emulator) -> String {
-    let resolve: String =
-        emulator.names().iter().map(|name| format!("{name:?} = \"{}\"\n", emulator.tls_address())).collect();
+    let resolve = resolve(emulator);
     let gen1 = if cloud == "public" {
         "[mount.lake]\nplugin = \"adls\"\nendpoint = \"https://contoso.azuredatalakestore.net\"\n"
     } else {

@@ -4,6 +4,7 @@ mod cli;
 mod commands;
 mod compile_cache;
 mod config;
+mod directories;
 mod exit;
 mod harden;
 mod listen;

@@ -1,6 +1,4 @@
 //! Compiled code is loaded only where nobody but the broker's user can have written it.
-#![cfg(unix)]
-#![allow(clippy::panic, clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;

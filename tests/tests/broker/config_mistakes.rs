@@ -1,5 +1,4 @@
 //! Every mistake in a configuration is told with its place, what was expected, and what to write instead.
-#![allow(clippy::panic, clippy::unwrap_used, missing_docs)]
 
 use std::path::Path;
 

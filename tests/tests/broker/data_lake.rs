@@ -1,5 +1,4 @@
 //! The two steps of an upload to Data Lake, where the second leads elsewhere.
-#![allow(clippy::panic, clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
 use http::Request;
 use keyward::{CallError, Misuse};

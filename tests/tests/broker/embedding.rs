@@ -1,6 +1,5 @@
 //! What a service that embeds the broker relies on: configuration in code, a token source of its own, the `tower::Service`
 //! view, and bodies that stream both ways and stop when nobody wants them.
-#![allow(clippy::panic, clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

@@ -1,5 +1,4 @@
 //! Guests, and names, that lead elsewhere.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
 use std::net::SocketAddr;
 

@@ -1,5 +1,4 @@
 //! Guests that want a credential, or want to spend one where they must not.
-#![allow(clippy::panic, clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
 use keyward::audit::Outcome;
 use keyward::{CallError, Misuse, SURROGATE_PREFIX};

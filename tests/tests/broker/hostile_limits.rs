@@ -1,5 +1,4 @@
 //! Guests that take more than they may. Each ends its own call, with the limit's name, and nothing else.
-#![allow(clippy::panic, clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
 use std::time::Duration;
 

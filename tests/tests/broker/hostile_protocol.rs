@@ -1,5 +1,4 @@
 //! Guests that do not keep to the protocol: no answer, two answers, half answers, requests framed otherwise.
-#![allow(clippy::panic, clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
 use keyward::CallError;
 use keyward::audit::Outcome;

@@ -1,5 +1,4 @@
 //! The identity endpoint misbehaves: the caller gets a clear problem, and what is cached keeps serving.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
 use std::time::Duration;
 

@@ -1,5 +1,4 @@
 //! Bodies that are larger than anybody wants to hold: who is slow slows the other end, and who goes away stops it.
-#![allow(clippy::panic, clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
 use std::time::Duration;
 

@@ -1,5 +1,4 @@
 //! The way of a call, in this process: bundled plugins against the emulator.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
 use keyward::audit::Outcome;
 use keyward_emulator::SUBSCRIPTION;

@@ -1,5 +1,6 @@
 //! The rules of the boundary: whether a plugin's request may leave, and with whose token.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::header::{AUTHORIZATION, HeaderMap};
@@ -210,20 +211,20 @@ fn spent_surrogate(headers: &HeaderMap, surrogates: &Surrogates) -> Result<Optio
 }
 
 /// A query, with the sealed value that it spends set apart.
-struct Query {
+struct Query<'q> {
     /// The grant at whose endpoint it may be spent, and the value.
     spent: Option<(usize, Arc<SealedValue>)>,
     /// The other parameters.
-    rest: Option<String>,
+    rest: Option<Cow<'q, str>>,
 }
 
-impl Query {
+impl<'q> Query<'q> {
     /// The surrogate of a value that is sealed for queries stands for whole parameters, between `&` and `&`.
-    fn parse(query: Option<&str>, surrogates: &Surrogates) -> Result<Self, Misuse> {
+    fn parse(query: Option<&'q str>, surrogates: &Surrogates) -> Result<Self, Misuse> {
         let elsewhere = Misuse::SurrogateElsewhere("query");
         let Some(query) = query else { return Ok(Self { spent: None, rest: None }) };
         if !surrogate::is_in(query.as_bytes()) {
-            return Ok(Self { spent: None, rest: Some(query.to_owned()) });
+            return Ok(Self { spent: None, rest: Some(Cow::Borrowed(query)) });
         }
         let (mut spent, mut rest) = (None, Vec::new());
         for part in query.split('&') {
@@ -235,7 +236,7 @@ impl Query {
                 None => rest.push(part),
             }
         }
-        Ok(Self { spent, rest: (!rest.is_empty()).then(|| rest.join("&")) })
+        Ok(Self { spent, rest: (!rest.is_empty()).then(|| Cow::Owned(rest.join("&"))) })
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use keyward::config::{Diagnostic, Section, Unfit};
 
-use crate::sockets;
+use crate::{directories, sockets};
 
 /// The value of `tcp_callers`: the words that say that whoever can open a connection on this machine may call.
 const ANYBODY: &str = "anybody-on-this-machine";
@@ -88,6 +88,10 @@ fn loopback(text: &str) -> Result<SocketAddr, Unfit> {
     address.ok_or_else(Unfit::default)
 }
 
+fn default_tls_directory() -> PathBuf {
+    directories::state().map_or_else(|| PathBuf::from("/var/lib/keyward/tls"), |state| state.join("tls"))
+}
+
 fn tls(listen: &Section<'_>, base: &Path) -> Option<ListenTls> {
     let section = listen.section("tls");
     if !section.is_there() {
@@ -114,7 +118,7 @@ fn tls(listen: &Section<'_>, base: &Path) -> Option<ListenTls> {
         }
         (None, None, directory) => {
             let directory = directory.map(|directory| base.join(directory.value));
-            Pair::Made { directory: directory.unwrap_or_else(sockets::default_tls_directory) }
+            Pair::Made { directory: directory.unwrap_or_else(default_tls_directory) }
         }
         _ => {
             let message = format!("{} has a part of a pair", section.header());

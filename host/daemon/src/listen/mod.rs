@@ -7,6 +7,7 @@ mod tls;
 mod unix;
 mod workers;
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,9 @@ use crate::exit::Failure;
 
 /// How long calls may go on after the daemon was asked to stop.
 const GRACE: Duration = Duration::from_secs(30);
+
+/// How long to wait where no connection can be taken.
+const EXHAUSTED: Duration = Duration::from_millis(50);
 
 /// The daemon's doors, open.
 #[derive(Debug)]
@@ -42,6 +46,15 @@ struct House {
     stop: watch::Receiver<bool>,
 }
 
+/// A listener. Its connections are taken without a runtime's registration: each worker watches its own.
+trait TakesConnections: Send + Sync {
+    type Connection: Send;
+
+    fn accept(&self) -> impl Future<Output = io::Result<(Self::Connection, Caller)>> + Send;
+
+    fn serve(&self, connection: Self::Connection, caller: Caller, house: &House, place: OwnedSemaphorePermit);
+}
+
 /// Opens the doors.
 pub(crate) async fn open(listen: &Listen, broker: Broker) -> Result<Listening, Failure> {
     let (stop, stopped) = watch::channel(false);
@@ -55,7 +68,7 @@ pub(crate) async fn open(listen: &Listen, broker: Broker) -> Result<Listening, F
         {
             let listener = unix::bind(socket, listen.mode)?;
             at.push(format!("unix socket {}", socket.display()));
-            doors.spawn(unix::serve(listener, house.clone()));
+            doors.spawn(house.clone().take(listener));
         }
         #[cfg(not(unix))]
         return Err(Failure::config(format!(
@@ -67,7 +80,7 @@ pub(crate) async fn open(listen: &Listen, broker: Broker) -> Result<Listening, F
         let listener = tcp::bind(address).await?;
         let address = listener.local_addr().map_err(Failure::system)?;
         at.push(format!("http://{address}"));
-        doors.spawn(tcp::serve(listener, house.clone()));
+        doors.spawn(house.clone().take(listener));
     }
     if let Some(listen) = &listen.tls {
         let tls = tls::open(listen).await?;
@@ -76,7 +89,7 @@ pub(crate) async fn open(listen: &Listen, broker: Broker) -> Result<Listening, F
             Some(ca) => format!("https://{address} (clients must trust {})", ca.display()),
             None => format!("https://{address}"),
         });
-        doors.spawn(tls::serve(tls, house.clone()));
+        doors.spawn(house.clone().take(tls));
     }
     Ok(Listening { doors, workers, stop, places: at })
 }
@@ -99,6 +112,26 @@ impl House {
         tokio::select! {
             place = Arc::clone(&self.places).acquire_owned() => place.ok(),
             _ = self.stop.wait_for(|stop| *stop) => None,
+        }
+    }
+
+    /// Takes connections until the daemon stops, each once there is a place for it.
+    async fn take(mut self, door: impl TakesConnections) {
+        while let Some(place) = self.place().await {
+            let accepted = tokio::select! {
+                accepted = door.accept() => accepted,
+                () = self.stopped() => break,
+            };
+            match accepted {
+                Ok((connection, caller)) => door.serve(connection, caller, &self, place),
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be taken");
+                    // With no file descriptors left, accepting fails at once, again and again.
+                    if error.kind() != io::ErrorKind::ConnectionAborted {
+                        tokio::time::sleep(EXHAUSTED).await;
+                    }
+                }
+            }
         }
     }
 

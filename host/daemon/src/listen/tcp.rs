@@ -2,12 +2,12 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use keyward::Caller;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::OwnedSemaphorePermit;
 
-use super::House;
+use super::{House, TakesConnections};
 use super::http::Door;
 use crate::exit::Failure;
 
@@ -16,33 +16,21 @@ pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
     listener.map_err(|error| Failure::system(format!("cannot listen at {address}: {error}")))
 }
 
-pub(super) async fn serve(listener: TcpListener, mut house: House) {
-    loop {
-        let Some(place) = house.place().await else { break };
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = house.stopped() => break,
-        };
-        let accepted = accepted.and_then(|(stream, peer)| {
-            stream.set_nodelay(true)?;
-            Ok((stream.into_std()?, Caller::Anybody { peer }))
-        });
-        match accepted {
-            // Each worker watches its own connections.
-            Ok((stream, caller)) => {
-                house.serve(|| async { TcpStream::from_std(stream) }, caller, Door::Loopback, place);
-            }
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be taken");
-                pause_when_exhausted(&error).await;
-            }
-        }
+impl TakesConnections for TcpListener {
+    type Connection = std::net::TcpStream;
+
+    async fn accept(&self) -> io::Result<(Self::Connection, Caller)> {
+        accept(self).await
+    }
+
+    fn serve(&self, connection: Self::Connection, caller: Caller, house: &House, place: OwnedSemaphorePermit) {
+        house.serve(|| async { TcpStream::from_std(connection) }, caller, Door::Loopback, place);
     }
 }
 
-/// With no file descriptors left, accepting fails at once, again and again.
-pub(super) async fn pause_when_exhausted(error: &io::Error) {
-    if error.kind() != io::ErrorKind::ConnectionAborted {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+/// The next connection.
+pub(super) async fn accept(listener: &TcpListener) -> io::Result<(std::net::TcpStream, Caller)> {
+    let (stream, peer) = listener.accept().await?;
+    stream.set_nodelay(true)?;
+    Ok((stream.into_std()?, Caller::Anybody { peer }))
 }

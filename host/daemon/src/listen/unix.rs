@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 use keyward::Caller;
 use rustix::fs::Mode;
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::OwnedSemaphorePermit;
 
-use super::House;
+use super::{House, TakesConnections};
 use super::http::Door;
 use crate::exit::Failure;
 
-/// A socket that is removed again.
+/// A socket that is removed again when it is dropped, so that a caller who comes then finds no daemon, rather than one that is
+/// leaving.
 #[derive(Debug)]
 pub(super) struct Bound {
     listener: UnixListener,
@@ -55,26 +57,18 @@ fn remove_left_over(path: &Path) -> Result<(), Failure> {
     std::fs::remove_file(path).map_err(failed)
 }
 
-pub(super) async fn serve(bound: Bound, mut house: House) {
-    loop {
-        let Some(place) = house.place().await else { break };
-        let accepted = tokio::select! {
-            accepted = bound.listener.accept() => accepted,
-            () = house.stopped() => break,
-        };
-        match accepted.and_then(|(stream, _)| {
-            let caller = caller(&stream)?;
-            Ok((stream.into_std()?, caller))
-        }) {
-            // Each worker watches its own connections.
-            Ok((stream, caller)) => house.serve(|| async { UnixStream::from_std(stream) }, caller, Door::Socket, place),
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be taken");
-                super::tcp::pause_when_exhausted(&error).await;
-            }
-        }
+impl TakesConnections for Bound {
+    type Connection = std::os::unix::net::UnixStream;
+
+    async fn accept(&self) -> io::Result<(Self::Connection, Caller)> {
+        let (stream, _) = self.listener.accept().await?;
+        let caller = caller(&stream)?;
+        Ok((stream.into_std()?, caller))
     }
-    // With `bound` the socket goes, so that a caller who comes now finds no daemon, rather than one that is leaving.
+
+    fn serve(&self, connection: Self::Connection, caller: Caller, house: &House, place: OwnedSemaphorePermit) {
+        house.serve(|| async { UnixStream::from_std(connection) }, caller, Door::Socket, place);
+    }
 }
 
 fn caller(stream: &UnixStream) -> io::Result<Caller> {

@@ -25,6 +25,7 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use self::failure::Failure;
 use crate::Azure;
 use crate::body::RequestBody;
 use crate::exchange::{Received, Reply};
@@ -130,4 +131,13 @@ fn dress(mut reply: Reply, request: &Received, version: Option<&str>, id: &str) 
         reply = reply.header("x-ms-client-request-id", id);
     }
     reply
+}
+
+/// A request that writes says how long it is: neither Blob nor Gen2 takes chunked bodies.
+fn check_length(request: &Received) -> Result<(), Failure> {
+    if matches!(request.method.as_str(), "PUT" | "PATCH") && !request.headers.contains_key("content-length") {
+        let message = "The content length HTTP header was not specified.";
+        return Err(Failure::new(411, "MissingContentLengthHeader", message));
+    }
+    Ok(())
 }

@@ -12,11 +12,12 @@ use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_rustls::TlsAcceptor;
 
-use super::House;
 use super::http::Door;
-use super::tcp::{self, pause_when_exhausted};
+use super::tcp;
+use super::{House, TakesConnections};
 use crate::config::{ListenTls, Pair};
 use crate::exit::Failure;
 
@@ -57,31 +58,20 @@ pub(super) async fn open(listen: &ListenTls) -> Result<Tls, Failure> {
     Ok(Tls { listener, acceptor: TlsAcceptor::from(Arc::new(config)), ca })
 }
 
-pub(super) async fn serve(tls: Tls, mut house: House) {
-    loop {
-        let Some(place) = house.place().await else { break };
-        let accepted = tokio::select! {
-            accepted = tls.listener.accept() => accepted,
-            () = house.stopped() => break,
+impl TakesConnections for Tls {
+    type Connection = std::net::TcpStream;
+
+    async fn accept(&self) -> io::Result<(Self::Connection, Caller)> {
+        tcp::accept(&self.listener).await
+    }
+
+    fn serve(&self, connection: Self::Connection, caller: Caller, house: &House, place: OwnedSemaphorePermit) {
+        let acceptor = self.acceptor.clone();
+        let stream = || async move {
+            let handshake = acceptor.accept(TcpStream::from_std(connection)?);
+            let timed_out = |_| io::Error::new(io::ErrorKind::TimedOut, "no TLS handshake in time");
+            tokio::time::timeout(HANDSHAKE, handshake).await.map_err(timed_out)?
         };
-        let accepted = accepted.and_then(|(stream, peer)| {
-            stream.set_nodelay(true)?;
-            Ok((stream.into_std()?, Caller::Anybody { peer }))
-        });
-        match accepted {
-            Ok((stream, caller)) => {
-                let acceptor = tls.acceptor.clone();
-                let stream = || async move {
-                    let handshake = acceptor.accept(TcpStream::from_std(stream)?);
-                    let timed_out = |_| io::Error::new(io::ErrorKind::TimedOut, "no TLS handshake in time");
-                    tokio::time::timeout(HANDSHAKE, handshake).await.map_err(timed_out)?
-                };
-                house.serve(stream, caller, Door::LoopbackTls, place);
-            }
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be taken");
-                pause_when_exhausted(&error).await;
-            }
-        }
+        house.serve(stream, caller, Door::LoopbackTls, place);
     }
 }

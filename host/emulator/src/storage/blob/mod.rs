@@ -19,7 +19,7 @@ use super::access::{Caller, blob_caller, check_role};
 use super::failure::{Failure, not_implemented};
 use super::sas::{mismatch, refused};
 use super::target::Target;
-use super::{Storage, dress};
+use super::{Storage, check_length, dress};
 use crate::Azure;
 use crate::body::RequestBody;
 use crate::content::Content;
@@ -54,7 +54,7 @@ pub(super) async fn answer(
     let name = caller.name();
     let prepared = Operation::of(request, &target).and_then(|operation| {
         allow(azure, request, &caller, operation, &target)?;
-        operation::check_length(request)?;
+        check_length(request)?;
         let source = if operation == Operation::Copy { Some(copy::source(azure, request, &caller)?) } else { None };
         Ok((operation, source))
     });

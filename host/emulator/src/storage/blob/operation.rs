@@ -115,15 +115,6 @@ impl Operation {
     }
 }
 
-/// A `PUT` says how long it is: Blob takes no chunked bodies.
-pub(super) fn check_length(request: &Received) -> Result<(), Failure> {
-    if request.method == "PUT" && !request.headers.contains_key("content-length") {
-        let message = "The content length HTTP header was not specified.";
-        return Err(Failure::new(411, "MissingContentLengthHeader", message));
-    }
-    Ok(())
-}
-
 fn unknown(method: &str, comp: &str) -> Failure {
     match comp {
         "" => Failure::new(

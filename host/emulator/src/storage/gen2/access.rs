@@ -1,7 +1,7 @@
 //! Owners, permissions and ACLs. The emulator keeps them and enforces none: that is the directory's.
 
 use super::filesystems::stamped;
-use super::{Call, filesystem_mut, no_path, read};
+use super::{Call, read, to_change};
 use crate::exchange::Reply;
 use crate::storage::conditions::{self, Doing};
 use crate::storage::failure::{Failure, bad_header};
@@ -77,10 +77,7 @@ pub(super) fn set(call: &Call<'_>) -> Result<Reply, Failure> {
     let given = given.map(symbolic).transpose()?;
     let mut store = call.storage.store();
     let stamp = store.stamp();
-    let container = filesystem_mut(&mut store, &call.target.container)?;
-    let blob = container.blobs.get_mut(&call.target.name).ok_or_else(no_path)?;
-    conditions::check(call.request, blob.found(), Doing::Writing)?;
-    blob.lease.check(call.request, true)?;
+    let blob = to_change(&mut store, call)?;
     let access = &mut blob.access;
     if let Some(acl) = acl {
         access.permissions = permissions(acl);

@@ -15,10 +15,11 @@ mod write;
 use std::io;
 
 use super::access::{check_role, storage_identity};
+use super::conditions::{self, Doing};
 use super::failure::{Failure, bad_parameter, not_implemented};
-use super::store::{Container, Store};
+use super::store::{Blob, Container, Store};
 use super::target::Target;
-use super::{Storage, dress};
+use super::{Storage, check_length, dress};
 use crate::Azure;
 use crate::body::RequestBody;
 use crate::content::Content;
@@ -145,14 +146,6 @@ pub(super) async fn answer(
     }
 }
 
-fn check_length(request: &Received) -> Result<(), Failure> {
-    if matches!(request.method.as_str(), "PUT" | "PATCH") && !request.headers.contains_key("content-length") {
-        let message = "The content length HTTP header was not specified.";
-        return Err(Failure::new(411, "MissingContentLengthHeader", message));
-    }
-    Ok(())
-}
-
 fn act(operation: Operation, call: Call<'_>) -> Result<Reply, Failure> {
     match operation {
         Operation::ListFilesystems => filesystems::list(&call),
@@ -189,4 +182,13 @@ fn filesystem<'s>(store: &'s Store, name: &str) -> Result<&'s Container, Failure
 
 fn filesystem_mut<'s>(store: &'s mut Store, name: &str) -> Result<&'s mut Container, Failure> {
     store.containers.get_mut(name).ok_or_else(no_filesystem)
+}
+
+/// The path that a request changes, if its conditions and the path's lease let it.
+fn to_change<'s>(store: &'s mut Store, call: &Call<'_>) -> Result<&'s mut Blob, Failure> {
+    let container = filesystem_mut(store, &call.target.container)?;
+    let blob = container.blobs.get_mut(&call.target.name).ok_or_else(no_path)?;
+    conditions::check(call.request, blob.found(), Doing::Writing)?;
+    blob.lease.check(call.request, true)?;
+    Ok(blob)
 }

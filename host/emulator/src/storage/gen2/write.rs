@@ -1,7 +1,7 @@
 //! Writes a file: appends, flushes what was appended, sets properties.
 
 use super::filesystems::{properties_of, stamped};
-use super::{Call, filesystem_mut, no_path};
+use super::{Call, filesystem_mut, no_path, to_change};
 use crate::content::Content;
 use crate::exchange::{Received, Reply};
 use crate::storage::conditions::{self, Doing};
@@ -105,10 +105,7 @@ pub(super) fn set_properties(call: &Call<'_>) -> Result<Reply, Failure> {
     let properties = properties_of(call.request)?;
     let mut store = call.storage.store();
     let stamp = store.stamp();
-    let container = filesystem_mut(&mut store, &call.target.container)?;
-    let blob = container.blobs.get_mut(&call.target.name).ok_or_else(no_path)?;
-    conditions::check(call.request, blob.found(), Doing::Writing)?;
-    blob.lease.check(call.request, true)?;
+    let blob = to_change(&mut store, call)?;
     put_headers(blob, call.request);
     if let Some(properties) = properties {
         // What a directory is, it stays.

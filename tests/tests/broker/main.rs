@@ -1,0 +1,16 @@
+//! The broker in this process: its plugins, its rules, and what hostile guests and failing services make of them.
+#![allow(clippy::panic, clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
+
+#[cfg(unix)]
+mod compile_cache;
+mod config_mistakes;
+mod data_lake;
+mod embedding;
+mod hostile_addresses;
+mod hostile_credentials;
+mod hostile_limits;
+mod hostile_protocol;
+mod imds_misbehaves;
+mod sealing;
+mod streaming;
+mod way_of_a_call;
