@@ -128,9 +128,9 @@ impl RigBuilder {
 
     /// Limits of the mount.
     #[must_use]
-    pub fn limits(self, limits: &str) -> Self {
-        let mount = self.mount.clone();
-        self.mount_lines(&format!("[mount.{mount}.limits]\n{limits}"))
+    pub fn limits(mut self, limits: &str) -> Self {
+        self.mount_lines.push_str(&format!("\n[mount.{}.limits]\n{limits}", self.mount));
+        self
     }
 
     /// Another emulator.
@@ -165,7 +165,9 @@ impl RigBuilder {
         let emulator = Emulator::start(self.options).await.expect("the emulator starts");
         let resolve: String = if self.resolve {
             let names: Vec<String> = emulator.names().into_iter().chain(self.also.clone()).collect();
-            names.iter().map(|name| format!("{name:?} = \"{}\"\n", emulator.tls_address())).collect()
+            let http = names.iter().map(|name| format!("{name:?} = \"{}\"\n", emulator.tls_address()));
+            let sql = emulator.sql_names();
+            http.chain(sql.iter().map(|name| format!("{name:?} = \"{}\"\n", emulator.sql_address()))).collect()
         } else {
             String::new()
         };
@@ -213,6 +215,16 @@ impl Rig {
         builder.base_lines = "endpoint = \"https://contoso.blob.core.windows.net\"".to_owned();
         let section = format!("[mount.{}.audience.arm]", builder.mount);
         builder.mount_lines(&section)
+    }
+
+    /// A mount `database` of a guest that may open databases of the server, and read passwords in the vault.
+    #[must_use]
+    pub fn database(lines: &str) -> RigBuilder {
+        let mut builder = Self::of(crate::guest("database"));
+        builder.mount = "database".to_owned();
+        builder.base_lines = "endpoint = \"sqlserver://contoso.database.windows.net\"".to_owned();
+        let vault = "[mount.database.audience.vault]\nendpoint = \"https://contoso.vault.azure.net\"";
+        builder.mount_lines(&format!("{lines}\n{vault}"))
     }
 
     /// A mount `blobs` of the bundled plugin for Blob Storage, with these further lines.

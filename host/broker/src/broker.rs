@@ -18,8 +18,9 @@ use crate::body::Body;
 use crate::call::Call;
 use crate::caller::Caller;
 use crate::config::CompileCache;
-use crate::egress::{Client, Resolve, SystemResolver, Trust};
+use crate::egress::{Client, Connector, Resolve, SystemResolver, Trust};
 use crate::error::{CallError, StartError};
+use crate::grant::Protocol;
 use crate::identities::{self, Identities};
 use crate::mount::{Mount, Places};
 use crate::plan::{Plan, PlannedMount};
@@ -27,6 +28,7 @@ use crate::request::prepare;
 use crate::sandbox::{self, CompileEvent, Engine, Template, Templates};
 use crate::seal::{Kept, export};
 use crate::service::MountService;
+use crate::sql::{Opener, Pool};
 
 /// The field in which an answer has its call's number, which the audit has too.
 const CALL: HeaderName = HeaderName::from_static("x-keyward-call");
@@ -95,10 +97,18 @@ impl Broker {
             let template = templates.template(&planned.plugin)?;
             let tls = trust.client().map_err(|error| StartError::Tls(error.to_string()))?;
             let resolver = Arc::clone(&options.resolver);
-            let client = Client::new(tls, resolver, Arc::clone(&pinned), config.egress.connect_timeout);
+            let connector = Connector::new(tls, resolver, Arc::clone(&pinned), config.egress.connect_timeout);
+            let client = Client::new(&connector);
+            let databases = planned.grants.iter().any(|grant| grant.endpoint.protocol == Protocol::SqlServer);
+            let databases = databases.then(|| {
+                let tls = trust.database_client().map_err(|error| StartError::Tls(error.to_string()))?;
+                let opener = Opener::new(connector, tls, config.egress.connect_timeout);
+                Ok::<_, StartError>(Pool::new(opener, planned.pool, Arc::clone(&options.clock)))
+            });
+            let databases = databases.transpose()?;
             // The plan saw to it that the identity is there.
             let Some(identity) = identities.get(&planned.identity) else { continue };
-            mounts.insert(planned.name.clone(), Arc::new(mount(planned, identity, client, template)));
+            mounts.insert(planned.name.clone(), Arc::new(mount(planned, identity, client, databases, template)));
         }
         let number = getrandom::u32().map_err(|error| StartError::Engine { why: error.to_string() })?;
         let calls = AtomicU64::new(0);
@@ -192,7 +202,7 @@ impl Broker {
     }
 }
 
-fn mount(planned: PlannedMount, identity: &TokenCache, client: Client, template: Template) -> Mount {
+fn mount(planned: PlannedMount, identity: &TokenCache, client: Client, databases: Option<Pool>, template: Template) -> Mount {
     let sum: String = planned.plugin.sha256.chars().take(12).collect();
     let tokens = planned.grants.iter().map(|grant| identity.audience(&grant.audience)).collect();
     let mut variables = WasiConfigVariables::new();
@@ -211,6 +221,7 @@ fn mount(planned: PlannedMount, identity: &TokenCache, client: Client, template:
         kept: Kept::default(),
         sas_export: planned.sas_export,
         client,
+        databases,
         template,
     }
 }

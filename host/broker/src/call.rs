@@ -26,6 +26,7 @@ pub(crate) struct Call {
     /// Moves whenever anything does.
     progress: AtomicU64,
     requests: AtomicU32,
+    connections: AtomicU32,
     /// The guest is no more, for better or worse.
     ended: AtomicBool,
     /// The caller has all of the answer.
@@ -80,6 +81,7 @@ impl Call {
             verdict: OnceLock::new(),
             progress: AtomicU64::new(0),
             requests: AtomicU32::new(0),
+            connections: AtomicU32::new(0),
             ended: AtomicBool::new(false),
             delivered: AtomicBool::new(false),
             abandoned: AtomicBool::new(false),
@@ -122,6 +124,16 @@ impl Call {
     /// Counts a request of the plugin's, and says which one it is.
     pub(crate) fn count_request(&self) -> u32 {
         self.requests.fetch_add(1, Ordering::Relaxed).saturating_add(1)
+    }
+
+    /// Counts a database connection in, and says how many there are.
+    pub(crate) fn hold_connection(&self) -> u32 {
+        self.connections.fetch_add(1, Ordering::Relaxed).saturating_add(1)
+    }
+
+    /// Counts a database connection out.
+    pub(crate) fn release_connection(&self) {
+        self.connections.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// The guest is about to be no more. Ends of bodies that are seen after this are not its own.
@@ -204,6 +216,21 @@ impl Call {
         UpstreamNote { call: Arc::clone(self), index }
     }
 
+    /// What is done with a database: `path` is the database's. What a statement says is nobody's business.
+    pub(crate) fn note_sql(self: &Arc<Self>, grant: usize, method: &'static str, path: &str, sealed: bool) -> UpstreamNote {
+        let grant = self.mount.grants.get(grant);
+        let url = grant.map_or_else(String::new, |grant| format!("{}{path}", grant.endpoint));
+        tracing::debug!(mount = %self.mount.name, method, url, "to a database");
+        let token = method == "CONNECT" && !sealed;
+        let audience = grant.filter(|_| token).map(|grant| grant.audience.to_string());
+        let upstream = Upstream { url, audience, token, sealed, ..Upstream::of(method.to_owned()) };
+        UpstreamNote { call: Arc::clone(self), index: self.push_upstream(upstream) }
+    }
+
+    pub(crate) fn note_refused_sql(&self, rule: &'static str) {
+        self.push_upstream(Upstream { refused: Some(rule), ..Upstream::of("CONNECT".to_owned()) });
+    }
+
     fn push_upstream(&self, upstream: Upstream) -> usize {
         let mut record = self.record();
         if record.upstream.len() < UPSTREAM_TOLD {
@@ -234,18 +261,7 @@ fn upstream(
         }
         None => format!("{}://{authority}{}", uri.scheme_str().unwrap_or_default(), uri.path()),
     };
-    Upstream {
-        method: method.to_string(),
-        url,
-        audience,
-        token,
-        sealed: false,
-        kept: false,
-        status: None,
-        refused,
-        error: None,
-        bytes: 0,
-    }
+    Upstream { url, audience, token, refused, ..Upstream::of(method.to_string()) }
 }
 
 impl UpstreamNote {

@@ -178,6 +178,10 @@ pub enum Limit {
     WallTime(Duration),
     /// Requests.
     Requests(u32),
+    /// Database connections.
+    Connections(u32),
+    /// Bytes of a row of a database's.
+    RowBytes(u64),
     /// Bytes of log.
     LogBytes(u64),
     /// Bytes of header fields.
@@ -199,6 +203,8 @@ impl Limit {
             Self::IdleTime(_) => "idle_time",
             Self::WallTime(_) => "wall_time",
             Self::Requests(_) => "requests",
+            Self::Connections(_) => "connections",
+            Self::RowBytes(_) => "memory",
             Self::LogBytes(_) => "log_bytes",
             Self::HeaderBytes(_) => "header_bytes",
             Self::Resources(_) => "resources",
@@ -217,6 +223,8 @@ impl fmt::Display for Limit {
             Self::IdleTime(time) => write!(f, "did nothing for {}, and neither did its peers", human(time)),
             Self::WallTime(time) => write!(f, "took more than {}", human(time)),
             Self::Requests(count) => write!(f, "sent more than {count} requests"),
+            Self::Connections(count) => write!(f, "wanted more than {count} database connections at once"),
+            Self::RowBytes(bytes) => write!(f, "asked a database for a row of more than {}", human_size(*bytes)),
             Self::LogBytes(bytes) => write!(f, "logged more than {}", human_size(*bytes)),
             Self::HeaderBytes(bytes) => write!(f, "made header fields of more than {}", human_size(*bytes)),
             Self::Resources(count) => write!(f, "held more than {count} handles"),

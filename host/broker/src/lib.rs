@@ -57,6 +57,7 @@ mod request;
 mod sandbox;
 mod seal;
 mod service;
+mod sql;
 mod surrogate;
 
 pub use body::{Body, BodyError};

@@ -14,6 +14,7 @@ use crate::grant::Grant;
 use crate::manifest::Manifest;
 use crate::sandbox::Template;
 use crate::seal::Kept;
+use crate::sql::Pool;
 
 /// What all calls of a mount share.
 pub(crate) struct Mount {
@@ -31,6 +32,8 @@ pub(crate) struct Mount {
     /// Whether callers may be handed a value that is otherwise sealed.
     pub(crate) sas_export: bool,
     pub(crate) client: Client,
+    /// Its connections to databases, where it may have some.
+    pub(crate) databases: Option<Pool>,
     pub(crate) template: Template,
     pub(crate) places: Places,
 }

@@ -86,19 +86,19 @@ pub enum Outcome {
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Upstream {
-    /// The method.
+    /// The method. Of a database: `CONNECT`, `QUERY`, `EXECUTE`, `BEGIN`, `COMMIT`, `ROLLBACK`.
     pub method: String,
-    /// The URL, without its query.
+    /// The URL, without its query; of a database, the server and the database.
     pub url: String,
     /// The audience whose grant covered it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audience: Option<String>,
     /// Whether its token went with it.
     pub token: bool,
-    /// Whether a sealed value went with it: a shared access signature.
+    /// Whether a sealed value went with it: a shared access signature, or a password.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub sealed: bool,
-    /// Whether the host answered it itself, with an answer that it had kept.
+    /// Whether the host answered it itself, with an answer that it had kept, or with a connection.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub kept: bool,
     /// The service's status.
@@ -112,6 +112,23 @@ pub struct Upstream {
     pub error: Option<String>,
     /// Bytes of the answer's body.
     pub bytes: u64,
+}
+
+impl Upstream {
+    pub(crate) fn of(method: String) -> Self {
+        Self {
+            method,
+            url: String::new(),
+            audience: None,
+            token: false,
+            sealed: false,
+            kept: false,
+            status: None,
+            refused: None,
+            error: None,
+            bytes: 0,
+        }
+    }
 }
 
 fn rfc3339<S: serde::Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {

@@ -5,6 +5,8 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
+use crate::grant::{Protocol, is_label};
+
 /// The table in `clouds.toml`. It is read once; a test reads it too, so it cannot be wrong in a release.
 static TABLE: LazyLock<BTreeMap<String, Cloud>> =
     LazyLock::new(|| toml::from_str(include_str!("clouds.toml")).unwrap_or_default());
@@ -30,12 +32,39 @@ pub struct CloudService {
     pub audience: String,
     /// The hosts that its tokens may be sent to. `*` stands for one label.
     pub hosts: Vec<String>,
+    /// What it speaks.
+    #[serde(default)]
+    pub protocol: Protocol,
+    /// Where its gateways send clients on to.
+    #[serde(default)]
+    pub routes: Option<Routes>,
     /// Whether the service reads paths without regard to case, so that a pattern must too.
     #[serde(default)]
     pub paths_ignore_case: bool,
     /// Where its requests name paths beside their own. A pattern that narrows what may be sent narrows these too.
     #[serde(default)]
     pub second_paths: Vec<SecondPath>,
+}
+
+/// The nodes behind a service's gateways, to which a gateway sends a client on.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Routes {
+    /// The domain that they are in, two labels or more below it. What is one label below it is a customer's.
+    pub domain: String,
+    /// The first and the last of their ports.
+    pub ports: [u16; 2],
+}
+
+impl Routes {
+    /// Whether a gateway may send clients there.
+    #[must_use]
+    pub fn cover(&self, host: &str, port: u16) -> bool {
+        let [first, last] = self.ports;
+        let below = host.strip_suffix(self.domain.as_str()).and_then(|below| below.strip_suffix('.'));
+        (first..=last).contains(&port) && below.is_some_and(|below| below.contains('.') && below.split('.').all(is_label))
+    }
 }
 
 /// A place where a request names a path beside its own: a header field, or a parameter of the query.
@@ -93,6 +122,22 @@ mod tests {
                 Audience::new(&service.audience).unwrap();
                 assert!(service.hosts.iter().all(|host| host.contains('.') && !host.contains("**")));
             }
+        }
+    }
+
+    #[test]
+    fn a_gateway_sends_on_to_the_services_own_nodes_only() {
+        let routes = Cloud::named("public").unwrap().services["sql"].routes.clone().unwrap();
+        assert!(routes.cover("a1.tr17.westeurope1-a.worker.database.windows.net", 11001));
+        for (host, port) in [
+            ("evil.database.windows.net", 11001),
+            ("a.worker.database.windows.net", 1433),
+            ("a.worker.database.windows.net.evil", 11001),
+            ("a.b.evildatabase.windows.net", 11001),
+            ("..database.windows.net", 11001),
+            ("database.windows.net", 11001),
+        ] {
+            assert!(!routes.cover(host, port), "{host}:{port}");
         }
     }
 

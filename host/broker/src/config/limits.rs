@@ -24,6 +24,8 @@ pub struct Limits {
     pub wall_time: Duration,
     /// Requests that the plugin sends.
     pub requests: u32,
+    /// Database connections that the plugin holds at once.
+    pub connections: u32,
     /// Bytes that the plugin writes to its log, which are its standard output and standard error.
     pub log_bytes: u64,
     /// Bytes of one set of header fields, with what they take in memory.
@@ -45,6 +47,7 @@ impl Default for Limits {
             idle_time: Duration::from_secs(120),
             wall_time: Duration::from_secs(3600),
             requests: 32,
+            connections: 4,
             log_bytes: 64 << 10,
             header_bytes: 64 << 10,
             resources: 1000,
@@ -63,6 +66,7 @@ pub(crate) const MOST: Limits = Limits {
     idle_time: Duration::from_secs(24 * 3600),
     wall_time: Duration::from_secs(7 * 24 * 3600),
     requests: 100_000,
+    connections: 1000,
     log_bytes: 1 << 30,
     header_bytes: 1 << 20,
     resources: 100_000,
@@ -94,6 +98,7 @@ impl Limits {
             idle_time: duration("idle_time", MOST.idle_time, normal.idle_time),
             wall_time: duration("wall_time", MOST.wall_time, normal.wall_time),
             requests: number("requests", MOST.requests, normal.requests),
+            connections: number("connections", MOST.connections, normal.connections),
             log_bytes: size("log_bytes", 0, MOST.log_bytes, normal.log_bytes),
             header_bytes: size("header_bytes", 4 << 10, MOST.header_bytes, normal.header_bytes),
             resources: number("resources", MOST.resources, normal.resources),

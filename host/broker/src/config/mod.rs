@@ -9,6 +9,7 @@ mod egress;
 mod identity;
 mod limits;
 mod mount;
+mod pool;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ pub(crate) use document::{bare, human_size};
 pub use egress::{EgressConfig, TlsConfig};
 pub use identity::{IdentityConfig, IdentitySource, ImdsConfig, PersistConfig, PersistKeyConfig, SourceConfig};
 pub use limits::Limits;
+pub use pool::PoolConfig;
 pub use mount::{AudienceConfig, MountConfig, PluginRef, SettingValue};
 
 use crate::cloud::Cloud;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::diagnostic::{Diagnostic, Located, Place};
 use super::document::{Section, Unfit};
 use super::limits::Limits;
+use super::pool::PoolConfig;
 use crate::grant::{Endpoint, Pattern};
 use crate::manifest::patterns;
 
@@ -26,6 +27,8 @@ pub struct MountConfig {
     pub settings: BTreeMap<String, Located<SettingValue>>,
     /// What a call may use.
     pub limits: Limits,
+    /// How its database connections are kept: `[mount.NAME.pool]`.
+    pub pool: PoolConfig,
     /// Whether callers may be handed a value that is otherwise sealed, by the plugin's route for that.
     pub sas_export: Option<Located<bool>>,
     /// Where it is configured.
@@ -89,6 +92,7 @@ impl MountConfig {
             audiences: BTreeMap::new(),
             settings: BTreeMap::new(),
             limits: Limits::default(),
+            pool: PoolConfig::default(),
             sas_export: None,
             place: None,
         }
@@ -177,9 +181,10 @@ fn mount(section: Section<'_>, base: &Path) -> Option<MountConfig> {
     let identity = section.text("identity", "default");
     let settings = settings(section.section("settings"));
     let limits = Limits::read(section.section("limits"));
+    let pool = PoolConfig::read(section.section("pool"));
     let sas_export = section.boolean("sas_export");
     section.finish();
-    Some(MountConfig { plugin: plugin?, identity, first, audiences, settings, limits, sas_export, place })
+    Some(MountConfig { plugin: plugin?, identity, first, audiences, settings, limits, pool, sas_export, place })
 }
 
 fn plugin(section: &Section<'_>, base: &Path) -> Option<Located<PluginRef>> {
@@ -201,7 +206,8 @@ fn plugin(section: &Section<'_>, base: &Path) -> Option<Located<PluginRef>> {
 }
 
 fn audience(section: &Section<'_>) -> AudienceConfig {
-    let expected = "\"https://host\", with a port and a path where the service has them, and nothing else";
+    let expected = "\"https://host\", with a port and a path where the service has them, and nothing else; for a database \
+                    \"sqlserver://host\"";
     let endpoint = section.parsed("endpoint", expected, "https://contoso.vault.azure.net", |text| {
         Endpoint::parse(text).map_err(|error| Unfit::because(error.to_string()))
     });

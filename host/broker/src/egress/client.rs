@@ -1,8 +1,5 @@
 //! The HTTP client of one mount: its connections are shared with no other.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::available_parallelism;
 use std::time::Duration;
@@ -11,11 +8,9 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::ClientConfig;
 use wasmtime_wasi_http::WasiBody;
 
 use super::connect::Connector;
-use super::resolve::Resolve;
 
 /// How long an unused connection is kept. Azure's front ends close theirs after minutes.
 const IDLE: Duration = Duration::from_secs(60);
@@ -34,13 +29,7 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn new(
-        tls: Arc<ClientConfig>,
-        resolver: Arc<dyn Resolve>,
-        pinned: Arc<BTreeMap<(String, u16), SocketAddr>>,
-        connect_timeout: Duration,
-    ) -> Self {
-        let connector = Connector::new(tls, resolver, pinned, connect_timeout);
+    pub(crate) fn new(connector: &Connector) -> Self {
         let mut builder = legacy::Client::builder(TokioExecutor::new());
         builder.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE).pool_max_idle_per_host(MOST_IDLE);
         builder.http1_max_headers(200).http1_max_buf_size(BUFFER);

@@ -43,6 +43,14 @@ impl Connector {
     }
 }
 
+impl Connector {
+    /// A connection without TLS, to one of the addresses that were checked. Whoever asks sees to it that it takes no longer
+    /// than it may.
+    pub(crate) async fn tcp(&self, host: &str, port: u16) -> Result<TcpStream, ConnectError> {
+        connect_first(host, &self.0.addresses(host, port).await?).await
+    }
+}
+
 impl Shared {
     async fn connect(&self, host: &str, port: u16) -> Result<TlsConnection, ConnectError> {
         let addresses = self.addresses(host, port).await?;

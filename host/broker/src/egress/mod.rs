@@ -20,6 +20,8 @@ mod tls;
 
 pub(crate) use address::forbidden_even_if_resolved;
 pub(crate) use client::Client;
+pub(crate) use connect::Connector;
+pub(crate) use error::ConnectError;
 pub(crate) use hooks::EgressHooks;
 pub use resolve::{Resolve, Resolving, SystemResolver};
 pub use rules::Misuse;

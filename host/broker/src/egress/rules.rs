@@ -8,7 +8,8 @@ use http::uri::{PathAndQuery, Scheme};
 use http::{Method, Request, Uri};
 
 use super::second_path;
-use crate::grant::{Endpoint, Grant, NormalPath, NotCovered, PathError};
+use crate::grant::{Endpoint, Grant, NormalPath, NotCovered, PathError, Protocol};
+use crate::manifest::SpendPlace;
 use crate::seal::SealedValue;
 use crate::surrogate::{self, StandsFor, Surrogates};
 
@@ -60,6 +61,12 @@ pub enum Misuse {
     /// Another path that the request names, where patterns cannot look at it.
     #[error("it names another path where `allow` cannot look at it, in `{0}`. Without an `allow` it may")]
     SecondPath(String),
+    /// A login to a database server with something that is no surrogate for one.
+    #[error("it logs in to a database with something that is no surrogate of this call for that")]
+    ForeignLogin,
+    /// A database's name that can be read in two ways.
+    #[error("it names a database in a way that can be read as more than a name")]
+    Database,
     /// A method that opens a tunnel.
     #[error("the method {0} is not let out")]
     Method(Method),
@@ -80,6 +87,8 @@ impl Misuse {
             Self::SeveralAuthorizations | Self::ForeignAuthorization => "authorization",
             Self::SurrogateElsewhere(_) | Self::SeveralCredentials => "surrogate",
             Self::OtherAudience { .. } => "audience",
+            Self::ForeignLogin => "login",
+            Self::Database => "database",
             Self::Method(_) => "method",
         }
     }
@@ -229,9 +238,12 @@ impl<'q> Query<'q> {
         let (mut spent, mut rest) = (None, Vec::new());
         for part in query.split('&') {
             match surrogates.stands_for(part.as_bytes()) {
-                Some(StandsFor::Sealed(grant, value)) if spent.is_none() => spent = Some((grant, value)),
-                Some(StandsFor::Sealed(..)) => return Err(Misuse::SeveralCredentials),
-                Some(StandsFor::Token(_)) => return Err(elsewhere),
+                Some(StandsFor::Sealed(grant, value)) if value.place() == SpendPlace::Query => {
+                    if spent.replace((grant, value)).is_some() {
+                        return Err(Misuse::SeveralCredentials);
+                    }
+                }
+                Some(StandsFor::Sealed(..) | StandsFor::Token(_)) => return Err(elsewhere),
                 None if surrogate::is_in(part.as_bytes()) => return Err(elsewhere),
                 None => rest.push(part),
             }
@@ -267,6 +279,9 @@ pub(super) fn origin_of<'g>(authority: &str, grant: &'g Grant) -> Option<&'g End
 
 /// Whether an authority is an endpoint's, letter for letter. The port may be written where it is the usual one.
 fn is_authority(authority: &str, endpoint: &Endpoint) -> bool {
+    if endpoint.protocol != Protocol::Https {
+        return false;
+    }
     let rest = authority.strip_prefix(endpoint.host.as_str());
     match rest {
         Some("") => endpoint.port == 443,
@@ -302,6 +317,7 @@ mod tests {
             audience: Audience::new("https://vault.azure.net").unwrap(),
             endpoint: Endpoint::parse(endpoint).unwrap(),
             redirects: Vec::new(),
+            routes: None,
             seals: Vec::new(),
             second_paths: Vec::new(),
             declared: None,

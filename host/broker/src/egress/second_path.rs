@@ -95,6 +95,7 @@ mod tests {
             audience: Audience::new("https://storage.azure.com/").unwrap(),
             endpoint: Endpoint::parse(endpoint).unwrap(),
             redirects: Vec::new(),
+            routes: None,
             seals: Vec::new(),
             second_paths: Cloud::named("public").unwrap().services[service].second_paths.clone(),
             declared: None,

@@ -68,6 +68,15 @@ impl Trust {
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Arc::new(config))
     }
+
+    /// The TLS of one mount to databases. Within TDS there is none newer than 1.2, and no protocol to agree on.
+    pub(crate) fn database_client(&self) -> Result<Arc<ClientConfig>, rustls::Error> {
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider));
+        let builder = builder.with_protocol_versions(&[&rustls::version::TLS12])?;
+        let mut config = builder.with_webpki_verifier(Arc::clone(&self.verifier)).with_no_client_auth();
+        config.resumption = Resumption::in_memory_sessions(SESSIONS);
+        Ok(Arc::new(config))
+    }
 }
 
 fn add(roots: &mut RootCertStore, pem: &[u8]) -> Result<(), String> {

@@ -4,15 +4,49 @@ use std::fmt;
 
 use super::NormalPath;
 
-/// An origin and a path prefix. The scheme is always `https`.
+/// What is spoken at an endpoint. Both within TLS, always.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Protocol {
+    /// HTTP.
+    #[default]
+    Https,
+    /// TDS, the protocol of SQL Server. The scheme is the one that drivers have for it.
+    SqlServer,
+}
+
+impl Protocol {
+    /// The scheme of its endpoints.
+    #[must_use]
+    pub const fn scheme(self) -> &'static str {
+        match self {
+            Self::Https => "https",
+            Self::SqlServer => "sqlserver",
+        }
+    }
+
+    /// The port where none is written.
+    #[must_use]
+    pub const fn port(self) -> u16 {
+        match self {
+            Self::Https => 443,
+            Self::SqlServer => 1433,
+        }
+    }
+}
+
+/// What is spoken, an origin, and a path prefix.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Endpoint {
+    /// What is spoken there.
+    pub protocol: Protocol,
     /// The host, in lower case, without a dot at its end.
     pub host: String,
-    /// The port; 443 where none was written.
+    /// The port; the protocol's where none was written.
     pub port: u16,
-    /// What all paths begin with: empty, or a slash and more, without a slash at its end.
+    /// What all paths begin with: empty, or a slash and more, without a slash at its end. Empty for a database server.
     pub prefix: String,
 }
 
@@ -24,14 +58,18 @@ pub struct InvalidEndpoint {
 }
 
 impl Endpoint {
-    /// Reads `https://host[:port][/prefix]`.
+    /// Reads `https://host[:port][/prefix]`, or `sqlserver://host[:port]`.
     ///
     /// # Errors
     ///
     /// Anything else: another scheme, user information, a query, a fragment, a path that can be read two ways.
     pub fn parse(text: &str) -> Result<Self, InvalidEndpoint> {
         let invalid = |why| Err(InvalidEndpoint { why });
-        let Some(rest) = text.strip_prefix("https://") else { return invalid("it does not begin with https://") };
+        let schemes = [Protocol::Https, Protocol::SqlServer].into_iter().find_map(|protocol| {
+            let rest = text.strip_prefix(protocol.scheme())?.strip_prefix("://")?;
+            Some((protocol, rest))
+        });
+        let Some((protocol, rest)) = schemes else { return invalid("it begins with neither https:// nor sqlserver://") };
         if rest.contains(['?', '#']) {
             return invalid("it has a query or a fragment");
         }
@@ -44,7 +82,7 @@ impl Endpoint {
                 Ok(port) if port > 0 => (host, port),
                 _ => return invalid("its port is none"),
             },
-            _ => (authority, 443),
+            _ => (authority, protocol.port()),
         };
         let is_name = host.split('.').all(is_label) && host.len() <= 253;
         if !is_name {
@@ -54,24 +92,27 @@ impl Endpoint {
         if !prefix.is_empty() && NormalPath::parse(prefix).map_or(true, |normal| normal.as_str() != prefix) {
             return invalid("its path can be read in more than one way");
         }
-        Ok(Self { host: host.to_owned(), port, prefix: prefix.to_owned() })
+        if protocol == Protocol::SqlServer && !prefix.is_empty() {
+            return invalid("it has a path, and a database is named elsewhere: in the plugin's settings");
+        }
+        Ok(Self { protocol, host: host.to_owned(), port, prefix: prefix.to_owned() })
     }
 
-    /// The host, and the port where it is not 443: what stands in a `host` header.
+    /// The host, and the port where it is not the usual one: what stands in a `host` header.
     #[must_use]
     pub fn authority(&self) -> String {
-        if self.port == 443 { self.host.clone() } else { format!("{}:{}", self.host, self.port) }
+        if self.port == self.protocol.port() { self.host.clone() } else { format!("{}:{}", self.host, self.port) }
     }
 }
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "https://{}{}", self.authority(), self.prefix)
+        write!(f, "{}://{}{}", self.protocol.scheme(), self.authority(), self.prefix)
     }
 }
 
 /// A label of a host name: letters in lower case, digits, hyphens within.
-pub(super) fn is_label(label: &str) -> bool {
+pub(crate) fn is_label(label: &str) -> bool {
     let fits = (1..=63).contains(&label.len()) && !label.starts_with('-') && !label.ends_with('-');
     fits && label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
@@ -90,6 +131,16 @@ mod tests {
         let endpoint = Endpoint::parse("https://localhost:10000/devstoreaccount1/").unwrap();
         assert_eq!((endpoint.port, endpoint.prefix.as_str()), (10000, "/devstoreaccount1"));
         assert_eq!(endpoint.to_string(), "https://localhost:10000/devstoreaccount1");
+    }
+
+    #[test]
+    fn a_database_server_has_a_scheme_and_a_port_of_its_own() {
+        let endpoint = Endpoint::parse("sqlserver://contoso.database.windows.net").unwrap();
+        assert_eq!((endpoint.protocol, endpoint.port), (Protocol::SqlServer, 1433));
+        assert_eq!(endpoint.to_string(), "sqlserver://contoso.database.windows.net");
+        let endpoint = Endpoint::parse("sqlserver://sql.contoso.example:14330").unwrap();
+        assert_eq!(endpoint.to_string(), "sqlserver://sql.contoso.example:14330");
+        assert!(Endpoint::parse("sqlserver://contoso.database.windows.net/shop").is_err());
     }
 
     #[test]

@@ -11,12 +11,13 @@ use std::time::Duration;
 use http::Method;
 use keyward_identity::Audience;
 
-pub use endpoint::{Endpoint, InvalidEndpoint};
+pub use endpoint::{Endpoint, InvalidEndpoint, Protocol};
+pub(crate) use endpoint::is_label;
 pub use hosts::{HostPattern, InvalidHostPattern};
 pub use path::{NormalPath, PathError};
 pub use pattern::{InvalidPattern, Pattern};
 
-use crate::cloud::SecondPath;
+use crate::cloud::{Routes, SecondPath};
 use crate::manifest::SpendPlace;
 
 /// One audience of one mount.
@@ -31,6 +32,8 @@ pub struct Grant {
     pub endpoint: Endpoint,
     /// Other origins where they may be sent, since the service redirects there. Paths are those behind the endpoint.
     pub redirects: Vec<Endpoint>,
+    /// Where the service's gateways send clients on to.
+    pub routes: Option<Routes>,
     /// What of the answers is sealed.
     pub seals: Vec<Seal>,
     /// What the plugin declares; `None` where its manifest does not narrow it.

@@ -28,7 +28,8 @@ pub struct InvalidPattern {
     pub example: String,
 }
 
-const METHODS: [&str; 7] = ["GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS"];
+/// `CONNECT` is for databases: `CONNECT /shop` opens the database `shop`.
+const METHODS: [&str; 8] = ["GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS", "CONNECT"];
 
 impl Pattern {
     /// Reads a pattern.

@@ -11,9 +11,9 @@ use keyward_identity::Audience;
 
 pub use section::{ManifestError, read_text};
 
-use crate::cloud::{Cloud, CloudService, SecondPath};
+use crate::cloud::{Cloud, CloudService, Routes, SecondPath};
 use crate::config::{ConfigError, Diagnostic};
-use crate::grant::{HostPattern, Pattern};
+use crate::grant::{HostPattern, Pattern, Protocol};
 
 /// A plugin's manifest.
 #[derive(Clone, Debug)]
@@ -69,6 +69,8 @@ pub struct DeclaredSeal {
 pub enum SpendPlace {
     /// Parameters of the query, whole: a shared access signature.
     Query,
+    /// The password of a login to a database.
+    LoginPassword,
 }
 
 /// What an audience is.
@@ -82,6 +84,8 @@ pub enum DeclaredService {
         audience: Audience,
         /// Where they may go.
         hosts: Vec<HostPattern>,
+        /// What is spoken there.
+        protocol: Protocol,
     },
 }
 
@@ -92,6 +96,10 @@ pub struct ResolvedService {
     pub audience: Audience,
     /// Where they may go.
     pub hosts: Vec<HostPattern>,
+    /// What is spoken there.
+    pub protocol: Protocol,
+    /// Where its gateways send clients on to.
+    pub routes: Option<Routes>,
     /// Whether the service reads paths without regard to case.
     pub paths_ignore_case: bool,
     /// Where its requests name paths beside their own.
@@ -150,10 +158,14 @@ impl DeclaredAudience {
     /// The cloud has none of them.
     pub fn resolve(&self, cloud: &Cloud) -> Result<Vec<ResolvedService>, Diagnostic> {
         match &self.service {
-            DeclaredService::Own { audience, hosts } => {
-                let (audience, hosts) = (audience.clone(), hosts.clone());
-                Ok(vec![ResolvedService { audience, hosts, paths_ignore_case: false, second_paths: Vec::new() }])
-            }
+            DeclaredService::Own { audience, hosts, protocol } => Ok(vec![ResolvedService {
+                audience: audience.clone(),
+                hosts: hosts.clone(),
+                protocol: *protocol,
+                routes: None,
+                paths_ignore_case: false,
+                second_paths: Vec::new(),
+            }]),
             DeclaredService::Cloud(names) => {
                 let services = names.iter().filter_map(|name| cloud.services.get(name));
                 let services = services.map(resolved).collect::<Result<Vec<_>, _>>()?;
@@ -177,6 +189,12 @@ fn resolved(service: &CloudService) -> Result<ResolvedService, Diagnostic> {
     let audience = Audience::new(&service.audience).map_err(|error| invalid(error.to_string()))?;
     let hosts = service.hosts.iter().map(|host| HostPattern::parse(host));
     let hosts = hosts.collect::<Result<_, _>>().map_err(|error| invalid(error.to_string()))?;
-    let (paths_ignore_case, second_paths) = (service.paths_ignore_case, service.second_paths.clone());
-    Ok(ResolvedService { audience, hosts, paths_ignore_case, second_paths })
+    Ok(ResolvedService {
+        audience,
+        hosts,
+        protocol: service.protocol,
+        routes: service.routes.clone(),
+        paths_ignore_case: service.paths_ignore_case,
+        second_paths: service.second_paths.clone(),
+    })
 }

@@ -6,7 +6,7 @@ use keyward_identity::Audience;
 
 use super::{DeclaredAudience, DeclaredSeal, DeclaredService, Manifest, Setting, SpendPlace};
 use crate::config::{ConfigError, Diagnostic, Document, Located, Section, Unfit};
-use crate::grant::{HostPattern, Pattern};
+use crate::grant::{HostPattern, Pattern, Protocol};
 
 pub(super) fn manifest(file: &str, text: &str) -> Result<Manifest, ConfigError> {
     let document = Document::parse(file, text)?;
@@ -47,6 +47,7 @@ fn audience(name: &Located<String>, section: Section<'_>) -> Option<DeclaredAudi
         Audience::new(text).map_err(|_| Unfit::default())
     });
     let hosts = section.texts("hosts", "*.example.com");
+    let protocol = section.word("protocol", &[("https", Protocol::Https), ("sqlserver", Protocol::SqlServer)]);
     let optional = section.boolean("optional").is_some_and(|optional| optional.value);
     let allow = patterns(&section, "allow");
     let seal = seals(&section);
@@ -61,7 +62,8 @@ fn audience(name: &Located<String>, section: Section<'_>) -> Option<DeclaredAudi
                     None
                 }
             });
-            Some(DeclaredService::Own { audience: resource.value, hosts: hosts.collect() })
+            let protocol = protocol.map_or(Protocol::Https, |protocol| protocol.value);
+            Some(DeclaredService::Own { audience: resource.value, hosts: hosts.collect(), protocol })
         }
         _ => {
             let message =
@@ -86,7 +88,7 @@ fn seals(section: &Section<'_>) -> Vec<DeclaredSeal> {
             if text.starts_with('/') { Ok(text.to_owned()) } else { Err(Unfit::default()) }
         });
         let spend = seal.text("spend", "blob");
-        let place = seal.word("as", &[("query", SpendPlace::Query)]);
+        let place = seal.word("as", &[("query", SpendPlace::Query), ("login-password", SpendPlace::LoginPassword)]);
         let keep = seal.duration("keep", Duration::from_secs(1), LONGEST_KEPT, "15m");
         let export = seal.parsed("export", "a method and a path", "POST /sas/**", |text| {
             Pattern::parse(text).map_err(|error| Unfit::because(error.to_string()))

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 pub use plugin::{Plugin, Plugins, sha256};
 
-use crate::config::{Config, ConfigError, Diagnostics, IdentityConfig, Limits};
+use crate::config::{Config, ConfigError, Diagnostics, IdentityConfig, Limits, PoolConfig};
 use crate::grant::Grant;
 use crate::manifest::Manifest;
 
@@ -41,6 +41,8 @@ pub struct PlannedMount {
     pub variables: BTreeMap<String, String>,
     /// What a call may use.
     pub limits: Limits,
+    /// How its database connections are kept.
+    pub pool: PoolConfig,
     /// Whether callers may be handed a value that is otherwise sealed.
     pub sas_export: bool,
 }

@@ -8,7 +8,7 @@ use crate::cloud::Cloud;
 use crate::config::{
     AudienceConfig, Config, Diagnostic, Diagnostics, Located, MountConfig, SettingValue, bare, nearest, one_of,
 };
-use crate::grant::{Endpoint, Grant, HostPattern, Seal};
+use crate::grant::{Endpoint, Grant, HostPattern, Protocol, Seal};
 use crate::manifest::{DeclaredAudience, DeclaredSeal, Manifest, ResolvedService};
 
 /// The name of the identity of a mount that names none.
@@ -48,6 +48,7 @@ pub(super) fn plan(
         grants,
         variables,
         limits: mount.limits,
+        pool: mount.pool,
         sas_export,
     })
 }
@@ -142,6 +143,7 @@ impl Planning<'_> {
             audience: service.audience,
             endpoint,
             redirects,
+            routes: service.routes,
             seals: Vec::new(),
             declared: declared.allow.clone(),
             allowed: configured.allow.clone(),
@@ -159,12 +161,13 @@ impl Planning<'_> {
     ) -> Option<(Endpoint, ResolvedService)> {
         let patterns = || services.iter().flat_map(|service| &service.hosts);
         let hosts: Vec<String> = patterns().map(ToString::to_string).collect();
-        let expected = format!("https:// and a host like {}", one_of(hosts.iter().map(String::as_str)));
+        let scheme = services.first().map_or(Protocol::Https, |service| service.protocol).scheme();
+        let expected = format!("{scheme}:// and a host like {}", one_of(hosts.iter().map(String::as_str)));
         let example = || hosts.first().map_or_else(String::new, |host| host.replace('*', "NAME"));
-        let write = format!("endpoint = \"https://{}\"", example());
+        let write = format!("endpoint = \"{scheme}://{}\"", example());
         let Some(Located { value: endpoint, place }) = &configured.endpoint else {
             if let Some(only) = patterns().next().and_then(HostPattern::only_host) {
-                let endpoint = Endpoint::parse(&format!("https://{only}")).ok()?;
+                let endpoint = Endpoint::parse(&format!("{scheme}://{only}")).ok()?;
                 return Some((endpoint, services.into_iter().next()?));
             }
             let message = format!("{header} has no `endpoint` for the audience `{}`", declared.name);
@@ -172,7 +175,10 @@ impl Planning<'_> {
             self.diagnostics.push(Diagnostic::new(place, message).expected(expected).write(write));
             return None;
         };
-        let covers = |service: &ResolvedService| service.hosts.iter().any(|pattern| pattern.matches(&endpoint.host));
+        let covers = |service: &ResolvedService| {
+            service.protocol == endpoint.protocol
+                && service.hosts.iter().any(|pattern| pattern.matches(&endpoint.host))
+        };
         if let Some(service) = services.iter().find(|service| covers(service)) {
             return Some((endpoint.clone(), service.clone()));
         }
@@ -190,7 +196,8 @@ impl Planning<'_> {
     fn redirects(&mut self, service: &ResolvedService, configured: &AudienceConfig, header: &str) -> Vec<Endpoint> {
         let mut redirects = Vec::new();
         for Located { value: endpoint, place } in &configured.redirects {
-            if service.hosts.iter().any(|pattern| pattern.matches(&endpoint.host)) {
+            let is_http = endpoint.protocol == Protocol::Https && service.protocol == Protocol::Https;
+            if is_http && service.hosts.iter().any(|pattern| pattern.matches(&endpoint.host)) {
                 redirects.push(endpoint.clone());
                 continue;
             }

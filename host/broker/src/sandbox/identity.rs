@@ -5,20 +5,9 @@ use std::sync::Arc;
 use keyward_identity::TokenError;
 use wasmtime::component::{HasData, Linker};
 
+use super::bindings::identity;
 use super::state::State;
 use crate::call::Call;
-
-#[allow(missing_docs)]
-mod bindings {
-    wasmtime::component::bindgen!({
-        path: "../../wit",
-        inline: "package keyward:host; world host { import keyward:broker/identity@0.1.0; }",
-        world: "keyward:host/host",
-        imports: { default: async | trappable },
-    });
-}
-
-use bindings::keyward::broker::identity;
 
 struct Identity;
 

@@ -3,6 +3,7 @@
 //! An [`Engine`] holds the pool that they are taken from; a [`Template`] is a plugin, compiled and linked; [`run`] makes a
 //! sandbox of it, hands it one request, and ends it.
 
+mod bindings;
 mod compiled;
 mod engine;
 mod guest;
@@ -11,6 +12,7 @@ mod limits;
 mod meter;
 mod output;
 mod run;
+mod sql;
 mod state;
 mod template;
 

@@ -13,6 +13,7 @@ use super::identity;
 use super::limits::Budget;
 use super::meter::Meter;
 use super::output::Output;
+use super::sql;
 use crate::call::Call;
 use crate::egress::EgressHooks;
 use crate::error::Limit;
@@ -22,7 +23,7 @@ const RANDOM: u64 = 64 << 10;
 
 /// The host's side of a sandbox: no files, no environment, no arguments, no sockets.
 pub(super) struct State {
-    table: ResourceTable,
+    pub(super) table: ResourceTable,
     wasi: WasiCtx,
     http: WasiHttpCtx,
     hooks: EgressHooks,
@@ -74,6 +75,7 @@ pub(super) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<State
         WasiConfig::new(&state.call.mount().variables)
     })?;
     identity::add_to_linker(&mut linker)?;
+    sql::add_to_linker(&mut linker)?;
     Ok(linker)
 }
 

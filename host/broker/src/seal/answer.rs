@@ -64,6 +64,7 @@ impl Answer {
             let Value::String(text) = field.take() else { return Err(Unsealable::NoField) };
             let value = match seal.place {
                 SpendPlace::Query => SealedValue::query(&text),
+                SpendPlace::LoginPassword => SealedValue::login_password(&text),
             };
             sealed.push((seal.clone(), Arc::new(value.ok_or(Unsealable::Unspendable)?)));
             drop(zeroize::Zeroizing::new(text));

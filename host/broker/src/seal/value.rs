@@ -6,12 +6,18 @@ use bytes::Bytes;
 use percent_encoding::percent_decode_str;
 use zeroize::Zeroizing;
 
+use crate::manifest::SpendPlace;
+
 /// What is shorter than this is no secret worth looking for, and would be found everywhere.
 const SHORTEST: usize = 16;
+
+/// The longest password, in UTF-16 code units ([MS-TDS] 2.2.6.4).
+const LONGEST_PASSWORD: usize = 128;
 
 /// A credential that a service gave in an answer. It is zeroed when the last call that may spend it is over.
 pub(crate) struct SealedValue {
     value: Bytes,
+    place: SpendPlace,
     /// What must not be seen by anybody: the value, and the parts of it that are the secret.
     forms: Vec<Bytes>,
 }
@@ -35,7 +41,23 @@ impl SealedValue {
         }
         forms.retain(|form| form.len() >= SHORTEST);
         forms.dedup();
-        Some(Self { value, forms })
+        Some(Self { value, place: SpendPlace::Query, forms })
+    }
+
+    /// A password, of at most the 128 characters that SQL Server takes.
+    pub(crate) fn login_password(text: &str) -> Option<Self> {
+        if text.is_empty() || text.encode_utf16().count() > LONGEST_PASSWORD {
+            return None;
+        }
+        let value = zeroing(text.as_bytes());
+        let mut forms = vec![value.clone()];
+        forms.retain(|form| form.len() >= SHORTEST);
+        Some(Self { value, place: SpendPlace::LoginPassword, forms })
+    }
+
+    /// Where it may be spent.
+    pub(crate) fn place(&self) -> SpendPlace {
+        self.place
     }
 
     /// The value, for the wire.
@@ -72,6 +94,15 @@ mod tests {
         assert_eq!(forms.len(), 3);
         assert_eq!(forms[2], "abcdefghijklmnop+q=");
         assert_eq!(format!("{value:?}"), "SealedValue(..)");
+    }
+
+    #[test]
+    fn a_password_is_any_text_that_sql_server_takes() {
+        let value = SealedValue::login_password("with a space, \u{e4} and more").unwrap();
+        assert_eq!((value.place(), value.forms().count()), (SpendPlace::LoginPassword, 1));
+        assert_eq!(SealedValue::login_password("short").unwrap().forms().count(), 0);
+        assert!(SealedValue::login_password("").is_none());
+        assert!(SealedValue::login_password(&"x".repeat(129)).is_none());
     }
 
     #[test]

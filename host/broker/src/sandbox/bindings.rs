@@ -1,0 +1,31 @@
+//! The interfaces of the broker's own, as the host implements them.
+
+use std::sync::Arc;
+
+use crate::sql::{Running, Session};
+
+// What is generated exports them again, and so they cannot be less than public.
+/// What a plugin's handle on a connection stands for.
+#[allow(unreachable_pub)]
+pub struct Connection(pub(super) Arc<Session>);
+
+/// What a plugin's handle on the results of a query stands for.
+#[allow(unreachable_pub)]
+pub struct Results(pub(super) Running);
+
+#[allow(missing_docs)]
+mod generated {
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        inline: "package keyward:host;
+                 world host { import keyward:broker/identity@0.1.0; import keyward:broker/sql@0.1.0; }",
+        world: "keyward:host/host",
+        imports: { default: async | trappable },
+        with: {
+            "keyward:broker/sql.connection": crate::sandbox::bindings::Connection,
+            "keyward:broker/sql.results": crate::sandbox::bindings::Results,
+        },
+    });
+}
+
+pub(super) use generated::keyward::broker::{identity, sql};
