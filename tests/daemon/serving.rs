@@ -82,7 +82,7 @@ async fn a_list_is_read_page_by_page_through_the_mount() {
     }
     assert_eq!(
         names,
-        ["https://contoso.vault.azure.net/secrets/api-key", "https://contoso.vault.azure.net/secrets/db"]
+        ["api-key", "db", "sql-password"].map(|name| format!("https://contoso.vault.azure.net/secrets/{name}"))
     );
 
     let path = format!("/reports/subscriptions/{SUBSCRIPTION}/resourceGroups?api-version=2021-04-01&$top=2");

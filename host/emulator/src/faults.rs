@@ -51,6 +51,13 @@ pub enum Misbehaviour {
     Redirect(String),
     /// Answers with this error of SQL Server: 40613 (not available), 18456 (login failed), ... At a login that ends the connection.
     SqlError(i32),
+    /// Sends a client that logs in on to another node, as Azure SQL's gateways do.
+    SqlRoute {
+        /// The node's name.
+        host: String,
+        /// Its port.
+        port: u16,
+    },
 }
 
 /// A misbehaviour, where and how often.
@@ -62,7 +69,8 @@ pub struct Fault {
     /// What the path must begin with. For `sql` it is `LOGIN`, `READY` (just behind a login), `BATCH`, `RPC` or `TRANSACTION`. Of
     /// the misbehaviours it knows [`Delay`](Misbehaviour::Delay), [`Hang`](Misbehaviour::Hang), [`Close`](Misbehaviour::Close),
     /// [`Tear`](Misbehaviour::Tear), [`Stall`](Misbehaviour::Stall), [`Html`](Misbehaviour::Html) and
-    /// [`Bytes`](Misbehaviour::Bytes) (garbage), and [`SqlError`](Misbehaviour::SqlError).
+    /// [`Bytes`](Misbehaviour::Bytes) (garbage), [`SqlError`](Misbehaviour::SqlError), and, at `LOGIN`,
+    /// [`SqlRoute`](Misbehaviour::SqlRoute).
     #[serde(default)]
     pub path: String,
     /// How often; `None` for always.

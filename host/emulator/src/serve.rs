@@ -239,7 +239,8 @@ fn misbehave(
             | Misbehaviour::Swallow
             | Misbehaviour::TearAfterRequestBytes(_)
             | Misbehaviour::Redirect(_)
-            | Misbehaviour::SqlError(_),
+            | Misbehaviour::SqlError(_)
+            | Misbehaviour::SqlRoute { .. },
         ) => reply.into_response(),
     })
 }

@@ -17,7 +17,7 @@ use tokio_rustls::client::TlsStream;
 use crate::sql;
 
 /// All names that the emulator answers to, of all clouds.
-const NAMES: [&str; 18] = [
+const NAMES: [&str; 19] = [
     "localhost",
     "127.0.0.1",
     "management.azure.com",
@@ -36,6 +36,7 @@ const NAMES: [&str; 18] = [
     "*.database.windows.net",
     "*.database.chinacloudapi.cn",
     "*.database.usgovcloudapi.net",
+    "*.tr1.emulator1-a.worker.database.windows.net",
 ];
 
 /// A certificate for all names, and the one that it is signed with.

@@ -77,6 +77,7 @@ impl Vaults {
         let secret = |value: &str| json!({ "value": value, "contentType": "text/plain" });
         put(&mut vault, Collection::Secrets, "db", secret("swordfish-in-the-harbour"));
         put(&mut vault, Collection::Secrets, "api-key", secret("a-key-for-an-api"));
+        put(&mut vault, Collection::Secrets, "sql-password", secret(crate::sql::PASSWORD));
         let (x, y) = ("f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0");
         let key = json!({ "key": { "kty": "EC", "crv": "P-256", "key_ops": ["sign", "verify"], "x": x, "y": y } });
         put(&mut vault, Collection::Keys, "signing", key);

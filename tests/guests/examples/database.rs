@@ -52,14 +52,10 @@ impl Hands {
                 Wanted::get(&path).authorized(&surrogate("vault")).send()
             }
             "open" => {
-                let credential = match &self.credential {
-                    Some(Credential::Token(text)) => Credential::Token(text.clone()),
-                    Some(Credential::Password(Login { user, password })) => {
-                        Credential::Password(Login { user: user.clone(), password: password.clone() })
-                    }
-                    None => Credential::Token(surrogate("sql")),
-                };
-                match Connection::open(rest, credential) {
+                let credential = self.credential.take().unwrap_or_else(|| Credential::Token(surrogate("sql")));
+                let opened = Connection::open(rest, &credential);
+                self.credential = Some(credential);
+                match opened {
                     Ok(connection) => {
                         self.connections.push(connection);
                         "ok".to_owned()
@@ -67,7 +63,7 @@ impl Hands {
                     Err(error) => told(&error),
                 }
             }
-            "open-with-surrogate" => match Connection::open(&surrogate("sql"), Credential::Token(surrogate("sql"))) {
+            "open-with-surrogate" => match Connection::open(&surrogate("sql"), &Credential::Token(surrogate("sql"))) {
                 Ok(_) => "ok".to_owned(),
                 Err(error) => told(&error),
             },

@@ -5,6 +5,7 @@
 mod compile_cache;
 mod config_mistakes;
 mod data_lake;
+mod databases;
 mod embedding;
 mod hostile_addresses;
 mod hostile_credentials;

@@ -1,11 +1,12 @@
 //! Databases: connections that the host opens, encrypts, logs in and pools, for plugins that name surrogates.
 //!
 //! [`rules`] judges what a plugin wants to open. [`open`] connects by the rules of egress, does TLS within TDS
-//! ([`handshake`], [`wire`]) and logs in with `tiberius`; [`pool`] keeps what comes of that, and a [`session`] lends it to one
+//! ([`handshake`], [`wire`], [`follow`]) and logs in with `tiberius`; [`pool`] keeps what comes of that, and a [`session`] lends it to one
 //! call. [`value`] and [`parameter`] translate between the plugin's values and the protocol's, [`civil`] dates among them.
 
 mod civil;
 mod error;
+mod follow;
 mod handshake;
 mod open;
 mod parameter;

@@ -135,8 +135,7 @@ impl Opener {
         let secured = handshake::secure(socket.clone(), &self.tls, name, wanted.token.is_some()).await;
         let (tls, prelogin) = secured.map_err(|error| unreachable(no_tls(host, &error)))?;
 
-        let watch = Arc::new(Watch::default());
-        let wire = Wire::new(tls, prelogin, Arc::clone(&watch));
+        let (wire, watch) = Wire::new(tls, prelogin);
         let client = match tiberius::Client::connect(config(wanted, host, port), wire.compat()).await {
             Ok(client) => client,
             Err(Error::Routing { host, port }) => return Ok(Connected::Routed(host, port)),

@@ -1,7 +1,7 @@
 //! The connections of one mount, used and unused.
 //!
 //! A connection goes to whoever wants the same database with the same login. It comes back only when it is known that no
-//! transaction is open on it and that it lives; its next request begins with the state of a new connection, which the server
+//! transaction is open on it; its next request begins with the state of a new connection, which the server
 //! sees to ([`Watch::reset`](super::wire::Watch)).
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -143,18 +143,22 @@ impl Pool {
         }
     }
 
-    /// Takes a connection back. Where it is not certain that no transaction is open, the server is asked.
-    pub(super) fn give_back(&self, mut connection: Connection, certain: bool, place: Place) {
+    /// Takes a connection back. With an open transaction it is closed. Where an answer was not read to its end, something
+    /// else is asked, whose answer comes behind it.
+    pub(super) fn give_back(&self, mut connection: Connection, read: bool, place: Place) {
         // Without a runtime there is nobody to look after it.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        if certain {
-            self.put(connection);
+        if read {
+            if connection.opened.watch.tokens.is_idle() {
+                self.put(connection);
+            }
             return;
         }
         let pool = self.clone();
         runtime.spawn(async move {
             let _place = place;
-            if let Ok(true) = tokio::time::timeout(CHECK, is_clean(&mut connection)).await {
+            let clean = tokio::time::timeout(CHECK, is_clean(&mut connection)).await == Ok(true);
+            if clean && connection.opened.watch.tokens.is_idle() {
                 pool.put(connection);
             }
         });

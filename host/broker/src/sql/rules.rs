@@ -102,23 +102,6 @@ fn path_of(database: &str) -> Option<NormalPath> {
     NormalPath::parse(&format!("/{}", utf8_percent_encode(database, &PLAIN))).ok()
 }
 
-/// Words with which a statement may leave a transaction open, in itself or in what it runs.
-const OPENING: [&str; 2] = ["tran", "exec"];
-
-/// What a statement begins with that runs nothing of another name.
-const HARMLESS: [&str; 6] = ["select", "with", "insert", "update", "delete", "merge"];
-
-/// Whether it is certain that a statement leaves no transaction open. A procedure is run by `exec`, or by its name alone at the
-/// beginning; a transaction begins with `tran`, or with a setting that has it in its name.
-pub(super) fn leaves_no_transaction(statement: &str) -> bool {
-    let lower = statement.to_ascii_lowercase();
-    let begins = |word: &str| {
-        let rest = lower.trim_start().strip_prefix(word);
-        rest.is_some_and(|rest| !rest.starts_with(|next: char| next.is_alphanumeric() || "_@#$.[".contains(next)))
-    };
-    HARMLESS.iter().any(|word| begins(word)) && !OPENING.iter().any(|word| lower.contains(word))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,27 +112,6 @@ mod tests {
         assert_eq!(path_of("my shop").unwrap().as_str(), "/my%20shop");
         for name in ["", "a/b", "a\\b", "..", "a\0b", "a\nb", &"x".repeat(129)] {
             assert!(path_of(name).is_none(), "{name:?}");
-        }
-    }
-
-    #[test]
-    fn only_what_is_certain_is_trusted() {
-        for statement in ["SELECT 1", " select * from t", "with x as (select 1 a) select a from x", "update t set a = 1"] {
-            assert!(leaves_no_transaction(statement), "{statement}");
-        }
-        for statement in [
-            "begin tran",
-            "select 1 BEGIN TRANSACTION",
-            "set implicit_transactions on",
-            "select 1; exec p",
-            "p",
-            "select_all",
-            "select.proc",
-            "declare @x int = 1",
-            "-- \nselect 1",
-            "",
-        ] {
-            assert!(!leaves_no_transaction(statement), "{statement}");
         }
     }
 }

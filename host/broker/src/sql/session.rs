@@ -59,8 +59,8 @@ pub(crate) struct Session {
     connection: Mutex<Option<Connection>>,
     place: Mutex<Option<Place>>,
     transaction: AtomicBool,
-    /// Whether it is certain that no transaction is open on it.
-    certain: AtomicBool,
+    /// Whether all of its answers were read.
+    read: AtomicBool,
     broken: AtomicBool,
 }
 
@@ -124,7 +124,7 @@ impl Session {
             connection: Mutex::new(Some(connection)),
             place: Mutex::new(Some(place)),
             transaction: AtomicBool::new(false),
-            certain: AtomicBool::new(true),
+            read: AtomicBool::new(true),
             broken: AtomicBool::new(false),
         })
     }
@@ -164,8 +164,8 @@ impl Session {
                 if error.is_fatal() {
                     self.broken.store(true, Ordering::Relaxed);
                 } else {
-                    // The rest of the answer is not read yet, and what was begun may not be undone.
-                    self.certain.store(false, Ordering::Relaxed);
+                    // The rest of the answer is not read yet.
+                    self.read.store(false, Ordering::Relaxed);
                     *self.lock() = Some(connection);
                 }
                 Err(self.noted(SqlError::Server(error)))
@@ -192,9 +192,6 @@ impl Session {
         count(&self.call)?;
         if surrogate::is_in(statement.as_bytes()) || parameters.iter().any(has_surrogate) {
             return Err(refuse(&self.call, &Misuse::SurrogateElsewhere("statement").into()));
-        }
-        if !rules::leaves_no_transaction(statement) {
-            self.certain.store(false, Ordering::Relaxed);
         }
         self.call.note_sql(self.grant, method, &self.path, false);
         Ok(())
@@ -253,7 +250,7 @@ impl Session {
         let (statement, method) =
             if commit { ("COMMIT TRANSACTION", "COMMIT") } else { ("ROLLBACK TRANSACTION", "ROLLBACK") };
         let ended = self.transact(statement.to_owned(), method).await;
-        // A server that refuses to commit has no transaction, or one that is lost: the pool asks it before others get it.
+        // A server that refuses to commit has no transaction, or one that is lost. The pool looks whether there is one.
         self.transaction.store(false, Ordering::Relaxed);
         ended
     }
@@ -300,9 +297,8 @@ impl Drop for Session {
         self.call.release_connection();
         let place = self.place.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         let connection = self.connection.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        let open = *self.transaction.get_mut();
-        if let (Some(connection), Some(place), false) = (connection, place, open) {
-            self.pool.give_back(connection, *self.certain.get_mut(), place);
+        if let (Some(connection), Some(place)) = (connection, place) {
+            self.pool.give_back(connection, *self.read.get_mut(), place);
         }
     }
 }
@@ -452,15 +448,17 @@ async fn read(
     query: Query<'static>,
     queue: &Queue,
 ) -> tiberius::Result<()> {
+    watch.tokens.forget_money();
     let mut stream = query.query(client).await?;
     let mut types = Vec::new();
     while let Some(item) = stream.try_next().await? {
         let mut echo = false;
         match item {
             QueryItem::Metadata(metadata) => {
+                let mut money = watch.tokens.next_money().into_iter();
                 let columns = metadata.columns().iter().map(|column| Column {
                     name: blanked(column.name().into(), secrets, &mut echo),
-                    data_type: column.column_type().into(),
+                    data_type: money.next().flatten().unwrap_or_else(|| column.column_type().into()),
                 });
                 let columns: Vec<Column> = columns.collect();
                 types = columns.iter().map(|column| column.data_type).collect();

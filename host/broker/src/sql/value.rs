@@ -78,17 +78,10 @@ pub(crate) enum Item {
     Rows(Vec<Vec<Value>>),
 }
 
-/// Why a value cannot be told.
+/// A date or a time that is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Untold {
-    #[error("a date or a time that is none")]
-    NoTime,
-    #[error(
-        "a money value beyond 200,000,000,000, which would lose digits on its way. Select it as \
-         CAST(<column> AS decimal(19, 4))"
-    )]
-    Money,
-}
+#[error("the server sent a date or a time that is none")]
+pub(super) struct NoTime;
 
 impl From<ColumnType> for DataType {
     fn from(column: ColumnType) -> Self {
@@ -133,18 +126,22 @@ impl Value {
         column: DataType,
         secrets: &Scanner,
         echo: &mut bool,
-    ) -> Result<Self, Untold> {
+    ) -> Result<Self, NoTime> {
         let mut told = |text: Cow<'static, str>| blanked(text, secrets, echo);
         let value = match cell {
             ColumnData::Bit(value) => value.map(Self::Bit),
             ColumnData::U8(value) => value.map(Self::Tinyint),
             ColumnData::I16(value) => value.map(Self::Smallint),
+            // Its bytes were read as an integer's, though the halves of a money value come the other way round.
+            ColumnData::I64(Some(value)) if column == DataType::Money => {
+                Some(Self::Decimal(money(value.rotate_left(32))))
+            }
+            ColumnData::I32(Some(value)) if matches!(column, DataType::Money | DataType::Smallmoney) => {
+                Some(Self::Decimal(money(value.into())))
+            }
             ColumnData::I32(value) => value.map(Self::Int),
             ColumnData::I64(value) => value.map(Self::Bigint),
             ColumnData::F32(value) => value.map(Self::Real),
-            ColumnData::F64(Some(value)) if matches!(column, DataType::Money | DataType::Smallmoney) => {
-                Some(Self::Decimal(money(value)?))
-            }
             ColumnData::F64(value) => value.map(Self::Float),
             ColumnData::Numeric(value) => value.map(|number| Self::Decimal(decimal(number))),
             ColumnData::String(value) => value.map(|text| Self::Text(told(text))),
@@ -182,8 +179,8 @@ impl Value {
     }
 }
 
-fn time<T>(value: Option<T>, tell: impl Fn(T) -> Option<String>) -> Result<Option<String>, Untold> {
-    value.map(|value| tell(value).ok_or(Untold::NoTime)).transpose()
+fn time<T>(value: Option<T>, tell: impl Fn(T) -> Option<String>) -> Result<Option<String>, NoTime> {
+    value.map(|value| tell(value).ok_or(NoTime)).transpose()
 }
 
 /// A text without secrets in it.
@@ -208,17 +205,9 @@ fn decimal(number: Numeric) -> String {
     }
 }
 
-/// `tiberius` makes a float of a money value. Up to here every ten-thousandth is told apart all the same.
-const LARGEST_MONEY: f64 = 200_000_000_000.0;
-
-fn money(value: f64) -> Result<String, Untold> {
-    if value.abs() > LARGEST_MONEY {
-        return Err(Untold::Money);
-    }
-    // The bound makes it fit.
-    #[allow(clippy::cast_possible_truncation)]
-    let ten_thousandths = (value * 1e4).round() as i64;
-    Ok(decimal(Numeric::new_with_scale(ten_thousandths.into(), 4)))
+/// A money value counts ten-thousandths.
+fn money(ten_thousandths: i64) -> String {
+    decimal(Numeric::new_with_scale(ten_thousandths.into(), 4))
 }
 
 #[cfg(test)]
@@ -246,19 +235,18 @@ mod tests {
     }
 
     #[test]
-    fn money_is_exact_or_not_told() {
-        let float = |units: i64| {
-            // As tiberius makes it.
-            let (high, low) = (units >> 32, f64::from(units as u32));
-            ((high << 32) as f64 + low) / 1e4
-        };
-        for units in [0, 1, -1, 123_456_789, -2_147_483_648, 1_999_999_999_999_999, -1_234_567_890_123_457] {
-            let text = decimal(Numeric::new_with_scale(units.into(), 4));
-            assert_eq!(money(float(units)).unwrap(), text);
+    fn money_is_exact() {
+        for (units, text) in [
+            (0, "0.0000"),
+            (-1, "-0.0001"),
+            (i64::MAX, "922337203685477.5807"),
+            (i64::MIN, "-922337203685477.5808"),
+        ] {
+            let cell = ColumnData::I64(Some(units.rotate_left(32)));
+            assert_eq!(of(cell, DataType::Money), Value::Decimal(text.to_owned()));
         }
-        for units in [i64::MAX, i64::MIN, 2_000_000_000_010_000] {
-            assert_eq!(money(float(units)), Err(Untold::Money));
-        }
+        let cell = ColumnData::I32(Some(i32::MIN));
+        assert_eq!(of(cell, DataType::Smallmoney), Value::Decimal("-214748.3648".to_owned()));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::client::TlsStream;
 
+use super::follow::{Follower, Source};
 use super::handshake::{Framed, HEADER, PRELOGIN, body_length};
 
 /// The status bit of a request with which the server first brings the connection into the state of a new one: it undoes an
@@ -21,8 +22,10 @@ const RESET: u8 = 0x08;
 const REQUESTS: [u8; 2] = [0x01, 0x03];
 
 /// What is known of a connection while `tiberius` holds it.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Watch {
+    /// What the server's tokens say.
+    pub(super) tokens: Source,
     /// Whether the next request begins anew.
     pub(super) reset: AtomicBool,
     /// Bytes that came since the last row was whole.
@@ -55,6 +58,7 @@ pub(super) struct Wire {
     /// The answer to the PRELOGIN that never reaches the server, as far as it is not read.
     prelogin: Vec<u8>,
     packet: Packet,
+    follower: Follower,
     watch: Arc<Watch>,
 }
 
@@ -103,8 +107,11 @@ impl Packet {
 }
 
 impl Wire {
-    pub(super) fn new(tls: TlsStream<Framed>, prelogin: Vec<u8>, watch: Arc<Watch>) -> Self {
-        Self { tls, prelogin, packet: Packet::default(), watch }
+    /// The stream, and what watches it.
+    pub(super) fn new(tls: TlsStream<Framed>, prelogin: Vec<u8>) -> (Self, Arc<Watch>) {
+        let follower = Follower::default();
+        let watch = Arc::new(Watch { tokens: follower.source(), ..Watch::default() });
+        (Self { tls, prelogin, packet: Packet::default(), follower, watch: Arc::clone(&watch) }, watch)
     }
 }
 
@@ -119,7 +126,9 @@ impl AsyncRead for Wire {
         }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut this.tls).poll_read(cx, buffer))?;
-        let read = buffer.filled().len() - before;
+        let came = buffer.filled_mut().get_mut(before..).unwrap_or_default();
+        let read = came.len();
+        this.follower.pass(came);
         this.watch.since_row.fetch_add(read as u64, Ordering::Relaxed);
         if this.watch.row_is_too_long() {
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "a row is too long")));

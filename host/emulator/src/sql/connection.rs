@@ -117,6 +117,13 @@ async fn login<S: AsyncRead + AsyncWrite + Unpin>(
         body_unread: false,
         status: admitted.as_ref().map_or_else(exchange::status, |_| 200),
     });
+    if let Some(Fault::Route(node, port)) = &fault {
+        let mut on = greeting(&login, database, PACKET);
+        token::route(&mut on, node, *port);
+        token::done(&mut on, token::DONE, 0, 0);
+        writer.answer(&on).await?;
+        return writer.close().await;
+    }
     if let Some(fault) = fault {
         fault.apply(&mut writer).await?;
     }

@@ -232,6 +232,8 @@ fn refusal(failure: &Failure, in_procedure: bool) -> Vec<u8> {
 pub(super) enum Fault {
     /// Answers with this error.
     Error(i32),
+    /// Sends the client that logs in on to another node.
+    Route(String, u16),
     /// Answers with bytes that are no packet, and goes.
     Garbage(Vec<u8>),
     Stall(usize, watch::Receiver<u64>),
@@ -245,6 +247,7 @@ impl Fault {
         let mut changes = azure.faults.changes();
         Ok(match azure.faults.take("sql", place) {
             Some(Misbehaviour::SqlError(number)) => Some(Self::Error(number)),
+            Some(Misbehaviour::SqlRoute { host, port }) if place == "LOGIN" => Some(Self::Route(host, port)),
             Some(Misbehaviour::Delay(milliseconds)) => {
                 tokio::time::sleep(delay(milliseconds)).await;
                 None
@@ -274,7 +277,7 @@ impl Fault {
     /// Has it do its work on the next answer.
     pub(super) async fn apply<W: AsyncWrite + Unpin>(self, writer: &mut Writer<W>) -> io::Result<()> {
         match self {
-            Self::Error(_) => {}
+            Self::Error(_) | Self::Route(..) => {}
             Self::Garbage(bytes) => {
                 writer.raw(&bytes).await?;
                 writer.close().await?;

@@ -44,13 +44,16 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::Azure;
+pub(crate) use options::PASSWORD;
 pub use options::SqlOptions;
 
 /// The names of the server, one in each cloud.
-pub(crate) const NAMES: [&str; 3] = [
+pub(crate) const NAMES: [&str; 4] = [
     "contoso.database.windows.net:1433",
     "contoso.database.chinacloudapi.cn:1433",
     "contoso.database.usgovcloudapi.net:1433",
+    // A node behind a gateway.
+    "db1.tr1.emulator1-a.worker.database.windows.net:11001",
 ];
 
 /// The server.

@@ -70,6 +70,15 @@ pub(super) fn changed(out: &mut Vec<u8>, what: u8, new: &str, old: &str) {
     sized(out, 0xe3, &body);
 }
 
+/// The client is to go to another node: over TCP, to this port of it.
+pub(super) fn route(out: &mut Vec<u8>, node: &str, port: u16) {
+    let name: Vec<u8> = node.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let units = u16::try_from(name.len() / 2).unwrap_or_default();
+    let routing = [&[0][..], &port.to_le_bytes(), &units.to_le_bytes(), &name].concat();
+    let length = u16::try_from(routing.len()).unwrap_or_default();
+    sized(out, 0xe3, &[&[20][..], &length.to_le_bytes(), &routing, &[0, 0]].concat());
+}
+
 pub(super) fn collation(out: &mut Vec<u8>) {
     let mut body = vec![7, 5];
     body.extend_from_slice(&COLLATION);
