@@ -33,7 +33,7 @@ fn logins(rig: &Rig) -> Vec<(String, u16)> {
 async fn a_token_logs_in_and_its_surrogate_is_all_that_the_plugin_sees() {
     let rig = database().start().await;
     let report = acted(&rig, "open shop | query select db_name() as db, 1 as one | all").await;
-    assert!(report.contains("Columns([Column { name: \"db\", data-type: Nvarchar"), "{report}");
+    assert!(report.contains("Columns([Column { name: \"db\", data-type: DataType::Nvarchar }"), "{report}");
     assert!(report.contains("Value::Text(\"shop\"), Value::Int(1)"), "{report}");
     assert_eq!(logins(&rig), [("shop".to_owned(), 200)]);
     let record = rig.audit.wait(1).await;
@@ -79,7 +79,7 @@ async fn every_type_comes_out_by_value() {
         assert!(report.contains(value), "{value} in {report}");
     }
     for kind in ["Smallmoney", "Money", "Decimal", "Xml", "Datetimeoffset", "Varbinary", "Nvarchar"] {
-        assert!(report.contains(&format!("data-type: DataType::{kind}")) || report.contains(&format!("data-type: {kind}")));
+        assert!(report.contains(&format!("data-type: DataType::{kind}")), "no column of {kind} in {report}");
         assert!(report.contains(&format!("Null(DataType::{kind})")), "no NULL of {kind} in {report}");
     }
 }
@@ -131,7 +131,7 @@ async fn a_value_that_is_none_of_its_type_is_refused_before_anything_is_sent() {
     let rig = database().start().await;
     let report = acted(&rig, "open shop | parameter date yesterday | query select @P1 | execute select 1").await;
     assert!(report.contains("Invalid(\"parameter @P1 is no date\")"), "{report}");
-    assert!(report.contains("execute: [1]") || report.contains("execute: ["), "the connection is good: {report}");
+    assert!(report.contains("execute: ["), "the connection is good: {report}");
 }
 
 #[tokio::test]
@@ -223,12 +223,12 @@ async fn a_query_has_a_time_limit_of_the_plugins() {
     let rig = database().start().await;
     rig.emulator.faults().add(Fault::once("sql", Misbehaviour::Hang).at("RPC"));
     let report = acted(&rig, "open shop | timeout 50 | query select 1 | query select 1").await;
-    assert!(report.contains("query: TimedOut"), "{report}");
+    assert!(report.contains("query: Error::TimedOut"), "{report}");
     assert!(report.contains("Broken("), "{report}");
     rig.emulator.faults().clear();
     rig.emulator.faults().add(Fault::once("sql", Misbehaviour::Hang).at("RPC"));
     let report = acted(&rig, "open shop | timeout 50 | execute select 1").await;
-    assert!(report.contains("execute: TimedOut"), "{report}");
+    assert!(report.contains("execute: Error::TimedOut"), "{report}");
 }
 
 #[tokio::test]
@@ -237,7 +237,7 @@ async fn a_broken_connection_is_not_handed_out() {
     acted(&rig, "open shop | query select 1 | all").await;
     rig.emulator.faults().add(Fault::once("sql", Misbehaviour::Close).at("RPC"));
     let report = acted(&rig, "open shop | query select 1").await;
-    assert!(report.contains("query: Broken("), "{report}");
+    assert!(report.contains("query: Error::Broken("), "{report}");
     let report = acted(&rig, "open shop | query select 1 as one | all").await;
     assert!(report.contains("Int(1)"), "{report}");
     assert_eq!(logins(&rig).len(), 2);
@@ -355,10 +355,10 @@ async fn an_unused_connection_is_closed_in_time() {
 #[tokio::test]
 async fn a_server_that_misbehaves_is_a_clear_error() {
     for (place, misbehaviour, part) in [
-        ("LOGIN", Misbehaviour::Close, "open: Unreachable("),
-        ("LOGIN", Misbehaviour::Html, "open: Unreachable("),
-        ("LOGIN", Misbehaviour::Bytes(100_000), "open: Unreachable("),
-        ("LOGIN", Misbehaviour::Tear(10), "open: Unreachable("),
+        ("LOGIN", Misbehaviour::Close, "open: Error::Unreachable("),
+        ("LOGIN", Misbehaviour::Html, "open: Error::Unreachable("),
+        ("LOGIN", Misbehaviour::Bytes(100_000), "open: Error::Unreachable("),
+        ("LOGIN", Misbehaviour::Tear(10), "open: Error::Unreachable("),
         ("RPC", Misbehaviour::Html, "Broken("),
         ("RPC", Misbehaviour::Bytes(100_000), "Broken("),
         ("RPC", Misbehaviour::Tear(20), "Broken("),

@@ -118,10 +118,7 @@ async fn login<S: AsyncRead + AsyncWrite + Unpin>(
         status: admitted.as_ref().map_or_else(exchange::status, |_| 200),
     });
     if let Some(Fault::Route(node, port)) = &fault {
-        let mut on = greeting(&login, database, PACKET);
-        token::route(&mut on, node, *port);
-        token::done(&mut on, token::DONE, 0, 0);
-        writer.answer(&on).await?;
+        writer.answer(&greeting(&login, database, PACKET, Some((node, *port)))).await?;
         return writer.close().await;
     }
     if let Some(fault) = fault {
@@ -144,7 +141,7 @@ async fn login<S: AsyncRead + AsyncWrite + Unpin>(
     let asked = usize::try_from(login.packet_size).unwrap_or_default();
     let size = if asked == 0 { PACKET } else { asked.clamp(*PACKETS.start(), *PACKETS.end()) };
     let session = session(&login, &principal, database, azure)?;
-    writer.answer(&greeting(&login, database, size)).await?;
+    writer.answer(&greeting(&login, database, size, None)).await?;
     writer.piece = size - HEADER;
     if let Some(fault) = Fault::take(azure, "READY").await? {
         fault.apply(&mut writer).await?;
@@ -175,8 +172,8 @@ fn session(login: &Login, principal: &Principal, database: &str, azure: &Azure) 
     Ok(Session::new(connection, known, azure.sql.options.databases.clone()))
 }
 
-/// What somebody hears who was admitted.
-fn greeting(login: &Login, database: &str, size: usize) -> Vec<u8> {
+/// What somebody hears who was admitted, or is sent on to another node.
+fn greeting(login: &Login, database: &str, size: usize, route: Option<(&str, u16)>) -> Vec<u8> {
     let mut greeting = Vec::new();
     token::changed(&mut greeting, 1, database, "master");
     token::collation(&mut greeting);
@@ -187,6 +184,9 @@ fn greeting(login: &Login, database: &str, size: usize) -> Vec<u8> {
         Proof::Token { nonce, .. } => token::fedauth_ack(&mut greeting, nonce.as_deref()),
         Proof::TokenToCome { .. } => token::fedauth_ack(&mut greeting, None),
         Proof::Password(..) => {}
+    }
+    if let Some((node, port)) = route {
+        token::route(&mut greeting, node, port);
     }
     token::done(&mut greeting, token::DONE, 0, 0);
     greeting
