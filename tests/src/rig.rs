@@ -9,6 +9,7 @@ use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use keyward::audit::{AuditSink, Record};
 use keyward::config::Config;
+use keyward::identity::clock::Clock;
 use keyward::{Broker, CallError, Caller, Options, Plan, Plugins, Resolve};
 use keyward_emulator::Emulator;
 use tokio::sync::watch;
@@ -109,6 +110,8 @@ pub struct RigBuilder {
     also: Vec<String>,
     options: keyward_emulator::Options,
     resolver: Option<Arc<dyn Resolve>>,
+    clock: Option<Arc<dyn Clock>>,
+    trusting: bool,
 }
 
 impl RigBuilder {
@@ -147,6 +150,20 @@ impl RigBuilder {
         self
     }
 
+    /// Another clock.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Some(Arc::new(clock));
+        self
+    }
+
+    /// Without trust in the emulator's certificates, but in another's.
+    #[must_use]
+    pub fn untrusting(mut self) -> Self {
+        self.trusting = false;
+        self
+    }
+
     /// Another resolver, in place of `[egress.resolve]`.
     #[must_use]
     pub fn resolver(mut self, resolver: impl Resolve) -> Self {
@@ -167,7 +184,8 @@ impl RigBuilder {
             let names: Vec<String> = emulator.names().into_iter().chain(self.also.clone()).collect();
             let http = names.iter().map(|name| format!("{name:?} = \"{}\"\n", emulator.tls_address()));
             let sql = emulator.sql_names();
-            http.chain(sql.iter().map(|name| format!("{name:?} = \"{}\"\n", emulator.sql_address()))).collect()
+            let sql = sql.into_iter().chain(["sql.contoso.example:1433".to_owned()]);
+            http.chain(sql.map(|name| format!("{name:?} = \"{}\"\n", emulator.sql_address()))).collect()
         } else {
             String::new()
         };
@@ -179,12 +197,16 @@ impl RigBuilder {
         );
         let mut config =
             Config::from_toml(Path::new("rig.toml"), &text).unwrap_or_else(|error| panic!("{error}\n{text}"));
-        config.tls.ca_pem.push(emulator.ca_pem().to_owned());
+        let other = if self.trusting { None } else { Some(Emulator::start(Default::default()).await.expect("another")) };
+        config.tls.ca_pem.push(other.as_ref().unwrap_or(&emulator).ca_pem().to_owned());
         let plan = Plan::new(config, &self.plugin).unwrap_or_else(|error| panic!("{error}\n{text}"));
         let audit = Recorded::new();
         let mut options = Options { audit: Arc::new(audit.clone()), ..Options::default() };
         if let Some(resolver) = self.resolver {
             options.resolver = resolver;
+        }
+        if let Some(clock) = self.clock {
+            options.clock = clock;
         }
         let broker = Broker::start_with(plan, options).unwrap_or_else(|error| panic!("{error}"));
         Rig { emulator, broker, audit, mount: self.mount }
@@ -276,6 +298,8 @@ impl Rig {
             also: Vec::new(),
             options: keyward_emulator::Options::default(),
             resolver: None,
+            clock: None,
+            trusting: true,
         }
     }
 

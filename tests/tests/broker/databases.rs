@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use keyward::audit::Outcome;
+use keyward::identity::clock::ManualClock;
 use keyward::{CallError, Limit};
 use keyward_emulator::{Fault, Misbehaviour};
 use keyward_tests::{Answer, Rig, RigBuilder, get};
@@ -314,15 +315,23 @@ async fn a_password_that_is_refused_is_read_again() {
 
 #[tokio::test]
 async fn a_connection_is_retired_with_its_token() {
-    let rig = database().start().await;
-    rig.emulator.set_token_lifetime(Duration::from_secs(62));
+    let wall = std::time::UNIX_EPOCH.elapsed().unwrap();
+    let clock = ManualClock::at(wall);
+    let rig = database().clock(clock.clone()).start().await;
+    rig.emulator.set_token_lifetime(Duration::from_secs(3600));
     acted(&rig, "open shop | query select 1 | all").await;
     acted(&rig, "open shop | query select 1 | all").await;
-    // The cache renews a token that is about to expire; whatever comes of that, a connection with the old one is not used.
-    tokio::time::sleep(Duration::from_millis(2500)).await;
+    assert_eq!(logins(&rig).len(), 1);
+    // The token is renewed five minutes before it expires, and from then on nobody uses what was logged in with the old one.
+    rig.emulator.set_token_lifetime(Duration::from_secs(7200));
+    clock.advance(Duration::from_secs(3600 - 290));
     acted(&rig, "open shop | query select 1 | all").await;
-    let logins = logins(&rig).len();
-    assert!(logins >= 2, "{logins} logins");
+    assert_eq!((logins(&rig).len(), rig.tokens().count()), (2, 2));
+    // A minute before its end it is not used either, whether there is another one or not.
+    rig.emulator.faults().add(Fault::always("imds", Misbehaviour::Close));
+    clock.advance(Duration::from_secs(7200 - 3600 + 290 - 30));
+    acted(&rig, "open shop").await;
+    assert_eq!(logins(&rig).len(), 3);
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ mod databases;
 mod embedding;
 mod hostile_addresses;
 mod hostile_credentials;
+mod hostile_databases;
 mod hostile_limits;
 mod hostile_protocol;
 mod imds_misbehaves;

@@ -163,12 +163,6 @@ impl Pool {
             }
         });
     }
-
-    /// How many connections are unused.
-    #[cfg(test)]
-    pub(crate) fn unused(&self) -> usize {
-        self.0.idle.lock().unwrap_or_else(PoisonError::into_inner).connections.len()
-    }
 }
 
 /// Whether the server says that no transaction is open.

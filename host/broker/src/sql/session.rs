@@ -560,7 +560,7 @@ impl Running {
         match future.as_mut().poll(cx) {
             Poll::Ready((connection, result)) => {
                 self.future = None;
-                self.failed = self.session.settle(connection, result.as_ref().map(|()| ())).err();
+                self.failed = self.session.settle(connection, result.as_ref().copied()).err();
                 Poll::Ready(())
             }
             Poll::Pending if self.queue.lock().items.is_empty() => Poll::Pending,

@@ -1,0 +1,149 @@
+//! Guests that want to get at a database past the rules, or at a credential through one.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use keyward::audit::Outcome;
+use keyward::{CallError, Limit, Misuse, Resolve, Resolving, SURROGATE_PREFIX};
+use keyward_tests::{Answer, Rig, get};
+
+async fn act(rig: &Rig, steps: &str) -> Answer {
+    let answer = rig.call(get("/", &[("x-do", steps)])).await;
+    rig.assert_no_token_in(&answer);
+    assert!(!answer.text().contains("correct-horse"), "{}", answer.text());
+    answer
+}
+
+#[track_caller]
+fn misuse(answer: &Answer) -> &Misuse {
+    match &answer.error {
+        Some(CallError::Misuse { misuse, .. }) => misuse,
+        other => panic!("{other:?} {}", answer.text()),
+    }
+}
+
+#[tokio::test]
+async fn a_login_takes_a_surrogate_of_this_call_and_of_a_database_and_nothing_else() {
+    let rig = Rig::database("").start().await;
+    let earlier = act(&rig, "surrogate sql").await.text().replace("surrogate: ", "");
+    assert!(earlier.starts_with(SURROGATE_PREFIX), "{earlier}");
+    for (steps, expected) in [
+        ("text eyJ0.a.token | open shop".to_owned(), Misuse::ForeignLogin),
+        (format!("text {} | open shop", earlier.trim()), Misuse::ForeignLogin),
+        (format!("text {SURROGATE_PREFIX}{} | open shop", "A".repeat(43)), Misuse::ForeignLogin),
+        ("token vault | open shop".to_owned(), Misuse::OtherAudience { audience: "vault".to_owned() }),
+        ("login-with-token app | open shop".to_owned(), Misuse::ForeignLogin),
+        ("token-from-password sql-password | open shop".to_owned(), Misuse::ForeignLogin),
+        ("spend-in-query sql-password".to_owned(), Misuse::SurrogateElsewhere("query")),
+        ("open-with-surrogate".to_owned(), Misuse::SurrogateElsewhere("database's name")),
+        ("open shop | query-with-surrogate".to_owned(), Misuse::SurrogateElsewhere("statement")),
+        ("open a/b".to_owned(), Misuse::Database),
+        ("open ..".to_owned(), Misuse::Database),
+    ] {
+        let answer = act(&rig, &steps).await;
+        assert_eq!(misuse(&answer), &expected, "{steps}");
+    }
+    let statements = rig.emulator.log().of("sql").into_iter().filter(|seen| seen.method != "LOGIN").count();
+    assert_eq!(statements, 0, "nothing was run");
+    let record = rig.audit.all().pop().unwrap();
+    assert_eq!((record.outcome, record.rule), (Outcome::Denied, Some("database")));
+}
+
+#[tokio::test]
+async fn a_database_outside_allow_is_refused_with_the_line_that_would_allow_it() {
+    let rig = Rig::database("allow = [\"CONNECT /shop\"]").start().await;
+    let answer = act(&rig, "open master").await;
+    assert_eq!(answer.status, 403);
+    let told = answer.error.as_ref().unwrap().to_string();
+    assert!(told.contains("CONNECT /master") && told.contains("[mount.database]"), "{told}");
+    assert_eq!(act(&rig, "open shop").await.status, 200);
+    assert_eq!(rig.emulator.log().of("sql").len(), 1);
+}
+
+#[tokio::test]
+async fn statements_and_connections_are_counted() {
+    let rig = Rig::database("").limits("requests = 5").start().await;
+    let answer = act(&rig, &format!("open shop {}", "| execute select 1 ".repeat(5))).await;
+    assert!(matches!(answer.error, Some(CallError::Limit { limit: Limit::Requests(5), .. })), "{:?}", answer.error);
+    let rig = Rig::database("").limits("connections = 3").start().await;
+    let answer = act(&rig, "open shop | open shop | open shop | open shop").await;
+    assert!(matches!(answer.error, Some(CallError::Limit { limit: Limit::Connections(3), .. })), "{:?}", answer.error);
+    let answer = act(&rig, "open shop | close | open shop | close | open shop | close | open shop").await;
+    assert_eq!(answer.status, 200, "those that it gave back do not count");
+}
+
+#[tokio::test]
+async fn a_row_that_no_guest_could_hold_is_not_held_by_the_host() {
+    let rig = Rig::database("").limits("memory = \"2MiB\"").start().await;
+    let steps = "open shop | query select replicate(cast('x' as varchar(max)), 50000000) as x | all";
+    let answer = act(&rig, steps).await;
+    assert!(matches!(answer.error, Some(CallError::Limit { limit: Limit::RowBytes(_), .. })), "{:?}", answer.error);
+    assert_eq!(act(&rig, "open shop | query select 1 as one | all").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_flood_of_rows_comes_as_fast_as_it_is_read() {
+    let rig = Rig::database("").limits("memory = \"3MiB\"").start().await;
+    let many = "with n as (select 1 as i union all select i + 1 from n where i < 50000) select i, 'some text' as t from n";
+    let answer = act(&rig, &format!("open shop | query {many} | count")).await;
+    assert!(answer.text().contains("count: 50000 end"), "{}", answer.text());
+}
+
+#[tokio::test]
+async fn a_guest_that_never_reads_its_rows_ends_itself_and_nobody_else() {
+    let rig = Rig::database("").limits("idle_time = \"300ms\"").start().await;
+    let many = "with n as (select 1 as i union all select i + 1 from n where i < 10000000) select i from n";
+    let steps = format!("open shop | query {many} | next 1 | sleep 3600");
+    let (answer, other) = tokio::join!(act(&rig, &steps), act(&rig, "open shop | query select 1 as one | all"));
+    assert!(matches!(answer.error, Some(CallError::Limit { limit: Limit::IdleTime(_), .. })), "{:?}", answer.error);
+    assert!(other.text().contains("Int(1)"), "{}", other.text());
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_away_cancels_the_query() {
+    let rig = Rig::database("").start().await;
+    let many = "with n as (select 1 as i union all select i + 1 from n where i < 100000000) select i from n";
+    let steps = format!("open shop | query {many} | count");
+    let calling = rig.call(get("/", &[("x-do", &steps)]));
+    assert!(tokio::time::timeout(Duration::from_millis(300), calling).await.is_err());
+    let record = rig.audit.wait(1).await;
+    assert_eq!(record.outcome, Outcome::Abandoned);
+    assert!(act(&rig, "open shop | query select 1 as one | all").await.text().contains("Int(1)"));
+    let logins = rig.emulator.log().of("sql").into_iter().filter(|seen| seen.method == "LOGIN").count();
+    assert_eq!(logins, 2, "its connection was closed");
+}
+
+#[tokio::test]
+async fn a_server_without_the_right_certificate_hears_no_token() {
+    let rig = Rig::database("").untrusting().start().await;
+    let answer = act(&rig, "open shop").await;
+    assert!(answer.text().contains("Unreachable(\"no TLS with contoso.database.windows.net"), "{}", answer.text());
+    assert!(rig.emulator.log().of("sql").is_empty());
+
+    let own = "[mount.database.audience.own]\nendpoint = \"sqlserver://sql.contoso.example\"";
+    let rig = Rig::database(own).start().await;
+    let answer = act(&rig, "token own | open shop").await;
+    assert!(answer.text().contains("Unreachable(\"no TLS with sql.contoso.example"), "{}", answer.text());
+    assert!(rig.emulator.log().of("sql").is_empty());
+    assert_eq!(act(&rig, "token sql | open shop").await.text(), "token: ok\nopen: ok\n");
+}
+
+struct To(SocketAddr);
+
+impl Resolve for To {
+    fn resolve(&self, _: &str, _: u16) -> Resolving {
+        let address = self.0;
+        Box::pin(async move { Ok(vec![address]) })
+    }
+}
+
+#[tokio::test]
+async fn a_server_at_a_forbidden_address_is_not_connected_to() {
+    for address in ["169.254.169.254:1433", "127.0.0.1:1433", "[::ffff:168.63.129.16]:1433"] {
+        let resolver = To(address.parse().unwrap());
+        let rig = Rig::database("").sections("").resolver(resolver).start().await;
+        let answer = act(&rig, "open shop").await;
+        let forbidden = matches!(answer.error, Some(CallError::ForbiddenAddress { .. }));
+        assert!(forbidden, "{address}: {:?}", answer.error);
+    }
+}
