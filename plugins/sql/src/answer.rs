@@ -29,7 +29,9 @@ impl Form {
     pub(crate) fn accepted(accept: Option<&str>) -> Self {
         let types = accept.unwrap_or_default().split(',').map(|of| of.split(';').next().unwrap_or_default().trim());
         let is_lines = |of: &str| {
-            ["application/x-ndjson", "application/ndjson", "application/jsonl"].iter().any(|l| of.eq_ignore_ascii_case(l))
+            ["application/x-ndjson", "application/ndjson", "application/jsonl"]
+                .iter()
+                .any(|l| of.eq_ignore_ascii_case(l))
         };
         if types.into_iter().any(is_lines) { Self::Lines } else { Self::Json }
     }

@@ -86,7 +86,10 @@ fn read_parameters(raw: &RawValue) -> Result<Vec<Given>, Problem> {
         let pointer = format!("/params/{}", given.replace('~', "~0").replace('/', "~1"));
         let name = name(&given).ok_or_else(|| parameter::wrong(&pointer, "this is no name of a parameter"))?;
         if parameters.iter().any(|(other, _)| *other == name) {
-            return Err(parameter::wrong(&pointer, "names have no case, and one that differs only in it is there as well"));
+            return Err(parameter::wrong(
+                &pointer,
+                "names have no case, and one that differs only in it is there as well",
+            ));
         }
         parameters.push((name, parameter::value(&raw, &pointer)?));
     }

@@ -30,11 +30,7 @@ impl Limits {
 
     /// With the least of each.
     pub(crate) fn at_most(self, other: Self) -> Self {
-        Self {
-            rows: self.rows.min(other.rows),
-            bytes: self.bytes.min(other.bytes),
-            time: self.time.min(other.time),
-        }
+        Self { rows: self.rows.min(other.rows), bytes: self.bytes.min(other.bytes), time: self.time.min(other.time) }
     }
 
     /// None at all.
@@ -99,13 +95,19 @@ mod tests {
 
     #[test]
     fn sizes_and_times_have_units() {
-        for (text, expected) in
-            [("64MiB", Some(64 << 20)), ("7", Some(7)), ("1GiB", Some(1 << 30)), ("0", None), ("1MB", None), ("MiB", None)]
-        {
+        for (text, expected) in [
+            ("64MiB", Some(64 << 20)),
+            ("7", Some(7)),
+            ("1GiB", Some(1 << 30)),
+            ("0", None),
+            ("1MB", None),
+            ("MiB", None),
+        ] {
             assert_eq!(bytes(text).ok(), expected, "{text}");
         }
         assert_eq!(bytes("99999999999GiB").ok(), None);
-        for (text, expected) in [("30s", Some(30_000)), ("2m", Some(120_000)), ("0s", None), ("90d", None), ("x", None)] {
+        for (text, expected) in [("30s", Some(30_000)), ("2m", Some(120_000)), ("0s", None), ("90d", None), ("x", None)]
+        {
             assert_eq!(time(text).ok().map(|time| time.as_millis()), expected, "{text}");
         }
         assert!(rows("0").is_err() && rows("-1").is_err() && rows("10") == Ok(10));

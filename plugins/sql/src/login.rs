@@ -33,12 +33,12 @@ fn needed(cx: &Context, setting: &str, example: &str, why: &str) -> Result<Strin
 
 /// The surrogate of a secret's value.
 fn password(secret: &str, cx: &Context) -> Result<String, Problem> {
-    let is_name = |name: &str| {
-        (1..=127).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-    };
+    let is_name =
+        |name: &str| (1..=127).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     let (name, version) = secret.split_once('/').map_or((secret, None), |(name, version)| (name, Some(version)));
     if !is_name(name) || !version.is_none_or(is_name) {
-        let detail = format!("`password_secret = {secret:?}` in the settings of this mount is neither NAME nor NAME/VERSION");
+        let detail =
+            format!("`password_secret = {secret:?}` in the settings of this mount is neither NAME nor NAME/VERSION");
         return Err(Problem::internal(detail));
     }
     let path = format!("/secrets/{secret}?api-version={API_VERSION}");
@@ -66,7 +66,8 @@ fn refused(status: u16, secret: &str, answer: &Value, retry_after: Option<String
         _ => "",
     };
     let (code, message) = (text("/error/code"), text("/error/message"));
-    let detail = format!("the Key Vault gave no password from the secret {secret:?} ({status} {code}): {message}{advice}");
+    let detail =
+        format!("the Key Vault gave no password from the secret {secret:?} ({status} {code}): {message}{advice}");
     let problem = match status {
         401 | 403 => Problem::new(403, "password-refused", "The Key Vault refuses the password", detail),
         429 | 503 => Problem::new(503, "password-throttled", "The Key Vault is busy", detail),

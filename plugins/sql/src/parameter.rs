@@ -38,9 +38,11 @@ fn plain(raw: &RawValue) -> Option<Result<Value, String>> {
     let text = raw.get();
     Some(match text.bytes().next() {
         Some(b'{') => return None,
-        Some(b'[') => Err("a parameter is one value. For a list, send it as a JSON text, and read it in the statement \
+        Some(b'[') => {
+            Err("a parameter is one value. For a list, send it as a JSON text, and read it in the statement \
                            with `select value from openjson(@name)`"
-            .to_owned()),
+                .to_owned())
+        }
         Some(b'n') => Ok(Value::Null(DataType::Nvarchar)),
         Some(b't') => Ok(Value::Bit(true)),
         Some(b'f') => Ok(Value::Bit(false)),
@@ -77,7 +79,9 @@ fn decimal(text: &str) -> Result<Value, String> {
     if shape::is_decimal(text, DIGITS) {
         return Ok(Value::Decimal(text.to_owned()));
     }
-    Err(format!("a decimal is digits with a point, {DIGITS} at most: for more, send {{\"type\": \"float\", \"value\": ...}}"))
+    Err(format!(
+        "a decimal is digits with a point, {DIGITS} at most: for more, send {{\"type\": \"float\", \"value\": ...}}"
+    ))
 }
 
 /// `{"type": ..., "value": ...}`.

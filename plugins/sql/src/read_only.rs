@@ -25,8 +25,9 @@ use sqlparser::tokenizer::Token as ParserToken;
 use crate::lexer::{Kind, Token, tokens};
 use crate::words;
 
-/// How deep a query may be nested. The parser counts each expression and each query in parentheses as several.
-const DEPTH: usize = 50;
+/// How deep a query may be nested, as the parser counts: one for an expression in parentheses, two or three for a query in
+/// another. Each takes up to 14 KiB of the sandbox's stack, which `build.rs` makes large enough.
+const DEPTH: usize = 24;
 
 /// How many tokens a statement may have. `1 + 1 + ...` is a tree as deep as it is long.
 const LONGEST: usize = 4000;
@@ -42,7 +43,10 @@ pub(crate) fn check(statements: &str) -> Result<String, Problem> {
             is_read(statement).map_err(|why| refused(number + 1, statement, &why))?;
         }
     }
-    Ok(all.iter().map(|token| if token.kind == Kind::Comment { blank(token.text) } else { token.text.to_owned() }).collect())
+    Ok(all
+        .iter()
+        .map(|token| if token.kind == Kind::Comment { blank(token.text) } else { token.text.to_owned() })
+        .collect())
 }
 
 /// What stands in a comment's place. The ends of lines are kept, for the line in the server's errors.
@@ -68,11 +72,8 @@ fn is_read(statement: &[Token<'_>]) -> Result<(), Refused> {
     if statement.len() > LONGEST {
         return Err(format!("it has more than {LONGEST} words and signs"));
     }
-    let mut plain = String::new();
+    let checked = statement.iter().map(checked).collect::<Result<Vec<String>, _>>()?;
     let significant: Vec<&Token<'_>> = statement.iter().filter(|token| !token.is_blank()).collect();
-    for token in statement {
-        plain.push_str(&checked(token)?);
-    }
     let begins = |first: &&Token<'_>| first.is_word("select") || first.is_word("with") || first.is("(");
     if !significant.first().is_some_and(begins) {
         return Err("it begins with neither `select` nor `with`".to_owned());
@@ -82,11 +83,26 @@ fn is_read(statement: &[Token<'_>]) -> Result<(), Refused> {
     }) {
         return Err("`next value for` changes a sequence".to_owned());
     }
+    let plain: String = checked.into_iter().take(before_options(statement)).collect();
     is_query(&plain)
 }
 
-/// A token as the parser shall see it. What stands in quotes is left out: there the parser's tokens might begin or end
-/// elsewhere than the server's, and it does not matter what is in them.
+/// How many tokens there are before `option (recompile, maxdop 1)` at the end, which the parser does not know. What is in
+/// its parentheses is words and numbers, and has been checked.
+fn before_options(statement: &[Token<'_>]) -> usize {
+    let all = statement.len();
+    let Some(at) = statement.iter().rposition(|token| token.is_word("option")) else { return all };
+    let mut options = statement.iter().skip(at + 1).filter(|token| !token.is_blank());
+    let is_plain = |token: &Token<'_>| matches!(token.kind, Kind::Word | Kind::Number) || token.is(",");
+    let parentheses = (options.next(), options.next_back());
+    match parentheses {
+        (Some(open), Some(close)) if open.is("(") && close.is(")") && options.all(is_plain) => at,
+        _ => all,
+    }
+}
+
+/// A token as the parser shall see it. What stands in quotes is left out: the parser might see its end
+/// elsewhere than the server does, and it does not matter what is in it.
 fn checked(token: &Token<'_>) -> Result<String, Refused> {
     Ok(match token.kind {
         Kind::Text => "'s'".to_owned(),
@@ -103,7 +119,10 @@ fn checked(token: &Token<'_>) -> Result<String, Refused> {
         Kind::Comment => blank(token.text),
         Kind::Open => return Err("a string, a quoted name or a comment in it does not end".to_owned()),
         Kind::Strange => {
-            return Err(format!("{:?} may be read in more than one way: put names in brackets, and values into `params`", token.text));
+            return Err(format!(
+                "{:?} may be read in more than one way: put names in brackets, and values into `params`",
+                token.text
+            ));
         }
         Kind::Word | Kind::Variable | Kind::Global if !token.text.is_ascii() => {
             return Err(format!("{:?} has letters outside ASCII: put the name in brackets", token.text));
@@ -123,7 +142,9 @@ fn is_query(text: &str) -> Result<(), Refused> {
     let behind = parser.peek_token();
     if behind.token != ParserToken::EOF {
         let what = behind.token.to_string();
-        return Err(format!("its query ends before `{what}`, and what follows is not known. Statements are separated by semicolons"));
+        return Err(format!(
+            "its query ends before `{what}`, and what follows is not known. Statements are separated by semicolons"
+        ));
     }
     match query.visit(&mut Reads) {
         ControlFlow::Continue(()) => Ok(()),

@@ -176,7 +176,10 @@ mod tests {
         ] {
             let (found, _, problem) = shown(server(number, class), None);
             assert_eq!((found, &problem["type"]), (status, &json!(format!("urn:keyward:problem:{kind}"))), "{number}");
-            assert_eq!((&problem["number"], &problem["class"], &problem["line"]), (&json!(number), &json!(class), &json!(3)));
+            assert_eq!(
+                (&problem["number"], &problem["class"], &problem["line"]),
+                (&json!(number), &json!(class), &json!(3))
+            );
             assert!(problem["detail"].as_str().unwrap().starts_with("The server's words."));
         }
     }

@@ -93,9 +93,13 @@ mod tests {
     #[test]
     fn an_offset_is_needed_and_z_is_one() {
         let plain = "2026-11-21T09:30:00";
-        for (offset, expected) in
-            [("+01:00", Some("+01:00")), ("-11:30", Some("-11:30")), ("Z", Some("+00:00")), ("", None), ("é01:00", None)]
-        {
+        for (offset, expected) in [
+            ("+01:00", Some("+01:00")),
+            ("-11:30", Some("-11:30")),
+            ("Z", Some("+00:00")),
+            ("", None),
+            ("é01:00", None),
+        ] {
             let expected = expected.map(|offset| format!("{plain}{offset}"));
             assert_eq!(datetimeoffset(&format!("{plain}{offset}")), expected, "{offset}");
         }

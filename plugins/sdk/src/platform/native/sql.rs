@@ -85,7 +85,7 @@ impl Connection {
     ) -> Result<Vec<u64>, SqlError> {
         match self.ask(statement, parameters, timeout)? {
             Reply::Counts(counts) => Ok(counts),
-            Reply::Items(items) => items.map(|item| item.map(drop)).collect::<Result<(), _>>().map(|()| Vec::new()),
+            Reply::Items(mut items) => items.try_for_each(|item| item.map(drop)).map(|()| Vec::new()),
         }
     }
 
