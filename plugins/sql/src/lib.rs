@@ -58,7 +58,8 @@ impl Plugin for Sql {
             Route::Query | Route::Execute => asked.statement.take().unwrap_or_default(),
         };
         if cx.setting("read_only").as_deref() == Some("true") {
-            statement = read_only::check(&statement)?;
+            let query = if let Route::Named(name) = &route { Some(name.as_str()) } else { None };
+            statement = read_only::check(&statement, query)?;
         }
         let bound = names::bind(&statement, asked.parameters)?;
         let limits = Limits::of(cx)?.at_most(asked.limits);

@@ -4,7 +4,7 @@
 //!
 //! - its tokens can be read in one way only ([`lexer`](crate::lexer)): no character outside ASCII, no control character and no
 //!   number that runs into a word, but in strings and in quoted names;
-//! - none of its words begins or belongs to a statement that writes ([`words`](crate::words));
+//! - none of its words begins or belongs to a statement that writes ([`words`]);
 //! - it begins with `select` or `with`, and a parser for Transact-SQL reads all of it as one query without `into`; several are
 //!   separated by semicolons.
 //!
@@ -35,12 +35,13 @@ const LONGEST: usize = 4000;
 /// Why a statement is not known to be a read.
 type Refused = String;
 
-/// The statements without their comments, if all of them are known to read and not to write.
-pub(crate) fn check(statements: &str) -> Result<String, Problem> {
+/// The statements without their comments, if all of them are known to read and not to write. `query` is their name, where
+/// they stand in the configuration: then the caller is not told how they begin.
+pub(crate) fn check(statements: &str, query: Option<&str>) -> Result<String, Problem> {
     let all: Vec<Token<'_>> = tokens(statements).collect();
     for (number, statement) in all.split(|token| token.is(";")).enumerate() {
         if !statement.iter().all(Token::is_blank) {
-            is_read(statement).map_err(|why| refused(number + 1, statement, &why))?;
+            is_read(statement).map_err(|why| refused(number + 1, statement, query, &why))?;
         }
     }
     Ok(all
@@ -55,17 +56,26 @@ fn blank(comment: &str) -> String {
     if lines == 0 { " ".to_owned() } else { "\n".repeat(lines) }
 }
 
-fn refused(number: usize, statement: &[Token<'_>], why: &str) -> Problem {
+fn refused(number: usize, statement: &[Token<'_>], query: Option<&str>, why: &str) -> Problem {
+    let which = match query {
+        Some(query) => format!("of the query {query:?}"),
+        None => format!("({:?})", beginning(statement)),
+    };
+    let detail = format!(
+        "statement {number} {which} was not run: {why}. This mount has `read_only = true`, and runs only what it knows to read \
+         and not to write"
+    );
+    Problem::new(403, "read-only", "The mount is for reading", detail).with("statement", number).with("reason", why)
+}
+
+/// As much as is needed to find it.
+fn beginning(statement: &[Token<'_>]) -> String {
     let text: String = statement.iter().map(|token| token.text).collect();
     let mut beginning: String = text.trim_ascii().chars().take(60).collect();
     if beginning.len() < text.trim_ascii().len() {
         beginning.push_str("...");
     }
-    let detail = format!(
-        "statement {number} ({beginning:?}) was not run: {why}. This mount has `read_only = true`, and runs only what it knows to read \
-         and not to write"
-    );
-    Problem::new(403, "read-only", "The mount is for reading", detail).with("statement", number).with("reason", why)
+    beginning
 }
 
 fn is_read(statement: &[Token<'_>]) -> Result<(), Refused> {

@@ -145,3 +145,69 @@ impl Iterator for Results {
         next
     }
 }
+
+#[cfg(all(test, not(target_family = "wasm")))]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+    use crate::sql::{Column, DataType};
+    use crate::testing::{Mount, Reply, text};
+    use crate::{Method, Plugin, Problem, Request, Response};
+
+    struct Moves;
+
+    impl Plugin for Moves {
+        fn handle(request: Request, cx: &Context) -> Result<Response, Problem> {
+            let failed = |error: SqlError| Problem::internal(error.to_string());
+            let connection = cx.sql("orders", &Credential::from(cx.token("sql")?)).map_err(failed)?;
+            connection.begin(Some(Isolation::Snapshot)).map_err(failed)?;
+            let time = Some(Duration::from_secs(5));
+            let counts = connection.execute("update t set a = @P1", &[Value::Int(7)], time).map_err(failed)?;
+            connection.commit().map_err(failed)?;
+            let results = connection.query("select a from t", &[], None).map_err(failed)?;
+            drop(connection);
+            let seen: Vec<String> = results.with_most(1).map(|item| format!("{item:?}")).collect();
+            Ok(Response::new(200).with_body(format!("{} {counts:?} {}", request.method, seen.join(" "))))
+        }
+    }
+
+    #[test]
+    fn a_stand_in_answers_statement_by_statement() {
+        let log = Rc::new(RefCell::new(Vec::new()));
+        let asked = Rc::clone(&log);
+        let response = Mount::new()
+            .endpoint("sql", "https://contoso.database.windows.net")
+            .database(move |asked| {
+                log.borrow_mut().push((asked.statement.clone(), asked.parameters.len(), asked.timeout));
+                assert_eq!(asked.credential, Credential::Token("surrogate-for-sql".into()));
+                match asked.statement.as_str() {
+                    "select a from t" => Ok(Reply::items([
+                        Ok(Item::Columns(vec![Column::new("a", DataType::Int)])),
+                        Err(SqlError::TimedOut),
+                        Ok(Item::Rows(Vec::new())),
+                    ])),
+                    _ => Ok(Reply::counts(&[3])),
+                }
+            })
+            .call::<Moves>(Request::new(Method::Post, "/"));
+        let text = text(response);
+        assert!(text.starts_with("POST [3] Ok(Columns(") && text.ends_with(") Err(TimedOut)"), "{text}");
+        let asked: Vec<String> = asked.borrow().iter().map(|asked| format!("{asked:?}")).collect();
+        assert_eq!(
+            asked,
+            [
+                "(\"begin transaction: Snapshot\", 0, None)",
+                "(\"update t set a = @P1\", 1, Some(5s))",
+                "(\"commit transaction\", 0, None)",
+                "(\"select a from t\", 0, None)",
+            ]
+        );
+    }
+
+    #[test]
+    fn without_a_database_nothing_is_reached() {
+        let mount = Mount::new().endpoint("sql", "https://contoso.database.windows.net");
+        assert!(text(mount.call::<Moves>(Request::get("/"))).contains("no connection to the server"));
+    }
+}

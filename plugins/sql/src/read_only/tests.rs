@@ -3,7 +3,7 @@ use super::*;
 /// The check, on a stack that is large enough for the parser without optimisation.
 fn check(statement: &str) -> Result<String, Problem> {
     let statement = statement.to_owned();
-    let checking = std::thread::Builder::new().stack_size(64 << 20).spawn(move || super::check(&statement));
+    let checking = std::thread::Builder::new().stack_size(64 << 20).spawn(move || super::check(&statement, None));
     checking.unwrap().join().unwrap()
 }
 
