@@ -82,7 +82,15 @@ fn is_read(statement: &[Token<'_>]) -> Result<(), Refused> {
     if statement.len() > LONGEST {
         return Err(format!("it has more than {LONGEST} words and signs"));
     }
-    let checked = statement.iter().map(checked).collect::<Result<Vec<String>, _>>()?;
+    let mut checked = statement.iter().map(checked).collect::<Result<Vec<String>, _>>()?;
+    let mut before = None;
+    for (token, text) in statement.iter().zip(&mut checked).filter(|(token, _)| !token.is_blank()) {
+        // `fetch next @n rows`, where the parser knows numbers alone.
+        if token.kind == Kind::Variable && before.is_some_and(|before: &Token<'_>| before.is_word("next")) {
+            "1".clone_into(text);
+        }
+        before = Some(token);
+    }
     let significant: Vec<&Token<'_>> = statement.iter().filter(|token| !token.is_blank()).collect();
     let begins = |first: &&Token<'_>| first.is_word("select") || first.is_word("with") || first.is("(");
     if !significant.first().is_some_and(begins) {

@@ -18,6 +18,7 @@ fn reads_are_run() {
         "select 1",
         "SELECT TOP (10) WITH TIES * FROM dbo.Orders AS o WHERE o.Id = @P1 ORDER BY o.Id DESC",
         "select a, count(*) from t group by a having count(*) > 1 order by 2 offset 10 rows fetch next 5 rows only",
+        "select a from t order by a offset @skip rows fetch next @take rows only",
         "select o.*, i.* from orders o inner join items i on i.order_id = o.id left join c on c.id = o.c",
         "select * from t cross apply (select top 1 * from u where u.id = t.id) x",
         "select * from t outer apply string_split(t.a, ',') s",
