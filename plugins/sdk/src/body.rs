@@ -19,7 +19,11 @@ pub(crate) enum Content {
     Stream(Incoming),
     /// A stream from outside whose bytes go through the plugin.
     Filtered(Incoming, Box<dyn Filter>),
+    /// Bytes that the plugin makes bit by bit.
+    Chunks(Chunks),
 }
+
+pub(crate) type Chunks = Box<dyn Iterator<Item = Result<Vec<u8>, BodyError>>>;
 
 /// Changes a body while it passes.
 pub trait Filter {
@@ -63,8 +67,19 @@ impl Body {
         match &self.0 {
             Content::Empty => true,
             Content::Bytes(bytes) => bytes.is_empty(),
-            Content::Stream(_) | Content::Filtered(..) => false,
+            Content::Stream(_) | Content::Filtered(..) | Content::Chunks(_) => false,
         }
+    }
+
+    /// A body that the plugin makes bit by bit. The next chunk is asked for when the one before is on its way, so that no
+    /// more than one is in memory; a chunk may have any length. Where an error comes, the body is broken off: whoever
+    /// reads it sees that it is not whole. After an error, or when nobody reads any more, no other chunk is asked for.
+    #[must_use]
+    pub fn from_chunks<I: IntoIterator<Item = Result<Vec<u8>, BodyError>>>(chunks: I) -> Self
+    where
+        I::IntoIter: 'static,
+    {
+        Self(Content::Chunks(Box::new(chunks.into_iter())))
     }
 
     /// Sends this body through a filter on its way. Its length may change: take `content-length` out of the headers.
@@ -75,6 +90,7 @@ impl Body {
             Content::Filtered(stream, first) => {
                 Self(Content::Filtered(stream, Box::new(Both(first, Box::new(filter)))))
             }
+            Content::Chunks(chunks) => Self::from_chunks(FilteredChunks { chunks: Some(chunks), filter }),
             Content::Empty => Self(Content::Empty),
             Content::Bytes(bytes) => {
                 let mut out = Vec::with_capacity(bytes.len());
@@ -92,6 +108,7 @@ impl Body {
     /// [`BodyError::TooLong`] where there are more than `limit` bytes, [`BodyError::Broken`] where the peer broke off.
     pub fn into_bytes(self, limit: usize) -> Result<Vec<u8>, BodyError> {
         let (stream, mut filter) = match self.0 {
+            Content::Chunks(chunks) => return collect(chunks, limit),
             Content::Empty => return Ok(Vec::new()),
             Content::Bytes(bytes) if bytes.len() > limit => return Err(BodyError::TooLong(limit)),
             Content::Bytes(bytes) => return Ok(bytes),
@@ -112,6 +129,43 @@ impl Body {
             filter.finish(&mut all);
         }
         if all.len() > limit { Err(BodyError::TooLong(limit)) } else { Ok(all) }
+    }
+}
+
+fn collect(chunks: Chunks, limit: usize) -> Result<Vec<u8>, BodyError> {
+    let mut all = Vec::new();
+    for chunk in chunks {
+        all.extend_from_slice(&chunk?);
+        if all.len() > limit {
+            return Err(BodyError::TooLong(limit));
+        }
+    }
+    Ok(all)
+}
+
+/// Chunks that go through a filter. `chunks` is none at the end.
+struct FilteredChunks<F> {
+    chunks: Option<Chunks>,
+    filter: F,
+}
+
+impl<F: Filter> Iterator for FilteredChunks<F> {
+    type Item = Result<Vec<u8>, BodyError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut out = Vec::new();
+        match self.chunks.as_mut()?.next() {
+            Some(Ok(chunk)) => self.filter.push(&chunk, &mut out),
+            Some(Err(error)) => {
+                self.chunks = None;
+                return Some(Err(error));
+            }
+            None => {
+                self.chunks = None;
+                self.filter.finish(&mut out);
+            }
+        }
+        Some(Ok(out))
     }
 }
 
@@ -158,6 +212,46 @@ impl fmt::Debug for Body {
             Content::Bytes(bytes) => write!(f, "Body({} bytes)", bytes.len()),
             Content::Stream(_) => f.write_str("Body(stream)"),
             Content::Filtered(..) => f.write_str("Body(filtered stream)"),
+            Content::Chunks(_) => f.write_str("Body(chunks)"),
         }
+    }
+}
+
+#[cfg(all(test, not(target_family = "wasm")))]
+mod tests {
+    use super::*;
+
+    fn chunks<const N: usize>(chunks: [&'static str; N]) -> impl Iterator<Item = Result<Vec<u8>, BodyError>> {
+        chunks
+            .into_iter()
+            .map(|chunk| if chunk == "!" { Err(BodyError::Broken(chunk.into())) } else { Ok(chunk.into()) })
+    }
+
+    struct Doubled;
+
+    impl Filter for Doubled {
+        fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+            out.extend(bytes.iter().flat_map(|byte| [*byte, *byte]));
+        }
+
+        fn finish(&mut self, out: &mut Vec<u8>) {
+            out.push(b'.');
+        }
+    }
+
+    #[test]
+    fn chunks_are_one_body() {
+        let body = Body::from_chunks(chunks(["a", "", "bc"]));
+        assert!(!body.is_empty());
+        assert_eq!(body.into_bytes(3).unwrap(), b"abc");
+        assert_eq!(Body::from_chunks(chunks(["a", "bc"])).into_bytes(2), Err(BodyError::TooLong(2)));
+        assert_eq!(Body::from_chunks(chunks(["a", "bc"])).filtered(Doubled).into_bytes(9).unwrap(), b"aabbcc.");
+    }
+
+    #[test]
+    fn chunks_that_break_off_are_no_body() {
+        let broken = Err(BodyError::Broken("!".into()));
+        assert_eq!(Body::from_chunks(chunks(["a", "!", "b"])).into_bytes(9), broken);
+        assert_eq!(Body::from_chunks(chunks(["a", "!", "b"])).filtered(Doubled).into_bytes(9), broken);
     }
 }

@@ -46,6 +46,7 @@ mod platform;
 mod problem;
 mod request;
 mod response;
+pub mod sql;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
 

@@ -64,20 +64,26 @@ impl Problem {
         &self.detail
     }
 
+    /// The object that it is sent as, for where it stands in another answer.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        let mut members = Map::new();
+        members.insert("type".to_owned(), format!("urn:keyward:problem:{}", self.kind).into());
+        members.insert("title".to_owned(), self.title.clone().into());
+        members.insert("status".to_owned(), self.status.into());
+        members.insert("detail".to_owned(), self.detail.clone().into());
+        members.extend(self.extensions.clone());
+        Value::Object(members)
+    }
+
     /// The response that carries it.
     #[must_use]
     pub fn into_response(self) -> Response {
-        let mut members = Map::new();
-        members.insert("type".to_owned(), format!("urn:keyward:problem:{}", self.kind).into());
-        members.insert("title".to_owned(), self.title.into());
-        members.insert("status".to_owned(), self.status.into());
-        members.insert("detail".to_owned(), self.detail.into());
-        members.extend(self.extensions);
         let mut response = Response::new(self.status).with_header("content-type", "application/problem+json");
         if let Some(seconds) = self.retry_after {
             response = response.with_header("retry-after", seconds.to_string());
         }
-        response.with_body(Body::from(Value::Object(members).to_string()))
+        response.with_body(Body::from(self.to_json().to_string()))
     }
 }
 

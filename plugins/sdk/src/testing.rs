@@ -3,7 +3,10 @@
 //! [`Mount`] stands in for the host. It hands out endpoints, settings and surrogates, and answers what the plugin sends.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
 
+use crate::sql::{Column, Credential, Item, SqlError, Value};
 use crate::{Body, BodyError, Context, Method, Plugin, Problem, Request, Response, SendError, platform};
 
 /// What a plugin sent, as the host would have put it on the wire but for the surrogate.
@@ -28,6 +31,48 @@ impl Sent {
     }
 }
 
+/// What a plugin asked of a database. A transaction's begin and end come as statements: `begin transaction`,
+/// `commit transaction`, `rollback transaction`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Asked {
+    /// The database's name.
+    pub database: String,
+    /// What the plugin logged in with.
+    pub credential: Credential,
+    /// The statement.
+    pub statement: String,
+    /// Its parameters, `@P1` first.
+    pub parameters: Vec<Value>,
+    /// How long it may take.
+    pub timeout: Option<Duration>,
+}
+
+/// What a database answers.
+pub struct Reply(platform::Reply);
+
+impl Reply {
+    /// One result set.
+    #[must_use]
+    pub fn rows(columns: Vec<Column>, rows: Vec<Vec<Value>>) -> Self {
+        Self::items([Ok(Item::Columns(columns)), Ok(Item::Rows(rows))])
+    }
+
+    /// What a query gives, bit by bit. An error ends it.
+    #[must_use]
+    pub fn items<I: IntoIterator<Item = Result<Item, SqlError>>>(items: I) -> Self
+    where
+        I::IntoIter: 'static,
+    {
+        Self(platform::Reply::Items(Box::new(items.into_iter())))
+    }
+
+    /// How many rows each statement affected.
+    #[must_use]
+    pub fn counts(counts: &[u64]) -> Self {
+        Self(platform::Reply::Counts(counts.to_vec()))
+    }
+}
+
 /// A mount for a test.
 pub struct Mount(platform::Mount);
 
@@ -43,7 +88,9 @@ impl Mount {
     pub fn new() -> Self {
         let nobody = |_| Err(SendError::Failed("nobody answers in this test".to_owned()));
         let answer = Box::new(nobody);
-        Self(platform::Mount { config: BTreeMap::new(), refused: BTreeMap::new(), answer })
+        let nowhere = |_: &str, _: &Credential| Err(SqlError::Unreachable("this test has no database".to_owned()));
+        let (door, database) = (Box::new(nowhere), Rc::new(|_| Ok(platform::Reply::Counts(Vec::new()))));
+        Self(platform::Mount { config: BTreeMap::new(), refused: BTreeMap::new(), answer, door, database })
     }
 
     /// Grants an audience, at this endpoint. Its surrogate is `surrogate-for-<audience>`.
@@ -80,6 +127,24 @@ impl Mount {
             let platform::Sent { method, url, headers, body } = sent;
             answer(Sent { method, url, headers, body })
         });
+        self
+    }
+
+    /// What the databases behind the mount answer. All logins succeed.
+    #[must_use]
+    pub fn database(mut self, answer: impl Fn(Asked) -> Result<Reply, SqlError> + 'static) -> Self {
+        self.0.door = Box::new(|_, _| Ok(()));
+        self.0.database = Rc::new(move |asked| {
+            let platform::Asked { database, credential, statement, parameters, timeout } = asked;
+            answer(Asked { database, credential, statement, parameters, timeout }).map(|reply| reply.0)
+        });
+        self
+    }
+
+    /// Whether a login succeeds, by the name of the database and the credential. Comes after [`Mount::database`].
+    #[must_use]
+    pub fn login(mut self, door: impl Fn(&str, &Credential) -> Result<(), SqlError> + 'static) -> Self {
+        self.0.door = Box::new(door);
         self
     }
 

@@ -6,6 +6,7 @@ mod log;
 mod mount;
 mod pump;
 mod serve;
+mod sql;
 
 /// The standard library's allocator, but a newer one: it begins with the heap that the linker was told to make room for
 /// (`--initial-heap`), where the other grows memory at once.
@@ -40,3 +41,4 @@ pub(crate) use incoming::Incoming;
 pub(crate) use log::log;
 pub(crate) use mount::Mount;
 pub use serve::serve;
+pub(crate) use sql::{Connection, Results};

@@ -104,7 +104,7 @@ fn send_body(
     let pumped = pump_request(body, &stream, answer);
     drop(stream);
     match pumped {
-        Ok(Pumped::Whole) => match OutgoingBody::finish(outgoing, None) {
+        Ok(Pumped::Whole | Pumped::Unwanted) => match OutgoingBody::finish(outgoing, None) {
             Ok(()) => Ok(None),
             // The service closed its side: its answer, if there is one, says why.
             Err(ErrorCode::HttpRequestBodySize(_)) => Ok(None),

@@ -5,7 +5,7 @@ use super::bindings::wasi::io::poll::{Pollable, poll};
 use super::bindings::wasi::io::streams::{OutputStream, StreamError};
 use super::incoming::{Incoming, broken};
 use super::leave;
-use crate::body::{Body, Content};
+use crate::body::{Body, Chunks, Content};
 use crate::{BodyError, Filter};
 
 /// How many bytes one `splice` may move. The host moves what it has, without copying.
@@ -17,6 +17,8 @@ pub(super) enum Pumped {
     Whole,
     /// The answer was there before the end.
     AnsweredEarly,
+    /// Nobody reads it any more.
+    Unwanted,
 }
 
 /// Sends a body whole.
@@ -34,6 +36,10 @@ pub(super) fn pump(body: Body, out: &OutputStream) -> Result<(), BodyError> {
             }
         }
         Content::Filtered(incoming, mut filter) => filtered(&leave(incoming), filter.as_mut(), out, None).map(drop),
+        Content::Chunks(chunks) => {
+            // What was made before the error shall be read, as far as the reader is there.
+            self::chunks(chunks, out, None).map(drop).inspect_err(|_| drop(out.blocking_flush()))
+        }
     }
 }
 
@@ -48,6 +54,7 @@ pub(super) fn pump_request(
         Content::Empty => Ok(Pumped::Whole),
         Content::Bytes(bytes) => write(&bytes, out, Some(&answered)),
         Content::Filtered(incoming, mut filter) => filtered(&incoming, filter.as_mut(), out, Some(&answered)),
+        Content::Chunks(chunks) => self::chunks(chunks, out, Some(&answered)),
         Content::Stream(incoming) => {
             let (readable, writable) = (incoming.stream.subscribe(), out.subscribe());
             loop {
@@ -70,6 +77,16 @@ pub(super) fn pump_request(
     }
 }
 
+fn chunks(chunks: Chunks, out: &OutputStream, answered: Option<&Pollable>) -> Result<Pumped, BodyError> {
+    for chunk in chunks {
+        match write(&chunk?, out, answered)? {
+            Pumped::Whole => {}
+            early => return Ok(early),
+        }
+    }
+    Ok(Pumped::Whole)
+}
+
 fn filtered(
     incoming: &Incoming,
     filter: &mut dyn Filter,
@@ -80,8 +97,9 @@ fn filtered(
     while let Some(bytes) = incoming.read()? {
         buffer.clear();
         filter.push(&bytes, &mut buffer);
-        if let Pumped::AnsweredEarly = write(&buffer, out, answered)? {
-            return Ok(Pumped::AnsweredEarly);
+        match write(&buffer, out, answered)? {
+            Pumped::Whole => {}
+            early => return Ok(early),
         }
     }
     buffer.clear();
@@ -93,7 +111,7 @@ fn write(mut bytes: &[u8], out: &OutputStream, answered: Option<&Pollable>) -> R
     while !bytes.is_empty() {
         let room = match out.check_write() {
             Ok(room) => usize::try_from(room).unwrap_or(usize::MAX),
-            Err(error) => return end(error).map(|()| Pumped::Whole),
+            Err(error) => return end(error).map(|()| Pumped::Unwanted),
         };
         if room == 0 {
             let writable = out.subscribe();
@@ -110,7 +128,7 @@ fn write(mut bytes: &[u8], out: &OutputStream, answered: Option<&Pollable>) -> R
         }
         let (now, later) = bytes.split_at(room.min(bytes.len()));
         if let Err(error) = out.write(now) {
-            return end(error).map(|()| Pumped::Whole);
+            return end(error).map(|()| Pumped::Unwanted);
         }
         bytes = later;
     }

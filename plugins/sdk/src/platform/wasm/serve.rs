@@ -58,7 +58,7 @@ fn respond(response: Response, is_head: bool, out: ResponseOutparam) {
         let length = match &body.0 {
             Content::Empty => Some(0),
             Content::Bytes(bytes) => Some(bytes.len()),
-            Content::Stream(_) | Content::Filtered(..) => None,
+            Content::Stream(_) | Content::Filtered(..) | Content::Chunks(_) => None,
         };
         if let Some(length) = length {
             // Refused only where the plugin made the field immutable, which it cannot.

@@ -1,11 +1,15 @@
 //! The stand-in for the host in plain `cargo test`: see [`crate::testing`].
 
+mod sql;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use crate::body::Content;
 use crate::context::{not_declared, not_granted};
 use crate::{Body, BodyError, Method, Outgoing, Problem, Response, SendError, Token};
+
+pub(crate) use sql::{Asked, Connection, Database, Door, Reply, Results};
 
 /// Seconds since 1970.
 pub(crate) fn now() -> u64 {
@@ -75,6 +79,8 @@ pub(crate) struct Mount {
     pub(crate) config: BTreeMap<String, String>,
     pub(crate) refused: BTreeMap<String, Problem>,
     pub(crate) answer: Answer,
+    pub(crate) door: Door,
+    pub(crate) database: Database,
 }
 
 impl std::fmt::Debug for Mount {

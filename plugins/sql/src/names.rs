@@ -1,0 +1,110 @@
+//! Named parameters: `@id` in a statement becomes `@P1`, which is what the broker's interface knows.
+//!
+//! Names are compared without case. What a statement declares itself stays as it is, and so do strings, quoted names and
+//! comments.
+
+use keyward_plugin::Problem;
+use keyward_plugin::sql::Value;
+
+use crate::lexer::{Kind, is_part, tokens};
+
+/// A parameter as the caller gave it: its name without `@`, in lower case.
+pub(crate) type Given = (String, Value);
+
+/// A statement with positional parameters.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Bound {
+    pub(crate) statement: String,
+    pub(crate) parameters: Vec<Value>,
+}
+
+/// A parameter's name as it is compared.
+pub(crate) fn name(given: &str) -> Option<String> {
+    let name = given.strip_prefix('@').unwrap_or(given);
+    let fits = !name.is_empty() && name.len() <= 128 && name.chars().all(is_part) && !name.starts_with('@');
+    fits.then(|| name.to_lowercase())
+}
+
+/// Puts the parameters' positions in the place of their names.
+pub(crate) fn bind(statement: &str, given: Vec<Given>) -> Result<Bound, Problem> {
+    let mut positions: Vec<Option<usize>> = vec![None; given.len()];
+    let mut count = 0;
+    let mut bound = String::with_capacity(statement.len());
+    for token in tokens(statement) {
+        let name = token.text.strip_prefix('@').filter(|_| token.kind == Kind::Variable).map(str::to_lowercase);
+        let Some(name) = name else {
+            bound.push_str(token.text);
+            continue;
+        };
+        let slot = given.iter().zip(&mut positions).find_map(|((given, _), slot)| (*given == name).then_some(slot));
+        match slot {
+            Some(slot) => {
+                let position = *slot.get_or_insert_with(|| {
+                    count += 1;
+                    count
+                });
+                bound.push_str(&format!("@P{position}"));
+            }
+            // It would be another parameter's position.
+            None if is_position(&name, given.len()) => {
+                return Err(Problem::bad_request(format!("the statement uses @{name}, which is not among `params`")));
+            }
+            None => bound.push_str(token.text),
+        }
+    }
+    let mut placed = Vec::with_capacity(given.len());
+    for ((name, value), position) in given.into_iter().zip(positions) {
+        let Some(position) = position else {
+            let detail = format!("the statement does not use @{name}, which is among `params`");
+            return Err(Problem::bad_request(detail).with("pointer", format!("/params/{name}")));
+        };
+        placed.push((position, value));
+    }
+    placed.sort_by_key(|(position, _)| *position);
+    Ok(Bound { statement: bound, parameters: placed.into_iter().map(|(_, value)| value).collect() })
+}
+
+fn is_position(name: &str, count: usize) -> bool {
+    let number = name.strip_prefix('p').and_then(|digits| digits.parse::<usize>().ok());
+    number.is_some_and(|number| (1..=count).contains(&number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bound(statement: &str, names: &[&str]) -> Result<(String, Vec<i32>), String> {
+        let given = (1..).zip(names).map(|(value, of)| (name(of).unwrap(), Value::Int(value))).collect();
+        let bound = bind(statement, given).map_err(|problem| problem.detail().to_owned())?;
+        let parameters = bound.parameters.into_iter().map(|value| match value {
+            Value::Int(value) => value,
+            other => panic!("{other:?}"),
+        });
+        Ok((bound.statement, parameters.collect()))
+    }
+
+    #[test]
+    fn a_name_becomes_the_position_of_its_first_use() {
+        for (statement, names, expected, values) in [
+            ("select @a", &["a"][..], "select @P1", &[1][..]),
+            ("select @b, @A, @b", &["@a", "B"], "select @P1, @P2, @P1", &[2, 1]),
+            ("select '@a', [@a], \"@a\", @@a, @a -- @a", &["a"], "select '@a', [@a], \"@a\", @@a, @P1 -- @a", &[1]),
+            ("declare @x int = @a; select @x, @xa", &["a"], "declare @x int = @P1; select @x, @xa", &[1]),
+            ("select @p2, @p1", &["p1", "p2"], "select @P1, @P2", &[2, 1]),
+            ("select x@a /* /* @a */ @a */ + @a", &["a"], "select x@a /* /* @a */ @a */ + @P1", &[1]),
+            ("select @größe", &["GRÖSSE", "größe"][1..], "select @P1", &[1]),
+            ("select @p7", &[], "select @p7", &[]),
+        ] {
+            assert_eq!(bound(statement, names), Ok((expected.to_owned(), values.to_vec())), "{statement}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_said_so() {
+        assert!(bound("select '@a'", &["a"]).unwrap_err().contains("does not use @a"));
+        assert!(bound("select @P1, @a", &["a"]).unwrap_err().contains("uses @p1"));
+        for wrong in ["", "@", "a b", "@@a", "a'"] {
+            assert_eq!(name(wrong), None, "{wrong}");
+        }
+    }
+}
