@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use keyward_componentize::Build;
 
-const PLUGINS: [&str; 5] = ["adls", "arm", "keyvault", "storage", "thief"];
+const PLUGINS: [&str; 6] = ["adls", "arm", "keyvault", "sql", "storage", "thief"];
 
 fn main() -> ExitCode {
     println!("cargo::rerun-if-changed=../../plugins");

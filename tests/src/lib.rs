@@ -11,5 +11,5 @@ mod secrets;
 
 pub use guests::guest;
 pub use logs::Logs;
-pub use rig::{Answer, Recorded, Rig, RigBuilder, get};
+pub use rig::{Answer, Recorded, Rig, RigBuilder, get, post};
 pub use secrets::Secrets;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use keyward::audit::{AuditSink, Record};
-use keyward::config::Config;
+use keyward::config::{CompileCache, Config};
 use keyward::identity::clock::Clock;
 use keyward::{Broker, CallError, Caller, Options, Plan, Plugins, Resolve};
 use keyward_emulator::Emulator;
@@ -112,6 +112,7 @@ pub struct RigBuilder {
     resolver: Option<Arc<dyn Resolve>>,
     clock: Option<Arc<dyn Clock>>,
     trusting: bool,
+    cloud: String,
 }
 
 impl RigBuilder {
@@ -147,6 +148,14 @@ impl RigBuilder {
     #[must_use]
     pub fn resolving(mut self, host: &str) -> Self {
         self.also.push(format!("{host}:443"));
+        self
+    }
+
+    /// In another cloud, with the endpoint that it has there.
+    #[must_use]
+    pub fn in_cloud(mut self, cloud: &str, endpoint: &str) -> Self {
+        self.cloud = cloud.to_owned();
+        self.base_lines = format!("endpoint = {endpoint:?}");
         self
     }
 
@@ -191,14 +200,16 @@ impl RigBuilder {
         };
         let (mount, imds) = (&self.mount, emulator.imds_url());
         let text = format!(
-            "[identity.default]\nsource = \"imds\"\nendpoint = {imds:?}\ndeadline = \"100ms\"\n\
+            "cloud = {:?}\n[identity.default]\nsource = \"imds\"\nendpoint = {imds:?}\ndeadline = \"100ms\"\n\
              [mount.{mount}]\nplugin = {:?}\n{}\n{}\n{}\n[egress.resolve]\n{resolve}\n[tls]\nsystem_roots = false\n",
-            self.plugin_name, self.base_lines, self.mount_lines, self.sections
+            self.cloud, self.plugin_name, self.base_lines, self.mount_lines, self.sections
         );
         let mut config =
             Config::from_toml(Path::new("rig.toml"), &text).unwrap_or_else(|error| panic!("{error}\n{text}"));
-        let other = if self.trusting { None } else { Some(Emulator::start(Default::default()).await.expect("another")) };
+        let other =
+            if self.trusting { None } else { Some(Emulator::start(Default::default()).await.expect("another")) };
         config.tls.ca_pem.push(other.as_ref().unwrap_or(&emulator).ca_pem().to_owned());
+        config.compile_cache = compiled();
         let plan = Plan::new(config, &self.plugin).unwrap_or_else(|error| panic!("{error}\n{text}"));
         let audit = Recorded::new();
         let mut options = Options { audit: Arc::new(audit.clone()), ..Options::default() };
@@ -247,6 +258,14 @@ impl Rig {
         builder.base_lines = "endpoint = \"sqlserver://contoso.database.windows.net\"".to_owned();
         let vault = "[mount.database.audience.vault]\nendpoint = \"https://contoso.vault.azure.net\"";
         builder.mount_lines(&format!("{lines}\n{vault}"))
+    }
+
+    /// A mount `orders` of the bundled plugin for databases, with these further lines of its settings.
+    #[must_use]
+    pub fn orders(settings: &str) -> RigBuilder {
+        let endpoint = "endpoint = \"sqlserver://contoso.database.windows.net\"";
+        let settings = format!("[mount.orders.settings]\ndatabase = \"shop\"\n{settings}");
+        Self::builder("orders", "sql", bundled(), endpoint).mount_lines(&settings)
     }
 
     /// A mount `blobs` of the bundled plugin for Blob Storage, with these further lines.
@@ -300,6 +319,7 @@ impl Rig {
             resolver: None,
             clock: None,
             trusting: true,
+            cloud: "public".to_owned(),
         }
     }
 
@@ -350,8 +370,29 @@ impl Drop for Rig {
     }
 }
 
+/// Compiled plugins are kept beside the tests: a large one takes longer to compile than most tests.
+fn compiled() -> CompileCache {
+    let test = std::env::current_exe().unwrap_or_default();
+    match test.ancestors().nth(3) {
+        Some(target) if cfg!(unix) => CompileCache::Directory(target.join("tmp").join("compiled-plugins")),
+        _ => CompileCache::Off,
+    }
+}
+
 fn bundled() -> Plugins {
     keyward_bundle::PLUGINS.iter().fold(Plugins::new(), |plugins, plugin| plugins.with(plugin.name, plugin.component))
+}
+
+/// A `POST` of JSON, with header fields.
+///
+/// # Panics
+///
+/// The path or a field is none.
+#[must_use]
+pub fn post(path: &str, headers: &[(&str, &str)], body: &serde_json::Value) -> Request<Full<Bytes>> {
+    let request = headers.iter().fold(Request::post(path), |request, (name, value)| request.header(*name, *value));
+    let request = request.header("content-type", "application/json");
+    request.body(Full::from(body.to_string())).expect("a request")
 }
 
 /// A `GET`, with header fields.

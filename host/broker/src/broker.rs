@@ -202,7 +202,13 @@ impl Broker {
     }
 }
 
-fn mount(planned: PlannedMount, identity: &TokenCache, client: Client, databases: Option<Pool>, template: Template) -> Mount {
+fn mount(
+    planned: PlannedMount,
+    identity: &TokenCache,
+    client: Client,
+    databases: Option<Pool>,
+    template: Template,
+) -> Mount {
     let sum: String = planned.plugin.sha256.chars().take(12).collect();
     let tokens = planned.grants.iter().map(|grant| identity.audience(&grant.audience)).collect();
     let mut variables = WasiConfigVariables::new();

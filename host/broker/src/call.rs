@@ -217,7 +217,13 @@ impl Call {
     }
 
     /// What is done with a database: `path` is the database's. What a statement says is nobody's business.
-    pub(crate) fn note_sql(self: &Arc<Self>, grant: usize, method: &'static str, path: &str, sealed: bool) -> UpstreamNote {
+    pub(crate) fn note_sql(
+        self: &Arc<Self>,
+        grant: usize,
+        method: &'static str,
+        path: &str,
+        sealed: bool,
+    ) -> UpstreamNote {
         let grant = self.mount.grants.get(grant);
         let url = grant.map_or_else(String::new, |grant| format!("{}{path}", grant.endpoint));
         tracing::debug!(mount = %self.mount.name, method, url, "to a database");

@@ -19,7 +19,7 @@ macro_rules! bundled {
 }
 
 /// All plugins that a configuration may name, in alphabetical order.
-pub static PLUGINS: [Bundled; 4] = bundled!["adls", "arm", "keyvault", "storage"];
+pub static PLUGINS: [Bundled; 5] = bundled!["adls", "arm", "keyvault", "sql", "storage"];
 
 /// The plugin of the demo that tries to steal a token. No configuration can name it.
 pub static THIEF: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/thief.wasm"));

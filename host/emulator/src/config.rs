@@ -55,12 +55,38 @@ endpoint = "https://contoso.dfs.core.windows.net"
     )
 }
 
+/// The mounts of the databases: for anything that reads, and for a server that takes no token.
+const DATABASE_MOUNTS: &str = r#"[mount.orders]
+plugin = "sql"
+endpoint = "sqlserver://contoso.database.windows.net"
+allow = ["CONNECT /shop"]
+[mount.orders.settings]
+database = "shop"
+read_only = true
+[mount.orders.settings.queries]
+of-customer = "select id, total from orders where customer = @customer order by id"
+
+[mount.old-orders]
+plugin = "sql"
+endpoint = "sqlserver://contoso.database.windows.net"
+[mount.old-orders.settings]
+database = "shop"
+auth = "password"
+user = "app"
+password_secret = "sql-password"
+[mount.old-orders.audience.vault]
+endpoint = "https://contoso.vault.azure.net"
+allow = ["GET /secrets/sql-password"]
+"#;
+
 pub(crate) fn config(emulator: &Emulator, ca_file: &Path) -> String {
     let imds = emulator.imds_url();
     let tls = emulator.tls_address();
     let identities = &emulator.azure.directory;
     let reports = identities.identity("reports").map_or("", |identity| identity.client_id.as_str());
-    let resolve: String = names().iter().map(|name| format!("{name:?} = \"{tls}\"\n")).collect();
+    let resolve = names().into_iter().map(|name| format!("{name:?} = \"{tls}\"\n"));
+    let sql = emulator.sql_names().into_iter().map(|name| format!("{name:?} = \"{}\"\n", emulator.sql_address()));
+    let resolve: String = resolve.chain(sql).collect();
     let storage = storage_mounts();
     format!(
         r#"cloud = "public"
@@ -89,6 +115,7 @@ identity = "reports"
 allow = ["GET /subscriptions/*/resourceGroups/*"]
 
 {storage}
+{DATABASE_MOUNTS}
 [egress.resolve]
 {resolve}
 [tls]

@@ -96,7 +96,12 @@ async fn every_type_goes_in_by_value() {
         ("bigint", "-9223372036854775808", "bigint", "Bigint(-9223372036854775808)"),
         ("real", "0.5", "real", "Real(0.5)"),
         ("float", "0.1", "float", "Float(0.1)"),
-        ("decimal", "-12345678901234567890.0123456789", "decimal(38,10)", "Decimal(\"-12345678901234567890.0123456789\")"),
+        (
+            "decimal",
+            "-12345678901234567890.0123456789",
+            "decimal(38,10)",
+            "Decimal(\"-12345678901234567890.0123456789\")",
+        ),
         ("decimal", "-922337203685477.5808", "money", "Decimal(\"-922337203685477.5808\")"),
         ("text", "für 5 € 🎉", "nvarchar(max)", "Text(\"für 5 € 🎉\")"),
         ("binary", "abc", "varbinary(max)", "Binary([97, 98, 99])"),
@@ -138,7 +143,8 @@ async fn a_value_that_is_none_of_its_type_is_refused_before_anything_is_sent() {
 #[tokio::test]
 async fn several_result_sets_come_one_after_another() {
     let rig = database().start().await;
-    let report = acted(&rig, "open shop | query select 1 as a; select 'x' as b, 2 as c; select 3 as d where 1 = 0 | all").await;
+    let report =
+        acted(&rig, "open shop | query select 1 as a; select 'x' as b, 2 as c; select 3 as d where 1 = 0 | all").await;
     assert_eq!(report.matches("Columns(").count(), 3, "{report}");
     assert_eq!(report.matches("Rows(").count(), 2, "{report}");
 }
@@ -184,7 +190,8 @@ async fn transactions_last_or_are_undone() {
 #[tokio::test]
 async fn a_connection_is_used_again_in_the_state_of_a_new_one() {
     let rig = database().start().await;
-    let report = acted(&rig, "open shop | execute create table #mine (secret int) | query select @@spid as spid | all").await;
+    let report =
+        acted(&rig, "open shop | execute create table #mine (secret int) | query select @@spid as spid | all").await;
     let spid = report.split("Smallint(").nth(1).unwrap().split(')').next().unwrap().to_owned();
     let report = acted(&rig, "open shop | query select @@spid as spid | all | query select * from #mine").await;
     assert!(report.contains(&format!("Smallint({spid})")), "the same connection: {report}");
@@ -211,7 +218,10 @@ async fn results_that_are_not_read_are_cancelled() {
     let rig = database().start().await;
     let many = "with n as (select 1 as i union all select i + 1 from n where i < 1000000) select i from n";
     let report = acted(&rig, &format!("open shop | query {many} | next 1 | next 1 | query select 1")).await;
-    assert!(report.contains("Invalid(\"the results of a query are not read to their end, and not dropped\")"), "{report}");
+    assert!(
+        report.contains("Invalid(\"the results of a query are not read to their end, and not dropped\")"),
+        "{report}"
+    );
     let report = acted(&rig, &format!("open shop | query {many} | next 1 | drop | query select 1")).await;
     assert!(report.contains("Broken("), "its connection is gone: {report}");
     let report = acted(&rig, "open shop | query select 1 as one | all").await;

@@ -13,6 +13,7 @@ mod hostile_databases;
 mod hostile_limits;
 mod hostile_protocol;
 mod imds_misbehaves;
+mod orders;
 mod sealing;
 mod streaming;
 mod way_of_a_call;

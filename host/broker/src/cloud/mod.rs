@@ -63,7 +63,8 @@ impl Routes {
     pub fn cover(&self, host: &str, port: u16) -> bool {
         let [first, last] = self.ports;
         let below = host.strip_suffix(self.domain.as_str()).and_then(|below| below.strip_suffix('.'));
-        (first..=last).contains(&port) && below.is_some_and(|below| below.contains('.') && below.split('.').all(is_label))
+        (first..=last).contains(&port)
+            && below.is_some_and(|below| below.contains('.') && below.split('.').all(is_label))
     }
 }
 

@@ -21,8 +21,8 @@ pub(crate) use document::{bare, human_size};
 pub use egress::{EgressConfig, TlsConfig};
 pub use identity::{IdentityConfig, IdentitySource, ImdsConfig, PersistConfig, PersistKeyConfig, SourceConfig};
 pub use limits::Limits;
-pub use pool::PoolConfig;
 pub use mount::{AudienceConfig, MountConfig, PluginRef, SettingValue};
+pub use pool::PoolConfig;
 
 use crate::cloud::Cloud;
 

@@ -69,7 +69,9 @@ impl Endpoint {
             let rest = text.strip_prefix(protocol.scheme())?.strip_prefix("://")?;
             Some((protocol, rest))
         });
-        let Some((protocol, rest)) = schemes else { return invalid("it begins with neither https:// nor sqlserver://") };
+        let Some((protocol, rest)) = schemes else {
+            return invalid("it begins with neither https:// nor sqlserver://");
+        };
         if rest.contains(['?', '#']) {
             return invalid("it has a query or a fragment");
         }

@@ -176,8 +176,7 @@ impl Planning<'_> {
             return None;
         };
         let covers = |service: &ResolvedService| {
-            service.protocol == endpoint.protocol
-                && service.hosts.iter().any(|pattern| pattern.matches(&endpoint.host))
+            service.protocol == endpoint.protocol && service.hosts.iter().any(|pattern| pattern.matches(&endpoint.host))
         };
         if let Some(service) = services.iter().find(|service| covers(service)) {
             return Some((endpoint.clone(), service.clone()));

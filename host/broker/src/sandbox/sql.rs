@@ -145,7 +145,8 @@ impl From<Item> for sql::Item {
         match item {
             Item::Columns(columns) => {
                 let columns = columns.into_iter();
-                let columns = columns.map(|Column { name, data_type }| sql::Column { name, data_type: data_type.into() });
+                let columns =
+                    columns.map(|Column { name, data_type }| sql::Column { name, data_type: data_type.into() });
                 Self::Columns(columns.collect())
             }
             Item::Rows(rows) => {

@@ -155,9 +155,10 @@ mod tests {
         ] {
             assert_eq!(datetimeoffset_to_text(datetimeoffset_of(text).unwrap()).unwrap(), text);
         }
-        assert_eq!(datetimeoffset_of("2026-11-21T09:30:00Z"), datetimeoffset_of("2026-11-21T10:30:00+01:00").map(|x| {
-            DateTimeOffset::new(x.datetime2(), 0)
-        }));
+        assert_eq!(
+            datetimeoffset_of("2026-11-21T09:30:00Z"),
+            datetimeoffset_of("2026-11-21T10:30:00+01:00").map(|x| { DateTimeOffset::new(x.datetime2(), 0) })
+        );
         assert_eq!(datetime2_of("2026-11-21 09:30:00"), datetime2_of("2026-11-21T09:30:00"));
     }
 
@@ -171,13 +172,22 @@ mod tests {
 
     #[test]
     fn nothing_else_is_a_date_or_a_time() {
-        for text in ["", "2026-02-29", "2026-13-01", "2026-1-1", "0000-01-01", "+026-01-01", "2026-11-21T", "é026-01-01"] {
+        for text in
+            ["", "2026-02-29", "2026-13-01", "2026-1-1", "0000-01-01", "+026-01-01", "2026-11-21T", "é026-01-01"]
+        {
             assert!(date_of(text).is_none(), "{text}");
         }
-        for text in ["", "24:00:00", "09:60:00", "9:30:00", "09:30:00.", "09:30:00.12345678", "09:30:00.x", "09", "1:2:3:4"] {
+        for text in
+            ["", "24:00:00", "09:60:00", "9:30:00", "09:30:00.", "09:30:00.12345678", "09:30:00.x", "09", "1:2:3:4"]
+        {
             assert!(time_of(text).is_none(), "{text}");
         }
-        for text in ["2026-11-21T09:30:00", "2026-11-21T09:30:00+15:00", "2026-11-21T09:30:00+1:00", "0001-01-01T00:00:00+01:00"] {
+        for text in [
+            "2026-11-21T09:30:00",
+            "2026-11-21T09:30:00+15:00",
+            "2026-11-21T09:30:00+1:00",
+            "0001-01-01T00:00:00+01:00",
+        ] {
             assert!(datetimeoffset_of(text).is_none(), "{text}");
         }
     }

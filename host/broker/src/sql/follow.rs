@@ -473,7 +473,8 @@ mod tests {
         let mut expected = whole.clone();
         let (fixed, nullable) = (HEADER + 14 + 3 + 6, HEADER + 14 + 3 + 6 + 4 + 6);
         assert_eq!((whole[fixed], whole[nullable]), (MONEY, MONEY_OR_NULL));
-        let second = packet(&[&[CHANGE, 11, 0, 8, 8, 1, 1, 1, 1, 1, 1, 1, 1, 0][..], &columns(), &rows()].concat()).len();
+        let second =
+            packet(&[&[CHANGE, 11, 0, 8, 8, 1, 1, 1, 1, 1, 1, 1, 1, 0][..], &columns(), &rows()].concat()).len();
         for at in [0, second + HEADER + 13 - (HEADER + 14)] {
             expected[at + fixed] = BIGINT;
             expected[at + nullable] = INTEGER_OR_NULL;

@@ -97,7 +97,8 @@ impl Opener {
         match tokio::time::timeout(self.timeout, self.follow(wanted)).await {
             Ok(opened) => opened,
             Err(_) => {
-                let why = format!("{host} did not let a connection in within {}", humantime::format_duration(self.timeout));
+                let why =
+                    format!("{host} did not let a connection in within {}", humantime::format_duration(self.timeout));
                 Err(NotOpened::Error(SqlError::Unreachable(why)))
             }
         }

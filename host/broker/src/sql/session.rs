@@ -142,7 +142,9 @@ impl Session {
             None if self.broken.load(Ordering::Relaxed) => {
                 Err(SqlError::Broken("something before this one broke it, or was cancelled".to_owned()))
             }
-            None => Err(SqlError::Invalid("the results of a query are not read to their end, and not dropped".to_owned())),
+            None => {
+                Err(SqlError::Invalid("the results of a query are not read to their end, and not dropped".to_owned()))
+            }
         }
     }
 
@@ -234,9 +236,8 @@ impl Session {
         if self.transaction.load(Ordering::Relaxed) {
             return Err(SqlError::Invalid("a transaction is open already".to_owned()));
         }
-        let isolation = isolation.map_or_else(String::new, |isolation| {
-            format!("SET TRANSACTION ISOLATION LEVEL {}; ", isolation.name())
-        });
+        let isolation = isolation
+            .map_or_else(String::new, |isolation| format!("SET TRANSACTION ISOLATION LEVEL {}; ", isolation.name()));
         self.transact(format!("{isolation}BEGIN TRANSACTION"), "BEGIN").await?;
         self.transaction.store(true, Ordering::Relaxed);
         Ok(())
@@ -340,12 +341,7 @@ fn no_token(error: &TokenError) -> SqlError {
 }
 
 /// An error of a login, without what was logged in with.
-fn without(
-    error: SqlError,
-    login: &Login,
-    token: Option<&keyward_identity::AccessToken>,
-    call: &Call,
-) -> SqlError {
+fn without(error: SqlError, login: &Login, token: Option<&keyward_identity::AccessToken>, call: &Call) -> SqlError {
     let secrets = match (login, token) {
         (Login::Password { password, .. }, _) => Scanner::new(password.forms()),
         (Login::Token, token) => Scanner::new(token.map(keyward_identity::AccessToken::expose_secret)),
@@ -479,12 +475,7 @@ async fn read(
     Ok(())
 }
 
-fn values(
-    row: tiberius::Row,
-    types: &[DataType],
-    secrets: &Scanner,
-    echo: &mut bool,
-) -> tiberius::Result<Vec<Value>> {
+fn values(row: tiberius::Row, types: &[DataType], secrets: &Scanner, echo: &mut bool) -> tiberius::Result<Vec<Value>> {
     let cells = row.into_iter().zip(types);
     let told = cells.map(|(cell, kind)| Value::of(cell, *kind, secrets, echo));
     told.collect::<Result<_, _>>().map_err(|why| tiberius::error::Error::Conversion(why.to_string().into()))
@@ -580,4 +571,3 @@ impl Drop for Running {
         self.cancel();
     }
 }
-

@@ -150,7 +150,9 @@ impl Value {
                 let bytes = bytes.into_owned();
                 Self::Binary(secrets.blanked(&bytes).inspect(|_| *echo = true).unwrap_or(bytes))
             }),
-            ColumnData::Guid(value) => value.map(|guid| Self::Uniqueidentifier(guid.as_hyphenated().to_string().to_uppercase())),
+            ColumnData::Guid(value) => {
+                value.map(|guid| Self::Uniqueidentifier(guid.as_hyphenated().to_string().to_uppercase()))
+            }
             ColumnData::Date(value) => time(value, civil::date_to_text)?.map(Self::Date),
             ColumnData::Time(value) => time(value, civil::time_to_text)?.map(Self::Time),
             ColumnData::DateTime2(value) => time(value, civil::datetime2_to_text)?.map(Self::Datetime),
@@ -236,12 +238,9 @@ mod tests {
 
     #[test]
     fn money_is_exact() {
-        for (units, text) in [
-            (0, "0.0000"),
-            (-1, "-0.0001"),
-            (i64::MAX, "922337203685477.5807"),
-            (i64::MIN, "-922337203685477.5808"),
-        ] {
+        for (units, text) in
+            [(0, "0.0000"), (-1, "-0.0001"), (i64::MAX, "922337203685477.5807"), (i64::MIN, "-922337203685477.5808")]
+        {
             let cell = ColumnData::I64(Some(units.rotate_left(32)));
             assert_eq!(of(cell, DataType::Money), Value::Decimal(text.to_owned()));
         }

@@ -7,8 +7,8 @@ use keyward::Caller;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{House, TakesConnections};
 use super::http::Door;
+use super::{House, TakesConnections};
 use crate::exit::Failure;
 
 pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {

@@ -9,8 +9,8 @@ use rustix::fs::Mode;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{House, TakesConnections};
 use super::http::Door;
+use super::{House, TakesConnections};
 use crate::exit::Failure;
 
 /// A socket that is removed again when it is dropped, so that a caller who comes then finds no daemon, rather than one that is

@@ -1,5 +1,6 @@
 //! `keyward demo`: what Keyward does, as a story in a terminal. Each step checks that what it tells is so.
 
+mod databases;
 mod steps;
 mod storage;
 mod story;
@@ -94,7 +95,8 @@ pub(crate) async fn demo() -> Result<ExitCode, Failure> {
     story.say(
         "On an Azure machine every process can ask 169.254.169.254 for a token, for everything that the machine may do.\n\
          Keyward takes that over. This demo runs it against a small Azure on loopback: the metadata service, Key Vault,\n\
-         Resource Manager, Blob Storage and Data Lake, with TLS, signed tokens, and audiences that must match to the slash.",
+         Resource Manager, Blob Storage, Data Lake and Azure SQL, with TLS, signed tokens, and audiences that must match to\n\
+         the slash.",
     );
     let emulator = Emulator::start(Options::default()).await.map_err(Failure::system)?;
     let plan = plan(&emulator)?;
@@ -109,6 +111,9 @@ pub(crate) async fn demo() -> Result<ExitCode, Failure> {
     storage::read_blob(&stage, &mut story).await;
     storage::spend_a_signature(&stage, &mut story).await;
     storage::use_the_lake(&stage, &mut story).await;
+    databases::query(&stage, &mut story).await;
+    databases::log_in_with_a_password(&stage, &mut story).await;
+    databases::only_read(&stage, &mut story).await;
     steps::stay_within_grants(&stage, &mut story).await;
     steps::thief(&stage, &mut story).await;
     steps::surrogate_is_worthless(&stage, &mut story).await;

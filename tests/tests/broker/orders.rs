@@ -1,0 +1,239 @@
+//! The bundled plugin for databases, as its callers have it.
+
+use http::StatusCode;
+use keyward_emulator::{Fault, Misbehaviour};
+use keyward_tests::{Answer, Rig, get, post};
+use serde_json::{Value, json};
+
+async fn query(rig: &Rig, body: Value) -> Answer {
+    let answer = rig.call(post("/query", &[], &body)).await;
+    rig.assert_no_token_in(&answer);
+    answer
+}
+
+fn json_of(answer: &Answer) -> Value {
+    assert!(answer.broken.is_none(), "{:?}", answer.broken);
+    serde_json::from_slice(&answer.body).unwrap_or_else(|error| panic!("{error}: {}", answer.text()))
+}
+
+#[tokio::test]
+async fn the_tutorials_query_gives_columns_types_and_rows() {
+    let rig = Rig::orders("").start().await;
+    let answer = query(&rig, json!({ "sql": "SELECT * FROM orders ORDER BY id" })).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let told = json_of(&answer);
+    let names: Vec<_> =
+        told["columns"].as_array().unwrap().iter().map(|column| (&column["name"], &column["type"])).collect();
+    assert_eq!(
+        names,
+        [
+            (&json!("id"), &json!("int")),
+            (&json!("customer"), &json!("nvarchar")),
+            (&json!("total"), &json!("decimal")),
+            (&json!("placed"), &json!("datetime2")),
+            (&json!("note"), &json!("nvarchar")),
+        ]
+    );
+    assert_eq!(told["rows"][0], json!([1, "Fabrikam", "1200.50", "2024-01-15T09:30:00.0000000", null]));
+    assert_eq!(told["rows"].as_array().unwrap().len(), 3);
+    let seen = rig.emulator.log().of("sql");
+    assert_eq!(seen[0].identity.as_deref(), Some(keyward_emulator::Identity::system_assigned().name.as_str()));
+}
+
+#[tokio::test]
+async fn every_type_survives_json_both_ways() {
+    let rig = Rig::orders("").start().await;
+    let out =
+        json_of(&query(&rig, json!({ "sql": "select * from types where id = @id", "params": { "id": 1 } })).await);
+    let row = out["rows"][0].as_array().unwrap().clone();
+    for expected in [
+        json!(255),
+        json!(2_147_483_647),
+        json!("9223372036854775807"),
+        json!(true),
+        json!("1234567890123456789012345678.0123456789"),
+        json!("922337203685477.5807"),
+        json!("214748.3647"),
+        json!(0.5),
+        json!("für 5 €"),
+        json!("漢字 🎉"),
+        json!("3q2+7w=="),
+        json!("2024-02-29"),
+        json!("23:59:59.9999999"),
+        json!("0001-01-01T00:00:00.0000001"),
+        json!("2024-02-29T23:59:59.9999999-03:30"),
+        json!("01234567-89AB-CDEF-0123-456789ABCDEF"),
+        json!("<a>1</a>"),
+    ] {
+        assert!(row.contains(&expected), "{expected} in {row:?}");
+    }
+    // What came out goes in again, under its type's name, and comes out the same.
+    for (column, value) in out["columns"].as_array().unwrap().iter().zip(&row) {
+        let kind = column["type"].as_str().unwrap();
+        let of = match kind {
+            "decimal" => "decimal(38,10)".to_owned(),
+            "char" | "nchar" => format!("{kind}(10)"),
+            "varchar" | "nvarchar" | "varbinary" => format!("{kind}(max)"),
+            "binary" => "binary(8)".to_owned(),
+            other => other.to_owned(),
+        };
+        let sql = format!("select cast(@v as {of}) as v");
+        let again =
+            json_of(&query(&rig, json!({ "sql": sql, "params": { "v": { "type": kind, "value": value } } })).await);
+        let number = |value: &Value| value.as_str().and_then(|text| text.parse::<f64>().ok());
+        let back = &again["rows"][0][0];
+        // A nullable smalldatetime is told as a datetime, which has thousandths.
+        let thousandths = |value: &Value| json!(format!("{}.000", value.as_str().unwrap_or_default()));
+        let same = match kind {
+            "decimal" => number(back) == number(value),
+            "datetime" => back == value || *back == thousandths(value),
+            _ => back == value,
+        };
+        assert!(same, "{kind}: {value} became {again}");
+    }
+}
+
+#[tokio::test]
+async fn rows_are_streamed_as_lines() {
+    let rig = Rig::orders("max_rows = 2000000").start().await;
+    let sql = "with n as (select 1 as i union all select i + 1 from n where i < 20000) select i from n";
+    let answer = rig.call(post("/query", &[("accept", "application/x-ndjson")], &json!({ "sql": sql }))).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(answer.headers["content-type"], "application/x-ndjson");
+    let text = answer.text();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!((lines[0], lines[1]), ("{\"columns\":[{\"name\":\"i\",\"type\":\"int\"}]}", "[1]"));
+    assert_eq!((lines[20_000], lines[20_001]), ("[20000]", "{\"end\":{\"rows\":20000}}"));
+}
+
+#[tokio::test]
+async fn a_break_in_the_middle_never_looks_like_an_end() {
+    let rig = Rig::orders("").start().await;
+    let sql =
+        "with n as (select 1 as i union all select i + 1 from n where i < 50000) select i, 'some text' as t from n";
+    for accept in ["application/json", "application/x-ndjson"] {
+        rig.emulator.faults().add(Fault::once("sql", Misbehaviour::Tear(600_000)).at("RPC"));
+        let answer = rig.call(post("/query", &[("accept", accept)], &json!({ "sql": sql }))).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert!(answer.broken.is_some(), "{accept}: it ended well, after {} bytes", answer.body.len());
+        assert!(serde_json::from_slice::<Value>(&answer.body).is_err());
+        assert!(!answer.text().contains("\"end\""));
+    }
+}
+
+#[tokio::test]
+async fn what_is_executed_is_counted() {
+    let rig = Rig::orders("").start().await;
+    let sql = "insert into orders values (@id, @who, @total, @at, null); update orders set note = 'x' where id < @id";
+    let params =
+        json!({ "id": 70, "who": "Zoë", "total": 0.10, "at": { "type": "datetime2", "value": "2024-01-01T00:00:00" } });
+    let answer = rig.call(post("/execute", &[], &json!({ "sql": sql, "params": params }))).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(json_of(&answer), json!({ "rows_affected": 4, "statements": [1, 3] }));
+    let told = json_of(&query(&rig, json!({ "sql": "select total from orders where id = 70" })).await);
+    assert_eq!(told["rows"], json!([["0.10"]]));
+}
+
+#[tokio::test]
+async fn named_queries_are_the_configurations() {
+    let rig = Rig::orders("[mount.orders.settings.queries]\nof = \"select id from orders where customer = @who\"")
+        .start()
+        .await;
+    let answer = rig.call(post("/queries/of", &[], &json!({ "params": { "who": "Northwind" } }))).await;
+    assert_eq!(json_of(&answer)["rows"], json!([[2]]));
+    let answer = rig.call(post("/queries/other", &[], &json!({}))).await;
+    assert_eq!(answer.status, 404);
+    assert!(!answer.text().contains("customer"), "{}", answer.text());
+    assert_eq!(rig.call(get("/queries/of", &[])).await.status, 405);
+}
+
+#[tokio::test]
+async fn a_mount_that_is_for_reading_writes_nothing() {
+    let rig = Rig::orders("read_only = true").start().await;
+    for sql in [
+        "delete from orders",
+        "select 1; drop table orders",
+        "select * into copy from orders",
+        "exec sp_who",
+        "select 1 shutdown",
+    ] {
+        let answer = query(&rig, json!({ "sql": sql })).await;
+        assert_eq!(answer.status, 403, "{sql}: {}", answer.text());
+        let answer = rig.call(post("/execute", &[], &json!({ "sql": sql }))).await;
+        assert_eq!(answer.status, 403, "{sql}: {}", answer.text());
+    }
+    assert!(rig.emulator.log().of("sql").is_empty(), "nothing of it was sent");
+    assert_eq!(query(&rig, json!({ "sql": "select count(*) as n from orders where total > 1" })).await.status, 200);
+    let deep = format!("select {}1{}", "(".repeat(5000), ")".repeat(5000));
+    let answer = query(&rig, json!({ "sql": deep })).await;
+    assert_eq!(answer.status, 403, "{}", answer.text());
+}
+
+#[tokio::test]
+async fn the_servers_errors_are_problems_with_its_number() {
+    let rig = Rig::orders("").start().await;
+    let answer = query(&rig, json!({ "sql": "select * from nowhere" })).await;
+    assert_eq!(
+        (answer.status, &answer.headers["content-type"]),
+        (StatusCode::BAD_REQUEST, &"application/problem+json".parse().unwrap())
+    );
+    let problem = json_of(&answer);
+    assert_eq!((&problem["number"], &problem["class"], &problem["line"]), (&json!(208), &json!(16), &json!(1)));
+    assert!(problem["detail"].as_str().unwrap().contains("nowhere"), "{problem}");
+    let answer = query(&rig, json!({ "sql": "insert into orders values (1, 'x', 1, '2024-01-01', null)" })).await;
+    assert_eq!((answer.status, json_of(&answer)["number"].clone()), (StatusCode::CONFLICT, json!(2627)));
+}
+
+#[tokio::test]
+async fn a_login_that_fails_says_what_to_check() {
+    for (number, words) in [(18456, "CREATE USER"), (40615, "firewall"), (4060, "database")] {
+        let rig = Rig::orders("").start().await;
+        rig.emulator.faults().add(Fault::always("sql", Misbehaviour::SqlError(number)).at("LOGIN"));
+        let answer = query(&rig, json!({ "sql": "select 1" })).await;
+        assert_eq!(answer.status, 403, "{number}: {}", answer.text());
+        assert!(answer.text().contains(words), "{number}: {}", answer.text());
+    }
+}
+
+const VAULT: &str = "auth = \"password\"\nuser = \"app\"\npassword_secret = \"sql-password\"\n\
+                     [mount.orders.audience.vault]\nendpoint = \"https://contoso.vault.azure.net\"\n\
+                     allow = [\"GET /secrets/sql-password\"]";
+
+#[tokio::test]
+async fn a_password_in_key_vault_logs_in_and_is_seen_by_nobody() {
+    let rig = Rig::orders(VAULT).start().await;
+    let answer = query(&rig, json!({ "sql": "select suser_sname() as who" })).await;
+    assert_eq!(json_of(&answer)["rows"], json!([["app"]]), "{}", answer.text());
+    let told = format!("{}{:?}{:?}", answer.text(), answer.headers, rig.audit.wait(1).await);
+    assert!(!told.contains("correct-horse"), "{told}");
+    assert!(!keyward_tests::Logs::collect().text().contains("correct-horse"));
+
+    let without = VAULT.replace("user = \"app\"\n", "");
+    let rig = Rig::orders(&without).start().await;
+    let answer = query(&rig, json!({ "sql": "select 1" })).await;
+    assert!(answer.status.is_server_error() && answer.text().contains("user = "), "{}", answer.text());
+}
+
+#[tokio::test]
+async fn an_answer_has_its_limits() {
+    let rig = Rig::orders("max_rows = 10").start().await;
+    let sql = "with n as (select 1 as i union all select i + 1 from n where i < 100) select i from n";
+    let answer = query(&rig, json!({ "sql": sql })).await;
+    assert_eq!(answer.status, 422, "{}", answer.text());
+    assert!(answer.text().contains("max_rows"), "{}", answer.text());
+    rig.emulator.faults().add(Fault::once("sql", Misbehaviour::Hang).at("RPC"));
+    let answer = query(&rig, json!({ "sql": "select 1", "timeout": "100ms" })).await;
+    assert_eq!(answer.status, 504, "{}", answer.text());
+}
+
+#[tokio::test]
+async fn the_sovereign_clouds_have_servers_and_audiences_of_their_own() {
+    for (cloud, host) in
+        [("china", "contoso.database.chinacloudapi.cn"), ("usgov", "contoso.database.usgovcloudapi.net")]
+    {
+        let rig = Rig::orders("").in_cloud(cloud, &format!("sqlserver://{host}")).start().await;
+        let answer = query(&rig, json!({ "sql": "select 1 as one" })).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(rig.emulator.log().of("sql")[0].host, host);
+    }
+}
