@@ -1,8 +1,11 @@
-// The database server with tedious. `node query.mjs HOST PORT CA TOKEN [strict]`, where CA is a file with the certificate.
-// See ../../../examples/sql_server.rs for the server.
+// The database server with tedious. `node tedious.mjs HOST PORT CA TOKEN [strict]`, where CA is a file with the certificate;
+// with `strict` it is TDS 8.0.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { Connection, Request, TYPES } from 'tedious';
+import { createRequire } from 'node:module';
+
+// It is installed elsewhere: the environment says where.
+const { Connection, Request, TYPES } = createRequire(`${process.env.TEDIOUS}/`)('tedious');
 
 const [host, port, ca, token, strict] = process.argv.slice(2);
 

@@ -1,0 +1,54 @@
+//! The database server with drivers that nobody here wrote: `tedious` for Node, `python-tds` for Python. `make test` installs
+//! both.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
+
+mod client;
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use keyward_emulator::{Emulator, Options};
+use tokio::process::Command;
+
+const RESOURCE: &str = "https%3A%2F%2Fdatabase.windows.net%2F";
+
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
+
+fn peers() -> PathBuf {
+    let peers = root().join("target/peers");
+    assert!(peers.join("tedious").exists(), "the peers are not installed; run: tests/peers/setup");
+    peers
+}
+
+/// Runs a driver's script with the server's address, its certificate, a real token, and what else is given.
+async fn drive(program: impl Into<PathBuf>, script: &str, more: &[&str]) {
+    let emulator = Emulator::start(Options::default()).await.unwrap();
+    let token = client::token(&emulator, RESOURCE, "").await;
+    let file = std::env::temp_dir().join(format!("keyward-drivers-{}-{script}{}.pem", std::process::id(), more.concat()));
+    std::fs::write(&file, emulator.ca_pem()).unwrap();
+    let address = emulator.sql_address();
+    let mut command = Command::new(program.into());
+    command.arg(root().join("tests/peers").join(script)).arg(address.ip().to_string()).arg(address.port().to_string());
+    command.arg(&file).arg(&token).args(more).env("TEDIOUS", peers().join("tedious"));
+    let Output { status, stdout, stderr } = command.output().await.unwrap();
+    std::fs::remove_file(file).unwrap();
+    let (out, err) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr).replace(&token, "(token)"));
+    assert!(status.success(), "{out}\n{err}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tedious_speaks_to_it() {
+    drive("node", "tedious.mjs", &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tedious_speaks_to_it_strictly() {
+    drive("node", "tedious.mjs", &["strict"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn python_tds_speaks_to_it() {
+    drive(peers().join("python/bin/python"), "python_tds.py", &[]).await;
+}
