@@ -5,4 +5,5 @@ mod endpoint;
 mod promises;
 mod proxies;
 mod stage;
+mod stampede;
 mod table;
