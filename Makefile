@@ -1,11 +1,12 @@
 # The commands a newcomer needs. Each installs what it needs, and can be run again at no cost.
 
-.PHONY: help setup demo test lint bench
+.PHONY: help setup demo test lint fuzz bench
 
 help:
 	@echo "make demo    show what Keyward does, on the embedded emulator"
 	@echo "make test    run all tests"
 	@echo "make lint    check format, lints, documentation, the WIT packages, licences and sources"
+	@echo "make fuzz    look for a minute for an answer that breaks the parsers of the identity sources"
 	@echo "make bench   measure Keyward beside nginx (needs a quiet machine)"
 	@echo "make setup   install what a build needs: a compiler for WebAssembly"
 
@@ -20,6 +21,9 @@ test: setup
 
 lint: setup
 	scripts/lint
+
+fuzz:
+	scripts/fuzz
 
 bench: setup
 	scripts/bench
