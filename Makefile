@@ -7,7 +7,7 @@ help:
 	@echo "make test    run all tests"
 	@echo "make lint    check format, lints, documentation, the WIT packages, licences and sources"
 	@echo "make fuzz    look for a minute for an answer that breaks the parsers of the identity sources"
-	@echo "make bench   measure Keyward beside nginx (needs a quiet machine)"
+	@echo "make bench   measure Keyward beside nginx and Azure's SDK (needs a quiet machine)"
 	@echo "make setup   install what a build needs: a compiler for WebAssembly"
 
 setup:
