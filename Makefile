@@ -1,12 +1,14 @@
 # The commands a newcomer needs. Each installs what it needs, and can be run again at no cost.
 
-.PHONY: help setup demo test lint bench
+.PHONY: help setup demo test lint windows-check fuzz bench
 
 help:
 	@echo "make demo    show what Keyward does, on the embedded emulator"
 	@echo "make test    run all tests"
-	@echo "make lint    check format, lints, documentation, the WIT packages, licences and sources"
-	@echo "make bench   measure Keyward beside nginx (needs a quiet machine)"
+	@echo "make lint    check format, lints, documentation, the WIT packages, licences, sources, and that it compiles for Windows"
+	@echo "make windows-check   compile everything for Windows; a part of make lint"
+	@echo "make fuzz    look for a minute for an answer that breaks the parsers of the identity sources"
+	@echo "make bench   measure Keyward beside nginx and Azure's SDK (needs a quiet machine)"
 	@echo "make setup   install what a build needs: a compiler for WebAssembly"
 
 setup:
@@ -20,6 +22,12 @@ test: setup
 
 lint: setup
 	scripts/lint
+
+windows-check: setup
+	scripts/windows-check
+
+fuzz:
+	scripts/fuzz
 
 bench: setup
 	scripts/bench

@@ -60,6 +60,7 @@ async fn through_daemon(_: &Call) -> Result<u16, Failure> {
     Err(Failure::config("there are no Unix sockets on this system; give --config, or use any HTTP client"))
 }
 
+#[cfg(unix)]
 fn unreachable(socket: &Path, error: &std::io::Error) -> Failure {
     let hint =
         "start one with `keyward serve --config FILE`, name its socket with --socket, or give --config to call without";

@@ -17,18 +17,20 @@
 mod entry;
 mod key;
 mod persist;
+mod places;
 mod slot;
+mod slots;
 mod validity;
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use key::{InvalidKey, PersistKey};
 pub use persist::Persistence;
 use slot::Slot;
 pub use slot::Statistics;
+use slots::Slots;
 use validity::Held;
 
 use crate::clock::{Clock, SystemClock};
@@ -71,7 +73,7 @@ struct Shared {
     policy: Policy,
     /// The file, and what this cache's source is called in it.
     kept: Option<(Persistence, String)>,
-    slots: RwLock<HashMap<Audience, Arc<Slot>>>,
+    slots: Slots,
 }
 
 /// One audience of a cache, found once: the shortest way to its token.
@@ -91,7 +93,7 @@ impl TokenCache {
     /// A cache with another clock or policy.
     #[must_use]
     pub fn with(source: Arc<dyn TokenSource>, clock: Arc<dyn Clock>, policy: Policy) -> Self {
-        Self(Arc::new(Shared { source, clock, policy, kept: None, slots: RwLock::default() }))
+        Self(Arc::new(Shared::new(source, clock, policy, None)))
     }
 
     /// The same, with a file that survives a restart. What is in it is found again by what the source says it is
@@ -104,7 +106,7 @@ impl TokenCache {
         persistence: Persistence,
     ) -> Self {
         let kept = Some((persistence, source.describe()));
-        Self(Arc::new(Shared { source, clock, policy, kept, slots: RwLock::default() }))
+        Self(Arc::new(Shared::new(source, clock, policy, kept)))
     }
 
     /// A token for an audience.
@@ -115,13 +117,18 @@ impl TokenCache {
     ///
     /// The source's, where there is no token that is still valid.
     pub async fn token(&self, audience: &Audience) -> Result<AccessToken, TokenError> {
+        // Without a count of who has the slot, which all threads would write to.
+        if let Some(token) = self.0.slots.get(audience).and_then(|slot| slot.hit(&*self.0.clock)) {
+            return Ok(token);
+        }
         self.audience(audience).get().await
     }
 
     /// The way to one audience's token, for a caller that will want it often.
     #[must_use]
     pub fn audience(&self, audience: &Audience) -> CachedToken {
-        CachedToken { shared: Arc::clone(&self.0), slot: self.slot(audience) }
+        let slot = self.0.slots.get_or_add(audience, || Slot::new(audience.clone(), self.0.restored(audience)));
+        CachedToken { shared: Arc::clone(&self.0), slot: Arc::clone(slot) }
     }
 
     /// What the identity is, in a few words, for people.
@@ -133,25 +140,22 @@ impl TokenCache {
     /// How often each token was asked for and fetched, in the order of the audiences.
     #[must_use]
     pub fn statistics(&self) -> Vec<Statistics> {
-        let slots = self.0.slots.read().unwrap_or_else(PoisonError::into_inner);
-        let mut all: Vec<Statistics> = slots.values().map(|slot| slot.statistics()).collect();
-        all.sort_by(|a, b| a.audience.cmp(&b.audience));
+        let mut all = Vec::new();
+        self.0.slots.each(&mut |slot| all.push(slot.statistics()));
         all
-    }
-
-    fn slot(&self, audience: &Audience) -> Arc<Slot> {
-        let slots = self.0.slots.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(slot) = slots.get(audience) {
-            return Arc::clone(slot);
-        }
-        drop(slots);
-        let mut slots = self.0.slots.write().unwrap_or_else(PoisonError::into_inner);
-        let slot = || Arc::new(Slot::new(audience.clone(), self.0.restored(audience)));
-        Arc::clone(slots.entry(audience.clone()).or_insert_with(slot))
     }
 }
 
 impl Shared {
+    fn new(
+        source: Arc<dyn TokenSource>,
+        clock: Arc<dyn Clock>,
+        policy: Policy,
+        kept: Option<(Persistence, String)>,
+    ) -> Self {
+        Self { source, clock, policy, kept, slots: Slots::default() }
+    }
+
     fn restored(&self, audience: &Audience) -> Option<Held> {
         let (persistence, identity) = self.kept.as_ref()?;
         let entry = persistence.get(identity, audience, self.clock.wall())?;
@@ -167,6 +171,9 @@ impl CachedToken {
     ///
     /// The source's, where there is no token that is still valid.
     pub async fn get(&self) -> Result<AccessToken, TokenError> {
+        if let Some(token) = self.slot.hit(&*self.shared.clock) {
+            return Ok(token);
+        }
         let token = slot::token(&self.shared, &self.slot).await?;
         self.slot.count_use();
         Ok(token)

@@ -8,14 +8,16 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::watch;
 
 use super::Shared;
+use super::places::Count;
 use super::validity::{Held, Phase};
+use crate::clock::Clock;
 use crate::{AccessToken, Audience, TokenError};
 
 pub(super) struct Slot {
     audience: Audience,
     held: ArcSwapOption<Held>,
     renewal: Mutex<Renewal>,
-    used: AtomicU64,
+    used: Count,
     fetched: AtomicU64,
     failed: AtomicU64,
     restored: u64,
@@ -75,7 +77,7 @@ impl Slot {
             restored: u64::from(held.is_some()),
             held: ArcSwapOption::from_pointee(held),
             renewal: Mutex::default(),
-            used: AtomicU64::new(0),
+            used: Count::default(),
             fetched: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             stale: AtomicU64::new(0),
@@ -88,13 +90,22 @@ impl Slot {
     }
 
     pub(super) fn count_use(&self) {
-        self.used.fetch_add(1, Ordering::Relaxed);
+        self.used.add_one();
+    }
+
+    /// The token, used, where nothing is to be done but to hand it out. It waits for nothing, and writes to no place where
+    /// other threads write.
+    pub(super) fn hit(&self, clock: &dyn Clock) -> Option<AccessToken> {
+        let held = self.held.load();
+        let held = held.as_ref().filter(|held| held.was_fresh(clock.lately()))?;
+        self.count_use();
+        Some(held.token())
     }
 
     pub(super) fn statistics(&self) -> Statistics {
         Statistics {
             audience: self.audience.clone(),
-            used: self.used.load(Ordering::Relaxed),
+            used: self.used.sum(),
             fetched: self.fetched.load(Ordering::Relaxed),
             failed: self.failed.load(Ordering::Relaxed),
             restored: self.restored,
@@ -141,7 +152,7 @@ pub(super) async fn token(shared: &Arc<Shared>, slot: &Arc<Slot>) -> Result<Acce
 fn current(shared: &Shared, slot: &Slot) -> Option<(AccessToken, Phase)> {
     let held = slot.held.load();
     let held = held.as_ref()?;
-    Some((held.token.clone(), held.phase(&*shared.clock)))
+    Some((held.token(), held.phase(&*shared.clock)))
 }
 
 async fn wait(mut running: watch::Receiver<Outcome>) -> Result<AccessToken, TokenError> {
@@ -199,7 +210,7 @@ fn finish(shared: &Shared, slot: &Slot, held: Result<Held, TokenError>) -> Resul
     let now = shared.clock.steady();
     let outcome = match held {
         Ok(held) => {
-            let token = held.token.clone();
+            let token = held.token();
             let fresh = held.phase(&*shared.clock) == Phase::Fresh;
             renewal.failures = 0;
             if let Some((persistence, identity)) = &shared.kept {

@@ -4,25 +4,20 @@ use std::time::Duration;
 
 use super::Policy;
 use super::entry::Entry;
-use crate::clock::Clock;
+use super::places::Places;
+use crate::clock::{Clock, Moment};
 use crate::{AccessToken, Issued, TokenError};
 
 /// A token with the moments at which something changes. Each moment is on both clocks, and the one that comes first
 /// counts: so a wall clock that is set back does not keep a dead token alive, and a machine that slept, and whose steady
 /// clock stood still, does not either.
 pub(super) struct Held {
-    pub(super) token: AccessToken,
+    token: Places<AccessToken>,
     /// From here on it is renewed in the background.
     renew_ahead: Moment,
     /// From here on a call waits for the renewal.
     margin: Moment,
     end: Moment,
-}
-
-#[derive(Clone, Copy)]
-struct Moment {
-    wall: Duration,
-    steady: Duration,
 }
 
 /// What a token is good for now.
@@ -59,7 +54,7 @@ impl Held {
 
     /// What is kept on disk of it. Its end by the wall clock is rounded down.
     pub(super) fn entry(&self, wall: Duration) -> Entry {
-        Entry { token: self.token.clone(), from: wall.as_secs(), until: self.end.wall.as_secs() }
+        Entry { token: self.token(), from: wall.as_secs(), until: self.end.wall.as_secs() }
     }
 
     fn from(token: AccessToken, now: Moment, left: Duration, life: Duration, policy: Policy) -> Self {
@@ -68,22 +63,35 @@ impl Held {
             let after = left.saturating_sub(before_end);
             Moment { wall: now.wall.saturating_add(after), steady: now.steady.saturating_add(after) }
         };
+        let token = Places::new(|| token.counted_apart());
         Self { token, renew_ahead: at(margin * 2), margin: at(margin), end: at(Duration::ZERO) }
+    }
+
+    pub(super) fn token(&self) -> AccessToken {
+        self.token.mine().clone()
     }
 
     pub(super) fn phase(&self, clock: &dyn Clock) -> Phase {
         let now = Moment { wall: clock.wall(), steady: clock.steady() };
-        let passed = |moment: Moment| now.wall >= moment.wall || now.steady >= moment.steady;
-        if !passed(self.renew_ahead) {
+        if !passed(self.renew_ahead, now) {
             Phase::Fresh
-        } else if !passed(self.margin) {
+        } else if !passed(self.margin, now) {
             Phase::RenewAhead
-        } else if !passed(self.end) {
+        } else if !passed(self.end, now) {
             Phase::Margin
         } else {
             Phase::Dead
         }
     }
+
+    /// Whether it was fresh some milliseconds ago, which is good enough: minutes pass until a call has to wait.
+    pub(super) fn was_fresh(&self, lately: Moment) -> bool {
+        !passed(self.renew_ahead, lately)
+    }
+}
+
+fn passed(moment: Moment, now: Moment) -> bool {
+    now.wall >= moment.wall || now.steady >= moment.steady
 }
 
 #[cfg(test)]
@@ -133,6 +141,20 @@ mod tests {
         clock.advance(MINUTE * 61);
         clock.set_wall(NOW);
         assert_eq!(held.phase(&clock), Phase::Dead);
+    }
+
+    #[test]
+    fn what_was_fresh_lately_is_told_by_both_clocks_too() {
+        let clock = ManualClock::at(NOW);
+        let held = held(&clock, 60);
+        assert!(held.was_fresh(clock.lately()));
+        clock.advance(MINUTE * 50);
+        assert!(!held.was_fresh(clock.lately()));
+        clock.set_wall(NOW);
+        assert!(!held.was_fresh(clock.lately()), "by the steady clock");
+        let held = self::held(&clock, 60);
+        clock.set_wall(NOW + MINUTE * 50);
+        assert!(!held.was_fresh(clock.lately()), "by the wall clock");
     }
 
     #[test]

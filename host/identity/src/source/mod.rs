@@ -8,6 +8,9 @@ mod azure_cli;
 mod cloud_shell;
 mod endpoint;
 mod expiry;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod imds;
 mod invalid;
 mod pace;

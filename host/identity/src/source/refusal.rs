@@ -21,6 +21,9 @@ use crate::{Audience, TokenError};
 const TELLING: [&str; 7] =
     ["code", "error", "error_description", "message", "description", "exceptionmessage", "error_codes"];
 
+/// How much of an answer is quoted, in characters. Entra's longest fit.
+const LONGEST: usize = 1000;
+
 /// What is known about the endpoint that refused.
 pub(super) struct Refused<'a> {
     pub(super) endpoint: &'a str,
@@ -119,7 +122,7 @@ fn said(body: &[u8], status: u16) -> String {
             let mut found = Vec::new();
             collect(&value, &mut found);
             found.dedup();
-            found.join(": ")
+            found.join(": ").chars().take(LONGEST).collect()
         }
         Err(_) => plain(body),
     };
@@ -156,8 +159,11 @@ fn plain(body: &[u8]) -> String {
 /// Text of a peer's, for a message: no control characters, no word that may be a token, not endless.
 pub(super) fn quotable(text: &str) -> String {
     let secret = |word: &str| word.len() > 120 || word.contains("eyJ");
-    let words = text.split_whitespace().map(|word| if secret(word) { "[...]" } else { word });
-    words.collect::<Vec<_>>().join(" ").chars().filter(|c| !c.is_control()).take(300).collect()
+    // Before a word is judged: a control character in the middle of a token does not hide it.
+    let words = text.split_whitespace().map(|word| word.chars().filter(|c| !c.is_control()).collect::<String>());
+    let words = words.filter(|word| !word.is_empty());
+    let words = words.map(|word| if secret(&word) { "[...]".to_owned() } else { word });
+    words.collect::<Vec<_>>().join(" ").chars().take(300).collect()
 }
 
 #[cfg(test)]
@@ -197,7 +203,16 @@ mod tests {
         let token = format!("eyJ{}", "x".repeat(500));
         assert_eq!(quotable(&format!("echo\r\n {token} end\u{7}")), "echo [...] end");
         assert_eq!(quotable("token=eyJ0 end"), "[...] end");
+        assert_eq!(quotable("e\u{1}yJ0 \u{2} end"), "[...] end");
         assert_eq!(quotable(&"x ".repeat(1000)).len(), 300);
+    }
+
+    #[test]
+    fn an_answer_of_many_words_is_cut() {
+        let words = format!("\"{}\",", "x ".repeat(150)).repeat(4);
+        let words = format!("[{}]", words.trim_end_matches(','));
+        let body = format!(r#"{{"code":{words},"error":{words},"message":{words}}}"#);
+        assert!(said(body.as_bytes(), 400).len() <= LONGEST + "status 400, ".len());
     }
 
     #[test]

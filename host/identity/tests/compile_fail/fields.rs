@@ -1,7 +1,7 @@
 use keyward_identity::AccessToken;
 
 fn leak(token: &AccessToken) -> bytes::Bytes {
-    token.header.clone()
+    token.held.header.clone()
 }
 
 fn main() {}

@@ -72,9 +72,14 @@ struct Shared {
 impl Endpoint {
     /// Takes one step for each request; the last one again and again.
     pub async fn start(steps: Vec<Step>, manner: Manner) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_at("127.0.0.1:0", steps, manner).await
+    }
+
+    /// The same, at an address.
+    pub async fn start_at(address: &str, steps: Vec<Step>, manner: Manner) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let scheme = if manner.tls.is_some() { "https" } else { "http" };
-        let origin = format!("{scheme}://127.0.0.1:{}", listener.local_addr().unwrap().port());
+        let origin = format!("{scheme}://{}", listener.local_addr().unwrap());
         let steps = Mutex::new(steps.into_iter().rev().collect());
         let (requests, under_way, most) = (Mutex::default(), AtomicUsize::new(0), AtomicUsize::new(0));
         let shared = Arc::new(Shared { steps, manner, requests, under_way, most });
