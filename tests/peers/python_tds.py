@@ -48,7 +48,7 @@ values = (
     "it's \u6f22\u5b57",
     decimal.Decimal("12.3400"),
     0.1,
-    b"\x00\xff",
+    pytds.Binary(b"\x00\xff"),
     datetime.date(2024, 2, 29),
     datetime.datetime(2024, 2, 29, 23, 59, 59, 123456),
     uuid.UUID("01234567-89ab-cdef-0123-456789abcdef"),

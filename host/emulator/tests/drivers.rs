@@ -26,7 +26,8 @@ fn peers() -> PathBuf {
 async fn drive(program: impl Into<PathBuf>, script: &str, more: &[&str]) {
     let emulator = Emulator::start(Options::default()).await.unwrap();
     let token = client::token(&emulator, RESOURCE, "").await;
-    let file = std::env::temp_dir().join(format!("keyward-drivers-{}-{script}{}.pem", std::process::id(), more.concat()));
+    let file =
+        std::env::temp_dir().join(format!("keyward-drivers-{}-{script}{}.pem", std::process::id(), more.concat()));
     std::fs::write(&file, emulator.ca_pem()).unwrap();
     let address = emulator.sql_address();
     let mut command = Command::new(program.into());
