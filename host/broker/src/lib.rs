@@ -59,6 +59,7 @@ mod seal;
 mod service;
 mod sql;
 mod surrogate;
+mod thread;
 
 pub use body::{Body, BodyError};
 pub use broker::{Broker, Options};

@@ -33,8 +33,16 @@ impl Load {
     pub(crate) fn run(&self, port: u16, path: &str) -> Result<Measured> {
         let (connections, seconds) = (format!("-c{}", self.connections), format!("-d{}s", self.seconds));
         let url = format!("http://127.0.0.1:{port}{path}");
-        let output = Command::new("wrk").args(["-t1", &connections, &seconds, "--latency", &url]).output();
-        let output = output.map_err(|error| format!("wrk does not run: {error}; `make bench` installs it"))?;
+        let mut command = Command::new("wrk");
+        command.args(["-t1", &connections, &seconds, "--latency", &url]);
+        Measured::of(command)
+    }
+}
+
+impl Measured {
+    /// What `wrk` measures.
+    pub(crate) fn of(mut wrk: Command) -> Result<Self> {
+        let output = wrk.output().map_err(|error| format!("wrk does not run: {error}; `make bench` installs it"))?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         if text.contains("Non-2xx") || text.contains("Socket errors") {
             return Err(format!("not every answer was good:\n{text}").into());
@@ -43,7 +51,7 @@ impl Load {
             let line = text.lines().find_map(|line| line.trim().strip_prefix(name));
             line.map(|value| value.trim_start_matches(':').trim().to_owned()).ok_or(format!("no {name} in:\n{text}"))
         };
-        Ok(Measured {
+        Ok(Self {
             per_second: field("Requests/sec")?.parse()?,
             p50: duration(&field("50%")?)?,
             p99: duration(&field("99%")?)?,

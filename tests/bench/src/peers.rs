@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 use crate::Result;
 use crate::bulk::GIBIBYTE;
+use crate::queries::{CONNECTIONS, Database, SERVER};
 
 const HOST: &str = "contoso.vault.azure.net";
 const BLOBS: &str = "bench.blob.core.windows.net";
@@ -29,8 +30,8 @@ pub(crate) struct Peers {
     pub(crate) keyward: u16,
     daemon: Child,
     _servers: Vec<Process>,
-    _emulator: Emulator,
-    _runtime: tokio::runtime::Runtime,
+    emulator: Emulator,
+    runtime: tokio::runtime::Runtime,
     directory: TempDir,
 }
 
@@ -71,22 +72,48 @@ impl Peers {
             "[identity.default]\nsource = \"imds\"\nendpoint = {:?}\n[mount.vault]\nplugin = \"keyvault\"\nendpoint = \"https://{HOST}\"\n\
              [mount.blobs]\nplugin = \"storage\"\nendpoint = \"https://{BLOBS}\"\n\
              [mount.up]\nplugin = \"storage\"\nendpoint = \"https://{UPLOADS}\"\n\
+             [mount.orders]\nplugin = \"sql\"\nendpoint = \"sqlserver://{SERVER}\"\n\
+             [mount.orders.settings]\ndatabase = \"shop\"\n[mount.orders.pool]\nconnections = {CONNECTIONS}\n\
              [egress.resolve]\n\"{HOST}:443\" = \"127.0.0.1:{upstream}\"\n\"{BLOBS}:443\" = \"127.0.0.1:{upstream}\"\n\
-             \"{UPLOADS}:443\" = \"{}\"\n[tls]\nca_files = [\"ca.pem\", \"emulator.pem\"]\n[audit]\nfile = \"audit.jsonl\"\n\
+             \"{UPLOADS}:443\" = \"{}\"\n\"{SERVER}:1433\" = \"{}\"\n[tls]\nca_files = [\"ca.pem\", \"emulator.pem\"]\n[audit]\nfile = \"audit.jsonl\"\n\
              [listen]\ntcp = \"127.0.0.1:{keyward}\"\ntcp_callers = \"anybody-on-this-machine\"\n",
             emulator.imds_url(),
-            emulator.tls_address()
+            emulator.tls_address(),
+            emulator.sql_address()
         );
         std::fs::write(at.join("keyward.toml"), config)?;
         let daemon = daemon(at)?;
         for port in [upstream, nginx, keyward] {
             wait_for(port)?;
         }
-        Ok(Self { nginx, keyward, daemon, _servers: servers, _emulator: emulator, _runtime: runtime, directory })
+        Ok(Self { nginx, keyward, daemon, _servers: servers, emulator, runtime, directory })
     }
 
     pub(crate) fn keyward_id(&self) -> u32 {
         self.daemon.id()
+    }
+
+    /// The database server.
+    pub(crate) fn database(&self) -> Database<'_> {
+        Database { address: self.emulator.sql_address(), ca_pem: self.emulator.ca_pem(), runtime: &self.runtime }
+    }
+
+    /// Has the database server wait for a millisecond before it runs a statement, or not.
+    pub(crate) fn let_queries_wait(&self, wait: bool) {
+        self.emulator.faults().clear();
+        if wait {
+            self.emulator.faults().add(Fault::always("sql", Misbehaviour::Delay(1)).at("RPC"));
+        }
+    }
+
+    /// A directory for what a bench needs.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Has the system forget the most memory that the daemon has had. Without the right to, it goes on counting.
+    pub(crate) fn forget_peak(&self) {
+        drop(std::fs::write(format!("/proc/{}/clear_refs", self.daemon.id()), "5"));
     }
 
     /// The most memory that the daemon has had, in KiB.

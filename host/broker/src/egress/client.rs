@@ -1,6 +1,5 @@
 //! The HTTP client of one mount: its connections are shared with no other.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use wasmtime_wasi_http::WasiBody;
 
 use super::connect::Connector;
+use crate::thread::thread_number;
 
 /// How long an unused connection is kept. Azure's front ends close theirs after minutes.
 const IDLE: Duration = Duration::from_secs(60);
@@ -45,13 +45,4 @@ impl Client {
             None => std::future::pending().await,
         }
     }
-}
-
-/// The number of this thread, among those that have sent a request.
-fn thread_number() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    std::thread_local! {
-        static NUMBER: usize = NEXT.fetch_add(1, Ordering::Relaxed);
-    }
-    NUMBER.with(|number| *number)
 }

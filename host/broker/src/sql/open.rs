@@ -169,6 +169,9 @@ fn config(wanted: &Wanted<'_>, host: &str, port: u16) -> tiberius::Config {
     config.database(wanted.database);
     config.application_name("keyward");
     config.packet_size(PACKET);
+    // The host has its own limits; those of `tiberius` have a thread of their own wake up for each request.
+    config.handshake_timeout(None);
+    config.command_timeout(None);
     // It is encrypted already: what `tiberius` writes goes through TLS.
     config.encryption(EncryptionLevel::NotSupported);
     config.authentication(match (wanted.login, wanted.token) {

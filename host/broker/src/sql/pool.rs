@@ -16,6 +16,7 @@ use super::open::{NotOpened, Opened, Opener, Wanted};
 use super::rules::Login;
 use crate::config::PoolConfig;
 use crate::grant::Grant;
+use crate::thread::thread_number;
 
 /// How long the server may take to say that no transaction is open.
 const CHECK: Duration = Duration::from_secs(5);
@@ -55,6 +56,8 @@ pub(super) struct Key {
 pub(super) struct Connection {
     pub(super) opened: Opened,
     key: Key,
+    /// The thread that opened it.
+    thread: usize,
     since: Instant,
     unused_since: Instant,
 }
@@ -97,13 +100,19 @@ impl Pool {
         let wanted = Wanted { grant, database: &key.database, login: &key.login, token };
         let opened = self.0.opener.open(&wanted).await?;
         let now = Instant::now();
-        Ok((Connection { opened, key, since: now, unused_since: now }, false))
+        Ok((Connection { opened, key, thread: thread_number(), since: now, unused_since: now }, false))
     }
 
-    /// The unused connection that was used last, of those with this key. Those that are good no more go.
+    /// The unused connection that was used last, of those with this key, and of those that this thread opened if there is one.
+    /// Those that are good no more go.
     fn find(&self, key: &Key, expires_on: Option<u64>) -> Option<Connection> {
         let mut idle = self.0.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Some(place) = idle.connections.iter().rposition(|connection| connection.key == *key) {
+        let thread = thread_number();
+        let find = |idle: &Idle| {
+            let own = idle.connections.iter().rposition(|it| it.thread == thread && it.key == *key);
+            own.or_else(|| idle.connections.iter().rposition(|it| it.key == *key))
+        };
+        while let Some(place) = find(&idle) {
             let connection = idle.connections.remove(place);
             // A connection that was logged in with another token than the one that is current now has had its time.
             let same_token = connection.opened.expires_on == expires_on;

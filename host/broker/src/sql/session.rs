@@ -51,6 +51,7 @@ impl Isolation {
 /// A connection that a call has. When the last handle on it is dropped, it goes back to the pool if it may.
 pub(crate) struct Session {
     call: Arc<Call>,
+    _held: Held,
     pool: Pool,
     grant: usize,
     path: String,
@@ -76,12 +77,11 @@ impl Session {
             return Err(refuse(call, &Misuse::ForeignLogin.into()));
         };
         count(call)?;
+        let held = Held(Arc::clone(call));
         if call.hold_connection() > mount.limits.connections {
-            call.release_connection();
             call.fail(CallError::limit(&mount.name, Limit::Connections(mount.limits.connections)));
             return Err(SqlError::Refused);
         }
-        let held = Held(call);
         let sealed = matches!(login, Login::Password { .. });
         let note = call.note_sql(grant, "CONNECT", path.as_str(), sealed);
         let noted = |error: SqlError| {
@@ -114,9 +114,9 @@ impl Session {
         };
         note.update(|upstream| upstream.kept = kept);
         connection.opened.watch.limit_rows(mount.limits.memory);
-        std::mem::forget(held);
         Ok(Self {
             call: Arc::clone(call),
+            _held: held,
             pool,
             grant,
             path: path.to_string(),
@@ -295,7 +295,6 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.call.release_connection();
         let place = self.place.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         let connection = self.connection.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         if let (Some(connection), Some(place)) = (connection, place) {
@@ -304,10 +303,10 @@ impl Drop for Session {
     }
 }
 
-/// Counts a connection out again where it does not come about.
-struct Held<'a>(&'a Arc<Call>);
+/// A connection is counted among its call's, until this is dropped.
+struct Held(Arc<Call>);
 
-impl Drop for Held<'_> {
+impl Drop for Held {
     fn drop(&mut self) {
         self.0.release_connection();
     }
