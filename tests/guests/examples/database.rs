@@ -44,7 +44,9 @@ impl Hands {
                 let password = secret_of(secret);
                 self.with(Credential::Password(Login { user: user.to_owned(), password }))
             }
-            "login-with-token" => self.with(Credential::Password(Login { user: rest.into(), password: surrogate("sql") })),
+            "login-with-token" => {
+                self.with(Credential::Password(Login { user: rest.into(), password: surrogate("sql") }))
+            }
             "token-from-password" => self.with(Credential::Token(secret_of(rest))),
             "secret" => secret_of(rest),
             "spend-in-query" => {
@@ -167,7 +169,9 @@ impl Hands {
 
 fn told(error: &Error) -> String {
     match error {
-        Error::Server(error) => format!("error {} state {} class {}: {}", error.number, error.state, error.class, error.message),
+        Error::Server(error) => {
+            format!("error {} state {} class {}: {}", error.number, error.state, error.class, error.message)
+        }
         error => format!("{error:?}"),
     }
 }
