@@ -130,7 +130,7 @@ pub(super) fn audit(stage: &Stage, story: &mut Story) {
         let status = record.status.map_or_else(|| "-".to_owned(), |status| status.to_string());
         let outcome = format!("{:?}", record.outcome).to_lowercase();
         let path: String = record.path.replace(SUBSCRIPTION, "...").chars().take(48).collect();
-        story.text(&format!("{:8} {:4} {path:48} {status:4} {outcome}{rule}", record.mount, record.method));
+        story.text(&format!("{:10} {:4} {path:48} {status:4} {outcome}{rule}", record.mount, record.method));
     }
     let denied = records.iter().filter(|record| record.outcome == Outcome::Denied).count();
     let came = format!("{} calls, {denied} of them denied. One of them, as it is written:", records.len());
