@@ -43,6 +43,7 @@ async fn a_token_logs_in_and_its_surrogate_is_all_that_the_plugin_sees() {
     assert_eq!(told, [("CONNECT", true), ("QUERY", false)]);
     assert_eq!(record.upstream[0].url, "sqlserver://contoso.database.windows.net/shop");
     assert_eq!(record.upstream[0].audience.as_deref(), Some("https://database.windows.net/"));
+    assert!(!keyward_tests::Logs::collect().text().contains("tiberius"), "what tiberius says is nobody's business");
 }
 
 #[tokio::test]

@@ -28,6 +28,8 @@ struct Shared {
     bytes: Vec<u8>,
     at: usize,
     learnt: Learnt,
+    /// Whether somebody asks which columns are money.
+    wanted: bool,
 }
 
 /// Follows one connection's answers.
@@ -113,9 +115,11 @@ impl Source {
         if shared.learnt.money.is_empty() { Vec::new() } else { shared.learnt.money.remove(0) }
     }
 
-    /// Forgets result sets that nobody asked for.
-    pub(super) fn forget_money(&self) {
-        self.lock().learnt.money.clear();
+    /// Forgets result sets that nobody asked for; says whether somebody will ask for those that come.
+    pub(super) fn want_money(&self, wanted: bool) {
+        let mut shared = self.lock();
+        shared.learnt.money.clear();
+        shared.wanted = wanted;
     }
 
     async fn array<const N: usize>(&self) -> [u8; N] {
@@ -293,7 +297,10 @@ async fn begin(source: &Source) -> Option<Option<Vec<Length>>> {
         lengths.push(length);
         money.push(is_money);
     }
-    source.lock().learnt.money.push(money);
+    let mut shared = source.lock();
+    if shared.wanted {
+        shared.learnt.money.push(money);
+    }
     Some(Some(lengths))
 }
 
@@ -481,6 +488,7 @@ mod tests {
         }
         for cut in 0..whole.len() {
             let mut follower = Follower::default();
+            follower.source().want_money(true);
             let mut passed = whole.clone();
             let (before, after) = passed.split_at_mut(cut);
             follower.pass(before);

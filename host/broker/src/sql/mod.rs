@@ -17,9 +17,18 @@ mod socket;
 mod value;
 mod wire;
 
+use tracing::instrument::{WithDispatch, WithSubscriber};
+use tracing::subscriber::NoSubscriber;
+
 pub(crate) use error::{ServerError, SqlError};
 pub(crate) use open::Opener;
 pub(crate) use pool::Pool;
 pub(crate) use rules::Credential;
 pub(crate) use session::{Isolation, Running, Session};
 pub(crate) use value::{Column, DataType, Item, Value};
+
+/// Lets `tiberius` work without telling the log. It would warn of a connection without TLS, not knowing of ours, and repeat what
+/// a server says of data.
+fn quietly<F: Future>(work: F) -> WithDispatch<F> {
+    work.with_subscriber(NoSubscriber::new())
+}

@@ -14,6 +14,7 @@ use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 
 use super::error::{LOGIN_FAILED, ServerError, SqlError};
 use super::handshake;
+use super::quietly;
 use super::rules::Login;
 use super::socket::Socket;
 use super::wire::{Watch, Wire};
@@ -137,7 +138,7 @@ impl Opener {
         let (tls, prelogin) = secured.map_err(|error| unreachable(no_tls(host, &error)))?;
 
         let (wire, watch) = Wire::new(tls, prelogin);
-        let client = match tiberius::Client::connect(config(wanted, host, port), wire.compat()).await {
+        let client = match quietly(tiberius::Client::connect(config(wanted, host, port), wire.compat())).await {
             Ok(client) => client,
             Err(Error::Routing { host, port }) => return Ok(Connected::Routed(host, port)),
             Err(Error::Server(error)) if error.code() == LOGIN_FAILED => return Err(NotOpened::Login((&error).into())),

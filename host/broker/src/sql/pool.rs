@@ -13,6 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::SqlError;
 use super::open::{NotOpened, Opened, Opener, Wanted};
+use super::quietly;
 use super::rules::Login;
 use crate::config::PoolConfig;
 use crate::grant::Grant;
@@ -166,7 +167,7 @@ impl Pool {
         let pool = self.clone();
         runtime.spawn(async move {
             let _place = place;
-            let clean = tokio::time::timeout(CHECK, is_clean(&mut connection)).await == Ok(true);
+            let clean = tokio::time::timeout(CHECK, quietly(is_clean(&mut connection))).await == Ok(true);
             if clean && connection.opened.watch.tokens.is_idle() {
                 pool.put(connection);
             }

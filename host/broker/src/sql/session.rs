@@ -16,6 +16,7 @@ use super::error::{ServerError, SqlError};
 use super::open::{Client, NotOpened};
 use super::parameter::{Parameter, has_surrogate};
 use super::pool::{Connection, Key, Place, Pool};
+use super::quietly;
 use super::rules::{self, Credential, Login};
 use super::value::{Column, DataType, Item, Value, blanked};
 use crate::call::{Call, UpstreamNote};
@@ -210,7 +211,7 @@ impl Session {
         let parameters = bound(parameters)?;
         let connection = self.take()?;
         let queue = Arc::new(Queue::default());
-        let future = Box::pin(run(connection, statement, parameters, Arc::clone(&queue)));
+        let future = Box::pin(quietly(run(connection, statement, parameters, Arc::clone(&queue))));
         let deadline = timeout.map(|timeout| Instant::now() + timeout);
         let mut running = Running { session: Arc::clone(self), future: Some(future), queue, deadline, failed: None };
         running.first().await?;
@@ -272,9 +273,10 @@ impl Session {
         exchange: impl AsyncFnOnce(&mut Client) -> tiberius::Result<T>,
     ) -> Result<T, SqlError> {
         let mut connection = self.take()?;
+        connection.opened.watch.tokens.want_money(false);
         // Where this is dropped, the connection is, and with it what it runs.
         self.broken.store(true, Ordering::Relaxed);
-        let exchange = exchange(&mut connection.opened.client);
+        let exchange = quietly(exchange(&mut connection.opened.client));
         let exchanged = match timeout {
             None => exchange.await,
             Some(timeout) => match tokio::time::timeout(timeout, exchange).await {
@@ -443,7 +445,7 @@ async fn read(
     query: Query<'static>,
     queue: &Queue,
 ) -> tiberius::Result<()> {
-    watch.tokens.forget_money();
+    watch.tokens.want_money(true);
     let mut stream = query.query(client).await?;
     let mut types = Vec::new();
     while let Some(item) = stream.try_next().await? {
