@@ -6,7 +6,7 @@
 use keyward_plugin::Problem;
 use keyward_plugin::sql::Value;
 
-use crate::lexer::{Kind, is_part, tokens};
+use crate::lexer::{Kind, Token, is_part, tokens};
 
 /// A parameter as the caller gave it: its name without `@`, in lower case.
 pub(crate) type Given = (String, Value);
@@ -25,13 +25,25 @@ pub(crate) fn name(given: &str) -> Option<String> {
     fits.then(|| name.to_lowercase())
 }
 
+/// Words with which another statement begins behind a call, where no semicolon ends it.
+const NEXT_STATEMENT: [&str; 12] =
+    ["begin", "declare", "delete", "end", "if", "insert", "merge", "return", "select", "set", "update", "while"];
+
 /// Puts the parameters' positions in the place of their names.
 pub(crate) fn bind(statement: &str, given: Vec<Given>) -> Result<Bound, Problem> {
     let mut positions: Vec<Option<usize>> = vec![None; given.len()];
     let mut count = 0;
     let mut bound = String::with_capacity(statement.len());
-    for token in tokens(statement) {
-        let name = token.text.strip_prefix('@').filter(|_| token.kind == Kind::Variable).map(str::to_lowercase);
+    let all: Vec<Token<'_>> = tokens(statement).collect();
+    let mut in_call = false;
+    for (place, token) in all.iter().enumerate() {
+        let ends = token.is(";") || NEXT_STATEMENT.iter().any(|word| token.is_word(word));
+        in_call = (in_call && !ends) || token.is_word("exec") || token.is_word("execute");
+        // `exec find @id = @id`: before the sign it is the procedure's name for it.
+        let mut behind = all.iter().skip(place + 1).filter(|token| !token.is_blank());
+        let is_argument = in_call && behind.next().is_some_and(|next| next.is("="));
+        let is_name = token.kind == Kind::Variable && !is_argument;
+        let name = token.text.strip_prefix('@').filter(|_| is_name).map(str::to_lowercase);
         let Some(name) = name else {
             bound.push_str(token.text);
             continue;
@@ -94,6 +106,14 @@ mod tests {
             ("select x@a /* /* @a */ @a */ + @a", &["a"], "select x@a /* /* @a */ @a */ + @P1", &[1]),
             ("select @größe", &["GRÖSSE", "größe"][1..], "select @P1", &[1]),
             ("select @p7", &[], "select @p7", &[]),
+            ("exec dbo.find @id = @id, @x=@x", &["id", "x"], "exec dbo.find @id = @P1, @x=@P2", &[1, 2]),
+            (
+                "EXECUTE @rc = p @id /* */ = @id; select @id",
+                &["id"],
+                "EXECUTE @rc = p @id /* */ = @P1; select @P1",
+                &[1],
+            ),
+            ("exec p 1 select 1 where @id = 1", &["id"], "exec p 1 select 1 where @P1 = 1", &[1]),
         ] {
             assert_eq!(bound(statement, names), Ok((expected.to_owned(), values.to_vec())), "{statement}");
         }

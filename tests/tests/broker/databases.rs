@@ -203,6 +203,41 @@ async fn a_connection_is_used_again_in_the_state_of_a_new_one() {
 }
 
 #[tokio::test]
+async fn what_one_transaction_sees_of_others_is_not_what_the_next_one_does() {
+    let rig = database().start().await;
+    let report = acted(&rig, "open shop | begin serializable | commit | begin | rollback | open shop").await;
+    assert!(!report.contains("Error"), "{report}");
+    acted(&rig, "open shop | query select 1 | all").await;
+    assert_eq!(logins(&rig).len(), 2, "it was set back, and used again");
+    // Left as it is, it is not used again.
+    acted(&rig, "open shop | begin snapshot | execute select 1").await;
+}
+
+#[tokio::test]
+async fn time_is_up_for_a_reader_too_that_never_waits() {
+    let rig = database().start().await;
+    let many = "with n as (select 1 as i union all select i + 1 from n where i < 100000000) select i from n";
+    let report = acted(&rig, &format!("open shop | timeout 300 | query {many} | count")).await;
+    assert!(report.contains("Error::TimedOut"), "{report}");
+}
+
+#[tokio::test]
+async fn many_empty_result_sets_wait_for_their_reader() {
+    let rig = database().limits("memory = \"2MiB\"").start().await;
+    let sets = "select 1 as a where 1 = 0; ".repeat(3000);
+    let report = acted(&rig, &format!("open shop | query {sets} | next 4294967295 | next 4294967295 | count")).await;
+    assert!(report.contains("count: 0 end"), "{}", report.get(..300).unwrap_or(&report));
+}
+
+#[tokio::test]
+async fn rows_that_nobody_wants_are_passed_over() {
+    let rig = database().limits("memory = \"2MiB\"").start().await;
+    let sql = "select replicate(cast('x' as varchar(max)), 100000) as x from generate_series(1, 100)";
+    let report = acted(&rig, &format!("open shop | execute {sql}")).await;
+    assert!(report.contains("execute: [100]"), "{report}");
+}
+
+#[tokio::test]
 async fn a_connection_with_an_open_transaction_is_closed() {
     let rig = database().start().await;
     let insert = "execute insert into orders values (60, 'x', 1, '2024-01-01', null)";
@@ -286,7 +321,7 @@ async fn a_gateway_sends_on_to_a_node_of_its_service_and_to_no_other() {
         let rig = database().start().await;
         rig.emulator.faults().add(Fault::once("sql", route(host, port)).at("LOGIN"));
         let report = acted(&rig, "open shop").await;
-        assert!(report.contains("which is no node of its service"), "{report}");
+        assert!(report.contains("sends on to a server that is no node of its service"), "{report}");
     }
     let rig = database().start().await;
     rig.emulator.faults().add(Fault::always("sql", route(&node, 11001)).at("LOGIN"));

@@ -11,10 +11,13 @@ use crate::manifest::SpendPlace;
 /// What is shorter than this is no secret worth looking for, and would be found everywhere.
 const SHORTEST: usize = 16;
 
+/// A password that is shorter than SQL Server lets one be would be found everywhere.
+const SHORTEST_PASSWORD: usize = 8;
+
 /// The longest password, in UTF-16 code units ([MS-TDS] 2.2.6.4).
 const LONGEST_PASSWORD: usize = 128;
 
-/// A credential that a service gave in an answer. It is zeroed when the last call that may spend it is over.
+/// A credential that a service gave in an answer. It is zeroed when nobody may spend it any more.
 pub(crate) struct SealedValue {
     value: Bytes,
     place: SpendPlace,
@@ -50,8 +53,12 @@ impl SealedValue {
             return None;
         }
         let value = zeroing(text.as_bytes());
-        let mut forms = vec![value.clone()];
-        forms.retain(|form| form.len() >= SHORTEST);
+        // In a database texts are UTF-16, where they are told as bytes.
+        let wide = Zeroizing::new(text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>());
+        let mut forms = vec![value.clone(), zeroing(&wide)];
+        if text.len() < SHORTEST_PASSWORD {
+            forms.clear();
+        }
         Some(Self { value, place: SpendPlace::LoginPassword, forms })
     }
 
@@ -99,7 +106,8 @@ mod tests {
     #[test]
     fn a_password_is_any_text_that_sql_server_takes() {
         let value = SealedValue::login_password("with a space, \u{e4} and more").unwrap();
-        assert_eq!((value.place(), value.forms().count()), (SpendPlace::LoginPassword, 1));
+        assert_eq!((value.place(), value.forms().count()), (SpendPlace::LoginPassword, 2));
+        assert_eq!(SealedValue::login_password("8 of it!").unwrap().forms().count(), 2);
         assert_eq!(SealedValue::login_password("short").unwrap().forms().count(), 0);
         assert!(SealedValue::login_password("").is_none());
         assert!(SealedValue::login_password(&"x".repeat(129)).is_none());

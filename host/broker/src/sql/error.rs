@@ -43,7 +43,7 @@ pub(crate) enum SqlError {
 const TRANSIENT: [u32; 9] = [4060, 10928, 10929, 40197, 40501, 40613, 49918, 49919, 49920];
 
 /// A login that the server refused.
-pub(super) const LOGIN_FAILED: u32 = 18456;
+const LOGIN_FAILED: u32 = 18456;
 
 /// From this class on the server closes the connection.
 const FATAL: u8 = 20;
@@ -51,6 +51,10 @@ const FATAL: u8 = 20;
 impl ServerError {
     pub(super) fn is_transient(&self) -> bool {
         TRANSIENT.contains(&self.number)
+    }
+
+    pub(super) fn is_refused_login(&self) -> bool {
+        self.number == LOGIN_FAILED
     }
 
     pub(super) fn is_fatal(&self) -> bool {
@@ -76,7 +80,7 @@ impl From<&tiberius::error::Error> for SqlError {
         match error {
             tiberius::error::Error::Server(error) => Self::Server(error.into()),
             tiberius::error::Error::Io { message, .. } => Self::Broken(message.clone()),
-            tiberius::error::Error::Conversion(why) => Self::Invalid(why.to_string()),
+            tiberius::error::Error::Conversion(why) => Self::Broken(why.to_string()),
             other => Self::Broken(format!("the server sent what is not TDS, {other}")),
         }
     }

@@ -30,6 +30,8 @@ struct Shared {
     learnt: Learnt,
     /// Whether somebody asks which columns are money.
     wanted: bool,
+    /// Whether a token began.
+    began: bool,
 }
 
 /// Follows one connection's answers.
@@ -86,6 +88,11 @@ impl Follower {
         let mut shared = self.source.lock();
         shared.learnt.lost = ended;
         body.copy_from_slice(&shared.bytes);
+    }
+
+    /// Whether a token began since the last look. What came before it is read by then, or dropped.
+    pub(super) fn token_began(&self) -> bool {
+        std::mem::take(&mut self.source.lock().began)
     }
 
     /// What was learnt so far, where a look from elsewhere can find it.
@@ -219,7 +226,9 @@ const INTEGER_OR_NULL: u8 = 0x26;
 async fn follow(source: Source) {
     let mut columns: Vec<Length> = Vec::new();
     loop {
-        match source.u8().await {
+        let token = source.u8().await;
+        source.lock().began = true;
+        match token {
             COLUMNS => match begin(&source).await {
                 Some(Some(new)) => columns = new,
                 Some(None) => {}

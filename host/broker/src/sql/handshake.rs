@@ -67,7 +67,15 @@ pub(super) async fn secure(
         return Err(invalid("the server offers no encryption"));
     }
     let framed = Arc::new(AtomicBool::new(true));
-    let stream = Framed { socket, framed: Arc::clone(&framed), header: [0; HEADER], have: 0, left: 0, out: Vec::new() };
+    let stream = Framed {
+        socket,
+        framed: Arc::clone(&framed),
+        header: [0; HEADER],
+        have: 0,
+        left: 0,
+        flight: Vec::new(),
+        out: Vec::new(),
+    };
     let stream = tls.connect(name, stream).await?;
     framed.store(false, Ordering::Relaxed);
     Ok((stream, answer.without_encryption()))
@@ -170,7 +178,9 @@ pub(super) struct Framed {
     have: usize,
     /// How many bytes of the packet's body are to come.
     left: usize,
-    /// What is to go out: one packet, with what was sent of it.
+    /// What was written since the last flush.
+    flight: Vec<u8>,
+    /// What is to go out: the rest of a packet.
     out: Vec<u8>,
 }
 
@@ -230,17 +240,24 @@ impl AsyncWrite for Framed {
         if !self.is_framed() {
             return Pin::new(&mut self.socket).poll_write(cx, bytes);
         }
-        ready!(self.poll_out(cx))?;
-        let part = bytes.get(..bytes.len().min(usize::from(u16::MAX) - HEADER)).unwrap_or_default();
-        self.out = [header(PRELOGIN, part.len()).as_slice(), part].concat();
-        match self.poll_out(cx) {
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            _ => Poll::Ready(Ok(part.len())),
+        // What is written until the next flush is one message: servers expect a whole flight in each.
+        let room = (usize::from(u16::MAX) - HEADER).saturating_sub(self.flight.len());
+        if room == 0 {
+            ready!(self.as_mut().poll_flush(cx))?;
+            return self.poll_write(cx, bytes);
         }
+        let part = bytes.get(..bytes.len().min(room)).unwrap_or_default();
+        self.flight.extend_from_slice(part);
+        Poll::Ready(Ok(part.len()))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_out(cx))?;
+        if !self.flight.is_empty() {
+            let flight = std::mem::take(&mut self.flight);
+            self.out = [header(PRELOGIN, flight.len()).as_slice(), &flight].concat();
+            ready!(self.poll_out(cx))?;
+        }
         Pin::new(&mut self.socket).poll_flush(cx)
     }
 

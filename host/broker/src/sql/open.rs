@@ -12,7 +12,7 @@ use tiberius::{AuthMethod, EncryptionLevel};
 use tokio_rustls::TlsConnector;
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 
-use super::error::{LOGIN_FAILED, ServerError, SqlError};
+use super::error::{ServerError, SqlError};
 use super::handshake;
 use super::quietly;
 use super::rules::Login;
@@ -49,8 +49,8 @@ pub(super) struct Opened {
 /// Why there is no connection.
 pub(super) enum NotOpened {
     Error(SqlError),
-    /// The login was refused, perhaps since the password is another one by now.
-    Login(ServerError),
+    /// The server refused the login, or said that it is short of something. What it says is as it came.
+    Server(ServerError),
     /// The server's name leads to where no connection may go.
     Forbidden(String),
 }
@@ -81,7 +81,7 @@ impl Opener {
         let mut wait = FIRST_WAIT;
         for _ in 1..TRIES {
             match self.in_time(wanted).await {
-                Err(NotOpened::Error(SqlError::Server(error))) if error.is_transient() => {
+                Err(NotOpened::Server(error)) if error.is_transient() => {
                     tracing::debug!(number = error.number, "a database is not there just now");
                     // Those who failed together do not come again together.
                     tokio::time::sleep(wait.mul_f64(rand::random_range(0.75..1.25))).await;
@@ -115,8 +115,8 @@ impl Opener {
                 Connected::Routed(node, node_port) => {
                     let node = node.to_ascii_lowercase();
                     if !wanted.grant.routes.as_ref().is_some_and(|routes| routes.cover(&node, node_port)) {
-                        let node: String = node.chars().take(200).collect();
-                        let why = format!("{host} sends on to {node}:{node_port}, which is no node of its service");
+                        // What it calls it may be anything, what it was told in the login too.
+                        let why = format!("{host} sends on to a server that is no node of its service");
                         return Err(NotOpened::Error(SqlError::Unreachable(why)));
                     }
                     (host, port) = (node, node_port);
@@ -141,16 +141,20 @@ impl Opener {
         let client = match quietly(tiberius::Client::connect(config(wanted, host, port), wire.compat())).await {
             Ok(client) => client,
             Err(Error::Routing { host, port }) => return Ok(Connected::Routed(host, port)),
-            Err(Error::Server(error)) if error.code() == LOGIN_FAILED => return Err(NotOpened::Login((&error).into())),
-            Err(Error::Server(error)) => return Err(NotOpened::Error(SqlError::Server((&error).into()))),
+            Err(Error::Server(error)) => return Err(NotOpened::Server((&error).into())),
             Err(error) => return Err(unreachable(format!("{host} did not finish the login: {error}"))),
         };
-        let secrets = match wanted.login {
-            Login::Token => Scanner::new(wanted.token.map(AccessToken::expose_secret)),
-            Login::Password { password, .. } => Scanner::new(password.forms()),
-        };
+        let secrets = secrets(wanted.login, wanted.token);
         let expires_on = wanted.token.map(AccessToken::expires_on);
         Ok(Connected::Opened(Box::new(Opened { client, socket, watch, secrets, expires_on })))
+    }
+}
+
+/// What a login was made with, to be blanked out of what comes.
+pub(super) fn secrets(login: &Login, token: Option<&AccessToken>) -> Scanner {
+    match login {
+        Login::Token => Scanner::new(token.map(AccessToken::expose_secret)),
+        Login::Password { password, .. } => Scanner::new(password.forms()),
     }
 }
 
@@ -173,6 +177,8 @@ fn config(wanted: &Wanted<'_>, host: &str, port: u16) -> tiberius::Config {
     // The host has its own limits; those of `tiberius` have a thread of their own wake up for each request.
     config.handshake_timeout(None);
     config.command_timeout(None);
+    // A text cut in the middle of a character beyond the basic plane is told with U+FFFD there, and not refused.
+    config.lossy_utf16_decoding(true);
     // It is encrypted already: what `tiberius` writes goes through TLS.
     config.encryption(EncryptionLevel::NotSupported);
     config.authentication(match (wanted.login, wanted.token) {

@@ -101,7 +101,8 @@ fn numeric(text: &str) -> Option<Numeric> {
     let all = [whole, fraction].concat();
     let significant = all.trim_start_matches('0').len().max(fraction.len());
     let written = !all.is_empty() && !digits.ends_with('.') && all.bytes().all(|byte| byte.is_ascii_digit());
-    if !written || significant > MOST_DIGITS {
+    // tiberius declares a digit before the point too.
+    if !written || significant > MOST_DIGITS || fraction.len() >= MOST_DIGITS {
         return None;
     }
     let value: i128 = all.parse().ok()?;

@@ -13,14 +13,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::SqlError;
 use super::open::{NotOpened, Opened, Opener, Wanted};
-use super::quietly;
 use super::rules::Login;
 use crate::config::PoolConfig;
 use crate::grant::Grant;
 use crate::thread::thread_number;
-
-/// How long the server may take to say that no transaction is open.
-const CHECK: Duration = Duration::from_secs(5);
 
 /// A connection is not used for the last minute of its token, so that no request begins on one that the server is about to
 /// end.
@@ -153,35 +149,13 @@ impl Pool {
         }
     }
 
-    /// Takes a connection back. With an open transaction it is closed. Where an answer was not read to its end, something
-    /// else is asked, whose answer comes behind it.
-    pub(super) fn give_back(&self, mut connection: Connection, read: bool, place: Place) {
+    /// Takes a connection back. With an open transaction it is closed.
+    pub(super) fn give_back(&self, connection: Connection) {
         // Without a runtime there is nobody to look after it.
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        if read {
-            if connection.opened.watch.tokens.is_idle() {
-                self.put(connection);
-            }
-            return;
+        if connection.opened.watch.tokens.is_idle() && tokio::runtime::Handle::try_current().is_ok() {
+            self.put(connection);
         }
-        let pool = self.clone();
-        runtime.spawn(async move {
-            let _place = place;
-            let clean = tokio::time::timeout(CHECK, quietly(is_clean(&mut connection))).await == Ok(true);
-            if clean && connection.opened.watch.tokens.is_idle() {
-                pool.put(connection);
-            }
-        });
     }
-}
-
-/// Whether the server says that no transaction is open.
-async fn is_clean(connection: &mut Connection) -> bool {
-    connection.opened.watch.limit_rows(0);
-    let asked = connection.opened.client.simple_query("SELECT @@TRANCOUNT").await;
-    let Ok(answer) = asked else { return false };
-    let row = answer.into_row().await;
-    matches!(row, Ok(Some(row)) if matches!(row.try_get::<i32, _>(0), Ok(Some(0))))
 }
 
 /// Closes connections that nobody has used for long, or whose token is over, until there is none left.

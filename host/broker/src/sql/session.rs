@@ -13,7 +13,7 @@ use tiberius::{Query, QueryItem};
 use tokio::time::Instant;
 
 use super::error::{ServerError, SqlError};
-use super::open::{Client, NotOpened};
+use super::open::{self, Client, NotOpened};
 use super::parameter::{Parameter, has_surrogate};
 use super::pool::{Connection, Key, Place, Pool};
 use super::quietly;
@@ -61,8 +61,8 @@ pub(crate) struct Session {
     connection: Mutex<Option<Connection>>,
     place: Mutex<Option<Place>>,
     transaction: AtomicBool,
-    /// Whether all of its answers were read.
-    read: AtomicBool,
+    /// Whether its transactions see others otherwise than usual.
+    isolated: AtomicBool,
     broken: AtomicBool,
 }
 
@@ -100,13 +100,16 @@ impl Session {
         call.progress();
         let (connection, kept) = match taken {
             Ok(taken) => taken,
-            Err(NotOpened::Error(error)) => return Err(noted(without(error, &login, token.as_ref(), call))),
-            Err(NotOpened::Login(error)) => {
-                if let Login::Password { password, .. } = &login {
+            Err(NotOpened::Error(error)) => return Err(noted(error)),
+            Err(NotOpened::Server(error)) => {
+                if let Login::Password { password, .. } = &login
+                    && error.is_refused_login()
+                {
                     // Perhaps it is another one by now.
                     mount.kept.forget(password);
                 }
-                return Err(noted(without(SqlError::Server(error), &login, token.as_ref(), call)));
+                let secrets = open::secrets(&login, token.as_ref());
+                return Err(noted(SqlError::Server(without(error, &secrets, call))));
             }
             Err(NotOpened::Forbidden(why)) => {
                 call.fail(CallError::forbidden_address(&mount.name, why));
@@ -125,7 +128,7 @@ impl Session {
             connection: Mutex::new(Some(connection)),
             place: Mutex::new(Some(place)),
             transaction: AtomicBool::new(false),
-            read: AtomicBool::new(true),
+            isolated: AtomicBool::new(false),
             broken: AtomicBool::new(false),
         })
     }
@@ -158,17 +161,11 @@ impl Session {
                 Ok(())
             }
             Err(tiberius::error::Error::Server(error)) => {
-                let mut error = ServerError::from(error);
-                let mut echo = false;
-                error.message = blanked(error.message.into(), &connection.opened.secrets, &mut echo);
-                if echo {
-                    self.call.note_echo();
-                }
+                let error = without(error.into(), &connection.opened.secrets, &self.call);
+                // `tiberius` tells of an error when it has read the whole answer.
                 if error.is_fatal() {
                     self.broken.store(true, Ordering::Relaxed);
                 } else {
-                    // The rest of the answer is not read yet.
-                    self.read.store(false, Ordering::Relaxed);
                     *self.lock() = Some(connection);
                 }
                 Err(self.noted(SqlError::Server(error)))
@@ -237,9 +234,11 @@ impl Session {
         if self.transaction.load(Ordering::Relaxed) {
             return Err(SqlError::Invalid("a transaction is open already".to_owned()));
         }
-        let isolation = isolation
-            .map_or_else(String::new, |isolation| format!("SET TRANSACTION ISOLATION LEVEL {}; ", isolation.name()));
-        self.transact(format!("{isolation}BEGIN TRANSACTION"), "BEGIN").await?;
+        // What a level is set to stays, and not every server sets it back with the rest of the state.
+        let level = isolation.filter(|isolation| *isolation != Isolation::ReadCommitted).map(Isolation::name);
+        self.isolated.store(level.is_some(), Ordering::Relaxed);
+        let set = level.map_or_else(String::new, |level| format!("SET TRANSACTION ISOLATION LEVEL {level}; "));
+        self.transact(format!("{set}BEGIN TRANSACTION"), "BEGIN").await?;
         self.transaction.store(true, Ordering::Relaxed);
         Ok(())
     }
@@ -251,7 +250,12 @@ impl Session {
         }
         let (statement, method) =
             if commit { ("COMMIT TRANSACTION", "COMMIT") } else { ("ROLLBACK TRANSACTION", "ROLLBACK") };
-        let ended = self.transact(statement.to_owned(), method).await;
+        let reset =
+            if self.isolated.load(Ordering::Relaxed) { "; SET TRANSACTION ISOLATION LEVEL READ COMMITTED" } else { "" };
+        let ended = self.transact(format!("{statement}{reset}"), method).await;
+        if ended.is_ok() {
+            self.isolated.store(false, Ordering::Relaxed);
+        }
         // A server that refuses to commit has no transaction, or one that is lost. The pool looks whether there is one.
         self.transaction.store(false, Ordering::Relaxed);
         ended
@@ -299,8 +303,8 @@ impl Drop for Session {
     fn drop(&mut self) {
         let place = self.place.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         let connection = self.connection.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        if let (Some(connection), Some(place)) = (connection, place) {
-            self.pool.give_back(connection, *self.read.get_mut(), place);
+        if let (Some(connection), Some(_), false) = (connection, place, *self.isolated.get_mut()) {
+            self.pool.give_back(connection);
         }
     }
 }
@@ -341,21 +345,11 @@ fn no_token(error: &TokenError) -> SqlError {
     }
 }
 
-/// An error of a login, without what was logged in with.
-fn without(error: SqlError, login: &Login, token: Option<&keyward_identity::AccessToken>, call: &Call) -> SqlError {
-    let secrets = match (login, token) {
-        (Login::Password { password, .. }, _) => Scanner::new(password.forms()),
-        (Login::Token, token) => Scanner::new(token.map(keyward_identity::AccessToken::expose_secret)),
-    };
+/// An error of the server's, without what was logged in with.
+fn without(mut error: ServerError, secrets: &Scanner, call: &Call) -> ServerError {
     let mut echo = false;
-    let error = match error {
-        SqlError::Server(mut error) => {
-            error.message = blanked(error.message.into(), &secrets, &mut echo);
-            SqlError::Server(error)
-        }
-        SqlError::Unreachable(why) => SqlError::Unreachable(blanked(why.into(), &secrets, &mut echo)),
-        error => error,
-    };
+    error.message = blanked(error.message.into(), secrets, &mut echo);
+    error.procedure = error.procedure.map(|name| blanked(name.into(), secrets, &mut echo));
     if echo {
         call.note_echo();
     }
@@ -388,9 +382,12 @@ struct Waiting {
 }
 
 enum Waits {
-    Columns(Vec<Column>),
+    Columns(Vec<Column>, usize),
     Row(Vec<Value>, usize),
 }
+
+/// What each item takes beside what is in it.
+const ITEM: usize = 64;
 
 impl Queue {
     fn lock(&self) -> std::sync::MutexGuard<'_, Waiting> {
@@ -398,10 +395,9 @@ impl Queue {
     }
 
     fn push(&self, item: Waits) {
+        let (Waits::Columns(_, bytes) | Waits::Row(_, bytes)) = &item;
         let mut waiting = self.lock();
-        if let Waits::Row(_, bytes) = &item {
-            waiting.bytes += bytes;
-        }
+        waiting.bytes += bytes;
         waiting.items.push_back(item);
     }
 
@@ -413,8 +409,9 @@ impl Queue {
     /// What comes next: columns, or up to so many rows.
     fn next(&self, most: usize) -> Option<Item> {
         let mut waiting = self.lock();
-        if let Some(Waits::Columns(_)) = waiting.items.front() {
-            let Some(Waits::Columns(columns)) = waiting.items.pop_front() else { return None };
+        if let Some(Waits::Columns(..)) = waiting.items.front() {
+            let Some(Waits::Columns(columns, bytes)) = waiting.items.pop_front() else { return None };
+            waiting.bytes -= bytes;
             return Some(Item::Columns(columns));
         }
         let mut rows = Vec::new();
@@ -459,15 +456,15 @@ async fn read(
                 });
                 let columns: Vec<Column> = columns.collect();
                 types = columns.iter().map(|column| column.data_type).collect();
-                queue.push(Waits::Columns(columns));
+                let names: usize = columns.iter().map(|column| column.name.len() + size_of::<Column>()).sum();
+                queue.push(Waits::Columns(columns, ITEM + names));
             }
             QueryItem::Row(row) => {
                 let row = values(row, &types, secrets, &mut echo)?;
-                let bytes = row.iter().map(Value::size).sum();
-                queue.push(Waits::Row(row, bytes));
+                let values: usize = row.iter().map(Value::size).sum();
+                queue.push(Waits::Row(row, ITEM + values));
             }
         }
-        watch.row();
         if echo {
             queue.lock().echo = true;
         }
@@ -527,6 +524,11 @@ impl Running {
     /// Lets the query go on, until there is enough, or something and nothing more just now, or the end.
     async fn drive(&mut self, most: usize) -> Result<(), SqlError> {
         let deadline = self.deadline;
+        // Rows that come faster than they are read must not hide that time is up.
+        if self.future.is_some() && deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            self.cancel();
+            return Err(self.session.noted(SqlError::TimedOut));
+        }
         let driving = std::future::poll_fn(|cx| self.poll(cx, most));
         let driven = match deadline {
             Some(deadline) => tokio::time::timeout_at(deadline, driving).await.is_ok(),

@@ -28,14 +28,14 @@ pub(super) struct Watch {
     pub(super) tokens: Source,
     /// Whether the next request begins anew.
     pub(super) reset: AtomicBool,
-    /// Bytes that came since the last row was whole.
+    /// Bytes that came since the last row, or other token, began.
     since_row: AtomicU64,
     /// The most that a row may have; 0 for any.
     longest_row: AtomicU64,
 }
 
 impl Watch {
-    /// A row is whole, or a request begins.
+    /// A row begins, or a request.
     pub(super) fn row(&self) {
         self.since_row.store(0, Ordering::Relaxed);
     }
@@ -129,6 +129,9 @@ impl AsyncRead for Wire {
         let came = buffer.filled_mut().get_mut(before..).unwrap_or_default();
         let read = came.len();
         this.follower.pass(came);
+        if this.follower.token_began() {
+            this.watch.row();
+        }
         this.watch.since_row.fetch_add(read as u64, Ordering::Relaxed);
         if this.watch.row_is_too_long() {
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "a row is too long")));

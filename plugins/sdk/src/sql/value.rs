@@ -139,7 +139,7 @@ pub enum Value {
 pub struct Column {
     /// Its name, which may be empty.
     pub name: String,
-    /// Its type. Of a nullable integer or float without a value it is `int` or `float`.
+    /// Its type. A nullable `smalldatetime` is told as `datetime`.
     pub data_type: DataType,
 }
 
