@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 mod command_line;
+mod doctor;
 mod identity;
 mod peers;
 mod process;

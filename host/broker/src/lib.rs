@@ -36,7 +36,8 @@
 //! ```
 //!
 //! Where to go from here: [`Broker::call`] is the way of a call; [`config::Config`] can be made in code too;
-//! [`keyward_identity::TokenSource`] is the trait for tokens of one's own; [`audit`] says what happened.
+//! [`keyward_identity::TokenSource`] is the trait for tokens of one's own; [`audit`] says what happened; [`probe`] looks for
+//! what stands in the way, before any call does.
 
 pub mod audit;
 mod body;
@@ -52,6 +53,7 @@ mod identities;
 pub mod manifest;
 mod mount;
 pub mod plan;
+pub mod probe;
 mod problem;
 mod request;
 mod sandbox;
