@@ -42,7 +42,7 @@ fn a_bad_configuration_ends_with_78_and_one_message() {
         assert_eq!(message.matches("keyward: ").count(), 1, "{message}");
         for part in [
             "keyward.toml:2:10: unknown plugin `keyvalt`",
-            "expected: adls, arm, keyvault or storage",
+            "expected: adls, arm, keyvault, sql or storage",
             "plugin = \"keyvault\"",
         ] {
             assert!(message.contains(part), "{part} in {message}");
