@@ -208,10 +208,28 @@ async fn doctor_tells_of_a_certificate_that_nobody_vouches_for() {
     said.says("tls", "[tls]", "problem", &["ca.pem", "PEM"]);
 }
 
+/// In a cloud with vaults at this host.
+fn with_vault_at(host: &str, emulator: &Emulator) -> String {
+    let cloud = format!(
+        "[cloud]\nbase = \"public\"\n[cloud.service.vault]\naudience = \"https://vault.azure.net\"\nhosts = [{host:?}]"
+    );
+    good(emulator)
+        .replace("cloud = \"public\"", &cloud)
+        .replace("https://contoso.vault.azure.net\"", &format!("https://{host}\""))
+}
+
+#[tokio::test]
+async fn doctor_tells_of_a_name_that_leads_where_no_request_may_go() {
+    let machine = Machine::with(|emulator| with_vault_at("localhost", emulator)).await;
+    let said = machine.examine().await;
+    assert_eq!((said.code, said.problems()), (Some(1), vec!["name"]), "{}", said.table);
+    said.says("name", "localhost", "problem", &["a loopback address", "Mend what the name service says"]);
+}
+
 #[tokio::test]
 async fn doctor_tells_of_a_name_that_leads_nowhere() {
-    let name = "keyward-knows-no-vault-of-this-name.vault.azure.net";
-    let machine = Machine::with(|emulator| format!("{}{LISTEN}", config("public", name, emulator))).await;
+    let name = "vault.contoso.invalid";
+    let machine = Machine::with(|emulator| with_vault_at(name, emulator)).await;
     let said = machine.examine().await;
     assert_eq!((said.code, said.problems()), (Some(1), vec!["name"]), "{}", said.table);
     said.says("name", name, "problem", &[name, "[egress.resolve]"]);

@@ -14,6 +14,7 @@ mod hostile_limits;
 mod hostile_protocol;
 mod imds_misbehaves;
 mod orders;
+mod own_cloud;
 mod sealing;
 mod streaming;
 mod way_of_a_call;
