@@ -37,7 +37,7 @@
 //!
 //! Where to go from here: [`Broker::call`] is the way of a call; [`config::Config`] can be made in code too;
 //! [`keyward_identity::TokenSource`] is the trait for tokens of one's own; [`audit`] says what happened; [`probe`] looks for
-//! what stands in the way, before any call does.
+//! what stands in the way, before any call does; [`metrics`] counts tokens, for Prometheus.
 
 pub mod audit;
 mod body;
@@ -51,6 +51,7 @@ mod error;
 pub mod grant;
 mod identities;
 pub mod manifest;
+pub mod metrics;
 mod mount;
 pub mod plan;
 pub mod probe;

@@ -13,6 +13,7 @@ mod hostile_databases;
 mod hostile_limits;
 mod hostile_protocol;
 mod imds_misbehaves;
+mod metrics;
 mod orders;
 mod own_cloud;
 mod sealing;
