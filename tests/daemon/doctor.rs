@@ -311,6 +311,8 @@ async fn doctor_tells_of_a_wrong_configuration_and_looks_at_the_rest() {
     let mut machine = Machine::with(|_| "[mount.vault]\nplugin = \"keyvalt\"\n".to_owned()).await;
     let (address, _) = app_service(machine.emulator.imds_url()).await;
     machine.variables = vec![("IDENTITY_ENDPOINT", address), ("IDENTITY_HEADER", "the-header".to_owned())];
+    // A directory in which there is no `az`.
+    machine.variables.push(("PATH", machine.directory.path().display().to_string()));
     let said = machine.examine().await;
     assert_eq!(said.code, Some(78));
     said.says(

@@ -1,7 +1,5 @@
 //! Who may reach the broker's socket, and who may put another one in its place.
 
-use std::path::Path;
-
 use super::finding::{Check, Finding};
 use crate::config::Listen;
 
@@ -45,8 +43,9 @@ pub(super) fn check(listen: Option<&Listen>) -> Looked {
 #[cfg(unix)]
 mod unix {
     use std::os::unix::fs::{FileTypeExt, MetadataExt};
+    use std::path::Path;
 
-    use super::{Finding, Path, User};
+    use super::{Finding, User};
 
     /// The bit with which only an owner may remove what is in a directory.
     const STICKY: u32 = 0o1000;
