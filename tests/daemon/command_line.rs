@@ -229,6 +229,9 @@ fn a_test_configuration_is_a_good_one() {
 fn the_readmes_configuration_is_a_good_one() {
     let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).unwrap();
     let texts: Vec<&str> = readme.split("```toml\n").skip(1).map(|text| text.split("```").next().unwrap()).collect();
+    let (clouds, texts): (Vec<&str>, Vec<&str>) = texts.into_iter().partition(|text| text.starts_with("[cloud]"));
+    let own = format!("{}{}", clouds.concat(), GOOD.replace(".vault.azure.net", ".vault.contoso.example"));
+    assert!(stdout(&["check", "--config", &path(&written(&own))]).contains("https://vault.contoso.example"));
     let table = stdout(&["check", "--config", &path(&written(&texts.concat()))]);
     for part in
         ["https://contoso.vault.azure.net", "reports", "https://contoso.blob.core.windows.net", "listServiceSas"]

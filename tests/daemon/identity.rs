@@ -24,7 +24,7 @@ fn config(emulator: &Emulator, identity: &str) -> String {
 }
 
 /// The endpoint that App Service gives its programs, with the emulator's tokens. Gives its address, and what it was asked.
-async fn app_service(imds: String) -> (String, Arc<Mutex<Vec<String>>>) {
+pub(crate) async fn app_service(imds: String) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}/msi/token", listener.local_addr().unwrap());
     let asked = Arc::new(Mutex::new(Vec::new()));

@@ -4,6 +4,7 @@
 
 mod command_line;
 mod databases;
+mod doctor;
 mod identity;
 mod peers;
 mod process;

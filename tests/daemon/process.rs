@@ -25,6 +25,19 @@ pub(crate) fn keyward() -> Command {
     command
 }
 
+/// The program, on a machine of no platform, and without a proxy.
+pub(crate) fn keyward_nowhere() -> Command {
+    let mut command = keyward();
+    for (name, _) in std::env::vars() {
+        // Where the tests run may be a platform of its own.
+        let platform = ["IDENTITY_", "MSI_", "IMDS_", "AZURE_"].iter().any(|prefix| name.starts_with(prefix));
+        if platform || name.to_ascii_uppercase().ends_with("_PROXY") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
 /// Runs the program to its end.
 pub(crate) fn run(arguments: &[&str]) -> Output {
     keyward().args(arguments).output().expect("the program runs")
@@ -157,13 +170,7 @@ impl Daemon {
         std::fs::write(directory.path().join("ca.pem"), emulator.ca_pem()).unwrap();
         let text = format!("{config}{sections}");
         std::fs::write(directory.path().join("keyward.toml"), text).unwrap();
-        let mut command = keyward();
-        for (name, _) in std::env::vars() {
-            // Where the tests run may be a platform of its own.
-            if ["IDENTITY_", "MSI_", "IMDS_", "AZURE_"].iter().any(|prefix| name.starts_with(prefix)) {
-                command.env_remove(name);
-            }
-        }
+        let mut command = keyward_nowhere();
         command.envs(variables.iter().copied());
         command.args(["serve", "--log", level, "--config"]).arg(directory.path().join("keyward.toml"));
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program runs");

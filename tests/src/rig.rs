@@ -154,7 +154,15 @@ impl RigBuilder {
     /// In another cloud, with the endpoint that it has there.
     #[must_use]
     pub fn in_cloud(mut self, cloud: &str, endpoint: &str) -> Self {
-        self.cloud = cloud.to_owned();
+        self.cloud = format!("cloud = {cloud:?}");
+        self.base_lines = format!("endpoint = {endpoint:?}");
+        self
+    }
+
+    /// In a cloud of one's own, by this section, with the endpoint that it has there.
+    #[must_use]
+    pub fn in_own_cloud(mut self, section: &str, endpoint: &str) -> Self {
+        self.cloud = section.to_owned();
         self.base_lines = format!("endpoint = {endpoint:?}");
         self
     }
@@ -200,7 +208,7 @@ impl RigBuilder {
         };
         let (mount, imds) = (&self.mount, emulator.imds_url());
         let text = format!(
-            "cloud = {:?}\n[identity.default]\nsource = \"imds\"\nendpoint = {imds:?}\ndeadline = \"100ms\"\n\
+            "{}\n[identity.default]\nsource = \"imds\"\nendpoint = {imds:?}\ndeadline = \"100ms\"\n\
              [mount.{mount}]\nplugin = {:?}\n{}\n{}\n{}\n[egress.resolve]\n{resolve}\n[tls]\nsystem_roots = false\n",
             self.cloud, self.plugin_name, self.base_lines, self.mount_lines, self.sections
         );
@@ -319,7 +327,7 @@ impl Rig {
             resolver: None,
             clock: None,
             trusting: true,
-            cloud: "public".to_owned(),
+            cloud: "cloud = \"public\"".to_owned(),
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use keyward_identity::cache::{PersistKey, Persistence, Policy};
+use keyward_identity::cache::{InvalidKey, PersistKey, Persistence, Policy};
 use keyward_identity::clock::Clock;
 use keyward_identity::source::{
     AppService, AzureArc, AzureCli, CloudShell, Imds, InvalidSource, Pace, Retry, ServiceFabric, Settings, SourceKind,
@@ -26,7 +26,7 @@ pub(crate) struct Identities {
 
 /// A cache for each identity. Those of one endpoint share its pace, and those of one file the file.
 pub(crate) fn caches(config: &Config, clock: &Arc<dyn Clock>) -> Result<Identities, ConfigError> {
-    let mut making = Making { paces: HashMap::new(), files: HashMap::new(), clock, authority: &config.cloud.authority };
+    let mut making = Making::new(config, clock);
     let mut caches = BTreeMap::new();
     for (name, identity) in &config.identities {
         let source = making.source(identity).map_err(|why| {
@@ -44,15 +44,20 @@ pub(crate) fn caches(config: &Config, clock: &Arc<dyn Clock>) -> Result<Identiti
     Ok(Identities { caches, files: making.files.into_values().collect() })
 }
 
-struct Making<'c> {
+/// Makes the sources of identities.
+pub(crate) struct Making<'c> {
     paces: HashMap<Option<String>, Pace>,
     files: HashMap<PathBuf, Persistence>,
     clock: &'c Arc<dyn Clock>,
     authority: &'c str,
 }
 
-impl Making<'_> {
-    fn source(&mut self, identity: &IdentityConfig) -> Result<Arc<dyn TokenSource>, String> {
+impl<'c> Making<'c> {
+    pub(crate) fn new(config: &'c Config, clock: &'c Arc<dyn Clock>) -> Self {
+        Self { paces: HashMap::new(), files: HashMap::new(), clock, authority: &config.cloud.authority }
+    }
+
+    pub(crate) fn source(&mut self, identity: &IdentityConfig) -> Result<Arc<dyn TokenSource>, String> {
         let words = |error: InvalidSource| error.to_string();
         match &identity.source {
             IdentitySource::Custom(source) => Ok(Arc::clone(source)),
@@ -119,14 +124,18 @@ impl Making<'_> {
         if let Some(file) = self.files.get(&config.path) {
             return Ok(file.clone());
         }
-        let key = match &config.key {
-            PersistKeyConfig::File(path) => PersistKey::from_file(path),
-            PersistKeyConfig::Credential(name) => PersistKey::from_credential(name, &variable),
-        };
-        let key = key.map_err(|error| Diagnostic::new(identity.place.clone(), error.to_string()))?;
+        let key = key(config).map_err(|error| Diagnostic::new(identity.place.clone(), error.to_string()))?;
         let file = Persistence::open(&config.path, key);
         self.files.insert(config.path.clone(), file.clone());
         Ok(file)
+    }
+}
+
+/// The key that tokens on disk are encrypted with.
+pub(crate) fn key(config: &PersistConfig) -> Result<PersistKey, InvalidKey> {
+    match &config.key {
+        PersistKeyConfig::File(path) => PersistKey::from_file(path),
+        PersistKeyConfig::Credential(name) => PersistKey::from_credential(name, &variable),
     }
 }
 

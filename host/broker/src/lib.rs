@@ -36,7 +36,8 @@
 //! ```
 //!
 //! Where to go from here: [`Broker::call`] is the way of a call; [`config::Config`] can be made in code too;
-//! [`keyward_identity::TokenSource`] is the trait for tokens of one's own; [`audit`] says what happened.
+//! [`keyward_identity::TokenSource`] is the trait for tokens of one's own; [`audit`] says what happened; [`probe`] looks for
+//! what stands in the way, before any call does; [`metrics`] counts tokens, for Prometheus.
 
 pub mod audit;
 mod body;
@@ -50,8 +51,10 @@ mod error;
 pub mod grant;
 mod identities;
 pub mod manifest;
+pub mod metrics;
 mod mount;
 pub mod plan;
+pub mod probe;
 mod problem;
 mod request;
 mod sandbox;

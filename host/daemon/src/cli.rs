@@ -27,6 +27,8 @@ enum Command {
     Serve(Serve),
     /// Show what each mount of a configuration may do, and start nothing.
     Check(Check),
+    /// Look at this machine, and show what stands in the way and how to mend it: identities, clock, network, who may call.
+    Doctor(Doctor),
     /// Show what a plugin wants: a bundled one by its name, or a component by its file.
     Inspect(Inspect),
     /// Call a mount of a running daemon, or of a configuration.
@@ -62,6 +64,16 @@ pub(crate) struct Check {
     /// The configuration.
     #[arg(long, short, env = "KEYWARD_CONFIG", value_name = "FILE")]
     pub(crate) config: PathBuf,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// A configuration, whose identities and mounts are looked at too.
+    #[arg(long, short, env = "KEYWARD_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     /// How to print it.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Format,
@@ -139,6 +151,7 @@ impl Cli {
         }
         match self.command {
             Command::Check(check) => commands::check(&check),
+            Command::Doctor(doctor) => commands::doctor(&doctor),
             Command::Inspect(inspect) => commands::inspect(&inspect),
             Command::Serve(serve) => block_on(commands::serve(serve)),
             Command::Call(call) => block_on(commands::call(call)),

@@ -20,6 +20,14 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
+    /// The code of a configuration that is wrong.
+    pub(crate) const CONFIG: u8 = CONFIG;
+
+    /// Why, in words for a person.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// The configuration is wrong (78).
     pub(crate) fn config(error: impl Display) -> Self {
         Self { code: CONFIG, message: error.to_string() }

@@ -25,6 +25,11 @@ fn vault(lines: &str) -> String {
     format!("{IDENTITY}{mount}{lines}\n")
 }
 
+/// A cloud of one's own with further lines, and an identity.
+fn own_cloud(lines: &str) -> String {
+    format!("[cloud]\nauthority = \"https://login.contoso.example\"\n{lines}\n{IDENTITY}")
+}
+
 macro_rules! mistake {
     ($name:ident, $text:expr) => {
         #[test]
@@ -40,6 +45,53 @@ mistake!(unknown_section, format!("{IDENTITY}[mounts.vault]\nplugin = \"keyvault
 mistake!(unknown_key_in_a_mount, vault("endpiont = \"https://contoso.vault.azure.net\""));
 mistake!(unknown_limit, vault("[mount.vault.limits]\nmemroy = \"64MiB\""));
 mistake!(unknown_cloud, format!("cloud = \"pubic\"\n{IDENTITY}"));
+mistake!(own_cloud_without_an_authority, format!("[cloud]\n{IDENTITY}"));
+mistake!(own_cloud_whose_authority_is_none, format!("[cloud]\nauthority = \"login.contoso.example\"\n{IDENTITY}"));
+mistake!(own_cloud_with_an_unknown_base, format!("[cloud]\nbase = \"pubic\"\nservices = 1\n{IDENTITY}"));
+mistake!(cloud_that_is_a_number, format!("cloud = 1\n{IDENTITY}"));
+mistake!(own_cloud_whose_service_says_nothing, own_cloud("[cloud.service.vault]"));
+mistake!(
+    own_cloud_whose_hosts_are_none,
+    own_cloud(
+        "[cloud.service.vault]\naudience = \"https:// vault\"\nhosts = [\"*.example\", \"https://v.contoso.example\"]"
+    )
+);
+mistake!(own_cloud_without_hosts, own_cloud("[cloud.service.vault]\naudience = \"https://v.example\"\nhosts = []"));
+mistake!(
+    own_cloud_with_an_unknown_key_and_protocol,
+    own_cloud(
+        "[cloud.service.vault]\naudience = \"https://v.example\"\nhost = [\"*.v.example\"]\nprotocol = \"http\"\n\
+         paths_ignore_case = \"yes\""
+    )
+);
+mistake!(
+    own_cloud_with_half_a_route,
+    own_cloud(
+        "[cloud.service.sql]\naudience = \"https://d.example\"\nhosts = [\"*.d.example\"]\n\
+         routes = { ports = [11000] }"
+    )
+);
+mistake!(
+    own_cloud_whose_second_paths_are_none,
+    own_cloud(
+        "[cloud.service.blob]\naudience = \"https://b.example\"\nhosts = [\"*.b.example\"]\n\
+         second_paths = [{ header = \"a b\" }, { method = \"get\" }, { header = \"x\", query = \"y\" }]"
+    )
+);
+mistake!(
+    own_cloud_that_lacks_a_service,
+    format!(
+        "{}[mount.vault]\nplugin = \"keyvault\"\nendpoint = \"https://a.v.example\"\n",
+        own_cloud("[cloud.service.arm]\naudience = \"https://arm.example\"\nhosts = [\"arm.v.example\"]")
+    )
+);
+mistake!(
+    endpoint_that_is_none_of_ones_own_cloud,
+    format!(
+        "{}[mount.vault]\nplugin = \"keyvault\"\nendpoint = \"https://contoso.vault.azure.net\"\n",
+        own_cloud("[cloud.service.vault]\naudience = \"https://v.example\"\nhosts = [\"*.v.example\"]")
+    )
+);
 mistake!(unknown_plugin, format!("{IDENTITY}[mount.vault]\nplugin = \"keyvualt\"\n"));
 mistake!(no_plugin, format!("{IDENTITY}[mount.vault]\nendpoint = \"https://contoso.vault.azure.net\"\n"));
 mistake!(plugin_file_that_is_not_there, format!("{IDENTITY}[mount.m]\nplugin = \"nowhere/p.wasm\"\n"));

@@ -100,6 +100,12 @@ impl Cloud {
         TABLE.get(name)
     }
 
+    /// Whether it is one of those, and not one's own.
+    #[must_use]
+    pub fn is_named(&self) -> bool {
+        TABLE.values().any(|cloud| cloud == self)
+    }
+
     /// The names of all clouds.
     pub fn names() -> impl Iterator<Item = &'static str> {
         TABLE.keys().map(String::as_str)
@@ -142,16 +148,65 @@ mod tests {
         }
     }
 
+    /// As the platform's documentation and tutorials have them, to the slash.
     #[test]
-    fn audiences_are_the_platforms_to_the_slash() {
-        let audience = |cloud, service: &str| Cloud::named(cloud).unwrap().services[service].audience.as_str();
-        assert_eq!(audience("public", "arm"), "https://management.azure.com/");
-        assert_eq!(audience("public", "vault"), "https://vault.azure.net");
-        assert_eq!(audience("public", "datalake"), "https://datalake.azure.net/");
-        assert_eq!(audience("china", "arm"), "https://management.chinacloudapi.cn/");
-        assert_eq!(audience("china", "vault"), "https://vault.azure.cn");
-        assert_eq!(audience("china", "sql"), "https://database.chinacloudapi.cn/");
-        assert_eq!(audience("usgov", "vault"), "https://vault.usgovcloudapi.net");
-        assert_eq!(audience("usgov", "arm"), "https://management.usgovcloudapi.net/");
+    fn authorities_audiences_and_hosts_are_the_platforms() {
+        const STORAGE: &str = "https://storage.azure.com/";
+        const LAKE: (&str, &str, &str) = ("datalake", "https://datalake.azure.net/", "*.azuredatalakestore.net");
+        let expected = [
+            (
+                "public",
+                "https://login.microsoftonline.com",
+                [
+                    ("arm", "https://management.azure.com/", "management.azure.com"),
+                    ("blob", STORAGE, "*.blob.core.windows.net"),
+                    LAKE,
+                    ("dfs", STORAGE, "*.dfs.core.windows.net"),
+                    ("sql", "https://database.windows.net/", "*.database.windows.net"),
+                    ("vault", "https://vault.azure.net", "*.vault.azure.net"),
+                ],
+            ),
+            (
+                "china",
+                "https://login.partner.microsoftonline.cn",
+                [
+                    ("arm", "https://management.chinacloudapi.cn/", "management.chinacloudapi.cn"),
+                    ("blob", STORAGE, "*.blob.core.chinacloudapi.cn"),
+                    LAKE,
+                    ("dfs", STORAGE, "*.dfs.core.chinacloudapi.cn"),
+                    ("sql", "https://database.chinacloudapi.cn/", "*.database.chinacloudapi.cn"),
+                    ("vault", "https://vault.azure.cn", "*.vault.azure.cn"),
+                ],
+            ),
+            (
+                "usgov",
+                "https://login.microsoftonline.us",
+                [
+                    ("arm", "https://management.usgovcloudapi.net/", "management.usgovcloudapi.net"),
+                    ("blob", STORAGE, "*.blob.core.usgovcloudapi.net"),
+                    LAKE,
+                    ("dfs", STORAGE, "*.dfs.core.usgovcloudapi.net"),
+                    ("sql", "https://database.usgovcloudapi.net/", "*.database.usgovcloudapi.net"),
+                    ("vault", "https://vault.usgovcloudapi.net", "*.vault.usgovcloudapi.net"),
+                ],
+            ),
+        ];
+        assert_eq!(expected.len(), Cloud::names().count());
+        for (name, authority, services) in expected {
+            let cloud = Cloud::named(name).unwrap();
+            assert_eq!(cloud.authority, authority);
+            let found: Vec<(&str, &str, &str)> = cloud
+                .services
+                .iter()
+                .map(|(name, service)| (name.as_str(), service.audience.as_str(), service.hosts[0].as_str()))
+                .collect();
+            assert_eq!(found, services, "{name}");
+            assert!(cloud.services.values().all(|service| service.hosts.len() == 1));
+            for (name, service) in &cloud.services {
+                let nodes = service.routes.as_ref().map(|routes| format!("*.{}", routes.domain));
+                assert_eq!(nodes.is_some(), name == "sql");
+                assert!(nodes.is_none_or(|nodes| nodes == service.hosts[0]));
+            }
+        }
     }
 }

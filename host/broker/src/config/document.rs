@@ -2,6 +2,8 @@
 //!
 //! Each part of Keyward takes the sections that are its own; what nobody took is a mistake. So no key is ever ignored.
 
+mod lists;
+
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -248,78 +250,6 @@ impl<'d> Section<'d> {
             let size = parse_size(text).ok_or_else(|| Unfit::because("it has no unit that is known"))?;
             if (least..=most).contains(&size) { Ok(size) } else { Err(Unfit::because("it is out of bounds")) }
         })
-    }
-
-    /// A list of texts.
-    pub fn texts(&self, key: &str, example: &str) -> Option<Located<Vec<Located<String>>>> {
-        let (value, place) = self.value(key)?;
-        let DeValue::Array(array) = value.get_ref() else {
-            self.wrong_type(key, value.get_ref(), place, "a list of texts", &format!("[{example:?}]"));
-            return None;
-        };
-        let mut texts = Vec::new();
-        for item in array.iter() {
-            let item_place = self.origin.place(item.span().start);
-            match item.get_ref() {
-                DeValue::String(text) => {
-                    texts.push(Located { value: text.clone().into_owned(), place: Some(item_place) });
-                }
-                other => {
-                    let example = format!("[{example:?}]");
-                    self.wrong_type(key, other, item_place, "a list of texts", &example);
-                    return None;
-                }
-            }
-        }
-        Some(Located { value: texts, place: Some(place) })
-    }
-
-    /// A text, or a list of texts.
-    pub fn text_or_texts(&self, key: &str, example: &str) -> Option<Located<Vec<String>>> {
-        let (value, _) = self.value(key)?;
-        if let DeValue::Array(_) = value.get_ref() {
-            let texts = self.texts(key, example)?;
-            return Some(Located {
-                value: texts.value.into_iter().map(|text| text.value).collect(),
-                place: texts.place,
-            });
-        }
-        self.text(key, example).map(|text| Located { value: vec![text.value], place: text.place })
-    }
-
-    /// A list of tables, each as a section. `example` is one of them, as it would be written.
-    #[must_use]
-    pub fn tables(&self, key: &str, example: &str) -> Vec<Section<'d>> {
-        let Some((value, place)) = self.value(key) else { return Vec::new() };
-        let example = format!("[{{ {example} }}]");
-        let DeValue::Array(array) = value.get_ref() else {
-            self.wrong_type(key, value.get_ref(), place, "a list of tables", &example);
-            return Vec::new();
-        };
-        let mut sections = Vec::new();
-        for item in array.iter() {
-            let place = Some(self.origin.place(item.span().start));
-            let DeValue::Table(table) = item.get_ref() else {
-                self.wrong_type(
-                    key,
-                    item.get_ref(),
-                    self.origin.place(item.span().start),
-                    "a list of tables",
-                    &example,
-                );
-                continue;
-            };
-            let (header, origin, diagnostics) = (format!("`{key}`{}", self.within()), self.origin, self.diagnostics);
-            sections.push(Section {
-                header,
-                table: Some(table),
-                place,
-                origin,
-                diagnostics,
-                known: RefCell::default(),
-            });
-        }
-        sections
     }
 
     /// A section within this one. Where the document has none, it is empty.

@@ -3,6 +3,7 @@
 //! [`Config::from_toml`] reads a file's text. What it gives is complete and well-formed in itself; whether it fits the
 //! plugins that it names is found out by [`Plan::new`](crate::Plan::new).
 
+mod cloud;
 mod diagnostic;
 mod document;
 mod egress;
@@ -86,17 +87,12 @@ impl Config {
         document.finish(config)
     }
 
-    /// Takes the broker's sections of a document that has others beside: `cloud`, `[identity]`, `[mount]`, `[egress]`,
+    /// Takes the broker's sections of a document that has others beside: `cloud` or `[cloud]`, `[identity]`, `[mount]`, `[egress]`,
     /// `[tls]` and `[compile_cache]`. Mistakes are left with the document.
     #[must_use]
     pub fn read(root: &Section<'_>, base: &Path) -> Self {
-        let clouds: Vec<(&str, &str)> = Cloud::names().map(|name| (name, name)).collect();
-        let cloud = root.word("cloud", &clouds).map_or("public", |cloud| cloud.value);
-        // Every name in the table is in the table.
-        let cloud = Cloud::named(cloud).cloned();
-        let empty = || Cloud { authority: String::new(), services: BTreeMap::new() };
         Self {
-            cloud: cloud.unwrap_or_else(empty),
+            cloud: cloud::read(root),
             identities: identity::read(root, base),
             mounts: mount::read(root, base),
             egress: egress::read_egress(root),

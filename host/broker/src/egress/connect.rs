@@ -47,11 +47,28 @@ impl Connector {
     /// A connection without TLS, to one of the addresses that were checked. Whoever asks sees to it that it takes no longer
     /// than it may.
     pub(crate) async fn tcp(&self, host: &str, port: u16) -> Result<TcpStream, ConnectError> {
-        connect_first(host, &self.0.addresses(host, port).await?).await
+        connect_first(host, &self.addresses(host, port).await?).await
+    }
+
+    /// The addresses of a host, all of which were checked.
+    pub(crate) async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {
+        self.0.addresses(host, port).await
+    }
+
+    /// A connection with TLS.
+    pub(crate) async fn tls(&self, host: &str, port: u16) -> Result<TlsConnection, ConnectError> {
+        self.0.connect_in_time(host, port).await
     }
 }
 
 impl Shared {
+    async fn connect_in_time(&self, host: &str, port: u16) -> Result<TlsConnection, ConnectError> {
+        match tokio::time::timeout(self.timeout, self.connect(host, port)).await {
+            Ok(connection) => connection,
+            Err(_) => Err(ConnectError::TimedOut { host: host.to_owned() }),
+        }
+    }
+
     async fn connect(&self, host: &str, port: u16) -> Result<TlsConnection, ConnectError> {
         let addresses = self.addresses(host, port).await?;
         let name = ServerName::try_from(host.to_owned()).map_err(|error| ConnectError::Tls {
@@ -113,10 +130,7 @@ impl tower_service::Service<Uri> for Connector {
         Box::pin(async move {
             // The rules let only complete https URIs of an endpoint come here.
             let (host, port) = (uri.host().unwrap_or_default(), uri.port_u16().unwrap_or(443));
-            match tokio::time::timeout(shared.timeout, shared.connect(host, port)).await {
-                Ok(connection) => connection,
-                Err(_) => Err(ConnectError::TimedOut { host: host.to_owned() }),
-            }
+            shared.connect_in_time(host, port).await
         })
     }
 }

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 pub use plugin::{Plugin, Plugins, sha256};
 
+use crate::cloud::Cloud;
 use crate::config::{Config, ConfigError, Diagnostics, IdentityConfig, Limits, PoolConfig};
 use crate::grant::Grant;
 use crate::manifest::Manifest;
@@ -59,6 +60,12 @@ impl Plan {
         let mounts = mounts.filter_map(|(name, mount)| mount::plan(name, mount, &config, plugins, &mut diagnostics));
         let mounts = mounts.collect();
         diagnostics.into_result(Self { mounts, config })
+    }
+
+    /// The cloud.
+    #[must_use]
+    pub fn cloud(&self) -> &Cloud {
+        &self.config.cloud
     }
 
     /// The identities, by name.

@@ -9,7 +9,7 @@ use crate::config::{
     AudienceConfig, Config, Diagnostic, Diagnostics, Located, MountConfig, SettingValue, bare, nearest, one_of,
 };
 use crate::grant::{Endpoint, Grant, HostPattern, Protocol, Seal};
-use crate::manifest::{DeclaredAudience, DeclaredSeal, Manifest, ResolvedService};
+use crate::manifest::{DeclaredAudience, DeclaredSeal, DeclaredService, Manifest, ResolvedService};
 
 /// The name of the identity of a mount that names none.
 const DEFAULT_IDENTITY: &str = "default";
@@ -111,8 +111,17 @@ impl Planning<'_> {
     fn grant(&mut self, declared: &DeclaredAudience, is_first: bool) -> Option<Grant> {
         let services = match declared.resolve(self.cloud) {
             Ok(services) => services,
+            // What a plugin can do without, and nobody granted, the cloud need not have.
+            Err(_) if !is_first && declared.optional && !self.mount.audiences.contains_key(&declared.name) => {
+                return None;
+            }
             Err(mut diagnostic) => {
                 diagnostic.place = self.mount.plugin.place.clone();
+                if let (DeclaredService::Cloud(names), false) = (&declared.service, self.cloud.is_named()) {
+                    let name = names.first().map_or("NAME", String::as_str);
+                    let write = format!("[cloud.service.{}]\naudience = \"...\"\nhosts = [\"...\"]", bare(name));
+                    diagnostic = diagnostic.write(write);
+                }
                 self.diagnostics.push(diagnostic);
                 return None;
             }
@@ -301,7 +310,8 @@ fn audiences(services: &[ResolvedService]) -> String {
 
 /// The cloud that this host would be right in.
 fn other_cloud(declared: &DeclaredAudience, host: &str, cloud: &Cloud) -> Option<&'static str> {
-    Cloud::names().find(|name| {
+    // One's own is not to be given up for a host.
+    Cloud::names().filter(|_| cloud.is_named()).find(|name| {
         let other = Cloud::named(name).filter(|other| *other != cloud);
         let services = other.and_then(|other| declared.resolve(other).ok()).unwrap_or_default();
         services.iter().flat_map(|service| &service.hosts).any(|pattern| pattern.matches(host))

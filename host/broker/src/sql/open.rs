@@ -76,6 +76,18 @@ impl Opener {
         Self { connector, tls: TlsConnector::from(tls), timeout }
     }
 
+    /// Whether a server is there, and is who it says it is: as [`open`](Self::open), but nobody logs in.
+    pub(crate) async fn reach(&self, host: &str, port: u16) -> Result<(), ConnectError> {
+        let reached = async {
+            let socket = Socket::new(self.connector.tcp(host, port).await?);
+            let no_tls = |source| ConnectError::Tls { host: host.to_owned(), source };
+            let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other).map_err(no_tls)?;
+            handshake::secure(socket, &self.tls, name, true).await.map(drop).map_err(no_tls)
+        };
+        let timed_out = |_| Err(ConnectError::TimedOut { host: host.to_owned() });
+        tokio::time::timeout(self.timeout, reached).await.unwrap_or_else(timed_out)
+    }
+
     /// Opens a connection. What is transient is tried again; nothing was sent yet that could be run twice.
     pub(super) async fn open(&self, wanted: &Wanted<'_>) -> Result<Opened, NotOpened> {
         let mut wait = FIRST_WAIT;

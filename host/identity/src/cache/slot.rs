@@ -43,6 +43,8 @@ pub struct Statistics {
     pub stale: u64,
     /// How often a caller got an error.
     pub refused: u64,
+    /// When the token ends that is kept, in seconds since 1970-01-01T00:00:00Z; `None` where there is none.
+    pub expires_on: Option<u64>,
 }
 
 /// The state of getting a new token.
@@ -111,6 +113,7 @@ impl Slot {
             restored: self.restored,
             stale: self.stale.load(Ordering::Relaxed),
             refused: self.refused.load(Ordering::Relaxed),
+            expires_on: self.held.load().as_ref().map(|held| held.ends()),
         }
     }
 }

@@ -71,6 +71,11 @@ impl Held {
         self.token.mine().clone()
     }
 
+    /// When it ends by the wall clock, in seconds since 1970-01-01T00:00:00Z.
+    pub(super) fn ends(&self) -> u64 {
+        self.end.wall.as_secs()
+    }
+
     pub(super) fn phase(&self, clock: &dyn Clock) -> Phase {
         let now = Moment { wall: clock.wall(), steady: clock.steady() };
         if !passed(self.renew_ahead, now) {

@@ -50,7 +50,17 @@ pub(super) fn parse(body: &[u8], wall: Duration, asked: Option<&UserAssigned>) -
         (None, None) => return Err(malformed("it says neither expires_on nor expires_in")),
     };
     let token = AccessToken::new(std::mem::take(&mut *answer.access_token), expires_on)?;
-    Ok(Issued { token, expires_in })
+    Ok(Issued { client_id: answer.client_id.as_ref().and_then(uuid), ..Issued::new(token, expires_in) })
+}
+
+/// An id, for people to read. Whatever else is in its place is not shown to anybody.
+fn uuid(id: &Value) -> Option<String> {
+    let id = id.as_str().filter(|id| id.len() == 36)?;
+    let hyphens = id.bytes().enumerate().all(|(at, byte)| match at {
+        8 | 13 | 18 | 23 => byte == b'-',
+        _ => byte.is_ascii_hexdigit(),
+    });
+    hyphens.then(|| id.to_owned())
 }
 
 impl Answer {
@@ -91,6 +101,19 @@ mod tests {
         assert_eq!(ends(r#"{"access_token":"x","expires_in":"3600"}"#), (1_700_003_600, Some(3600)));
         let both = r#"{"access_token":"x","expires_in":3600,"expires_on":"1700086400","resource":"r"}"#;
         assert_eq!(ends(both), (1_700_086_400, Some(3600)));
+    }
+
+    #[test]
+    fn whose_the_token_is_is_said_where_it_is_an_id() {
+        let whose = |id: &str| {
+            let answer = format!(r#"{{"access_token":"x","expires_in":3600,"client_id":{id}}}"#);
+            parse(answer.as_bytes(), NOW, None).unwrap().client_id
+        };
+        let id = "00001111-aaaa-2222-bbbb-3333cccc4444";
+        assert_eq!(whose(&format!("{id:?}")).as_deref(), Some(id));
+        for other in ["null", "7", "\"\"", "\"x\"", "\"00001111aaaa-2222-bbbb-3333cccc4444--\"", "\"eyJ0\""] {
+            assert_eq!(whose(other), None, "{other}");
+        }
     }
 
     #[test]

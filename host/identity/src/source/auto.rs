@@ -34,6 +34,50 @@ pub struct Detected {
     pub why: &'static str,
 }
 
+/// What of the machine speaks for a source, whatever comes before it in the order: which of its variables are set, or which
+/// of its programs is there. `None` where nothing does. For IMDS nothing can, since only its endpoint tells; nothing is
+/// asked here. `exists` is called with paths of programs.
+#[must_use]
+pub fn traces(kind: SourceKind, env: Env<'_>, exists: &dyn Fn(&Path) -> bool) -> Option<&'static str> {
+    let set = |names: &[&str]| names.iter().all(|name| env(name).is_some_and(|value| !value.trim().is_empty()));
+    let found = |is_there: bool, why| is_there.then_some(why);
+    match kind {
+        SourceKind::WorkloadIdentity => found(
+            set(&["AZURE_TENANT_ID", "AZURE_FEDERATED_TOKEN_FILE"]),
+            "AZURE_TENANT_ID and AZURE_FEDERATED_TOKEN_FILE are set",
+        ),
+        SourceKind::ServiceFabric => found(
+            set(&["IDENTITY_ENDPOINT", "IDENTITY_HEADER", "IDENTITY_SERVER_THUMBPRINT"]),
+            "IDENTITY_ENDPOINT, IDENTITY_HEADER and IDENTITY_SERVER_THUMBPRINT are set",
+        ),
+        SourceKind::AppService => found(
+            set(&["IDENTITY_ENDPOINT", "IDENTITY_HEADER"]) && !set(&["IDENTITY_SERVER_THUMBPRINT"]),
+            "IDENTITY_ENDPOINT and IDENTITY_HEADER are set",
+        ),
+        SourceKind::CloudShell => found(set(&["MSI_ENDPOINT"]) && !set(&["MSI_SECRET"]), "MSI_ENDPOINT is set"),
+        SourceKind::Arc => {
+            let variables = set(&["IDENTITY_ENDPOINT", "IMDS_ENDPOINT"]) && !set(&["IDENTITY_HEADER"]);
+            found(variables, "IDENTITY_ENDPOINT and IMDS_ENDPOINT are set")
+                .or_else(|| found(exists(&arc_agent(env)), "the Azure Arc agent is installed"))
+        }
+        SourceKind::AzureCli => {
+            let program = if cfg!(windows) { "az.cmd" } else { "az" };
+            let path = env("PATH").unwrap_or_default();
+            found(std::env::split_paths(&path).any(|directory| exists(&directory.join(program))), "`az` is in PATH")
+        }
+        SourceKind::Imds => None,
+    }
+}
+
+/// The sources that are told apart by their variables, in the order in which they are looked for.
+const ORDER: [SourceKind; 5] = [
+    SourceKind::WorkloadIdentity,
+    SourceKind::ServiceFabric,
+    SourceKind::AppService,
+    SourceKind::CloudShell,
+    SourceKind::Arc,
+];
+
 /// Finds out which source this machine has. Nothing is asked: variables are read, and for Azure Arc `exists` is called with
 /// the path of the agent's program.
 ///
@@ -41,26 +85,19 @@ pub struct Detected {
 ///
 /// [`InvalidSource::Unsupported`] on Azure Machine Learning.
 pub fn detect(env: Env<'_>, exists: &dyn Fn(&Path) -> bool) -> Result<Detected, InvalidSource> {
-    let set = |names: &[&str]| names.iter().all(|name| env(name).is_some_and(|value| !value.trim().is_empty()));
-    let found = |kind, why| Ok(Detected { kind, why });
-    if set(&["AZURE_TENANT_ID", "AZURE_FEDERATED_TOKEN_FILE"]) {
-        found(SourceKind::WorkloadIdentity, "AZURE_TENANT_ID and AZURE_FEDERATED_TOKEN_FILE are set")
-    } else if set(&["IDENTITY_ENDPOINT", "IDENTITY_HEADER", "IDENTITY_SERVER_THUMBPRINT"]) {
-        let why = "IDENTITY_ENDPOINT, IDENTITY_HEADER and IDENTITY_SERVER_THUMBPRINT are set";
-        found(SourceKind::ServiceFabric, why)
-    } else if set(&["IDENTITY_ENDPOINT", "IDENTITY_HEADER"]) {
-        found(SourceKind::AppService, "IDENTITY_ENDPOINT and IDENTITY_HEADER are set")
-    } else if set(&["MSI_ENDPOINT", "MSI_SECRET"]) {
-        Err(InvalidSource::Unsupported { platform: "Azure Machine Learning (MSI_ENDPOINT and MSI_SECRET are set)" })
-    } else if set(&["MSI_ENDPOINT"]) {
-        found(SourceKind::CloudShell, "MSI_ENDPOINT is set")
-    } else if set(&["IDENTITY_ENDPOINT", "IMDS_ENDPOINT"]) {
-        found(SourceKind::Arc, "IDENTITY_ENDPOINT and IMDS_ENDPOINT are set")
-    } else if exists(&arc_agent(env)) {
-        found(SourceKind::Arc, "the Azure Arc agent is installed")
-    } else {
-        found(SourceKind::Imds, "no other source's variables are set")
+    let set = |name: &str| env(name).is_some_and(|value| !value.trim().is_empty());
+    let machine_learning = set("MSI_ENDPOINT") && set("MSI_SECRET");
+    for kind in ORDER {
+        // It has Cloud Shell's variable, and another.
+        if kind == SourceKind::CloudShell && machine_learning {
+            let platform = "Azure Machine Learning (MSI_ENDPOINT and MSI_SECRET are set)";
+            return Err(InvalidSource::Unsupported { platform });
+        }
+        if let Some(why) = traces(kind, env, exists) {
+            return Ok(Detected { kind, why });
+        }
     }
+    Ok(Detected { kind: SourceKind::Imds, why: "no other source's variables are set" })
 }
 
 /// Makes the source that this machine has, and says in one line of the log which it is and why. `authority` is the cloud's,
@@ -135,6 +172,30 @@ mod tests {
         assert_eq!(of(&[], false), Some(SourceKind::Imds));
         assert_eq!(of(&["IDENTITY_ENDPOINT"], false), Some(SourceKind::Imds), "half an App Service");
         assert_eq!(of(&["AZURE_TENANT_ID", "AZURE_CLIENT_ID"], false), Some(SourceKind::Imds));
+    }
+
+    #[test]
+    fn each_source_leaves_its_traces() {
+        let of = |kind, set: &[&str], there: &str| {
+            let env = |name: &str| match name {
+                "PATH" => Some("/bin:/opt/azure".to_owned()),
+                name => set.contains(&name).then(|| "x".to_owned()),
+            };
+            traces(kind, &env, &|path| path == Path::new(there)).is_some()
+        };
+        let app_service = ["IDENTITY_ENDPOINT", "IDENTITY_HEADER"];
+        assert!(of(SourceKind::AppService, &app_service, "") && !of(SourceKind::ServiceFabric, &app_service, ""));
+        let fabric = ["IDENTITY_ENDPOINT", "IDENTITY_HEADER", "IDENTITY_SERVER_THUMBPRINT"];
+        assert!(of(SourceKind::ServiceFabric, &fabric, "") && !of(SourceKind::AppService, &fabric, ""));
+        assert!(!of(SourceKind::CloudShell, &["MSI_ENDPOINT", "MSI_SECRET"], ""));
+        for kind in SourceKind::ALL {
+            assert!(!of(kind, &[], ""), "{kind}");
+        }
+        #[cfg(unix)]
+        {
+            assert!(of(SourceKind::AzureCli, &[], "/opt/azure/az"));
+            assert!(of(SourceKind::Arc, &[], "/opt/azcmagent/bin/himds"));
+        }
     }
 
     #[test]

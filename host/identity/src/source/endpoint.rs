@@ -1,8 +1,10 @@
 //! One endpoint over HTTP: asking it, and what its answer means. What every such source has in common.
 
+use std::time::{Duration, SystemTime};
+
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
-use http::{HeaderValue, Request, StatusCode, Uri};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderName};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri};
 use http_body_util::Full;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use zeroize::Zeroizing;
@@ -105,13 +107,19 @@ impl Endpoint {
         let wall = self.settings.clock.wall();
         if got.status == StatusCode::OK {
             return match answer::parse(&got.body, wall, asked) {
-                Ok(issued) => Attempt::Done(issued),
+                Ok(issued) => Attempt::Done(Issued { endpoint_clock: date(&got.headers), ..issued }),
                 Err(error) => Attempt::Final(error),
             };
         }
         let not_found_is_final = self.kind == SourceKind::ServiceFabric;
         Refused { endpoint: &self.url, audience, wall, not_found_is_final }.judge(got)
     }
+}
+
+/// What a server's clock says.
+fn date(headers: &HeaderMap) -> Option<Duration> {
+    let date = httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()?;
+    date.duration_since(SystemTime::UNIX_EPOCH).ok()
 }
 
 /// A `GET` with one header.

@@ -28,7 +28,7 @@ use std::time::Duration;
 
 pub use app_service::AppService;
 pub use arc::AzureArc;
-pub use auto::{Detected, auto, detect};
+pub use auto::{Detected, auto, detect, traces};
 pub use azure_cli::AzureCli;
 pub use cloud_shell::CloudShell;
 pub use imds::{Imds, InvalidEndpoint};
@@ -83,13 +83,17 @@ pub struct Issued {
     /// For how long it is valid from now on, where the source said so. It is believed before
     /// [`AccessToken::expires_on`], since it needs no wall clock that is right.
     pub expires_in: Option<Duration>,
+    /// The client id of the identity that it is for, where the answer says so beside the token.
+    pub client_id: Option<String>,
+    /// What the endpoint's clock said, since 1970-01-01T00:00:00Z, where it has one.
+    pub endpoint_clock: Option<Duration>,
 }
 
 impl Issued {
     /// A token that is valid for so long from now on.
     #[must_use]
     pub fn new(token: AccessToken, expires_in: Option<Duration>) -> Self {
-        Self { token, expires_in }
+        Self { expires_in, ..token.into() }
     }
 
     /// Reads a token endpoint's answer (status 200) as every source here does: JSON with `access_token`, and `expires_on` or
@@ -106,7 +110,7 @@ impl Issued {
 
 impl From<AccessToken> for Issued {
     fn from(token: AccessToken) -> Self {
-        Self { token, expires_in: None }
+        Self { token, expires_in: None, client_id: None, endpoint_clock: None }
     }
 }
 

@@ -1,0 +1,140 @@
+//! What is found.
+
+use std::fmt;
+
+/// What was looked at. The names are in the JSON, and stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Check {
+    Configuration,
+    Source,
+    Token,
+    TokensOnDisk,
+    Clock,
+    Proxy,
+    Name,
+    Tls,
+    Socket,
+    Listener,
+    Metadata,
+}
+
+/// How it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Status {
+    Ok,
+    /// It works, and somebody should know.
+    Warning,
+    /// It does not work, or protects nobody.
+    Problem,
+    /// There is nothing to look at here, or no way to.
+    NotApplicable,
+}
+
+/// One of them.
+#[derive(Clone, Debug)]
+pub(super) struct Finding {
+    pub(super) check: Check,
+    pub(super) status: Status,
+    pub(super) subject: String,
+    pub(super) found: String,
+    /// What to do about it. A line that begins with blanks is a command.
+    pub(super) mend: Option<String>,
+}
+
+impl Finding {
+    pub(super) fn about(check: Check, subject: impl Into<String>) -> Self {
+        Self { check, status: Status::NotApplicable, subject: subject.into(), found: String::new(), mend: None }
+    }
+
+    pub(super) fn ok(self, found: impl Into<String>) -> Self {
+        Self { status: Status::Ok, found: found.into(), ..self }
+    }
+
+    pub(super) fn warning(self, found: impl Into<String>) -> Self {
+        Self { status: Status::Warning, found: found.into(), ..self }
+    }
+
+    pub(super) fn problem(self, found: impl Into<String>) -> Self {
+        Self { status: Status::Problem, found: found.into(), ..self }
+    }
+
+    pub(super) fn skipped(self, found: impl Into<String>) -> Self {
+        Self { status: Status::NotApplicable, found: found.into(), ..self }
+    }
+
+    pub(super) fn mend(self, mend: impl Into<String>) -> Self {
+        Self { mend: Some(mend.into()), ..self }
+    }
+
+    /// A problem in the words of an error, which say what it is and then, in a sentence of its own, what to do.
+    pub(super) fn error(self, error: &str) -> Self {
+        // What an endpoint said stands in brackets, and may have sentences in it.
+        let (found, mend) = match error.rsplit_once("). ") {
+            Some((found, mend)) => (format!("{found})"), Some(mend)),
+            None => error.split_once(". ").map_or((error.to_owned(), None), |(a, b)| (a.to_owned(), Some(b))),
+        };
+        Self { mend: mend.map(str::to_owned), ..self.problem(found) }
+    }
+}
+
+impl Check {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Configuration => "configuration",
+            Self::Source => "source",
+            Self::Token => "token",
+            Self::TokensOnDisk => "tokens-on-disk",
+            Self::Clock => "clock",
+            Self::Proxy => "proxy",
+            Self::Name => "name",
+            Self::Tls => "tls",
+            Self::Socket => "socket",
+            Self::Listener => "listener",
+            Self::Metadata => "metadata",
+        }
+    }
+}
+
+impl Status {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Problem => "problem",
+            Self::NotApplicable => "not-applicable",
+        }
+    }
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_errors_last_sentences_are_the_mend() {
+        for (error, found, mend) in [
+            (
+                "no identity (status 400. It is gone). Assign it. Or do not",
+                "no identity (status 400. It is gone)",
+                "Assign it. Or do not",
+            ),
+            ("it needs X, which is not set. Set it", "it needs X, which is not set", "Set it"),
+        ] {
+            let finding = Finding::about(Check::Token, "x").error(error);
+            assert_eq!((finding.found.as_str(), finding.mend.as_deref()), (found, Some(mend)));
+        }
+        assert_eq!(Finding::about(Check::Token, "x").error("no answer within 4 s").mend, None);
+    }
+}

@@ -1,0 +1,133 @@
+//! `keyward doctor`: what stands in the way on this machine, and the mend.
+//!
+//! One file a check. All that waits is waited for at once, and each wait is short: see the constants below.
+
+mod clock;
+mod endpoints;
+mod finding;
+mod listeners;
+mod metadata;
+mod print;
+mod proxies;
+mod socket;
+mod sources;
+mod tokens;
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use keyward::Plan;
+use keyward::identity::source::{SourceKind, detect};
+
+use crate::cli::{Doctor, Format};
+use crate::config::{DaemonConfig, Listen, bundled};
+use crate::exit::Failure;
+use finding::{Check, Finding, Status};
+
+/// How long an identity may take for a token. One that is not in the endpoint's own cache takes it a second or two.
+const TOKEN: Duration = Duration::from_secs(4);
+
+/// How long an endpoint may take for each of: its name, its connection with TLS, an answer that says what time it is there.
+const ENDPOINT: Duration = Duration::from_secs(2);
+
+/// What is looked at.
+struct Patient {
+    plan: Plan,
+    /// Where callers reach the daemon, by a configuration.
+    listen: Option<Listen>,
+    /// The source that `auto` takes, where there is one.
+    auto: Option<SourceKind>,
+}
+
+pub(crate) fn doctor(doctor: &Doctor) -> Result<ExitCode, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::system)?;
+    let findings = runtime.block_on(examine(doctor.config.as_deref()));
+    // The system's resolver cannot be told to stop, and has nothing more to say.
+    runtime.shutdown_background();
+    let findings = findings?;
+    match doctor.format {
+        Format::Table => print!("{}", print::table(&findings)),
+        Format::Json => println!("{:#}", print::json(&findings)),
+    }
+    let problem = |finding: &&Finding| finding.status == Status::Problem;
+    Ok(match findings.iter().find(problem) {
+        // As `check` and `serve` end with it.
+        Some(Finding { check: Check::Configuration, .. }) => Failure::CONFIG.into(),
+        Some(_) => ExitCode::FAILURE,
+        None => ExitCode::SUCCESS,
+    })
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+async fn examine(file: Option<&Path>) -> Result<Vec<Finding>, Failure> {
+    let reached = metadata::reach().await;
+    let detected = detect(&variable, &|path| path.exists());
+    let auto = detected.as_ref().ok().map(|detected| detected.kind);
+    let (configuration, read) = configuration(file);
+    let configured = read.is_some();
+    let (plan, listen) = match read {
+        Some((plan, listen)) => (plan, Some(listen)),
+        None => (without_configuration(&sources::here(auto))?, None),
+    };
+    let patient = Patient { plan, listen, auto };
+
+    let mut findings = vec![configuration];
+    findings.extend(sources::check(&detected, &reached));
+    let (tokens, endpoints) =
+        tokio::join!(tokens::check(&patient, configured), endpoints::check(&patient.plan, configured));
+    findings.extend(tokens.findings);
+    findings.push(clock::check(tokens.clocks, endpoints.reached).await);
+    findings.push(proxies::check(&variable));
+    findings.extend(endpoints.findings);
+    let socket = socket::check(patient.listen.as_ref());
+    findings.push(socket.finding);
+    findings.extend(listeners::check(patient.listen.as_ref()));
+    findings.push(metadata::check(&reached, &socket.user));
+    findings.extend(metadata::elsewhere(&patient.plan));
+    Ok(findings)
+}
+
+/// The configuration, where there is one that is right.
+fn configuration(file: Option<&Path>) -> (Finding, Option<(Plan, Listen)>) {
+    let subject = file.map_or_else(|| "none".to_owned(), |file| file.display().to_string());
+    let finding = Finding::about(Check::Configuration, subject);
+    let Some(file) = file else {
+        let found = "none was named: this machine's own sources are looked at";
+        return (
+            finding.skipped(found).mend("keyward doctor --config FILE, to look at its identities and mounts"),
+            None,
+        );
+    };
+    match DaemonConfig::load(file).and_then(DaemonConfig::plan) {
+        Ok((plan, listen, _)) => {
+            let found = format!("{} mounts, {} identities", plan.mounts.len(), plan.identities().len());
+            (finding.ok(found), Some((plan, listen)))
+        }
+        Err(failure) => {
+            let mend = "Mend what it says; `keyward check` says the same. All else here is without it";
+            (finding.problem(failure.message()).mend(mend), None)
+        }
+    }
+}
+
+/// Identities for the sources that are here, each named after its source.
+fn without_configuration(kinds: &[SourceKind]) -> Result<Plan, Failure> {
+    let text: String = kinds.iter().map(|kind| format!("[identity.{kind}]\nsource = \"{kind}\"\n")).collect();
+    let config = keyward::config::Config::from_toml(Path::new("this machine"), &text)?;
+    Ok(Plan::new(config, &bundled())?)
+}
+
+/// Runs all of these at once, and gives what came of them in their order.
+async fn all<T: Send + 'static>(each: impl IntoIterator<Item = impl Future<Output = T> + Send + 'static>) -> Vec<T> {
+    let running: Vec<_> = each.into_iter().map(tokio::spawn).collect();
+    let mut done = Vec::new();
+    for task in running {
+        // None is cancelled, and none panics.
+        done.extend(task.await.ok());
+    }
+    done
+}

@@ -1,0 +1,63 @@
+//! Whether proxies are configured in the environment. Keyward uses none.
+
+use keyward::identity::source::Env;
+
+use super::finding::{Check, Finding};
+
+/// The variables that programs read, in both spellings.
+const VARIABLES: [&str; 6] = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+
+/// A proxy's address may have a password in it: variables are named, and their values are not.
+pub(super) fn check(env: Env<'_>) -> Finding {
+    let set = |name: &str| env(name).filter(|value| !value.trim().is_empty());
+    let variables: Vec<&str> = VARIABLES.into_iter().filter(|name| set(name).is_some()).collect();
+    let finding = Finding::about(Check::Proxy, "environment");
+    if variables.is_empty() {
+        return finding.ok("no proxy is set");
+    }
+    let found = format!(
+        "{}: Keyward ignores {}, and connects to identity endpoints and services itself",
+        and(&variables),
+        if variables.len() == 1 { "it" } else { "them" }
+    );
+    let except = set("NO_PROXY").or_else(|| set("no_proxy")).unwrap_or_default();
+    let excepted = |host: &str| except.split(',').any(|entry| entry.trim() == host || entry.trim() == "*");
+    let missing: Vec<&str> =
+        ["169.254.169.254", "localhost", "127.0.0.1"].into_iter().filter(|host| !excepted(host)).collect();
+    let mut mend =
+        "See below whether the endpoints can be reached without the proxy; if not, open the way to them".to_owned();
+    if !missing.is_empty() {
+        mend.push_str(". Other programs would send it requests for IMDS and for the broker: except those\n");
+        mend.push_str(&format!("  export NO_PROXY={}", missing.join(",")));
+        if !except.is_empty() {
+            mend.push_str(",$NO_PROXY");
+        }
+    }
+    finding.warning(found).mend(mend)
+}
+
+fn and(names: &[&str]) -> String {
+    let verb = if names.len() == 1 { "is" } else { "are" };
+    format!("{} {verb} set", names.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::Status;
+    use super::*;
+
+    #[test]
+    fn a_proxy_is_named_and_its_password_is_not() {
+        let with = |set: &[(&str, &str)]| {
+            let find = |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+            check(&find)
+        };
+        assert_eq!(with(&[("HTTPS_PROXY", " "), ("NO_PROXY", "x")]).status, Status::Ok);
+        let finding = with(&[("HTTPS_PROXY", "http://user:hunter2@proxy:3128"), ("NO_PROXY", "localhost, x")]);
+        assert_eq!(finding.status, Status::Warning);
+        assert!(finding.found.contains("HTTPS_PROXY is set") && !format!("{finding:?}").contains("hunter2"));
+        assert!(finding.mend.unwrap().contains("NO_PROXY=169.254.169.254,127.0.0.1,$NO_PROXY"));
+        let finding = with(&[("http_proxy", "http://proxy"), ("no_proxy", "169.254.169.254,localhost,127.0.0.1")]);
+        assert!(!finding.mend.unwrap().contains("export"));
+    }
+}

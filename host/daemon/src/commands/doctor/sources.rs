@@ -1,0 +1,57 @@
+//! Which identity sources are here.
+
+use std::io;
+
+use keyward::identity::source::{Detected, InvalidSource, SourceKind, traces};
+
+use super::finding::{Check, Finding};
+use super::variable;
+
+/// The sources to be asked where no configuration names any: those that left traces, and the one that `auto` takes.
+pub(super) fn here(auto: Option<SourceKind>) -> Vec<SourceKind> {
+    SourceKind::ALL.into_iter().filter(|kind| auto == Some(*kind) || why(*kind).is_some()).collect()
+}
+
+pub(super) fn check(detected: &Result<Detected, InvalidSource>, imds: &io::Result<()>) -> Vec<Finding> {
+    let auto = detected.as_ref().ok().map(|detected| detected.kind);
+    let mut findings: Vec<Finding> = SourceKind::ALL
+        .into_iter()
+        .map(|kind| {
+            let finding = Finding::about(Check::Source, kind.as_str());
+            let taken = if auto == Some(kind) { "; source = \"auto\" takes this one" } else { "" };
+            match (kind, imds, why(kind)) {
+                (SourceKind::Imds, Ok(()), _) => finding.ok(format!("169.254.169.254 takes connections{taken}")),
+                (SourceKind::Imds, Err(error), _) => {
+                    finding.skipped(format!("169.254.169.254 takes no connection ({error}){taken}"))
+                }
+                (_, _, Some(why)) => finding.ok(format!("{why}{taken}")),
+                (_, _, None) => finding.skipped(lacks(kind)),
+            }
+        })
+        .collect();
+    if let Err(error) = detected {
+        let finding = Finding::about(Check::Source, "auto").error(&error.to_string());
+        findings.push(Finding { status: super::Status::Warning, ..finding });
+    }
+    findings
+}
+
+fn why(kind: SourceKind) -> Option<&'static str> {
+    traces(kind, &variable, &|path| path.exists())
+}
+
+/// What a source would have.
+fn lacks(kind: SourceKind) -> &'static str {
+    match kind {
+        SourceKind::AppService => "not here: it has IDENTITY_ENDPOINT and IDENTITY_HEADER",
+        SourceKind::Arc => "not here: it has IDENTITY_ENDPOINT and IMDS_ENDPOINT, or the agent's program",
+        SourceKind::ServiceFabric => {
+            "not here: it has IDENTITY_ENDPOINT, IDENTITY_HEADER and IDENTITY_SERVER_THUMBPRINT"
+        }
+        SourceKind::CloudShell => "not here: it has MSI_ENDPOINT",
+        SourceKind::WorkloadIdentity => "not here: it has AZURE_TENANT_ID and AZURE_FEDERATED_TOKEN_FILE",
+        SourceKind::AzureCli => "not here: no directory in PATH has `az`",
+        // IMDS, and what a later version may know.
+        _ => "not here",
+    }
+}

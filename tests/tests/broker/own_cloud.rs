@@ -1,0 +1,48 @@
+//! A cloud of one's own: audiences and hosts are those of its table, and nobody else's.
+
+use keyward_tests::{Rig, get};
+
+/// The emulator knows the clouds that there are: this one has China's vaults, under no name of a cloud.
+fn cloud(audience: &str) -> String {
+    format!(
+        "[cloud]\nauthority = \"https://login.contoso.example\"\n\
+         [cloud.service.vault]\naudience = {audience:?}\nhosts = [\"*.vault.azure.cn\"]"
+    )
+}
+
+const ENDPOINT: &str = "https://contoso.vault.azure.cn";
+
+#[tokio::test]
+async fn a_mount_works_in_a_cloud_of_ones_own() {
+    let rig = Rig::keyvault().in_own_cloud(&cloud("https://vault.azure.cn"), ENDPOINT).start().await;
+    let answer = rig.call(get("/secrets/db", &[])).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    rig.assert_no_token_in(&answer);
+    let record = rig.audit.wait(1).await;
+    assert_eq!(record.upstream[0].audience.as_deref(), Some("https://vault.azure.cn"));
+}
+
+#[tokio::test]
+async fn its_tokens_are_for_the_audience_that_its_table_says_to_the_slash() {
+    let rig = Rig::keyvault().in_own_cloud(&cloud("https://vault.azure.cn/"), ENDPOINT).start().await;
+    let answer = rig.call(get("/secrets/db", &[])).await;
+    assert_eq!(answer.status, 401, "the vault takes tokens for another audience: {}", answer.text());
+    assert!(answer.text().contains("Invalid audience"), "{}", answer.text());
+}
+
+#[tokio::test]
+async fn what_a_plugin_can_do_without_such_a_cloud_need_not_have() {
+    let section = "[cloud]\nauthority = \"https://login.contoso.example\"\n\
+                   [cloud.service.blob]\naudience = \"https://storage.azure.com/\"\nhosts = [\"*.blob.core.chinacloudapi.cn\"]";
+    let rig = Rig::storage("allow = [\"PUT /hello/**\"]")
+        .in_own_cloud(section, "https://contoso.blob.core.chinacloudapi.cn")
+        .start()
+        .await;
+    // The public cloud's rule for copies holds in this cloud, which does not mention it.
+    let request = http::Request::put("/hello/copy")
+        .header("x-ms-copy-source", "https://contoso.blob.core.chinacloudapi.cn/private/salaries.csv")
+        .body(Default::default())
+        .unwrap();
+    let answer = rig.call(request).await;
+    assert_eq!(answer.status, 403, "{}", answer.text());
+}
