@@ -74,6 +74,9 @@ pub(crate) struct Doctor {
     /// A configuration, whose identities and mounts are looked at too.
     #[arg(long, short, env = "KEYWARD_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// Where to look for the metadata service, in place of where it is: for tests.
+    #[arg(long, hide = true, default_value = "169.254.169.254:80")]
+    pub(crate) metadata: SocketAddr,
     /// How to print it.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Format,

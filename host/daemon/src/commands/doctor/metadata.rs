@@ -1,7 +1,7 @@
 //! Whether other users of this machine can still reach the metadata service, and need no broker.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use keyward::Plan;
@@ -11,15 +11,12 @@ use super::finding::{Check, Finding};
 use super::socket::User;
 use super::tokens;
 
-/// Where it is on every virtual machine.
-const IMDS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)), 80);
-
 /// It is on this machine's link: what does not answer by then is not there.
 const CONNECT: Duration = Duration::from_secs(1);
 
 /// Connects to it, and sends nothing.
-pub(super) async fn reach() -> io::Result<()> {
-    match tokio::time::timeout(CONNECT, TcpStream::connect(IMDS)).await {
+pub(super) async fn reach(address: SocketAddr) -> io::Result<()> {
+    match tokio::time::timeout(CONNECT, TcpStream::connect(address)).await {
         Ok(connected) => connected.map(drop),
         Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "no connection in time")),
     }

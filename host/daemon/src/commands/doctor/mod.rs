@@ -13,6 +13,7 @@ mod socket;
 mod sources;
 mod tokens;
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -42,7 +43,7 @@ struct Patient {
 
 pub(crate) fn doctor(doctor: &Doctor) -> Result<ExitCode, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::system)?;
-    let findings = runtime.block_on(examine(doctor.config.as_deref()));
+    let findings = runtime.block_on(examine(doctor.config.as_deref(), doctor.metadata));
     // The system's resolver cannot be told to stop, and has nothing more to say.
     runtime.shutdown_background();
     let findings = findings?;
@@ -63,8 +64,8 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-async fn examine(file: Option<&Path>) -> Result<Vec<Finding>, Failure> {
-    let reached = metadata::reach().await;
+async fn examine(file: Option<&Path>, metadata: SocketAddr) -> Result<Vec<Finding>, Failure> {
+    let reached = metadata::reach(metadata).await;
     let detected = detect(&variable, &|path| path.exists());
     let auto = detected.as_ref().ok().map(|detected| detected.kind);
     let (configuration, read) = configuration(file);
