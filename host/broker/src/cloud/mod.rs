@@ -1,11 +1,14 @@
 //! The clouds, as data: which audience a service's tokens are for, and where they may be sent.
 
+mod origin;
+
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use crate::grant::{Protocol, is_label};
+pub use origin::Protocol;
+pub(crate) use origin::is_label;
 
 /// The table in `clouds.toml`. It is read once; a test reads it too, so it cannot be wrong in a release.
 static TABLE: LazyLock<BTreeMap<String, Cloud>> =

@@ -7,8 +7,8 @@ use keyward_identity::Audience;
 
 use super::diagnostic::{Diagnostic, Located, Place};
 use super::document::{Section, Unfit};
-use crate::cloud::{Cloud, CloudService, Routes, SecondPath};
-use crate::grant::{Endpoint, HostPattern, Protocol};
+use crate::cloud::{Cloud, CloudService, Protocol, Routes, SecondPath};
+use crate::grant::{Endpoint, HostPattern};
 
 /// Where nobody says which.
 const USUAL: &str = "public";

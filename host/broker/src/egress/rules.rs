@@ -8,7 +8,8 @@ use http::uri::{PathAndQuery, Scheme};
 use http::{Method, Request, Uri};
 
 use super::second_path;
-use crate::grant::{Endpoint, Grant, NormalPath, NotCovered, PathError, Protocol};
+use crate::cloud::Protocol;
+use crate::grant::{Endpoint, Grant, NormalPath, NotCovered, PathError};
 use crate::manifest::SpendPlace;
 use crate::seal::SealedValue;
 use crate::surrogate::{self, StandsFor, Surrogates};

@@ -3,38 +3,7 @@
 use std::fmt;
 
 use super::NormalPath;
-
-/// What is spoken at an endpoint. Both within TLS, always.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[non_exhaustive]
-pub enum Protocol {
-    /// HTTP.
-    #[default]
-    Https,
-    /// TDS, the protocol of SQL Server. The scheme is the one that drivers have for it.
-    SqlServer,
-}
-
-impl Protocol {
-    /// The scheme of its endpoints.
-    #[must_use]
-    pub const fn scheme(self) -> &'static str {
-        match self {
-            Self::Https => "https",
-            Self::SqlServer => "sqlserver",
-        }
-    }
-
-    /// The port where none is written.
-    #[must_use]
-    pub const fn port(self) -> u16 {
-        match self {
-            Self::Https => 443,
-            Self::SqlServer => 1433,
-        }
-    }
-}
+use crate::cloud::{Protocol, is_label};
 
 /// What is spoken, an origin, and a path prefix.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -111,12 +80,6 @@ impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}{}", self.protocol.scheme(), self.authority(), self.prefix)
     }
-}
-
-/// A label of a host name: letters in lower case, digits, hyphens within.
-pub(crate) fn is_label(label: &str) -> bool {
-    let fits = (1..=63).contains(&label.len()) && !label.starts_with('-') && !label.ends_with('-');
-    fits && label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
 #[cfg(test)]

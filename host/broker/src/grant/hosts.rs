@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::endpoint::is_label;
+use crate::cloud::is_label;
 
 /// A host, of which whole labels may be `*`, standing for one label each: `*.vault.azure.net`.
 #[derive(Clone, Debug, PartialEq, Eq)]

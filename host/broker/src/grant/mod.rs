@@ -11,8 +11,7 @@ use std::time::Duration;
 use http::Method;
 use keyward_identity::Audience;
 
-pub(crate) use endpoint::is_label;
-pub use endpoint::{Endpoint, InvalidEndpoint, Protocol};
+pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use hosts::{HostPattern, InvalidHostPattern};
 pub use path::{NormalPath, PathError};
 pub use pattern::{InvalidPattern, Pattern};

@@ -11,9 +11,9 @@ use keyward_identity::Audience;
 
 pub use section::{ManifestError, read_text};
 
-use crate::cloud::{Cloud, CloudService, Routes, SecondPath};
+use crate::cloud::{Cloud, CloudService, Protocol, Routes, SecondPath};
 use crate::config::{ConfigError, Diagnostic};
-use crate::grant::{HostPattern, Pattern, Protocol};
+use crate::grant::{HostPattern, Pattern};
 
 /// A plugin's manifest.
 #[derive(Clone, Debug)]

@@ -5,8 +5,9 @@ use std::time::Duration;
 use keyward_identity::Audience;
 
 use super::{DeclaredAudience, DeclaredSeal, DeclaredService, Manifest, Setting, SpendPlace};
+use crate::cloud::Protocol;
 use crate::config::{ConfigError, Diagnostic, Document, Located, Section, Unfit};
-use crate::grant::{HostPattern, Pattern, Protocol};
+use crate::grant::{HostPattern, Pattern};
 
 pub(super) fn manifest(file: &str, text: &str) -> Result<Manifest, ConfigError> {
     let document = Document::parse(file, text)?;

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{PlannedMount, Plugins};
-use crate::cloud::Cloud;
+use crate::cloud::{Cloud, Protocol};
 use crate::config::{
     AudienceConfig, Config, Diagnostic, Diagnostics, Located, MountConfig, SettingValue, bare, nearest, one_of,
 };
-use crate::grant::{Endpoint, Grant, HostPattern, Protocol, Seal};
+use crate::grant::{Endpoint, Grant, HostPattern, Seal};
 use crate::manifest::{DeclaredAudience, DeclaredSeal, DeclaredService, Manifest, ResolvedService};
 
 /// The name of the identity of a mount that names none.

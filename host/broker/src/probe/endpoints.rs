@@ -11,9 +11,10 @@ use http::header::{DATE, HOST, HeaderValue};
 use http_body_util::Empty;
 use hyper::client::conn::http1;
 
+use crate::cloud::Protocol;
 use crate::egress::{ConnectError, Connector, SystemResolver, Trust};
 use crate::error::StartError;
-use crate::grant::{Endpoint, Protocol};
+use crate::grant::Endpoint;
 use crate::plan::Plan;
 use crate::sql::Opener;
 

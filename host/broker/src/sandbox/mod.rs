@@ -9,6 +9,7 @@ mod engine;
 mod guest;
 mod identity;
 mod limits;
+mod linker;
 mod meter;
 mod output;
 mod run;

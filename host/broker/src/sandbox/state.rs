@@ -2,18 +2,15 @@
 
 use std::sync::Arc;
 
-use wasmtime::component::{Linker, ResourceTable};
+use wasmtime::component::ResourceTable;
 use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
-use wasmtime_wasi_config::WasiConfig;
 use wasmtime_wasi_http::p2::body::HostOutgoingBody;
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-use super::identity;
 use super::limits::Budget;
 use super::meter::Meter;
 use super::output::Output;
-use super::sql;
 use crate::call::Call;
 use crate::egress::EgressHooks;
 use crate::error::Limit;
@@ -65,18 +62,6 @@ impl State {
     pub(super) fn has_open_body(&mut self) -> bool {
         self.table.iter_mut().any(|entry| entry.is::<HostOutgoingBody>())
     }
-}
-
-/// Everything that a plugin may import: the world `plugin`, and nothing else.
-pub(super) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<State>> {
-    let mut linker = Linker::new(engine);
-    wasmtime_wasi_http::p2::add_to_linker_async(&mut linker)?;
-    wasmtime_wasi_config::add_to_linker(&mut linker, |state: &mut State| {
-        WasiConfig::new(&state.call.mount().variables)
-    })?;
-    identity::add_to_linker(&mut linker)?;
-    sql::add_to_linker(&mut linker)?;
-    Ok(linker)
 }
 
 impl WasiView for State {

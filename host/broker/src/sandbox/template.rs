@@ -9,7 +9,8 @@ use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 use super::Engine;
 use super::compiled::CompiledDirectory;
-use super::state::{State, linker};
+use super::linker::linker;
+use super::state::State;
 use crate::error::StartError;
 use crate::plan::Plugin;
 

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use http::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use crate::cloud::Protocol;
 use crate::egress::{Misuse, Refusal};
-use crate::grant::{Grant, NormalPath, Protocol};
+use crate::grant::{Grant, NormalPath};
 use crate::manifest::SpendPlace;
 use crate::seal::SealedValue;
 use crate::surrogate::{self, StandsFor, Surrogates};
