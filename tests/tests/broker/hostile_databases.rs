@@ -92,7 +92,7 @@ async fn a_flood_of_rows_comes_as_fast_as_it_is_read() {
 
 #[tokio::test]
 async fn a_guest_that_never_reads_its_rows_ends_itself_and_nobody_else() {
-    let rig = Rig::database("").limits("idle_time = \"300ms\"").start().await;
+    let rig = Rig::database("").limits("idle_time = \"2s\"").start().await;
     let many = "with n as (select 1 as i union all select i + 1 from n where i < 10000000) select i from n";
     let steps = format!("open shop | query {many} | next 1 | sleep 3600");
     let (answer, other) = tokio::join!(act(&rig, &steps), act(&rig, "open shop | query select 1 as one | all"));
