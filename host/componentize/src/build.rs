@@ -102,7 +102,7 @@ fn encode(name: String, path: &Path) -> Result<Component, Error> {
     let component = ComponentEncoder::default()
         .validate(true)
         .module(&module)
-        .and_then(|encoder| encoder.encode())
+        .and_then(|mut encoder| encoder.encode())
         .map_err(|error| Error::Encode { name: name.clone(), why: format!("{error:#}") })?;
     Ok(Component { name, bytes: component })
 }
