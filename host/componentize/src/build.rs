@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use keyward_toolchain::{Places, Toolchain};
 use serde_json::Value;
 use wit_component::ComponentEncoder;
 
-use crate::{Error, Toolchain};
+use crate::{Error, command};
 
 /// A build of some packages of one workspace.
 #[derive(Clone, Debug)]
@@ -53,8 +54,10 @@ impl Build {
     ///
     /// See [`Error`]. What the compiler says goes to standard error.
     pub fn run(self) -> Result<Vec<Component>, Error> {
-        let toolchain = Toolchain::find()?;
-        let mut command = toolchain.cargo_build(&self.workspace, &target_dir());
+        let places = Places::of_this_machine();
+        let target = command::target_dir(&places.cargo, &self.workspace)?;
+        let toolchain = Toolchain::find(&places, &target)?;
+        let mut command = command::cargo_build(&toolchain, &self.workspace, &target);
         command.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit());
         for package in self.examples_of.iter().chain(&self.packages) {
             command.args(["--package", package]);
@@ -62,8 +65,7 @@ impl Build {
         if self.examples_of.is_some() {
             command.arg("--examples");
         }
-        let program = command.get_program().to_string_lossy().into_owned();
-        let output = command.output().map_err(|source| Error::Spawn { program, source })?;
+        let output = command.output().map_err(|source| command::spawn(Path::new(command.get_program()), source))?;
         if !output.status.success() {
             return Err(Error::Compile { workspace: self.workspace });
         }
@@ -105,12 +107,4 @@ fn encode(name: String, path: &Path) -> Result<Component, Error> {
         .and_then(|mut encoder| encoder.encode())
         .map_err(|error| Error::Encode { name: name.clone(), why: format!("{error:#}") })?;
     Ok(Component { name, bytes: component })
-}
-
-/// Where the nested build puts its files: beside the outer build's, and not in `OUT_DIR`, which is another one for
-/// `cargo clippy` and `cargo test`, each of which would build the standard library again.
-fn target_dir() -> PathBuf {
-    let out_dir = std::env::var_os("OUT_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
-    // OUT_DIR is <target>/<profile>/build/<package>-<hash>/out.
-    out_dir.ancestors().nth(4).unwrap_or(&out_dir).join("guest-wasm")
 }

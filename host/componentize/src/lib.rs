@@ -3,6 +3,9 @@
 //! A plugin is a `cdylib` for `wasm32-unknown-unknown` whose imports and exports `wit-bindgen` described; a component is
 //! made of it here. The compiler that runs the build script need not have that target: see [`Toolchain`].
 //!
+//! All files are written below a `target` directory: in a build script that of the outer build,
+//! elsewhere the workspace's own.
+//!
 //! ```no_run
 //! // build.rs
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -15,10 +18,10 @@
 //! ```
 
 mod build;
-mod toolchain;
+mod command;
 
 pub use build::{Build, Component};
-pub use toolchain::Toolchain;
+pub use keyward_toolchain::Toolchain;
 
 use std::path::PathBuf;
 
@@ -26,17 +29,15 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Nothing on this machine can compile to WebAssembly.
-    #[error(
-        "no Rust compiler here can build for {target}, which Keyward's plugins need. One of these commands mends it:\n    \
-         rustup target add {target}                               (Rust by rustup)\n    \
-         apt-get install rustc-web cargo-web rust-web-src lld    (Debian; as root)\n\
-         `make setup` runs the one that fits. Looked in: {looked_in}",
-        target = toolchain::TARGET
-    )]
-    NoToolchain {
-        /// The compilers that were asked, and what each lacks.
-        looked_in: String,
+    /// No compiler on this machine builds plugins.
+    #[error(transparent)]
+    NoToolchain(#[from] keyward_toolchain::Missing),
+    /// Cargo did not say where the workspace's target directory is. Its messages are on standard
+    /// error.
+    #[error("{workspace} is not a Cargo workspace; Cargo's messages are above")]
+    NoWorkspace {
+        /// The directory.
+        workspace: PathBuf,
     },
     /// A program could not be started.
     #[error("cannot run {program}: {source}")]
