@@ -9,13 +9,14 @@ help:
 	@echo "make windows-check   compile everything for Windows; a part of make lint"
 	@echo "make fuzz    look for a minute for an answer that breaks the parsers of the identity sources"
 	@echo "make bench   measure Keyward beside nginx and Azure's SDK (needs a quiet machine)"
-	@echo "make setup   install what a build needs: a compiler for WebAssembly"
+	@echo "make setup   install what a build needs: a C compiler, Rust, a compiler for WebAssembly"
 
 setup:
 	@scripts/setup
 
 demo: setup
-	cargo run --quiet --locked --package keyward-daemon -- demo
+	@echo "demo: builds Keyward and its plugins, then runs: the first time about 6 minutes on two cores"
+	cargo run --locked --package keyward-daemon -- demo
 
 test: setup
 	scripts/test

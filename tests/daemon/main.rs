@@ -9,6 +9,8 @@ mod identity;
 mod peers;
 mod process;
 mod serving;
+#[path = "../skip.rs"]
+mod skip;
 mod stopping;
 mod storage;
 mod streaming;

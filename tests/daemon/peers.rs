@@ -1,7 +1,7 @@
 //! Peers that nobody here wrote: Azurite as the storage, the official Python SDK as the client. `make test` installs both.
 
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use base64::Engine;
@@ -13,16 +13,11 @@ use keyward_emulator::{Emulator, Options, SUBSCRIPTION};
 use keyward_tests::Secrets;
 
 use crate::process::Daemon;
+use crate::skip::{node, peer};
 
 /// Azurite's account, which everybody knows.
 const ACCOUNT: &str = "devstoreaccount1";
 const KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
-
-fn peers() -> PathBuf {
-    let peers = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/peers"));
-    assert!(peers.join("azurite").exists(), "the peers are not installed; run: tests/peers/setup");
-    peers
-}
 
 /// Azurite, with the emulator's certificate.
 struct Azurite {
@@ -32,13 +27,13 @@ struct Azurite {
 }
 
 impl Azurite {
-    fn start(emulator: &Emulator) -> Self {
+    fn start(directory: &Path, emulator: &Emulator) -> Self {
         let files = tempfile::tempdir().unwrap();
         let [certificate, key] = ["server.pem", "server.key"].map(|name| files.path().join(name));
         std::fs::write(&certificate, emulator.certificate_pem()).unwrap();
         std::fs::write(&key, emulator.key_pem()).unwrap();
-        let mut command = Command::new("node");
-        command.arg(peers().join("azurite/node_modules/azurite/dist/src/blob/main.js"));
+        let mut command = Command::new(node());
+        command.arg(directory.join("node_modules/azurite/dist/src/blob/main.js"));
         command.args(["--blobHost", "127.0.0.1", "--blobPort", "0", "--oauth", "basic", "--inMemoryPersistence"]);
         command.args(["--disableTelemetry", "--silent", "--skipApiVersionCheck", "--cert"]).arg(certificate);
         command.arg("--key").arg(key).current_dir(files.path()).stdout(Stdio::piped());
@@ -59,12 +54,12 @@ impl Drop for Azurite {
 }
 
 /// A daemon before Azurite, whose tokens and signatures are the emulator's.
-async fn start(sections: &str) -> (Daemon, Azurite) {
+async fn start(azurite: &Path, sections: &str) -> (Daemon, Azurite) {
     let mut options = Options::default();
     options.storage.account = ACCOUNT.to_owned();
     options.storage.key = STANDARD.decode(KEY).unwrap();
     let emulator = Emulator::start(options).await.unwrap();
-    let azurite = Azurite::start(&emulator);
+    let azurite = Azurite::start(azurite, &emulator);
     let config = format!(
         "[identity.default]\nsource = \"imds\"\nendpoint = {:?}\n\
          [mount.blobs]\nplugin = \"storage\"\nendpoint = \"https://{ACCOUNT}.blob.core.windows.net\"\n\
@@ -91,7 +86,8 @@ async fn send(daemon: &Daemon, method: &str, path: &str, headers: &[(&str, &str)
 
 #[tokio::test]
 async fn azurite_takes_tokens_and_signatures() {
-    let (daemon, _azurite) = start("[listen]\nsocket = \"k.sock\"\n").await;
+    let Some(azurite) = peer("azurite", "a mount in front of Azurite") else { return };
+    let (daemon, _azurite) = start(&azurite, "[listen]\nsocket = \"k.sock\"\n").await;
     let (status, answer) = send(&daemon, "PUT", "/blobs/peers?restype=container", &[], Vec::new()).await;
     assert_eq!(status, 201, "{}", String::from_utf8_lossy(&answer));
     let block = [("x-ms-blob-type", "BlockBlob")];
@@ -136,16 +132,18 @@ async fn azurite_takes_tokens_and_signatures() {
 
 #[tokio::test]
 async fn the_official_python_sdk_works_through_a_mount_unchanged() {
+    let what = "Microsoft's blob client for Python, through a mount in front of Azurite";
+    let (Some(azurite), Some(python)) = (peer("azurite", what), peer("python", what)) else { return };
     let listen =
         "[listen.tls]\naddress = \"127.0.0.1:0\"\ncallers = \"anybody-on-this-machine\"\ndirectory = \"tls\"\n";
-    let (mut daemon, _azurite) = start(listen).await;
+    let (mut daemon, _azurite) = start(&azurite, listen).await;
     let line = daemon.log_line("https://127.0.0.1:").await;
     let (_, rest) = line.split_once("https://127.0.0.1:").unwrap();
     let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
     let (_, ca) = line.split_once("clients must trust ").unwrap();
     let ca = ca.split(')').next().unwrap().to_owned();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/python/blob_sdk.py");
-    let python = peers().join("python/bin/python");
+    let python = python.join("bin/python");
     let output = tokio::task::spawn_blocking(move || {
         let url = format!("https://localhost:{port}/blobs");
         Command::new(python).arg(script).args(["--url", &url, "--ca", &ca]).output().expect("Python runs")

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
 mod client;
+#[path = "../../../tests/skip.rs"]
+mod skip;
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -16,12 +18,6 @@ fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
-fn peers() -> PathBuf {
-    let peers = root().join("target/peers");
-    assert!(peers.join("tedious").exists(), "the peers are not installed; run: tests/peers/setup");
-    peers
-}
-
 /// Runs a driver's script with the server's address, its certificate, a real token, and what else is given.
 async fn drive(program: impl Into<PathBuf>, script: &str, more: &[&str]) {
     let emulator = Emulator::start(Options::default()).await.unwrap();
@@ -32,24 +28,33 @@ async fn drive(program: impl Into<PathBuf>, script: &str, more: &[&str]) {
     let address = emulator.sql_address();
     let mut command = Command::new(program.into());
     command.arg(root().join("tests/peers").join(script)).arg(address.ip().to_string()).arg(address.port().to_string());
-    command.arg(&file).arg(&token).args(more).env("TEDIOUS", peers().join("tedious"));
+    command.arg(&file).arg(&token).args(more).env("TEDIOUS", skip::peers().join("tedious"));
     let Output { status, stdout, stderr } = command.output().await.unwrap();
     std::fs::remove_file(file).unwrap();
     let (out, err) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr).replace(&token, "(token)"));
     assert!(status.success(), "{out}\n{err}");
 }
 
+/// The same with tedious, where this machine has it.
+async fn tedious(what: &str, more: &[&str]) {
+    if skip::peer("tedious", what).is_some() {
+        drive(skip::node(), "tedious.mjs", more).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn tedious_speaks_to_it() {
-    drive("node", "tedious.mjs", &[]).await;
+    tedious("tedious at the emulator's database server", &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tedious_speaks_to_it_strictly() {
-    drive("node", "tedious.mjs", &["strict"]).await;
+    tedious("tedious at the emulator's database server, by TDS 8", &["strict"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn python_tds_speaks_to_it() {
-    drive(peers().join("python/bin/python"), "python_tds.py", &[]).await;
+    if let Some(python) = skip::peer("python", "python-tds at the emulator's database server") {
+        drive(python.join("bin/python"), "python_tds.py", &[]).await;
+    }
 }

@@ -106,10 +106,13 @@ mod tests {
     }
 
     #[test]
-    fn the_minimum_is_the_workspaces() {
-        let workspace = include_str!("../../../Cargo.toml");
+    fn the_minimum_is_that_of_both_workspaces() {
         let line = format!("rust-version = \"{}\"", env!("CARGO_PKG_RUST_VERSION"));
-        assert!(workspace.lines().any(|l| l == line), "{line}");
+        let (host, plugins) =
+            (include_str!("../../../Cargo.toml"), include_str!("../../../plugins/Cargo.toml"));
+        for workspace in [host, plugins] {
+            assert!(workspace.lines().any(|other| other == line), "{line}");
+        }
         assert!(crate::minimum() > Version::parse("1.0"));
     }
 }

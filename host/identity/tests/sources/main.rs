@@ -6,6 +6,9 @@ mod default_address;
 mod endpoint;
 mod promises;
 mod proxies;
+#[cfg(target_os = "linux")]
+#[path = "../../../../tests/skip.rs"]
+mod skip;
 mod stage;
 mod stampede;
 mod table;

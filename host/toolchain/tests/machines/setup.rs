@@ -8,9 +8,9 @@ use crate::machine::{COMPILES, Machine, REAL_RUSTC};
 const OLD: &str = "1.85.0";
 const NEW: &str = "1.96.0";
 /// What the script calls that every system has.
-const TOOLS: [&str; 18] = [
-    "cat", "cp", "dirname", "env", "find", "grep", "head", "ln", "ls", "mkdir", "printf", "rm", "sed", "sh", "sort",
-    "tail", "touch", "ld",
+const TOOLS: [&str; 20] = [
+    "cat", "chmod", "cksum", "cp", "dirname", "env", "find", "grep", "head", "ln", "ls", "mkdir", "printf", "rm",
+    "sed", "sh", "sort", "tail", "touch", "ld",
 ];
 
 /// What the script said, and how it ended.
@@ -25,7 +25,7 @@ fn real(program: &str) -> Option<PathBuf> {
 }
 
 /// A machine with the tools, a C compiler, and root as its user.
-fn machine() -> Machine {
+pub(crate) fn machine() -> Machine {
     let machine = Machine::new();
     for tool in TOOLS {
         if let Some(path) = real(tool) {

@@ -1,0 +1,53 @@
+//! `tests/peers/setup` and `scripts/skip`: what a machine cannot have is noted, or fails.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use crate::setup::machine;
+
+/// Runs a script of the repository with the machine's programs.
+fn run(machine: &crate::machine::Machine, script: &str, arguments: &[&str], must: &str) -> (bool, String) {
+    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    let mut command = Command::new(root.join(script));
+    command.env_clear().env("PATH", machine.at("bin")).args(arguments).env("KEYWARD_PEERS", must);
+    command.env("CARGO_TARGET_DIR", machine.at("target")).env("KEYWARD_SKIPPED", machine.at("skipped"));
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    let text = [stdout, stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
+    (status.success(), text)
+}
+
+#[test]
+fn peers_that_a_machine_cannot_have_are_noted_with_the_reason() {
+    let machine = machine();
+    // As on Debian 12, whose Node is too old; and no Python, so that no other Node can be had.
+    machine.program("bin/node", r#"[ "$1" = --version ] && echo v18.20.4"#);
+    let directory = machine.at("peers").display().to_string();
+    let (success, text) = run(&machine, "tests/peers/setup", &[&directory], "");
+    assert!(success, "{text}");
+    assert!(text.contains("Node 20 with npm is needed; found: v18.20.4"), "{text}");
+    for peer in ["azurite", "tedious", "python"] {
+        let reason = std::fs::read_to_string(machine.at("peers/missing").join(peer)).unwrap();
+        assert!(reason.starts_with("Python 3.11 or newer with venv is needed"), "{peer}: {reason}");
+    }
+}
+
+#[test]
+fn peers_that_must_be_there_fail_the_setup() {
+    let machine = machine();
+    let directory = machine.at("peers").display().to_string();
+    let (success, text) = run(&machine, "tests/peers/setup", &[&directory], "must");
+    assert!(!success && text.contains("KEYWARD_PEERS=must: this is a failure"), "{text}");
+}
+
+#[test]
+fn a_skipped_check_is_noted_for_the_end_and_fails_where_it_must_be_done() {
+    let machine = machine();
+    for (must, expected) in [("", true), ("may", true), ("must", false)] {
+        let arguments = ["advisories", "no network", "KEYWARD_PEERS"];
+        let (success, text) = run(&machine, "scripts/skip", &arguments, must);
+        assert_eq!(success, expected, "{must}: {text}");
+        assert!(text.starts_with("not checked: advisories: no network\n"), "{text}");
+    }
+    let noted = std::fs::read_to_string(machine.at("skipped")).unwrap();
+    assert_eq!(noted, "not checked: advisories: no network\n".repeat(3));
+}
