@@ -11,15 +11,7 @@ fn main() -> ExitCode {
     println!("cargo::rerun-if-changed=../../plugins");
     println!("cargo::rerun-if-changed=../../examples/thief");
     println!("cargo::rerun-if-changed=../../wit");
-    match build() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            for line in error.to_string().lines() {
-                println!("cargo::error={line}");
-            }
-            ExitCode::FAILURE
-        }
-    }
+    keyward_componentize::exit_code(build())
 }
 
 fn build() -> Result<(), Box<dyn std::error::Error>> {

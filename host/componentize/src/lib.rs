@@ -8,7 +8,11 @@
 //!
 //! ```no_run
 //! // build.rs
-//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! fn main() -> std::process::ExitCode {
+//!     keyward_componentize::exit_code(build())
+//! }
+//!
+//! fn build() -> Result<(), Box<dyn std::error::Error>> {
 //!     let out = std::path::PathBuf::from(std::env::var("OUT_DIR")?);
 //!     for component in keyward_componentize::Build::new("../../plugins").package("keyvault").run()? {
 //!         std::fs::write(out.join(format!("{}.wasm", component.name)), component.bytes)?;
@@ -24,6 +28,24 @@ pub use build::{Build, Component};
 pub use keyward_toolchain::Toolchain;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Ends a build script: Cargo shows each line of an error as one of its own.
+pub fn exit_code(result: Result<(), Box<dyn std::error::Error>>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            for line in error.to_string().lines() {
+                // Build scripts talk to Cargo on standard output.
+                #[allow(clippy::print_stdout)]
+                {
+                    println!("cargo::error={line}");
+                }
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
 
 /// Why there are no components.
 #[derive(Debug, thiserror::Error)]
