@@ -108,8 +108,7 @@ mod tests {
     #[test]
     fn the_minimum_is_that_of_both_workspaces() {
         let line = format!("rust-version = \"{}\"", env!("CARGO_PKG_RUST_VERSION"));
-        let (host, plugins) =
-            (include_str!("../../../Cargo.toml"), include_str!("../../../plugins/Cargo.toml"));
+        let (host, plugins) = (include_str!("../../../Cargo.toml"), include_str!("../../../plugins/Cargo.toml"));
         for workspace in [host, plugins] {
             assert!(workspace.lines().any(|other| other == line), "{line}");
         }

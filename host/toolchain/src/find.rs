@@ -122,7 +122,10 @@ impl Toolchain {
             Err(finding) => finding,
         };
         let (Some(compiler), Reason::NoTarget) = (debian, &finding.reason) else {
-            findings.push(finding);
+            // Other systems than Debian have no use for the advice to look there.
+            if finding.reason != Reason::Absent || places.has_program("apt-get") {
+                findings.push(finding);
+            }
             return Err(Missing::new(findings, places));
         };
         linkers.extend(compiler.linkers());

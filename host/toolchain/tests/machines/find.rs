@@ -71,11 +71,16 @@ fn no_compiler_at_all() {
     let machine = Machine::new();
     let missing = machine.find().unwrap_err();
     let reasons: Vec<_> = missing.findings.iter().map(|finding| &finding.reason).collect();
-    assert_eq!(reasons, [&Reason::Absent, &Reason::Absent]);
+    assert_eq!(reasons, [&Reason::Absent], "Debian's is of no interest elsewhere");
     let message = missing.to_string();
     assert!(message.contains("bin/rustc: not installed, or does not run"), "{message}");
     assert!(message.contains(&format!("needed: Rust {} or newer", minimum())), "{message}");
     assert!(message.contains("help:   install Rust from https://rustup.rs"), "{message}");
+
+    machine.program("bin/apt-get", "");
+    let message = machine.find().unwrap_err().to_string();
+    assert!(message.contains("usr/bin/rustc: not installed, or does not run"), "{message}");
+    assert!(message.contains("help:   apt-get update && apt-get install rustc-web"), "{message}");
 }
 
 #[test]
