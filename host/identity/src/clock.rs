@@ -36,6 +36,21 @@ pub trait Clock: Send + Sync + 'static {
 
     /// Waits.
     fn sleep(&self, duration: Duration) -> Sleep;
+
+    /// A timer that limits how long other work may take. A clock that skips sleeps does not skip
+    /// it: the work is what time is given to.
+    fn timer(&self, duration: Duration) -> Sleep {
+        self.sleep(duration)
+    }
+}
+
+/// Runs `work` for at most `limit` by this clock. `None` when the time is up.
+pub(crate) async fn within<F: Future>(clock: &dyn Clock, limit: Duration, work: F) -> Option<F::Output> {
+    tokio::select! {
+        biased;
+        output = work => Some(output),
+        () = clock.timer(limit) => None,
+    }
 }
 
 /// The system's clocks.
@@ -156,6 +171,11 @@ impl Clock for ManualClock {
             self.advance(duration);
             return Box::pin(tokio::task::yield_now());
         }
+        self.timer(duration)
+    }
+
+    /// Fires when the clock has been advanced so far, also where sleeps are skipped.
+    fn timer(&self, duration: Duration) -> Sleep {
         let mut time = self.0.time.subscribe();
         let until = self.steady() + duration;
         Box::pin(async move {
@@ -170,6 +190,27 @@ impl Clock for ManualClock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_clock_that_skips_sleeps_does_not_skip_a_timer() {
+        let clock = ManualClock::skipping_sleeps(Duration::ZERO);
+        let second = Duration::from_secs(1);
+        let mut timer = clock.timer(second);
+        let fired = tokio::select! {
+            biased;
+            () = &mut timer => true,
+            () = std::future::ready(()) => false,
+        };
+        assert!(!fired);
+        clock.sleep(second).await;
+        timer.await;
+        assert_eq!(within(&clock, second, async { 1 }).await, Some(1));
+        let advancing = async {
+            clock.advance(second);
+            std::future::pending::<()>().await;
+        };
+        assert_eq!(within(&clock, second, advancing).await, None);
+    }
 
     #[test]
     fn lately_is_no_later_than_now_and_no_more_than_moments_ago() {

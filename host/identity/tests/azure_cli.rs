@@ -80,8 +80,13 @@ async fn one_that_is_not_there_hangs_or_says_nonsense_is_an_error() {
     let missing = AzureCli::new().program("/nowhere/az");
     assert!(said(missing.fetch(&Audience::new(VAULT).unwrap()).await.unwrap_err()).contains("/nowhere/az"));
 
-    let hangs = Script::new("exec sleep 60").source().timeout(Duration::from_millis(50));
-    assert!(matches!(hangs.fetch(&Audience::new(VAULT).unwrap()).await, Err(TokenError::Command { .. })));
+    let clock = ManualClock::at(Duration::from_secs(1_700_000_000));
+    let script = Script::new("exec sleep 60");
+    let hangs = script.source().clock(Arc::new(clock.clone())).timeout(Duration::from_secs(13));
+    let vault = Audience::new(VAULT).unwrap();
+    let time_passes = async { clock.advance(Duration::from_secs(13)) };
+    let (hung, ()) = tokio::join!(hangs.fetch(&vault), time_passes);
+    assert!(matches!(hung, Err(TokenError::Command { .. })));
 
     let nonsense = Script::new("echo 'WARNING: eyJsecret'").fetch(VAULT).await.unwrap_err();
     assert!(matches!(nonsense, TokenError::Malformed { .. }), "{nonsense:?}");

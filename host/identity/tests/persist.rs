@@ -173,7 +173,7 @@ async fn a_directory_in_its_place_or_a_disk_that_takes_nothing_harms_nobody() {
         assert!(persistence.flush().is_err(), "{path:?}");
     }
     // The caches write in the background as well.
-    for _ in 0..200 {
+    for _ in 0..6000 {
         if files(machine.disk.path()) == ["tokens"] {
             return;
         }

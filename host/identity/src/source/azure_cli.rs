@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::refusal::quotable;
 use super::{Fetch, InvalidSource, Issued, SourceKind, TokenSource, answer};
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, SystemClock, within};
 use crate::{Audience, TokenError};
 
 const KIND: SourceKind = SourceKind::AzureCli;
@@ -91,9 +91,9 @@ impl AzureCli {
         }
         // Its `expiresOn` is in local time and says no offset: here, local is UTC.
         command.env("TZ", "UTC0").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        let output = match tokio::time::timeout(self.timeout, command.output()).await {
-            Ok(output) => output.map_err(|error| failed(format!("{}: {error}", self.program.display())))?,
-            Err(_) => return Err(failed(format!("no answer within {} s", self.timeout.as_secs_f32()))),
+        let output = match within(&*self.clock, self.timeout, command.output()).await {
+            Some(output) => output.map_err(|error| failed(format!("{}: {error}", self.program.display())))?,
+            None => return Err(failed(format!("no answer within {} s", self.timeout.as_secs_f32()))),
         };
         let stdout = Zeroizing::new(output.stdout);
         if !output.status.success() {

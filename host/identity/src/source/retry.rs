@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::HeaderMap;
 
 use crate::TokenError;
-use crate::clock::Clock;
+use crate::clock::{Clock, within};
 
 /// The documented waits before the second and each later attempt, in seconds ([retry guidance]).
 ///
@@ -67,7 +67,7 @@ pub(crate) async fn run<T, F: Future<Output = Attempt<T>>>(
     loop {
         let most = deadline.max(request);
         let left = most.saturating_sub(clock.steady().saturating_sub(start));
-        let Ok(attempted) = tokio::time::timeout(left, attempt()).await else {
+        let Some(attempted) = within(clock, left, attempt()).await else {
             let said = format!("no answer within {} s", most.as_secs_f32());
             return Err(last.unwrap_or(TokenError::Unavailable { said }));
         };
@@ -199,8 +199,12 @@ mod tests {
     #[tokio::test]
     async fn an_attempt_that_never_ends_is_ended_by_the_deadline() {
         let clock = ManualClock::at(Duration::ZERO);
-        let attempt = || std::future::pending::<Attempt<()>>();
-        let error = run(Retry::within(Duration::from_millis(20)), Duration::ZERO, &clock, attempt).await.unwrap_err();
+        let deadline = Duration::from_secs(30);
+        let attempt = || async {
+            clock.advance(deadline);
+            std::future::pending::<Attempt<()>>().await
+        };
+        let error = run(Retry::within(deadline), Duration::ZERO, &clock, attempt).await.unwrap_err();
         assert!(matches!(error, TokenError::Unavailable { .. }));
     }
 

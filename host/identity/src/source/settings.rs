@@ -69,7 +69,7 @@ impl Settings {
     }
 
     pub(super) fn transport(&self) -> Transport {
-        Transport::new(self.timeout, self.tls.clone())
+        Transport::new(self.timeout, Arc::clone(&self.clock), self.tls.clone())
     }
 }
 

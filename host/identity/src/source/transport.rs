@@ -1,5 +1,7 @@
 //! HTTP to an identity endpoint: one request a connection, never through a proxy.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,6 +15,7 @@ use tokio::net::TcpStream;
 use zeroize::Zeroizing;
 
 use super::Tls;
+use crate::clock::{Clock, within};
 
 /// The longest answer that is read, in bytes.
 const LONGEST: usize = 64 * 1024;
@@ -45,21 +48,22 @@ pub(crate) enum Failure {
 /// Sends one request at a time to one endpoint, each on a connection of its own: IMDS closes idle ones soon, and requests
 /// are rare. It connects to the host in the address and to nothing else, since a proxy that is meant for the internet must
 /// never see a request to IMDS; no proxy setting is ever read, and a redirect is an answer like any other.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Transport {
     timeout: Duration,
+    clock: Arc<dyn Clock>,
     tls: Tls,
 }
 
 impl Transport {
-    pub(crate) fn new(timeout: Duration, tls: Tls) -> Self {
-        Self { timeout, tls }
+    pub(crate) fn new(timeout: Duration, clock: Arc<dyn Clock>, tls: Tls) -> Self {
+        Self { timeout, clock, tls }
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Result<Answer, Failure> {
-        match tokio::time::timeout(self.timeout, self.exchange(request)).await {
-            Ok(answer) => answer,
-            Err(_) => Err(Failure::Broken(format!("no whole answer within {} s", self.timeout.as_secs_f32()))),
+        match within(&*self.clock, self.timeout, self.exchange(request)).await {
+            Some(answer) => answer,
+            None => Err(Failure::Broken(format!("no whole answer within {} s", self.timeout.as_secs_f32()))),
         }
     }
 
@@ -78,10 +82,10 @@ impl Transport {
         let root = if target.starts_with('/') { "" } else { "/" };
         *request.uri_mut() = format!("{root}{target}").parse::<Uri>().map_err(|_| none())?;
 
-        let connecting = tokio::time::timeout(CONNECT.min(self.timeout), TcpStream::connect((host, port)));
-        let stream = match connecting.await {
-            Ok(stream) => stream.map_err(|error| Failure::Unreachable(error.to_string()))?,
-            Err(_) => return Err(Failure::Unreachable("no connection in time".to_owned())),
+        let connecting = TcpStream::connect((host, port));
+        let stream = match within(&*self.clock, CONNECT.min(self.timeout), connecting).await {
+            Some(stream) => stream.map_err(|error| Failure::Unreachable(error.to_string()))?,
+            None => return Err(Failure::Unreachable("no connection in time".to_owned())),
         };
         // Without it the request is whole all the same, if later.
         let _ = stream.set_nodelay(true);
@@ -92,6 +96,12 @@ impl Transport {
         } else {
             converse(stream, request).await
         }
+    }
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transport").field("timeout", &self.timeout).field("tls", &self.tls).finish_non_exhaustive()
     }
 }
 

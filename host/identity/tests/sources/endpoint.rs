@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use keyward_identity::clock::ManualClock;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -19,7 +20,7 @@ pub enum Step {
     },
     /// Closes the connection without a word.
     Close,
-    /// Says nothing, and keeps the connection.
+    /// Says nothing, and keeps the connection. The manner's clock is moved on by [`HANG`].
     Hang,
     /// Speaks something else than HTTP.
     Garble,
@@ -43,6 +44,9 @@ impl Step {
     }
 }
 
+/// By how much time a request that hangs moves the clock on.
+pub const HANG: Duration = Duration::from_secs(5);
+
 /// How it behaves, beside its steps.
 #[derive(Default)]
 pub struct Manner {
@@ -52,6 +56,8 @@ pub struct Manner {
     pub challenge: Option<PathBuf>,
     /// How long it thinks.
     pub delay: Duration,
+    /// The clock that its delays and hanging requests move on. Without one it waits in real time.
+    pub clock: Option<ManualClock>,
 }
 
 pub struct Endpoint {
@@ -125,12 +131,15 @@ impl Shared {
         let now = self.under_way.fetch_add(1, Ordering::SeqCst) + 1;
         self.most.fetch_max(now, Ordering::SeqCst);
         let request = read(&mut stream).await;
-        tokio::time::sleep(self.manner.delay).await;
+        match &self.manner.clock {
+            None => tokio::time::sleep(self.manner.delay).await,
+            Some(clock) => clock.advance(self.manner.delay),
+        }
         if let Some(request) = request {
             let step = self.step(&request);
             // Before the answer: who has it may ask again at once.
             self.under_way.fetch_sub(1, Ordering::SeqCst);
-            take(&mut stream, step).await;
+            self.take(&mut stream, step).await;
         } else {
             self.under_way.fetch_sub(1, Ordering::SeqCst);
         }
@@ -145,6 +154,26 @@ impl Shared {
         self.requests.lock().unwrap().push(request.to_owned());
         let mut steps = self.steps.lock().unwrap();
         if steps.len() > 1 { steps.pop().unwrap() } else { steps.last().unwrap().clone() }
+    }
+
+    async fn take<S: AsyncWrite + Unpin>(&self, stream: &mut S, step: Step) {
+        let text = match step {
+            Step::Answer { status, headers, body } => {
+                let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+                format!("HTTP/1.1 {status} X\r\n{headers}content-length: {}\r\n\r\n{body}", body.len())
+            }
+            Step::Close => return,
+            Step::Hang => {
+                if let Some(clock) = &self.manner.clock {
+                    clock.advance(HANG);
+                }
+                return std::future::pending().await;
+            }
+            Step::Garble => "\u{15}\u{3}\u{1}\r\n\r\n".to_owned(),
+            Step::Truncate => "HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n{\"access_token\":\"eyJsecret".to_owned(),
+        };
+        let _ = stream.write_all(text.as_bytes()).await;
+        let _ = stream.shutdown().await;
     }
 }
 
@@ -165,19 +194,4 @@ async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> Option<String> {
             return None;
         }
     }
-}
-
-async fn take<S: AsyncWrite + Unpin>(stream: &mut S, step: Step) {
-    let text = match step {
-        Step::Answer { status, headers, body } => {
-            let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-            format!("HTTP/1.1 {status} X\r\n{headers}content-length: {}\r\n\r\n{body}", body.len())
-        }
-        Step::Close => return,
-        Step::Hang => return tokio::time::sleep(Duration::from_secs(60)).await,
-        Step::Garble => "\u{15}\u{3}\u{1}\r\n\r\n".to_owned(),
-        Step::Truncate => "HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n{\"access_token\":\"eyJsecret".to_owned(),
-    };
-    let _ = stream.write_all(text.as_bytes()).await;
-    let _ = stream.shutdown().await;
 }

@@ -1,17 +1,18 @@
 //! What single sources promise, and all of them together.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use keyward_identity::clock::Clock;
+use keyward_identity::clock::{Clock, ManualClock};
 use keyward_identity::source::{
     AppService, AzureArc, CloudShell, Imds, InvalidSource, Pace, Retry, ServiceFabric, Settings, SourceKind, Tls,
     UserAssigned, WorkloadIdentity, auto,
 };
 use keyward_identity::{Audience, TokenSource};
 
-use crate::endpoint::{Endpoint, Manner, Step};
-use crate::stage::{CLIENT, HTTP, OBJECT, Stage, name, vault};
+use crate::endpoint::{Endpoint, HANG, Manner, Step};
+use crate::stage::{CLIENT, HTTP, NOW, OBJECT, Stage, name, vault};
 
 #[tokio::test]
 async fn an_endpoint_that_answers_for_another_identity_is_an_error() {
@@ -200,10 +201,12 @@ async fn never_more_than_five_requests_are_under_way() {
 #[tokio::test]
 async fn a_slow_answer_is_waited_for_as_long_as_one_request_may_take() {
     let good = Step::new(200, r#"{"access_token":"eyJsecret","expires_in":3599}"#);
-    let manner = Manner { delay: Duration::from_millis(100), ..Manner::default() };
-    let endpoint = Endpoint::start(vec![good], manner).await;
-    let imds = Imds::new().endpoint(&endpoint.origin).unwrap().retry(Retry::within(Duration::from_millis(10)));
-    imds.clone().fetch(&vault()).await.unwrap();
-    let error = imds.timeout(Duration::from_millis(20)).fetch(&vault()).await.unwrap_err();
+    let clock = ManualClock::at(Duration::from_secs(NOW));
+    let manner = Manner { delay: HANG, clock: Some(clock.clone()), ..Manner::default() };
+    let endpoint = Endpoint::start(vec![good, Step::Hang], manner).await;
+    let settings = Settings::default().clock(Arc::new(clock)).retry(Retry::within(Duration::from_millis(10)));
+    let imds = Imds::new().endpoint(&endpoint.origin).unwrap().settings(settings.timeout(3 * HANG));
+    imds.fetch(&vault()).await.unwrap();
+    let error = imds.timeout(2 * HANG).fetch(&vault()).await.unwrap_err();
     assert_eq!(name(&error), "unavailable", "{error}");
 }

@@ -11,7 +11,7 @@ use keyward_identity::source::{
 use keyward_identity::{Audience, TokenError, TokenSource};
 use tokio_rustls::TlsAcceptor;
 
-use crate::endpoint::{Endpoint, Manner, Step};
+use crate::endpoint::{Endpoint, HANG, Manner, Step};
 
 pub const NOW: u64 = 1_700_000_000;
 pub const CLIENT: &str = "00001111-aaaa-2222-bbbb-3333cccc4444";
@@ -68,28 +68,26 @@ pub struct Stage {
     pub clock: ManualClock,
     pub files: tempfile::TempDir,
     kind: SourceKind,
-    timeout: Duration,
 }
 
 impl Stage {
     pub async fn new(kind: SourceKind, steps: Vec<Step>) -> Self {
-        let hangs = steps.iter().any(|step| matches!(step, Step::Hang));
-        let timeout = if hangs { Duration::from_millis(100) } else { Duration::from_secs(5) };
         let files = tempfile::tempdir().unwrap();
         std::fs::write(files.path().join("a.key"), "key of the agent").unwrap();
         std::fs::write(files.path().join("assertion"), "service.account.token\n").unwrap();
         let https = matches!(kind, SourceKind::ServiceFabric | SourceKind::WorkloadIdentity);
+        let clock = ManualClock::skipping_sleeps(Duration::from_secs(NOW));
         let manner = Manner {
+            clock: Some(clock.clone()),
             tls: https.then(|| certificate().acceptor.clone()),
             challenge: (kind == SourceKind::Arc).then(|| files.path().join("a.key")),
             ..Manner::default()
         };
-        let clock = ManualClock::skipping_sleeps(Duration::from_secs(NOW));
-        Self { endpoint: Endpoint::start(steps, manner).await, clock, files, kind, timeout }
+        Self { endpoint: Endpoint::start(steps, manner).await, clock, files, kind }
     }
 
     pub fn settings(&self) -> Settings {
-        let settings = Settings::default().clock(Arc::new(self.clock.clone())).timeout(self.timeout);
+        let settings = Settings::default().clock(Arc::new(self.clock.clone())).timeout(HANG);
         settings.tls(certificate().trusting.clone())
     }
 
