@@ -21,6 +21,8 @@ pub(crate) fn keyward() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_keyward"));
     // Compiled plugins are kept between tests, but not where the user keeps hers.
     command.env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"));
+    // Her own daemon may listen at the default socket.
+    command.env("XDG_RUNTIME_DIR", env!("CARGO_TARGET_TMPDIR"));
     command.env_remove("KEYWARD_CONFIG").env_remove("KEYWARD_SOCKET").env_remove("KEYWARD_LOG");
     command
 }

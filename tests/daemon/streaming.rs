@@ -15,7 +15,8 @@ use tokio::task::JoinSet;
 use crate::process::Daemon;
 use crate::storage::config;
 
-const LISTEN: &str = "[listen]\nsocket = \"k.sock\"\n";
+/// Gigabytes take a build without optimization longer than a call may usually compute.
+const LISTEN: &str = "[listen]\nsocket = \"k.sock\"\n[mount.blobs.limits]\ncpu_time = \"10m\"\n";
 const MIB: u64 = 1 << 20;
 
 /// What a transfer may take beside what the daemon has anyway.
