@@ -123,6 +123,13 @@ impl RigBuilder {
         self
     }
 
+    /// At another endpoint, with no other lines.
+    #[must_use]
+    pub fn at(mut self, endpoint: &str) -> Self {
+        self.base_lines = format!("endpoint = {endpoint:?}");
+        self
+    }
+
     /// Further sections.
     #[must_use]
     pub fn sections(mut self, sections: &str) -> Self {
@@ -256,6 +263,14 @@ impl Rig {
         builder.base_lines = "endpoint = \"https://contoso.blob.core.windows.net\"".to_owned();
         let section = format!("[mount.{}.audience.arm]", builder.mount);
         builder.mount_lines(&section)
+    }
+
+    /// The same, with further lines of the mount's section, and sections within it.
+    #[must_use]
+    pub fn hostile_to_seals_with(name: &str, lines: &str) -> RigBuilder {
+        let builder = Self::hostile_to_seals(name);
+        let section = format!("[mount.{}.audience.arm]", builder.mount);
+        builder.mount_lines(&format!("{lines}\n{section}"))
     }
 
     /// A mount `database` of a guest that may open databases of the server, and read passwords in the vault.

@@ -153,6 +153,9 @@ impl Broker {
     {
         let (request, scheme) = prepare(call, request)?;
         let exports = export::is_asked(call.mount(), &request)?;
+        if exports {
+            call.set_exporting();
+        }
         let permit = call.mount().places.enter().await.ok_or_else(|| call.mount().busy())?;
         let (response, guest) = sandbox::run(call, request, scheme, permit).await?;
         let (parts, body) = response.into_parts();
@@ -225,7 +228,6 @@ fn mount(
         places: Places::new(&planned.limits),
         limits: planned.limits,
         kept: Kept::default(),
-        sas_export: planned.sas_export,
         client,
         databases,
         template,

@@ -10,6 +10,7 @@ use crate::audit::{AuditSink, Outcome, Record, Upstream};
 use crate::egress::Spend;
 use crate::error::CallError;
 use crate::mount::Mount;
+use crate::seal::SealedValue;
 use crate::surrogate::Surrogates;
 
 /// How many requests one record tells of. A plugin that sends more has them counted.
@@ -34,6 +35,10 @@ pub(crate) struct Call {
     /// The caller's body broke off.
     abandoned: AtomicBool,
     echo_blanked: AtomicBool,
+    /// The caller is to be handed a credential.
+    exporting: AtomicBool,
+    /// The sealed values that may be handed to the caller, with the operations that minted them.
+    exportable: Mutex<Vec<(&'static str, Arc<SealedValue>)>>,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
     record: Mutex<Record>,
@@ -69,6 +74,7 @@ impl Call {
             refused_audiences: Vec::new(),
             upstream: Vec::new(),
             echo_blanked: false,
+            handed_out: None,
             bytes_in: 0,
             bytes_out: 0,
             duration_us: 0,
@@ -86,6 +92,8 @@ impl Call {
             delivered: AtomicBool::new(false),
             abandoned: AtomicBool::new(false),
             echo_blanked: AtomicBool::new(false),
+            exporting: AtomicBool::new(false),
+            exportable: Mutex::default(),
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
             record: Mutex::new(record),
@@ -174,10 +182,32 @@ impl Call {
         self.record().status = Some(status);
     }
 
+    /// The caller asks to be handed a credential, and may be.
+    pub(crate) fn set_exporting(&self) {
+        self.exporting.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_exporting(&self) -> bool {
+        self.exporting.load(Ordering::Relaxed)
+    }
+
+    /// These values may be handed to the caller, where it asks for that.
+    pub(crate) fn allow_export<'v>(&self, operation: &'static str, values: impl Iterator<Item = &'v Arc<SealedValue>>) {
+        if self.is_exporting() {
+            let mut exportable = self.exportable.lock().unwrap_or_else(PoisonError::into_inner);
+            exportable.extend(values.map(|value| (operation, Arc::clone(value))));
+        }
+    }
+
+    pub(crate) fn exportable(&self) -> Vec<(&'static str, Arc<SealedValue>)> {
+        self.exportable.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// A caller is about to be handed a credential: that is a record of its own, written before it is.
-    pub(crate) fn record_export(&self, status: StatusCode) {
+    pub(crate) fn record_export(&self, status: StatusCode, operation: &'static str) {
         let mut record = self.record().clone();
         record.outcome = Outcome::Exported;
+        record.handed_out = Some(operation);
         record.status = Some(status.as_u16());
         record.duration_us = self.duration_us();
         self.audit.record(&record);

@@ -7,7 +7,7 @@ use http::{Method, StatusCode};
 
 use crate::audit::Outcome;
 use crate::config::{bare, human_size};
-use crate::egress::{Misuse, Refusal};
+use crate::egress::{MintingDenied, Misuse, Refusal};
 use crate::grant::{Endpoint, NormalPath, NotCovered};
 use crate::mount::Mount;
 
@@ -45,6 +45,9 @@ pub enum CallError {
     /// No grant covers what the plugin wanted to send.
     #[error(transparent)]
     NotAllowed(Box<NotAllowed>),
+    /// The plugin wanted to send something that mints a credential, or gives rights away.
+    #[error(transparent)]
+    Minting(Box<MintingDenied>),
     /// The plugin wanted to send something that no well-meaning plugin sends.
     #[error("the plugin of mount `{mount}` sent a request that the broker does not let out: {misuse}")]
     Misuse {
@@ -94,13 +97,12 @@ pub enum CallError {
         why: String,
     },
     /// The caller asks for a credential, and the configuration does not say that callers may have it.
-    #[error(
-        "mount `{mount}` hands no credential to callers. To allow it, write `sas_export = true` in [mount.{}]",
-        bare(mount)
-    )]
+    #[error("mount `{mount}` hands no credential to callers. {}", how_to_hand_out(mount, operation.as_deref()))]
     ExportOff {
         /// The mount.
         mount: String,
+        /// The operation that would mint it, where the table has one.
+        operation: Option<String>,
     },
     /// The answer ended before its end, since the service broke off or the plugin gave up.
     #[error("the answer of mount `{mount}` broke off: {why}")]
@@ -262,6 +264,17 @@ impl CallError {
                 })),
                 None => Self::misuse(&mount.name, Misuse::OutsidePrefix),
             },
+            Refusal::Minting { grant: number, method, path, why } => match mount.grants.get(*number) {
+                Some(grant) => Self::Minting(Box::new(MintingDenied {
+                    mount: mount.name.clone(),
+                    audience: (*number > 0).then(|| grant.name.to_string()),
+                    method: method.clone(),
+                    path: path.clone(),
+                    endpoint: grant.endpoint.clone(),
+                    why: (**why).clone(),
+                })),
+                None => Self::misuse(&mount.name, Misuse::OutsidePrefix),
+            },
         }
     }
 
@@ -273,7 +286,7 @@ impl CallError {
             Self::UnknownMount { .. } => StatusCode::NOT_FOUND,
             Self::BadRequest { .. } => StatusCode::BAD_REQUEST,
             Self::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
-            Self::NotAllowed(_) | Self::ExportOff { .. } => StatusCode::FORBIDDEN,
+            Self::NotAllowed(_) | Self::Minting(_) | Self::ExportOff { .. } => StatusCode::FORBIDDEN,
             Self::Limit { limit: Limit::IdleTime(_) | Limit::WallTime(_), .. } => StatusCode::GATEWAY_TIMEOUT,
             Self::Misuse { .. }
             | Self::ForbiddenAddress { .. }
@@ -294,6 +307,7 @@ impl CallError {
             Self::BadRequest { .. } => "bad-request",
             Self::Busy { .. } => "busy",
             Self::NotAllowed(_) => "not-allowed",
+            Self::Minting(_) => "minting",
             Self::Misuse { .. } => "plugin-misuse",
             Self::ForbiddenAddress { .. } => "forbidden-address",
             Self::Limit { .. } => "limit",
@@ -314,6 +328,7 @@ impl CallError {
             Self::BadRequest { .. } => "The request cannot be passed on",
             Self::Busy { .. } => "The mount is busy",
             Self::NotAllowed(_) => "The mount may not do this",
+            Self::Minting(_) => "The mount may not mint a credential",
             Self::Misuse { .. } => "The plugin sent what it must not",
             Self::ForbiddenAddress { .. } => "The endpoint's address is forbidden",
             Self::Limit { .. } => "The plugin ran into a limit",
@@ -334,6 +349,7 @@ impl CallError {
                 NotCovered::NotAllowed => "allow",
                 NotCovered::NotDeclared => "declared",
             },
+            Self::Minting(denied) => denied.why.rule(),
             Self::Misuse { misuse, .. } => misuse.rule(),
             Self::ForbiddenAddress { .. } => "address",
             Self::Limit { limit, .. } => limit.key(),
@@ -345,11 +361,20 @@ impl CallError {
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         match self {
-            Self::NotAllowed(_) | Self::Misuse { .. } | Self::ForbiddenAddress { .. } | Self::ExportOff { .. } => {
-                Outcome::Denied
-            }
+            Self::NotAllowed(_)
+            | Self::Minting(_)
+            | Self::Misuse { .. }
+            | Self::ForbiddenAddress { .. }
+            | Self::ExportOff { .. } => Outcome::Denied,
             _ => Outcome::Failed,
         }
+    }
+}
+
+fn how_to_hand_out(mount: &str, operation: Option<&str>) -> String {
+    match operation {
+        Some(operation) => format!("To allow it, write hand_out = [{operation:?}] in [mount.{}]", bare(mount)),
+        None => "What its plugin offers is not minted by an operation that can be handed out".to_owned(),
     }
 }
 

@@ -67,7 +67,7 @@ mod thread;
 pub use body::{Body, BodyError};
 pub use broker::{Broker, Options};
 pub use caller::Caller;
-pub use egress::{Misuse, Resolve, Resolving, SystemResolver};
+pub use egress::{MintingDenied, MintingRule, Misuse, Resolve, Resolving, SignatureRule, SystemResolver};
 pub use error::{CallError, Limit, NotAllowed, StartError};
 pub use keyward_identity as identity;
 pub use plan::{Plan, Plugins};

@@ -29,8 +29,6 @@ pub(crate) struct Mount {
     pub(crate) limits: Limits,
     /// Answers with sealed values, for as long as they may be used again.
     pub(crate) kept: Kept,
-    /// Whether callers may be handed a value that is otherwise sealed.
-    pub(crate) sas_export: bool,
     pub(crate) client: Client,
     /// Its connections to databases, where it may have some.
     pub(crate) databases: Option<Pool>,

@@ -1,7 +1,8 @@
 //! Handing a signature out: `POST /$sas/CONTAINER[/BLOB]?permissions=rw&expires_in=1h`.
 //!
 //! The answer is `{"sas": "sv=...", "url": "https://...", "permissions": "rw", "expires": "..."}`. The host puts the
-//! signature into it, and only where the mount's configuration says `sas_export = true`; else it does not come this far.
+//! signature into it, and only where the mount's configuration says `hand_out = ["listServiceSas"]`; else it does not come this
+//! far. The host also compares what is to be signed with the mount's `allow`.
 
 use keyward_plugin::{Context, Method, Problem, Request, Response};
 use serde_json::json;

@@ -5,7 +5,8 @@
 //! with `auth = "sas"` the plugin first asks Resource Manager for a shared access signature that allows just this request
 //! (see `operation`), and spends it. What it gets is sealed: neither the plugin nor the caller sees it.
 //!
-//! `POST /$sas/CONTAINER[/BLOB]` hands a signature out to the caller, where the mount has `sas_export = true`.
+//! `POST /$sas/CONTAINER[/BLOB]` hands a signature out to the caller, where the mount has
+//! `hand_out = ["listServiceSas"]`.
 
 mod copy;
 mod export;

@@ -73,6 +73,10 @@ fn of_a_blob(method: &Method, comp: &str, is_version: bool) -> Option<char> {
 pub(crate) fn resource(path: &str, is_container: bool) -> Result<Resource, Problem> {
     let decoded = percent_decode_str(path.trim_start_matches('/')).decode_utf8();
     let decoded = decoded.map_err(|_| Problem::bad_request("the path is not UTF-8, which no blob's name is"))?;
+    // What is signed are lines: a line break in the name would be the beginning of another.
+    if decoded.contains(|letter: char| letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}')) {
+        return Err(Problem::bad_request("the path has a line break or another control character in it"));
+    }
     Ok(match decoded.split_once('/') {
         None if decoded.is_empty() => Resource::Account,
         None | Some((_, "")) if is_container => Resource::Container(decoded.trim_end_matches('/').to_owned()),
@@ -138,6 +142,9 @@ mod tests {
             ("DELETE", "/c?restype=container"),
             ("PATCH", "/c/b"),
             ("GET", "/c/%ff"),
+            ("GET", "/c/b%0A2099-01-01"),
+            ("GET", "/c/b%0D"),
+            ("GET", "/c/b%E2%80%A8"),
         ] {
             assert_eq!(need(method, path), None, "{method} {path}");
         }

@@ -119,6 +119,14 @@ mistake!(
         "{IDENTITY}[mount.t]\nplugin = \"thief\"\nendpoint = \"https://contoso.vault.azure.net\"\n[mount.t.audience.amr]\n"
     )
 );
+mistake!(hand_out_misspelt, vault("hand_out = [\"bakcup\"]"));
+mistake!(hand_out_of_another_service, vault("hand_out = [\"listKeys\"]"));
+mistake!(hand_out_that_is_no_list, vault("hand_out = \"backup\""));
+mistake!(sas_export_of_nothing, vault("sas_export = true"));
+mistake!(
+    own_cloud_like_no_service,
+    own_cloud("[cloud.service.files]\naudience = \"https://f.example\"\nhosts = [\"*.f.example\"]\nlike = \"blobs\"")
+);
 mistake!(pattern_without_a_method, vault("allow = [\"/secrets/*\"]"));
 mistake!(pattern_in_lower_case, vault("allow = [\"get /secrets/*\"]"));
 mistake!(pattern_with_dots, vault("allow = [\"GET /secrets/../keys/*\"]"));

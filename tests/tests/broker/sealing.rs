@@ -227,11 +227,7 @@ async fn callers_get_a_signature_only_where_the_mount_says_so() {
     let closed = Rig::storage_with_sas("").start().await;
     let answer = closed.call(ask()).await;
     assert_eq!(answer.status, 403);
-    assert!(
-        answer.text().contains("sas_export = true") && answer.text().contains("[mount.blobs]"),
-        "{}",
-        answer.text()
-    );
+    assert!(answer.text().contains("hand_out = ") && answer.text().contains("[mount.blobs]"), "{}", answer.text());
     assert!(closed.emulator.issued_sas().is_empty());
     assert_eq!(closed.audit.wait(1).await.rule, Some("sas-export-off"));
 

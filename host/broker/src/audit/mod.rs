@@ -57,6 +57,9 @@ pub struct Record {
     /// Whether a service sent a token back, which was blanked out.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub echo_blanked: bool,
+    /// The operation whose credential is handed out, in a record that says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub handed_out: Option<&'static str>,
     /// Bytes of the caller's body.
     pub bytes_in: u64,
     /// Bytes of the answer's body.
@@ -101,6 +104,9 @@ pub struct Upstream {
     /// Whether the host answered it itself, with an answer that it had kept, or with a connection.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub kept: bool,
+    /// The operation, where its response is a credential.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mints: Option<&'static str>,
     /// The service's status.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
@@ -123,6 +129,7 @@ impl Upstream {
             token: false,
             sealed: false,
             kept: false,
+            mints: None,
             status: None,
             refused: None,
             error: None,

@@ -1,5 +1,7 @@
 //! The clouds, as data: which audience a service's tokens are for, and where they may be sent.
 
+mod meaning;
+mod operations;
 mod origin;
 
 use std::collections::BTreeMap;
@@ -7,6 +9,8 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
+pub use meaning::Meaning;
+pub(crate) use operations::{Found, Looked, Operation, Operations, Signs, folded_segments};
 pub use origin::Protocol;
 pub(crate) use origin::is_label;
 
@@ -35,6 +39,12 @@ pub struct CloudService {
     pub audience: String,
     /// The hosts that its tokens may be sent to. `*` stands for one label.
     pub hosts: Vec<String>,
+    /// Further domains whose requests mean the same, though no token is sent there.
+    #[serde(default)]
+    pub domains: Vec<String>,
+    /// The service whose requests its own are like, by its name in the public cloud, where its own name is another.
+    #[serde(default)]
+    pub like: Option<String>,
     /// What it speaks.
     #[serde(default)]
     pub protocol: Protocol,

@@ -64,7 +64,13 @@ fn own(section: Section<'_>) -> Cloud {
 /// A service. What is not said is the base's; without one, what the service speaks and how it reads requests is as in the
 /// public cloud, since that is the service's nature: a storage account that copies by a header does so everywhere.
 fn service(name: &str, section: Section<'_>, base: Option<&CloudService>) -> Option<CloudService> {
-    let alike = base.or_else(|| named(USUAL)?.services.get(name));
+    let kinds: Vec<(&str, &str)> = named(USUAL)
+        .into_iter()
+        .flat_map(|cloud| cloud.services.keys())
+        .map(|kind| (kind.as_str(), kind.as_str()))
+        .collect();
+    let like = section.word("like", &kinds).map(|kind| kind.value);
+    let alike = base.or_else(|| named(USUAL)?.services.get(like.unwrap_or(name)));
     let audience =
         section.parsed("audience", "what its tokens are for, to the slash", "https://vault.contoso.example", |text| {
             Audience::new(text).map(|_| text.to_owned()).map_err(|error| Unfit::because(error.to_string()))
@@ -90,6 +96,8 @@ fn service(name: &str, section: Section<'_>, base: Option<&CloudService>) -> Opt
         // The nodes behind the base's gateways are not those behind other hosts.
         routes: routes.or_else(|| base.filter(|_| hosts.is_none())?.routes.clone()),
         hosts: hosts.or_else(|| Some(base?.hosts.clone()))?,
+        domains: base.map(|base| base.domains.clone()).unwrap_or_default(),
+        like: like.map(str::to_owned).or_else(|| base?.like.clone()),
         protocol: protocol.map(|protocol| protocol.value).or_else(|| Some(alike?.protocol)).unwrap_or_default(),
         paths_ignore_case: paths_ignore_case.unwrap_or_else(|| alike.is_some_and(|alike| alike.paths_ignore_case)),
         second_paths: second_paths.unwrap_or_else(|| alike.map(|alike| alike.second_paths.clone()).unwrap_or_default()),
@@ -217,6 +225,16 @@ mod tests {
         let [path] = own.second_paths.as_slice() else { panic!("{own:?}") };
         assert_eq!((path.query.as_deref(), path.under.as_deref(), path.list), (Some("from"), Some("/v1"), true));
         assert_eq!(path.method.as_deref(), Some("GET"));
+    }
+
+    #[test]
+    fn a_service_with_a_name_of_ones_own_reads_requests_like_one_that_is_known() {
+        let lines = "audience = \"https://f.example\"\nhosts = [\"*.f.example\"]\n";
+        let text = format!("[cloud]\nbase = \"public\"\n[cloud.service.files]\n{lines}like = \"blob\"\n");
+        let own = cloud(&text);
+        assert_eq!(own.services["files"].second_paths, own.services["blob"].second_paths);
+        let meaning = own.meaning("a.f.example", "https://f.example");
+        assert!(meaning.services.contains("blob") && !meaning.second_paths.is_empty());
     }
 
     #[test]

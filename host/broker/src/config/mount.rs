@@ -29,7 +29,9 @@ pub struct MountConfig {
     pub limits: Limits,
     /// How its database connections are kept: `[mount.NAME.pool]`.
     pub pool: PoolConfig,
-    /// Whether callers may be handed a value that is otherwise sealed, by the plugin's route for that.
+    /// The operations whose credentials may be handed out to callers.
+    pub hand_out: Vec<Located<String>>,
+    /// An older way to write `hand_out` for shared access signatures.
     pub sas_export: Option<Located<bool>>,
     /// Where it is configured.
     pub place: Option<Place>,
@@ -93,6 +95,7 @@ impl MountConfig {
             settings: BTreeMap::new(),
             limits: Limits::default(),
             pool: PoolConfig::default(),
+            hand_out: Vec::new(),
             sas_export: None,
             place: None,
         }
@@ -130,6 +133,13 @@ impl MountConfig {
     #[must_use]
     pub fn setting(mut self, name: &str, value: &str) -> Self {
         self.settings.insert(name.to_owned(), SettingValue::Text(value.to_owned()).into());
+        self
+    }
+
+    /// Handing out the credentials that these operations mint.
+    #[must_use]
+    pub fn hand_out(mut self, operations: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.hand_out.extend(operations.into_iter().map(|operation| operation.into().into()));
         self
     }
 
@@ -182,9 +192,11 @@ fn mount(section: Section<'_>, base: &Path) -> Option<MountConfig> {
     let settings = settings(section.section("settings"));
     let limits = Limits::read(section.section("limits"));
     let pool = PoolConfig::read(section.section("pool"));
+    let hand_out = section.texts("hand_out", "listKeys").map(|names| names.value).unwrap_or_default();
     let sas_export = section.boolean("sas_export");
     section.finish();
-    Some(MountConfig { plugin: plugin?, identity, first, audiences, settings, limits, pool, sas_export, place })
+    let plugin = plugin?;
+    Some(MountConfig { plugin, identity, first, audiences, settings, limits, pool, hand_out, sas_export, place })
 }
 
 fn plugin(section: &Section<'_>, base: &Path) -> Option<Located<PluginRef>> {

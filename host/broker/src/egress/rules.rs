@@ -7,6 +7,7 @@ use http::header::{AUTHORIZATION, HeaderMap};
 use http::uri::{PathAndQuery, Scheme};
 use http::{Method, Request, Uri};
 
+use super::minting::{self, Minted, MintingRule};
 use super::second_path;
 use crate::cloud::Protocol;
 use crate::grant::{Endpoint, Grant, NormalPath, NotCovered, PathError};
@@ -62,6 +63,9 @@ pub enum Misuse {
     /// Another path that the request names, where patterns cannot look at it.
     #[error("it names another path where `allow` cannot look at it, in `{0}`. Without an `allow` it may")]
     SecondPath(String),
+    /// A parameter or a header field on whose meaning two readers of the request may differ.
+    #[error("its `{0}` is ambiguous: expected once, in plain letters")]
+    Ambiguous(&'static str),
     /// A login to a database server with something that is no surrogate for one.
     #[error("it logs in to a database with something that is no surrogate of this call for that")]
     ForeignLogin,
@@ -85,6 +89,7 @@ impl Misuse {
             Self::Path(_) => "path",
             Self::OutsidePrefix => "prefix",
             Self::SecondPath(_) => "second-path",
+            Self::Ambiguous(_) => "ambiguous",
             Self::SeveralAuthorizations | Self::ForeignAuthorization => "authorization",
             Self::SurrogateElsewhere(_) | Self::SeveralCredentials => "surrogate",
             Self::OtherAudience { .. } => "audience",
@@ -106,6 +111,13 @@ pub(crate) enum Refusal {
         path: NormalPath,
         why: NotCovered,
     },
+    /// It would mint a credential that does not leave, or give rights away.
+    Minting {
+        grant: usize,
+        method: Method,
+        path: NormalPath,
+        why: Box<MintingRule>,
+    },
 }
 
 impl<M: Into<Misuse>> From<M> for Refusal {
@@ -124,6 +136,8 @@ pub(crate) struct Passed {
     /// Where it goes: scheme, host and port of the endpoint, the path in normal form, the query as it was, without the
     /// surrogate of a sealed value.
     pub(crate) uri: Uri,
+    /// The credential that it mints.
+    pub(crate) minted: Option<Minted>,
 }
 
 /// A credential that goes with a request.
@@ -193,8 +207,11 @@ pub(crate) fn judge<B>(request: &Request<B>, grants: &[Grant], surrogates: &Surr
         match grant.covers(request.method(), &behind) {
             Ok(()) => {
                 second_path::check(number, grant, request.method(), uri.query(), request.headers())?;
+                let (method, query_of, headers) = (request.method(), uri.query(), request.headers());
+                let looked = minting::Request { method, path: &path, behind: &behind, query: query_of, headers };
+                let minted = minting::check(grants, number, &looked)?;
                 let uri = target(grant, authority, &path, query.rest.as_deref()).ok_or(Misuse::NoHost)?;
-                return Ok(Passed { grant: number, spend, uri });
+                return Ok(Passed { grant: number, spend, uri, minted });
             }
             Err(why) => {
                 let method = request.method().clone();
@@ -324,6 +341,7 @@ mod tests {
             declared: None,
             allowed: Some(allowed.iter().map(|pattern| Pattern::parse(pattern).unwrap()).collect()),
             paths_ignore_case: false,
+            minting: crate::grant::Minting::default(),
         }
     }
 

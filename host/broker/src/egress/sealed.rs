@@ -19,15 +19,17 @@ use super::send;
 use crate::audit::Upstream;
 use crate::call::{Call, UpstreamNote};
 use crate::error::CallError;
+use crate::grant::Seal;
 use crate::seal::{Answer, Key};
 
 /// The longest request and the longest answer, in bytes. Those that were seen are of one kilobyte.
-const LONGEST: usize = 256 << 10;
+pub(super) const LONGEST: usize = 256 << 10;
 
 pub(super) async fn exchange(
     call: &Arc<Call>,
     request: Request<WasiBody>,
     passed: Passed,
+    seals: Vec<Seal>,
     options: RequestOptions,
     note: &UpstreamNote,
 ) -> Result<Response<WasiBody>, Error> {
@@ -49,7 +51,7 @@ pub(super) async fn exchange(
 
     let mut request = Request::new(body);
     (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (parts.method, passed.uri.clone(), headers);
-    let ask = async { ask(call, request, &passed, &options, note).await.map(Arc::new) };
+    let ask = async { ask(call, request, &passed, &seals, &options, note).await.map(Arc::new) };
     let (answer, kept) = call.mount().kept.get(key, ask).await?;
     call.progress();
     note.update(|upstream: &mut Upstream| {
@@ -58,6 +60,9 @@ pub(super) async fn exchange(
     });
     if answer.blanked && !kept {
         call.note_echo();
+    }
+    if let Some(minted) = passed.minted.filter(|minted| minted.handed_out) {
+        call.allow_export(minted.operation, answer.values());
     }
     let body = Full::new(answer.for_call(call.surrogates())).map_err(|never: Infallible| match never {});
     let mut response = Response::new(body.boxed_unsync());
@@ -74,6 +79,7 @@ async fn ask(
     call: &Arc<Call>,
     request: Request<Bytes>,
     passed: &Passed,
+    seals: &[Seal],
     options: &RequestOptions,
     note: &UpstreamNote,
 ) -> Result<Answer, Error> {
@@ -101,7 +107,6 @@ async fn ask(
         });
     let body = body?.to_bytes();
     note.update(|upstream: &mut Upstream| upstream.bytes = body.len() as u64);
-    let seals = call.mount().grants.get(passed.grant).map(|grant| grant.seals.as_slice()).unwrap_or_default();
     let mut answer =
         Answer::take_apart(parts.status, &body, seals, &token).map_err(|why| unsealable(why.to_string()))?;
     answer.retry_after = parts.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());

@@ -101,6 +101,7 @@ mod tests {
             declared: None,
             allowed: Some(allowed.iter().map(|pattern| Pattern::parse(pattern).unwrap()).collect()),
             paths_ignore_case: false,
+            minting: crate::grant::Minting::default(),
         }
     }
 

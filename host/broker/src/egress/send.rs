@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 
 use super::body::{FromService, ToService};
 use super::error::{ConnectError, find, innermost};
+use super::minting;
 use super::rules::{self, Passed, Spend};
 use super::scan::Scanner;
 use super::sealed;
@@ -51,16 +52,36 @@ pub(super) async fn send(
     options: RequestOptions,
 ) -> Result<Response<WasiBody>, Error> {
     let note = call.note_upstream(passed.grant, request.method(), &passed.uri, &passed.spend);
-    let is_sealed = call.mount().grants.get(passed.grant).is_some_and(|grant| !grant.seals.is_empty());
-    let sent = if is_sealed {
-        sealed::exchange(call, request, passed, options, &note).await
-    } else {
-        exchange(call, request, passed, options, &note).await
-    };
+    note.update(|upstream: &mut Upstream| upstream.mints = passed.minted.map(|minted| minted.operation));
+    let sent = send_looked_at(call, request, passed, options, &note).await;
     if let Err(error) = &sent {
         note.update(|upstream: &mut Upstream| upstream.error = Some(error.to_string()));
     }
     sent
+}
+
+async fn send_looked_at(
+    call: &Arc<Call>,
+    request: Request<WasiBody>,
+    passed: Passed,
+    options: RequestOptions,
+    note: &UpstreamNote,
+) -> Result<Response<WasiBody>, Error> {
+    let (seals, minted) = (minting::seals(&call.mount().grants, passed.grant, passed.minted.as_ref()), passed.minted);
+    let plain = minted.filter(|minted| minted.is_plain(&seals));
+    let request = minting::look_into(call, request, &passed, plain.is_some()).await?;
+    if !seals.is_empty() {
+        let response = sealed::exchange(call, request, passed, seals, options, note).await?;
+        if let Some(minted) = plain.filter(|_| response.status().is_success()) {
+            call.record_export(response.status(), minted.operation);
+        }
+        return Ok(response);
+    }
+    let response = exchange(call, request, passed, options, note).await?;
+    if let Some(minted) = plain.filter(|_| response.status().is_success()) {
+        call.record_export(response.status(), minted.operation);
+    }
+    Ok(response)
 }
 
 async fn exchange(

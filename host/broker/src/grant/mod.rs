@@ -2,6 +2,7 @@
 
 mod endpoint;
 mod hosts;
+mod minting;
 mod path;
 mod pattern;
 
@@ -13,6 +14,7 @@ use keyward_identity::Audience;
 
 pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use hosts::{HostPattern, InvalidHostPattern};
+pub use minting::Minting;
 pub use path::{NormalPath, PathError};
 pub use pattern::{InvalidPattern, Pattern};
 
@@ -43,6 +45,8 @@ pub struct Grant {
     pub second_paths: Vec<SecondPath>,
     /// Whether the service reads paths without regard to case.
     pub paths_ignore_case: bool,
+    /// The operations there that mint credentials, and those that may be handed out.
+    pub minting: Minting,
 }
 
 /// A field of an answer that is sealed, and where its value may be spent.
@@ -88,5 +92,17 @@ impl Grant {
         } else {
             Ok(())
         }
+    }
+
+    /// Whether it lets out less than everything.
+    pub(crate) fn is_narrowed(&self) -> bool {
+        self.declared.is_some() || self.allowed.is_some()
+    }
+
+    /// Whether a pattern of the configuration covers a request and has this segment of its path written out.
+    pub(crate) fn allows_literally(&self, method: &Method, path: &NormalPath, segment: usize) -> bool {
+        let names =
+            |pattern: &Pattern| pattern.has_literal(segment) && pattern.matches(method, path, self.paths_ignore_case);
+        self.allowed.as_ref().is_some_and(|patterns| patterns.iter().any(names))
     }
 }

@@ -102,6 +102,11 @@ impl Pattern {
         let rest = segments.next();
         if self.any_depth { rest.is_some_and(|segment| !segment.is_empty()) } else { rest.is_none() }
     }
+
+    /// Whether a segment of its path is written out, without a `*`.
+    pub(super) fn has_literal(&self, segment: usize) -> bool {
+        self.segments.get(segment).is_some_and(|segment| !segment.contains('*'))
+    }
 }
 
 /// Whether a segment is one that the pattern stands for. `*` stands for any characters, at least one: `/secrets/*` is not

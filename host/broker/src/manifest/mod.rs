@@ -59,7 +59,7 @@ pub struct DeclaredSeal {
     pub place: SpendPlace,
     /// How long an answer may be used again; `None` for once.
     pub keep: Option<Duration>,
-    /// The calls whose answers may hold the value itself, where the configuration says `sas_export = true`.
+    /// The calls whose answers may hold the value itself, where the configuration hands them out (`hand_out`).
     pub export: Option<Pattern>,
 }
 

@@ -3,6 +3,7 @@
 //! Making a plan runs no plugin and opens no connection. `keyward check` prints it; [`Broker::start`](crate::Broker::start)
 //! lives by it.
 
+mod hand_out;
 mod mount;
 mod plugin;
 
@@ -44,8 +45,8 @@ pub struct PlannedMount {
     pub limits: Limits,
     /// How its database connections are kept.
     pub pool: PoolConfig,
-    /// Whether callers may be handed a value that is otherwise sealed.
-    pub sas_export: bool,
+    /// The operations whose credentials are handed out to callers.
+    pub hand_out: Vec<String>,
 }
 
 impl Plan {

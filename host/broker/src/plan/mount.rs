@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{PlannedMount, Plugins};
-use crate::cloud::{Cloud, Protocol};
+use super::{PlannedMount, Plugins, hand_out};
+use crate::cloud::{Cloud, Meaning, Protocol};
 use crate::config::{
     AudienceConfig, Config, Diagnostic, Diagnostics, Located, MountConfig, SettingValue, bare, nearest, one_of,
 };
-use crate::grant::{Endpoint, Grant, HostPattern, Seal};
+use crate::grant::{Endpoint, Grant, HostPattern, Minting, Seal};
 use crate::manifest::{DeclaredAudience, DeclaredSeal, DeclaredService, Manifest, ResolvedService};
 
 /// The name of the identity of a mount that names none.
@@ -35,7 +35,7 @@ pub(super) fn plan(
         .filter_map(|(number, declared)| planning.grant(declared, number == 0))
         .collect();
     planning.seals(&manifest, &mut grants);
-    let sas_export = planning.sas_export(&manifest);
+    let hand_out = hand_out::grant(mount, &planning.header, &manifest, &mut grants, planning.diagnostics);
     let mut variables = planning.settings(&manifest);
     for grant in &grants {
         variables.insert(format!("endpoint.{}", grant.name), grant.endpoint.to_string());
@@ -49,7 +49,7 @@ pub(super) fn plan(
         variables,
         limits: mount.limits,
         pool: mount.pool,
-        sas_export,
+        hand_out,
     })
 }
 
@@ -147,17 +147,22 @@ impl Planning<'_> {
         };
         let (endpoint, service) = self.endpoint(declared, services, configured, &header)?;
         let redirects = self.redirects(&service, configured, &header);
+        // What requests mean belongs to the hosts that they go to, whatever the manifest calls the service.
+        let hosts = std::iter::once(&endpoint).chain(&redirects).map(|endpoint| endpoint.host.as_str());
+        let meanings = hosts.map(|host| self.cloud.meaning(host, service.audience.as_str()));
+        let meaning = meanings.reduce(Meaning::and).unwrap_or_default();
         Some(Grant {
             name: declared.name.as_str().into(),
             audience: service.audience,
             endpoint,
             redirects,
-            routes: service.routes,
+            minting: Minting::of(&meaning),
+            routes: meaning.routes,
             seals: Vec::new(),
             declared: declared.allow.clone(),
             allowed: configured.allow.clone(),
-            paths_ignore_case: service.paths_ignore_case,
-            second_paths: service.second_paths,
+            paths_ignore_case: meaning.paths_ignore_case,
+            second_paths: meaning.second_paths,
         })
     }
 
@@ -236,17 +241,6 @@ impl Planning<'_> {
                 grant.seals.push(Seal { field, spend, place, keep, export });
             }
         }
-    }
-
-    fn sas_export(&mut self, manifest: &Manifest) -> bool {
-        let Some(Located { value: true, place }) = &self.mount.sas_export else { return false };
-        let mut seals = manifest.audiences.iter().flat_map(|audience| &audience.seal);
-        if !seals.any(|seal| seal.export.is_some()) {
-            let message =
-                format!("`sas_export` in {}, and the plugin `{}` has nothing to export", self.header, manifest.name);
-            self.diagnostics.push(Diagnostic::new(place.clone(), message).expected("no such line"));
-        }
-        true
     }
 
     /// The settings' values, under the names that the plugin reads them by.

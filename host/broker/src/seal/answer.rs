@@ -99,8 +99,7 @@ impl Answer {
     }
 
     /// Its secrets.
-    #[cfg(test)]
-    pub(super) fn values(&self) -> impl Iterator<Item = &Arc<SealedValue>> {
+    pub(crate) fn values(&self) -> impl Iterator<Item = &Arc<SealedValue>> {
         self.sealed.iter().map(|(_, value)| value)
     }
 

@@ -1,7 +1,8 @@
 //! Handing a sealed value out, to callers that may have it.
 //!
 //! That is another thing than sealing, wanted at times: a browser that is to upload by itself, say. It takes a route of the
-//! plugin's, named in its manifest, and `sas_export = true` in the configuration; and it leaves an audit record of its own.
+//! plugin's, named in its manifest, and the operation that mints the value in `hand_out` of the mount; and it leaves an audit
+//! record of its own.
 
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use zeroize::Zeroizing;
 use crate::body::Body;
 use crate::call::Call;
 use crate::error::CallError;
-use crate::grant::NormalPath;
+use crate::grant::{NormalPath, Seal};
 use crate::mount::Mount;
 
 /// The longest answer that hands out a value, in bytes.
@@ -26,16 +27,21 @@ const LONGEST: usize = 64 << 10;
 ///
 /// It asks for one, and the configuration does not say that callers may have it.
 pub(crate) fn is_asked<B>(mount: &Mount, request: &Request<B>) -> Result<bool, CallError> {
-    let mut exports =
-        mount.grants.iter().flat_map(|grant| &grant.seals).filter_map(|seal| seal.export.as_ref()).peekable();
-    if exports.peek().is_none() {
-        return Ok(false);
-    }
     let Ok(path) = NormalPath::parse(request.uri().path()) else { return Ok(false) };
-    if !exports.any(|pattern| pattern.matches(request.method(), &path, false)) {
-        return Ok(false);
+    let mut denied = None;
+    for grant in &mount.grants {
+        let matches =
+            |seal: &&Seal| seal.export.as_ref().is_some_and(|pattern| pattern.matches(request.method(), &path, false));
+        for seal in grant.seals.iter().filter(matches) {
+            let operation = grant.minting.operation_with_secret(&seal.field);
+            if operation.is_some_and(|operation| grant.minting.hands_out(&operation.name)) {
+                return Ok(true);
+            }
+            let operation = operation.map(|operation| operation.name.clone());
+            denied.get_or_insert_with(|| CallError::ExportOff { mount: mount.name.clone(), operation });
+        }
     }
-    if mount.sas_export { Ok(true) } else { Err(CallError::ExportOff { mount: mount.name.clone() }) }
+    denied.map_or(Ok(false), Err)
 }
 
 /// Puts the values into the places of their surrogates, in the answer to a caller who may have them.
@@ -55,8 +61,12 @@ pub(crate) async fn unseal(call: &Arc<Call>, response: Response<Body>) -> Result
     let broken = |why: String| CallError::BrokenOff { mount: call.mount().name.clone(), why };
     let body = collected.map_err(|error| broken(error.to_string()))?.to_bytes();
     let mut text = Zeroizing::new(body.to_vec());
-    let mut handed_out = false;
+    let mut handed_out = None;
+    // Only what was minted by an operation that is handed out; whatever else the plugin has got stays sealed.
+    let exportable = call.exportable();
     for (surrogate, value) in call.surrogates().sealed() {
+        let operation = exportable.iter().find(|(_, own)| Arc::ptr_eq(own, &value)).map(|(operation, _)| *operation);
+        let Some(operation) = operation else { continue };
         let whole = memchr::memmem::find(&text, surrogate.as_str().as_bytes());
         if let Some(start) = whole {
             let end = start + surrogate.as_str().len();
@@ -67,11 +77,11 @@ pub(crate) async fn unseal(call: &Arc<Call>, response: Response<Body>) -> Result
                     .collect::<Vec<_>>()
                     .concat(),
             );
-            handed_out = true;
+            handed_out = Some(operation);
         }
     }
-    if handed_out {
-        call.record_export(parts.status);
+    if let Some(operation) = handed_out {
+        call.record_export(parts.status, operation);
         parts.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     parts.headers.insert(CONTENT_LENGTH, text.len().into());

@@ -72,7 +72,7 @@ fn screen(manifest: &Manifest, component: &[u8], cloud: &Cloud, cloud_name: &str
             let DeclaredSeal { field, spend, .. } = seal;
             text.push_str(&format!("    sealed      {field}, to be spent at `{spend}` and seen by nobody\n"));
             if let Some(export) = &seal.export {
-                text.push_str(&format!("                or handed to callers by {export}, with `sas_export = true`\n"));
+                text.push_str(&format!("                or handed to callers by {export}, with `hand_out`\n"));
             }
         }
     }

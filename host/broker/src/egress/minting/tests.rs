@@ -1,0 +1,195 @@
+use http::header::HeaderName;
+use keyward_identity::Audience;
+
+use super::*;
+use crate::cloud::Cloud;
+use crate::grant::{Minting, Pattern};
+
+fn grant(endpoint: &str, allowed: Option<&[&str]>, hand_out: &[&str]) -> Grant {
+    let endpoint = Endpoint::parse(endpoint).unwrap();
+    let meaning = Cloud::named("public").unwrap().meaning(&endpoint.host, "");
+    let parse = |patterns: &[&str]| patterns.iter().map(|pattern| Pattern::parse(pattern).unwrap()).collect();
+    let mut minting = Minting::of(&meaning);
+    minting.hand_out = hand_out.iter().map(|name| (*name).to_owned()).collect();
+    Grant {
+        name: "it".into(),
+        audience: Audience::new("https://own.example").unwrap(),
+        endpoint,
+        redirects: Vec::new(),
+        routes: None,
+        seals: Vec::new(),
+        minting,
+        second_paths: Vec::new(),
+        declared: None,
+        allowed: allowed.map(parse),
+        paths_ignore_case: meaning.paths_ignore_case,
+    }
+}
+
+const ARM: &str = "https://management.azure.com";
+const BLOB: &str = "https://contoso.blob.core.windows.net";
+const VAULT: &str = "https://contoso.vault.azure.net";
+const GROUP: &str = "/subscriptions/s/resourceGroups/g";
+
+fn judge(
+    grants: &[Grant],
+    method: Method,
+    uri: &str,
+    fields: &[(&'static str, &str)],
+) -> Result<Option<Minted>, Refusal> {
+    let (path, query) = uri.split_once('?').map_or((uri, None), |(path, query)| (path, Some(query)));
+    let path = NormalPath::parse(path).unwrap();
+    let fields = fields.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()));
+    let headers = fields.collect();
+    let behind = path.behind(&grants[0].endpoint.prefix).unwrap();
+    check(grants, 0, &Request { method: &method, path: &path, behind: &behind, query, headers: &headers })
+}
+
+fn why(judged: Result<Option<Minted>, Refusal>) -> MintingRule {
+    match judged {
+        Err(Refusal::Minting { why, .. }) => *why,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn arm(allowed: Option<&[&str]>, method: Method, path: &str) -> Result<Option<Minted>, Refusal> {
+    judge(&[grant(ARM, allowed, &[])], method, &format!("{GROUP}/providers/{path}"), &[])
+}
+
+#[test]
+fn what_mints_is_denied_whatever_allow_says_and_passes_where_it_is_handed_out() {
+    for (endpoint, uri, name) in [
+        (ARM, "/subscriptions/s/x/providers/M.S/storageAccounts/a/listKeys", "listKeys"),
+        (BLOB, "/?restype=service&comp=userdelegationkey", "userdelegationkey"),
+        ("https://contoso.dfs.core.windows.net", "/?restype=service&comp=userdelegationkey", "userdelegationkey"),
+        (VAULT, "/keys/k/backup", "backup"),
+        (VAULT, "/keys/k/v/release", "release"),
+    ] {
+        for allowed in [None, Some(["POST /**", "POST /"].as_slice())] {
+            let denied = judge(&[grant(endpoint, allowed, &[])], Method::POST, uri, &[]);
+            assert_eq!(why(denied), MintingRule::NotHandedOut(name), "{uri}");
+            let passed = judge(&[grant(endpoint, allowed, &[name])], Method::POST, uri, &[]).unwrap().unwrap();
+            assert!(passed.handed_out && passed.operation == name && passed.is_plain(&[]));
+            let other = judge(&[grant(endpoint, allowed, &["batch"])], Method::POST, uri, &[]);
+            assert_eq!(why(other), MintingRule::NotHandedOut(name), "{uri}");
+        }
+    }
+}
+
+#[test]
+fn a_parameter_that_two_readers_may_read_differently_is_an_error() {
+    let blobs = [grant(BLOB, None, &[])];
+    for query in [
+        "comp=list&comp=userdelegationkey",
+        "comp=userdelegationkey&comp=list",
+        "%63omp=userdelegationkey",
+        "%2563omp=userdelegationkey",
+        "comp=%75serdelegationkey",
+        "comp=list,userdelegationkey",
+        "comp+=userdelegationkey",
+        "a=b;comp=list",
+        "comp=list;comp=userdelegationkey",
+        "com%00p=userdelegationkey",
+    ] {
+        let judged = judge(&blobs, Method::POST, &format!("/?restype=service&{query}"), &[]);
+        let is_denied = match &judged {
+            Err(Refusal::Misuse(Misuse::Ambiguous("comp"))) => true,
+            other => query == "a=b;comp=list" && other == &Ok(None),
+        };
+        assert!(is_denied, "{query}: {judged:?}");
+    }
+    for query in ["COMP=userdelegationkey", "comp=UserDelegationKey", "x=y&comp=userdelegationkey#"] {
+        let judged = judge(&blobs, Method::POST, &format!("/?{}", query.trim_end_matches('#')), &[]);
+        assert_eq!(why(judged), MintingRule::NotHandedOut("userdelegationkey"), "{query}");
+    }
+    assert_eq!(judge(&blobs, Method::GET, "/c?restype=container&comp=list&prefix=%2563omp", &[]), Ok(None));
+}
+
+#[test]
+fn an_action_passes_where_it_is_harmless_or_named() {
+    let start = "Microsoft.Compute/virtualMachines/v/start";
+    assert_eq!(arm(None, Method::POST, start), Ok(None));
+    assert_eq!(arm(None, Method::POST, "Microsoft.Compute/virtualMachines/v/START"), Ok(None));
+    let run = "Microsoft.Compute/virtualMachines/v/runCommand";
+    let unknown = MintingRule::UnknownAction("runCommand".to_owned());
+    let wide = ["* /**", "POST /subscriptions/*/resourceGroups/*/providers/*/*/*/*"];
+    assert_eq!(why(arm(None, Method::POST, run)), unknown);
+    assert_eq!(why(arm(Some(&wide), Method::POST, run)), unknown);
+    let named = ["POST /subscriptions/*/resourceGroups/*/providers/*/*/*/RUNcommand"];
+    assert_eq!(arm(Some(&named), Method::POST, run), Ok(None));
+    let keys = "Microsoft.Storage/storageAccounts/a/listKeys";
+    let named = ["POST /subscriptions/*/resourceGroups/*/providers/*/*/*/listKeys"];
+    assert_eq!(why(arm(Some(&named), Method::POST, keys)), MintingRule::NotHandedOut("listKeys"));
+    let trick = "Microsoft.X/providers/providers/mint/start";
+    assert_eq!(why(arm(None, Method::POST, trick)), MintingRule::UnknownAction("start".to_owned()));
+}
+
+#[test]
+fn a_write_that_gives_rights_away_is_named() {
+    let wide = ["* /**"];
+    for (path, segment) in [
+        ("Microsoft.Resources/deployments/d", "deployments"),
+        ("Microsoft.Authorization/roleAssignments/r", "roleAssignments"),
+        (
+            "Microsoft.ManagedIdentity/userAssignedIdentities/i/FEDERATEDidentitycredentials/f",
+            "FEDERATEDidentitycredentials",
+        ),
+        ("Microsoft.Compute/virtualMachines/v/runCommands/r", "runCommands"),
+        ("Microsoft.Compute/virtualMachines/v/extensions/e", "extensions"),
+    ] {
+        for method in [Method::PUT, Method::PATCH] {
+            for allowed in [None, Some(wide.as_slice())] {
+                assert_eq!(
+                    why(arm(allowed, method.clone(), path)),
+                    MintingRule::Privileged(segment.to_owned()),
+                    "{path}"
+                );
+            }
+        }
+        assert_eq!(arm(None, Method::GET, path), Ok(None));
+    }
+    let named = ["PUT /subscriptions/*/resourceGroups/*/providers/*/deployments/*"];
+    assert_eq!(arm(Some(&named), Method::PUT, "Microsoft.Resources/deployments/d"), Ok(None));
+    assert_eq!(arm(None, Method::PUT, "Microsoft.Compute/virtualMachines/v"), Ok(None));
+}
+
+#[test]
+fn a_request_with_others_in_its_body_passes_no_narrowed_grant() {
+    for (endpoint, uri) in
+        [(ARM, "/batch?api-version=1"), (BLOB, "/c?comp=batch"), ("https://own.example", "/v1/$batch")]
+    {
+        for hand_out in [&[][..], &["batch"]] {
+            let narrowed = [grant(endpoint, Some(&["* /**"]), hand_out)];
+            assert_eq!(why(judge(&narrowed, Method::POST, uri, &[])), MintingRule::Carrier, "{uri}");
+        }
+        let free = judge(&[grant(endpoint, None, &[])], Method::POST, uri, &[]);
+        assert_eq!(why(free), MintingRule::NotHandedOut("batch"), "{uri}");
+        assert!(judge(&[grant(endpoint, None, &["batch"])], Method::POST, uri, &[]).unwrap().is_some(), "{uri}");
+    }
+}
+
+#[test]
+fn a_header_field_does_not_make_another_request_of_it() {
+    let path = format!("{GROUP}/providers/Microsoft.Compute/virtualMachines/v/runCommand");
+    for field in METHOD_OVERRIDES {
+        let judged = judge(&[grant(ARM, None, &[])], Method::GET, &path, &[(field, "POST")]);
+        assert_eq!(why(judged), MintingRule::UnknownAction("runCommand".to_owned()), "{field}");
+    }
+    for field in PATH_OVERRIDES {
+        let judged = judge(&[grant(ARM, None, &[])], Method::GET, "/subscriptions", &[(field, "/x/listKeys")]);
+        assert_eq!(judged, Err(Refusal::Misuse(Misuse::Ambiguous(field))));
+    }
+}
+
+#[test]
+fn a_response_that_the_host_seals_whole_needs_no_permission() {
+    let sas = "/subscriptions/s/x/providers/M.S/storageAccounts/contoso/listServiceSas";
+    let alone = judge(&[grant(ARM, None, &[])], Method::POST, sas, &[]);
+    assert_eq!(why(alone), MintingRule::NotHandedOut("listServiceSas"));
+    let both = [grant(ARM, None, &[]), grant(BLOB, None, &[])];
+    let passed = judge(&both, Method::POST, sas, &[]).unwrap().unwrap();
+    assert!(!passed.handed_out);
+    let seals = seals(&both, 0, Some(&passed));
+    assert_eq!((seals[0].field.as_str(), seals[0].spend), ("/serviceSasToken", 1));
+    assert!(!passed.is_plain(&seals));
+}

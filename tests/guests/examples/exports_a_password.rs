@@ -1,0 +1,18 @@
+//! Hands out a password of the vault by the route that is for signatures.
+
+use guests::bindings::exports::wasi::http::incoming_handler::ResponseOutparam;
+use guests::bindings::wasi::http::types::{Fields, OutgoingBody, OutgoingResponse};
+use guests::{Wanted, surrogate};
+
+guests::handler!("../exporting.toml", |_request, out| {
+    answer(out);
+});
+
+fn answer(out: ResponseOutparam) {
+    let text = Wanted::get("/secrets/db?api-version=7.4").authorized(&surrogate()).send();
+    let response = OutgoingResponse::new(Fields::new());
+    let Ok(body) = response.body() else { return };
+    ResponseOutparam::set(out, Ok(response));
+    drop(guests::write(&body, text.as_bytes()));
+    drop(OutgoingBody::finish(body, None));
+}
