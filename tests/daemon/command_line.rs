@@ -82,6 +82,8 @@ fn inspect_shows_what_a_plugin_wants() {
     let china = stdout(&["inspect", "arm", "--cloud", "china", "--format", "json"]);
     let json: serde_json::Value = serde_json::from_str(&china).unwrap();
     assert_eq!(json["audiences"][0]["services"][0]["audience"], "https://management.chinacloudapi.cn/");
+    let sql = stdout(&["inspect", "sql", "--format", "json"]);
+    assert!(sql.contains("\"as\": \"login-password\"") || sql.contains("\"as\":\"login-password\""), "{sql}");
 
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("thief.wasm");

@@ -353,7 +353,15 @@ impl CallError {
             Self::Misuse { misuse, .. } => misuse.rule(),
             Self::ForbiddenAddress { .. } => "address",
             Self::Limit { limit, .. } => limit.key(),
-            other => other.kind(),
+            other @ Self::UnknownMount { .. }
+            | other @ Self::BadRequest { .. }
+            | other @ Self::Busy { .. }
+            | other @ Self::Trapped { .. }
+            | other @ Self::NoAnswer { .. }
+            | other @ Self::Unsealable { .. }
+            | other @ Self::ExportOff { .. }
+            | other @ Self::BrokenOff { .. }
+            | other @ Self::NotStarted { .. } => other.kind(),
         }
     }
 
@@ -366,7 +374,15 @@ impl CallError {
             | Self::Misuse { .. }
             | Self::ForbiddenAddress { .. }
             | Self::ExportOff { .. } => Outcome::Denied,
-            _ => Outcome::Failed,
+            Self::UnknownMount { .. }
+            | Self::BadRequest { .. }
+            | Self::Busy { .. }
+            | Self::Limit { .. }
+            | Self::Trapped { .. }
+            | Self::NoAnswer { .. }
+            | Self::Unsealable { .. }
+            | Self::BrokenOff { .. }
+            | Self::NotStarted { .. } => Outcome::Failed,
         }
     }
 }

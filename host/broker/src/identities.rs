@@ -6,10 +6,7 @@ use std::sync::Arc;
 
 use keyward_identity::cache::{InvalidKey, PersistKey, Persistence, Policy};
 use keyward_identity::clock::Clock;
-use keyward_identity::source::{
-    AppService, AzureArc, AzureCli, CloudShell, Imds, InvalidSource, Pace, Retry, ServiceFabric, Settings, SourceKind,
-    WorkloadIdentity, auto,
-};
+use keyward_identity::source::{self, Imds, InvalidSource, Pace, Retry, Settings};
 use keyward_identity::{TokenCache, TokenSource};
 
 use crate::config::{
@@ -62,10 +59,13 @@ impl<'c> Making<'c> {
         match &identity.source {
             IdentitySource::Custom(source) => Ok(Arc::clone(source)),
             IdentitySource::Imds(imds) => self.imds(imds).map(|imds| Arc::new(imds) as _),
-            IdentitySource::Platform(kind, source) => self.platform(*kind, source).map_err(words),
-            IdentitySource::Auto(source) => {
-                auto(&variable, source.user_assigned.clone(), Some(self.authority), self.settings(source))
-                    .map_err(words)
+            IdentitySource::Platform(kind, config) => {
+                let (identity, settings) = (config.user_assigned.clone(), self.settings(config));
+                source::source(*kind, &variable, identity, Some(self.authority), settings).map_err(words)
+            }
+            IdentitySource::Auto(config) => {
+                let (identity, settings) = (config.user_assigned.clone(), self.settings(config));
+                source::auto(&variable, identity, Some(self.authority), settings).map_err(words)
             }
         }
     }
@@ -86,25 +86,6 @@ impl<'c> Making<'c> {
             imds = imds.retry(Retry::within(deadline));
         }
         Ok(imds)
-    }
-
-    fn platform(&mut self, kind: SourceKind, config: &SourceConfig) -> Result<Arc<dyn TokenSource>, InvalidSource> {
-        let (identity, settings) = (config.user_assigned.clone(), self.settings(config));
-        Ok(match kind {
-            SourceKind::AppService => Arc::new(AppService::from_env(&variable, identity)?.settings(settings)),
-            SourceKind::Arc => Arc::new(AzureArc::from_env(&variable, identity)?.settings(settings)),
-            SourceKind::ServiceFabric => Arc::new(ServiceFabric::from_env(&variable, identity)?.settings(settings)),
-            SourceKind::CloudShell => Arc::new(CloudShell::from_env(&variable, identity)?.settings(settings)),
-            SourceKind::WorkloadIdentity => {
-                Arc::new(WorkloadIdentity::from_env(&variable, identity, Some(self.authority))?.settings(settings))
-            }
-            SourceKind::AzureCli => {
-                let cli = AzureCli::new().clock(Arc::clone(self.clock));
-                Arc::new(if let Some(timeout) = config.timeout { cli.timeout(timeout) } else { cli })
-            }
-            // `Imds`, and what a later version may know.
-            _ => Arc::new(Imds::new().settings(settings)),
-        })
     }
 
     /// Sources that name no endpoint share the pace of the machine's own.

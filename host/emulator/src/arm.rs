@@ -81,7 +81,9 @@ fn challenge(rejected: &Rejected) -> Reply {
         Rejected::Audience { .. } => {
             ("InvalidAuthenticationTokenAudience", "The access token has been obtained for wrong audience or resource.")
         }
-        _ => ("InvalidAuthenticationToken", "The access token is invalid."),
+        Rejected::Malformed | Rejected::Signature | Rejected::NotYet => {
+            ("InvalidAuthenticationToken", "The access token is invalid.")
+        }
     };
     let error = if *rejected == Rejected::Missing { "invalid_token" } else { code };
     let field = format!(

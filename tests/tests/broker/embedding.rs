@@ -11,8 +11,9 @@ use http_body_util::channel::Channel;
 use http_body_util::{BodyExt, Empty, Full};
 use keyward::audit::Outcome;
 use keyward::cloud::Cloud;
-use keyward::config::{Config, IdentityConfig, MountConfig, PluginRef};
+use keyward::config::{Config, IdentityConfig, IdentitySource, MountConfig, PluginRef, SourceConfig};
 use keyward::grant::{Endpoint, Pattern};
+use keyward::identity::source::{SourceKind, UserAssigned};
 use keyward::identity::{AccessToken, Audience, Fetch, TokenSource};
 use keyward::{Broker, CallError, Caller, Options, Plan, Plugins};
 use keyward_emulator::{Emulator, Fault, Misbehaviour};
@@ -53,6 +54,20 @@ fn in_code(emulator: &Emulator, source: Own) -> (Broker, Recorded) {
     let audit = Recorded::new();
     let options = Options { audit: Arc::new(audit.clone()), ..Options::default() };
     (Broker::start_with(Plan::new(config, &Plugins::new()).unwrap(), options).unwrap(), audit)
+}
+
+#[tokio::test]
+async fn a_platform_source_asks_imds_for_the_identity_that_is_named() {
+    let mut source = SourceConfig::default();
+    source.user_assigned = Some(UserAssigned::ClientId("22222222-aaaa-4aaa-8aaa-000000000001".to_owned()));
+    let mut identity = IdentityConfig::system_assigned();
+    identity.source = IdentitySource::Platform(SourceKind::Imds, source);
+    let mut config = Config::new(Cloud::named("public").unwrap().clone());
+    config.identities.insert("default".to_owned(), identity);
+    let plan = Plan::new(config, &Plugins::new()).unwrap();
+    let identities = keyward::probe::Identities::of(&plan, Duration::from_secs(1));
+    let described = identities.describe("default").unwrap();
+    assert!(described.contains("22222222-aaaa-4aaa-8aaa-000000000001"), "{described}");
 }
 
 /// A token of the emulator's, got as a program would get it without Keyward.

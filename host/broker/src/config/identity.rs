@@ -26,7 +26,6 @@ pub struct IdentityConfig {
 
 /// Where an identity's tokens come from.
 #[derive(Clone)]
-#[non_exhaustive]
 pub enum IdentitySource {
     /// The instance metadata service.
     Imds(ImdsConfig),

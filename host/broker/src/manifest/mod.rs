@@ -65,7 +65,6 @@ pub struct DeclaredSeal {
 
 /// The place in a request where a sealed value is spent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum SpendPlace {
     /// Parameters of the query, whole: a shared access signature.
     Query,

@@ -28,7 +28,6 @@ pub struct Endpoints {
 
 /// Why an endpoint was not reached. Each text says which host it was.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum NotReached {
     /// The name has no address.
     #[error("{0}")]

@@ -23,7 +23,6 @@ pub(crate) struct Template {
 /// What becomes of a plugin while the broker starts. Compiling one takes up to a second for a small one, several for one
 /// that brings its language's runtime along.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub enum CompileEvent<'a> {
     /// It is being compiled.
     Compiling {

@@ -115,7 +115,20 @@ pub(super) fn has_surrogate(value: &Value) -> bool {
     match value {
         Value::Text(text) | Value::Xml(text) => surrogate::is_in(text.as_bytes()),
         Value::Binary(bytes) => surrogate::is_in(bytes),
-        _ => false,
+        Value::Null(_)
+        | Value::Bit(_)
+        | Value::Tinyint(_)
+        | Value::Smallint(_)
+        | Value::Int(_)
+        | Value::Bigint(_)
+        | Value::Real(_)
+        | Value::Float(_)
+        | Value::Decimal(_)
+        | Value::Date(_)
+        | Value::Time(_)
+        | Value::Datetime(_)
+        | Value::Datetimeoffset(_)
+        | Value::Uniqueidentifier(_) => false,
     }
 }
 

@@ -337,12 +337,10 @@ fn refuse(call: &Arc<Call>, refusal: &Refusal) -> SqlError {
 }
 
 fn no_token(error: &TokenError) -> SqlError {
-    match error {
-        TokenError::Throttled { retry_after } => {
-            SqlError::Throttled(u32::try_from(retry_after.as_secs()).unwrap_or(u32::MAX).max(1))
-        }
-        error => SqlError::Unavailable(error.to_string()),
+    if let TokenError::Throttled { retry_after } = error {
+        return SqlError::Throttled(u32::try_from(retry_after.as_secs()).unwrap_or(u32::MAX).max(1));
     }
+    SqlError::Unavailable(error.to_string())
 }
 
 /// An error of the server's, without what was logged in with.

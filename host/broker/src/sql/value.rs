@@ -175,7 +175,14 @@ impl Value {
             | Self::Uniqueidentifier(text)
             | Self::Xml(text) => text.len(),
             Self::Binary(bytes) => bytes.len(),
-            _ => 0,
+            Self::Null(_)
+            | Self::Bit(_)
+            | Self::Tinyint(_)
+            | Self::Smallint(_)
+            | Self::Int(_)
+            | Self::Bigint(_)
+            | Self::Real(_)
+            | Self::Float(_) => 0,
         };
         text + std::mem::size_of::<Self>()
     }

@@ -106,7 +106,7 @@ fn service_json(service: &ResolvedService) -> Value {
 fn seal_json(seal: &DeclaredSeal) -> Value {
     let place = match seal.place {
         SpendPlace::Query => "query",
-        _ => "elsewhere",
+        SpendPlace::LoginPassword => "login-password",
     };
     let keep = seal.keep.map(|keep| keep.as_secs());
     let export = seal.export.as_ref().map(ToString::to_string);

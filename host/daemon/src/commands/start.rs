@@ -19,10 +19,11 @@ pub(super) fn broker(plan: Plan, audit: Arc<dyn AuditSink>) -> Result<Broker, Fa
         CompileEvent::Compiling { plugin, bytes } => {
             eprintln!("compiling the plugin {plugin} ({} KiB), once ...", bytes / 1024);
         }
-        CompileEvent::Ready { plugin, found: false, took } if took >= WORTH_TELLING => {
-            eprintln!("compiled {plugin} in {:.1} s", took.as_secs_f32());
+        CompileEvent::Ready { plugin, found, took } => {
+            if !found && took >= WORTH_TELLING {
+                eprintln!("compiled {plugin} in {:.1} s", took.as_secs_f32());
+            }
         }
-        _ => {}
     };
     Ok(Broker::start_with(plan, Options { audit, on_compile: Some(&mut tell), ..Options::default() })?)
 }

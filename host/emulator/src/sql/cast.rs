@@ -104,7 +104,24 @@ pub(super) fn moment_text(moment: Moment, of: SqlType) -> String {
         }
         SqlType::DateTime2(scale) => moment.round(scale).date_time(scale),
         SqlType::DateTimeOffset(scale) => moment.round(scale).with_offset(scale),
-        _ => moment.date_time(7),
+        SqlType::TinyInt
+        | SqlType::SmallInt
+        | SqlType::Int
+        | SqlType::BigInt
+        | SqlType::Bit
+        | SqlType::Decimal(..)
+        | SqlType::Money
+        | SqlType::SmallMoney
+        | SqlType::Real
+        | SqlType::Float
+        | SqlType::Char(_)
+        | SqlType::VarChar(_)
+        | SqlType::NChar(_)
+        | SqlType::NVarChar(_)
+        | SqlType::Binary(_)
+        | SqlType::VarBinary(_)
+        | SqlType::UniqueIdentifier
+        | SqlType::Xml => moment.date_time(7),
     }
 }
 

@@ -51,10 +51,10 @@ pub(super) fn value(out: &mut Vec<u8>, of: SqlType, value: &Value) -> Result<(),
         SqlType::VarChar(Some(length)) => sized(out, &codepage::encode(&text_of(value)), length, of)?,
         SqlType::Binary(_) | SqlType::VarBinary(_) => {
             let Value::Blob(bytes) = cast(value.clone(), of)? else { return Err(Failure::overflow(of.name())) };
-            match of {
-                SqlType::VarBinary(None) => long(out, &bytes),
-                SqlType::Binary(length) | SqlType::VarBinary(Some(length)) => sized(out, &bytes, length, of)?,
-                _ => {}
+            if let SqlType::Binary(length) | SqlType::VarBinary(Some(length)) = of {
+                sized(out, &bytes, length, of)?;
+            } else {
+                long(out, &bytes);
             }
         }
         SqlType::UniqueIdentifier => short(out, Some(&guid(value)?)),
@@ -107,7 +107,23 @@ fn null(out: &mut Vec<u8>, of: SqlType) {
         | SqlType::NVarChar(_)
         | SqlType::Binary(_)
         | SqlType::VarBinary(_) => out.extend_from_slice(&u16::MAX.to_le_bytes()),
-        _ => out.push(0),
+        SqlType::TinyInt
+        | SqlType::SmallInt
+        | SqlType::Int
+        | SqlType::BigInt
+        | SqlType::Bit
+        | SqlType::Decimal(..)
+        | SqlType::Money
+        | SqlType::SmallMoney
+        | SqlType::Real
+        | SqlType::Float
+        | SqlType::Date
+        | SqlType::Time(_)
+        | SqlType::DateTime
+        | SqlType::SmallDateTime
+        | SqlType::DateTime2(_)
+        | SqlType::DateTimeOffset(_)
+        | SqlType::UniqueIdentifier => out.push(0),
     }
 }
 

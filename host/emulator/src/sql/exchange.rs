@@ -270,7 +270,7 @@ impl Fault {
     fn failure(&self, database: &str) -> Option<Failure> {
         match self {
             Self::Error(number) => Some(Failure::numbered(*number, database)),
-            _ => None,
+            Self::Route(..) | Self::Garbage(_) | Self::Stall(..) | Self::Tear(_) => None,
         }
     }
 

@@ -136,7 +136,13 @@ impl SqlType {
             Self::Time(scale) | Self::DateTime2(scale) | Self::DateTimeOffset(scale) => {
                 format!("{column} {name}_blob({scale})")
             }
-            _ => format!("{column} {name}_blob"),
+            Self::Money
+            | Self::SmallMoney
+            | Self::Date
+            | Self::DateTime
+            | Self::SmallDateTime
+            | Self::UniqueIdentifier
+            | Self::Xml => format!("{column} {name}_blob"),
         }
     }
 

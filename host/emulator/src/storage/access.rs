@@ -89,7 +89,11 @@ fn unauthorized(rejected: &Rejected) -> Failure {
             "NoAuthenticationInformation",
             "Server failed to authenticate the request. Please refer to the information in the www-authenticate header.",
         ),
-        _ => Failure::new(
+        Rejected::Malformed
+        | Rejected::Signature
+        | Rejected::Audience { .. }
+        | Rejected::Expired
+        | Rejected::NotYet => Failure::new(
             401,
             "InvalidAuthenticationInfo",
             "Server failed to authenticate the request. Please refer to the information in the www-authenticate header.",

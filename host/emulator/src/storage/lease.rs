@@ -101,7 +101,7 @@ impl Lease {
                         let message = "There is already a breaking lease, and can't be acquired until it's broken.";
                         return Err(conflict("LeaseIsBreakingAndCannotBeAcquired", message));
                     }
-                    _ => {}
+                    State::Available | State::Leased | State::Broken | State::Expired => {}
                 }
                 let duration = request.header("x-ms-lease-duration");
                 let duration = duration.ok_or_else(|| missing_header("x-ms-lease-duration"))?;

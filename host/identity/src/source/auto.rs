@@ -19,10 +19,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{
-    AppService, AzureArc, CloudShell, Env, Imds, InvalidSource, ServiceFabric, Settings, SourceKind, TokenSource,
-    UserAssigned, WorkloadIdentity,
-};
+use super::{Env, InvalidSource, Settings, SourceKind, TokenSource, UserAssigned, source};
 
 /// The source that a machine has, and what told so.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,19 +110,7 @@ pub fn auto(
     settings: Settings,
 ) -> Result<Arc<dyn TokenSource>, InvalidSource> {
     let Detected { kind, why } = detect(env, &|path| path.exists())?;
-    let source: Arc<dyn TokenSource> = match kind {
-        SourceKind::WorkloadIdentity => {
-            Arc::new(WorkloadIdentity::from_env(env, identity, authority)?.settings(settings))
-        }
-        SourceKind::ServiceFabric => Arc::new(ServiceFabric::from_env(env, identity)?.settings(settings)),
-        SourceKind::AppService => Arc::new(AppService::from_env(env, identity)?.settings(settings)),
-        SourceKind::CloudShell => Arc::new(CloudShell::from_env(env, identity)?.settings(settings)),
-        SourceKind::Arc => Arc::new(AzureArc::from_env(env, identity)?.settings(settings)),
-        SourceKind::Imds | SourceKind::AzureCli => {
-            let imds = Imds::new().settings(settings);
-            Arc::new(if let Some(identity) = identity { imds.user_assigned(identity) } else { imds })
-        }
-    };
+    let source = source(kind, env, identity, authority, settings)?;
     tracing::info!(source = %kind, why, identity = source.describe(), "chose an identity source");
     Ok(source)
 }

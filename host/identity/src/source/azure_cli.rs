@@ -11,7 +11,7 @@ use tokio::process::Command;
 use zeroize::Zeroizing;
 
 use super::refusal::quotable;
-use super::{Fetch, InvalidSource, Issued, SourceKind, TokenSource, answer};
+use super::{Fetch, InvalidSource, Issued, Settings, SourceKind, TokenSource, answer};
 use crate::clock::{Clock, SystemClock, within};
 use crate::{Audience, TokenError};
 
@@ -68,6 +68,12 @@ impl AzureCli {
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
+    }
+
+    /// The clock, and the time limit where one was set, of the settings for every source.
+    pub(super) fn settings(self, settings: &Settings) -> Self {
+        let cli = self.clock(Arc::clone(&settings.clock));
+        settings.own_timeout().into_iter().fold(cli, Self::timeout)
     }
 
     /// Another clock.

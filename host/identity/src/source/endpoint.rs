@@ -68,8 +68,8 @@ impl Endpoint {
     where
         F: Future<Output = Attempt<Issued>>,
     {
-        let Settings { retry, timeout, clock, .. } = &self.settings;
-        retry::run(*retry, *timeout, &**clock, attempt).await
+        let Settings { retry, clock, .. } = &self.settings;
+        retry::run(*retry, self.settings.request_timeout(), &**clock, attempt).await
     }
 
     /// One request, at the endpoint's pace, and what came of it.

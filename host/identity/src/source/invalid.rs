@@ -6,7 +6,6 @@ use super::UserAssigned;
 
 /// The kinds of sources, by the names that a configuration has for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum SourceKind {
     /// `imds`: virtual machines and scale sets.
     Imds,

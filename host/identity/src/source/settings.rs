@@ -8,11 +8,14 @@ use super::transport::Transport;
 use super::{Pace, Retry, Tls};
 use crate::clock::{Clock, SystemClock};
 
+/// How long one request to an endpoint may take.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
 /// How a source speaks to its endpoint.
 #[derive(Clone)]
 pub struct Settings {
     pub(super) retry: Retry,
-    pub(super) timeout: Duration,
+    timeout: Option<Duration>,
     pub(super) pace: Pace,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) tls: Tls,
@@ -24,7 +27,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             retry: Retry::default(),
-            timeout: Duration::from_secs(5),
+            timeout: None,
             pace: Pace::default(),
             clock: Arc::new(SystemClock::default()),
             tls: Tls::system(),
@@ -43,7 +46,7 @@ impl Settings {
     /// How long one request may take.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
+        self.timeout = Some(timeout);
         self
     }
 
@@ -68,8 +71,18 @@ impl Settings {
         self
     }
 
+    /// How long one request may take.
+    pub(super) fn request_timeout(&self) -> Duration {
+        self.timeout.unwrap_or(TIMEOUT)
+    }
+
+    /// The time of one request, where it was set.
+    pub(super) fn own_timeout(&self) -> Option<Duration> {
+        self.timeout
+    }
+
     pub(super) fn transport(&self) -> Transport {
-        Transport::new(self.timeout, Arc::clone(&self.clock), self.tls.clone())
+        Transport::new(self.request_timeout(), Arc::clone(&self.clock), self.tls.clone())
     }
 }
 

@@ -12,7 +12,7 @@ use keyward_identity::source::{
 use keyward_identity::{Audience, TokenSource};
 
 use crate::endpoint::{Endpoint, HANG, Manner, Step};
-use crate::stage::{CLIENT, HTTP, NOW, OBJECT, Stage, name, vault};
+use crate::stage::{CLIENT, HTTP, NOW, OBJECT, Stage, identities, name, vault};
 
 #[tokio::test]
 async fn an_endpoint_that_answers_for_another_identity_is_an_error() {
@@ -196,6 +196,31 @@ async fn never_more_than_five_requests_are_under_way() {
     }
     assert_eq!(endpoint.requests().len(), 40);
     assert!((2..=5).contains(&endpoint.most_at_once()), "{}", endpoint.most_at_once());
+}
+
+#[tokio::test]
+async fn every_kind_is_made_for_the_identity_that_was_asked_for_or_refused() {
+    for kind in SourceKind::ALL {
+        for identity in identities() {
+            let stage = Stage::new(kind, vec![Step::Close]).await;
+            let made = stage.of_kind(identity.clone());
+            let Some(asked) = identity else {
+                made.unwrap();
+                continue;
+            };
+            match made {
+                Ok(source) => {
+                    assert!(kind.takes(&asked));
+                    let described = source.describe();
+                    assert!(described.contains(&asked.to_string()), "{kind}: {described}");
+                }
+                Err(error) => {
+                    assert!(!kind.takes(&asked));
+                    assert_eq!(error, InvalidSource::NoUserAssigned { kind, identity: asked });
+                }
+            }
+        }
+    }
 }
 
 #[tokio::test]

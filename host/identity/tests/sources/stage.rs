@@ -6,7 +6,7 @@ use std::time::Duration;
 use keyward_identity::clock::ManualClock;
 use keyward_identity::source::{
     AppService, AzureArc, CloudShell, Imds, InvalidSource, ServiceFabric, Settings, SourceKind, Tls, UserAssigned,
-    WorkloadIdentity,
+    WorkloadIdentity, source,
 };
 use keyward_identity::{Audience, TokenError, TokenSource};
 use tokio_rustls::TlsAcceptor;
@@ -101,21 +101,7 @@ impl Stage {
         settings: Settings,
     ) -> Result<Arc<dyn TokenSource>, InvalidSource> {
         let origin = &self.endpoint.origin;
-        let file = self.files.path().join("assertion").display().to_string();
-        let env = |name: &str| {
-            let value = match name {
-                "IDENTITY_ENDPOINT" => format!("{origin}/msi/token"),
-                "IDENTITY_HEADER" => "secret of the platform".to_owned(),
-                "IDENTITY_SERVER_THUMBPRINT" => certificate().thumbprint.clone(),
-                "MSI_ENDPOINT" => format!("{origin}/oauth2/token"),
-                "AZURE_CLIENT_ID" => CLIENT.to_owned(),
-                "AZURE_TENANT_ID" => "contoso.com".to_owned(),
-                "AZURE_FEDERATED_TOKEN_FILE" => file.clone(),
-                "AZURE_AUTHORITY_HOST" => format!("{origin}/"),
-                _ => return None,
-            };
-            Some(value)
-        };
+        let env = |name: &str| self.variable(name);
         Ok(match self.kind {
             SourceKind::Imds => {
                 let imds = Imds::new().endpoint(origin).unwrap().settings(settings);
@@ -130,7 +116,28 @@ impl Stage {
             SourceKind::WorkloadIdentity => {
                 Arc::new(WorkloadIdentity::from_env(&env, identity, None)?.settings(settings))
             }
-            other => panic!("{other}"),
+            SourceKind::AzureCli => panic!("it has no endpoint"),
+        })
+    }
+
+    /// The source as a configuration's `source` line makes it.
+    pub fn of_kind(&self, identity: Option<UserAssigned>) -> Result<Arc<dyn TokenSource>, InvalidSource> {
+        source(self.kind, &|name| self.variable(name), identity, None, self.settings())
+    }
+
+    /// An environment variable of the platform.
+    fn variable(&self, name: &str) -> Option<String> {
+        let origin = &self.endpoint.origin;
+        Some(match name {
+            "IDENTITY_ENDPOINT" => format!("{origin}/msi/token"),
+            "IDENTITY_HEADER" => "secret of the platform".to_owned(),
+            "IDENTITY_SERVER_THUMBPRINT" => certificate().thumbprint.clone(),
+            "MSI_ENDPOINT" => format!("{origin}/oauth2/token"),
+            "AZURE_CLIENT_ID" => CLIENT.to_owned(),
+            "AZURE_TENANT_ID" => "contoso.com".to_owned(),
+            "AZURE_FEDERATED_TOKEN_FILE" => self.files.path().join("assertion").display().to_string(),
+            "AZURE_AUTHORITY_HOST" => format!("{origin}/"),
+            _ => return None,
         })
     }
 

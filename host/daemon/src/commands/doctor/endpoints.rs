@@ -37,9 +37,10 @@ pub(super) async fn check(plan: &Plan, configured: bool) -> Looked {
             let subject = format!("{endpoint} ({})", mounts.join(", "));
             let name = name(&endpoints, &endpoint, &subject, &mounts).await;
             let tls = Finding::about(Check::Tls, subject);
-            let tls = match name.status {
-                Status::Ok => tell_tls(tls, endpoints.connect(&endpoint).await),
-                _ => tls.skipped("its name leads nowhere"),
+            let tls = if name.status == Status::Ok {
+                tell_tls(tls, endpoints.connect(&endpoint).await)
+            } else {
+                tls.skipped("its name leads nowhere")
             };
             (endpoint, [name, tls])
         }
@@ -107,7 +108,7 @@ fn tell_tls(finding: Finding, connected: Result<(), NotReached>) -> Finding {
         NotReached::NoTls(_) => {
             "Something else answers in its place, or a firewall cuts it off: see what is at that address"
         }
-        _ => {
+        NotReached::Unresolved(_) | NotReached::Forbidden(_) | NotReached::Unconnected(_) | NotReached::TimedOut(_) => {
             "Open the way to it: this machine's firewall, the network's rules, the service's own list of networks, or its \
              private endpoint"
         }

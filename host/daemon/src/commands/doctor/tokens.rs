@@ -43,10 +43,8 @@ pub(super) async fn check(patient: &Patient, configured: bool) -> Asked {
         let finding = told(finding, &source, answered);
         // Without a configuration, only one source is taken. That another has nothing to say harms nobody.
         let other = !configured && auto.is_none_or(|auto| auto.as_str() != name);
-        findings.push(match finding.status {
-            Status::Problem if other => Finding { status: Status::Warning, ..finding },
-            _ => finding,
-        });
+        let harmless = other && finding.status == Status::Problem;
+        findings.push(if harmless { Finding { status: Status::Warning, ..finding } } else { finding });
     }
     for name in plan.identities().keys() {
         let finding = || Finding::about(Check::TokensOnDisk, name.as_str());
@@ -121,7 +119,7 @@ fn human(duration: Duration) -> String {
 pub(super) fn endpoint(identity: &IdentityConfig) -> Option<&str> {
     match &identity.source {
         IdentitySource::Imds(imds) => imds.endpoint.as_deref(),
-        IdentitySource::Platform(kind, _) if *kind != SourceKind::Imds => Some(kind.as_str()),
-        _ => None,
+        IdentitySource::Platform(SourceKind::Imds, _) | IdentitySource::Auto(_) | IdentitySource::Custom(_) => None,
+        IdentitySource::Platform(kind, _) => Some(kind.as_str()),
     }
 }

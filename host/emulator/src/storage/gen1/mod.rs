@@ -83,7 +83,9 @@ fn unauthorized(rejected: &Rejected) -> Failure {
     let message = match rejected {
         Rejected::Missing => "Failed to validate the access token in the 'Authorization' header.",
         Rejected::Expired => "The access token in the 'Authorization' header is expired.",
-        _ => "The access token in the 'Authorization' header is invalid.",
+        Rejected::Malformed | Rejected::Signature | Rejected::Audience { .. } | Rejected::NotYet => {
+            "The access token in the 'Authorization' header is invalid."
+        }
     };
     let mut challenge = format!("Bearer authorization_uri=\"https://login.microsoftonline.com/{TENANT}\"");
     if *rejected != Rejected::Missing {
