@@ -6,6 +6,7 @@ mod command_line;
 mod databases;
 mod doctor;
 mod identity;
+mod keyvault_clients;
 mod peers;
 mod process;
 mod serving;

@@ -12,7 +12,7 @@ use http_body_util::Full;
 use keyward_emulator::{Emulator, Options, SUBSCRIPTION};
 use keyward_tests::Secrets;
 
-use crate::process::Daemon;
+use crate::process::{Daemon, LISTEN_TLS};
 use crate::skip::{node, peer};
 
 /// Azurite's account, which everybody knows.
@@ -134,18 +134,12 @@ async fn azurite_takes_tokens_and_signatures() {
 async fn the_official_python_sdk_works_through_a_mount_unchanged() {
     let what = "Microsoft's blob client for Python, through a mount in front of Azurite";
     let (Some(azurite), Some(python)) = (peer("azurite", what), peer("python", what)) else { return };
-    let listen =
-        "[listen.tls]\naddress = \"127.0.0.1:0\"\ncallers = \"anybody-on-this-machine\"\ndirectory = \"tls\"\n";
-    let (mut daemon, _azurite) = start(&azurite, listen).await;
-    let line = daemon.log_line("https://127.0.0.1:").await;
-    let (_, rest) = line.split_once("https://127.0.0.1:").unwrap();
-    let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
-    let (_, ca) = line.split_once("clients must trust ").unwrap();
-    let ca = ca.split(')').next().unwrap().to_owned();
+    let (mut daemon, _azurite) = start(&azurite, LISTEN_TLS).await;
+    let (url, ca) = daemon.tls_listener().await;
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/python/blob_sdk.py");
     let python = python.join("bin/python");
     let output = tokio::task::spawn_blocking(move || {
-        let url = format!("https://localhost:{port}/blobs");
+        let url = format!("{url}/blobs");
         Command::new(python).arg(script).args(["--url", &url, "--ca", &ca]).output().expect("Python runs")
     });
     let output = output.await.unwrap();

@@ -16,6 +16,10 @@ use tempfile::TempDir;
 use tokio::net::UnixStream;
 use tokio::sync::watch;
 
+/// A listener for clients that want TLS.
+pub(crate) const LISTEN_TLS: &str =
+    "[listen.tls]\naddress = \"127.0.0.1:0\"\ncallers = \"anybody-on-this-machine\"\ndirectory = \"tls\"\n";
+
 /// The program.
 pub(crate) fn keyward() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_keyward"));
@@ -201,6 +205,15 @@ impl Daemon {
     /// Waits for a line of the log.
     pub(crate) async fn log_line(&mut self, words: &str) -> String {
         self.stderr.line_with(words).await
+    }
+
+    /// Waits for the listener of [`LISTEN_TLS`], and gives its address and the file that its clients must trust.
+    pub(crate) async fn tls_listener(&mut self) -> (String, String) {
+        let line = self.log_line("https://127.0.0.1:").await;
+        let (_, rest) = line.split_once("https://127.0.0.1:").unwrap();
+        let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
+        let (_, ca) = line.split_once("clients must trust ").unwrap();
+        (format!("https://localhost:{port}"), ca.split(')').next().unwrap().to_owned())
     }
 
     /// Waits for an audit record that has these words in it.

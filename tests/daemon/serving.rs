@@ -80,10 +80,8 @@ async fn a_list_is_read_page_by_page_through_the_mount() {
         assert!(link.starts_with("http://localhost/vault/"), "{link}");
         next = link.replace("http://localhost", "");
     }
-    assert_eq!(
-        names,
-        ["api-key", "db", "sql-password"].map(|name| format!("https://contoso.vault.azure.net/secrets/{name}"))
-    );
+    let expected = ["api-key", "db", "sql-password", "web"];
+    assert_eq!(names, expected.map(|name| format!("https://contoso.vault.azure.net/secrets/{name}")));
 
     let path = format!("/reports/subscriptions/{SUBSCRIPTION}/resourceGroups?api-version=2021-04-01&$top=2");
     let first = daemon.get(&path).await.json();

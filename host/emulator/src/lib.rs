@@ -150,7 +150,7 @@ impl Emulator {
             directory,
             faults: Faults::default(),
             log: SeenLog::default(),
-            vaults: vault::Vaults::contoso(),
+            vaults: vault::Vaults::contoso().map_err(StartError::Keys)?,
             arm: arm::ResourceManager::contoso(),
             storage: storage::Storage::new(storage).map_err(StartError::Keys)?,
             sql: sql::Sql::new(sql_options).map_err(StartError::Database)?,

@@ -3,9 +3,13 @@
 //!
 //! A request that names no `api-version` gets the mount's (setting `api_version`). Lists come in pages, and their
 //! `nextLink` leads through the mount; so does the `Location` of a certificate that is being made.
+//!
+//! Azure's SDKs send the first write of a client without its body, and expect 401 with a challenge before they send the
+//! body. A write without a body goes to the vault without a token, so that the answer is the vault's own challenge. With a
+//! token the vault would take the empty body for what is to be written.
 
 use keyward_plugin::links::lead_back;
-use keyward_plugin::{Context, Outgoing, Plugin, Problem, Request, Response};
+use keyward_plugin::{Context, Method, Outgoing, Plugin, Problem, Request, Response};
 
 keyward_plugin::manifest!("../manifest.toml");
 keyward_plugin::export!(KeyVault);
@@ -18,17 +22,39 @@ impl Plugin for KeyVault {
     fn handle(request: Request, cx: &Context) -> Result<Response, Problem> {
         let endpoint = cx.endpoint("vault")?;
         let pages: &[&str] = if is_list(&request) { &["nextLink"] } else { &[] };
+        let lacks_body = request.body.is_empty() && has_body(&request);
 
-        let mut outgoing = Outgoing::forward(request, &endpoint);
+        let mut outgoing = Outgoing::forward(without_last_slash(request), &endpoint);
         if let Some(version) = cx.setting("api_version") {
             outgoing.default_query("api-version", &version);
         }
-        outgoing.authorize(&cx.token("vault")?)?;
+        if !lacks_body {
+            outgoing.authorize(&cx.token("vault")?)?;
+        }
         let response = cx.send(outgoing)?;
         // Only what was accepted, and is not done yet, points back.
         let headers: &[&str] = if response.status == 202 { &["location"] } else { &[] };
         Ok(lead_back(response, &endpoint, cx, headers, pages))
     }
+}
+
+/// Whether an operation has a body. All writes have, but for three that say all in their path.
+fn has_body(request: &Request) -> bool {
+    let segments: Vec<&str> = request.segments().collect();
+    match request.method {
+        Method::Put | Method::Patch => true,
+        Method::Post => !matches!(segments.as_slice(), [_, _, "backup" | "recover" | "rotate"]),
+        Method::Get | Method::Head | Method::Delete | Method::Options | Method::Other(_) => false,
+    }
+}
+
+/// SDKs write `/secrets/db/` where they name no version. It is the same as `/secrets/db`, which is what `allow` names.
+fn without_last_slash(mut request: Request) -> Request {
+    let (path, query) = request.path_and_query.split_at(request.path().len());
+    if let Some(path) = path.strip_suffix('/').filter(|path| !path.is_empty() && !path.ends_with('/')) {
+        request.path_and_query = format!("{path}{query}");
+    }
+    request
 }
 
 /// Whether the answer is a list, which comes in pages: `/secrets`, `/secrets/NAME/versions`, `/deletedkeys`,
@@ -63,7 +89,9 @@ mod tests {
 
     #[test]
     fn the_callers_own_api_version_stays() {
-        for query in ["?api-version=2016-10-01", "?maxresults=2&API-Version=7.0"] {
+        for query in
+            ["?api-version=2016-10-01", "?maxresults=2&API-Version=7.0", "?api%2Dversion=7.6", "?a=b&api%2dversion="]
+        {
             let expected = format!("https://contoso.vault.azure.net/secrets{query}");
             let response = mount()
                 .answer(move |sent| {
@@ -88,6 +116,65 @@ mod tests {
             })
             .call::<KeyVault>(request);
         assert_eq!(response.status, 200);
+    }
+
+    #[test]
+    fn a_write_without_its_body_gets_the_vaults_own_challenge() {
+        let challenge = r#"Bearer authorization="https://login.example/tenant", resource="https://vault.azure.net""#;
+        for (method, path) in [
+            (Method::Put, "/secrets/db"),
+            (Method::Patch, "/secrets/db/"),
+            (Method::Post, "/keys/signing/create"),
+            (Method::Post, "/secrets/restore"),
+            (Method::Post, "/keys/backup"),
+        ] {
+            let response = mount()
+                .answer(move |sent| {
+                    assert_eq!((sent.header("authorization"), sent.body.len()), (None, 0));
+                    Response::new(401).with_header("www-authenticate", challenge)
+                })
+                .call::<KeyVault>(Request::new(method, path));
+            assert_eq!(response.status, 401, "{path}");
+            assert_eq!(response.headers.get("www-authenticate").as_deref(), Some(challenge));
+        }
+    }
+
+    #[test]
+    fn operations_that_have_no_body_go_out_with_the_surrogate() {
+        for (method, path) in [
+            (Method::Post, "/secrets/db/backup"),
+            (Method::Post, "/deletedsecrets/db/recover"),
+            (Method::Post, "/keys/signing/rotate"),
+            (Method::Delete, "/secrets/db"),
+            (Method::Get, "/secrets/db"),
+        ] {
+            let response = mount()
+                .answer(|sent| {
+                    assert_eq!(sent.header("authorization"), Some("Bearer surrogate-for-vault"));
+                    Response::new(200)
+                })
+                .call::<KeyVault>(Request::new(method, path));
+            assert_eq!(response.status, 200, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_slash_at_the_end_of_a_path_is_left_out() {
+        for (asked, sent) in [
+            ("/secrets/db/?api-version=7.6", "/secrets/db?api-version=7.6"),
+            ("/secrets/db?api-version=7.6&x=/", "/secrets/db?api-version=7.6&x=/"),
+            ("/?api-version=7.6", "/?api-version=7.6"),
+            ("/secrets//?api-version=7.6", "/secrets//?api-version=7.6"),
+        ] {
+            let expected = format!("https://contoso.vault.azure.net{sent}");
+            let response = mount()
+                .answer(move |sent| {
+                    assert_eq!(sent.url, expected);
+                    Response::new(200)
+                })
+                .call::<KeyVault>(Request::get(asked));
+            assert_eq!(response.status, 200);
+        }
     }
 
     #[test]

@@ -64,10 +64,11 @@ impl Outgoing {
         outgoing
     }
 
-    /// Adds a query parameter where the query has none of that name. Name and value are written as they are.
+    /// Adds a query parameter where the query has none of that name, percent-encoded or not. Name and value are written
+    /// as they are.
     pub fn default_query(&mut self, name: &str, value: &str) {
         let query = self.path_and_query.split_once('?').map(|(_, query)| query);
-        let is_there = |pair: &str| pair.split('=').next().is_some_and(|n| n.eq_ignore_ascii_case(name));
+        let is_there = |pair: &str| pair.split('=').next().is_some_and(|found| is_name(found, name));
         let separator = match query {
             Some(query) if query.split('&').any(is_there) => return,
             Some("") => "",
@@ -86,4 +87,28 @@ impl Outgoing {
     pub fn authorize(&mut self, token: &Token) -> Result<(), HeaderError> {
         self.headers.set("authorization", format!("Bearer {}", token.bearer))
     }
+}
+
+/// Whether a parameter's name, decoded, is this one. Names have no case.
+fn is_name(found: &str, name: &str) -> bool {
+    let mut rest = found.as_bytes();
+    let mut expected = name.bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        let (byte, after) = match (byte, after) {
+            (b'%', [high, low, behind @ ..]) => match hex(*high).zip(hex(*low)) {
+                Some((high, low)) => (high * 16 + low, behind),
+                None => (byte, after),
+            },
+            _ => (byte, after),
+        };
+        if !expected.next().is_some_and(|expected| expected.eq_ignore_ascii_case(&byte)) {
+            return false;
+        }
+        rest = after;
+    }
+    expected.next().is_none()
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }

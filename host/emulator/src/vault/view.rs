@@ -1,0 +1,117 @@
+//! Objects as the service shows them.
+
+use serde_json::{Map, Value, json};
+
+use super::store::{Collection, Deleted, Object, Version};
+use crate::exchange::{Received, Reply};
+
+/// How many items a page has where the request says nothing.
+const PAGE: usize = 25;
+
+/// How long a deleted object can be recovered, in seconds.
+const RECOVERABLE: u64 = 90 * 24 * 3600;
+
+pub(super) fn id(collection: Collection, request: &Received, name: &str) -> String {
+    format!("https://{}/{}/{name}", request.host, collection.name())
+}
+
+fn attributes(version: &Version) -> Value {
+    let mut attributes = version.attributes.clone();
+    attributes.entry("enabled").or_insert(true.into());
+    attributes.insert("created".to_owned(), version.created.into());
+    attributes.insert("updated".to_owned(), version.updated.into());
+    attributes.insert("recoveryLevel".to_owned(), "Recoverable+Purgeable".into());
+    attributes.insert("recoverableDays".to_owned(), 90.into());
+    attributes.into()
+}
+
+/// A version whole.
+pub(super) fn bundle(
+    collection: Collection,
+    request: &Received,
+    name: &str,
+    object: &Object,
+    version: &Version,
+) -> Value {
+    let mut bundle = version.content.clone();
+    let id = format!("{}/{}", id(collection, request, name), version.id);
+    let of = |collection: Collection| format!("https://{}/{}/{name}/{}", request.host, collection.name(), version.id);
+    match collection {
+        Collection::Secrets => drop(bundle.insert("id".to_owned(), id.into())),
+        Collection::Keys => {
+            if let Some(key) = bundle.get_mut("key").and_then(Value::as_object_mut) {
+                key.insert("kid".to_owned(), id.into());
+            }
+        }
+        Collection::Certificates => {
+            bundle.insert("id".to_owned(), id.into());
+            bundle.insert("kid".to_owned(), of(Collection::Keys).into());
+            bundle.insert("sid".to_owned(), of(Collection::Secrets).into());
+            if let Some(policy) = &object.policy {
+                bundle.insert("policy".to_owned(), policy.clone());
+            }
+        }
+    }
+    bundle.insert("attributes".to_owned(), attributes(version));
+    Value::Object(bundle)
+}
+
+/// A version in a list: without its content.
+pub(super) fn item(
+    collection: Collection,
+    request: &Received,
+    name: &str,
+    version: &Version,
+    with_version: bool,
+) -> Value {
+    let mut id = id(collection, request, name);
+    if with_version {
+        id.push_str(&format!("/{}", version.id));
+    }
+    let member = if collection == Collection::Keys { "kid" } else { "id" };
+    let mut item = Map::new();
+    item.insert(member.to_owned(), id.into());
+    item.insert("attributes".to_owned(), attributes(version));
+    for name in ["tags", "contentType", "managed", "x5t"] {
+        if let Some(value) = version.content.get(name) {
+            item.insert(name.to_owned(), value.clone());
+        }
+    }
+    item.into()
+}
+
+/// What a deleted object has beside what it was.
+pub(super) fn deleted(
+    mut object: Value,
+    collection: Collection,
+    request: &Received,
+    name: &str,
+    deleted: &Deleted,
+) -> Value {
+    if let Some(members) = object.as_object_mut() {
+        let recovery = format!("https://{}/deleted{}/{name}", request.host, collection.name());
+        members.remove("value");
+        members.insert("recoveryId".to_owned(), recovery.into());
+        members.insert("deletedDate".to_owned(), deleted.at.into());
+        members.insert("scheduledPurgeDate".to_owned(), (deleted.at + RECOVERABLE).into());
+    }
+    object
+}
+
+/// A page of a list, with a link to the next.
+pub(super) fn page(request: &Received, items: Vec<Value>) -> Reply {
+    let size = request.query("maxresults").and_then(|size| size.parse().ok()).unwrap_or(PAGE).max(1);
+    let skip: usize = request.query("$skiptoken").and_then(|skip| skip.parse().ok()).unwrap_or_default();
+    let left = items.len().saturating_sub(skip + size);
+    let next = (left > 0).then(|| {
+        let version = request.query("api-version").unwrap_or_default();
+        format!(
+            "https://{}:443{}?api-version={version}&$skiptoken={}&maxresults={size}",
+            request.host,
+            request.path,
+            skip + size
+        )
+    });
+    let value: Vec<Value> = items.into_iter().skip(skip).take(size).collect();
+    Reply::json(200, &json!({ "value": value, "nextLink": next }))
+}

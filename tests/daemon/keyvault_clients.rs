@@ -1,0 +1,43 @@
+//! Microsoft's clients for Key Vault, unmodified, through a mount.
+
+use std::process::Command;
+
+use crate::process::{Daemon, LISTEN_TLS, config};
+use crate::skip::{node, peer};
+
+/// Runs a client of a mount to its end, and counts the steps that it did.
+pub(crate) async fn run(mut command: Command) -> usize {
+    let output = tokio::task::spawn_blocking(move || command.output().expect("the client runs")).await.unwrap();
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{text}");
+    text.lines().filter(|line| line.starts_with("ok ")).count()
+}
+
+async fn start() -> (Daemon, String, String) {
+    let vault = |emulator: &_| config("public", "contoso.vault.azure.net", emulator);
+    let mut daemon = Daemon::with(vault, LISTEN_TLS).await;
+    let (url, ca) = daemon.tls_listener().await;
+    (daemon, format!("{url}/vault"), ca)
+}
+
+#[tokio::test]
+async fn the_python_clients_of_key_vault_do_every_operation_through_a_mount() {
+    let Some(python) = peer("python", "Microsoft's Key Vault clients for Python") else { return };
+    let (daemon, url, ca) = start().await;
+    let mut command = Command::new(python.join("bin/python"));
+    command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/python/keyvault_sdk.py"));
+    command.args(["--url", &url, "--ca", &ca]);
+    assert_eq!(run(command).await, 19);
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn the_node_client_of_key_vault_does_every_operation_through_a_mount() {
+    let Some(directory) = peer("keyvault", "Microsoft's client for secrets for Node") else { return };
+    let (daemon, url, ca) = start().await;
+    let mut command = Command::new(node());
+    command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/keyvault.mjs"));
+    command.arg(directory).arg(url).env("NODE_EXTRA_CA_CERTS", ca);
+    assert_eq!(run(command).await, 9);
+    daemon.stop().await;
+}
