@@ -1,10 +1,11 @@
 # The commands a newcomer needs. Each installs what it needs, and can be run again at no cost.
 
-.PHONY: help setup demo test lint windows-check fuzz bench
+.PHONY: help setup demo test early lint windows-check fuzz bench
 
 help:
 	@echo "make demo    show what Keyward does, on the embedded emulator"
 	@echo "make test    run all tests"
+	@echo "make early   answer curl, Python and Node 6,000 times before they have sent their bodies (minutes)"
 	@echo "make lint    check format, lints, documentation, the WIT packages, licences, sources, and that it compiles for Windows"
 	@echo "make windows-check   compile everything for Windows; a part of make lint"
 	@echo "make fuzz    look for a minute for an answer that breaks the parsers of the identity sources"
@@ -20,6 +21,9 @@ demo: setup
 
 test: setup
 	scripts/test
+
+early: setup
+	scripts/early
 
 lint: setup
 	scripts/lint

@@ -2,11 +2,14 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+mod callers;
 mod command_line;
 mod databases;
 mod doctor;
+mod early;
 mod identity;
 mod keyvault_clients;
+mod listeners;
 mod peers;
 mod process;
 mod serving;

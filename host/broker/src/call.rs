@@ -1,6 +1,6 @@
 //! One call, from the caller's request to the end of the answer: what all its parts share.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime};
 
@@ -9,6 +9,7 @@ use http::{Method, Request, StatusCode, Uri};
 use crate::audit::{AuditSink, Outcome, Record, Upstream};
 use crate::egress::Spend;
 use crate::error::CallError;
+use crate::expect::Expectation;
 use crate::mount::Mount;
 use crate::seal::SealedValue;
 use crate::surrogate::Surrogates;
@@ -28,6 +29,9 @@ pub(crate) struct Call {
     progress: AtomicU64,
     requests: AtomicU32,
     connections: AtomicU32,
+    /// Uploads that are not finished, though their answers have come.
+    overtaken: AtomicI32,
+    expectation: Expectation,
     /// The guest is no more, for better or worse.
     ended: AtomicBool,
     /// The caller has all of the answer.
@@ -88,6 +92,8 @@ impl Call {
             progress: AtomicU64::new(0),
             requests: AtomicU32::new(0),
             connections: AtomicU32::new(0),
+            overtaken: AtomicI32::new(0),
+            expectation: Expectation::default(),
             ended: AtomicBool::new(false),
             delivered: AtomicBool::new(false),
             abandoned: AtomicBool::new(false),
@@ -142,6 +148,21 @@ impl Call {
     /// Counts a database connection out.
     pub(crate) fn release_connection(&self) {
         self.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// What the caller expects before it sends its body.
+    pub(crate) fn expectation(&self) -> &Expectation {
+        &self.expectation
+    }
+
+    /// Counts an upload whose answer came before its end in, or out.
+    pub(crate) fn count_overtaken(&self, change: i32) {
+        self.overtaken.fetch_add(change, Ordering::Relaxed);
+    }
+
+    /// Whether an upload is not finished, though its answer has come.
+    pub(crate) fn has_overtaken_upload(&self) -> bool {
+        self.overtaken.load(Ordering::Relaxed) > 0
     }
 
     /// The guest is about to be no more. Ends of bodies that are seen after this are not its own.

@@ -48,6 +48,7 @@ pub mod cloud;
 pub mod config;
 mod egress;
 mod error;
+mod expect;
 pub mod grant;
 mod identities;
 pub mod manifest;

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::header::{self, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Uri};
 use http_body::{Body, Frame, SizeHint};
+use tokio::time::Sleep;
 use wasmtime_wasi_http::Error as WasiError;
 use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
 
@@ -62,6 +63,7 @@ where
     let front = front(call, &mut parts.extensions, &parts.uri, &parts.headers);
     parts.uri = path_and_query.parse().map_err(|_| CallError::BadRequest { why: "its path is none" })?;
 
+    call.expectation().read(parts.version, &parts.headers);
     drop_headers(&mut parts.headers);
     if parts.headers.get_all(CONTENT_LENGTH).iter().count() > 1 {
         return Err(CallError::BadRequest { why: "it has more than one content-length" });
@@ -79,7 +81,7 @@ where
     parts.headers.insert(X_FORWARDED_PREFIX, HeaderValue::from_str(&front.prefix).map_err(|_| unusual())?);
     // WASI takes the request's authority from here, and keeps the field from the plugin.
     parts.headers.insert(header::HOST, HeaderValue::from_str(&front.host).map_err(|_| unusual())?);
-    Ok((Request::from_parts(parts, FromCaller { inner: body, call: Arc::clone(call) }), scheme))
+    Ok((Request::from_parts(parts, FromCaller { inner: body, call: Arc::clone(call), wait: None }), scheme))
 }
 
 fn front(call: &Call, extensions: &mut http::Extensions, uri: &Uri, headers: &HeaderMap) -> Front {
@@ -111,6 +113,8 @@ fn drop_headers(headers: &mut HeaderMap) {
 pub(crate) struct FromCaller<B> {
     inner: B,
     call: Arc<Call>,
+    /// For a service to say that it wants the body.
+    wait: Option<Pin<Box<Sleep>>>,
 }
 
 impl<B> Body for FromCaller<B>
@@ -122,17 +126,19 @@ where
     type Error = WasiError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, WasiError>>> {
+        let this = &mut *self;
+        ready!(this.call.expectation().poll_wanted(&mut this.wait, cx));
         loop {
-            let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+            let frame = ready!(Pin::new(&mut this.inner).poll_frame(cx));
             return Poll::Ready(match frame {
                 None => None,
                 Some(Err(error)) => {
-                    self.call.note_abandoned();
+                    this.call.note_abandoned();
                     Some(Err(WasiError::InternalError(Some(error.into().to_string()))))
                 }
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => {
-                        self.call.count_in(data.len());
+                        this.call.count_in(data.len());
                         Some(Ok(Frame::data(data)))
                     }
                     // Trailers are dropped: no rule has looked at them.

@@ -47,6 +47,18 @@ pub enum Misbehaviour {
     HoldBody,
     /// Closes the connection after so many bytes of the request's body were read.
     TearAfterRequestBytes(usize),
+    /// Answers before the request's body has come, and closes the connection.
+    AnswerEarly {
+        /// The status.
+        status: u16,
+        /// How many bytes of the body are read first, or few more.
+        #[serde(default)]
+        read: usize,
+        /// Whether the connection is closed at once, which resets it where bytes of the body are unread. Else it stays
+        /// open for a while, unread.
+        #[serde(default)]
+        at_once: bool,
+    },
     /// Answers 307 with this `location`, and reads nothing of the body.
     Redirect(String),
     /// Answers with this error of SQL Server: 40613 (not available), 18456 (login failed), ... At a login that ends the connection.

@@ -62,9 +62,18 @@ pub(crate) async fn tls(listener: TcpListener, config: Arc<ServerConfig>, azure:
 /// How long a connection stays open behind an answer that was given before the request's body had come.
 const LINGER: Duration = Duration::from_millis(500);
 
+/// How a connection ends.
+#[derive(Default)]
+struct Ending {
+    /// A request's body was not read to its end.
+    unread: AtomicBool,
+    /// It is closed without lingering.
+    at_once: AtomicBool,
+}
+
 async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin, door: &'static str, azure: Arc<Azure>) {
-    let unread = AtomicBool::new(false);
-    let service = service_fn(|request| Box::pin(exchange(&azure, door, &unread, request)));
+    let ending = Ending::default();
+    let service = service_fn(|request| Box::pin(exchange(&azure, door, &ending, request)));
     let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     if let Err(error) = poll_fn(|context| connection.poll_without_shutdown(context)).await {
         tracing::debug!(%error, "a connection ended");
@@ -73,7 +82,7 @@ async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin, door: &'static 
     let mut stream = connection.into_parts().io.into_inner();
     drop(stream.shutdown().await);
     // Closing a socket with unread bytes resets it, and the client might lose the answer that it has not read yet.
-    if unread.load(Ordering::Relaxed) {
+    if ending.unread.load(Ordering::Relaxed) && !ending.at_once.load(Ordering::Relaxed) {
         tokio::time::sleep(LINGER).await;
     }
 }
@@ -94,7 +103,7 @@ fn service_of(door: &'static str, host: &str) -> &'static str {
 async fn exchange(
     azure: &Azure,
     door: &'static str,
-    unread: &AtomicBool,
+    ending: &Ending,
     request: Request<Incoming>,
 ) -> io::Result<Response<ReplyBody>> {
     let (parts, body) = request.into_parts();
@@ -121,10 +130,10 @@ async fn exchange(
         body_unread: false,
         status: 0,
     };
-    let response = respond(azure, service, &mut request, &mut body, &mut seen.identity).await;
+    let response = respond(azure, service, &mut request, &mut body, &mut seen.identity, ending).await;
     seen.body_bytes = body.read();
     seen.body_unread = body.is_unread();
-    unread.store(seen.body_unread, Ordering::Relaxed);
+    ending.unread.store(seen.body_unread, Ordering::Relaxed);
     seen.status = response.as_ref().map_or(0, |response| response.status().as_u16());
     azure.log.push(seen);
     response
@@ -136,7 +145,9 @@ async fn respond(
     request: &mut Received,
     body: &mut RequestBody,
     identity: &mut Option<String>,
+    ending: &Ending,
 ) -> io::Result<Response<ReplyBody>> {
+    ending.at_once.store(false, Ordering::Relaxed);
     let mut changes = azure.faults.changes();
     let misbehaviour = azure.faults.take(service, &request.path);
     match &misbehaviour {
@@ -147,6 +158,11 @@ async fn respond(
         Some(Misbehaviour::TearAfterRequestBytes(bytes)) => {
             body.discard_first(*bytes).await?;
             return Err(io::Error::other("torn on purpose"));
+        }
+        Some(Misbehaviour::AnswerEarly { status, read, at_once }) => {
+            body.discard_first(*read).await?;
+            ending.at_once.store(*at_once, Ordering::Relaxed);
+            return Ok(Reply::error(*status, "Early", "The service did not wait for the body.").into_response());
         }
         Some(Misbehaviour::Redirect(location)) => {
             return Ok(Reply::new(307).header("location", location).into_response());
@@ -238,6 +254,7 @@ fn misbehave(
             | Misbehaviour::HoldBody
             | Misbehaviour::Swallow
             | Misbehaviour::TearAfterRequestBytes(_)
+            | Misbehaviour::AnswerEarly { .. }
             | Misbehaviour::Redirect(_)
             | Misbehaviour::SqlError(_)
             | Misbehaviour::SqlRoute { .. },

@@ -105,8 +105,15 @@ impl<'a> Wanted<'a> {
         }
     }
 
-    /// Sends it.
-    pub fn start(self) -> Result<FutureIncomingResponse, String> {
+    /// Sends all but the body, which is left to write.
+    pub fn start_upload(self) -> Result<(FutureIncomingResponse, OutgoingBody), String> {
+        let request = self.request()?;
+        let body = request.body().map_err(|()| "no body".to_owned())?;
+        let answer = outgoing_handler::handle(request, None).map_err(|code| format!("error {code:?}"))?;
+        Ok((answer, body))
+    }
+
+    fn request(&self) -> Result<OutgoingRequest, String> {
         let fields = Fields::new();
         for (name, value) in &self.headers {
             fields.append(name, value.as_bytes()).map_err(|error| format!("field {name} refused: {error:?}"))?;
@@ -116,6 +123,12 @@ impl<'a> Wanted<'a> {
         request.set_scheme(Some(&self.scheme)).map_err(|()| "scheme refused".to_owned())?;
         request.set_authority(Some(self.authority)).map_err(|()| "authority refused".to_owned())?;
         request.set_path_with_query(Some(self.path)).map_err(|()| "path refused".to_owned())?;
+        Ok(request)
+    }
+
+    /// Sends it.
+    pub fn start(self) -> Result<FutureIncomingResponse, String> {
+        let request = self.request()?;
         let Some(bytes) = self.body else {
             return outgoing_handler::handle(request, None).map_err(|code| format!("error {code:?}"));
         };

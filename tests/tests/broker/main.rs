@@ -6,6 +6,7 @@ mod compile_cache;
 mod config_mistakes;
 mod data_lake;
 mod databases;
+mod early_answers;
 mod embedding;
 mod hostile_addresses;
 mod hostile_credentials;

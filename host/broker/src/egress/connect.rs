@@ -19,6 +19,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::address::forbidden;
 use super::error::ConnectError;
+use super::read_on::ReadOn;
 use super::resolve::Resolve;
 
 /// Connects one mount to its endpoints.
@@ -117,9 +118,9 @@ async fn connect_first(host: &str, addresses: &[SocketAddr]) -> Result<TcpStream
 }
 
 impl tower_service::Service<Uri> for Connector {
-    type Response = TlsConnection;
+    type Response = ReadOn<TlsConnection>;
     type Error = ConnectError;
-    type Future = Pin<Box<dyn Future<Output = Result<TlsConnection, ConnectError>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, ConnectError>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
         Poll::Ready(Ok(()))
@@ -130,7 +131,7 @@ impl tower_service::Service<Uri> for Connector {
         Box::pin(async move {
             // The rules let only complete https URIs of an endpoint come here.
             let (host, port) = (uri.host().unwrap_or_default(), uri.port_u16().unwrap_or(443));
-            shared.connect_in_time(host, port).await
+            shared.connect_in_time(host, port).await.map(ReadOn::new)
         })
     }
 }

@@ -8,6 +8,7 @@ use wasmtime_wasi_http::{DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter
 use wasmtime_wasi_http::{WasiBody, WasiHttpHooks};
 
 use super::send;
+use super::upload::{Upload, streams};
 use crate::call::Call;
 
 /// How many bytes a guest may write at once.
@@ -53,8 +54,13 @@ impl WasiHttpHooks for EgressHooks {
     ) -> Sending {
         let call = Arc::clone(&self.0);
         let passed = send::admit(&call, &request);
+        let can_wait = passed.as_ref().is_ok_and(|passed| streams(&call, passed));
+        let (request, upload) = Upload::watch(&call, request, can_wait);
         Box::new(async move {
             let response = send::send(&call, request, passed?, options.unwrap_or_default()).await?;
+            if let Some(upload) = upload {
+                upload.answered();
+            }
             Ok((response, Box::new(async { Ok(()) }) as Box<dyn Future<Output = _> + Send>))
         })
     }

@@ -11,6 +11,7 @@ mod connect;
 mod error;
 mod hooks;
 mod minting;
+mod read_on;
 mod resolve;
 mod rules;
 mod scan;
@@ -19,6 +20,7 @@ mod second_path;
 mod send;
 mod signature;
 mod tls;
+mod upload;
 
 pub(crate) use address::forbidden_even_if_resolved;
 pub(crate) use client::Client;

@@ -92,12 +92,18 @@ async fn live<B>(
             limit = watch(&call) => Err(limit.into()),
         }
     };
+    let answered = answered.load(Ordering::Relaxed);
     let error = match handled {
+        // The service answered before it had all: what it did not want any more need not be sent.
+        Ok(()) if answered && call.has_overtaken_upload() => {
+            store.data_mut().abort_open_bodies();
+            return;
+        }
         Ok(()) if store.data_mut().has_open_body() => {
             let why = "it ended without ending a body that it had begun".to_owned();
             CallError::Trapped { mount: mount.name.clone(), why }
         }
-        Ok(()) if answered.load(Ordering::Relaxed) => return,
+        Ok(()) if answered => return,
         Ok(()) => CallError::NoAnswer { mount: mount.name.clone() },
         Err(error) => verdict(&call, &error),
     };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use wasmtime::component::ResourceTable;
 use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
-use wasmtime_wasi_http::p2::body::HostOutgoingBody;
+use wasmtime_wasi_http::p2::body::{HostOutgoingBody, StreamContext};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::limits::Budget;
@@ -61,6 +61,14 @@ impl State {
     /// Whether there is a body that the guest has begun and neither ended nor dropped. Its end would look like a good one.
     pub(super) fn has_open_body(&mut self) -> bool {
         self.table.iter_mut().any(|entry| entry.is::<HostOutgoingBody>())
+    }
+
+    /// Breaks off the bodies that the guest has neither ended nor dropped: who reads one gets an error in place of its end.
+    pub(super) fn abort_open_bodies(&mut self) {
+        for body in self.table.iter_mut().filter_map(|entry| entry.downcast_mut::<HostOutgoingBody>()) {
+            let (nothing, _) = HostOutgoingBody::new(StreamContext::Request, None, 1, 1);
+            std::mem::replace(body, nothing).abort();
+        }
     }
 }
 

@@ -3,15 +3,17 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use http::header::HOST;
+use http::header::{CONNECTION, HOST};
 use http::uri::{Authority, PathAndQuery};
-use http::{Request, Response, StatusCode, Uri};
+use http::{HeaderValue, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use keyward::{Body, Broker, CallError, Caller, Front, problem};
 use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::linger::{Lingering, Unread, Watched};
 
 /// How long a caller may take to send the head of a request.
 const HEAD_TIME: Duration = Duration::from_secs(30);
@@ -35,9 +37,19 @@ pub(super) async fn serve(
     door: Door,
     stopped: impl Future<Output = ()>,
 ) {
-    let service = service_fn(move |request| {
-        let (broker, caller) = (broker.clone(), caller.clone());
-        async move { Ok::<_, Infallible>(answer(&broker, &caller, door, request).await) }
+    let unread = Unread::default();
+    let stream = Lingering::new(stream, unread.clone());
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (broker, caller, unread) = (broker.clone(), caller.clone(), unread.clone());
+        async move {
+            let request = request.map(|body| unread.watch(body));
+            let mut response = answer(&broker, &caller, door, request).await;
+            if unread.get() {
+                // What is left of the body is not read, and no other request can follow it.
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(response)
+        }
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).half_close(false).max_buf_size(BUFFER);
@@ -56,7 +68,7 @@ pub(super) async fn serve(
 }
 
 /// The first part of the path is the mount's name; the plugin gets what is behind.
-async fn answer(broker: &Broker, caller: &Caller, door: Door, mut request: Request<Incoming>) -> Response<Body> {
+async fn answer(broker: &Broker, caller: &Caller, door: Door, mut request: Request<Watched>) -> Response<Body> {
     let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
     let host = host.or_else(|| request.uri().authority().map(Authority::as_str)).unwrap_or("localhost").to_owned();
     if door != Door::Socket && !is_loopback_name(&host) {

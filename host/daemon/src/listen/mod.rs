@@ -1,6 +1,7 @@
 //! Listens for callers, and hands their requests to the broker.
 
 mod http;
+mod linger;
 mod tcp;
 mod tls;
 #[cfg(unix)]

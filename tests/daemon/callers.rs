@@ -1,0 +1,167 @@
+//! Answers that come before a request's body has: none is lost, on any listener.
+
+use std::time::{Duration, Instant};
+
+use keyward_emulator::{Fault, Misbehaviour};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+
+use crate::listeners::{read_until, start};
+
+const BODY: usize = 8 << 20;
+
+/// More than sockets hold.
+fn upload(path: &str, chunked: bool) -> Vec<u8> {
+    let head = format!("PUT {path} HTTP/1.1\r\nhost: localhost\r\nx-ms-blob-type: BlockBlob\r\n");
+    let body = vec![7; BODY];
+    if chunked {
+        let size = format!("transfer-encoding: chunked\r\n\r\n{BODY:x}\r\n");
+        [head.as_bytes(), size.as_bytes(), &body, b"\r\n0\r\n\r\n"].concat()
+    } else {
+        [head.as_bytes(), format!("content-length: {BODY}\r\n\r\n").as_bytes(), &body].concat()
+    }
+}
+
+fn early(status: u16, read: usize, at_once: bool) -> Misbehaviour {
+    Misbehaviour::AnswerEarly { status, read, at_once }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_reaches_a_caller_that_sends_its_whole_body_before_it_reads() {
+    let (mut daemon, listeners) = start("").await;
+    let mut count = 0;
+    for (status, read, at_once) in [(404, 0, true), (403, 300_000, true), (409, 0, false)] {
+        daemon.emulator.faults().clear();
+        daemon.emulator.faults().add(Fault::always("blob", early(status, read, at_once)));
+        for chunked in [false, true] {
+            let path = format!("/blobs/hello/early-{status}-{chunked}");
+            for (listener, mut stream) in listeners.connect_to_each().await {
+                let what = format!("{status} {read} {at_once} {chunked} {listener}");
+                stream.write_all(&upload(&path, chunked)).await.unwrap_or_else(|error| panic!("{what}: {error}"));
+                stream.flush().await.unwrap();
+                let mut answer = String::new();
+                // Over TLS too the end is a clean one.
+                stream.read_to_string(&mut answer).await.unwrap_or_else(|error| panic!("{what}: {error}"));
+                assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{what}: {answer}");
+                assert!(answer.contains("connection: close\r\n"), "{what}: {answer}");
+                assert!(answer.ends_with("did not wait for the body.\"}}"), "{what}: {answer}");
+                count += 1;
+            }
+            let record = daemon.record(&format!("early-{status}-{chunked}")).await;
+            assert_eq!((&record["outcome"], &record["status"]), (&"answered".into(), &status.into()), "{record}");
+        }
+        daemon.emulator.faults().clear();
+        assert_eq!(daemon.get("/blobs/hello/world.txt").await.text(), "Hello, world!", "with no stale connection");
+    }
+    assert_eq!(count, 18);
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_daemons_own_refusal_reaches_a_caller_that_sends_its_whole_body_before_it_reads() {
+    let (daemon, listeners) = start("").await;
+    for (listener, mut stream) in listeners.connect_to_each().await {
+        stream.write_all(&upload("/nowhere/x", false)).await.unwrap_or_else(|error| panic!("{listener}: {error}"));
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap_or_else(|error| panic!("{listener}: {error}"));
+        assert!(answer.starts_with("HTTP/1.1 404 "), "{listener}: {answer}");
+    }
+    drop(daemon);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_caller_that_says_no_more_takes_no_place_of_the_mount() {
+    let (daemon, _) = start("[mount.blobs.limits]\nconcurrency = 1\n").await;
+    daemon.emulator.faults().add(Fault::once("blob", early(404, 0, true)));
+    let mut stream = UnixStream::connect(daemon.socket()).await.unwrap();
+    let request = upload("/blobs/hello/early", false);
+    stream.write_all(&request[..1000]).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+    // The connection is open, and waits for more.
+    stream.write_all(&request[1000..]).await.unwrap();
+    let next = tokio::time::timeout(Duration::from_secs(4), daemon.get("/blobs/hello/world.txt")).await;
+    assert_eq!(next.expect("the mount has a place").status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_reaches_a_caller_that_expects_100_continue_before_it_sends_a_byte() {
+    let (daemon, listeners) = start("").await;
+    daemon.emulator.faults().add(Fault::always("blob", early(412, 0, true)));
+    for framing in ["content-length: 5000", "transfer-encoding: chunked"] {
+        for (listener, mut stream) in listeners.connect_to_each().await {
+            let head = format!(
+                "PUT /blobs/hello/refused HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\n{framing}\r\n\r\n"
+            );
+            stream.write_all(head.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.starts_with("HTTP/1.1 412 "), "{listener} {framing}: {answer}");
+            assert!(answer.ends_with("did not wait for the body.\"}}"), "{listener} {framing}: {answer}");
+            let seen = daemon.emulator.log().of("blob").pop().unwrap();
+            assert_eq!(seen.header("expect"), Some("100-continue"), "the service was asked");
+            assert_eq!(seen.body_bytes, 0);
+        }
+    }
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_is_told_to_continue_when_the_service_is_ready_or_says_nothing() {
+    let (daemon, _) = start("").await;
+    let head = "PUT /blobs/hello/wanted HTTP/1.1\r\nhost: localhost\r\nx-ms-blob-type: BlockBlob\r\n\
+                expect: 100-continue\r\ncontent-length: 5\r\n\r\n";
+    for holds in [false, true] {
+        if holds {
+            daemon.emulator.faults().add(Fault::once("blob", Misbehaviour::HoldBody));
+        }
+        let mut stream = UnixStream::connect(daemon.socket()).await.unwrap();
+        let began = Instant::now();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        read_until(&mut stream, &mut answer, "\r\n\r\n").await;
+        assert_eq!(answer, "HTTP/1.1 100 Continue\r\n\r\n", "{holds}");
+        assert!(!holds || began.elapsed() >= Duration::from_millis(900), "not before the service had its time");
+        daemon.emulator.faults().clear();
+        stream.write_all(b"12345").await.unwrap();
+        answer.clear();
+        read_until(&mut stream, &mut answer, "\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 201 "), "{holds}: {answer}");
+        assert_eq!(daemon.get("/blobs/hello/wanted").await.text(), "12345");
+    }
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_exists_is_the_answer_to_an_upload_in_two_steps() {
+    let (daemon, _) = start("").await;
+    let node = "https://contoso.azuredatalakestore.net/webhdfs/v1/node/old.txt?op=CREATE&write=true&overwrite=false";
+    for chunked in [false, true] {
+        let faults = daemon.emulator.faults();
+        faults.add(Fault::once("datalake", Misbehaviour::Redirect(node.to_owned())).at("/webhdfs/v1/old.txt"));
+        faults.add(Fault::once("datalake", early(403, 0, true)).at("/webhdfs/v1/node"));
+        let mut stream = UnixStream::connect(daemon.socket()).await.unwrap();
+        let path = "/lake/webhdfs/v1/old.txt?op=CREATE&overwrite=false";
+        stream.write_all(&upload(path, chunked)).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+    }
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_closes_in_an_upload_without_an_answer_is_a_bad_gateway() {
+    let (daemon, _) = start("").await;
+    for read in [0, 100_000] {
+        daemon.emulator.faults().add(Fault::once("blob", Misbehaviour::TearAfterRequestBytes(read)));
+        let mut stream = UnixStream::connect(daemon.socket()).await.unwrap();
+        stream.write_all(&upload("/blobs/hello/torn", false)).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+        assert_eq!(daemon.get("/blobs/hello/torn").await.status, 404);
+    }
+    daemon.stop().await;
+}

@@ -1,0 +1,23 @@
+//! Writes the whole of an upload before it looks for the answer, and does not mind a failed write.
+
+use guests::bindings::exports::wasi::http::incoming_handler::IncomingRequest;
+use guests::bindings::wasi::http::types::{Method, OutgoingBody};
+use guests::{Wanted, describe, surrogate};
+
+guests::attack!(attack);
+
+fn attack(_: &IncomingRequest) -> String {
+    let wanted = Wanted { method: Method::Put, ..Wanted::get("/secrets/large?api-version=7.4") };
+    let (answer, body) = match wanted.authorized(&surrogate()).start_upload() {
+        Ok(started) => started,
+        Err(error) => return error,
+    };
+    let chunk = vec![b' '; 256 << 10];
+    for _ in 0..32 {
+        if guests::write(&body, &chunk).is_err() {
+            break;
+        }
+    }
+    drop(OutgoingBody::finish(body, None));
+    describe(&answer)
+}
