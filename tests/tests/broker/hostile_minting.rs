@@ -145,6 +145,15 @@ async fn a_caller_that_overrides_the_method_is_denied() {
 }
 
 #[tokio::test]
+async fn a_caller_that_writes_the_method_in_other_letters_is_denied() {
+    let rig = Rig::arm().start().await;
+    for method in ["post", "Post"] {
+        let rule = MintingRule::UnknownAction("runCommand".to_owned());
+        assert_denied(&rig, request(method, &account("runCommand"), &[]), &rule, groups()).await;
+    }
+}
+
+#[tokio::test]
 async fn an_action_that_a_line_names_passes() {
     let line = "allow = [\"POST /subscriptions/*/resourceGroups/*/providers/*/*/*/runcommand\"]";
     let rig = Rig::arm().mount_lines(line).start().await;

@@ -18,7 +18,8 @@ use wasmtime_wasi_http::{Error, WasiBody};
 use super::body::ToService;
 use super::rules::{Misuse, Passed, Refusal};
 use super::{sealed, signature};
-use crate::call::Call;
+use crate::audit::Upstream;
+use crate::call::{Call, UpstreamNote};
 use crate::cloud::{Found, Looked, Operation, Operations, Signs, folded_segments};
 use crate::config::bare;
 use crate::error::CallError;
@@ -27,6 +28,10 @@ use crate::manifest::SpendPlace;
 
 /// Header fields by which a request becomes one of another method on its way.
 const METHOD_OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
+
+/// Methods that every reader reads alike.
+const PLAIN_METHODS: [Method; 7] =
+    [Method::GET, Method::HEAD, Method::OPTIONS, Method::DELETE, Method::POST, Method::PUT, Method::PATCH];
 
 /// Header fields by which a request becomes one for another path on its way.
 const PATH_OVERRIDES: [&str; 3] = ["x-original-url", "x-rewrite-url", "x-override-url"];
@@ -135,6 +140,8 @@ pub(super) struct Request<'r> {
     /// The path behind the endpoint's prefix.
     pub(super) behind: &'r NormalPath,
     pub(super) query: Option<&'r str>,
+    /// A sealed value that is appended to the query.
+    pub(super) sealed: Option<&'r [u8]>,
     pub(super) headers: &'r HeaderMap,
 }
 
@@ -151,23 +158,28 @@ pub(super) fn check(grants: &[Grant], number: usize, request: &Request<'_>) -> R
         return Err(Misuse::Ambiguous(name).into());
     }
     let overridden = METHOD_OVERRIDES.iter().any(|name| request.headers.contains_key(*name));
-    let method = (!overridden).then_some(request.method);
+    // Some servers compare methods without regard to case, so that one in other letters may be any.
+    let method = Some(request.method).filter(|method| !overridden && PLAIN_METHODS.contains(method));
+    let mut mints = None;
     for table in grant.minting.tables() {
-        let parameters = parameters(request.query.unwrap_or_default(), table)?;
+        let sealed = request.sealed.map(String::from_utf8_lossy).unwrap_or_default();
+        let parameters = parameters([request.query.unwrap_or_default(), &*sealed], table)?;
         let looked = |path: &NormalPath| Looked {
             method,
             segments: folded_segments(path.as_str()),
             parameters: parameters.clone(),
         };
         let (whole, behind) = (looked(request.path), looked(request.behind));
-        if let Some(found) = table.find(&whole).or_else(|| table.find(&behind)) {
-            return minted(grants, number, found).map(Some).map_err(denied);
-        }
-        if table.lists_harmless() {
-            listed(grant, table, &whole, request).map_err(denied)?;
+        match table.find(&whole).or_else(|| table.find(&behind)) {
+            Some(found) => {
+                let found = minted(grants, number, found).map_err(denied)?;
+                mints.get_or_insert(found);
+            }
+            None if table.lists_harmless() => listed(grant, table, &whole, request).map_err(denied)?,
+            None => {}
         }
     }
-    Ok(None)
+    Ok(mints)
 }
 
 /// What a request mints, where its credential is handed out or sealed.
@@ -226,6 +238,7 @@ pub(super) async fn look_into(
     request: http::Request<WasiBody>,
     passed: &Passed,
     exported: bool,
+    note: &UpstreamNote,
 ) -> Result<http::Request<WasiBody>, Error> {
     let Some((minted, signs)) = passed.minted.and_then(|minted| Some((minted, minted.signs?))) else {
         return Ok(request);
@@ -247,7 +260,7 @@ pub(super) async fn look_into(
             None => Misuse::OutsidePrefix.into(),
         };
         let error = CallError::refused(mount, &refusal);
-        call.note_refused(&http::Request::from_parts(parts.clone(), ()), error.rule());
+        note.update(|upstream: &mut Upstream| upstream.refused = Some(error.rule()));
         call.fail(error);
         Error::HttpRequestDenied
     })?;
@@ -275,8 +288,8 @@ fn listed(grant: &Grant, table: &Operations, whole: &Looked<'_>, request: &Reque
             return Err(MintingRule::UnknownAction(shown(last)));
         }
     }
-    let reads = [Method::GET, Method::HEAD, Method::OPTIONS, Method::DELETE, Method::POST];
-    if whole.method.is_some_and(|method| reads.contains(method)) {
+    let others = [Method::GET, Method::HEAD, Method::OPTIONS, Method::DELETE, Method::POST];
+    if whole.method.is_some_and(|method| others.contains(method)) {
         return Ok(());
     }
     let unnamed = |number: &usize| !grant.allows_literally(request.method, request.behind, *number);
@@ -288,9 +301,9 @@ fn listed(grant: &Grant, table: &Operations, whole: &Looked<'_>, request: &Reque
 
 /// The parameters that select an operation. One that is there twice, or written so that two readers may differ on what it is,
 /// is an error.
-fn parameters(query: &str, table: &'static Operations) -> Result<Vec<(String, String)>, Misuse> {
+fn parameters(queries: [&str; 2], table: &'static Operations) -> Result<Vec<(String, String)>, Misuse> {
     let mut found: Vec<(String, String)> = Vec::new();
-    for pair in query.split(['&', ';']) {
+    for pair in queries.into_iter().flat_map(|query| query.split(['&', ';'])) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let squeezed = squeezed(name);
         let Some(selector) = table.selectors().find(|selector| *selector == squeezed) else { continue };

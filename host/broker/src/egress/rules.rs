@@ -151,6 +151,16 @@ pub(crate) enum Spend {
     Query(Arc<SealedValue>),
 }
 
+impl Spend {
+    /// The sealed value that is appended to the query.
+    fn sealed(&self) -> Option<&[u8]> {
+        match self {
+            Self::Query(value) => Some(value.expose_secret()),
+            Self::Nothing | Self::Token => None,
+        }
+    }
+}
+
 impl PartialEq for Spend {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
@@ -207,8 +217,14 @@ pub(crate) fn judge<B>(request: &Request<B>, grants: &[Grant], surrogates: &Surr
         match grant.covers(request.method(), &behind) {
             Ok(()) => {
                 second_path::check(number, grant, request.method(), uri.query(), request.headers())?;
-                let (method, query_of, headers) = (request.method(), uri.query(), request.headers());
-                let looked = minting::Request { method, path: &path, behind: &behind, query: query_of, headers };
+                let looked = minting::Request {
+                    method: request.method(),
+                    path: &path,
+                    behind: &behind,
+                    query: uri.query(),
+                    sealed: spend.sealed(),
+                    headers: request.headers(),
+                };
                 let minted = minting::check(grants, number, &looked)?;
                 let uri = target(grant, authority, &path, query.rest.as_deref()).ok_or(Misuse::NoHost)?;
                 return Ok(Passed { grant: number, spend, uri, minted });

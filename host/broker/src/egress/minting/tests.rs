@@ -42,7 +42,8 @@ fn judge(
     let fields = fields.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()));
     let headers = fields.collect();
     let behind = path.behind(&grants[0].endpoint.prefix).unwrap();
-    check(grants, 0, &Request { method: &method, path: &path, behind: &behind, query, headers: &headers })
+    let sealed = None;
+    check(grants, 0, &Request { sealed, method: &method, path: &path, behind: &behind, query, headers: &headers })
 }
 
 fn why(judged: Result<Option<Minted>, Refusal>) -> MintingRule {
@@ -179,6 +180,28 @@ fn a_header_field_does_not_make_another_request_of_it() {
         let judged = judge(&[grant(ARM, None, &[])], Method::GET, "/subscriptions", &[(field, "/x/listKeys")]);
         assert_eq!(judged, Err(Refusal::Misuse(Misuse::Ambiguous(field))));
     }
+}
+
+#[test]
+fn a_method_in_other_letters_may_be_any() {
+    let (run, deployment) = ("Microsoft.Compute/virtualMachines/v/runCommand", "Microsoft.Resources/deployments/d");
+    let method = |name: &str| Method::from_bytes(name.as_bytes()).unwrap();
+    assert_eq!(why(arm(None, method("post"), run)), MintingRule::UnknownAction("runCommand".to_owned()));
+    assert_eq!(why(arm(Some(&["* /**"]), method("Put"), deployment)), MintingRule::UnknownAction("d".to_owned()));
+    assert_eq!(arm(None, Method::GET, run), Ok(None));
+}
+
+#[test]
+fn a_sealed_value_selects_no_operation() {
+    let path = NormalPath::parse("/c/b").unwrap();
+    let (method, headers) = (Method::POST, HeaderMap::new());
+    let with = |sealed: &'static [u8]| {
+        let sealed = Some(sealed);
+        let request = Request { method: &method, path: &path, behind: &path, query: None, sealed, headers: &headers };
+        check(&[grant(BLOB, None, &[])], 0, &request)
+    };
+    assert_eq!(with(b"sv=2022-11-02&sr=b&sp=r&sig=abc"), Ok(None));
+    assert_eq!(why(with(b"sig=abc&comp=userdelegationkey")), MintingRule::NotHandedOut("userdelegationkey"));
 }
 
 #[test]
