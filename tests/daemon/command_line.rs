@@ -53,6 +53,55 @@ fn a_bad_configuration_ends_with_78_and_one_message() {
     assert_eq!(output.status.code(), Some(78));
 }
 
+/// Every command that reads a configuration, with this one: all that they print.
+fn printed_about(config: &str) -> String {
+    let directory = written(config);
+    let path = path(&directory);
+    let commands: [&[&str]; 5] = [
+        &["check"],
+        &["check", "--format", "json"],
+        &["serve"],
+        &["doctor", "--metadata", "127.0.0.1:1"],
+        &["doctor", "--metadata", "127.0.0.1:1", "--format", "json"],
+    ];
+    let outputs = commands.map(|command| run(&[command, &["--config", &path]].concat()));
+    assert_eq!(outputs[2].status.code(), Some(78), "{outputs:?}");
+    outputs.map(|output| String::from_utf8([output.stdout, output.stderr].concat()).unwrap()).concat()
+}
+
+#[test]
+fn no_message_repeats_a_value_that_may_be_a_secret() {
+    const SECRET: &str = "hunter2-of-the-harbour";
+    let lines = [
+        "client_secret = SECRET",
+        "clientSecret = SECRET",
+        "pasword = SECRET",
+        "sas_token = SECRET",
+        "account_key = [SECRET]",
+        "persist_keys = SECRET",
+        "sourc = { client_secret = SECRET }",
+        "sourc = [{ token = SECRET }]",
+        "persist = \"tokens\"\npersist_key = SECRET",
+        "persist = \"tokens\"\npersist_credential = SECRET",
+        "client_secret = SECRET = 1",
+        "client_secret = SECRET\nclient_secret = SECRET",
+    ];
+    for line in lines {
+        let line = line.replace("SECRET", &format!("{SECRET:?}"));
+        let text =
+            printed_about(&format!("[identity.default]\nsource = \"imds\"\n{line}\n[mount.arm]\nplugin = \"arm\"\n"));
+        assert!(!text.contains(SECRET) && !text.contains("hunter2"), "{line}: {text}");
+    }
+    let text = printed_about(&format!("{GOOD}[mount.vault.settings]\napi_version = \"7.4\"\napi_key = {SECRET:?}\n"));
+    assert!(!text.contains(SECRET), "{text}");
+    let tls = format!("certificate = \"none.pem\"\nkey = {SECRET:?}\ncallers = \"anybody\"\n");
+    let text = printed_about(&format!("{GOOD}[listen.tls]\naddress = \"127.0.0.1:0\"\n{tls}"));
+    assert!(!text.contains(SECRET), "{text}");
+    let text =
+        printed_about("[identity.default]\nsource = \"imds\"\nclient_secret = \"x\"\n[mount.arm]\nplugin = \"arm\"\n");
+    assert!(text.contains("Keyward takes none. Delete this line") && !text.contains("write:    client_id"), "{text}");
+}
+
 #[test]
 fn check_shows_the_effective_grants() {
     let directory = written(GOOD);
@@ -170,6 +219,99 @@ fn call_without_a_daemon_says_how_to_start_one() {
     assert_eq!(default.output().unwrap().status.code(), Some(69));
 }
 
+#[test]
+fn a_malformed_request_is_a_mistake_of_the_command_line() {
+    for wrong in [
+        &["vault", "GET", "secrets"][..],
+        &["vault", "GE T", "/secrets"],
+        &["vault", "GET", "/a b"],
+        &["vault", "GET", "/secrets", "-H", "no colon"],
+        &["vault", "GET", "/secrets", "-H", "a\u{7f}b: value"],
+    ] {
+        let directory = written(GOOD);
+        let output = run(&[&["call", "--config", &path(&directory)], wrong].concat());
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{wrong:?}: {message}");
+        assert!(message.contains("keyward call --help"), "{message}");
+    }
+}
+
+/// Commands that print much, with what they need.
+fn printing(config: &str) -> [Vec<String>; 6] {
+    [
+        vec!["--help"],
+        vec!["check", "--config", config],
+        vec!["check", "--config", config, "--format", "json"],
+        vec!["inspect", "sql"],
+        vec!["doctor", "--metadata", "127.0.0.1:1"],
+        vec!["demo"],
+    ]
+    .map(|arguments| arguments.into_iter().map(str::to_owned).collect())
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_a_command_quietly() {
+    let directory = written(GOOD);
+    for arguments in printing(&path(&directory)) {
+        let mut command = keyward();
+        command.args(&arguments).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {message}");
+        assert!(!message.contains("keyward: ") && !message.contains("panicked"), "{arguments:?}: {message}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn output_that_cannot_be_written_is_an_error() {
+    let directory = written(GOOD);
+    // `clap` prints the help itself.
+    for arguments in printing(&path(&directory)).into_iter().skip(1) {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = keyward().args(&arguments).stdout(full).output().unwrap();
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(74), "{arguments:?}: {message}");
+        assert!(message.contains("cannot write to standard output"), "{arguments:?}: {message}");
+    }
+}
+
+#[test]
+fn text_fits_the_width_of_the_terminal() {
+    let directory = written(GOOD);
+    let commands = ["serve", "check", "doctor", "inspect", "call", "emulator", "dev", "demo"];
+    let helps = commands.map(|command| vec![command.to_owned(), "--help".to_owned()]);
+    for columns in [80, 100] {
+        for arguments in printing(&path(&directory)).iter().chain(&helps) {
+            if arguments[0] == "doctor" && arguments.len() == 3 {
+                // The firewall's commands are to be copied, and stay whole.
+                continue;
+            }
+            let output = keyward().env("COLUMNS", columns.to_string()).args(arguments).output().unwrap();
+            let text = String::from_utf8(output.stdout).unwrap();
+            for line in text.lines() {
+                // What has no place to be broken stays whole: a path, a URL, a line of JSON.
+                let words = line.split_whitespace().map(|word| word.chars().count()).max().unwrap_or(0);
+                let fits =
+                    line.chars().count() <= columns || words + 20 > columns || arguments.contains(&"json".to_owned());
+                assert!(fits, "{arguments:?} at {columns}: {line}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_help_and_the_readme_have_the_exit_codes() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).unwrap();
+    let help = stdout(&["--help"]);
+    for code in ["0", "1", "2", "69", "70", "71", "74", "78"] {
+        assert!(help.contains(&format!("{code:>4}  ")), "{code} in {help}");
+        assert!(readme.contains(&format!("| {code} |")), "{code}");
+    }
+}
+
 /// Runs a command until it has printed these words, and gives all that it printed.
 fn until(arguments: &[&str], words: &str) -> String {
     use std::io::BufRead;
@@ -206,6 +348,79 @@ fn emulator_prints_the_configuration_and_the_environment_to_use_it() {
         stdout(&["check", "--config", &path(&directory)]).contains("reports"),
         "what it wrote is a good configuration"
     );
+}
+
+#[test]
+fn an_emulator_writes_over_no_file() {
+    for (name, command) in [("keyward.toml", "emulator"), ("ca.pem", "emulator"), ("keyward.toml", "dev")] {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join(name);
+        std::fs::write(&file, "mine").unwrap();
+        let output = run(&[command, "--directory", directory.path().to_str().unwrap()]);
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(71), "{message}");
+        assert!(message.contains(name) && message.contains("name another directory"), "{message}");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "mine");
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "nothing else is left behind");
+    }
+}
+
+#[test]
+fn an_emulator_comes_back_in_its_directory_and_keeps_what_was_changed_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let arguments = ["emulator", "--directory", directory.path().to_str().unwrap()];
+    let first = until(&arguments, "# Faults");
+    let file = path(&directory);
+    let changed = format!("# mine\n{}", std::fs::read_to_string(&file).unwrap());
+    std::fs::write(&file, &changed).unwrap();
+    let second = until(&arguments, "# Faults");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), changed);
+    assert!(second.contains("# mine"), "{second}");
+    let imds = |text: &str| text.lines().find(|line| line.starts_with("export AZURE_POD")).unwrap().to_owned();
+    assert_eq!(imds(&first), imds(&second), "it is at the same address");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let state = std::fs::metadata(directory.path().join("emulator.json")).unwrap();
+        assert_eq!(state.permissions().mode() & 0o077, 0, "nobody else reads the authority's key");
+    }
+    let elsewhere = run(&[&arguments[..], &["--imds", "127.0.0.1:1"]].concat());
+    assert_eq!(elsewhere.status.code(), Some(2));
+}
+
+#[test]
+fn dev_serves_the_configuration_of_the_emulator_in_its_directory() {
+    let directory = tempfile::tempdir().unwrap();
+    until(&["emulator", "--directory", directory.path().to_str().unwrap()], "# Faults");
+    let file = path(&directory);
+    let socket = directory.path().join("keyward.sock");
+    let mut child = keyward()
+        .args(["dev", "--config", &file])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let log = std::io::BufRead::lines(std::io::BufReader::new(child.stderr.take().unwrap()));
+    assert!(log.map_while(Result::ok).any(|line| line.contains(" ready ")));
+    let output = run(&["call", "--socket", socket.to_str().unwrap(), "vault", "GET", "/secrets/db"]);
+    assert!(String::from_utf8_lossy(&output.stdout).contains("swordfish"), "{output:?}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn dev_refuses_a_configuration_that_is_for_azure_or_for_another_emulator() {
+    let azure = written(GOOD);
+    let output = run(&["dev", "--config", &path(&azure)]);
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(78), "{message}");
+    assert!(message.contains("does not get its tokens from this emulator"), "{message}");
+
+    let other = tempfile::tempdir().unwrap();
+    until(&["emulator", "--directory", other.path().to_str().unwrap()], "# Faults");
+    std::fs::remove_file(other.path().join("emulator.json")).unwrap();
+    let output = run(&["dev", "--config", &path(&other)]);
+    assert_eq!(output.status.code(), Some(78), "{output:?}");
 }
 
 #[test]

@@ -133,7 +133,7 @@ async fn doctor_finds_nothing_wrong_where_nothing_is() {
 #[tokio::test]
 async fn doctors_table_and_its_json_say_the_same() {
     let said = Machine::good().await.examine().await;
-    let rows = said.table.lines().skip(1).filter(|line| {
+    let rows = said.table.lines().filter(|line| {
         ["ok ", "warning ", "problem ", "not-applicable "].iter().any(|status| line.starts_with(status))
     });
     let rows: Vec<(&str, &str)> = rows
@@ -337,7 +337,7 @@ async fn doctor_tells_of_a_key_that_others_may_read() {
     std::fs::write(&key, "0123456789abcdef".repeat(4)).unwrap();
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
     let said = machine.examine().await;
-    assert_eq!((said.code, said.problems()), (Some(1), vec!["tokens-on-disk"]), "{}", said.table);
+    assert_eq!((said.code, said.problems()), (Some(78), vec!["tokens-on-disk"]), "{}", said.table);
     said.says("tokens-on-disk", "default", "problem", &["its mode is 644", "chmod 600"]);
     assert!(!machine.directory.path().join("tokens").exists(), "it writes nothing");
 }

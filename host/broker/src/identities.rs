@@ -11,7 +11,7 @@ use keyward_identity::{TokenCache, TokenSource};
 
 use crate::config::{
     Config, ConfigError, Diagnostic, IdentityConfig, IdentitySource, ImdsConfig, PersistConfig, PersistKeyConfig,
-    SourceConfig,
+    SourceConfig, bare,
 };
 
 /// The identities at work.
@@ -34,7 +34,7 @@ pub(crate) fn caches(config: &Config, clock: &Arc<dyn Clock>) -> Result<Identiti
         let (clock, policy) = (Arc::clone(clock), Policy::default());
         let cache = match &identity.persist {
             None => TokenCache::with(source, clock, policy),
-            Some(persist) => TokenCache::persisted(source, clock, policy, making.file(persist, identity)?),
+            Some(persist) => TokenCache::persisted(source, clock, policy, making.file(name, persist, identity)?),
         };
         caches.insert(name.clone(), cache);
     }
@@ -101,11 +101,23 @@ impl<'c> Making<'c> {
         settings
     }
 
-    fn file(&mut self, config: &PersistConfig, identity: &IdentityConfig) -> Result<Persistence, ConfigError> {
+    fn file(
+        &mut self,
+        name: &str,
+        config: &PersistConfig,
+        identity: &IdentityConfig,
+    ) -> Result<Persistence, ConfigError> {
         if let Some(file) = self.files.get(&config.path) {
             return Ok(file.clone());
         }
-        let key = key(config).map_err(|error| Diagnostic::new(identity.place.clone(), error.to_string()))?;
+        let key = key(config).map_err(|error| {
+            let line = match &config.key {
+                PersistKeyConfig::File(_) => "persist_key",
+                PersistKeyConfig::Credential(_) => "persist_credential",
+            };
+            let message = format!("`{line}` in [identity.{}]: {error}", bare(name));
+            Diagnostic::new(identity.place.clone(), message)
+        })?;
         let file = Persistence::open(&config.path, key);
         self.files.insert(config.path.clone(), file.clone());
         Ok(file)

@@ -2,17 +2,18 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use keyward::cloud::Cloud;
 use tracing::Level;
 
-use crate::exit::Failure;
-use crate::{commands, log};
+use crate::exit::{self, Exit, Failure};
+use crate::{commands, log, output};
 
 /// A credential broker for Azure managed identities: programs act through sandboxed plugins, and tokens never leave it.
 #[derive(Debug, Parser)]
-#[command(name = "keyward", version, max_term_width = 100)]
+#[command(name = "keyward", version, term_width = output::width(), after_help = exit::HELP)]
 pub(crate) struct Cli {
     /// How much is logged, on standard error: error, warn, info, debug or trace. No level logs a credential.
     #[arg(long, global = true, env = "KEYWARD_LOG", value_name = "LEVEL")]
@@ -27,7 +28,7 @@ enum Command {
     Serve(Serve),
     /// Show what each mount of a configuration may do, and start nothing.
     Check(Check),
-    /// Look at this machine, and show what stands in the way and how to mend it: identities, clock, network, who may call.
+    /// Diagnose this machine: identities, clock, network and socket permissions.
     Doctor(Doctor),
     /// Show what a plugin wants: a bundled one by its name, or a component by its file.
     Inspect(Inspect),
@@ -52,10 +53,10 @@ pub(crate) struct Serve {
 /// How something is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// For people.
+    /// Text.
     #[default]
     Table,
-    /// For programs.
+    /// JSON.
     Json,
 }
 
@@ -87,7 +88,7 @@ pub(crate) struct Inspect {
     /// A bundled plugin's name, or the file of a component.
     pub(crate) plugin: String,
     /// The cloud whose audiences and hosts are shown: public, china or usgov.
-    #[arg(long, default_value = "public")]
+    #[arg(long, default_value = "public", value_parser = PossibleValuesParser::new(Cloud::names()))]
     pub(crate) cloud: String,
     /// How to print it.
     #[arg(long, value_enum, default_value_t)]
@@ -125,20 +126,24 @@ pub(crate) struct Call {
 /// Where an emulator listens.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Emulator {
-    /// Where the metadata service listens; a port of 0 is any free one.
-    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
-    pub(crate) imds: SocketAddr,
-    /// Where Key Vault and Resource Manager listen.
-    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
-    pub(crate) tls: SocketAddr,
-    /// A directory for the configuration and the certificate; one of its own, removed at the end, where none is given.
+    /// Where the metadata service listens, a loopback address. By default, any free port.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) imds: Option<SocketAddr>,
+    /// Where all services with TLS listen: Key Vault, Resource Manager, storage.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) tls: Option<SocketAddr>,
+    /// Where the database server listens.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) sql: Option<SocketAddr>,
+    /// A directory for the configuration, the certificate and what is needed to come back at the same addresses. Files
+    /// that are there already are kept. Without it, a temporary directory.
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) directory: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Dev {
-    /// A configuration, in place of the emulator's own. Write one with `keyward emulator --directory` to begin with.
+    /// A configuration for the emulator, in place of its own. `keyward emulator --directory` writes one to begin with.
     #[arg(long, short, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     #[command(flatten)]
@@ -146,7 +151,7 @@ pub(crate) struct Dev {
 }
 
 impl Cli {
-    pub(crate) fn run(self, hardened: Result<(), &'static str>) -> Result<ExitCode, Failure> {
+    pub(crate) fn run(self, hardened: Result<(), &'static str>) -> Result<Exit, Failure> {
         let quiet = !matches!(self.command, Command::Serve(_) | Command::Dev(_) | Command::Emulator(_));
         log::begin(self.log.unwrap_or(if quiet { Level::WARN } else { Level::INFO }));
         if let Err(what) = hardened {
@@ -166,7 +171,7 @@ impl Cli {
 }
 
 /// Connections are served by threads of their own: see [`crate::listen`].
-fn block_on(command: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
+fn block_on(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(Failure::system)?.block_on(command)
 }

@@ -9,8 +9,8 @@ mod exit;
 mod harden;
 mod listen;
 mod log;
+mod output;
 mod sockets;
-mod table;
 
 use std::process::ExitCode;
 
@@ -26,7 +26,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.run(harden::process()) {
-        Ok(code) => code,
+        Ok(exit) => exit.into(),
         Err(failure) => failure.report(),
     }
 }

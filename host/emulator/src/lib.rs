@@ -29,6 +29,7 @@ mod imds;
 mod log;
 mod serve;
 mod sql;
+mod state;
 mod storage;
 mod tls;
 mod vault;
@@ -45,6 +46,7 @@ pub use directory::{Directory, Identity, SUBSCRIPTION, TENANT};
 pub use faults::{Fault, Faults, Misbehaviour};
 pub use log::{Seen, SeenLog};
 pub use sql::SqlOptions;
+pub use state::State;
 pub use storage::{SasRefused, StorageOptions};
 
 /// The public cloud, and the others that Keyward knows.
@@ -68,6 +70,8 @@ pub struct Options {
     pub storage: StorageOptions,
     /// The database server.
     pub sql_options: SqlOptions,
+    /// The certificate authority of an emulator that ran before.
+    pub(crate) authority: Option<tls::Pair>,
 }
 
 impl Default for Options {
@@ -82,6 +86,7 @@ impl Default for Options {
             token_lifetime: day,
             storage: StorageOptions::default(),
             sql_options: SqlOptions::default(),
+            authority: None,
         }
     }
 }
@@ -116,7 +121,7 @@ pub struct Emulator {
     imds: SocketAddr,
     tls: SocketAddr,
     sql: SocketAddr,
-    ca_pem: String,
+    ca: tls::Pair,
     chain_pem: String,
     key_pem: String,
     _tasks: JoinSet<()>,
@@ -142,9 +147,9 @@ impl Emulator {
     ///
     /// An address is taken, or reachable by others.
     pub async fn start(options: Options) -> Result<Self, StartError> {
-        let Options { imds, tls, sql, directory, token_lifetime, storage, sql_options } = options;
+        let Options { imds, tls, sql, directory, token_lifetime, storage, sql_options, authority: ca } = options;
         let authority = Authority::new(token_lifetime).map_err(StartError::Keys)?;
-        let certificates = tls::Certificates::new().map_err(|error| StartError::Keys(error.to_string()))?;
+        let certificates = tls::Certificates::new(ca).map_err(|error| StartError::Keys(error.to_string()))?;
         let azure = Arc::new(Azure {
             authority,
             directory,
@@ -163,8 +168,8 @@ impl Emulator {
         tasks.spawn(serve::plain(imds_listener, Arc::clone(&azure)));
         tasks.spawn(serve::tls(tls_listener, Arc::clone(&certificates.server), Arc::clone(&azure)));
         tasks.spawn(sql::serve(sql_listener, certificates.sql.clone(), Arc::clone(&azure)));
-        let tls::Certificates { ca_pem, chain_pem, key_pem, .. } = certificates;
-        Ok(Self { azure, imds, tls, sql, ca_pem, chain_pem, key_pem, _tasks: tasks })
+        let tls::Certificates { ca, chain_pem, key_pem, .. } = certificates;
+        Ok(Self { azure, imds, tls, sql, ca, chain_pem, key_pem, _tasks: tasks })
     }
 
     /// Where the metadata service is: `http://127.0.0.1:PORT`.
@@ -188,7 +193,7 @@ impl Emulator {
     /// The certificate that its others are signed with, in PEM.
     #[must_use]
     pub fn ca_pem(&self) -> &str {
-        &self.ca_pem
+        &self.ca.certificate_pem
     }
 
     /// The certificates that it shows, its own first, in PEM: for another server that is to stand in for one of Azure's.
@@ -203,13 +208,19 @@ impl Emulator {
         &self.key_pem
     }
 
+    /// What is needed to start the same one again: see [`Options::resuming`].
+    #[must_use]
+    pub fn state(&self) -> State {
+        State { imds: self.imds, tls: self.tls, sql: self.sql, authority: self.ca.clone() }
+    }
+
     /// A connection to all of it that speaks TLS, as a program without Keyward would make it.
     ///
     /// # Errors
     ///
     /// There is none.
     pub async fn connect(&self) -> std::io::Result<tokio_rustls::client::TlsStream<tokio::net::TcpStream>> {
-        tls::connect(self.tls, &self.ca_pem).await
+        tls::connect(self.tls, self.ca_pem()).await
     }
 
     /// Makes it misbehave.

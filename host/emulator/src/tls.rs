@@ -1,5 +1,6 @@
 //! The emulator's certificates.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use rcgen::{
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use serde::{Deserialize, Serialize};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -39,9 +41,22 @@ const NAMES: [&str; 19] = [
     "*.tr1.emulator1-a.worker.database.windows.net",
 ];
 
+/// A certificate and its key, in PEM.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Pair {
+    pub(crate) certificate_pem: String,
+    key_pem: String,
+}
+
+impl fmt::Debug for Pair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pair(..)")
+    }
+}
+
 /// A certificate for all names, and the one that it is signed with.
 pub(crate) struct Certificates {
-    pub(crate) ca_pem: String,
+    pub(crate) ca: Pair,
     /// The server's certificate and the one above it.
     pub(crate) chain_pem: String,
     /// The server's key.
@@ -57,16 +72,29 @@ pub(crate) enum TlsError {
     Rcgen(#[from] rcgen::Error),
     #[error(transparent)]
     Rustls(#[from] rustls::Error),
+    #[error("the certificate of the authority: {0}")]
+    Pem(#[from] rustls::pki_types::pem::Error),
 }
 
 impl Certificates {
-    pub(crate) fn new() -> Result<Self, TlsError> {
+    /// Makes a server's certificate, signed by this authority or by a new one.
+    pub(crate) fn new(authority: Option<Pair>) -> Result<Self, TlsError> {
         let mut ca = CertificateParams::default();
         ca.distinguished_name.push(DnType::CommonName, "Keyward emulator");
         ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let ca_key = KeyPair::generate()?;
-        let ca_certificate = ca.self_signed(&ca_key)?;
+        let (ca_pair, ca_key) = match authority {
+            Some(pair) => {
+                let key = KeyPair::from_pem(&pair.key_pem)?;
+                (pair, key)
+            }
+            None => {
+                let key = KeyPair::generate()?;
+                let certificate_pem = ca.self_signed(&key)?.pem();
+                (Pair { certificate_pem, key_pem: key.serialize_pem() }, key)
+            }
+        };
+        let ca_der = CertificateDer::from_pem_slice(ca_pair.certificate_pem.as_bytes())?;
         let issuer = Issuer::new(ca, ca_key);
 
         let mut leaf = CertificateParams::new(NAMES.map(str::to_owned))?;
@@ -79,7 +107,7 @@ impl Certificates {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
         let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let chain = vec![certificate.der().clone(), ca_certificate.der().clone()];
+        let chain = vec![certificate.der().clone(), ca_der];
         let mut server = builder.with_no_client_auth().with_single_cert(chain, private)?;
         server.alpn_protocols = vec![b"http/1.1".to_vec()];
         let mut strict = server.clone();
@@ -92,14 +120,8 @@ impl Certificates {
         let mut within = builder.with_no_client_auth().with_cert_resolver(Arc::clone(&server.cert_resolver));
         within.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
         let sql = sql::Tls { within: Arc::new(within), strict: Arc::new(strict) };
-        let chain_pem = format!("{}{}", certificate.pem(), ca_certificate.pem());
-        Ok(Self {
-            ca_pem: ca_certificate.pem(),
-            chain_pem,
-            key_pem: key.serialize_pem(),
-            server: Arc::new(server),
-            sql,
-        })
+        let chain_pem = format!("{}{}", certificate.pem(), ca_pair.certificate_pem);
+        Ok(Self { ca: ca_pair, chain_pem, key_pem: key.serialize_pem(), server: Arc::new(server), sql })
     }
 }
 

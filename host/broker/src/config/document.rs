@@ -13,6 +13,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::{ConfigError, Diagnostic, Diagnostics, Located, Place, nearest, one_of};
+use super::secrets::{names_secret, shown};
 
 /// A parsed text.
 pub struct Document<'t> {
@@ -177,8 +178,10 @@ impl<'d> Section<'d> {
         match parse(&text.value) {
             Ok(value) => Some(Located { value, place: text.place }),
             Err(Unfit(why)) => {
-                let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-                let message = format!("`{} = {:?}`{} cannot be used{why}", bare(key), text.value, self.within());
+                // The reason may quote the value.
+                let why = why.filter(|_| !names_secret(key)).map(|why| format!(": {why}")).unwrap_or_default();
+                let shown = shown(key, format_args!("{:?}", text.value));
+                let message = format!("`{shown}`{} cannot be used{why}", self.within());
                 let write = format!("{} = {example:?}", bare(key));
                 self.push(Diagnostic::new(text.place, message).expected(expected).write(write));
                 None
@@ -195,7 +198,7 @@ impl<'d> Section<'d> {
         }
         let names = || words.iter().map(|(word, _)| *word);
         let suggestion = nearest(&text.value, names()).unwrap_or(example);
-        let message = format!("`{key} = {:?}`{} is not known", text.value, self.within());
+        let message = format!("`{}`{} is not known", shown(key, format_args!("{:?}", text.value)), self.within());
         let write = format!("{key} = {suggestion:?}");
         self.push(Diagnostic::new(text.place, message).expected(one_of(names())).write(write));
         None
@@ -224,7 +227,7 @@ impl<'d> Section<'d> {
         match number.filter(|number| (least..=most).contains(number)) {
             Some(value) => Some(Located { value, place: Some(place) }),
             None => {
-                let message = format!("`{key} = {}`{} is out of bounds", integer.as_str(), self.within());
+                let message = format!("`{}`{} is out of bounds", shown(key, integer.as_str()), self.within());
                 let expected = format!("a whole number from {least} to {most}");
                 self.push(Diagnostic::new(Some(place), message).expected(expected).write(format!("{key} = {example}")));
                 None
@@ -335,7 +338,16 @@ impl<'d> Section<'d> {
             let is_section = self.has_table(&name.value);
             let kind = if is_section { "section" } else { "key" };
             let message = format!("unknown {kind} `{}`{}", name.value, self.within());
-            let mut diagnostic = Diagnostic::new(name.place, message).expected(one_of(names()));
+            let mut diagnostic = Diagnostic::new(name.place, message);
+            if !is_section && names_secret(&name.value) {
+                let similar = nearest(&name.value, names()).filter(|similar| names_secret(similar));
+                self.push(match similar {
+                    Some(similar) => diagnostic.expected(one_of(names())).write(format!("{similar} = ...")),
+                    None => diagnostic.expected("no secrets: Keyward takes none. Delete this line"),
+                });
+                continue;
+            }
+            diagnostic = diagnostic.expected(one_of(names()));
             if let Some(suggestion) = nearest(&name.value, names()) {
                 let rest = self.rest_of_line(&name.value);
                 diagnostic = match (is_section, rest) {
@@ -347,12 +359,20 @@ impl<'d> Section<'d> {
         }
     }
 
-    /// `= value`, as it is written after a key, where it ends on the same line.
+    /// `= value`, as it is written after a key, where it ends on the same line and has no keys of its own.
     fn rest_of_line(&self, key: &str) -> Option<String> {
         let (_, value) = self.table?.get_key_value(key)?;
+        if has_keys(value.get_ref()) {
+            return None;
+        }
         let text = self.origin.text.get(value.span())?;
         (!text.contains('\n') && text.len() <= 200).then(|| format!("= {text}"))
     }
+}
+
+/// Whether there is a table in a value, which may have keys that name secrets.
+fn has_keys(value: &DeValue<'_>) -> bool {
+    value.as_array().map_or_else(|| value.is_table(), |array| array.iter().any(|item| has_keys(item.get_ref())))
 }
 
 /// A key as it would be written: in quotes where it must.

@@ -11,6 +11,7 @@ mod identity;
 mod limits;
 mod mount;
 mod pool;
+mod secrets;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,7 @@ pub use identity::{IdentityConfig, IdentitySource, ImdsConfig, PersistConfig, Pe
 pub use limits::Limits;
 pub use mount::{AudienceConfig, MountConfig, PluginRef, SettingValue};
 pub use pool::PoolConfig;
+pub(crate) use secrets::shown;
 
 use crate::cloud::Cloud;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{PlannedMount, Plugins, hand_out};
 use crate::cloud::{Cloud, Meaning, Protocol};
 use crate::config::{
-    AudienceConfig, Config, Diagnostic, Diagnostics, Located, MountConfig, SettingValue, bare, nearest, one_of,
+    AudienceConfig, Config, Diagnostic, Diagnostics, Located, MountConfig, SettingValue, bare, nearest, one_of, shown,
 };
 use crate::grant::{Endpoint, Grant, HostPattern, Minting, Seal};
 use crate::manifest::{DeclaredAudience, DeclaredSeal, DeclaredService, Manifest, ResolvedService};
@@ -264,7 +264,8 @@ impl Planning<'_> {
                 }
                 (SettingValue::Text(text), false) => {
                     let values = || setting.values.iter().map(String::as_str);
-                    let message = format!("`{name} = {text:?}` in {header} is not a value of this setting");
+                    let shown = shown(name, format_args!("{text:?}"));
+                    let message = format!("`{shown}` in {header} is not a value of this setting");
                     let write = nearest(text, values()).or_else(|| values().next()).unwrap_or_default();
                     let diagnostic = Diagnostic::new(value.place.clone(), message).expected(one_of(values()));
                     self.diagnostics.push(diagnostic.write(format!("{name} = {write:?}")));

@@ -1,7 +1,7 @@
 //! `keyward call`: one request, and its answer.
 
-use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::io::IsTerminal;
+use std::path::Path;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -13,14 +13,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::start;
 use crate::cli::Call;
 use crate::config::DaemonConfig;
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 
-pub(crate) async fn call(call: Call) -> Result<ExitCode, Failure> {
+pub(crate) async fn call(call: Call) -> Result<Exit, Failure> {
     let status = match &call.config {
         Some(config) => in_process(&call, config).await?,
         None => through_daemon(&call).await?,
     };
-    Ok(if status < 400 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if status < 400 { Exit::Success } else { Exit::Negative })
 }
 
 /// Nobody asked for a record: the one who calls is the one who watches.
@@ -62,23 +62,29 @@ async fn through_daemon(_: &Call) -> Result<u16, Failure> {
 
 #[cfg(unix)]
 fn unreachable(socket: &Path, error: &std::io::Error) -> Failure {
+    let socket = socket.display();
+    if error.kind() == std::io::ErrorKind::PermissionDenied {
+        return Failure::unavailable(format!(
+            "permission denied on {socket}: run this as its owner, or let its group call with `mode = \"0660\"` in [listen]"
+        ));
+    }
     let hint =
         "start one with `keyward serve --config FILE`, name its socket with --socket, or give --config to call without";
-    Failure::unavailable(format!("no daemon answers at {}: {error}; {hint}", socket.display()))
+    Failure::unavailable(format!("no daemon answers at {socket}: {error}; {hint}"))
 }
 
 async fn request(call: &Call, path: &str) -> Result<Request<Full<Bytes>>, Failure> {
-    let wrong = |what: &str| Failure::config(format!("{what}; see `keyward call --help`"));
+    let wrong = |what: &str| Failure::usage(format!("{what}; see `keyward call --help`"));
     if !call.path.starts_with('/') {
         return Err(wrong(&format!("the path {:?} does not begin with a slash", call.path)));
     }
     let mut request = Request::builder().method(call.method.as_bytes()).uri(path);
     for field in &call.header {
-        let (name, value) = field.split_once(':').ok_or_else(|| wrong(&format!("{field:?} is no header field")))?;
+        let (name, value) = field.split_once(':').ok_or_else(|| wrong("a header field is written as `name: value`"))?;
         request = request.header(name.trim(), value.trim());
     }
     let body = body(call.data.as_deref()).await?;
-    request.body(Full::new(body)).map_err(|error| wrong(&format!("this is no request: {error}")))
+    request.body(Full::new(body)).map_err(|error| wrong(&format!("invalid request: {error}")))
 }
 
 async fn body(data: Option<&str>) -> Result<Bytes, Failure> {
@@ -92,12 +98,12 @@ async fn body(data: Option<&str>) -> Result<Bytes, Failure> {
         }
         Some(file) => match tokio::fs::read(file).await {
             Ok(bytes) => Ok(bytes.into()),
-            Err(error) => Err(Failure::config(format!("cannot read {file}: {error}"))),
+            Err(error) => Err(Failure::system(format!("cannot read {file}: {error}"))),
         },
     }
 }
 
-/// Prints the answer as it comes.
+/// Prints the response as it comes.
 async fn print<B>(call: &Call, response: Response<B>) -> Result<u16, Failure>
 where
     B: http_body::Body<Data = Bytes> + Unpin,
@@ -110,28 +116,38 @@ where
         for (name, value) in &parts.headers {
             head.push_str(&format!("{name}: {}\r\n", String::from_utf8_lossy(value.as_bytes())));
         }
-        stdout.write_all(format!("{head}\r\n").as_bytes()).await.map_err(Failure::system)?;
+        stdout.write_all(format!("{head}\r\n").as_bytes()).await.map_err(Failure::output)?;
     }
     let mut file = match &call.output {
-        Some(path) => Some(create(path).await?),
+        Some(path) => Some((create(path).await?, path)),
         None => None,
     };
+    let mut last = None;
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| Failure::unavailable(format!("the answer broke off: {error}")))?;
+        let frame = frame.map_err(|error| Failure::unavailable(format!("the response broke off: {error}")))?;
         let data = frame.into_data().unwrap_or_default();
         match &mut file {
-            Some(file) => file.write_all(&data).await.map_err(Failure::system)?,
-            None => stdout.write_all(&data).await.map_err(Failure::system)?,
+            Some((file, path)) => file.write_all(&data).await.map_err(|error| cannot_write(path, &error))?,
+            None => stdout.write_all(&data).await.map_err(Failure::output)?,
         }
+        last = data.last().copied().or(last);
     }
-    if let Some(file) = &mut file {
-        file.flush().await.map_err(Failure::system)?;
+    match &mut file {
+        Some((file, path)) => file.flush().await.map_err(|error| cannot_write(path, &error))?,
+        // The prompt goes on a line of its own. What is piped is the response to the byte.
+        None if last.is_some_and(|byte| byte != b'\n') && std::io::stdout().is_terminal() => {
+            stdout.write_all(b"\n").await.map_err(Failure::output)?;
+        }
+        None => {}
     }
-    stdout.flush().await.map_err(Failure::system)?;
+    stdout.flush().await.map_err(Failure::output)?;
     Ok(parts.status.as_u16())
 }
 
-async fn create(path: &PathBuf) -> Result<tokio::fs::File, Failure> {
-    let failed = |error| Failure::system(format!("cannot write {}: {error}", path.display()));
-    tokio::fs::File::create(path).await.map_err(failed)
+fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::system(format!("cannot write {}: {error}", path.display()))
+}
+
+async fn create(path: &Path) -> Result<tokio::fs::File, Failure> {
+    tokio::fs::File::create(path).await.map_err(|error| cannot_write(path, &error))
 }

@@ -1,30 +1,28 @@
 //! `keyward check`: what each mount may do.
 
-use std::process::ExitCode;
-
 use keyward::grant::Grant;
 use keyward::plan::PlannedMount;
 use serde_json::{Value, json};
 
 use crate::cli::{Check, Format};
 use crate::config::DaemonConfig;
-use crate::exit::Failure;
-use crate::table::table;
+use crate::exit::{Exit, Failure};
+use crate::output::{print, print_line, table, width};
 
-pub(crate) fn check(check: &Check) -> Result<ExitCode, Failure> {
+pub(crate) fn check(check: &Check) -> Result<Exit, Failure> {
     let (plan, _, _) = DaemonConfig::load(&check.config)?.plan()?;
     match check.format {
-        Format::Table => print!("{}", grants_table(&plan.mounts)),
+        Format::Table => print(&grants_table(&plan.mounts, width()))?,
         Format::Json => {
             let mounts: Vec<Value> = plan.mounts.iter().map(mount_json).collect();
-            println!("{:#}", json!({ "mounts": mounts }));
+            print_line(&format!("{:#}", json!({ "mounts": mounts })))?;
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Success)
 }
 
 /// The effective grants: what is both declared and configured.
-pub(super) fn grants_table(mounts: &[PlannedMount]) -> String {
+pub(super) fn grants_table(mounts: &[PlannedMount], width: usize) -> String {
     let rows: Vec<[String; 5]> = mounts
         .iter()
         .flat_map(|mount| {
@@ -41,7 +39,7 @@ pub(super) fn grants_table(mounts: &[PlannedMount]) -> String {
             })
         })
         .collect();
-    table(["MOUNT", "PLUGIN", "IDENTITY", "TOKENS FOR", "MAY SEND"], &rows)
+    table(["MOUNT", "PLUGIN", "IDENTITY", "TOKENS FOR", "MAY SEND"], &rows, width)
 }
 
 /// What a grant lets out, in words.

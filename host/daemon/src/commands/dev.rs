@@ -1,31 +1,83 @@
 //! `keyward dev`: the daemon beside an emulator.
 
-use std::process::ExitCode;
+use std::path::Path;
 
+use keyward::config::{Config, IdentitySource};
+
+use super::emulator::Running;
 use super::serve::{Stop, serve};
 use super::{emulator, start};
 use crate::cli::{Dev, Serve};
 use crate::config::DaemonConfig;
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::listen;
+use crate::output::{print, width};
 
-pub(crate) async fn dev(dev: Dev) -> Result<ExitCode, Failure> {
-    let running = emulator::start(&dev.emulator).await?;
+pub(crate) async fn dev(dev: Dev) -> Result<Exit, Failure> {
+    let mut arguments = dev.emulator;
+    if arguments.directory.is_none() {
+        arguments.directory = dev.config.as_deref().and_then(emulator::directory_of);
+    }
+    let running = emulator::start(&arguments).await?;
     if let Some(config) = dev.config {
+        is_for(&running, &config, &DaemonConfig::load(&config)?.broker)?;
         return serve(Serve { config }).await;
     }
     let mut stop = Stop::new()?;
     let (plan, listen, audit) = DaemonConfig::load(&running.config)?.plan()?;
-    print!("{}", super::check::grants_table(&plan.mounts));
+    print(&super::check::grants_table(&plan.mounts, width()))?;
     let broker = start::broker(plan, start::audit(&audit)?)?;
     let listening = listen::open(&listen, broker).await?;
     if let Some(socket) = &listen.socket {
         let socket = socket.display();
-        println!("\nReady, until it is interrupted. The configuration is in {}. Try:", running.config.display());
-        println!("    keyward call --socket {socket} vault GET /secrets/db");
-        println!("    curl --unix-socket {socket} http://localhost/vault/secrets/db\n");
+        print(&format!(
+            "\nReady, until it is interrupted. The configuration is in {}. Try:\n    \
+             keyward call --socket {socket} vault GET /secrets/db\n    \
+             curl --unix-socket {socket} http://localhost/vault/secrets/db\n\n",
+            running.config.display()
+        ))?;
     }
     stop.wait().await;
     listening.close().await;
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Success)
+}
+
+/// Whether a configuration is for this emulator: otherwise each call would fail, or go to Azure.
+fn is_for(running: &Running, file: &Path, config: &Config) -> Result<(), Failure> {
+    let (file, imds) = (file.display(), running.azure.imds_url());
+    for (name, identity) in &config.identities {
+        let is_here = match &identity.source {
+            IdentitySource::Imds(source) => {
+                source.endpoint.as_deref().is_some_and(|endpoint| endpoint.trim_end_matches('/') == imds)
+            }
+            IdentitySource::Platform(..) | IdentitySource::Auto(_) | IdentitySource::Custom(_) => false,
+        };
+        if !is_here {
+            return Err(Failure::config(format!(
+                "{file}: the identity `{name}` does not get its tokens from this emulator\n    \
+                 write:    [identity.{name}]\n              source = \"imds\"\n              endpoint = \"{imds}\""
+            )));
+        }
+    }
+    for (name, address) in &config.egress.resolve {
+        if !emulator::serves(&running.azure, name, *address) {
+            return Err(Failure::config(format!(
+                "{file}: [egress.resolve] has another emulator's address for {}:{}, {address}\n    \
+                 expected: the lines of {}",
+                name.0,
+                name.1,
+                running.config.display()
+            )));
+        }
+    }
+    let ca = running.azure.ca_pem().trim();
+    let trusts = |path: &Path| std::fs::read_to_string(path).is_ok_and(|text| text.contains(ca));
+    if !config.tls.ca_files.iter().any(|file| trusts(&file.value)) {
+        let ca = running.ca.display();
+        return Err(Failure::config(format!(
+            "{file}: it does not trust this emulator's certificates\n    \
+             write:    [tls]\n              ca_files = [\"{ca}\"]"
+        )));
+    }
+    Ok(())
 }

@@ -1,7 +1,6 @@
 //! `keyward inspect`: what a plugin wants, before it gets anything.
 
 use std::borrow::Cow;
-use std::process::ExitCode;
 
 use keyward::cloud::Cloud;
 use keyward::manifest::{DeclaredAudience, DeclaredSeal, Manifest, ResolvedService, SpendPlace};
@@ -10,21 +9,27 @@ use serde_json::{Value, json};
 
 use crate::cli::{Format, Inspect};
 use crate::config::bundled;
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
+use crate::output::{fit, print_line, width};
 
-pub(crate) fn inspect(inspect: &Inspect) -> Result<ExitCode, Failure> {
-    let cloud = Cloud::named(&inspect.cloud).ok_or_else(|| {
-        let known: Vec<&str> = Cloud::names().collect();
-        Failure::config(format!("there is no cloud `{}`; there are {}", inspect.cloud, known.join(", ")))
-    })?;
+/// The column where the values of an audience's lines begin.
+const VALUES: usize = 16;
+
+pub(crate) fn inspect(inspect: &Inspect) -> Result<Exit, Failure> {
+    // The command line takes no other name.
+    let cloud =
+        Cloud::named(&inspect.cloud).ok_or_else(|| Failure::usage(format!("unknown cloud {}", inspect.cloud)))?;
     let component = component(&inspect.plugin)?;
     let manifest = Manifest::of_component(&inspect.plugin, &component)
         .map_err(|error| Failure::config(format!("{}: {error}", inspect.plugin)))?;
     match inspect.format {
-        Format::Table => print!("{}", screen(&manifest, &component, cloud, &inspect.cloud)),
-        Format::Json => println!("{:#}", manifest_json(&manifest, &component, cloud)),
+        Format::Table => {
+            let text = screen(&manifest, &component, cloud, &inspect.cloud);
+            print_line(&fit(&text, VALUES, width()))?;
+        }
+        Format::Json => print_line(&format!("{:#}", manifest_json(&manifest, &component, cloud)))?,
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Success)
 }
 
 fn component(plugin: &str) -> Result<Cow<'static, [u8]>, Failure> {

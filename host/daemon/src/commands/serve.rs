@@ -1,17 +1,15 @@
 //! `keyward serve`.
 
-use std::process::ExitCode;
-
 use super::start;
 use crate::cli::Serve;
 use crate::config::DaemonConfig;
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::listen;
 
 /// How long the end may take once nobody is served any more.
 const DRAIN: std::time::Duration = std::time::Duration::from_secs(5);
 
-pub(crate) async fn serve(serve: Serve) -> Result<ExitCode, Failure> {
+pub(crate) async fn serve(serve: Serve) -> Result<Exit, Failure> {
     let began = std::time::Instant::now();
     let (plan, listen, audit) = DaemonConfig::load(&serve.config)?.plan()?;
     let broker = start::broker(plan, start::audit(&audit)?)?;
@@ -25,7 +23,7 @@ pub(crate) async fn serve(serve: Serve) -> Result<ExitCode, Failure> {
     // What was cut off is gone; what is to be kept on disk is not written before this.
     drop(tokio::time::timeout(DRAIN, broker.drain()).await);
     tracing::info!("stopped");
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Success)
 }
 
 /// The wish of whoever runs the daemon that it end.

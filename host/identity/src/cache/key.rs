@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use zeroize::Zeroizing;
 
@@ -13,10 +13,12 @@ use crate::source::Env;
 pub struct PersistKey(Zeroizing<[u8; 32]>);
 
 /// A key that cannot be used.
+///
+/// Neither the path nor the credential's name is in its message: somebody may have written the key
+/// itself in their place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the key {} cannot be used: {what}", path.display())]
+#[error("the key cannot be used: {what}")]
 pub struct InvalidKey {
-    path: PathBuf,
     what: String,
 }
 
@@ -53,7 +55,7 @@ impl PersistKey {
     ///
     /// [`InvalidKey`] where there is none, or it is not a key.
     pub fn from_credential(name: &str, env: Env<'_>) -> Result<Self, InvalidKey> {
-        let invalid = |what: &str| InvalidKey { path: name.into(), what: what.to_owned() };
+        let invalid = |what: &str| InvalidKey { what: what.to_owned() };
         if name.is_empty() || name.contains(['/', '\\']) || name.starts_with('.') {
             return Err(invalid("a credential's name has no slash, and does not begin with a dot"));
         }
@@ -65,7 +67,7 @@ impl PersistKey {
     }
 
     fn read(path: &Path, readers: Readers) -> Result<Self, InvalidKey> {
-        let invalid = |what: String| InvalidKey { path: path.to_owned(), what };
+        let invalid = |what: String| InvalidKey { what };
         let link = path.metadata().map_err(|error| invalid(error.to_string()))?;
         if !link.is_file() {
             return Err(invalid("it is no file".to_owned()));
@@ -132,6 +134,8 @@ fn check(_metadata: &std::fs::Metadata, _readers: Readers) -> Result<(), String>
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
+
+    use std::path::PathBuf;
 
     use super::*;
 

@@ -20,22 +20,7 @@ fn member(answer: &Answer, name: &str) -> String {
 
 /// Why something was refused, as the caller is told.
 pub(super) fn reason(answer: &Answer) -> String {
-    wrap(&format!("{}: {}", answer.status, member(answer, "detail")))
-}
-
-/// Lines that fit a terminal.
-fn wrap(text: &str) -> String {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        if lines.last().is_some_and(|line| line.len() + word.len() > 105) {
-            lines.push(String::new());
-        }
-        if let Some(line) = lines.last_mut() {
-            line.push_str(if line.is_empty() { "" } else { " " });
-            line.push_str(word);
-        }
-    }
-    lines.join("\n")
+    format!("{}: {}", answer.status, member(answer, "detail"))
 }
 
 pub(super) async fn read_secret(stage: &Stage, story: &mut Story) {
@@ -149,16 +134,18 @@ pub(super) fn no_token_anywhere(stage: &Stage, story: &mut Story) {
     story.step("no record holds a token", &came, !leaked && !issued.is_empty());
 }
 
+fn times(count: u64) -> String {
+    if count == 1 { "once".to_owned() } else { format!("{count} times") }
+}
+
 pub(super) fn tokens(stage: &Stage, story: &mut Story) {
     story.heading("Each token was fetched once");
     let mut once = true;
     let statistics = stage.broker.token_statistics();
     for (identity, tokens) in statistics.iter() {
         for token in tokens.iter().filter(|token| token.used > 0) {
-            let line = format!(
-                "{identity}, {}: fetched {} time(s), used {} time(s)",
-                token.audience, token.fetched, token.used
-            );
+            let line =
+                format!("{identity}, {}: fetched {}, used {}", token.audience, times(token.fetched), times(token.used));
             story.text(&line);
             once &= token.fetched == 1;
         }

@@ -15,7 +15,6 @@ mod tokens;
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use keyward::Plan;
@@ -23,7 +22,8 @@ use keyward::identity::source::{SourceKind, detect};
 
 use crate::cli::{Doctor, Format};
 use crate::config::{DaemonConfig, Listen, bundled};
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
+use crate::output::{self, plural};
 use finding::{Check, Finding, Status};
 
 /// How long an identity may take for a token. One that is not in the endpoint's own cache takes it a second or two.
@@ -41,22 +41,23 @@ struct Patient {
     auto: Option<SourceKind>,
 }
 
-pub(crate) fn doctor(doctor: &Doctor) -> Result<ExitCode, Failure> {
+pub(crate) fn doctor(doctor: &Doctor) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::system)?;
     let findings = runtime.block_on(examine(doctor.config.as_deref(), doctor.metadata));
     // The system's resolver cannot be told to stop, and has nothing more to say.
     runtime.shutdown_background();
     let findings = findings?;
     match doctor.format {
-        Format::Table => print!("{}", print::table(&findings)),
-        Format::Json => println!("{:#}", print::json(&findings)),
+        Format::Table => output::print(&print::text(&findings))?,
+        Format::Json => output::print_line(&format!("{:#}", print::json(&findings)))?,
     }
-    let problem = |finding: &&Finding| finding.status == Status::Problem;
-    Ok(match findings.iter().find(problem) {
+    let problems = || findings.iter().filter(|finding| finding.status == Status::Problem);
+    let serve_refuses = |finding: &&Finding| matches!(finding.check, Check::Configuration | Check::TokensOnDisk);
+    Ok(match problems().find(serve_refuses).or_else(|| problems().next()) {
         // As `check` and `serve` end with it.
-        Some(Finding { check: Check::Configuration, .. }) => Failure::CONFIG.into(),
-        Some(_) => ExitCode::FAILURE,
-        None => ExitCode::SUCCESS,
+        Some(Finding { check: Check::Configuration | Check::TokensOnDisk, .. }) => Exit::Config,
+        Some(_) => Exit::Negative,
+        None => Exit::Success,
     })
 }
 
@@ -105,7 +106,8 @@ fn configuration(file: Option<&Path>) -> (Finding, Option<(Plan, Listen)>) {
     };
     match DaemonConfig::load(file).and_then(DaemonConfig::plan) {
         Ok((plan, listen, _)) => {
-            let found = format!("{} mounts, {} identities", plan.mounts.len(), plan.identities().len());
+            let mounts = plural(plan.mounts.len(), "mount", "mounts");
+            let found = format!("{mounts}, {}", plural(plan.identities().len(), "identity", "identities"));
             (finding.ok(found), Some((plan, listen)))
         }
         Err(failure) => {

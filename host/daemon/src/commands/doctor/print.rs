@@ -1,37 +1,34 @@
-//! Findings, for people and for programs.
+//! Findings as text and as JSON.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
 use super::finding::{Finding, Status};
+use crate::output::{plural, width, wrap};
 
-/// How wide the words of a finding may be, in characters.
-const WIDTH: usize = 88;
+/// How far what was found is set in below its check.
+const INDENT: &str = "    ";
 
-/// The same, of what it is about.
-const SUBJECT: usize = 40;
-
-/// A table, with the mend below what was found.
-pub(super) fn table(findings: &[Finding]) -> String {
-    let mut mends: BTreeSet<&str> = BTreeSet::new();
-    let rows: Vec<[String; 4]> = findings
-        .iter()
-        .map(|finding| {
-            let mut words = wrapped(&finding.found, "", "", WIDTH);
-            if let Some(mend) = &finding.mend {
-                let mend = if mends.insert(mend) { mend } else { "as above" };
-                words.push('\n');
-                words.push_str(&wrapped(mend, "-> ", "   ", WIDTH));
-            }
-            let subject = wrapped(&finding.subject, "", "  ", SUBJECT);
-            [finding.status.to_string(), finding.check.to_string(), subject, words]
-        })
-        .collect();
-    let mut text = crate::table::table(["STATUS", "CHECK", "OF", "FOUND -> MEND"], &rows);
-    let (problems, warnings) = (count(findings, Status::Problem), count(findings, Status::Warning));
-    let several = |count: usize| if count == 1 { "" } else { "s" };
-    text.push_str(&format!("\n{problems} problem{}, {warnings} warning{}\n", several(problems), several(warnings)));
+/// The findings, each with its status, check and subject in a row, and below it what was found and the fix.
+pub(super) fn text(findings: &[Finding]) -> String {
+    let width = width();
+    let mut fixes: BTreeSet<&str> = BTreeSet::new();
+    let mut text = String::new();
+    for finding in findings {
+        let (status, check) = (finding.status.to_string(), finding.check.to_string());
+        text.push_str(&format!("{status:14}  {check:14}  {}\n", finding.subject));
+        text.push_str(&wrap(&finding.found, INDENT, INDENT, width));
+        text.push('\n');
+        if let Some(fix) = &finding.mend {
+            let fix = if fixes.insert(fix) { fix } else { "as above" };
+            text.push_str(&wrap(fix, &format!("{INDENT}-> "), &format!("{INDENT}   "), width));
+            text.push('\n');
+        }
+    }
+    let problems = plural(count(findings, Status::Problem), "problem", "problems");
+    let warnings = plural(count(findings, Status::Warning), "warning", "warnings");
+    text.push_str(&format!("\n{problems}, {warnings}\n"));
     text
 }
 
@@ -57,48 +54,4 @@ pub(super) fn json(findings: &[Finding]) -> Value {
 
 fn count(findings: &[Finding], status: Status) -> usize {
     findings.iter().filter(|finding| finding.status == status).count()
-}
-
-/// Breaks lines between words. A line that begins with blanks is to be copied, and stays whole.
-fn wrapped(text: &str, first: &str, further: &str, width: usize) -> String {
-    let mut lines: Vec<String> = Vec::new();
-    for line in text.lines() {
-        let begin = |lines: &[String]| if lines.is_empty() { first } else { further }.to_owned();
-        let mut current = begin(&lines);
-        let mut is_empty = true;
-        if line.starts_with(' ') {
-            lines.push(current + line);
-            continue;
-        }
-        for word in line.split_whitespace() {
-            if !is_empty && current.chars().count() + 1 + word.chars().count() > width {
-                lines.push(std::mem::take(&mut current));
-                current = begin(&lines);
-                is_empty = true;
-            }
-            if !is_empty {
-                current.push(' ');
-            }
-            current.push_str(word);
-            is_empty = false;
-        }
-        lines.push(current);
-    }
-    lines.join("\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_are_wrapped_and_commands_are_not() {
-        let long = "word ".repeat(30);
-        let text = wrapped(&format!("{long}\n  nft {long}"), "-> ", "   ", WIDTH);
-        let lines: Vec<&str> = text.lines().collect();
-        assert!(lines[0].starts_with("-> word") && lines[1].starts_with("   word"), "{text}");
-        assert!(lines[..2].iter().all(|line| line.chars().count() <= WIDTH), "{text}");
-        assert_eq!(lines.len(), 3);
-        assert!(lines[2].starts_with("     nft"));
-    }
 }

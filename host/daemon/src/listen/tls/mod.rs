@@ -46,9 +46,12 @@ pub(super) async fn open(listen: &ListenTls) -> Result<Tls, Failure> {
     let unusable = |path: &PathBuf, error: String| {
         Failure::config(format!("[listen.tls]: cannot use {}: {error}", path.display()))
     };
+    // Somebody may have written the key itself in the path's place.
+    let unusable_key =
+        |error: String| Failure::config(format!("[listen.tls]: cannot use the file that `key` names: {error}"));
     let chain = CertificateDer::pem_file_iter(&certificate).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     let chain = chain.map_err(|error| unusable(&certificate, error.to_string()))?;
-    let private = PrivateKeyDer::from_pem_file(&key).map_err(|error| unusable(&key, error.to_string()))?;
+    let private = PrivateKeyDer::from_pem_file(&key).map_err(|error| unusable_key(error.to_string()))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let config = builder.and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, private));
