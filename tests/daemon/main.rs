@@ -18,3 +18,4 @@ mod skip;
 mod stopping;
 mod storage;
 mod streaming;
+mod webhdfs_clients;

@@ -26,7 +26,7 @@ use crate::mount::{Mount, Places};
 use crate::plan::{Plan, PlannedMount};
 use crate::request::prepare;
 use crate::sandbox::{self, CompileEvent, Engine, Template, Templates};
-use crate::seal::{Kept, export};
+use crate::seal::{Kept, StateKey, export};
 use crate::service::MountService;
 use crate::sql::{Opener, Pool};
 
@@ -132,7 +132,7 @@ impl Broker {
         let unknown = || CallError::UnknownMount { name: mount.chars().take(100).collect(), known: self.mounts() };
         let mount = self.0.mounts.get(mount).ok_or_else(unknown)?;
         let id = format!("{:08x}-{:x}", self.0.number, self.0.calls.fetch_add(1, Ordering::Relaxed));
-        let call = Call::new(id.clone(), Arc::clone(mount), Arc::clone(&self.0.audit), caller.to_string(), &request);
+        let call = Call::new(id.clone(), Arc::clone(mount), Arc::clone(&self.0.audit), caller, &request);
         let answered = self.answer(&call, request).await;
         if let Err(error) = &answered {
             call.fail(error.clone());
@@ -228,6 +228,7 @@ fn mount(
         places: Places::new(&planned.limits),
         limits: planned.limits,
         kept: Kept::default(),
+        states: StateKey::default(),
         client,
         databases,
         template,

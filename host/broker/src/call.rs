@@ -7,6 +7,7 @@ use std::time::{Instant, SystemTime};
 use http::{Method, Request, StatusCode, Uri};
 
 use crate::audit::{AuditSink, Outcome, Record, Upstream};
+use crate::caller::Caller;
 use crate::egress::Spend;
 use crate::error::CallError;
 use crate::expect::Expectation;
@@ -22,6 +23,8 @@ pub(crate) struct Call {
     mount: Arc<Mount>,
     audit: Arc<dyn AuditSink>,
     surrogates: Surrogates,
+    /// The caller's [identity](Caller::identity).
+    caller: String,
     started: Instant,
     /// What ended it, where the plugin's own answer does not count.
     verdict: OnceLock<CallError>,
@@ -60,13 +63,13 @@ impl Call {
         id: String,
         mount: Arc<Mount>,
         audit: Arc<dyn AuditSink>,
-        caller: String,
+        caller: &Caller,
         request: &Request<B>,
     ) -> Arc<Self> {
         let record = Record {
             time: SystemTime::now(),
             call: id,
-            caller,
+            caller: caller.to_string(),
             mount: mount.name.clone(),
             plugin: Arc::clone(&mount.plugin),
             method: request.method().to_string(),
@@ -87,6 +90,7 @@ impl Call {
             mount,
             audit,
             surrogates: Surrogates::default(),
+            caller: caller.identity(),
             started: Instant::now(),
             verdict: OnceLock::new(),
             progress: AtomicU64::new(0),
@@ -108,6 +112,11 @@ impl Call {
 
     pub(crate) fn mount(&self) -> &Arc<Mount> {
         &self.mount
+    }
+
+    /// The caller, by what is the same in all its calls.
+    pub(crate) fn caller(&self) -> &str {
+        &self.caller
     }
 
     pub(crate) fn surrogates(&self) -> &Surrogates {

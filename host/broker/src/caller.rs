@@ -33,6 +33,15 @@ impl Caller {
     pub fn named(name: impl Into<String>) -> Self {
         Self::Embedded { name: name.into() }
     }
+
+    /// What is the same in all calls of one caller, over whatever connection and from whatever process they come.
+    pub(crate) fn identity(&self) -> String {
+        match self {
+            Self::Embedded { name } => format!("name={name}"),
+            Self::Process { uid, gid: _, pid: _ } => format!("uid={uid}"),
+            Self::Anybody { peer: _ } => "anybody".to_owned(),
+        }
+    }
 }
 
 impl fmt::Display for Caller {

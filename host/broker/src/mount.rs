@@ -13,7 +13,7 @@ use crate::error::CallError;
 use crate::grant::Grant;
 use crate::manifest::Manifest;
 use crate::sandbox::Template;
-use crate::seal::Kept;
+use crate::seal::{Kept, StateKey};
 use crate::sql::Pool;
 
 /// What all calls of a mount share.
@@ -29,6 +29,8 @@ pub(crate) struct Mount {
     pub(crate) limits: Limits,
     /// Answers with sealed values, for as long as they may be used again.
     pub(crate) kept: Kept,
+    /// Seals what its plugin gives to callers and takes back.
+    pub(crate) states: StateKey,
     pub(crate) client: Client,
     /// Its connections to databases, where it may have some.
     pub(crate) databases: Option<Pool>,

@@ -18,6 +18,12 @@ pub(crate) fn says_true(query: &str, name: &str) -> bool {
     values(query, name).any(|value| value.eq_ignore_ascii_case("true"))
 }
 
+/// A query without a parameter.
+pub(crate) fn without(query: &str, name: &str) -> String {
+    let other = |pair: &&str| !pair.split('=').next().unwrap_or_default().eq_ignore_ascii_case(name);
+    query.split('&').filter(other).collect::<Vec<_>>().join("&")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -28,5 +34,11 @@ mod tests {
         assert_eq!(values(query, "op").collect::<Vec<_>>(), ["CREATE", ""]);
         assert!(has(query, "WRITE") && says_true(query, "write"));
         assert!(!has(query, "o") && !has("", "op") && !says_true("write=false&writes=true&write", "write"));
+    }
+
+    #[test]
+    fn a_parameter_is_left_out_wherever_it_is() {
+        assert_eq!(without("a=1&NoRedirect=true&b=2&noredirect", "noredirect"), "a=1&b=2");
+        assert_eq!(without("a=%26&bnoredirect=1", "noredirect"), "a=%26&bnoredirect=1");
     }
 }

@@ -2,8 +2,17 @@
 //!
 //! The target is read, not judged: the host checks it against the mount's grant like that of any other request, and fails
 //! the call of a service that would lead the token elsewhere.
+//!
+//! A caller that is to follow a redirect gets a link that leads back through the mount, with the target sealed in it
+//! ([`Target::link`], [`Target::sealed_in`]). It can be neither read nor made up, and is good for the method and the path
+//! that it was made for.
 
-use keyward_plugin::{Endpoint, Outgoing, Problem, Request, Response};
+use keyward_plugin::{Context, Endpoint, Outgoing, Problem, Request, Response};
+
+use crate::query;
+
+/// The parameter of a link that has a target sealed in it.
+const PARAMETER: &str = "keyward-redirect";
 
 /// Where the second step goes.
 #[derive(Debug, PartialEq, Eq)]
@@ -50,12 +59,50 @@ impl Target {
         Some(Self { authority: authority.to_ascii_lowercase(), path_and_query: format!("{slash}{rest}") })
     }
 
+    /// The target that is sealed in a request; `None` where the request is not for a link.
+    ///
+    /// # Errors
+    ///
+    /// A problem (403) where the link was not made for this, or is too old.
+    pub(crate) fn sealed_in(request: &Request, cx: &Context) -> Result<Option<Self>, Problem> {
+        let Some(sealed) = query::values(request.query(), PARAMETER).next() else { return Ok(None) };
+        let state = cx.open(sealed);
+        let target = state.as_deref().and_then(|state| {
+            let (purpose, target) = state.split_once('\n')?;
+            let (authority, path_and_query) = target.split_once('\n')?;
+            (purpose == self::purpose(request))
+                .then(|| Self { authority: authority.to_owned(), path_and_query: path_and_query.to_owned() })
+        });
+        target.map(Some).ok_or_else(|| {
+            let detail = "The link is not one that this mount made for this caller, method and path, or it is older than ten \
+                          minutes. Start the operation again";
+            Problem::new(403, "bad-link", "The link cannot be followed", detail)
+        })
+    }
+
+    /// A link to this target, for the caller of a request to follow with the same method.
+    pub(crate) fn link(&self, request: &Request, cx: &Context) -> Result<String, Problem> {
+        let sealed = cx.seal(&format!("{}\n{}\n{}", purpose(request), self.authority, self.path_and_query))?;
+        let operation = query::values(request.query(), "op").next().unwrap_or_default();
+        Ok(format!("{}{}?op={operation}&{PARAMETER}={sealed}", cx.mount_url(), request.path()))
+    }
+
+    /// The mount's address for a resource that the service names by a node's: what is behind the node's name is the same.
+    pub(crate) fn through_mount(&self, cx: &Context) -> String {
+        format!("{}{}", cx.mount_url(), self.path_and_query.split('?').next().unwrap_or_default())
+    }
+
     /// The caller's request, sent there: method, header fields and body are its own.
     pub(crate) fn outgoing(self, request: Request) -> Outgoing {
         let Self { authority, path_and_query } = self;
         let Request { method, headers, body, .. } = request;
         Outgoing { method, authority, path_and_query, headers, body }
     }
+}
+
+/// What a link is for.
+fn purpose(request: &Request) -> String {
+    format!("{} {}", request.method, request.path())
 }
 
 /// A redirect that the plugin does not follow.

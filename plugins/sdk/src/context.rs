@@ -86,6 +86,23 @@ impl Context {
         self.mount.token(audience)
     }
 
+    /// Encrypts a state that the caller gives back in a later call, such as where a redirect leads. The caller can neither
+    /// read nor change it. The result consists of letters, digits, `-` and `_`.
+    ///
+    /// # Errors
+    ///
+    /// A problem (500) where the state is longer than 16 KiB.
+    pub fn seal(&self, state: &str) -> Result<String, Problem> {
+        self.mount.seal(state).ok_or_else(|| Problem::internal("the host did not seal a state for the caller"))
+    }
+
+    /// A state that [`seal`](Self::seal) made; `None` where it was not made by this mount for this caller, was changed, or
+    /// is older than ten minutes.
+    #[must_use]
+    pub fn open(&self, sealed: &str) -> Option<String> {
+        self.mount.open(sealed)
+    }
+
     /// Sends a request and waits for the head of its answer. The body comes as it is read.
     ///
     /// # Errors

@@ -1,11 +1,41 @@
 //! The two steps of an upload to Data Lake, where the second leads elsewhere.
 
+use bytes::Bytes;
 use http::Request;
-use keyward::{CallError, Misuse};
-use keyward_emulator::{Fault, Misbehaviour};
-use keyward_tests::{Answer, Rig};
+use http_body_util::{BodyExt, Full};
+use keyward::{CallError, Caller, Misuse};
+use keyward_emulator::{Fault, Misbehaviour, Options};
+use keyward_tests::{Answer, Rig, RigBuilder};
 
 const GEN1: &str = "contoso.azuredatalakestore.net";
+
+/// Where the lake of [`with_node`] has its data.
+const NODE: &str = "contoso-node.azuredatalakestore.net";
+
+/// A lake that has its data at a node, and takes it there in a second step only.
+fn with_node(lines: &str) -> RigBuilder {
+    let mut options = Options::default();
+    options.storage.data_node = true;
+    Rig::lake(GEN1).emulator(options).mount_lines(lines).resolving(NODE)
+}
+
+const REDIRECTS: &str = "redirects = [\"https://contoso-node.azuredatalakestore.net\"]";
+
+async fn send(rig: &Rig, method: &str, path: &str, body: &'static str) -> Answer {
+    rig.call(Request::builder().method(method).uri(path).body(body.into()).unwrap()).await
+}
+
+/// The path behind the mount of the link in an answer, which shows nothing of the node.
+fn link(rig: &Rig, answer: &Answer) -> String {
+    assert_eq!(answer.status, 307, "{}", answer.text());
+    rig.assert_no_token_in(answer);
+    behind_mount(answer.headers["location"].to_str().unwrap())
+}
+
+fn behind_mount(link: &str) -> String {
+    assert!(!link.contains("node") && !link.contains("ticket"), "{link}");
+    link.strip_prefix("http://localhost/lake").unwrap_or_else(|| panic!("{link}")).to_owned()
+}
 
 async fn create(rig: &Rig) -> Answer {
     let request = Request::put("/webhdfs/v1/reports/new.txt?op=CREATE").body("the text".into()).unwrap();
@@ -86,4 +116,102 @@ async fn what_may_be_redirected_to_is_checked_with_the_configuration() {
     let config = keyward::config::Config::from_toml(std::path::Path::new("k.toml"), &text);
     let error = config.and_then(|config| keyward::Plan::new(config, &plugins)).unwrap_err().to_string();
     assert!(error.contains("k.toml:6:14") && error.contains("*.azuredatalakestore.net"), "{error}");
+}
+
+#[tokio::test]
+async fn a_first_step_without_content_leads_to_the_node_through_the_mount() {
+    let rig = with_node(REDIRECTS).start().await;
+    let first = send(&rig, "PUT", "/webhdfs/v1/reports/new.txt?op=CREATE&overwrite=true", "").await;
+    let second = send(&rig, "PUT", &link(&rig, &first), "one\n").await;
+    assert_eq!(second.status, 201, "{}", second.text());
+    let location = second.headers["location"].to_str().unwrap();
+    assert_eq!(location, "http://localhost/lake/webhdfs/v1/reports/new.txt");
+    let first = send(&rig, "POST", "/webhdfs/v1/reports/new.txt?op=APPEND", "").await;
+    assert_eq!(send(&rig, "POST", &link(&rig, &first), "two\n").await.status, 200);
+    let read = send(&rig, "GET", "/webhdfs/v1/reports/new.txt?op=OPEN", "").await;
+    assert_eq!((read.status.as_u16(), read.text().as_str()), (200, "one\ntwo\n"));
+    let sum = send(&rig, "GET", "/webhdfs/v1/reports/new.txt?op=GETFILECHECKSUM", "").await;
+    assert!(sum.status == 200 && sum.text().contains("FileChecksum"), "{}", sum.text());
+
+    let seen = rig.emulator.log().of("datalake");
+    let steps: Vec<_> = seen.iter().map(|seen| (seen.host == NODE, seen.status, seen.body_bytes)).collect();
+    assert_eq!(steps[..4], [(false, 307, 0), (true, 201, 4), (false, 307, 0), (true, 200, 4)]);
+    assert!(steps[4..].iter().all(|(_, status, _)| matches!(status, 200 | 307)), "{steps:?}");
+}
+
+#[tokio::test]
+async fn with_content_there_is_one_request_and_one_answer() {
+    let rig = with_node(REDIRECTS).start().await;
+    assert_eq!(create(&rig).await.status, 201);
+    let appended = send(&rig, "POST", "/webhdfs/v1/reports/new.txt?op=APPEND&noredirect=true", "!").await;
+    assert_eq!(appended.status, 200, "{}", appended.text());
+    assert_eq!(send(&rig, "GET", "/webhdfs/v1/reports/new.txt?op=OPEN", "").await.text(), "the text!");
+}
+
+#[tokio::test]
+async fn without_a_redirect_the_link_is_in_an_object() {
+    let rig = with_node(REDIRECTS).start().await;
+    for (method, operation, content) in [("PUT", "CREATE", "one"), ("POST", "APPEND", "two"), ("GET", "OPEN", "")] {
+        let path = format!("/webhdfs/v1/reports/new.txt?op={operation}&noredirect=true");
+        let first = send(&rig, method, &path, "").await;
+        assert_eq!((first.status.as_u16(), first.headers.get("location")), (200, None), "{}", first.text());
+        let object: serde_json::Value = serde_json::from_slice(&first.body).unwrap();
+        let second = send(&rig, method, &behind_mount(object["Location"].as_str().unwrap()), content).await;
+        assert!(second.status.is_success(), "{operation}: {}", second.text());
+        if operation == "OPEN" {
+            assert_eq!(second.text(), "onetwo");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_link_is_of_use_to_its_caller_only() {
+    let rig = with_node(REDIRECTS).start().await;
+    let link = link(&rig, &send(&rig, "PUT", "/webhdfs/v1/reports/new.txt?op=CREATE", "").await);
+    let request = Request::put(&link).body(Full::from(Bytes::from_static(b"x"))).unwrap();
+    let stolen = rig.broker.call("lake", &Caller::named("another"), request).await.unwrap();
+    assert_eq!(stolen.status(), 403);
+    let text = stolen.into_body().collect().await.unwrap().to_bytes();
+    assert!(String::from_utf8_lossy(&text).contains("RemoteException"), "{text:?}");
+    assert!(rig.emulator.log().of("datalake").iter().all(|seen| seen.host != NODE));
+    assert_eq!(send(&rig, "PUT", &link, "x").await.status, 201);
+}
+
+#[tokio::test]
+async fn a_link_does_not_lead_beyond_redirects() {
+    let rig = with_node("").start().await;
+    let link = link(&rig, &send(&rig, "PUT", "/webhdfs/v1/reports/new.txt?op=CREATE", "").await);
+    let second = send(&rig, "PUT", &link, "x").await;
+    let is_elsewhere = matches!(second.error, Some(CallError::Misuse { misuse: Misuse::Elsewhere { .. }, .. }));
+    assert!(is_elsewhere, "{}", second.text());
+    assert!(rig.emulator.log().of("datalake").iter().all(|seen| seen.host != NODE));
+}
+
+#[tokio::test]
+async fn a_link_does_not_lead_beyond_allow() {
+    let lines = format!("{REDIRECTS}\nallow = [\"PUT /webhdfs/v1/reports/*\"]");
+    let rig = with_node(&lines).start().await;
+    rig.emulator.faults().add(redirect(&format!("https://{NODE}/webhdfs/v1/other/new.txt?op=CREATE")));
+    let link = link(&rig, &send(&rig, "PUT", "/webhdfs/v1/reports/new.txt?op=CREATE", "").await);
+    let second = send(&rig, "PUT", &link, "x").await;
+    assert!(second.status == 403 && second.error.is_some(), "{}", second.text());
+    assert!(rig.emulator.log().of("datalake").iter().all(|seen| seen.host != NODE));
+}
+
+#[tokio::test]
+async fn what_the_service_does_not_know_is_its_own_error() {
+    let rig = Rig::lake(GEN1).start().await;
+    for (method, operation) in [("GET", "GETXATTRS"), ("PUT", "CREATESNAPSHOT"), ("POST", "NOSUCH")] {
+        let answer = send(&rig, method, &format!("/webhdfs/v1/reports?op={operation}"), "").await;
+        let error: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(
+            (answer.status.as_u16(), error["RemoteException"]["exception"].as_str()),
+            (400, Some("IllegalArgumentException"))
+        );
+    }
+    let truncated = send(&rig, "POST", "/webhdfs/v1/reports/2026.csv?op=TRUNCATE&newlength=5", "").await;
+    assert_eq!(truncated.text(), r#"{"boolean":true}"#);
+    assert_eq!(send(&rig, "GET", "/webhdfs/v1/reports/2026.csv?op=OPEN", "").await.text(), "month");
+    let home = send(&rig, "GET", "/webhdfs/v1/?op=GETHOMEDIRECTORY", "").await;
+    assert!(home.text().contains("Path"), "{}", home.text());
 }

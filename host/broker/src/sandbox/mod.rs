@@ -4,6 +4,7 @@
 //! sandbox of it, hands it one request, and ends it.
 
 mod bindings;
+mod caller_state;
 mod compiled;
 mod engine;
 mod guest;

@@ -8,8 +8,10 @@
 mod answer;
 pub(crate) mod export;
 mod kept;
+mod state;
 mod value;
 
 pub(crate) use answer::Answer;
 pub(crate) use kept::{Kept, Key};
+pub(crate) use state::{SealError, StateKey};
 pub(crate) use value::SealedValue;

@@ -42,6 +42,7 @@ pub(crate) struct Storage {
     key: Vec<u8>,
     store: Mutex<store::Store>,
     lake: Mutex<gen1::Tree>,
+    node: Option<gen1::Node>,
     issued: Mutex<Vec<String>>,
     requests: AtomicU64,
 }
@@ -55,7 +56,7 @@ impl fmt::Debug for Storage {
 impl Storage {
     /// The account of the demo: a greeting as a blob, and a report in each lake.
     pub(crate) fn new(options: StorageOptions) -> Result<Self, String> {
-        let StorageOptions { account, key } = options;
+        let StorageOptions { account, key, data_node } = options;
         if key.is_empty() {
             return Err("the storage account's key is empty".to_owned());
         }
@@ -64,6 +65,7 @@ impl Storage {
             key,
             store: Mutex::new(store::Store::contoso()),
             lake: Mutex::new(gen1::Tree::contoso()),
+            node: data_node.then(gen1::Node::default),
             issued: Mutex::default(),
             requests: AtomicU64::new(0),
         })
@@ -108,7 +110,9 @@ pub(crate) async fn answer(
     request: &Received,
     body: &mut RequestBody,
 ) -> io::Result<(Reply, Option<String>)> {
-    if request.host.split('.').next() != Some(azure.storage.account.as_str()) {
+    let name = request.host.split('.').next().unwrap_or_default();
+    let is_node = azure.storage.node.is_some() && name.strip_suffix("-node") == Some(azure.storage.account.as_str());
+    if name != azure.storage.account && !(is_node && service == "datalake") {
         // Azure has no such name in its DNS: nobody would answer.
         let message = format!("There is no storage account at {}.", request.host);
         return Ok((Reply::error(404, "NoSuchHost", &message), None));

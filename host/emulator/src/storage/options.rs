@@ -13,6 +13,9 @@ pub struct StorageOptions {
     /// The key that signs shared access signatures, not encoded. 64 random bytes by default; another server's, for instance
     /// Azurite's, where the signatures are to be good there.
     pub key: Vec<u8>,
+    /// Whether Data Lake Gen1 has its data at a node, as Hadoop has: the second step of an upload is at
+    /// `ACCOUNT-node.azuredatalakestore.net`, and only for a request with the ticket of the first.
+    pub data_node: bool,
 }
 
 impl Default for StorageOptions {
@@ -22,7 +25,7 @@ impl Default for StorageOptions {
             // An emulator does not start with an empty key.
             key.clear();
         }
-        Self { account: "contoso".to_owned(), key }
+        Self { account: "contoso".to_owned(), key, data_node: false }
     }
 }
 

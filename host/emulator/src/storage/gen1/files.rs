@@ -62,6 +62,19 @@ pub(super) fn append(call: &Call<'_>) -> Result<Reply, Failure> {
     Ok(Reply::new(200))
 }
 
+/// Cuts a file. Nothing is left to be done later, which the answer says.
+pub(super) fn truncate(call: &Call<'_>) -> Result<Reply, Failure> {
+    let length = number(call.request, "newlength")?.ok_or_else(|| illegal("TRUNCATE needs a \"newlength\""))?;
+    let mut lake = call.storage.lake();
+    let node = lake.file_mut(&call.path)?;
+    if length > node.length() {
+        return Err(illegal("Cannot truncate to a larger file size."));
+    }
+    node.content = node.content.as_ref().map(|content| content.slice(0, length));
+    node.modified = now();
+    Ok(boolean(true))
+}
+
 /// CONCAT appends its sources to the file that it names; MSCONCAT makes that file of them. Both delete the sources.
 pub(super) fn concat(call: &Call<'_>) -> Result<Reply, Failure> {
     let makes = call.request.query("op").is_some_and(|op| op.eq_ignore_ascii_case("MSCONCAT"));

@@ -1,12 +1,14 @@
 //! Data Lake Gen1: WebHDFS at `/webhdfs/v1` ([its operations]).
 //!
 //! Data goes in two steps, as in Hadoop: the first request names no `write=true` (or `append`, `read`) and is answered with
-//! 307 to where the data is, before any of its body was read; the second has the data.
+//! 307 to where the data is, before any of its body was read; the second has the data. With a [`Node`], it does so at
+//! another host, and with a ticket.
 //!
 //! [its operations]: https://learn.microsoft.com/rest/api/datalakestore/webhdfs-filesystem-apis
 
 mod acl;
 mod files;
+mod node;
 mod status;
 mod tree;
 
@@ -23,6 +25,7 @@ use crate::content::Content;
 use crate::directory::TENANT;
 use crate::exchange::{Received, Reply};
 
+pub(super) use node::Node;
 pub(super) use tree::{REPORT, Tree};
 
 /// The audience of Gen1. The slash counts.
@@ -66,8 +69,17 @@ pub(super) async fn answer(
         );
         return done(Failure::new(403, "AccessControlException", message).remote_exception(), name);
     }
-    if let Some(location) = second_step(request, &operation) {
-        return done(Reply::new(307).header("location", &location), name);
+    let redirected = match &azure.storage.node {
+        Some(node) => node.redirect(request, &operation),
+        None => Ok(second_step(request, &operation)),
+    };
+    match redirected {
+        Ok(None) => {}
+        Ok(Some(location)) if is_true(request, "noredirect") => {
+            return done(answered(&json!({ "Location": location })), name);
+        }
+        Ok(Some(location)) => return done(Reply::new(307).header("location", &location), name),
+        Err(failure) => return done(failure.remote_exception(), name),
     }
     let body = if matches!(operation.as_str(), "CREATE" | "APPEND" | "MSCONCAT") {
         body.content().await?
@@ -102,10 +114,11 @@ fn prepare(request: &Received) -> Result<(String, String), Failure> {
     let operation = request.query("op").ok_or_else(|| illegal("Invalid value for webhdfs parameter \"op\": null"))?;
     let operation = operation.to_ascii_uppercase();
     let method = match operation.as_str() {
-        "LISTSTATUS" | "GETFILESTATUS" | "GETCONTENTSUMMARY" | "OPEN" | "CHECKACCESS" | "GETACLSTATUS" => "GET",
+        "LISTSTATUS" | "GETFILESTATUS" | "GETCONTENTSUMMARY" | "OPEN" | "CHECKACCESS" | "GETACLSTATUS"
+        | "GETFILECHECKSUM" | "GETHOMEDIRECTORY" => "GET",
         "CREATE" | "MKDIRS" | "RENAME" | "SETPERMISSION" | "SETOWNER" | "SETACL" | "MODIFYACLENTRIES"
-        | "REMOVEACLENTRIES" | "REMOVEACL" | "REMOVEDEFAULTACL" => "PUT",
-        "APPEND" | "CONCAT" | "MSCONCAT" => "POST",
+        | "REMOVEACLENTRIES" | "REMOVEACL" | "REMOVEDEFAULTACL" | "SETTIMES" => "PUT",
+        "APPEND" | "CONCAT" | "MSCONCAT" | "TRUNCATE" => "POST",
         "DELETE" => "DELETE",
         _ => return Err(illegal(&format!("Invalid value for webhdfs parameter \"op\": {operation}"))),
     };
@@ -141,6 +154,10 @@ fn act(operation: &str, call: &Call<'_>) -> Result<Reply, Failure> {
         "GETFILESTATUS" => status::get(call),
         "GETCONTENTSUMMARY" => status::summary(call),
         "OPEN" => files::open(call),
+        "GETFILECHECKSUM" => status::checksum(call),
+        "GETHOMEDIRECTORY" => Ok(answered(&json!({ "Path": format!("/user/{}", call.caller) }))),
+        "TRUNCATE" => files::truncate(call),
+        "SETTIMES" => status::set_times(call),
         "CREATE" => files::create(call),
         "APPEND" => files::append(call),
         "CONCAT" | "MSCONCAT" => files::concat(call),

@@ -1,8 +1,10 @@
 //! What there is in the lake: LISTSTATUS, GETFILESTATUS, GETCONTENTSUMMARY.
 
+use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
 use super::tree::Node;
+use super::tree::not_a_file;
 use super::{Call, answered, number};
 use crate::exchange::Reply;
 use crate::storage::failure::Failure;
@@ -64,4 +66,23 @@ pub(super) fn summary(call: &Call<'_>) -> Result<Reply, Failure> {
         "spaceConsumed": length,
         "spaceQuota": -1,
     } })))
+}
+
+/// A checksum of a file's content. Hadoop's own is of blocks and their checksums; this one is as long.
+pub(super) fn checksum(call: &Call<'_>) -> Result<Reply, Failure> {
+    let lake = call.storage.lake();
+    let Some(content) = &lake.node(&call.path)?.content else { return Err(not_a_file(&call.path)) };
+    let sum = digest(&SHA256, &content.to_bytes());
+    let bytes: String = sum.as_ref().iter().take(28).map(|byte| format!("{byte:02x}")).collect();
+    let sum = json!({ "algorithm": "MD5-of-0MD5-of-512CRC32C", "bytes": bytes, "length": 28 });
+    Ok(answered(&json!({ "FileChecksum": sum })))
+}
+
+pub(super) fn set_times(call: &Call<'_>) -> Result<Reply, Failure> {
+    let mut lake = call.storage.lake();
+    let node = lake.node_mut(&call.path)?;
+    if let Some(time) = number(call.request, "modificationtime")? {
+        node.modified = time / 1000;
+    }
+    Ok(Reply::new(200))
 }

@@ -1,6 +1,6 @@
 //! Configuration, tokens and requests, by the host.
 
-use super::bindings::keyward::broker::identity;
+use super::bindings::keyward::broker::{caller_state, identity};
 use super::bindings::wasi::config::store;
 use super::bindings::wasi::http::outgoing_handler;
 use super::bindings::wasi::http::types::{self, ErrorCode, IncomingRequest, OutgoingBody, OutgoingRequest};
@@ -42,6 +42,14 @@ impl Mount {
             Err(identity::Error::Unavailable(why)) => Err(unavailable(why)),
             Err(identity::Error::Throttled(seconds)) => Err(throttled(seconds)),
         }
+    }
+
+    pub(crate) fn seal(&self, state: &str) -> Option<String> {
+        caller_state::seal(state).ok()
+    }
+
+    pub(crate) fn open(&self, sealed: &str) -> Option<String> {
+        caller_state::open(sealed)
     }
 
     pub(crate) fn send(&self, outgoing: Outgoing) -> Result<Response, SendError> {

@@ -1,0 +1,51 @@
+//! Clients for WebHDFS that go its two steps themselves, unmodified, through a mount.
+
+use std::process::Command;
+
+use keyward_emulator::{Emulator, Options};
+
+use crate::keyvault_clients::run;
+use crate::process::{Daemon, LISTEN_TLS, resolve};
+use crate::skip::{node, peer};
+
+/// A daemon before a lake that has its data at a node, and takes it there in a second step only.
+async fn start() -> (Daemon, String, String) {
+    let mut options = Options::default();
+    options.storage.data_node = true;
+    let emulator = Emulator::start(options).await.unwrap();
+    let config = format!(
+        "[identity.default]\nsource = \"imds\"\nendpoint = {:?}\n\
+         [mount.lake]\nplugin = \"adls\"\nendpoint = \"https://contoso.azuredatalakestore.net\"\n\
+         redirects = [\"https://contoso-node.azuredatalakestore.net\"]\n\
+         [egress.resolve]\n{}\"contoso-node.azuredatalakestore.net:443\" = \"{}\"\n\
+         [tls]\nca_files = [\"ca.pem\"]\nsystem_roots = false\n",
+        emulator.imds_url(),
+        resolve(&emulator),
+        emulator.tls_address()
+    );
+    let mut daemon = Daemon::before(emulator, &config, LISTEN_TLS).await;
+    let (url, ca) = daemon.tls_listener().await;
+    (daemon, format!("{url}/lake"), ca)
+}
+
+#[tokio::test]
+async fn the_python_client_of_webhdfs_writes_in_two_steps_through_a_mount() {
+    let Some(python) = peer("python", "the client hdfs for Python") else { return };
+    let (daemon, url, ca) = start().await;
+    let mut command = Command::new(python.join("bin/python"));
+    command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/python/hdfs_client.py"));
+    command.args(["--url", &url, "--ca", &ca]);
+    assert_eq!(run(command).await, 10);
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn the_node_client_of_webhdfs_writes_in_two_steps_through_a_mount() {
+    let Some(directory) = peer("webhdfs", "the client webhdfs for Node") else { return };
+    let (daemon, url, ca) = start().await;
+    let mut command = Command::new(node());
+    command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/webhdfs.mjs"));
+    command.arg(directory).args([url, ca]);
+    assert_eq!(run(command).await, 8);
+    daemon.stop().await;
+}
