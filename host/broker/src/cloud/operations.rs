@@ -118,7 +118,7 @@ impl Operations {
             let last = ends.next()?;
             // Some actions have a name of the caller's behind them: `createQueryKey/NAME`.
             let before = ends.next().filter(|_| looked.may_be(&Method::POST));
-            let is_it = |name: &&String| fold(name) == *last || before.is_some_and(|before| fold(name) == *before);
+            let is_it = |name: &&String| is_named(last, name) || before.is_some_and(|before| is_named(before, name));
             self.actions.iter().find(is_it).map(|name| Found::Action(name))
         })
     }
@@ -131,13 +131,13 @@ impl Operations {
     /// Whether the last segment of a path is an action that is known to mint nothing.
     pub(crate) fn is_harmless(&self, segments: &[String]) -> bool {
         let Some(last) = segments.last().filter(|_| ends_with_a_type(segments)) else { return false };
-        self.harmless.iter().any(|name| fold(name) == *last)
+        self.harmless.iter().any(|name| is_named(last, name))
             && !self.not_harmless.iter().any(|pattern| ends_with(segments, pattern))
     }
 
     /// Where a path names a type whose writing gives rights away: the numbers of its segments.
     pub(crate) fn privileged<'s>(&'s self, segments: &'s [String]) -> impl Iterator<Item = usize> + 's {
-        let is_one = |segment: &String| self.privileged.iter().any(|name| fold(name) == *segment);
+        let is_one = |segment: &String| self.privileged.iter().any(|name| is_named(segment, name));
         segments.iter().enumerate().filter(move |(_, segment)| is_one(segment)).map(|(number, _)| number)
     }
 
@@ -208,7 +208,12 @@ fn ends_with(segments: &[String], pattern: &str) -> bool {
 fn starts(segments: &[String], end: usize, pattern: &str) -> bool {
     let wanted = pattern.split('/').count();
     let Some(found) = end.checked_sub(wanted).and_then(|start| segments.get(start..end)) else { return false };
-    pattern.split('/').zip(found).all(|(wanted, found)| wanted == "*" || fold(wanted) == *found)
+    pattern.split('/').zip(found).all(|(wanted, found)| wanted == "*" || is_named(found, wanted))
+}
+
+/// Whether a folded segment is this name of the table, all of which are plain letters.
+fn is_named(segment: &str, name: &str) -> bool {
+    segment.eq_ignore_ascii_case(name)
 }
 
 /// A path's segments as services that are generous would read them: decoded, in one case, without parameters, dots and

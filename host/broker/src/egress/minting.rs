@@ -169,8 +169,9 @@ pub(super) fn check(grants: &[Grant], number: usize, request: &Request<'_>) -> R
             segments: folded_segments(path.as_str()),
             parameters: parameters.clone(),
         };
-        let (whole, behind) = (looked(request.path), looked(request.behind));
-        match table.find(&whole).or_else(|| table.find(&behind)) {
+        let whole = looked(request.path);
+        let behind = || (!grant.endpoint.prefix.is_empty()).then(|| looked(request.behind));
+        match table.find(&whole).or_else(|| behind().and_then(|behind| table.find(&behind))) {
             Some(found) => {
                 let found = minted(grants, number, found).map_err(denied)?;
                 mints.get_or_insert(found);
