@@ -143,6 +143,54 @@ fn inspect_shows_what_a_plugin_wants() {
     assert_eq!(error.status.code(), Some(78));
 }
 
+/// A component that consists of a manifest.
+fn component(manifest: &str) -> Vec<u8> {
+    let mut bytes = b"\0asm\x0d\0\x01\0\0".to_vec();
+    let length = 17 + manifest.len();
+    bytes.extend([u8::try_from(length & 0x7f).unwrap() | 0x80, u8::try_from(length >> 7).unwrap()]);
+    bytes.push(16);
+    bytes.extend(b"keyward:manifest");
+    bytes.extend(manifest.as_bytes());
+    bytes
+}
+
+#[test]
+fn inspect_and_check_warn_of_a_pair_that_the_author_chose() {
+    let directory = written("");
+    let file = directory.path().join("w.wasm");
+    let weather = component("name=\"w\"\n[audience.a]\nresource=\"https://w.example\"\nhosts=[\"w.example\"]");
+    std::fs::write(&file, &weather).unwrap();
+    let text = stdout(&["inspect", file.to_str().unwrap()]);
+    let warning = "    warning     this pair is the author's choice: whoever runs w.example can use the tokens. A mount \
+                   must restate `endpoint` and `resource`\n";
+    assert!(text.contains(warning), "{text}");
+    let sum = keyward::plan::sha256(&weather);
+    let mount = format!(
+        "[identity.default]\nsource = \"imds\"\n[mount.w]\nplugin = \"./w.wasm\"\nsha256 = \"{sum}\"\n\
+         endpoint = \"https://w.example\"\nresource = \"https://w.example\"\n"
+    );
+    std::fs::write(directory.path().join("keyward.toml"), mount).unwrap();
+    let text = stdout(&["check", "--config", &path(&directory)]);
+    let warning = "warning: [mount.w]: tokens for https://w.example go to https://w.example, a pair that the plugin's \
+                   author chose and this mount restates\n";
+    assert!(text.ends_with(warning), "{text}");
+    let json: serde_json::Value =
+        serde_json::from_str(&stdout(&["check", "--config", &path(&directory), "--format", "json"])).unwrap();
+    assert_eq!(json["mounts"][0]["grants"][0]["restated"], true);
+    assert_eq!(json["mounts"][0]["warnings"].as_array().map(Vec::len), Some(1));
+
+    let azure = "name=\"w\"\n[audience.a]\nresource=\"https://management.azure.com\"\nhosts=[\"w.example\"]";
+    std::fs::write(&file, component(azure)).unwrap();
+    let text = stdout(&["inspect", file.to_str().unwrap()]);
+    assert!(
+        text.contains("    warning     it asks for tokens for https://management.azure.com at w.example"),
+        "{text}"
+    );
+    let json = stdout(&["inspect", file.to_str().unwrap(), "--format", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert!(json["audiences"][0]["warning"].as_str().unwrap().ends_with("a mount is refused"), "{json}");
+}
+
 #[test]
 fn a_plugin_in_a_file_is_pinned_by_its_sum() {
     let directory = written("");
@@ -453,7 +501,13 @@ fn the_readmes_configuration_is_a_good_one() {
     let (clouds, texts): (Vec<&str>, Vec<&str>) = texts.into_iter().partition(|text| text.starts_with("[cloud]"));
     let own = format!("{}{}", clouds.concat(), GOOD.replace(".vault.azure.net", ".vault.contoso.example"));
     assert!(stdout(&["check", "--config", &path(&written(&own))]).contains("https://vault.contoso.example"));
-    let table = stdout(&["check", "--config", &path(&written(&texts.concat()))]);
+    let (manifests, texts): (Vec<&str>, Vec<&str>) = texts.into_iter().partition(|text| text.starts_with("name"));
+    let weather = component(manifests[0]);
+    let sum = keyward::plan::sha256(&weather);
+    let directory = written(&texts.concat().replace("sha256 = \"...\"", &format!("sha256 = \"{sum}\"")));
+    std::fs::create_dir(directory.path().join("plugins")).unwrap();
+    std::fs::write(directory.path().join("plugins/weather.wasm"), weather).unwrap();
+    let table = stdout(&["check", "--config", &path(&directory)]);
     for part in
         ["https://contoso.vault.azure.net", "reports", "https://contoso.blob.core.windows.net", "listServiceSas"]
     {

@@ -121,8 +121,12 @@ async fn a_server_without_the_right_certificate_hears_no_token() {
     assert!(answer.text().contains("Unreachable(\"no TLS with contoso.database.windows.net"), "{}", answer.text());
     assert!(rig.emulator.log().of("sql").is_empty());
 
-    let own = "[mount.database.audience.own]\nendpoint = \"sqlserver://sql.contoso.example\"";
-    let rig = Rig::database(own).start().await;
+    // A host of the operator's own for the service, which the audience of the guest's manifest is for.
+    let cloud = "[cloud]\nbase = \"public\"\n[cloud.service.own]\naudience = \"https://database.windows.net/\"\n\
+                 hosts = [\"sql.contoso.example\"]\nprotocol = \"sqlserver\"";
+    let own = "[mount.database.audience.own]\nendpoint = \"sqlserver://sql.contoso.example\"\n\
+               resource = \"https://database.windows.net/\"";
+    let rig = Rig::database(own).in_own_cloud(cloud, "sqlserver://contoso.database.windows.net").start().await;
     let answer = act(&rig, "token own | open shop").await;
     assert!(answer.text().contains("Unreachable(\"no TLS with sql.contoso.example"), "{}", answer.text());
     assert!(rig.emulator.log().of("sql").is_empty());

@@ -12,6 +12,7 @@ mod hostile_addresses;
 mod hostile_credentials;
 mod hostile_databases;
 mod hostile_limits;
+mod hostile_manifests;
 mod hostile_minting;
 mod hostile_protocol;
 mod hostile_signatures;

@@ -37,6 +37,9 @@ pub struct Cloud {
 pub struct CloudService {
     /// What its tokens are for, exactly.
     pub audience: String,
+    /// Other names of the same audience, whose tokens its hosts take too.
+    #[serde(default)]
+    pub aliases: Vec<String>,
     /// The hosts that its tokens may be sent to. `*` stands for one label.
     pub hosts: Vec<String>,
     /// Further domains whose requests mean the same, though no token is sent there.

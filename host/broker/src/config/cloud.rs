@@ -93,6 +93,7 @@ fn service(name: &str, section: Section<'_>, base: Option<&CloudService>) -> Opt
     section.finish();
     Some(CloudService {
         audience: audience.map(|audience| audience.value).or_else(|| Some(base?.audience.clone()))?,
+        aliases: base.map(|base| base.aliases.clone()).unwrap_or_default(),
         // The nodes behind the base's gateways are not those behind other hosts.
         routes: routes.or_else(|| base.filter(|_| hosts.is_none())?.routes.clone()),
         hosts: hosts.or_else(|| Some(base?.hosts.clone()))?,

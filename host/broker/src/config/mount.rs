@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use keyward_identity::Audience;
+
 use super::diagnostic::{Diagnostic, Located, Place};
 use super::document::{Section, Unfit};
 use super::limits::Limits;
@@ -64,6 +66,9 @@ pub enum PluginRef {
 pub struct AudienceConfig {
     /// Where its tokens may be sent; the cloud's one host where there is none.
     pub endpoint: Option<Located<Endpoint>>,
+    /// What its tokens are for. It restates an audience that the manifest describes itself, by `resource` and `hosts`;
+    /// without it that is not granted.
+    pub resource: Option<Located<Audience>>,
     /// Other origins that the service redirects to, where its tokens may be sent too.
     pub redirects: Vec<Located<Endpoint>>,
     /// What may be sent; what the manifest declares where there is none.
@@ -112,6 +117,13 @@ impl MountConfig {
     #[must_use]
     pub fn endpoint(mut self, endpoint: Endpoint) -> Self {
         self.first.endpoint = Some(endpoint.into());
+        self
+    }
+
+    /// With this resource for its first audience, which the plugin's manifest describes itself.
+    #[must_use]
+    pub fn resource(mut self, resource: Audience) -> Self {
+        self.first.resource = Some(resource.into());
         self
     }
 
@@ -235,8 +247,13 @@ fn audience(section: &Section<'_>) -> AudienceConfig {
         });
         parsed.collect()
     });
+    let expected = "the `resource` of the plugin's manifest";
+    let resource = section.parsed("resource", expected, "https://api.example.com", |text| {
+        Audience::new(text).map_err(|_| Unfit::default())
+    });
     AudienceConfig {
         endpoint,
+        resource,
         redirects,
         allow: patterns(section, "allow"),
         allow_place: section.key_place("allow"),

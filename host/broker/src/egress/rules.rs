@@ -349,6 +349,7 @@ mod tests {
         Grant {
             name: name.into(),
             audience: Audience::new("https://vault.azure.net").unwrap(),
+            restated: false,
             endpoint: Endpoint::parse(endpoint).unwrap(),
             redirects: Vec::new(),
             routes: None,

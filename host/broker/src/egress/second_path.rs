@@ -93,6 +93,7 @@ mod tests {
         Grant {
             name: "it".into(),
             audience: Audience::new("https://storage.azure.com/").unwrap(),
+            restated: false,
             endpoint: Endpoint::parse(endpoint).unwrap(),
             redirects: Vec::new(),
             routes: None,

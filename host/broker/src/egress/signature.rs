@@ -275,6 +275,7 @@ mod tests {
         vec![Grant {
             name: "blob".into(),
             audience: Audience::new("https://storage.azure.com/").unwrap(),
+            restated: false,
             endpoint,
             redirects: Vec::new(),
             routes: None,

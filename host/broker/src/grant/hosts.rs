@@ -49,6 +49,20 @@ impl HostPattern {
         }
     }
 
+    /// The hosts that are both of this pattern and of another; `None` where there are none.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Option<Self> {
+        let (mut one, mut two, mut both) = (self.0.split('.'), other.0.split('.'), Vec::new());
+        loop {
+            match (one.next(), two.next()) {
+                (None, None) => return Some(Self(both.join("."))),
+                (Some("*"), Some(label)) | (Some(label), Some("*")) => both.push(label),
+                (Some(label), Some(same)) if label == same => both.push(label),
+                _ => return None,
+            }
+        }
+    }
+
     /// The one host that it stands for, where there is no `*` in it.
     #[must_use]
     pub fn only_host(&self) -> Option<&str> {
@@ -74,6 +88,21 @@ mod tests {
             assert!(!pattern.matches(host), "{host}");
         }
         assert_eq!(HostPattern::parse("management.azure.com").unwrap().only_host(), Some("management.azure.com"));
+    }
+
+    #[test]
+    fn an_intersection_has_the_hosts_of_both() {
+        let pattern = |text: &str| HostPattern::parse(text).unwrap();
+        for (one, two, both) in [
+            ("*.azure.com", "management.azure.com", Some("management.azure.com")),
+            ("*.*.azure.net", "*.vault.azure.net", Some("*.vault.azure.net")),
+            ("api.weather.example", "management.azure.com", None),
+            ("*.azure.net", "*.vault.azure.net", None),
+        ] {
+            let both = both.map(pattern);
+            assert_eq!(pattern(one).intersection(&pattern(two)), both, "{one} and {two}");
+            assert_eq!(pattern(two).intersection(&pattern(one)), both, "{two} and {one}");
+        }
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub struct Grant {
     pub name: Arc<str>,
     /// What its tokens are for.
     pub audience: Audience,
+    /// Whether the audience and its hosts are the manifest's own, and the configuration restates them.
+    pub restated: bool,
     /// Where they may be sent.
     pub endpoint: Endpoint,
     /// Other origins where they may be sent, since the service redirects there. Paths are those behind the endpoint.

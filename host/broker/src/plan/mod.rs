@@ -3,12 +3,15 @@
 //! Making a plan runs no plugin and opens no connection. `keyward check` prints it; [`Broker::start`](crate::Broker::start)
 //! lives by it.
 
+mod audience;
 mod hand_out;
 mod mount;
+mod own;
 mod plugin;
 
 use std::collections::BTreeMap;
 
+pub use audience::warning;
 pub use plugin::{Plugin, Plugins, sha256};
 
 use crate::cloud::Cloud;

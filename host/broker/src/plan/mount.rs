@@ -75,12 +75,12 @@ fn identity(mount: &MountConfig, config: &Config, header: &str) -> Result<String
     Err(Diagnostic::new(place, message).expected(expected).write(write))
 }
 
-struct Planning<'a> {
-    name: &'a str,
-    header: String,
-    mount: &'a MountConfig,
-    cloud: &'a Cloud,
-    diagnostics: &'a mut Diagnostics,
+pub(super) struct Planning<'a> {
+    pub(super) name: &'a str,
+    pub(super) header: String,
+    pub(super) mount: &'a MountConfig,
+    pub(super) cloud: &'a Cloud,
+    pub(super) diagnostics: &'a mut Diagnostics,
 }
 
 impl Planning<'_> {
@@ -145,6 +145,7 @@ impl Planning<'_> {
                 }
             }
         };
+        let services = self.restated(declared, services, configured, &header)?;
         let (endpoint, service) = self.endpoint(declared, services, configured, &header)?;
         let redirects = self.redirects(&service, configured, &header);
         // What requests mean belongs to the hosts that they go to, whatever the manifest calls the service.
@@ -154,6 +155,7 @@ impl Planning<'_> {
         Some(Grant {
             name: declared.name.as_str().into(),
             audience: service.audience,
+            restated: matches!(declared.service, DeclaredService::Own { .. }),
             endpoint,
             redirects,
             minting: Minting::of(&meaning),

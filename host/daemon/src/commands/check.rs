@@ -12,7 +12,19 @@ use crate::output::{print, print_line, table, width};
 pub(crate) fn check(check: &Check) -> Result<Exit, Failure> {
     let (plan, _, _) = DaemonConfig::load(&check.config)?.plan()?;
     match check.format {
-        Format::Table => print(&grants_table(&plan.mounts, width()))?,
+        Format::Table => {
+            let warnings = plan.mounts.iter().flat_map(|mount| {
+                let line = |warning| {
+                    format!(
+                        "warning: [mount.{}]: {warning}
+",
+                        mount.name
+                    )
+                };
+                warnings(mount).into_iter().map(line).collect::<Vec<String>>()
+            });
+            print(&format!("{}{}", grants_table(&plan.mounts, width()), warnings.collect::<String>()))?;
+        }
         Format::Json => {
             let mounts: Vec<Value> = plan.mounts.iter().map(mount_json).collect();
             print_line(&format!("{:#}", json!({ "mounts": mounts })))?;
@@ -42,6 +54,18 @@ pub(super) fn grants_table(mounts: &[PlannedMount], width: usize) -> String {
     table(["MOUNT", "PLUGIN", "IDENTITY", "TOKENS FOR", "MAY SEND"], &rows, width)
 }
 
+/// What an operator should look at twice.
+fn warnings(mount: &PlannedMount) -> Vec<String> {
+    let restated = mount.grants.iter().filter(|grant| grant.restated);
+    let warning = |grant: &Grant| {
+        format!(
+            "tokens for {} go to {}, a pair that the plugin's author chose and this mount restates",
+            grant.audience, grant.endpoint
+        )
+    };
+    restated.map(warning).collect()
+}
+
 /// What a grant lets out, in words.
 fn allowances(grant: &Grant) -> Vec<String> {
     let texts = |patterns: &Vec<_>| patterns.iter().map(ToString::to_string).collect::<Vec<String>>();
@@ -67,6 +91,7 @@ fn mount_json(mount: &PlannedMount) -> Value {
             json!({
                 "name": &*grant.name,
                 "audience": grant.audience.as_str(),
+                "restated": grant.restated,
                 "endpoint": grant.endpoint.to_string(),
                 "declared": patterns(&grant.declared),
                 "allowed": patterns(&grant.allowed),
@@ -80,5 +105,6 @@ fn mount_json(mount: &PlannedMount) -> Value {
         "sha256": mount.plugin.sha256,
         "identity": mount.identity,
         "grants": grants,
+        "warnings": warnings(mount),
     })
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use keyward::cloud::Cloud;
 use keyward::manifest::{DeclaredAudience, DeclaredSeal, Manifest, ResolvedService, SpendPlace};
-use keyward::plan::sha256;
+use keyward::plan::{sha256, warning};
 use serde_json::{Value, json};
 
 use crate::cli::{Format, Inspect};
@@ -63,6 +63,9 @@ fn screen(manifest: &Manifest, component: &[u8], cloud: &Cloud, cloud_name: &str
                 }
             }
             Err(error) => text.push_str(&format!("    {}\n", error.message)),
+        }
+        if let Some(warning) = warning(audience, cloud) {
+            text.push_str(&format!("    warning     {warning}\n"));
         }
         match &audience.allow {
             None => text.push_str("    to send     whatever the configuration allows\n"),
@@ -130,6 +133,7 @@ fn manifest_json(manifest: &Manifest, component: &[u8], cloud: &Cloud) -> Value 
             json!({
                 "name": audience.name,
                 "services": services,
+                "warning": warning(audience, cloud),
                 "seal": seal,
                 "optional": audience.optional,
                 "allow": allow,

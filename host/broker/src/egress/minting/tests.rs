@@ -14,6 +14,7 @@ fn grant(endpoint: &str, allowed: Option<&[&str]>, hand_out: &[&str]) -> Grant {
     Grant {
         name: "it".into(),
         audience: Audience::new("https://own.example").unwrap(),
+        restated: false,
         endpoint,
         redirects: Vec::new(),
         routes: None,

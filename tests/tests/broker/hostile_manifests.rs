@@ -1,0 +1,234 @@
+//! Manifests that ask for more than they should get. A manifest grants nothing: each of these is refused before anything
+//! of the plugin runs, with the line to write where the operator does want it.
+
+use std::path::Path;
+
+use keyward::config::Config;
+use keyward::{CallError, Plan, Plugins};
+use keyward_tests::{Rig, get, guest};
+
+/// A plugin's manifest with one audience of its own.
+fn own(resource: &str, hosts: &str) -> String {
+    format!(
+        "name = \"weather\"\nsummary = \"The weather\"\n[audience.api]\nresource = {resource:?}\nhosts = [{hosts}]\n"
+    )
+}
+
+/// A component that consists of a manifest.
+fn component(manifest: &str) -> Vec<u8> {
+    let mut section = vec![16];
+    section.extend(b"keyward:manifest");
+    section.extend(manifest.as_bytes());
+    let mut bytes = b"\0asm\x0d\0\x01\0\0".to_vec();
+    let mut length = section.len();
+    while length >= 0x80 {
+        bytes.push(u8::try_from(length & 0x7f).unwrap() | 0x80);
+        length >>= 7;
+    }
+    bytes.push(u8::try_from(length).unwrap());
+    bytes.extend(section);
+    bytes
+}
+
+/// Plans a mount `weather` of a plugin with this manifest. `lines` follow the line that names the plugin.
+fn plan(top: &str, manifest: &str, lines: &str) -> Result<Plan, String> {
+    let plugins = Plugins::new().with("weather", component(manifest));
+    let text =
+        format!("{top}\n[identity.default]\nsource = \"imds\"\n[mount.weather]\nplugin = \"weather\"\n{lines}\n");
+    let config = Config::from_toml(Path::new("keyward.toml"), &text).map_err(|error| error.to_string())?;
+    Plan::new(config, &plugins).map_err(|error| error.to_string())
+}
+
+fn refused(top: &str, manifest: &str, lines: &str) -> String {
+    match plan(top, manifest, lines) {
+        Ok(plan) => panic!("granted: {:?}", plan.mounts[0].grants),
+        Err(error) => error,
+    }
+}
+
+const WEATHER: &str = "\"api.weather.example\"";
+const BOTH: &str = "endpoint = \"https://api.weather.example\"\nresource = ";
+
+/// A mount that restates whatever the manifest asks for.
+fn restating(resource: &str) -> String {
+    format!("{BOTH}{resource:?}")
+}
+
+#[test]
+fn a_token_for_resource_manager_is_not_sent_to_the_authors_host() {
+    let manifest = own("https://management.azure.com/", WEATHER);
+    let error = refused("", &manifest, "");
+    insta::assert_snapshot!(error);
+    assert_eq!(refused("", &manifest, "endpoint = \"https://api.weather.example\""), error);
+    assert_eq!(refused("", &manifest, &restating("https://management.azure.com/")), error, "restating does not help");
+}
+
+#[test]
+fn no_other_spelling_of_an_azure_audience_is_sent_there_either() {
+    for resource in [
+        "https://management.azure.com",
+        "https://Management.Azure.Com/",
+        "https://management.azure.com:443/",
+        "https://management.azure%2Ecom/",
+        "https://management.azure%252ecom/",
+        "https://management.azure.com./",
+        "https://me@management.azure.com/",
+        "https://management.azure.com/.default",
+        "http://management.azure.com/",
+        "management.azure.com",
+        "spn:https://management.azure.com",
+    ] {
+        let error = refused("", &own(resource, WEATHER), &restating(resource));
+        assert!(
+            error.contains("of the service `arm`, and are sent only to management.azure.com"),
+            "{resource}: {error}"
+        );
+    }
+}
+
+#[test]
+fn the_older_name_of_resource_managers_audience_is_known() {
+    for resource in ["https://management.core.windows.net/", "https://management.core.windows.net"] {
+        let error = refused("", &own(resource, WEATHER), &restating(resource));
+        assert!(error.contains("of the service `arm`"), "{resource}: {error}");
+    }
+}
+
+#[test]
+fn a_storage_accounts_own_audience_is_azures() {
+    let resource = "https://contoso.blob.core.windows.net";
+    let error = refused("", &own(resource, WEATHER), &restating(resource));
+    assert!(error.contains("of the service `blob`"), "{error}");
+}
+
+#[test]
+fn an_audience_of_another_cloud_is_granted_nowhere() {
+    for (resource, host, service) in [
+        ("https://management.chinacloudapi.cn/", "management.chinacloudapi.cn", "arm"),
+        ("https://vault.usgovcloudapi.net", "contoso.vault.usgovcloudapi.net", "vault"),
+    ] {
+        let lines = format!("endpoint = \"https://{host}\"\nresource = {resource:?}");
+        let error = refused("", &own(resource, &format!("{host:?}")), &lines);
+        assert!(error.contains(&format!("the service `{service}` of another cloud")), "{error}");
+    }
+}
+
+#[test]
+fn a_host_pattern_that_reaches_beyond_a_services_hosts_is_cut_to_them() {
+    let manifest = own("https://vault.azure.net", "\"*.*.azure.net\", \"api.weather.example\"");
+    let lines = |host: &str| format!("endpoint = \"https://{host}\"\nresource = \"https://vault.azure.net\"");
+    assert!(plan("", &manifest, &lines("contoso.vault.azure.net")).is_ok());
+    for host in ["contoso.evil.azure.net", "api.weather.example"] {
+        let error = refused("", &manifest, &lines(host));
+        assert!(error.contains("is not a host for tokens of https://vault.azure.net"), "{error}");
+        assert!(error.contains("a host like *.vault.azure.net\n"), "{error}");
+    }
+    let redirects = format!("{}\nredirects = [\"https://api.weather.example\"]", lines("contoso.vault.azure.net"));
+    let error = refused("", &manifest, &redirects);
+    assert!(error.contains("`redirects` of [mount.weather] is not a host for tokens"), "{error}");
+}
+
+#[test]
+fn services_that_share_an_audience_share_their_hosts_within_one_cloud() {
+    let manifest = own("https://storage.azure.com/", "\"*.dfs.core.windows.net\", \"*.blob.core.chinacloudapi.cn\"");
+    let lines = |host: &str| format!("endpoint = \"https://{host}\"\nresource = \"https://storage.azure.com/\"");
+    assert!(plan("", &manifest, &lines("contoso.dfs.core.windows.net")).is_ok());
+    refused("", &manifest, &lines("contoso.blob.core.chinacloudapi.cn"));
+    refused("cloud = \"china\"", &manifest, &lines("contoso.dfs.core.windows.net"));
+    assert!(plan("cloud = \"china\"", &manifest, &lines("contoso.blob.core.chinacloudapi.cn")).is_ok());
+}
+
+#[test]
+fn an_application_id_is_granted_by_no_mount_alone() {
+    const GUID: &str = "00001111-aaaa-2222-bbbb-3333cccc4444";
+    insta::assert_snapshot!(refused("", &own(GUID, WEATHER), &restating(GUID)));
+    for resource in [format!("api://{GUID}"), GUID.to_uppercase(), format!("spn:{GUID}"), format!("api://{GUID}/x")] {
+        let error = refused("", &own(&resource, WEATHER), &restating(&resource));
+        assert!(error.contains("which is an application id"), "{resource}: {error}");
+    }
+}
+
+#[test]
+fn an_application_id_is_granted_by_a_service_of_the_configuration_at_its_hosts() {
+    const GUID: &str = "api://00001111-aaaa-2222-bbbb-3333cccc4444";
+    let top = |host: &str| {
+        format!("[cloud]\nbase = \"public\"\n[cloud.service.weather]\naudience = {GUID:?}\nhosts = [{host:?}]")
+    };
+    assert!(plan(&top("api.weather.example"), &own(GUID, WEATHER), &restating(GUID)).is_ok());
+    let error = refused(&top("other.weather.example"), &own(GUID, WEATHER), &restating(GUID));
+    assert!(error.contains("of the service `weather`, and are sent only to other.weather.example"), "{error}");
+    let by_name = "name = \"weather\"\n[audience.api]\ncloud = \"weather\"\n";
+    assert!(plan(&top("api.weather.example"), by_name, "").is_ok(), "a manifest may name the service");
+}
+
+#[test]
+fn a_text_that_is_no_plain_url_is_granted_by_no_mount_alone() {
+    for resource in ["api://weather", "https://api.weather.example:443/", "https://API.weather.example", "weather"] {
+        let error = refused("", &own(resource, WEATHER), &restating(resource));
+        assert!(error.contains("[cloud.service.weather]"), "{resource}: {error}");
+    }
+}
+
+#[test]
+fn an_audience_of_the_manifests_own_is_not_granted_by_plugin_and_sum_alone() {
+    let manifest = own("https://api.weather.example", WEATHER);
+    insta::assert_snapshot!(refused("", &manifest, ""));
+    for lines in ["endpoint = \"https://api.weather.example\"", "resource = \"https://api.weather.example\""] {
+        assert!(refused("", &manifest, lines).contains("must restate both"), "{lines}");
+    }
+    let plan = plan("", &manifest, &restating("https://api.weather.example")).unwrap();
+    assert!(plan.mounts[0].grants[0].restated);
+}
+
+#[test]
+fn a_resource_that_is_restated_must_be_the_manifests_to_the_letter() {
+    let manifest = own("https://api.weather.example", WEATHER);
+    for resource in ["https://api.weather.example/", "https://other.weather.example"] {
+        let error = refused("", &manifest, &restating(resource));
+        assert!(error.contains("its plugin asks for https://api.weather.example"), "{error}");
+    }
+}
+
+#[test]
+fn a_further_audience_is_restated_in_a_section_of_its_own() {
+    let manifest = "name = \"weather\"\n[audience.vault]\ncloud = \"vault\"\n[audience.api]\n\
+                    resource = \"https://api.weather.example\"\nhosts = [\"api.weather.example\"]\noptional = true\n";
+    let vault = "endpoint = \"https://contoso.vault.azure.net\"\n";
+    let granted = plan("", manifest, vault).unwrap();
+    assert_eq!(granted.mounts[0].grants.len(), 1, "without a section it is not granted");
+    // What the mount's own section says is for its first audience.
+    let error = refused("", manifest, &format!("{vault}resource = \"https://api.weather.example\""));
+    assert!(error.contains("the audience `vault` is of a service of the cloud table"), "{error}");
+    insta::assert_snapshot!(refused("", manifest, &format!("{vault}[mount.weather.audience.api]")));
+    let section = format!("{vault}[mount.weather.audience.api]\n{}", restating("https://api.weather.example"));
+    assert_eq!(plan("", manifest, &section).unwrap().mounts[0].grants.len(), 2);
+}
+
+/// A guest whose manifest is replaced: the new one is padded to the length of the one that was compiled in.
+fn with_manifest(guest_name: &str, manifest: &str) -> Vec<u8> {
+    let old = include_bytes!("../../guests/manifest.toml");
+    let mut new = manifest.as_bytes().to_vec();
+    assert!(new.len() <= old.len(), "{} and {}", new.len(), old.len());
+    new.resize(old.len(), b'\n');
+    let mut component = guest(guest_name).to_vec();
+    let at = component.windows(old.len()).position(|bytes| bytes == old).unwrap();
+    component[at..at + old.len()].copy_from_slice(&new);
+    component
+}
+
+#[tokio::test]
+async fn a_pair_that_the_mount_restates_works_and_stays_within_its_host() {
+    let manifest =
+        "name=\"own\"\n[audience.vault]\nresource=\"https://vault.azure.net\"\nhosts=[\"*.vault.azure.net\"]";
+    let rig = Rig::of(with_manifest("reads", manifest)).mount_lines("resource = \"https://vault.azure.net\"");
+    let rig = rig.start().await;
+    let answer = rig.call(get("/secrets/db?api-version=7.4", &[])).await;
+    assert!(answer.status == 200 && answer.text().contains("swordfish"), "{} {}", answer.status, answer.text());
+    rig.assert_no_token_in(&answer);
+
+    let rig = Rig::of(with_manifest("elsewhere", manifest)).mount_lines("resource = \"https://vault.azure.net\"");
+    let rig = rig.start().await;
+    let answer = rig.call(get("/", &[("x-authority", "other.vault.azure.net")])).await;
+    assert!(matches!(answer.error, Some(CallError::Misuse { .. })), "{} {}", answer.status, answer.text());
+    rig.assert_no_token_in(&answer);
+}
