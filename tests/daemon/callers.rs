@@ -1,12 +1,17 @@
 //! Answers that come before a request's body has: none is lost, on any listener.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use keyward_emulator::{Fault, Misbehaviour};
+use keyward_emulator::{Emulator, Fault, Misbehaviour, Options};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::UnixStream;
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 
 use crate::listeners::{read_until, start};
+use crate::process::Daemon;
+use crate::storage::config;
 
 const BODY: usize = 8 << 20;
 
@@ -163,5 +168,60 @@ async fn a_service_that_closes_in_an_upload_without_an_answer_is_a_bad_gateway()
         assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
         assert_eq!(daemon.get("/blobs/hello/torn").await.status, 404);
     }
+    daemon.stop().await;
+}
+
+/// Passes connections on, and counts them.
+async fn counting(to: SocketAddr) -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, count) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&count);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            counted.fetch_add(1, Ordering::SeqCst);
+            tokio::spawn(async move {
+                let mut service = TcpStream::connect(to).await.unwrap();
+                drop(tokio::io::copy_bidirectional(&mut stream, &mut service).await);
+            });
+        }
+    });
+    (address, count)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_to_the_service_outlives_uploads_that_succeed_and_no_others() {
+    let emulator = Emulator::start(Options::default()).await.unwrap();
+    let (proxy, count) = counting(emulator.tls_address()).await;
+    let config = config("public", "core.windows.net", &emulator);
+    let config = config.replace(&emulator.tls_address().to_string(), &proxy.to_string());
+    let daemon = Daemon::before(emulator, &config, "[listen]\nsocket = \"k.sock\"\n").await;
+    let connections = || count.load(Ordering::SeqCst);
+
+    let mut stream = UnixStream::connect(daemon.socket()).await.unwrap();
+    daemon.emulator.faults().add(Fault::always("blob", Misbehaviour::Swallow));
+    for number in 0..6 {
+        let framing = ["content-length: 5\r\n\r\nhello", "transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"];
+        let request = format!(
+            "PUT /blobs/hello/{number} HTTP/1.1\r\nhost: localhost\r\nx-ms-blob-type: BlockBlob\r\n{}",
+            framing[number % 2]
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        read_until(&mut stream, &mut answer, "\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 201 ") && !answer.contains("connection: close"), "{answer}");
+    }
+    assert_eq!(connections(), 1);
+
+    // The service has read the whole body, which the client cannot know.
+    daemon.emulator.faults().clear();
+    daemon.emulator.faults().add(Fault::always("blob", early(409, 5, false)));
+    for _ in 0..3 {
+        let request = "PUT /blobs/hello/x HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\n\r\nhello";
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        read_until(&mut stream, &mut answer, "body.\"}}").await;
+        assert!(answer.starts_with("HTTP/1.1 409 "), "{answer}");
+    }
+    assert_eq!(connections(), 3);
     daemon.stop().await;
 }

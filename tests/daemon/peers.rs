@@ -11,7 +11,10 @@ use http::Request;
 use http_body_util::Full;
 use keyward_emulator::{Emulator, Options, SUBSCRIPTION};
 use keyward_tests::Secrets;
+use tokio::io::AsyncWriteExt;
+use tokio::net::UnixStream;
 
+use crate::listeners::read_until;
 use crate::process::{Daemon, LISTEN_TLS};
 use crate::skip::{node, peer};
 
@@ -127,6 +130,26 @@ async fn azurite_takes_tokens_and_signatures() {
     let secrets = Secrets::default().and_signatures(daemon.emulator.issued_sas());
     assert!(secrets.count() > 0);
     secrets.assert_absent("the log", daemon.log().as_bytes());
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn azurites_refusal_of_an_upload_that_it_has_not_read_arrives() {
+    let Some(azurite) = peer("azurite", "uploads to a container that Azurite does not have") else { return };
+    let (daemon, _azurite) = start(&azurite, "[listen]\nsocket = \"k.sock\"\n").await;
+    for number in 0..20 {
+        let (length, body) = (4 << 20, vec![7; 4 << 20]);
+        let head = format!(
+            "PUT /blobs/nowhere/{number} HTTP/1.1\r\nhost: localhost\r\nx-ms-blob-type: BlockBlob\r\n\
+             content-length: {length}\r\n\r\n"
+        );
+        let mut stream = UnixStream::connect(daemon.socket()).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&body).await.unwrap();
+        let mut answer = String::new();
+        read_until(&mut stream, &mut answer, "</Error>").await;
+        assert!(answer.starts_with("HTTP/1.1 404 ") && answer.contains("ContainerNotFound"), "{number}: {answer}");
+    }
     daemon.stop().await;
 }
 

@@ -59,7 +59,7 @@ impl WasiHttpHooks for EgressHooks {
         Box::new(async move {
             let response = send::send(&call, request, passed?, options.unwrap_or_default()).await?;
             if let Some(upload) = upload {
-                upload.answered();
+                upload.answered(response.status());
             }
             Ok((response, Box::new(async { Ok(()) }) as Box<dyn Future<Output = _> + Send>))
         })
