@@ -14,7 +14,10 @@ pub(crate) async fn run(mut command: Command) -> usize {
 }
 
 async fn start() -> (Daemon, String, String) {
-    let vault = |emulator: &_| config("public", "contoso.vault.azure.net", emulator);
+    let vault = |emulator: &_| {
+        let config = config("public", "contoso.vault.azure.net", emulator);
+        config.replace("[mount.vault]\n", "[mount.vault]\nhand_out = [\"backup\"]\n")
+    };
     let mut daemon = Daemon::with(vault, LISTEN_TLS).await;
     let (url, ca) = daemon.tls_listener().await;
     (daemon, format!("{url}/vault"), ca)

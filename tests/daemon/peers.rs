@@ -168,6 +168,6 @@ async fn the_official_python_sdk_works_through_a_mount_unchanged() {
     let output = output.await.unwrap();
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{text}");
-    assert_eq!(text.lines().filter(|line| line.starts_with("ok ")).count(), 15, "{text}");
+    assert_eq!(text.lines().filter(|line| line.starts_with("ok ")).count(), 16, "{text}");
     daemon.stop().await;
 }

@@ -5,11 +5,15 @@
 //! with `auth = "sas"` the plugin first asks Resource Manager for a shared access signature that allows just this request
 //! (see `operation`), and spends it. What it gets is sealed: neither the plugin nor the caller sees it.
 //!
+//! A batch is taken apart, and its requests are sent one by one (see `batch`).
+//!
 //! `POST /$sas/CONTAINER[/BLOB]` hands a signature out to the caller, where the mount has
 //! `hand_out = ["listServiceSas"]`.
 
+mod batch;
 mod copy;
 mod export;
+mod multipart;
 mod operation;
 mod sas;
 
@@ -28,6 +32,9 @@ impl Plugin for Storage {
             return export::answer(request, cx);
         }
         let with_sas = cx.setting("auth").as_deref() == Some("sas");
+        if batch::is_asked(&request) {
+            return batch::answer(request, with_sas, cx);
+        }
         let sas = if with_sas { Some(sas::get(&operation::needed(&request)?, cx)?) } else { None };
         let endpoint = cx.endpoint("blob")?;
         let mut outgoing = Outgoing::forward(request, &endpoint);

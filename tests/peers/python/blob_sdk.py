@@ -261,6 +261,23 @@ def delete_container(c):
 
 
 # In this order; each makes what it needs, apart from the container.
+def batch(c):
+    names = [f"batch/{number} +%.txt" for number in range(256)]
+    for name in names:
+        c.upload_blob(name, b"x")
+    for part in c.set_standard_blob_tier_blobs("Cool", *names[:3]):
+        same("the status of a part", part.status_code, 200)
+    same("the tier", c.get_blob_client(names[0]).get_blob_properties().blob_tier, "Cool")
+    parts = list(c.delete_blobs(names[0], "batch/none", *names[1:3], raise_on_any_failure=False))
+    same("the parts", [part.status_code for part in parts], [202, 404, 202, 202])
+    same("the error code of a part", parts[1].headers.get("x-ms-error-code"), "BlobNotFound")
+    c.upload_blob(names[0], b"x")
+    c.upload_blob(names[1], b"x")
+    c.upload_blob(names[2], b"x")
+    same("the parts", {part.status_code for part in c.delete_blobs(*names)}, {202})
+    same("what is left", list(c.list_blobs(name_starts_with="batch/")), [])
+
+
 STEPS = {
     "create-container": create_container,
     "upload": upload,
@@ -275,6 +292,7 @@ STEPS = {
     "lease": lease,
     "copy": copy,
     "delete": delete,
+    "batch": batch,
     "missing": missing,
     "delete-container": delete_container,
 }

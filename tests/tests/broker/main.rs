@@ -2,6 +2,7 @@
 #![allow(clippy::panic, clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
 #[cfg(unix)]
+mod batches;
 mod compile_cache;
 mod config_mistakes;
 mod data_lake;

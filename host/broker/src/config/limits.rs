@@ -46,7 +46,8 @@ impl Default for Limits {
             cpu_time: Duration::from_secs(10),
             idle_time: Duration::from_secs(120),
             wall_time: Duration::from_secs(3600),
-            requests: 32,
+            // A batch of 256 blobs needs two for each.
+            requests: 520,
             connections: 4,
             log_bytes: 64 << 10,
             header_bytes: 64 << 10,

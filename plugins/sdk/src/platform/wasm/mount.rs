@@ -1,5 +1,8 @@
 //! Configuration, tokens and requests, by the host.
 
+use std::cell::Cell;
+use std::mem::ManuallyDrop;
+
 use super::bindings::keyward::broker::{caller_state, identity};
 use super::bindings::wasi::config::store;
 use super::bindings::wasi::http::outgoing_handler;
@@ -17,11 +20,13 @@ use crate::{Body, Headers, Method, Outgoing, Problem, Response, SendError, Token
 #[derive(Debug)]
 pub(crate) struct Mount {
     request: IncomingRequest,
+    /// Whether a request was sent already.
+    has_sent: Cell<bool>,
 }
 
 impl Mount {
     pub(super) fn of(request: IncomingRequest) -> Self {
-        Self { request }
+        Self { request, has_sent: Cell::new(false) }
     }
 
     /// The caller's `x-forwarded-<name>`, which the host sets.
@@ -80,8 +85,15 @@ impl Mount {
         };
 
         let answer = leave(answer);
-        leave(answer.subscribe()).block();
-        let response = match answer.get() {
+        let answered = leave(answer.subscribe());
+        answered.block();
+        let response = answer.get();
+        if self.has_sent.replace(true) {
+            // One that sends many requests would pass the limit on handles.
+            drop(ManuallyDrop::into_inner(answered));
+            drop(ManuallyDrop::into_inner(answer));
+        }
+        let response = match response {
             Some(Ok(Ok(response))) => response,
             Some(Ok(Err(code))) => return Err(send_error(code)),
             Some(Err(())) | None => return Err(SendError::Failed("the answer was taken already".to_owned())),
