@@ -161,9 +161,10 @@ fn inspect_and_check_warn_of_a_pair_that_the_author_chose() {
     let weather = component("name=\"w\"\n[audience.a]\nresource=\"https://w.example\"\nhosts=[\"w.example\"]");
     std::fs::write(&file, &weather).unwrap();
     let text = stdout(&["inspect", file.to_str().unwrap()]);
-    let warning = "    warning     this pair is the author's choice: whoever runs w.example can use the tokens. A mount \
-                   must restate `endpoint` and `resource`\n";
-    assert!(text.contains(warning), "{text}");
+    let in_one_line = |text: &str| text.split_whitespace().collect::<Vec<&str>>().join(" ");
+    let warning = "warning this pair is the author's choice: whoever runs w.example can use the tokens. A mount must \
+                   restate `endpoint` and `resource`";
+    assert!(in_one_line(&text).contains(warning), "{text}");
     let sum = keyward::plan::sha256(&weather);
     let mount = format!(
         "[identity.default]\nsource = \"imds\"\n[mount.w]\nplugin = \"./w.wasm\"\nsha256 = \"{sum}\"\n\
@@ -182,10 +183,8 @@ fn inspect_and_check_warn_of_a_pair_that_the_author_chose() {
     let azure = "name=\"w\"\n[audience.a]\nresource=\"https://management.azure.com\"\nhosts=[\"w.example\"]";
     std::fs::write(&file, component(azure)).unwrap();
     let text = stdout(&["inspect", file.to_str().unwrap()]);
-    assert!(
-        text.contains("    warning     it asks for tokens for https://management.azure.com at w.example"),
-        "{text}"
-    );
+    let warning = "warning it asks for tokens for https://management.azure.com at w.example";
+    assert!(in_one_line(&text).contains(warning), "{text}");
     let json = stdout(&["inspect", file.to_str().unwrap(), "--format", "json"]);
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert!(json["audiences"][0]["warning"].as_str().unwrap().ends_with("a mount is refused"), "{json}");

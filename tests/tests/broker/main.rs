@@ -12,6 +12,7 @@ mod embedding;
 mod hostile_addresses;
 mod hostile_credentials;
 mod hostile_databases;
+mod hostile_features;
 mod hostile_limits;
 mod hostile_manifests;
 mod hostile_minting;

@@ -4,6 +4,7 @@
 //! lives by it.
 
 mod audience;
+mod features;
 mod hand_out;
 mod mount;
 mod own;
@@ -12,6 +13,7 @@ mod plugin;
 use std::collections::BTreeMap;
 
 pub use audience::warning;
+pub use features::used_but_off;
 pub use plugin::{Plugin, Plugins, sha256};
 
 use crate::cloud::Cloud;

@@ -6,6 +6,7 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
+use super::features::used_but_off;
 use crate::config::{Diagnostic, Located, PluginRef, nearest, one_of};
 use crate::manifest::Manifest;
 
@@ -74,6 +75,9 @@ impl Plugins {
         };
         let manifest = Manifest::of_component(&label, &component)
             .map_err(|error| Diagnostic::new(place(), format!("the plugin {label} cannot be used: {error}")))?;
+        refuse_features(&component).map_err(|why| {
+            Diagnostic::new(place(), format!("the plugin {label} cannot be used: {why}")).expected(BUILT)
+        })?;
         let sha256 = sha256(&component);
         Ok((Plugin { label, sha256, component }, manifest))
     }
@@ -87,6 +91,13 @@ impl Plugins {
             None => diagnostic,
         }
     }
+}
+
+const BUILT: &str = "a component built without it";
+
+fn refuse_features(component: &[u8]) -> Result<(), String> {
+    let used = used_but_off(component);
+    if used.is_empty() { Ok(()) } else { Err(format!("it uses {}, which is off in the sandbox", used.join(" and "))) }
 }
 
 fn check_sum(bytes: &[u8], expected: Option<&Located<String>>, label: &str) -> Result<(), Diagnostic> {

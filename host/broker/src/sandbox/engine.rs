@@ -83,7 +83,12 @@ fn config(sandboxes: u32, memory: u64, elements: usize) -> Config {
         .wasm_threads(false)
         .shared_memory(false)
         .wasm_memory64(false)
-        .wasm_stack_switching(false);
+        .wasm_stack_switching(false)
+        // `plan::features` names these to the author of a plugin that uses one. Reference types stay: compilers use them.
+        .wasm_gc(false)
+        .wasm_function_references(false)
+        .wasm_exceptions(false)
+        .wasm_relaxed_simd(false);
     config
 }
 
@@ -112,5 +117,23 @@ impl Ticker {
 impl Drop for Ticker {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_engine_itself_has_the_features_off_that_plugins_cannot_use() {
+        let engine = wasmtime::Engine::new(&config(1, 1 << 20, 1000)).unwrap();
+        let module = |sections: &[u8]| [b"\0asm\x01\0\0\0", sections].concat();
+        let valid = |sections: &[u8]| wasmtime::Module::validate(&engine, &module(sections)).is_ok();
+        assert!(valid(b"\x04\x04\x01\x6f\0\0"), "a table of external references");
+        assert!(!valid(b"\x01\x03\x01\x5f\0"), "a struct, of the garbage collection proposal");
+        assert!(!valid(b"\x01\x04\x01\x60\0\0\x0d\x03\x01\0\0"), "a tag of exceptions");
+        assert!(!valid(b"\x01\x09\x02\x60\0\0\x60\x01\x63\0\0"), "a typed function reference");
+        assert!(!valid(b"\x05\x03\x01\x04\x01"), "a 64-bit memory");
+        assert!(!valid(b"\x05\x04\x01\x03\x01\x01"), "a shared memory");
     }
 }

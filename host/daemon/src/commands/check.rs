@@ -14,13 +14,7 @@ pub(crate) fn check(check: &Check) -> Result<Exit, Failure> {
     match check.format {
         Format::Table => {
             let warnings = plan.mounts.iter().flat_map(|mount| {
-                let line = |warning| {
-                    format!(
-                        "warning: [mount.{}]: {warning}
-",
-                        mount.name
-                    )
-                };
+                let line = |warning| format!("warning: [mount.{}]: {warning}\n", mount.name);
                 warnings(mount).into_iter().map(line).collect::<Vec<String>>()
             });
             print(&format!("{}{}", grants_table(&plan.mounts, width()), warnings.collect::<String>()))?;

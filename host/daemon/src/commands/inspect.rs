@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use keyward::cloud::Cloud;
 use keyward::manifest::{DeclaredAudience, DeclaredSeal, Manifest, ResolvedService, SpendPlace};
-use keyward::plan::{sha256, warning};
+use keyward::plan::{sha256, used_but_off, warning};
 use serde_json::{Value, json};
 
 use crate::cli::{Format, Inspect};
@@ -50,6 +50,10 @@ fn screen(manifest: &Manifest, component: &[u8], cloud: &Cloud, cloud_name: &str
         text.push_str(&format!("version {version}\n"));
     }
     text.push_str(&format!("{} KiB, sha256 {}\n\n", component.len() / 1024, sha256(component)));
+    let off = used_but_off(component);
+    if !off.is_empty() {
+        text.push_str(&format!("warning: it uses {}, which is off: a mount is refused\n", off.join(" and ")));
+    }
     text.push_str("It never sees a token. In its sandbox there are no files, no environment and no sockets.\n");
     text.push_str(&format!("In the cloud `{cloud_name}` it wants to act with tokens for:\n"));
     for (number, audience) in manifest.audiences.iter().enumerate() {
@@ -159,6 +163,7 @@ fn manifest_json(manifest: &Manifest, component: &[u8], cloud: &Cloud) -> Value 
         "version": manifest.version,
         "bytes": component.len(),
         "sha256": sha256(component),
+        "features_off": used_but_off(component),
         "audiences": audiences,
         "settings": settings,
     })
