@@ -10,6 +10,11 @@ fn stdout(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// What a command prints, with its lines joined.
+fn unwrapped(arguments: &[&str]) -> String {
+    stdout(arguments).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// A directory with a configuration in it.
 fn written(config: &str) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
@@ -160,7 +165,7 @@ fn inspect_and_check_warn_of_a_pair_that_the_author_chose() {
     let file = directory.path().join("w.wasm");
     let weather = component("name=\"w\"\n[audience.a]\nresource=\"https://w.example\"\nhosts=[\"w.example\"]");
     std::fs::write(&file, &weather).unwrap();
-    let text = stdout(&["inspect", file.to_str().unwrap()]);
+    let text = unwrapped(&["inspect", file.to_str().unwrap()]);
     let in_one_line = |text: &str| text.split_whitespace().collect::<Vec<&str>>().join(" ");
     let warning = "warning this pair is the author's choice: whoever runs w.example can use the tokens. A mount must \
                    restate `endpoint` and `resource`";

@@ -27,6 +27,8 @@ pub(crate) fn keyward() -> Command {
     command.env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"));
     // Her own daemon may listen at the default socket.
     command.env("XDG_RUNTIME_DIR", env!("CARGO_TARGET_TMPDIR"));
+    // Wide enough that what tests look for is not wrapped.
+    command.env("COLUMNS", "120");
     command.env_remove("KEYWARD_CONFIG").env_remove("KEYWARD_SOCKET").env_remove("KEYWARD_LOG");
     command
 }
