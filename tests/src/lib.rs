@@ -9,7 +9,7 @@ mod logs;
 mod rig;
 mod secrets;
 
-pub use guests::guest;
+pub use guests::{guest, guest_with_manifest};
 pub use logs::Logs;
 pub use rig::{Answer, Recorded, Rig, RigBuilder, get, post};
 pub use secrets::Secrets;

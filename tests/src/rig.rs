@@ -276,7 +276,13 @@ impl Rig {
     /// A mount `database` of a guest that may open databases of the server, and read passwords in the vault.
     #[must_use]
     pub fn database(lines: &str) -> RigBuilder {
-        let mut builder = Self::of(crate::guest("database"));
+        Self::database_of(crate::guest("database"), lines)
+    }
+
+    /// The same, of another component of such a guest.
+    #[must_use]
+    pub fn database_of(component: impl Into<Vec<u8>>, lines: &str) -> RigBuilder {
+        let mut builder = Self::of(component);
         builder.mount = "database".to_owned();
         builder.base_lines = "endpoint = \"sqlserver://contoso.database.windows.net\"".to_owned();
         let vault = "[mount.database.audience.vault]\nendpoint = \"https://contoso.vault.azure.net\"";

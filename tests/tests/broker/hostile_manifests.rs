@@ -5,7 +5,7 @@ use std::path::Path;
 
 use keyward::config::Config;
 use keyward::{CallError, Plan, Plugins};
-use keyward_tests::{Rig, get, guest};
+use keyward_tests::{Rig, get, guest_with_manifest};
 
 /// A plugin's manifest with one audience of its own.
 fn own(resource: &str, hosts: &str) -> String {
@@ -204,29 +204,17 @@ fn a_further_audience_is_restated_in_a_section_of_its_own() {
     assert_eq!(plan("", manifest, &section).unwrap().mounts[0].grants.len(), 2);
 }
 
-/// A guest whose manifest is replaced: the new one is padded to the length of the one that was compiled in.
-fn with_manifest(guest_name: &str, manifest: &str) -> Vec<u8> {
-    let old = include_bytes!("../../guests/manifest.toml");
-    let mut new = manifest.as_bytes().to_vec();
-    assert!(new.len() <= old.len(), "{} and {}", new.len(), old.len());
-    new.resize(old.len(), b'\n');
-    let mut component = guest(guest_name).to_vec();
-    let at = component.windows(old.len()).position(|bytes| bytes == old).unwrap();
-    component[at..at + old.len()].copy_from_slice(&new);
-    component
-}
-
 #[tokio::test]
 async fn a_pair_that_the_mount_restates_works_and_stays_within_its_host() {
     let manifest =
         "name=\"own\"\n[audience.vault]\nresource=\"https://vault.azure.net\"\nhosts=[\"*.vault.azure.net\"]";
-    let rig = Rig::of(with_manifest("reads", manifest)).mount_lines("resource = \"https://vault.azure.net\"");
+    let rig = Rig::of(guest_with_manifest("reads", manifest)).mount_lines("resource = \"https://vault.azure.net\"");
     let rig = rig.start().await;
     let answer = rig.call(get("/secrets/db?api-version=7.4", &[])).await;
     assert!(answer.status == 200 && answer.text().contains("swordfish"), "{} {}", answer.status, answer.text());
     rig.assert_no_token_in(&answer);
 
-    let rig = Rig::of(with_manifest("elsewhere", manifest)).mount_lines("resource = \"https://vault.azure.net\"");
+    let rig = Rig::of(guest_with_manifest("elsewhere", manifest)).mount_lines("resource = \"https://vault.azure.net\"");
     let rig = rig.start().await;
     let answer = rig.call(get("/", &[("x-authority", "other.vault.azure.net")])).await;
     assert!(matches!(answer.error, Some(CallError::Misuse { .. })), "{} {}", answer.status, answer.text());

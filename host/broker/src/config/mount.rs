@@ -71,6 +71,8 @@ pub struct AudienceConfig {
     pub resource: Option<Located<Audience>>,
     /// Other origins that the service redirects to, where its tokens may be sent too.
     pub redirects: Vec<Located<Endpoint>>,
+    /// Whether the plugin sees the secrets of a further Key Vault, which are sealed otherwise.
+    pub unseal: Option<Located<bool>>,
     /// What may be sent; what the manifest declares where there is none.
     pub allow: Option<Vec<Pattern>>,
     /// Where `allow` stands.
@@ -255,6 +257,7 @@ fn audience(section: &Section<'_>) -> AudienceConfig {
         endpoint,
         resource,
         redirects,
+        unseal: section.boolean("unseal"),
         allow: patterns(section, "allow"),
         allow_place: section.key_place("allow"),
         place: section.place(),

@@ -227,7 +227,7 @@ pub(super) fn seals(grants: &[Grant], number: usize, minted: Option<&Minted>) ->
         && !seals.iter().any(|seal| minted.is_sealed_by(seal))
     {
         let (field, place) = (field.to_owned(), SpendPlace::Query);
-        seals.push(Seal { field, spend, place, keep: None, export: None });
+        seals.push(Seal { field, spend, place, keep: None, export: None, imposed: true });
     }
     seals
 }

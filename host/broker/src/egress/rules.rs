@@ -354,6 +354,7 @@ mod tests {
             redirects: Vec::new(),
             routes: None,
             seals: Vec::new(),
+            unsealed: false,
             second_paths: Vec::new(),
             declared: None,
             allowed: Some(allowed.iter().map(|pattern| Pattern::parse(pattern).unwrap()).collect()),

@@ -95,6 +95,16 @@ async fn ask(
     let response = send::transmit(call, Request::from_parts(parts, body.boxed_unsync()), options).await?;
 
     let unsealable = |why: String| {
+        let grant = call.mount().grants.get(passed.grant).filter(|grant| grant.seals.iter().any(|seal| seal.imposed));
+        let why = match grant {
+            Some(grant) => format!(
+                "{why}. Secrets of a further Key Vault are sealed; `unseal = true` in [mount.{}.audience.{}] shows them to \
+                 the plugin",
+                call.mount().name,
+                grant.name
+            ),
+            None => why,
+        };
         call.fail(CallError::Unsealable { mount: call.mount().name.clone(), why });
         Error::HttpRequestDenied
     };

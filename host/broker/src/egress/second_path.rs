@@ -98,6 +98,7 @@ mod tests {
             redirects: Vec::new(),
             routes: None,
             seals: Vec::new(),
+            unsealed: false,
             second_paths: Cloud::named("public").unwrap().services[service].second_paths.clone(),
             declared: None,
             allowed: Some(allowed.iter().map(|pattern| Pattern::parse(pattern).unwrap()).collect()),

@@ -280,6 +280,7 @@ mod tests {
             redirects: Vec::new(),
             routes: None,
             seals: Vec::new(),
+            unsealed: false,
             minting: Minting::of(&meaning),
             second_paths: meaning.second_paths,
             declared: None,

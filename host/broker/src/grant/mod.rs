@@ -39,6 +39,8 @@ pub struct Grant {
     pub routes: Option<Routes>,
     /// What of the answers is sealed.
     pub seals: Vec<Seal>,
+    /// Whether the configuration shows the plugin secrets that the host would seal (`unseal`).
+    pub unsealed: bool,
     /// What the plugin declares; `None` where its manifest does not narrow it.
     pub declared: Option<Vec<Pattern>>,
     /// What the configuration allows; `None` where it does not narrow it.
@@ -65,6 +67,8 @@ pub struct Seal {
     pub keep: Option<Duration>,
     /// The calls whose answers may hold the value itself.
     pub export: Option<Pattern>,
+    /// Whether it is sealed whatever the manifest says.
+    pub imposed: bool,
 }
 
 /// Why a grant does not cover a request.

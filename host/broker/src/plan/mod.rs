@@ -9,6 +9,7 @@ mod hand_out;
 mod mount;
 mod own;
 mod plugin;
+mod seals;
 
 use std::collections::BTreeMap;
 

@@ -1,15 +1,14 @@
 //! One mount of a plan.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::{PlannedMount, Plugins, hand_out};
 use crate::cloud::{Cloud, Meaning, Protocol};
 use crate::config::{
     AudienceConfig, Config, Diagnostic, Diagnostics, Located, MountConfig, SettingValue, bare, nearest, one_of, shown,
 };
-use crate::grant::{Endpoint, Grant, HostPattern, Minting, Seal};
-use crate::manifest::{DeclaredAudience, DeclaredSeal, DeclaredService, Manifest, ResolvedService};
+use crate::grant::{Endpoint, Grant, HostPattern, Minting};
+use crate::manifest::{DeclaredAudience, DeclaredService, Manifest, ResolvedService};
 
 /// The name of the identity of a mount that names none.
 const DEFAULT_IDENTITY: &str = "default";
@@ -161,6 +160,7 @@ impl Planning<'_> {
             minting: Minting::of(&meaning),
             routes: meaning.routes,
             seals: Vec::new(),
+            unsealed: false,
             declared: declared.allow.clone(),
             allowed: configured.allow.clone(),
             paths_ignore_case: meaning.paths_ignore_case,
@@ -223,26 +223,6 @@ impl Planning<'_> {
             self.diagnostics.push(Diagnostic::new(place.clone(), message).expected(expected));
         }
         redirects
-    }
-
-    /// Ties what is sealed to the grants where it may be spent. Without one, the value is sealed all the same.
-    fn seals(&mut self, manifest: &Manifest, grants: &mut [Grant]) {
-        let names: Vec<Arc<str>> = grants.iter().map(|grant| Arc::clone(&grant.name)).collect();
-        for grant in grants {
-            let Some(declared) = manifest.audience(&grant.name) else { continue };
-            for seal in &declared.seal {
-                let DeclaredSeal { field, spend, place, keep, export } = seal.clone();
-                if manifest.audience(&spend).is_none() {
-                    let message = format!(
-                        "the plugin `{}` seals `{field}` for the audience `{spend}`, which it does not declare",
-                        manifest.name
-                    );
-                    self.diagnostics.push(Diagnostic::new(self.mount.plugin.place.clone(), message));
-                }
-                let spend = names.iter().position(|name| **name == *spend).unwrap_or(usize::MAX);
-                grant.seals.push(Seal { field, spend, place, keep, export });
-            }
-        }
     }
 
     /// The settings' values, under the names that the plugin reads them by.

@@ -160,6 +160,7 @@ mod tests {
             place: SpendPlace::Query,
             keep: Some(std::time::Duration::from_secs(60)),
             export: None,
+            imposed: false,
         }]
     }
 

@@ -114,7 +114,8 @@ mod tests {
     use crate::manifest::SpendPlace;
 
     fn answer(keep: Option<Duration>) -> Arc<Answer> {
-        let seal = Seal { field: "/s".to_owned(), spend: 0, place: SpendPlace::Query, keep, export: None };
+        let seal =
+            Seal { field: "/s".to_owned(), spend: 0, place: SpendPlace::Query, keep, export: None, imposed: false };
         let token = Scanner::new([Bytes::from_static(b"token")]);
         Arc::new(Answer::take_apart(StatusCode::OK, br#"{"s":"sig=0123456789abcdef"}"#, &[seal], &token).unwrap())
     }

@@ -19,6 +19,7 @@ fn grant(endpoint: &str, allowed: Option<&[&str]>, hand_out: &[&str]) -> Grant {
         redirects: Vec::new(),
         routes: None,
         seals: Vec::new(),
+        unsealed: false,
         minting,
         second_paths: Vec::new(),
         declared: None,
