@@ -117,12 +117,80 @@ arm    arm       default   https://management.azure.com/         everything
                              at https://management.azure.com
 vault  keyvault  default   https://vault.azure.net               GET /secrets/*
                              at https://contoso.vault.azure.net  GET /secrets
+
+[mount.vault]
+  setting       api_version = \"7.4\"
 ";
     assert_eq!(text, expected);
     let json: serde_json::Value =
         serde_json::from_str(&stdout(&["check", "--config", &path(&directory), "--format", "json"])).unwrap();
     assert_eq!(json["mounts"][1]["grants"][0]["allowed"][0], "GET /secrets/*");
     assert_eq!(json["mounts"][0]["grants"][0]["allowed"], serde_json::Value::Null);
+}
+
+/// A configuration that has one of everything that a mount may do.
+const EVERYTHING: &str = "\
+[identity.default]
+source = \"imds\"
+[mount.blobs]
+plugin = \"storage\"
+endpoint = \"https://contoso.blob.core.windows.net\"
+redirects = [\"https://other.blob.core.windows.net\"]
+hand_out = [\"listServiceSas\"]
+[mount.blobs.settings]
+auth = \"sas\"
+account = \"/subscriptions/s/resourceGroups/g/providers/Microsoft.Storage/storageAccounts/contoso\"
+[mount.blobs.audience.arm]
+[mount.orders]
+plugin = \"sql\"
+endpoint = \"sqlserver://contoso.database.windows.net\"
+[mount.orders.settings]
+database = \"shop\"
+[mount.orders.settings.queries]
+all = \"select 1\"
+[mount.orders.audience.vault]
+endpoint = \"https://contoso.vault.azure.net\"
+";
+
+#[test]
+fn check_shows_everything_that_a_mount_may_do() {
+    let directory = written(EVERYTHING);
+    let text = stdout(&["check", "--config", &path(&directory)]);
+    let in_one_line = text.split_whitespace().collect::<Vec<&str>>().join(" ");
+    for part in [
+        "[mount.blobs] redirects https://other.blob.core.windows.net gets the tokens of `blob` too",
+        "second path of `blob`, in the header field x-ms-copy-source, which must be allowed to GET",
+        "seals /serviceSasToken of `arm`, spent in a query to `blob`",
+        "exports POST /$sas/** hands /serviceSasToken of `arm` to callers, as `hand_out` says",
+        "hands out the credentials of listServiceSas, to callers",
+        "setting auth = \"sas\"",
+        "gateways of `sql` redirect to nodes in database.windows.net, ports 11000 to 11999",
+        "seals /value of `vault`, spent as a password at `sql`",
+        "setting queries.all = \"select 1\"",
+        "setting max_rows = \"1000000\"",
+    ] {
+        assert!(in_one_line.contains(part), "{part} in {text}");
+    }
+    let json: serde_json::Value =
+        serde_json::from_str(&stdout(&["check", "--config", &path(&directory), "--format", "json"])).unwrap();
+    let (blobs, orders) = (&json["mounts"][0], &json["mounts"][1]);
+    assert_eq!(blobs["hand_out"][0], "listServiceSas");
+    assert_eq!(blobs["grants"][0]["redirects"][0], "https://other.blob.core.windows.net");
+    assert_eq!(blobs["grants"][0]["second_paths"][0]["header"], "x-ms-copy-source");
+    let seal = &blobs["grants"][1]["seals"][0];
+    assert_eq!(
+        (&seal["spend"], &seal["as"], &seal["export"]),
+        (&"blob".into(), &"query".into(), &"POST /$sas/**".into())
+    );
+    assert_eq!(blobs["settings"]["auth"], "sas");
+    assert_eq!(orders["grants"][0]["gateways"]["ports"][0], 11_000);
+    assert_eq!(orders["grants"][1]["unsealed"], false);
+    assert_eq!(orders["settings"]["queries.all"], "select 1");
+
+    let open = EVERYTHING.replace("hand_out = [\"listServiceSas\"]\n", "");
+    let text = stdout(&["check", "--config", &path(&written(&open))]);
+    assert!(text.contains("POST /$sas/** is denied: the mount has no `hand_out`"), "{text}");
+    assert!(!text.contains("hands out"), "{text}");
 }
 
 #[test]

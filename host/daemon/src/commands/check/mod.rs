@@ -1,5 +1,7 @@
 //! `keyward check`: what each mount may do.
 
+mod details;
+
 use keyward::grant::Grant;
 use keyward::plan::PlannedMount;
 use serde_json::{Value, json};
@@ -7,7 +9,7 @@ use serde_json::{Value, json};
 use crate::cli::{Check, Format};
 use crate::config::DaemonConfig;
 use crate::exit::{Exit, Failure};
-use crate::output::{print, print_line, table, width};
+use crate::output::{fit, print, print_line, table, width};
 
 pub(crate) fn check(check: &Check) -> Result<Exit, Failure> {
     let (plan, _, _) = DaemonConfig::load(&check.config)?.plan()?;
@@ -17,7 +19,17 @@ pub(crate) fn check(check: &Check) -> Result<Exit, Failure> {
                 let line = |warning| format!("warning: [mount.{}]: {warning}\n", mount.name);
                 warnings(mount).into_iter().map(line).collect::<Vec<String>>()
             });
-            print(&format!("{}{}", grants_table(&plan.mounts, width()), warnings.collect::<String>()))?;
+            let details: String = plan.mounts.iter().map(details::text).collect();
+            let mut text = grants_table(&plan.mounts, width());
+            if !details.is_empty() {
+                text.truncate(text.trim_end().len());
+                text.push_str(&format!("\n{}\n", fit(&details, details::COLUMN, width())));
+            }
+            let warnings: String = warnings.collect();
+            if !warnings.is_empty() {
+                text.push_str(&format!("\n{warnings}"));
+            }
+            print(&text)?;
         }
         Format::Json => {
             let mounts: Vec<Value> = plan.mounts.iter().map(mount_json).collect();
@@ -82,16 +94,18 @@ fn mount_json(mount: &PlannedMount) -> Value {
         .grants
         .iter()
         .map(|grant| {
-            json!({
+            let own = json!({
                 "name": &*grant.name,
                 "audience": grant.audience.as_str(),
                 "restated": grant.restated,
                 "endpoint": grant.endpoint.to_string(),
                 "declared": patterns(&grant.declared),
                 "allowed": patterns(&grant.allowed),
-            })
+            });
+            merged(own, details::grant_json(mount, grant))
         })
         .collect();
+    let (hand_out, settings) = details::mount_json(mount);
     json!({
         "name": mount.name,
         "plugin": mount.manifest.name,
@@ -99,6 +113,16 @@ fn mount_json(mount: &PlannedMount) -> Value {
         "sha256": mount.plugin.sha256,
         "identity": mount.identity,
         "grants": grants,
+        "hand_out": hand_out,
+        "settings": settings,
         "warnings": warnings(mount),
     })
+}
+
+/// The members of two objects.
+fn merged(mut one: Value, other: Value) -> Value {
+    if let (Value::Object(one), Value::Object(other)) = (&mut one, other) {
+        one.extend(other);
+    }
+    one
 }

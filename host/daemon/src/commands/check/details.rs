@@ -1,0 +1,134 @@
+//! What a mount may do beside its grants: redirects, sealed and minted credentials, second paths, settings.
+
+use keyward::cloud::SecondPath;
+use keyward::grant::{Grant, Seal};
+use keyward::manifest::SpendPlace;
+use keyward::plan::PlannedMount;
+use serde_json::{Value, json};
+
+/// The column at which a detail begins.
+pub(super) const COLUMN: usize = 16;
+
+/// The details of a mount, a line each, below the mount's name. Empty where there are none.
+pub(super) fn text(mount: &PlannedMount) -> String {
+    let mut lines: Vec<(&str, String)> = Vec::new();
+    for grant in &mount.grants {
+        lines.extend(of_grant(mount, grant));
+    }
+    if !mount.hand_out.is_empty() {
+        lines.push(("hands out", format!("the credentials of {}, to callers", mount.hand_out.join(", "))));
+    }
+    lines.extend(settings(mount).map(|(name, value)| ("setting", format!("{name} = {value:?}"))));
+    if lines.is_empty() {
+        return String::new();
+    }
+    let lines: String =
+        lines.iter().map(|(title, line)| format!("  {title:width$}{line}\n", width = COLUMN - 2)).collect();
+    format!("\n[mount.{}]\n{lines}", mount.name)
+}
+
+fn of_grant(mount: &PlannedMount, grant: &Grant) -> Vec<(&'static str, String)> {
+    let mut lines = Vec::new();
+    for redirect in &grant.redirects {
+        lines.push(("redirects", format!("{redirect} gets the tokens of `{}` too", grant.name)));
+    }
+    if let Some(routes) = &grant.routes {
+        let [first, last] = routes.ports;
+        lines.push((
+            "gateways",
+            format!("of `{}` redirect to nodes in {}, ports {first} to {last}", grant.name, routes.domain),
+        ));
+    }
+    for path in &grant.second_paths {
+        lines.push(("second path", format!("of `{}`, in {}", grant.name, second_path(path))));
+    }
+    for seal in &grant.seals {
+        let by = if seal.imposed { ", whatever the manifest says" } else { "" };
+        lines.push(("seals", format!("{} of `{}`, {}{by}", seal.field, grant.name, spent(mount, seal))));
+        if let Some(export) = &seal.export {
+            let line = if grant.minting.hand_out.is_empty() {
+                format!("{export} is denied: the mount has no `hand_out`")
+            } else {
+                format!("{export} hands {} of `{}` to callers, as `hand_out` says", seal.field, grant.name)
+            };
+            lines.push(("exports", line));
+        }
+    }
+    if grant.unsealed {
+        lines.push(("unsealed", format!("the plugin sees the secrets of `{}`", grant.name)));
+    }
+    lines
+}
+
+fn second_path(path: &SecondPath) -> String {
+    let field = match (&path.header, &path.query) {
+        (Some(header), _) => format!("the header field {header}"),
+        (None, Some(query)) => format!("the parameter {query}"),
+        (None, None) => "an unnamed place".to_owned(),
+    };
+    let method = path.method.as_ref().map(|method| format!(", which must be allowed to {method}")).unwrap_or_default();
+    let opaque = path.unseen.as_ref().map(|value| format!(": {value} is denied under `allow`")).unwrap_or_default();
+    format!("{field}{method}{opaque}")
+}
+
+fn spent(mount: &PlannedMount, seal: &Seal) -> String {
+    match (mount.grants.get(seal.spend), seal.place) {
+        (None, SpendPlace::Query | SpendPlace::LoginPassword) => "spent nowhere".to_owned(),
+        (Some(grant), SpendPlace::Query) => format!("spent in a query to `{}`", grant.name),
+        (Some(grant), SpendPlace::LoginPassword) => format!("spent as a password at `{}`", grant.name),
+    }
+}
+
+/// The settings as the plugin reads them, with the defaults of its manifest.
+fn settings(mount: &PlannedMount) -> impl Iterator<Item = (&str, &str)> {
+    mount.variables.iter().filter_map(|(name, value)| Some((name.strip_prefix("setting.")?, value.as_str())))
+}
+
+/// The same of a mount, for programs.
+pub(super) fn mount_json(mount: &PlannedMount) -> (Value, Value) {
+    let settings: serde_json::Map<String, Value> =
+        settings(mount).map(|(name, value)| (name.to_owned(), value.into())).collect();
+    (json!(mount.hand_out), settings.into())
+}
+
+/// The same of a grant, for programs: what is added to its object.
+pub(super) fn grant_json(mount: &PlannedMount, grant: &Grant) -> Value {
+    let seals: Vec<Value> = grant.seals.iter().map(|seal| seal_json(mount, seal)).collect();
+    let second_paths: Vec<Value> = grant.second_paths.iter().map(second_path_json).collect();
+    let redirects: Vec<String> = grant.redirects.iter().map(ToString::to_string).collect();
+    let gateways = grant.routes.as_ref().map(|routes| json!({ "domain": routes.domain, "ports": routes.ports }));
+    json!({
+        "redirects": redirects,
+        "gateways": gateways,
+        "paths_ignore_case": grant.paths_ignore_case,
+        "second_paths": second_paths,
+        "seals": seals,
+        "unsealed": grant.unsealed,
+        "hand_out": grant.minting.hand_out,
+    })
+}
+
+fn seal_json(mount: &PlannedMount, seal: &Seal) -> Value {
+    json!({
+        "field": seal.field,
+        "spend": mount.grants.get(seal.spend).map(|grant| &*grant.name),
+        "as": match seal.place {
+            SpendPlace::Query => "query",
+            SpendPlace::LoginPassword => "login-password",
+        },
+        "keep_seconds": seal.keep.map(|keep| keep.as_secs()),
+        "export": seal.export.as_ref().map(ToString::to_string),
+        "imposed": seal.imposed,
+    })
+}
+
+fn second_path_json(path: &SecondPath) -> Value {
+    json!({
+        "header": path.header,
+        "query": path.query,
+        "under": path.under,
+        "list": path.list,
+        "method": path.method,
+        "unseen": path.unseen,
+    })
+}
