@@ -256,7 +256,8 @@ async fn what_a_mount_hands_out_is_handed_out_and_leaves_a_record() {
 #[tokio::test]
 async fn a_guest_that_copies_past_allow_is_denied_whatever_it_calls_the_storage() {
     let lines = "allow = [\"PUT /hello/public/*\", \"GET /hello/public/*\"]";
-    let rig = own("copies_past_allow", "https://contoso.blob.core.windows.net", lines).await;
+    let rig =
+        own("copies_past_allow", "https://contoso.blob.core.windows.net", "https://storage.azure.com/", lines).await;
     for source in [
         "https://contoso.blob.core.windows.net/hello/world.txt",
         "https://contoso.blob.core.windows.net/private/salaries.csv",
@@ -274,19 +275,21 @@ async fn a_guest_that_copies_past_allow_is_denied_whatever_it_calls_the_storage(
 }
 
 /// A hostile guest whose manifest describes a service itself.
-async fn own(guest: &str, endpoint: &str, lines: &str) -> Rig {
-    Rig::hostile(guest).at(endpoint).mount_lines(lines).start().await
+async fn own(guest: &str, endpoint: &str, resource: &str, lines: &str) -> Rig {
+    let lines = format!("resource = {resource:?}\n{lines}");
+    Rig::hostile(guest).at(endpoint).mount_lines(&lines).start().await
 }
 
 #[tokio::test]
 async fn a_guest_that_mints_a_delegation_key_is_denied_whatever_it_calls_the_storage() {
-    let rig = own("mints_a_delegation_key", "https://contoso.blob.core.windows.net", "").await;
+    let rig =
+        own("mints_a_delegation_key", "https://contoso.blob.core.windows.net", "https://storage.azure.com/", "").await;
     assert_guest_denied(&rig, get("/", &[]), "userdelegationkey").await;
 }
 
 #[tokio::test]
 async fn a_guest_that_lists_keys_is_denied_whatever_it_calls_the_manager() {
-    let rig = own("lists_keys", "https://management.azure.com", "").await;
+    let rig = own("lists_keys", "https://management.azure.com", "https://management.azure.com/", "").await;
     for action in ["listKeys", "LISTkeys"] {
         assert_guest_denied(&rig, get("/", &[("x-path", &account(action))]), "listKeys").await;
     }
@@ -294,7 +297,7 @@ async fn a_guest_that_lists_keys_is_denied_whatever_it_calls_the_manager() {
 
 #[tokio::test]
 async fn a_guest_that_backs_up_a_key_is_denied_whatever_it_calls_the_vault() {
-    let rig = own("backs_up_a_key", "https://contoso.vault.azure.net", "").await;
+    let rig = own("backs_up_a_key", "https://contoso.vault.azure.net", "https://vault.azure.net", "").await;
     assert_guest_denied(&rig, get("/", &[]), "backup").await;
 }
 
