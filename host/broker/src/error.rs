@@ -30,6 +30,17 @@ pub enum CallError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// The request has a header field that overrides its method or URL, and the mount is narrowed.
+    #[error(
+        "the header field `{field}` overrides a request's method or URL, which the patterns of mount `{mount}` cannot \
+         check. Remove it, and send the method and URL that are meant"
+    )]
+    Override {
+        /// The mount.
+        mount: String,
+        /// The field.
+        field: &'static str,
+    },
     /// All places are taken, those for waiting too.
     #[error(
         "mount `{mount}` is busy: {concurrency} calls run and {queue} wait. More may run with `concurrency` in [mount.{mount}.limits]"
@@ -284,7 +295,7 @@ impl CallError {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::UnknownMount { .. } => StatusCode::NOT_FOUND,
-            Self::BadRequest { .. } => StatusCode::BAD_REQUEST,
+            Self::BadRequest { .. } | Self::Override { .. } => StatusCode::BAD_REQUEST,
             Self::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::NotAllowed(_) | Self::Minting(_) | Self::ExportOff { .. } => StatusCode::FORBIDDEN,
             Self::Limit { limit: Limit::IdleTime(_) | Limit::WallTime(_), .. } => StatusCode::GATEWAY_TIMEOUT,
@@ -304,7 +315,7 @@ impl CallError {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::UnknownMount { .. } => "unknown-mount",
-            Self::BadRequest { .. } => "bad-request",
+            Self::BadRequest { .. } | Self::Override { .. } => "bad-request",
             Self::Busy { .. } => "busy",
             Self::NotAllowed(_) => "not-allowed",
             Self::Minting(_) => "minting",
@@ -325,7 +336,7 @@ impl CallError {
     pub fn title(&self) -> &'static str {
         match self {
             Self::UnknownMount { .. } => "There is no such mount",
-            Self::BadRequest { .. } => "The request cannot be passed on",
+            Self::BadRequest { .. } | Self::Override { .. } => "The request cannot be passed on",
             Self::Busy { .. } => "The mount is busy",
             Self::NotAllowed(_) => "The mount may not do this",
             Self::Minting(_) => "The mount may not mint a credential",
@@ -352,6 +363,7 @@ impl CallError {
             Self::Minting(denied) => denied.why.rule(),
             Self::Misuse { misuse, .. } => misuse.rule(),
             Self::ForbiddenAddress { .. } => "address",
+            Self::Override { .. } => "override",
             Self::Limit { limit, .. } => limit.key(),
             other @ Self::UnknownMount { .. }
             | other @ Self::BadRequest { .. }
@@ -373,6 +385,7 @@ impl CallError {
             | Self::Minting(_)
             | Self::Misuse { .. }
             | Self::ForbiddenAddress { .. }
+            | Self::Override { .. }
             | Self::ExportOff { .. } => Outcome::Denied,
             Self::UnknownMount { .. }
             | Self::BadRequest { .. }

@@ -13,7 +13,9 @@ use wasmtime_wasi_http::Error as WasiError;
 use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
 
 use crate::call::Call;
+use crate::egress::overrides;
 use crate::error::CallError;
+use crate::grant::Grant;
 
 /// Where callers reach a mount, so that its plugin can write links that lead back. A service that embeds the broker puts it
 /// into the request's extensions; without it the request's own host and `/MOUNT` are taken.
@@ -65,6 +67,11 @@ where
 
     call.expectation().read(parts.version, &parts.headers);
     drop_headers(&mut parts.headers);
+    if let Some(field) = overrides::find(&parts.headers)
+        && call.mount().grants.iter().any(Grant::is_narrowed)
+    {
+        return Err(CallError::Override { mount: call.mount().name.clone(), field });
+    }
     if parts.headers.get_all(CONTENT_LENGTH).iter().count() > 1 {
         return Err(CallError::BadRequest { why: "it has more than one content-length" });
     }

@@ -16,6 +16,7 @@ mod hostile_features;
 mod hostile_limits;
 mod hostile_manifests;
 mod hostile_minting;
+mod hostile_overrides;
 mod hostile_protocol;
 mod hostile_signatures;
 mod hostile_vaults;

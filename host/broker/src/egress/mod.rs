@@ -12,6 +12,7 @@ mod error;
 mod hooks;
 mod minting;
 mod read_on;
+pub(crate) mod overrides;
 mod resolve;
 mod rules;
 mod scan;

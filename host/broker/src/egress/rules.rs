@@ -8,7 +8,7 @@ use http::uri::{PathAndQuery, Scheme};
 use http::{Method, Request, Uri};
 
 use super::minting::{self, Minted, MintingRule};
-use super::second_path;
+use super::{overrides, second_path};
 use crate::cloud::Protocol;
 use crate::grant::{Endpoint, Grant, NormalPath, NotCovered, PathError};
 use crate::manifest::SpendPlace;
@@ -66,6 +66,9 @@ pub enum Misuse {
     /// A parameter or a header field on whose meaning two readers of the request may differ.
     #[error("its `{0}` is ambiguous: expected once, in plain letters")]
     Ambiguous(&'static str),
+    /// A header field that overrides its method or URL, where the grant is narrowed.
+    #[error("its header field `{0}` overrides its method or URL, which `allow` cannot check")]
+    Override(&'static str),
     /// A login to a database server with something that is no surrogate for one.
     #[error("it logs in to a database with something that is no surrogate of this call for that")]
     ForeignLogin,
@@ -90,6 +93,7 @@ impl Misuse {
             Self::OutsidePrefix => "prefix",
             Self::SecondPath(_) => "second-path",
             Self::Ambiguous(_) => "ambiguous",
+            Self::Override(_) => "override",
             Self::SeveralAuthorizations | Self::ForeignAuthorization => "authorization",
             Self::SurrogateElsewhere(_) | Self::SeveralCredentials => "surrogate",
             Self::OtherAudience { .. } => "audience",
@@ -216,6 +220,7 @@ pub(crate) fn judge<B>(request: &Request<B>, grants: &[Grant], surrogates: &Surr
         let Some(behind) = path.behind(&grant.endpoint.prefix) else { continue };
         match grant.covers(request.method(), &behind) {
             Ok(()) => {
+                overrides::check(grant, request.headers())?;
                 second_path::check(number, grant, request.method(), uri.query(), request.headers())?;
                 let looked = minting::Request {
                     method: request.method(),

@@ -1,0 +1,58 @@
+//! Guests and callers that make a request that is allowed mean another one, by a header field.
+
+use http::Request;
+use keyward::audit::Outcome;
+use keyward::{CallError, Misuse};
+use keyward_tests::{Rig, get};
+
+/// A field for each thing that is overridden, and one in the spelling of variables.
+const FIELDS: [(&str, &str); 6] = [
+    ("x-http-method-override", "x-http-method-override"),
+    ("X-HTTP-Method", "x-http-method"),
+    ("x-method-override", "x-method-override"),
+    ("x-original-url", "x-original-url"),
+    ("x-rewrite-url", "x-rewrite-url"),
+    ("x_original_url", "x-original-url"),
+];
+
+#[tokio::test]
+async fn a_guest_that_overrides_its_request_ends_its_call() {
+    let rig = Rig::hostile("overrides_the_request").start().await;
+    for (number, (field, known)) in FIELDS.into_iter().enumerate() {
+        let answer = rig.call(get("/", &[("x-field", field)])).await;
+        match &answer.error {
+            Some(CallError::Misuse { misuse, .. }) => assert_eq!(*misuse, Misuse::Override(known), "{field}"),
+            other => panic!("{field}: {other:?}, {}", answer.text()),
+        }
+        rig.assert_no_token_in(&answer);
+        let record = rig.audit.wait(number + 1).await;
+        assert_eq!((record.outcome, record.rule), (Outcome::Denied, Some("override")), "{field}");
+    }
+    assert!(rig.emulator.log().of("vault").is_empty(), "nothing was sent");
+    let answer = rig.call(get("/", &[])).await;
+    assert!(answer.text().contains("swordfish"), "a neighbour is harmed: {}", answer.text());
+}
+
+#[tokio::test]
+async fn a_caller_that_overrides_its_request_is_told_so_before_the_plugin_runs() {
+    let rig = Rig::keyvault().mount_lines("allow = [\"GET /secrets/*\"]").start().await;
+    for (number, (field, known)) in FIELDS.into_iter().enumerate() {
+        let answer = rig.call(get("/secrets/db", &[(field, "/keys/signing")])).await;
+        assert_eq!(answer.status, 400, "{field}: {}", answer.text());
+        let expected = CallError::Override { mount: "vault".to_owned(), field: known };
+        assert_eq!(answer.error, Some(expected), "{field}");
+        assert!(answer.text().contains(known), "the field is named: {}", answer.text());
+        rig.assert_no_token_in(&answer);
+        let record = rig.audit.wait(number + 1).await;
+        assert_eq!((record.outcome, record.rule), (Outcome::Denied, Some("override")), "{field}");
+    }
+    assert!(rig.emulator.log().all().is_empty(), "no token was asked for");
+    assert_eq!(rig.call(get("/secrets/db", &[])).await.status, 200);
+}
+
+#[tokio::test]
+async fn what_is_not_narrowed_may_be_overridden() {
+    let rig = Rig::keyvault().start().await;
+    let request = Request::get("/secrets/db").header("x-http-method", "GET").body(Default::default()).unwrap();
+    assert_eq!(rig.call(request).await.status, 200);
+}
