@@ -1,6 +1,6 @@
 //! The broker: mounts at work.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderName, HeaderValue, Request, Response};
-use keyward_identity::TokenCache;
 use keyward_identity::cache::{Persistence, Statistics};
 use keyward_identity::clock::{Clock, SystemClock};
+use keyward_identity::{Audience, TokenCache};
 use wasmtime_wasi_config::WasiConfigVariables;
 
 use crate::audit::{AuditSink, Record};
@@ -188,6 +188,26 @@ impl Broker {
     #[must_use]
     pub fn token_statistics(&self) -> BTreeMap<String, Vec<Statistics>> {
         self.0.identities.iter().map(|(name, cache)| (name.clone(), cache.statistics())).collect()
+    }
+
+    /// Forgets the tokens of an identity, or the one for an audience, in memory and on disk; the next call fetches another.
+    /// Returns the audiences that there were tokens for; `None` where there is no such identity.
+    ///
+    /// # Errors
+    ///
+    /// That of the disk. The tokens are gone from memory all the same.
+    pub async fn forget_tokens(
+        &self,
+        identity: &str,
+        audience: Option<&Audience>,
+    ) -> std::io::Result<Option<BTreeSet<Audience>>> {
+        let Some(cache) = self.0.identities.get(identity) else { return Ok(None) };
+        let forgotten = cache.forget(audience);
+        for file in self.0.files.clone() {
+            tokio::task::spawn_blocking(move || file.flush()).await.map_err(std::io::Error::other)??;
+        }
+        tracing::info!(identity, count = forgotten.len(), "forgot tokens");
+        Ok(Some(forgotten))
     }
 
     /// Waits until no call runs any more, and what is kept on disk is there. Calls that begin meanwhile wait, and are never

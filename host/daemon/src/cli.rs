@@ -34,6 +34,9 @@ enum Command {
     Inspect(Inspect),
     /// Call a mount of a running daemon, or of a configuration.
     Call(Call),
+    /// Forget tokens, so that the next call fetches new ones.
+    #[command(subcommand)]
+    Token(Token),
     /// Run a small Azure on loopback, for development and tests.
     Emulator(Emulator),
     /// Serve callers beside an emulator, to develop against.
@@ -123,6 +126,29 @@ pub(crate) struct Call {
     pub(crate) config: Option<PathBuf>,
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum Token {
+    /// Forget an identity's tokens, or the one for an audience: in the daemon that runs, and on disk.
+    ///
+    /// Asks the daemon over its Unix socket, as its own user or root. Where none runs, removes what is on disk. The platform's
+    /// endpoints have caches of their own: they may give the same token again until it ends.
+    Forget(Forget),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Forget {
+    /// The identity: `NAME` of [identity.NAME].
+    pub(crate) identity: String,
+    /// The audience, as in `keyward check`; all of them where none is named.
+    pub(crate) audience: Option<String>,
+    /// The configuration.
+    #[arg(long, short, env = "KEYWARD_CONFIG", value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// The daemon's socket, in place of the configuration's.
+    #[arg(long, env = "KEYWARD_SOCKET", value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+}
+
 /// Where an emulator listens.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Emulator {
@@ -163,6 +189,7 @@ impl Cli {
             Command::Inspect(inspect) => commands::inspect(&inspect),
             Command::Serve(serve) => block_on(commands::serve(serve)),
             Command::Call(call) => block_on(commands::call(call)),
+            Command::Token(token) => block_on(commands::token(token)),
             Command::Emulator(emulator) => block_on(commands::emulator(emulator)),
             Command::Dev(dev) => block_on(commands::dev(dev)),
             Command::Demo => block_on(commands::demo()),

@@ -18,6 +18,7 @@ mod hostile_manifests;
 mod hostile_minting;
 mod hostile_overrides;
 mod hostile_protocol;
+mod hostile_rejections;
 mod hostile_signatures;
 mod hostile_vaults;
 mod imds_misbehaves;

@@ -98,6 +98,9 @@ pub struct Upstream {
     pub audience: Option<String>,
     /// Whether its token went with it.
     pub token: bool,
+    /// Whether the service rejected the token, so that the cache was to replace it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub token_rejected: bool,
     /// Whether a sealed value went with it: a shared access signature, or a password.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub sealed: bool,
@@ -127,6 +130,7 @@ impl Upstream {
             url: String::new(),
             audience: None,
             token: false,
+            token_rejected: false,
             sealed: false,
             kept: false,
             mints: None,

@@ -10,9 +10,11 @@ use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Full, Limited};
+use keyward_identity::AccessToken;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use super::body::ToService;
+use super::rejected;
 use super::rules::{Passed, Spend};
 use super::scan::Scanner;
 use super::send;
@@ -84,15 +86,18 @@ async fn ask(
     note: &UpstreamNote,
 ) -> Result<Answer, Error> {
     let (mut parts, body) = request.into_parts();
-    let mut secrets = Vec::new();
-    match &passed.spend {
-        Spend::Token => secrets.push(send::authorize(call, passed.grant, &mut parts.headers).await?),
-        Spend::Nothing => {}
+    let spent = match &passed.spend {
+        Spend::Token => Some(send::authorize(call, passed.grant, &mut parts.headers).await?),
+        Spend::Nothing => None,
         Spend::Query(_) => return Err(Error::HttpRequestDenied),
-    }
-    let token = Scanner::new(secrets);
+    };
+    let token = Scanner::new(spent.as_ref().map(AccessToken::expose_secret));
     let body = Full::new(body).map_err(|never: Infallible| match never {});
     let response = send::transmit(call, Request::from_parts(parts, body.boxed_unsync()), options).await?;
+    if let Some(spent) = spent.filter(|_| rejected::is_rejection(response.status(), response.headers())) {
+        note.update(|upstream: &mut Upstream| upstream.token_rejected = true);
+        rejected::replace(call, passed.grant, &spent, None).await;
+    }
 
     let unsealable = |why: String| {
         let grant = call.mount().grants.get(passed.grant).filter(|grant| grant.seals.iter().any(|seal| seal.imposed));

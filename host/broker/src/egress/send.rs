@@ -1,20 +1,24 @@
 //! Sends a request that the rules have passed: the token takes the surrogate's place, and the answer is watched.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
-use http_body_util::BodyExt;
+use http_body::Body;
+use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper_util::client::legacy;
+use keyward_identity::AccessToken;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 use zeroize::Zeroizing;
 
 use super::body::{FromService, ToService};
 use super::error::{ConnectError, find, innermost};
 use super::minting;
+use super::rejected;
 use super::rules::{self, Passed, Spend};
 use super::scan::Scanner;
 use super::sealed;
@@ -96,9 +100,13 @@ async fn exchange(
     parts.uri = passed.uri;
     strip(&mut parts.headers, &parts.method);
 
-    let scanner = match &passed.spend {
+    let mut token = None;
+    let mut scanner = match &passed.spend {
         Spend::Nothing => None,
-        Spend::Token => Some(Scanner::new([authorize(call, passed.grant, &mut parts.headers).await?])),
+        Spend::Token => {
+            let spent = token.insert(authorize(call, passed.grant, &mut parts.headers).await?);
+            Some(Scanner::new([spent.expose_secret()]))
+        }
         Spend::Query(value) => {
             parts.uri = with_query(&parts.uri, value).ok_or(Error::HttpRequestUriInvalid)?;
             parts.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
@@ -107,7 +115,17 @@ async fn exchange(
     };
 
     let body = ToService::new(body, Arc::clone(call));
-    let response = transmit(call, Request::from_parts(parts, body.boxed_unsync()), &options).await?;
+    let again = token.as_ref().and_then(|_| rejected::repeatable(&parts, !body.is_end_stream()));
+    let mut response = transmit(call, Request::from_parts(parts, body.boxed_unsync()), &options).await?;
+    if let Some(token) = token.filter(|_| rejected::is_rejection(response.status(), response.headers())) {
+        note.update(|upstream: &mut Upstream| upstream.token_rejected = true);
+        if let Some((again, fresh)) = rejected::replace(call, passed.grant, &token, again).await {
+            // The service has seen both.
+            scanner = Some(Scanner::new([fresh.expose_secret(), token.expose_secret()]));
+            let body = Empty::new().map_err(|never: Infallible| match never {}).boxed_unsync();
+            response = transmit(call, again.map(|()| body), &options).await?;
+        }
+    }
 
     let (mut parts, body) = response.into_parts();
     note.update(|upstream: &mut Upstream| upstream.status = Some(parts.status.as_u16()));
@@ -125,14 +143,14 @@ async fn exchange(
     Ok(Response::from_parts(parts, body.boxed_unsync()))
 }
 
-/// Puts a grant's token into `authorization`, and gives what to look for in the answer.
-pub(super) async fn authorize(call: &Call, grant: usize, headers: &mut HeaderMap) -> Result<Bytes, Error> {
+/// Puts a grant's token into `authorization`, and returns it.
+pub(super) async fn authorize(call: &Call, grant: usize, headers: &mut HeaderMap) -> Result<AccessToken, Error> {
     let token = call.mount().tokens.get(grant).ok_or(Error::ConfigurationError)?;
     let token = token.get().await.map_err(|error| Error::InternalError(Some(error.to_string())))?;
     headers.insert(AUTHORIZATION, token.authorization());
     // A token that is sent back must be seen, and within a compressed answer it cannot be.
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    Ok(token.expose_secret())
+    Ok(token)
 }
 
 /// Sends a request as it is, and waits for the head of its answer.

@@ -10,6 +10,7 @@ mod emulator;
 mod inspect;
 mod serve;
 mod start;
+mod token;
 
 pub(crate) use call::call;
 pub(crate) use check::check;
@@ -19,3 +20,4 @@ pub(crate) use doctor::doctor;
 pub(crate) use emulator::emulator;
 pub(crate) use inspect::inspect;
 pub(crate) use serve::serve;
+pub(crate) use token::token;

@@ -13,6 +13,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use keyward::{Body, Broker, CallError, Caller, Front, problem};
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::control;
 use super::linger::{Lingering, Unread, Watched};
 
 /// How long a caller may take to send the head of a request.
@@ -80,6 +81,9 @@ async fn answer(broker: &Broker, caller: &Caller, door: Door, mut request: Reque
             "This is not the host that was asked for",
             detail,
         );
+    }
+    if request.uri().path().starts_with(control::PREFIX) {
+        return control::answer(broker, caller, request).await;
     }
     let path = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
     let rest = path.strip_prefix('/').unwrap_or(path);

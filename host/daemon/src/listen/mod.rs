@@ -1,5 +1,6 @@
 //! Listens for callers, and hands their requests to the broker.
 
+mod control;
 mod http;
 mod linger;
 mod tcp;
@@ -17,6 +18,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
+#[cfg(unix)]
+pub(crate) use control::FORGET;
 use workers::Workers;
 
 use crate::config::Listen;

@@ -12,9 +12,13 @@
 //! One renewal runs at a time for a slot, as a task of its own: a caller that goes away neither cancels nor loses it. After
 //! a failure there is a pause, longer each time, in which nobody asks the source again.
 //!
+//! A token that a service rejected ([`CachedToken::reject`]) counts as one within its margin, and goes from the disk at once. While
+//! no other one can be had it is still served: a service that lies takes no token from its neighbours.
+//!
 //! With a [`Persistence`], tokens are kept on disk too, encrypted, and a restart makes no request.
 
 mod entry;
+mod forget;
 mod key;
 mod persist;
 mod places;
@@ -50,6 +54,9 @@ pub struct Policy {
     /// The longest pause. It is also the least time between two renewals that did not give a longer-lived token, as an
     /// endpoint that keeps its own cache may do.
     pub longest_pause: Duration,
+    /// The least time between two tokens that are replaced because a service rejected them: a service that rejects every
+    /// token costs the endpoint no more than one request in this time.
+    pub rejection_pause: Duration,
 }
 
 impl Default for Policy {
@@ -59,6 +66,7 @@ impl Default for Policy {
             patience: Duration::from_secs(2),
             first_pause: Duration::from_secs(1),
             longest_pause: Duration::from_secs(30),
+            rejection_pause: Duration::from_secs(60),
         }
     }
 }

@@ -94,6 +94,24 @@ impl Persistence {
         self.0.changes.fetch_add(1, Ordering::SeqCst);
     }
 
+    /// Removes the tokens of an identity, or the one for an audience. Returns what they were for. They are gone from the disk
+    /// with the next [`flush`](Self::flush).
+    pub fn forget(&self, identity: &str, audience: Option<&Audience>) -> Vec<Audience> {
+        let mut entries = self.0.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut forgotten = Vec::new();
+        entries.retain(|(of, known), _| {
+            let goes = of == identity && audience.is_none_or(|audience| audience == known);
+            if goes {
+                forgotten.push(known.clone());
+            }
+            !goes
+        });
+        if !forgotten.is_empty() {
+            self.0.changes.fetch_add(1, Ordering::SeqCst);
+        }
+        forgotten
+    }
+
     /// [`flush`](Self::flush) from a task.
     pub(super) async fn save(self) {
         let path = self.0.path.clone();

@@ -54,6 +54,8 @@ struct Renewal {
     /// Until when, on the steady clock, the source is left alone, and why.
     pause: Option<Pause>,
     failures: u32,
+    /// When, on the steady clock, a rejected token was last replaced.
+    rejected: Option<Duration>,
 }
 
 #[derive(Clone)]
@@ -67,7 +69,7 @@ struct Pause {
 type Outcome = Option<Result<AccessToken, TokenError>>;
 
 /// What became of the wish for a renewal.
-enum Started {
+pub(super) enum Started {
     Running(watch::Receiver<Outcome>),
     Paused(Option<TokenError>),
 }
@@ -104,6 +106,31 @@ impl Slot {
         Some(held.token())
     }
 
+    /// Marks this token, which a service rejected, for replacement. Returns whether another one is there or may be fetched.
+    pub(super) fn reject(&self, rejected: &AccessToken, now: Duration, pause: Duration) -> Rejected {
+        let held = self.held.load();
+        let Some(held) = held.as_ref().filter(|held| held.token().is_same(rejected)) else { return Rejected::Replaced };
+        if held.is_rejected() {
+            return Rejected::Known;
+        }
+        let mut renewal = self.renewal.lock().unwrap_or_else(PoisonError::into_inner);
+        if renewal.rejected.is_some_and(|last| now < last.saturating_add(pause)) {
+            return Rejected::TooSoon;
+        }
+        renewal.rejected = Some(now);
+        held.reject();
+        Rejected::Marked
+    }
+
+    /// Drops the token. Returns whether there was one.
+    pub(super) fn forget(&self) -> bool {
+        let mut renewal = self.renewal.lock().unwrap_or_else(PoisonError::into_inner);
+        if renewal.pause.as_ref().is_some_and(|pause| pause.error.is_none()) {
+            renewal.pause = None;
+        }
+        self.held.swap(None).is_some()
+    }
+
     pub(super) fn statistics(&self) -> Statistics {
         Statistics {
             audience: self.audience.clone(),
@@ -116,6 +143,19 @@ impl Slot {
             expires_on: self.held.load().as_ref().map(|held| held.ends()),
         }
     }
+}
+
+/// What becomes of a token that a service rejected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rejected {
+    /// It is replaced with the next fetch, which is due.
+    Marked,
+    /// Another caller said so before.
+    Known,
+    /// The cache has another one already.
+    Replaced,
+    /// One was replaced a moment ago: it stays.
+    TooSoon,
 }
 
 /// The slot's token: see the module's table.
@@ -170,7 +210,7 @@ fn abandoned() -> TokenError {
 }
 
 /// Starts a renewal, or joins the one that runs, or leaves the source alone for now.
-fn renew(shared: &Arc<Shared>, slot: &Arc<Slot>) -> Started {
+pub(super) fn renew(shared: &Arc<Shared>, slot: &Arc<Slot>) -> Started {
     let mut renewal = slot.renewal.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(running) = &renewal.running {
         // A runtime that was shut down took its tasks along: their senders are dropped, and there is nothing to join.

@@ -1,5 +1,6 @@
 //! How long a token is good for, on two clocks.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::Policy;
@@ -18,6 +19,8 @@ pub(super) struct Held {
     /// From here on a call waits for the renewal.
     margin: Moment,
     end: Moment,
+    /// A service rejected it: it is within its margin now.
+    rejected: AtomicBool,
 }
 
 /// What a token is good for now.
@@ -64,11 +67,26 @@ impl Held {
             Moment { wall: now.wall.saturating_add(after), steady: now.steady.saturating_add(after) }
         };
         let token = Places::new(|| token.counted_apart());
-        Self { token, renew_ahead: at(margin * 2), margin: at(margin), end: at(Duration::ZERO) }
+        Self {
+            token,
+            renew_ahead: at(margin * 2),
+            margin: at(margin),
+            end: at(Duration::ZERO),
+            rejected: AtomicBool::new(false),
+        }
     }
 
     pub(super) fn token(&self) -> AccessToken {
         self.token.mine().clone()
+    }
+
+    /// A service rejected it.
+    pub(super) fn reject(&self) {
+        self.rejected.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_rejected(&self) -> bool {
+        self.rejected.load(Ordering::Relaxed)
     }
 
     /// When it ends by the wall clock, in seconds since 1970-01-01T00:00:00Z.
@@ -78,20 +96,20 @@ impl Held {
 
     pub(super) fn phase(&self, clock: &dyn Clock) -> Phase {
         let now = Moment { wall: clock.wall(), steady: clock.steady() };
-        if !passed(self.renew_ahead, now) {
-            Phase::Fresh
-        } else if !passed(self.margin, now) {
-            Phase::RenewAhead
-        } else if !passed(self.end, now) {
-            Phase::Margin
-        } else {
+        if passed(self.end, now) {
             Phase::Dead
+        } else if passed(self.margin, now) || self.is_rejected() {
+            Phase::Margin
+        } else if passed(self.renew_ahead, now) {
+            Phase::RenewAhead
+        } else {
+            Phase::Fresh
         }
     }
 
     /// Whether it was fresh some milliseconds ago, which is good enough: minutes pass until a call has to wait.
     pub(super) fn was_fresh(&self, lately: Moment) -> bool {
-        !passed(self.renew_ahead, lately)
+        !passed(self.renew_ahead, lately) && !self.is_rejected()
     }
 }
 

@@ -1,0 +1,65 @@
+//! Tokens on disk, without a broker at work.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use keyward_identity::Audience;
+use keyward_identity::cache::Persistence;
+use keyward_identity::clock::{Clock, SystemClock};
+
+use crate::identities::{Making, key};
+use crate::plan::Plan;
+
+/// Why persisted tokens could not be removed.
+#[derive(Debug, thiserror::Error)]
+pub enum ForgetError {
+    /// The configuration has no such identity.
+    #[error("there is no identity `{name}`; the configuration has {}", known.join(", "))]
+    UnknownIdentity {
+        /// What was asked for.
+        name: String,
+        /// The identities there are.
+        known: Vec<String>,
+    },
+    /// The identity's source or key cannot be used.
+    #[error("the tokens of `{name}` on disk cannot be read: {why}")]
+    Unusable {
+        /// The identity.
+        name: String,
+        /// Why not.
+        why: String,
+    },
+    /// The file cannot be written.
+    #[error("the tokens on disk cannot be written: {0}")]
+    Disk(#[from] std::io::Error),
+}
+
+/// Removes an identity's tokens from its file, or the one for an audience, and returns the audiences that there were tokens
+/// for; `None` where the identity has no file.
+///
+/// A broker that runs with the same file does not notice, and writes its tokens again: use
+/// [`Broker::forget_tokens`](crate::Broker::forget_tokens) there.
+///
+/// # Errors
+///
+/// See [`ForgetError`].
+pub fn forget_persisted_tokens(
+    plan: &Plan,
+    identity: &str,
+    audience: Option<&Audience>,
+) -> Result<Option<BTreeSet<Audience>>, ForgetError> {
+    let name = || identity.to_owned();
+    let Some(config) = plan.config.identities.get(identity) else {
+        let known = plan.config.identities.keys().cloned().collect();
+        return Err(ForgetError::UnknownIdentity { name: name(), known });
+    };
+    let Some(persist) = &config.persist else { return Ok(None) };
+    let key = key(persist).map_err(|error| ForgetError::Unusable { name: name(), why: error.to_string() })?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    let source = Making::new(&plan.config, &clock).source(config);
+    let source = source.map_err(|why| ForgetError::Unusable { name: name(), why })?;
+    let file = Persistence::open(&persist.path, key);
+    let forgotten = file.forget(&source.describe(), audience);
+    file.flush()?;
+    Ok(Some(forgotten.into_iter().collect()))
+}
