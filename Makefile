@@ -8,7 +8,7 @@ help:
 	@echo "make early   answer curl, Python and Node 6,000 times before they have sent their bodies (minutes)"
 	@echo "make lint    check format, lints, documentation, the WIT packages, licences, sources, and that it compiles for Windows"
 	@echo "make windows-check   compile everything for Windows; a part of make lint"
-	@echo "make fuzz    look for a minute for an answer that breaks the parsers of the identity sources"
+	@echo "make fuzz    look for a minute each for input that breaks the identity sources' parsers or the rules for paths"
 	@echo "make bench   measure Keyward beside nginx and Azure's SDK (needs a quiet machine)"
 	@echo "make setup   install what a build needs: a C compiler, Rust, a compiler for WebAssembly"
 

@@ -17,6 +17,7 @@ mod hostile_limits;
 mod hostile_manifests;
 mod hostile_minting;
 mod hostile_overrides;
+mod hostile_paths;
 mod hostile_protocol;
 mod hostile_rejections;
 mod hostile_signatures;

@@ -1,0 +1,60 @@
+//! Callers whose path means one thing to `allow`, and may mean another to the service.
+
+use keyward::{CallError, Misuse};
+use keyward_tests::{Rig, get};
+
+/// No path of these reaches the service, and a good one does afterwards.
+async fn assert_refused(paths: &[&str]) {
+    let rig = Rig::keyvault().mount_lines("allow = [\"GET /secrets/*\"]").start().await;
+    for path in paths {
+        let answer = rig.call(get(path, &[])).await;
+        match &answer.error {
+            Some(CallError::Misuse { misuse: Misuse::Path(_), .. }) => {}
+            other => panic!("{path}: {other:?} {}", answer.text()),
+        }
+        rig.assert_no_token_in(&answer);
+    }
+    assert!(rig.emulator.log().of("vault").is_empty(), "nothing was sent");
+    assert_eq!(rig.call(get("/secrets/db", &[])).await.status, 200, "a neighbour is harmed");
+}
+
+#[tokio::test]
+async fn a_caller_that_encodes_a_slash_in_pieces_is_refused() {
+    assert_refused(&["/secrets/a%25%32%66b", "/secrets/a%25%32fb", "/secrets/a%252%66b"]).await;
+}
+
+#[tokio::test]
+async fn a_caller_that_encodes_a_slash_many_times_is_refused() {
+    assert_refused(&["/secrets/a%252fb", "/secrets/a%25252fb", "/secrets/a%2525252525252525252fb"]).await;
+}
+
+#[tokio::test]
+async fn a_caller_that_hides_a_dot_segment_behind_a_semicolon_is_refused() {
+    assert_refused(&["/secrets/..;x", "/secrets/..%3Bx", "/secrets/%2e%2e%3bx", "/secrets/..%253Bx"]).await;
+}
+
+#[tokio::test]
+async fn a_caller_whose_name_is_only_parameters_is_refused() {
+    assert_refused(&["/secrets/;x", "/secrets/%3Bx", "/secrets/%253Bx", "/secrets/db;x", "/secrets/db%3B"]).await;
+}
+
+#[tokio::test]
+async fn a_caller_that_writes_a_slash_in_too_many_bytes_is_refused() {
+    assert_refused(&["/secrets/a%c0%afb", "/secrets/a%25u002fb", "/secrets/%c0%ae%c0%ae"]).await;
+}
+
+#[tokio::test]
+async fn a_name_that_can_be_read_in_one_way_only_passes() {
+    let rig = Rig::storage("allow = [\"GET /hello/*\"]").start().await;
+    for (path, sent) in [
+        ("/hello/100%25", "/hello/100%25"),
+        ("/hello/c%23%3f", "/hello/c%23%3F"),
+        ("/hello/a%20b+c,d", "/hello/a%20b+c,d"),
+        ("/hello/%e2%82%ac", "/hello/%E2%82%AC"),
+        ("/hello/..a", "/hello/..a"),
+    ] {
+        let answer = rig.call(get(path, &[])).await;
+        assert!(answer.error.is_none(), "{path}: {:?}", answer.error);
+        assert_eq!(rig.emulator.log().of("blob").last().unwrap().path, sent);
+    }
+}
