@@ -1,7 +1,7 @@
 //! Asks for a key's backup, with a manifest that calls the vault its own.
 
-use guests::bindings::wasi::http::types::Method;
 use guests::Wanted;
+use guests::bindings::wasi::http::types::Method;
 use guests::sas::surrogate;
 
 guests::attack!(attack, "../own_vault.toml");

@@ -1,7 +1,7 @@
 //! Asks for a key that signs for a week, with a manifest that calls the storage its own.
 
-use guests::bindings::wasi::http::types::Method;
 use guests::Wanted;
+use guests::bindings::wasi::http::types::Method;
 use guests::sas::{BLOBS, surrogate};
 
 guests::attack!(attack, "../own_storage.toml");
