@@ -1,8 +1,8 @@
 //! The broker in this process: its plugins, its rules, and what hostile guests and failing services make of them.
 #![allow(clippy::panic, clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
-#[cfg(unix)]
 mod batches;
+#[cfg(unix)]
 mod compile_cache;
 mod config_mistakes;
 mod data_lake;

@@ -19,6 +19,7 @@ pub(crate) async fn token(token: Token) -> Result<Exit, Failure> {
 /// What a daemon answered.
 enum Daemon {
     /// These audiences' tokens are forgotten.
+    #[cfg_attr(not(unix), allow(dead_code))]
     Forgot(Vec<String>),
     /// There is none at this socket.
     Absent,
