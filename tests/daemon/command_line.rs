@@ -26,6 +26,9 @@ fn path(directory: &tempfile::TempDir) -> String {
     directory.path().join("keyward.toml").to_str().unwrap().to_owned()
 }
 
+/// A value that no output may have.
+const SECRET: &str = "hunter2-of-the-harbour";
+
 const GOOD: &str = r#"
 [identity.default]
 source = "imds"
@@ -76,7 +79,6 @@ fn printed_about(config: &str) -> String {
 
 #[test]
 fn no_message_repeats_a_value_that_may_be_a_secret() {
-    const SECRET: &str = "hunter2-of-the-harbour";
     let lines = [
         "client_secret = SECRET",
         "clientSecret = SECRET",
@@ -191,6 +193,23 @@ fn check_shows_everything_that_a_mount_may_do() {
     let text = stdout(&["check", "--config", &path(&written(&open))]);
     assert!(text.contains("POST /$sas/** is denied: the mount has no `hand_out`"), "{text}");
     assert!(!text.contains("hands out"), "{text}");
+}
+
+#[test]
+fn check_shows_no_setting_that_may_be_a_secret() {
+    let config = EVERYTHING.replace(
+        "database = \"shop\"\n",
+        &format!("database = \"shop\"\nauth = \"password\"\nuser = \"app\"\npassword_secret = {SECRET:?}\n"),
+    );
+    let directory = written(&config);
+    let config = path(&directory);
+    let text = stdout(&["check", "--config", &config]);
+    assert!(!text.contains(SECRET) && text.contains("password_secret is not shown"), "{text}");
+    let text = stdout(&["check", "--config", &config, "--format", "json"]);
+    assert!(!text.contains(SECRET), "{text}");
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert!(json["mounts"][1]["settings"]["password_secret"].is_null(), "{text}");
+    assert_eq!(json["mounts"][1]["settings"]["user"], "app");
 }
 
 #[test]

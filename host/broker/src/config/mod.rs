@@ -25,6 +25,7 @@ pub use identity::{IdentityConfig, IdentitySource, ImdsConfig, PersistConfig, Pe
 pub use limits::Limits;
 pub use mount::{AudienceConfig, MountConfig, PluginRef, SettingValue};
 pub use pool::PoolConfig;
+pub use secrets::names_secret;
 pub(crate) use secrets::shown;
 
 use crate::cloud::Cloud;

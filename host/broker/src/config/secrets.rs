@@ -8,9 +8,10 @@ const SECRET: [&str; 7] = ["secret", "password", "passphrase", "passwd", "key", 
 /// How much a part of a name must be like one of those words: `pasword`, `tokn`, `sercet`.
 const LIKENESS: f64 = 0.9;
 
-/// Whether a key's name says that its value may be a secret. A name that is nearly so counts too,
-/// since it may be a typing error.
-pub(crate) fn names_secret(key: &str) -> bool {
+/// Whether a key's name says that its value may be a secret: what prints a configuration leaves such a value out. A name
+/// that is nearly so counts too, since it may be a typing error.
+#[must_use]
+pub fn names_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     let parts = || key.split(|c: char| !c.is_ascii_alphabetic()).filter(|part| part.len() > 3);
     SECRET.iter().any(|word| {

@@ -1,6 +1,7 @@
 //! What a mount may do beside its grants: redirects, sealed and minted credentials, second paths, settings.
 
 use keyward::cloud::SecondPath;
+use keyward::config::names_secret;
 use keyward::grant::{Grant, Seal};
 use keyward::manifest::SpendPlace;
 use keyward::plan::PlannedMount;
@@ -18,7 +19,13 @@ pub(super) fn text(mount: &PlannedMount) -> String {
     if !mount.hand_out.is_empty() {
         lines.push(("hands out", format!("the credentials of {}, to callers", mount.hand_out.join(", "))));
     }
-    lines.extend(settings(mount).map(|(name, value)| ("setting", format!("{name} = {value:?}"))));
+    lines.extend(settings(mount).map(|(name, value)| {
+        let line = match value {
+            Some(value) => format!("{name} = {value:?}"),
+            None => format!("{name} is not shown: by its name it may be a secret"),
+        };
+        ("setting", line)
+    }));
     if lines.is_empty() {
         return String::new();
     }
@@ -79,9 +86,12 @@ fn spent(mount: &PlannedMount, seal: &Seal) -> String {
     }
 }
 
-/// The settings as the plugin reads them, with the defaults of its manifest.
-fn settings(mount: &PlannedMount) -> impl Iterator<Item = (&str, &str)> {
-    mount.variables.iter().filter_map(|(name, value)| Some((name.strip_prefix("setting.")?, value.as_str())))
+/// The settings as the plugin reads them, with the defaults of its manifest. A value that may be a secret is left out.
+fn settings(mount: &PlannedMount) -> impl Iterator<Item = (&str, Option<&str>)> {
+    mount.variables.iter().filter_map(|(name, value)| {
+        let name = name.strip_prefix("setting.")?;
+        Some((name, (!names_secret(name)).then_some(value.as_str())))
+    })
 }
 
 /// The same of a mount, for programs.
