@@ -204,7 +204,7 @@ impl Broker {
         let Some(cache) = self.0.identities.get(identity) else { return Ok(None) };
         let forgotten = cache.forget(audience);
         for file in self.0.files.clone() {
-            tokio::task::spawn_blocking(move || file.flush()).await.map_err(std::io::Error::other)??;
+            flush(file).await?;
         }
         tracing::info!(identity, count = forgotten.len(), "forgot tokens");
         Ok(Some(forgotten))
@@ -217,12 +217,16 @@ impl Broker {
             mount.places.close(mount.limits.concurrency).await;
         }
         for file in self.0.files.clone() {
-            let written = tokio::task::spawn_blocking(move || file.flush()).await;
-            if let Ok(Err(error)) = written {
+            if let Err(error) = flush(file).await {
                 tracing::warn!(%error, "the tokens could not be kept on disk");
             }
         }
     }
+}
+
+/// Waits until what is kept on disk is there.
+async fn flush(file: Persistence) -> std::io::Result<()> {
+    tokio::task::spawn_blocking(move || file.flush()).await.map_err(std::io::Error::other)?
 }
 
 fn mount(

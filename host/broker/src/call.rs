@@ -23,8 +23,7 @@ pub(crate) struct Call {
     mount: Arc<Mount>,
     audit: Arc<dyn AuditSink>,
     surrogates: Surrogates,
-    /// The caller's [identity](Caller::identity).
-    caller: String,
+    caller: Caller,
     started: Instant,
     /// What ended it, where the plugin's own answer does not count.
     verdict: OnceLock<CallError>,
@@ -90,7 +89,7 @@ impl Call {
             mount,
             audit,
             surrogates: Surrogates::default(),
-            caller: caller.identity(),
+            caller: caller.clone(),
             started: Instant::now(),
             verdict: OnceLock::new(),
             progress: AtomicU64::new(0),
@@ -114,8 +113,7 @@ impl Call {
         &self.mount
     }
 
-    /// The caller, by what is the same in all its calls.
-    pub(crate) fn caller(&self) -> &str {
+    pub(crate) fn caller(&self) -> &Caller {
         &self.caller
     }
 

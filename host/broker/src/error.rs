@@ -365,15 +365,15 @@ impl CallError {
             Self::ForbiddenAddress { .. } => "address",
             Self::Override { .. } => "override",
             Self::Limit { limit, .. } => limit.key(),
-            other @ Self::UnknownMount { .. }
-            | other @ Self::BadRequest { .. }
-            | other @ Self::Busy { .. }
-            | other @ Self::Trapped { .. }
-            | other @ Self::NoAnswer { .. }
-            | other @ Self::Unsealable { .. }
-            | other @ Self::ExportOff { .. }
-            | other @ Self::BrokenOff { .. }
-            | other @ Self::NotStarted { .. } => other.kind(),
+            Self::UnknownMount { .. }
+            | Self::BadRequest { .. }
+            | Self::Busy { .. }
+            | Self::Trapped { .. }
+            | Self::NoAnswer { .. }
+            | Self::Unsealable { .. }
+            | Self::ExportOff { .. }
+            | Self::BrokenOff { .. }
+            | Self::NotStarted { .. } => self.kind(),
         }
     }
 

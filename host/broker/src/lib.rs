@@ -54,6 +54,7 @@ mod identities;
 pub mod manifest;
 pub mod metrics;
 mod mount;
+mod percent;
 mod persisted;
 pub mod plan;
 pub mod probe;

@@ -67,8 +67,8 @@ where
 
     call.expectation().read(parts.version, &parts.headers);
     drop_headers(&mut parts.headers);
-    if let Some(field) = overrides::find(&parts.headers)
-        && call.mount().grants.iter().any(Grant::is_narrowed)
+    if call.mount().grants.iter().any(Grant::is_narrowed)
+        && let Some(field) = overrides::find(&parts.headers)
     {
         return Err(CallError::Override { mount: call.mount().name.clone(), field });
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Cloud, CloudService, Operations, Routes, SecondPath, TABLE, is_label};
+use super::{Cloud, CloudService, Operations, Routes, SecondPath, TABLE, is_host_of};
 
 /// How the requests of a host are to be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,12 +52,7 @@ impl Cloud {
 impl CloudService {
     /// Whether its tokens may be sent to a host.
     fn has(&self, host: &str) -> bool {
-        let covers = |pattern: &String| {
-            let mut labels = pattern.split('.').zip(host.split('.'));
-            pattern.split('.').count() == host.split('.').count()
-                && labels.all(|(pattern, label)| pattern == label || (pattern == "*" && is_label(label)))
-        };
-        self.hosts.iter().any(covers)
+        self.hosts.iter().any(|pattern| is_host_of(pattern, host))
     }
 
     /// The longest of its domains that a host is in.

@@ -12,7 +12,7 @@ use serde::Deserialize;
 pub use meaning::Meaning;
 pub(crate) use operations::{Found, Looked, Operation, Operations, Signs, folded_segments};
 pub use origin::Protocol;
-pub(crate) use origin::is_label;
+pub(crate) use origin::{is_host_of, is_label};
 
 /// The table in `clouds.toml`. It is read once; a test reads it too, so it cannot be wrong in a release.
 static TABLE: LazyLock<BTreeMap<String, Cloud>> =

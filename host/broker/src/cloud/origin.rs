@@ -32,6 +32,19 @@ impl Protocol {
     }
 }
 
+/// Whether a host is one of a pattern's. In a pattern `*` stands for one label.
+pub(crate) fn is_host_of(pattern: &str, host: &str) -> bool {
+    let (mut pattern, mut labels) = (pattern.split('.'), host.split('.'));
+    loop {
+        match (pattern.next(), labels.next()) {
+            (None, None) => return true,
+            (Some("*"), Some(label)) if is_label(label) => {}
+            (Some(expected), Some(label)) if expected == label => {}
+            _ => return false,
+        }
+    }
+}
+
 /// A label of a host name: letters in lower case, digits, hyphens within.
 pub(crate) fn is_label(label: &str) -> bool {
     let fits = (1..=63).contains(&label.len()) && !label.starts_with('-') && !label.ends_with('-');

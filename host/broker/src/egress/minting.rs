@@ -12,12 +12,11 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method};
 use http_body_util::{BodyExt, Full, Limited};
-use percent_encoding::percent_decode_str;
 use wasmtime_wasi_http::{Error, WasiBody};
 
 use super::body::ToService;
 use super::rules::{Misuse, Passed, Refusal};
-use super::{sealed, signature};
+use super::{overrides, sealed, signature};
 use crate::audit::Upstream;
 use crate::call::{Call, UpstreamNote};
 use crate::cloud::{Found, Looked, Operation, Operations, Signs, folded_segments};
@@ -25,16 +24,11 @@ use crate::config::bare;
 use crate::error::CallError;
 use crate::grant::{Endpoint, Grant, NormalPath, Seal};
 use crate::manifest::SpendPlace;
-
-/// Header fields by which a request becomes one of another method on its way.
-const METHOD_OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
+use crate::percent::fully_decoded;
 
 /// Methods that every reader reads alike.
 const PLAIN_METHODS: [Method; 7] =
     [Method::GET, Method::HEAD, Method::OPTIONS, Method::DELETE, Method::POST, Method::PUT, Method::PATCH];
-
-/// Header fields by which a request becomes one for another path on its way.
-const PATH_OVERRIDES: [&str; 3] = ["x-original-url", "x-rewrite-url", "x-override-url"];
 
 /// A request that passed, whose response is a credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,17 +146,17 @@ pub(super) fn check(grants: &[Grant], number: usize, request: &Request<'_>) -> R
         let (method, path) = (request.method.clone(), request.behind.clone());
         Refusal::Minting { grant: number, method, path, why: Box::new(why) }
     };
-    if let Some(name) = PATH_OVERRIDES.into_iter().find(|name| request.headers.contains_key(*name))
-        && !grant.minting.services.is_empty()
+    if !grant.minting.services.is_empty()
+        && let Some(name) = overrides::find_of(overrides::PATHS, request.headers)
     {
         return Err(Misuse::Ambiguous(name).into());
     }
-    let overridden = METHOD_OVERRIDES.iter().any(|name| request.headers.contains_key(*name));
+    let overridden = overrides::find_of(overrides::METHODS, request.headers).is_some();
     // Some servers compare methods without regard to case, so that one in other letters may be any.
     let method = Some(request.method).filter(|method| !overridden && PLAIN_METHODS.contains(method));
+    let sealed = request.sealed.map(String::from_utf8_lossy).unwrap_or_default();
     let mut mints = None;
     for table in grant.minting.tables() {
-        let sealed = request.sealed.map(String::from_utf8_lossy).unwrap_or_default();
         let parameters = parameters([request.query.unwrap_or_default(), &*sealed], table)?;
         let looked = |path: &NormalPath| Looked {
             method,
@@ -304,6 +298,9 @@ fn listed(grant: &Grant, table: &Operations, whole: &Looked<'_>, request: &Reque
 /// is an error.
 fn parameters(queries: [&str; 2], table: &'static Operations) -> Result<Vec<(String, String)>, Misuse> {
     let mut found: Vec<(String, String)> = Vec::new();
+    if table.selectors().next().is_none() {
+        return Ok(found);
+    }
     for pair in queries.into_iter().flat_map(|query| query.split(['&', ';'])) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let squeezed = squeezed(name);
@@ -319,16 +316,7 @@ fn parameters(queries: [&str; 2], table: &'static Operations) -> Result<Vec<(Str
 
 /// The letters and digits of a name, in lower case, however often it is encoded.
 fn squeezed(name: &str) -> String {
-    let mut name = name.to_owned();
-    // Each decoding of an encoded character makes it shorter, so that this ends.
-    loop {
-        let decoded = percent_decode_str(&name).decode_utf8_lossy().into_owned();
-        if decoded == name {
-            break;
-        }
-        name = decoded;
-    }
-    let lower = name.to_uppercase().to_lowercase();
+    let lower = fully_decoded(name).to_uppercase().to_lowercase();
     lower.chars().filter(char::is_ascii_alphanumeric).collect()
 }
 

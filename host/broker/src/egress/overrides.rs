@@ -8,23 +8,24 @@ use http::HeaderMap;
 use super::rules::Misuse;
 use crate::grant::Grant;
 
-/// The fields, in lower case and with hyphens.
-const OVERRIDES: [&str; 16] = [
-    // Method. The first is the default of ASP.NET Core's `UseHttpMethodOverride`, Rack::MethodOverride, Express's
-    // method-override and Google's APIs; the second is OData's ([MS-ODATA] 2.2.5.8), which SharePoint and Dataverse
-    // honour; the third is the last one that OWASP's testing guide lists (WSTG-CONF-06).
-    "x-http-method-override",
-    "x-http-method",
-    "x-method-override",
+/// Fields by which a request becomes one of another method, in lower case and with hyphens, as all of these lists.
+///
+/// The first is the default of ASP.NET Core's `UseHttpMethodOverride`, Rack::MethodOverride, Express's method-override and
+/// Google's APIs; the second is OData's ([MS-ODATA] 2.2.5.8), which SharePoint and Dataverse honour; the third is the last
+/// one that OWASP's testing guide lists (WSTG-CONF-06).
+pub(super) const METHODS: &[&str] = &["x-http-method-override", "x-http-method", "x-method-override"];
+
+/// Fields by which a request becomes one for another path: those of IIS's URL Rewrite and ISAPI_Rewrite, and by them of
+/// Symfony, Drupal and Zend (CVE-2018-14773).
+pub(super) const PATHS: &[&str] = &["x-original-url", "x-rewrite-url", "x-override-url"];
+
+/// Fields that a proxy sets for the service behind it, and that some services trust.
+const PROXIES: &[&str] = &[
     // Method and URL as a proxy hands them to a service that authorizes: ingress-nginx, and Traefik's ForwardAuth.
     "x-original-method",
     "x-original-uri",
     "x-forwarded-method",
     "x-forwarded-uri",
-    // Path. IIS's URL Rewrite and ISAPI_Rewrite, and by them Symfony, Drupal and Zend (CVE-2018-14773).
-    "x-original-url",
-    "x-rewrite-url",
-    "x-override-url",
     "x-original-path",
     // The front ends of Azure App Service.
     "x-waws-unencoded-url",
@@ -37,15 +38,20 @@ const OVERRIDES: [&str; 16] = [
 
 /// The first field that overrides a request's method or URL.
 pub(crate) fn find(headers: &HeaderMap) -> Option<&'static str> {
-    OVERRIDES.into_iter().find(|field| headers.keys().any(|name| is_same(name.as_str(), field)))
+    [METHODS, PROXIES, PATHS].into_iter().find_map(|fields| find_of(fields, headers))
+}
+
+/// The first of these fields that a request has.
+pub(super) fn find_of(fields: &[&'static str], headers: &HeaderMap) -> Option<&'static str> {
+    fields.iter().copied().find(|field| headers.keys().any(|name| is_same(name.as_str(), field)))
 }
 
 /// Checks a plugin's request that the grant covers.
 pub(super) fn check(grant: &Grant, headers: &HeaderMap) -> Result<(), Misuse> {
-    match find(headers) {
-        Some(field) if grant.is_narrowed() => Err(Misuse::Override(field)),
-        Some(_) | None => Ok(()),
+    if !grant.is_narrowed() {
+        return Ok(());
     }
+    find(headers).map_or(Ok(()), |field| Err(Misuse::Override(field)))
 }
 
 /// Whether a server can take two names for the same. CGI and WSGI make one variable of `x-a` and `x_a`.
@@ -67,7 +73,7 @@ mod tests {
 
     #[test]
     fn an_override_is_found_however_a_server_spells_variables() {
-        for field in OVERRIDES {
+        for field in [METHODS, PROXIES, PATHS].concat() {
             assert_eq!(found(field), Some(field));
             assert_eq!(found(&field.to_ascii_uppercase()), Some(field));
         }

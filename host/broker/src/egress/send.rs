@@ -74,14 +74,11 @@ async fn send_looked_at(
     let (seals, minted) = (minting::seals(&call.mount().grants, passed.grant, passed.minted.as_ref()), passed.minted);
     let plain = minted.filter(|minted| minted.is_plain(&seals));
     let request = minting::look_into(call, request, &passed, plain.is_some(), note).await?;
-    if !seals.is_empty() {
-        let response = sealed::exchange(call, request, passed, seals, options, note).await?;
-        if let Some(minted) = plain.filter(|_| response.status().is_success()) {
-            call.record_export(response.status(), minted.operation);
-        }
-        return Ok(response);
-    }
-    let response = exchange(call, request, passed, options, note).await?;
+    let response = if seals.is_empty() {
+        exchange(call, request, passed, options, note).await?
+    } else {
+        sealed::exchange(call, request, passed, seals, options, note).await?
+    };
     if let Some(minted) = plain.filter(|_| response.status().is_success()) {
         call.record_export(response.status(), minted.operation);
     }

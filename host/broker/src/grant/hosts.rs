@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::cloud::is_label;
+use crate::cloud::{is_host_of, is_label};
 
 /// A host, of which whole labels may be `*`, standing for one label each: `*.vault.azure.net`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,15 +38,7 @@ impl HostPattern {
     /// Whether a host is one of these.
     #[must_use]
     pub fn matches(&self, host: &str) -> bool {
-        let (mut pattern, mut labels) = (self.0.split('.'), host.split('.'));
-        loop {
-            match (pattern.next(), labels.next()) {
-                (None, None) => return true,
-                (Some("*"), Some(label)) if is_label(label) => {}
-                (Some(expected), Some(label)) if expected == label => {}
-                _ => return false,
-            }
-        }
+        is_host_of(&self.0, host)
     }
 
     /// The hosts that are both of this pattern and of another; `None` where there are none.

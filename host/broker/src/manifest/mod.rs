@@ -11,7 +11,7 @@ use keyward_identity::Audience;
 
 pub use section::{ManifestError, read_text};
 
-use crate::cloud::{Cloud, CloudService, Protocol, Routes, SecondPath};
+use crate::cloud::{Cloud, CloudService, Protocol};
 use crate::config::{ConfigError, Diagnostic};
 use crate::grant::{HostPattern, Pattern};
 
@@ -72,6 +72,19 @@ pub enum SpendPlace {
     LoginPassword,
 }
 
+impl SpendPlace {
+    pub(crate) const ALL: [Self; 2] = [Self::Query, Self::LoginPassword];
+
+    /// As a manifest writes it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Query => "query",
+            Self::LoginPassword => "login-password",
+        }
+    }
+}
+
 /// What an audience is.
 #[derive(Clone, Debug)]
 pub enum DeclaredService {
@@ -97,12 +110,6 @@ pub struct ResolvedService {
     pub hosts: Vec<HostPattern>,
     /// What is spoken there.
     pub protocol: Protocol,
-    /// Where its gateways send clients on to.
-    pub routes: Option<Routes>,
-    /// Whether the service reads paths without regard to case.
-    pub paths_ignore_case: bool,
-    /// Where its requests name paths beside their own.
-    pub second_paths: Vec<SecondPath>,
 }
 
 /// A setting that a plugin reads.
@@ -157,14 +164,9 @@ impl DeclaredAudience {
     /// The cloud has none of them.
     pub fn resolve(&self, cloud: &Cloud) -> Result<Vec<ResolvedService>, Diagnostic> {
         match &self.service {
-            DeclaredService::Own { audience, hosts, protocol } => Ok(vec![ResolvedService {
-                audience: audience.clone(),
-                hosts: hosts.clone(),
-                protocol: *protocol,
-                routes: None,
-                paths_ignore_case: false,
-                second_paths: Vec::new(),
-            }]),
+            DeclaredService::Own { audience, hosts, protocol } => {
+                Ok(vec![ResolvedService { audience: audience.clone(), hosts: hosts.clone(), protocol: *protocol }])
+            }
             DeclaredService::Cloud(names) => {
                 let services = names.iter().filter_map(|name| cloud.services.get(name));
                 let services = services.map(resolved).collect::<Result<Vec<_>, _>>()?;
@@ -188,12 +190,5 @@ fn resolved(service: &CloudService) -> Result<ResolvedService, Diagnostic> {
     let audience = Audience::new(&service.audience).map_err(|error| invalid(error.to_string()))?;
     let hosts = service.hosts.iter().map(|host| HostPattern::parse(host));
     let hosts = hosts.collect::<Result<_, _>>().map_err(|error| invalid(error.to_string()))?;
-    Ok(ResolvedService {
-        audience,
-        hosts,
-        protocol: service.protocol,
-        routes: service.routes.clone(),
-        paths_ignore_case: service.paths_ignore_case,
-        second_paths: service.second_paths.clone(),
-    })
+    Ok(ResolvedService { audience, hosts, protocol: service.protocol })
 }

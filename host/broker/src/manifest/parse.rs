@@ -89,7 +89,7 @@ fn seals(section: &Section<'_>) -> Vec<DeclaredSeal> {
             if text.starts_with('/') { Ok(text.to_owned()) } else { Err(Unfit::default()) }
         });
         let spend = seal.text("spend", "blob");
-        let place = seal.word("as", &[("query", SpendPlace::Query), ("login-password", SpendPlace::LoginPassword)]);
+        let place = seal.word("as", &SpendPlace::ALL.map(|place| (place.as_str(), place)));
         let keep = seal.duration("keep", Duration::from_secs(1), LONGEST_KEPT, "15m");
         let export = seal.parsed("export", "a method and a path", "POST /sas/**", |text| {
             Pattern::parse(text).map_err(|error| Unfit::because(error.to_string()))

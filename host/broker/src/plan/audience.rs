@@ -4,14 +4,12 @@
 //! cloud table has for it, whichever way the manifest spells the audience. Any other URL is granted when the mount
 //! restates it; an application id needs a service that the configuration describes.
 
-use std::borrow::Cow;
-
 use keyward_identity::Audience;
-use percent_encoding::percent_decode_str;
 
 use crate::cloud::{Cloud, CloudService, Protocol};
 use crate::grant::{Endpoint, HostPattern};
 use crate::manifest::{DeclaredAudience, DeclaredService};
+use crate::percent::fully_decoded;
 
 /// Where tokens of an audience may be sent, when a manifest asks for it by `resource`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,7 +133,7 @@ enum Spelling {
 
 impl Spelling {
     fn of(audience: &str) -> Self {
-        let text = decoded(audience).to_ascii_lowercase().replace('\\', "/");
+        let text = fully_decoded(audience).to_ascii_lowercase().replace('\\', "/");
         let (scheme, rest) = match text.split_once("://") {
             Some((scheme, rest)) => (scheme, rest),
             None => ["https:", "http:", "api:", "spn:", "urn:uuid:"]
@@ -171,19 +169,6 @@ impl Spelling {
         let is_host = matches!(self, Self::Url { host, .. } if patterns(service).any(|pattern| pattern.matches(host)));
         is_named || is_host
     }
-}
-
-/// Percent-decoded until nothing is left to decode.
-fn decoded(text: &str) -> Cow<'_, str> {
-    let mut text = Cow::Borrowed(text);
-    while text.contains('%') {
-        let once = percent_decode_str(&text).decode_utf8_lossy().into_owned();
-        if once == *text {
-            break;
-        }
-        text = Cow::Owned(once);
-    }
-    text
 }
 
 /// The digits of a GUID, which may be in braces and without its hyphens.

@@ -24,9 +24,10 @@ impl Planning<'_> {
         };
         let place = || configured.place.clone().or_else(|| self.mount.place.clone());
         let narrowed = match Reach::of(audience, self.cloud) {
-            reach @ (Reach::Services { .. } | Reach::Restated) => Ok(reach.narrow(hosts)).and_then(|narrowed| {
+            reach @ (Reach::Services { .. } | Reach::Restated) => {
+                let narrowed = reach.narrow(hosts);
                 if narrowed.is_empty() { Err(self.elsewhere(place(), declared, &reach)) } else { Ok(narrowed) }
-            }),
+            }
             Reach::OtherCloud { service } => {
                 let message = format!(
                     "the plugin of {header} asks for tokens for {audience}, which is the service `{service}` of another \

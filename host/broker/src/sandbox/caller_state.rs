@@ -24,7 +24,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
 
 impl caller_state::Host for View {
     async fn seal(&mut self, state: String) -> wasmtime::Result<Result<String, caller_state::Error>> {
-        let sealed = self.0.mount().states.seal(&state, self.0.caller(), SystemTime::now());
+        let sealed = self.0.mount().states.seal(&state, &self.0.caller().identity(), SystemTime::now());
         Ok(sealed.map_err(|error| match error {
             SealError::TooLong => caller_state::Error::TooLong,
             SealError::Unavailable => caller_state::Error::Unavailable,
@@ -32,6 +32,6 @@ impl caller_state::Host for View {
     }
 
     async fn open(&mut self, sealed: String) -> wasmtime::Result<Option<String>> {
-        Ok(self.0.mount().states.open(&sealed, self.0.caller(), SystemTime::now()))
+        Ok(self.0.mount().states.open(&sealed, &self.0.caller().identity(), SystemTime::now()))
     }
 }

@@ -142,10 +142,10 @@ impl Opener {
         let unreachable = |why: String| NotOpened::Error(SqlError::Unreachable(why));
         let tcp = self.connector.tcp(host, port).await.map_err(|error| match error {
             ConnectError::Forbidden { .. } => NotOpened::Forbidden(error.to_string()),
-            error @ ConnectError::Resolve { .. }
-            | error @ ConnectError::Connect { .. }
-            | error @ ConnectError::Tls { .. }
-            | error @ ConnectError::TimedOut { .. } => unreachable(error.to_string()),
+            ConnectError::Resolve { .. }
+            | ConnectError::Connect { .. }
+            | ConnectError::Tls { .. }
+            | ConnectError::TimedOut { .. } => unreachable(error.to_string()),
         })?;
         let socket = Socket::new(tcp);
         let name = ServerName::try_from(host.to_owned()).map_err(|error| unreachable(error.to_string()))?;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use keyward::cloud::Cloud;
-use keyward::manifest::{DeclaredAudience, DeclaredSeal, Manifest, ResolvedService, SpendPlace};
+use keyward::manifest::{DeclaredAudience, DeclaredSeal, Manifest, ResolvedService};
 use keyward::plan::{sha256, used_but_off, warning};
 use serde_json::{Value, json};
 
@@ -116,10 +116,7 @@ fn service_json(service: &ResolvedService) -> Value {
 }
 
 fn seal_json(seal: &DeclaredSeal) -> Value {
-    let place = match seal.place {
-        SpendPlace::Query => "query",
-        SpendPlace::LoginPassword => "login-password",
-    };
+    let place = seal.place.as_str();
     let keep = seal.keep.map(|keep| keep.as_secs());
     let export = seal.export.as_ref().map(ToString::to_string);
     json!({ "field": seal.field, "spend": seal.spend, "as": place, "keep_seconds": keep, "export": export })

@@ -122,10 +122,7 @@ fn seal_json(mount: &PlannedMount, seal: &Seal) -> Value {
     json!({
         "field": seal.field,
         "spend": mount.grants.get(seal.spend).map(|grant| &*grant.name),
-        "as": match seal.place {
-            SpendPlace::Query => "query",
-            SpendPlace::LoginPassword => "login-password",
-        },
+        "as": seal.place.as_str(),
         "keep_seconds": seal.keep.map(|keep| keep.as_secs()),
         "export": seal.export.as_ref().map(ToString::to_string),
         "imposed": seal.imposed,
