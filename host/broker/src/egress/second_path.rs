@@ -83,28 +83,12 @@ fn of_a_header(text: &str, name: &str, grant: &Grant) -> Result<String, Misuse> 
 
 #[cfg(test)]
 mod tests {
-    use keyward_identity::Audience;
-
     use super::*;
     use crate::cloud::Cloud;
-    use crate::grant::{Endpoint, Pattern};
 
     fn grant(service: &str, endpoint: &str, allowed: &[&str]) -> Grant {
-        Grant {
-            name: "it".into(),
-            audience: Audience::new("https://storage.azure.com/").unwrap(),
-            restated: false,
-            endpoint: Endpoint::parse(endpoint).unwrap(),
-            redirects: Vec::new(),
-            routes: None,
-            seals: Vec::new(),
-            unsealed: false,
-            second_paths: Cloud::named("public").unwrap().services[service].second_paths.clone(),
-            declared: None,
-            allowed: Some(allowed.iter().map(|pattern| Pattern::parse(pattern).unwrap()).collect()),
-            paths_ignore_case: false,
-            minting: crate::grant::Minting::default(),
-        }
+        let second_paths = Cloud::named("public").unwrap().services[service].second_paths.clone();
+        Grant { second_paths, ..Grant::example(endpoint).allowing(allowed) }
     }
 
     fn header(grant: &Grant, name: &'static str, value: &str) -> Result<(), Refusal> {

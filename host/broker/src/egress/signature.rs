@@ -258,35 +258,20 @@ impl<'de> Deserialize<'de> for Wanted {
 
 #[cfg(test)]
 mod tests {
-    use keyward_identity::Audience;
     use serde_json::json;
 
     use super::*;
     use crate::cloud::Cloud;
-    use crate::grant::{Endpoint, Minting, Pattern};
+    use crate::grant::Minting;
 
     const PATH: &str =
         "/subscriptions/s/resourceGroups/g/providers/Microsoft.Storage/storageAccounts/contoso/listServiceSas";
 
     fn blobs(allowed: Option<&[&str]>) -> Vec<Grant> {
-        let endpoint = Endpoint::parse("https://contoso.blob.core.windows.net").unwrap();
-        let meaning = Cloud::named("public").unwrap().meaning(&endpoint.host, "");
-        let parse = |patterns: &[&str]| patterns.iter().map(|pattern| Pattern::parse(pattern).unwrap()).collect();
-        vec![Grant {
-            name: "blob".into(),
-            audience: Audience::new("https://storage.azure.com/").unwrap(),
-            restated: false,
-            endpoint,
-            redirects: Vec::new(),
-            routes: None,
-            seals: Vec::new(),
-            unsealed: false,
-            minting: Minting::of(&meaning),
-            second_paths: meaning.second_paths,
-            declared: None,
-            allowed: allowed.map(parse),
-            paths_ignore_case: false,
-        }]
+        let blob = Grant::example("https://contoso.blob.core.windows.net");
+        let blob = allowed.map_or(blob.clone(), |allowed| blob.allowing(allowed));
+        let meaning = Cloud::named("public").unwrap().meaning(&blob.endpoint.host, "");
+        vec![Grant { minting: Minting::of(&meaning), second_paths: meaning.second_paths, ..blob }]
     }
 
     fn wanted(resource: &str, kind: &str, permission: &str) -> Value {

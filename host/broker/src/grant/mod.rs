@@ -112,3 +112,31 @@ impl Grant {
         self.allowed.as_ref().is_some_and(|patterns| patterns.iter().any(names))
     }
 }
+
+#[cfg(test)]
+impl Grant {
+    /// A grant for a test, that lets out everything. What is requested there has no second path, and mints nothing.
+    pub(crate) fn example(endpoint: &str) -> Self {
+        Self {
+            name: "it".into(),
+            audience: Audience::new("https://own.example").unwrap(),
+            restated: false,
+            endpoint: Endpoint::parse(endpoint).unwrap(),
+            redirects: Vec::new(),
+            routes: None,
+            seals: Vec::new(),
+            unsealed: false,
+            declared: None,
+            allowed: None,
+            second_paths: Vec::new(),
+            paths_ignore_case: false,
+            minting: Minting::default(),
+        }
+    }
+
+    /// The same, narrowed by `allow`.
+    pub(crate) fn allowing(self, patterns: &[&str]) -> Self {
+        let allowed = patterns.iter().map(|pattern| Pattern::parse(pattern).unwrap()).collect();
+        Self { allowed: Some(allowed), ..self }
+    }
+}

@@ -1,31 +1,16 @@
 use http::header::HeaderName;
-use keyward_identity::Audience;
 
 use super::*;
 use crate::cloud::Cloud;
-use crate::grant::{Minting, Pattern};
+use crate::grant::Minting;
 
 fn grant(endpoint: &str, allowed: Option<&[&str]>, hand_out: &[&str]) -> Grant {
-    let endpoint = Endpoint::parse(endpoint).unwrap();
-    let meaning = Cloud::named("public").unwrap().meaning(&endpoint.host, "");
-    let parse = |patterns: &[&str]| patterns.iter().map(|pattern| Pattern::parse(pattern).unwrap()).collect();
+    let grant = Grant::example(endpoint);
+    let grant = allowed.map_or(grant.clone(), |allowed| grant.allowing(allowed));
+    let meaning = Cloud::named("public").unwrap().meaning(&grant.endpoint.host, "");
     let mut minting = Minting::of(&meaning);
     minting.hand_out = hand_out.iter().map(|name| (*name).to_owned()).collect();
-    Grant {
-        name: "it".into(),
-        audience: Audience::new("https://own.example").unwrap(),
-        restated: false,
-        endpoint,
-        redirects: Vec::new(),
-        routes: None,
-        seals: Vec::new(),
-        unsealed: false,
-        minting,
-        second_paths: Vec::new(),
-        declared: None,
-        allowed: allowed.map(parse),
-        paths_ignore_case: meaning.paths_ignore_case,
-    }
+    Grant { minting, paths_ignore_case: meaning.paths_ignore_case, ..grant }
 }
 
 const ARM: &str = "https://management.azure.com";
