@@ -7,6 +7,7 @@ mod command_line;
 mod databases;
 mod doctor;
 mod early;
+mod emulator;
 mod forget;
 mod identity;
 mod keyvault_clients;

@@ -5,9 +5,9 @@ use std::path::Path;
 use keyward::config::{Config, IdentitySource};
 
 use super::emulator::Running;
-use super::serve::{Stop, serve};
-use super::{emulator, start};
-use crate::cli::{Dev, Serve};
+use super::serve::Stop;
+use super::{emulator, serve, start};
+use crate::cli::Dev;
 use crate::config::DaemonConfig;
 use crate::exit::{Exit, Failure};
 use crate::listen;
@@ -19,9 +19,10 @@ pub(crate) async fn dev(dev: Dev) -> Result<Exit, Failure> {
         arguments.directory = dev.config.as_deref().and_then(emulator::directory_of);
     }
     let running = emulator::start(&arguments).await?;
-    if let Some(config) = dev.config {
-        is_for(&running, &config, &DaemonConfig::load(&config)?.broker)?;
-        return serve(Serve { config }).await;
+    if let Some(file) = dev.config {
+        let config = DaemonConfig::load(&file)?;
+        is_for(&running, &file, &config.broker)?;
+        return serve::run(config).await;
     }
     let mut stop = Stop::new()?;
     let (plan, listen, audit) = DaemonConfig::load(&running.config)?.plan()?;

@@ -10,8 +10,13 @@ use crate::listen;
 const DRAIN: std::time::Duration = std::time::Duration::from_secs(5);
 
 pub(crate) async fn serve(serve: Serve) -> Result<Exit, Failure> {
+    run(DaemonConfig::load(&serve.config)?).await
+}
+
+/// Serves what a configuration says, until it is told to stop.
+pub(super) async fn run(config: DaemonConfig) -> Result<Exit, Failure> {
     let began = std::time::Instant::now();
-    let (plan, listen, audit) = DaemonConfig::load(&serve.config)?.plan()?;
+    let (plan, listen, audit) = config.plan()?;
     let broker = start::broker(plan, start::audit(&audit)?)?;
     let mut stop = Stop::new()?;
     let listening = listen::open(&listen, broker.clone()).await?;

@@ -51,14 +51,13 @@ pub(crate) fn doctor(doctor: &Doctor) -> Result<Exit, Failure> {
         Format::Table => output::print(&print::text(&findings))?,
         Format::Json => output::print_line(&format!("{:#}", print::json(&findings)))?,
     }
-    let problems = || findings.iter().filter(|finding| finding.status == Status::Problem);
-    let serve_refuses = |finding: &&Finding| matches!(finding.check, Check::Configuration | Check::TokensOnDisk);
-    Ok(match problems().find(serve_refuses).or_else(|| problems().next()) {
-        // As `check` and `serve` end with it.
-        Some(Finding { check: Check::Configuration | Check::TokensOnDisk, .. }) => Exit::Config,
-        Some(_) => Exit::Negative,
-        None => Exit::Success,
-    })
+    let mut problems = findings.iter().filter(|finding| finding.status == Status::Problem).peekable();
+    if problems.peek().is_none() {
+        return Ok(Exit::Success);
+    }
+    // As `check` and `serve` end with it.
+    let serve_refuses = |finding: &Finding| matches!(finding.check, Check::Configuration | Check::TokensOnDisk);
+    Ok(if problems.any(serve_refuses) { Exit::Config } else { Exit::Negative })
 }
 
 fn variable(name: &str) -> Option<String> {
