@@ -103,27 +103,27 @@ fn column_type(connection: &Connection, name: &str) -> Option<SqlType> {
     Some(match SqlType::parse(&declared)? {
         SqlType::Decimal(_, scale) => SqlType::Decimal(38, scale),
         SqlType::TinyInt | SqlType::SmallInt => SqlType::Int,
-        of @ SqlType::Int
-        | of @ SqlType::BigInt
-        | of @ SqlType::Bit
-        | of @ SqlType::Money
-        | of @ SqlType::SmallMoney
-        | of @ SqlType::Real
-        | of @ SqlType::Float
-        | of @ SqlType::Char(_)
-        | of @ SqlType::VarChar(_)
-        | of @ SqlType::NChar(_)
-        | of @ SqlType::NVarChar(_)
-        | of @ SqlType::Binary(_)
-        | of @ SqlType::VarBinary(_)
-        | of @ SqlType::Date
-        | of @ SqlType::Time(_)
-        | of @ SqlType::DateTime
-        | of @ SqlType::SmallDateTime
-        | of @ SqlType::DateTime2(_)
-        | of @ SqlType::DateTimeOffset(_)
-        | of @ SqlType::UniqueIdentifier
-        | of @ SqlType::Xml => of,
+        of @ (SqlType::Int
+        | SqlType::BigInt
+        | SqlType::Bit
+        | SqlType::Money
+        | SqlType::SmallMoney
+        | SqlType::Real
+        | SqlType::Float
+        | SqlType::Char(_)
+        | SqlType::VarChar(_)
+        | SqlType::NChar(_)
+        | SqlType::NVarChar(_)
+        | SqlType::Binary(_)
+        | SqlType::VarBinary(_)
+        | SqlType::Date
+        | SqlType::Time(_)
+        | SqlType::DateTime
+        | SqlType::SmallDateTime
+        | SqlType::DateTime2(_)
+        | SqlType::DateTimeOffset(_)
+        | SqlType::UniqueIdentifier
+        | SqlType::Xml) => of,
     })
 }
 

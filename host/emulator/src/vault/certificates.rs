@@ -11,10 +11,9 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
 
-use super::keys;
-use super::objects;
 use super::refusal::Refusal;
 use super::store::{Collection, Vault};
+use super::{keys, objects, view};
 use crate::exchange::{Received, Reply};
 
 const PEM: &str = "application/x-pem-file";
@@ -150,7 +149,8 @@ fn create(vault: &mut Vault, request: &Received, name: &str) -> Result<Reply, Re
         "status": if unfinished { "inProgress" } else { "completed" },
         "request_id": format!("{:032x}", object.versions.len()),
     }));
-    let location = format!("https://{}/certificates/{name}/pending?api-version=7.4", request.host);
+    let id = view::id(Collection::Certificates, request, name);
+    let location = format!("{id}/pending?api-version=7.4");
     Ok(pending(vault, request, name, 202)?.header("location", &location))
 }
 
@@ -176,7 +176,7 @@ fn pending(vault: &Vault, request: &Received, name: &str, status: u16) -> Result
     let object = vault.get(Collection::Certificates, name)?;
     let mut pending = object.pending.clone().ok_or_else(|| Refusal::pending(name))?;
     if let Some(members) = pending.as_object_mut() {
-        let id = format!("https://{}/certificates/{name}", request.host);
+        let id = view::id(Collection::Certificates, request, name);
         members.insert("id".to_owned(), format!("{id}/pending").into());
         if status == 202 {
             members.insert("status".to_owned(), "inProgress".into());
@@ -204,11 +204,7 @@ fn delete_pending(vault: &mut Vault, request: &Received, name: &str) -> Result<R
 
 fn policy(vault: &Vault, request: &Received, name: &str) -> Result<Reply, Refusal> {
     let object = vault.get(Collection::Certificates, name)?;
-    let mut policy = object.policy.clone().unwrap_or_else(|| json!({}));
-    if let Some(members) = policy.as_object_mut() {
-        members.insert("id".to_owned(), format!("https://{}/certificates/{name}/policy", request.host).into());
-    }
-    Ok(Reply::json(200, &policy))
+    Ok(view::policy(Collection::Certificates, request, (name, object), "policy", json!({})))
 }
 
 fn update_policy(vault: &mut Vault, request: &Received, name: &str) -> Result<Reply, Refusal> {

@@ -9,9 +9,9 @@ use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use serde_json::{Map, Value, json};
 
-use super::objects;
 use super::refusal::Refusal;
 use super::store::{Collection, Vault};
+use super::{objects, view};
 use crate::exchange::{Received, Reply};
 
 const OPERATIONS: [&str; 2] = ["sign", "verify"];
@@ -102,11 +102,8 @@ fn rotate(vault: &mut Vault, request: &Received, name: &str) -> Result<Reply, Re
 
 fn rotation_policy(vault: &Vault, request: &Received, name: &str) -> Result<Reply, Refusal> {
     let none = json!({ "lifetimeActions": [], "attributes": {} });
-    let mut policy = vault.get(Collection::Keys, name)?.policy.clone().unwrap_or(none);
-    if let Some(members) = policy.as_object_mut() {
-        members.insert("id".to_owned(), format!("https://{}/keys/{name}/rotationpolicy", request.host).into());
-    }
-    Ok(Reply::json(200, &policy))
+    let object = vault.get(Collection::Keys, name)?;
+    Ok(view::policy(Collection::Keys, request, (name, object), "rotationpolicy", none))
 }
 
 fn set_rotation_policy(vault: &mut Vault, request: &Received, name: &str) -> Result<Reply, Refusal> {

@@ -15,6 +15,25 @@ pub(super) fn id(collection: Collection, request: &Received, name: &str) -> Stri
     format!("https://{}/{}/{name}", request.host, collection.name())
 }
 
+fn version_id(collection: Collection, request: &Received, name: &str, version: &Version) -> String {
+    format!("{}/{}", id(collection, request, name), version.id)
+}
+
+/// An object's policy, or this one where it has none.
+pub(super) fn policy(
+    collection: Collection,
+    request: &Received,
+    (name, object): (&str, &Object),
+    member: &str,
+    none: Value,
+) -> Reply {
+    let mut policy = object.policy.clone().unwrap_or(none);
+    if let Some(members) = policy.as_object_mut() {
+        members.insert("id".to_owned(), format!("{}/{member}", id(collection, request, name)).into());
+    }
+    Reply::json(200, &policy)
+}
+
 fn attributes(version: &Version) -> Value {
     let mut attributes = version.attributes.clone();
     attributes.entry("enabled").or_insert(true.into());
@@ -34,19 +53,18 @@ pub(super) fn bundle(
     version: &Version,
 ) -> Value {
     let mut bundle = version.content.clone();
-    let id = format!("{}/{}", id(collection, request, name), version.id);
-    let of = |collection: Collection| format!("https://{}/{}/{name}/{}", request.host, collection.name(), version.id);
+    let id = |collection: Collection| version_id(collection, request, name, version);
     match collection {
-        Collection::Secrets => drop(bundle.insert("id".to_owned(), id.into())),
+        Collection::Secrets => drop(bundle.insert("id".to_owned(), id(collection).into())),
         Collection::Keys => {
             if let Some(key) = bundle.get_mut("key").and_then(Value::as_object_mut) {
-                key.insert("kid".to_owned(), id.into());
+                key.insert("kid".to_owned(), id(collection).into());
             }
         }
         Collection::Certificates => {
-            bundle.insert("id".to_owned(), id.into());
-            bundle.insert("kid".to_owned(), of(Collection::Keys).into());
-            bundle.insert("sid".to_owned(), of(Collection::Secrets).into());
+            bundle.insert("id".to_owned(), id(collection).into());
+            bundle.insert("kid".to_owned(), id(Collection::Keys).into());
+            bundle.insert("sid".to_owned(), id(Collection::Secrets).into());
             if let Some(policy) = &object.policy {
                 bundle.insert("policy".to_owned(), policy.clone());
             }
@@ -64,10 +82,7 @@ pub(super) fn item(
     version: &Version,
     with_version: bool,
 ) -> Value {
-    let mut id = id(collection, request, name);
-    if with_version {
-        id.push_str(&format!("/{}", version.id));
-    }
+    let id = if with_version { version_id(collection, request, name, version) } else { id(collection, request, name) };
     let member = if collection == Collection::Keys { "kid" } else { "id" };
     let mut item = Map::new();
     item.insert(member.to_owned(), id.into());

@@ -1,0 +1,333 @@
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use keyward_plugin::SendError;
+use keyward_plugin::testing::{Mount, Sent, broken_stream, stream, text};
+
+use super::*;
+use crate::DataLake;
+
+const LAKE: &str = "https://contoso.azuredatalakestore.net";
+
+type Answers = Vec<Result<Response, SendError>>;
+
+/// A store that gives these answers in turn, and then none; what it was sent is in the second part.
+fn store(answers: Answers) -> (Mount, Rc<RefCell<Vec<Sent>>>) {
+    let (log, answers) = (Rc::new(RefCell::new(Vec::new())), RefCell::new(answers.into_iter()));
+    let sent = Rc::clone(&log);
+    let mount = Mount::new().endpoint("lake", LAKE).try_answer(move |request| {
+        log.borrow_mut().push(request);
+        answers.borrow_mut().next().expect("no further request")
+    });
+    (mount, sent)
+}
+
+fn redirect(location: &str) -> Result<Response, SendError> {
+    Ok(Response::new(307).with_header("location", location))
+}
+
+fn upload(method: Method, path_and_query: &str) -> Request {
+    let mut request = Request::new(method, path_and_query);
+    for (name, value) in [("content-length", "5"), ("content-type", "text/plain"), ("x-own", "stays")] {
+        request.headers.set(name, value).unwrap();
+    }
+    request.body = stream(["he", "llo"]);
+    request
+}
+
+#[test]
+fn a_file_is_created_in_two_steps_of_which_the_caller_sees_one() {
+    let path = "/webhdfs/v1/a%20b?overwrite=true&op=CREATE&permission=640";
+    let there = format!("{LAKE}/webhdfs/v1/a%20b?op=CREATE&write=true&x=%2F");
+    let created = Response::new(201).with_header("location", format!("{LAKE}/webhdfs/v1/a%20b?op=OPEN"));
+    let (mount, sent) = store(vec![redirect(&there), Ok(created)]);
+    let response = mount.call::<DataLake>(upload(Method::Put, path));
+    assert_eq!(response.status, 201);
+    let location = response.headers.get("location");
+    assert_eq!(location.as_deref(), Some("http://localhost/mount/webhdfs/v1/a%20b?op=OPEN"));
+
+    let sent = sent.borrow();
+    let [first, second] = sent.as_slice() else { panic!("{sent:?}") };
+    assert_eq!((first.method.as_str(), first.url.as_str()), ("PUT", format!("{LAKE}{path}").as_str()));
+    assert_eq!((first.body.len(), first.header("content-length")), (0, Some("0")));
+    assert_eq!((first.header("content-type"), first.header("x-own")), (None, Some("stays")));
+    assert_eq!((second.method.as_str(), second.url.as_str()), ("PUT", there.as_str()));
+    assert_eq!((second.body.as_slice(), second.header("content-length")), (b"hello".as_slice(), Some("5")));
+    assert_eq!((second.header("content-type"), second.header("x-own")), (Some("text/plain"), Some("stays")));
+    for step in sent.iter() {
+        assert_eq!(step.header("authorization"), Some("Bearer surrogate-for-lake"));
+    }
+}
+
+#[test]
+fn content_of_unknown_length_goes_out_without_one_in_the_second_step() {
+    let (mount, sent) = store(vec![redirect("/webhdfs/v1/a?op=APPEND&append=true"), Ok(Response::new(200))]);
+    let mut request = upload(Method::Post, "/webhdfs/v1/a?op=APPEND");
+    request.headers.remove("content-length");
+    assert_eq!(mount.call::<DataLake>(request).status, 200);
+    let sent = sent.borrow();
+    let lengths: Vec<_> = sent.iter().map(|step| step.header("content-length")).collect();
+    assert_eq!(lengths, [Some("0"), None]);
+    assert_eq!(sent[1].url, format!("{LAKE}/webhdfs/v1/a?op=APPEND&append=true"));
+    assert_eq!((sent[1].method.as_str(), sent[1].body.as_slice()), ("POST", b"hello".as_slice()));
+}
+
+#[test]
+fn a_file_is_read_through_the_redirect() {
+    let there = format!("{LAKE}/webhdfs/v1/a?op=OPEN&read=true");
+    let (mount, sent) = store(vec![redirect(&there), Ok(Response::new(200).with_body(stream(["con", "tent"])))]);
+    let response = mount.call::<DataLake>(Request::get("/webhdfs/v1/a?op=OPEN"));
+    assert_eq!(text(response), "content");
+    assert_eq!(sent.borrow()[1].url, there);
+}
+
+#[test]
+fn a_file_that_is_read_without_a_redirect_is_the_answer() {
+    let (mount, _) = store(vec![Ok(Response::new(200).with_body("content"))]);
+    assert_eq!(text(mount.call::<DataLake>(Request::get("/webhdfs/v1/a?op=OPEN"))), "content");
+}
+
+#[test]
+fn an_error_in_the_first_step_is_the_answer_and_the_content_is_not_touched() {
+    for status in [401, 403, 409, 500, 503] {
+        let (mount, sent) = store(vec![Ok(Response::new(status).with_body("why"))]);
+        let mut request = upload(Method::Put, "/webhdfs/v1/a?op=CREATE");
+        // Whoever reads it fails.
+        request.body = broken_stream([]);
+        let response = mount.call::<DataLake>(request);
+        assert_eq!((response.status, text(response)), (status, "why".to_owned()));
+        assert_eq!(sent.borrow().len(), 1);
+    }
+}
+
+#[test]
+fn a_caller_that_asks_for_one_step_goes_one_with_its_content() {
+    for (method, query) in [
+        (Method::Put, "op=CREATE&write=true"),
+        (Method::Put, "Write=True&op=create"),
+        (Method::Post, "append=true&op=APPEND&syncFlag=CLOSE"),
+    ] {
+        let path = format!("/webhdfs/v1/a?{query}");
+        let (mount, sent) = store(vec![Ok(Response::new(201))]);
+        assert_eq!(mount.call::<DataLake>(upload(method, &path)).status, 201);
+        let sent = sent.borrow();
+        assert_eq!((sent[0].url.as_str(), sent[0].body.as_slice()), (&*format!("{LAKE}{path}"), &b"hello"[..]));
+        assert_eq!(sent[0].header("content-length"), Some("5"));
+    }
+    let (mount, sent) = store(vec![Ok(Response::new(200).with_body("content"))]);
+    let response = mount.call::<DataLake>(Request::get("/webhdfs/v1/a?op=OPEN&read=true&offset=3"));
+    assert_eq!((text(response).as_str(), sent.borrow().len()), ("content", 1));
+}
+
+#[test]
+fn another_operations_parameter_does_not_make_it_one_step() {
+    let (mount, sent) = store(vec![redirect("/b"), Ok(Response::new(201))]);
+    let request = upload(Method::Put, "/webhdfs/v1/a?op=CREATE&append=true&write=false");
+    assert_eq!(mount.call::<DataLake>(request).status, 201);
+    assert_eq!(sent.borrow().len(), 2);
+}
+
+/// The path behind the mount of a link that a caller got.
+fn behind_mount(link: &str) -> String {
+    assert!(!link.contains("node") && !link.contains("secret"), "{link}");
+    link.strip_prefix("http://localhost/mount").unwrap().to_owned()
+}
+
+const NODE: &str = "https://node.example/webhdfs/v1/a?op=CREATE&token=secret";
+
+#[test]
+fn a_redirect_of_a_one_step_upload_leads_back_through_the_mount() {
+    let (mount, _) = store(vec![redirect(NODE)]);
+    let response = mount.call::<DataLake>(upload(Method::Put, "/webhdfs/v1/a?op=CREATE&write=true"));
+    assert_eq!(response.status, 307);
+    let link = behind_mount(&response.headers.get("location").unwrap());
+    assert!(link.starts_with("/webhdfs/v1/a?op=CREATE&keyward-redirect="), "{link}");
+}
+
+#[test]
+fn a_first_step_without_content_gets_a_link_that_leads_to_the_node() {
+    for (method, operation) in [(Method::Put, "CREATE"), (Method::Post, "APPEND")] {
+        let path = format!("/webhdfs/v1/a%20b?op={operation}&user.name=x");
+        let (mount, sent) = store(vec![redirect(NODE)]);
+        let response = mount.call::<DataLake>(Request::new(method.clone(), path.as_str()));
+        assert_eq!((response.status, sent.borrow().len()), (307, 1));
+        assert_eq!(sent.borrow()[0].url, format!("{LAKE}{path}"));
+        let link = behind_mount(&response.headers.get("location").unwrap());
+
+        let made = Response::new(201).with_header("location", "https://node.example/webhdfs/v1/a%20b?op=OPEN");
+        let (mount, sent) = store(vec![Ok(made)]);
+        let response = mount.call::<DataLake>(upload(method.clone(), &link));
+        assert_eq!(response.status, 201);
+        let location = response.headers.get("location");
+        assert_eq!(location.as_deref(), Some("http://localhost/mount/webhdfs/v1/a%20b"));
+        let sent = sent.borrow();
+        assert_eq!((sent.len(), sent[0].url.as_str(), sent[0].body.as_slice()), (1, NODE, b"hello".as_slice()));
+        assert_eq!(sent[0].header("authorization"), Some("Bearer surrogate-for-lake"));
+
+        // An empty file has no content in the second step either.
+        let (mount, sent) = store(vec![Ok(Response::new(201))]);
+        assert_eq!(mount.call::<DataLake>(Request::new(method, link.as_str())).status, 201);
+        assert_eq!(sent.borrow()[0].url, NODE);
+    }
+}
+
+#[test]
+fn without_a_redirect_the_link_is_in_an_object() {
+    for (method, query) in [
+        (Method::Put, "op=CREATE"),
+        (Method::Post, "op=APPEND"),
+        (Method::Get, "op=OPEN"),
+        (Method::Get, "op=GETFILECHECKSUM"),
+    ] {
+        let (mount, sent) = store(vec![redirect(NODE)]);
+        let path = format!("/webhdfs/v1/a?noredirect=true&{query}");
+        let response = mount.call::<DataLake>(Request::new(method.clone(), path.as_str()));
+        assert_eq!((response.status, response.headers.get("location")), (200, None));
+        assert_eq!(sent.borrow()[0].url, format!("{LAKE}/webhdfs/v1/a?{query}"));
+        let object: serde_json::Value = serde_json::from_str(&text(response)).unwrap();
+        let link = behind_mount(object["Location"].as_str().unwrap());
+        let (mount, sent) = store(vec![Ok(Response::new(200))]);
+        assert_eq!(mount.call::<DataLake>(Request::new(method, link)).status, 200);
+        assert_eq!(sent.borrow()[0].url, NODE);
+    }
+}
+
+#[test]
+fn a_link_is_good_for_its_method_and_path_only() {
+    let (mount, _) = store(vec![redirect(NODE)]);
+    let response = mount.call::<DataLake>(Request::new(Method::Put, "/webhdfs/v1/a?op=CREATE"));
+    let link = behind_mount(&response.headers.get("location").unwrap());
+    for (method, link) in [
+        (Method::Post, link.clone()),
+        (Method::Get, link.clone()),
+        (Method::Put, link.replace("/a?", "/b?")),
+        (Method::Put, link.replace("=sealed-", "=other-")),
+        (Method::Put, "/webhdfs/v1/a?op=CREATE&keyward-redirect=".to_owned()),
+    ] {
+        let (mount, sent) = store(vec![]);
+        let response = mount.call::<DataLake>(upload(method, &link));
+        assert_eq!((response.status, sent.borrow().len()), (403, 0), "{link}");
+        assert!(text(response).contains("Start the operation again"));
+    }
+}
+
+#[test]
+fn an_error_of_the_plugins_has_the_form_that_clients_of_webhdfs_read() {
+    let (mount, _) = store(vec![]);
+    let response = mount.call::<DataLake>(Request::get("/webhdfs/v1/a?op=OPEN&op=OPEN"));
+    let problem: serde_json::Value = serde_json::from_str(&text(response)).unwrap();
+    assert_eq!(problem["RemoteException"]["message"], problem["detail"]);
+    assert_eq!(problem["RemoteException"]["exception"], "IOException");
+}
+
+#[test]
+fn operations_that_the_plugin_does_not_know_are_the_services() {
+    for (method, query) in [
+        (Method::Get, "op=GETFILECHECKSUM"),
+        (Method::Get, "op=GETHOMEDIRECTORY"),
+        (Method::Get, "op=GETXATTRS&encoding=text"),
+        (Method::Put, "op=CREATESNAPSHOT"),
+        (Method::Post, "op=TRUNCATE&newlength=1"),
+        (Method::Post, "op=CREATE"),
+        (Method::Put, "op=NOSUCH"),
+        (Method::Get, ""),
+    ] {
+        let path = format!("/webhdfs/v1/a?{query}");
+        let error = r#"{"RemoteException":{"message":"why"}}"#;
+        let (mount, sent) = store(vec![Ok(Response::new(400).with_body(error))]);
+        let response = mount.call::<DataLake>(Request::new(method, path.as_str()));
+        assert_eq!((response.status, text(response).as_str()), (400, error));
+        assert_eq!(sent.borrow()[0].url, format!("{LAKE}{path}"));
+    }
+}
+
+#[test]
+fn a_redirect_of_any_other_write_is_a_link() {
+    let (mount, _) = store(vec![redirect(NODE)]);
+    let response = mount.call::<DataLake>(Request::new(Method::Put, "/webhdfs/v1/a?%6fp=CREATE"));
+    assert_eq!(response.status, 307);
+    behind_mount(&response.headers.get("location").unwrap());
+}
+
+#[test]
+fn a_redirect_elsewhere_is_the_hosts_to_refuse() {
+    let (mount, sent) = store(vec![redirect("https://evil.example/x?y"), Err(SendError::Denied)]);
+    let response = mount.call::<DataLake>(upload(Method::Put, "/webhdfs/v1/a?op=CREATE"));
+    assert_eq!(response.status, 403);
+    assert_eq!(sent.borrow()[1].url, "https://evil.example/x?y");
+}
+
+#[test]
+fn a_second_redirect_is_not_followed() {
+    for second in [301, 302, 307, 308] {
+        let again = Response::new(second).with_header("location", format!("{LAKE}/webhdfs/v1/c"));
+        let (mount, sent) = store(vec![redirect(&format!("{LAKE}/webhdfs/v1/b")), Ok(again)]);
+        let response = mount.call::<DataLake>(upload(Method::Put, "/webhdfs/v1/a?op=CREATE"));
+        assert_eq!((response.status, sent.borrow().len()), (502, 2));
+        assert!(text(response).contains("redirected the request twice"));
+    }
+}
+
+#[test]
+fn a_redirect_that_cannot_be_followed_ends_before_the_content_is_touched() {
+    let elsewhere = Response::new(302).with_header("location", format!("{LAKE}/x"));
+    for first in [redirect("http://contoso.azuredatalakestore.net/x"), Ok(Response::new(307)), Ok(elsewhere)] {
+        let (mount, sent) = store(vec![first]);
+        let mut request = upload(Method::Put, "/webhdfs/v1/a?op=CREATE");
+        request.body = broken_stream([]);
+        let response = mount.call::<DataLake>(request);
+        assert_eq!((response.status, sent.borrow().len()), (502, 1));
+        assert!(text(response).contains("bad-redirect"));
+    }
+}
+
+#[test]
+fn a_success_before_the_content_was_sent_is_not_passed_off_as_an_upload() {
+    let (mount, _) = store(vec![Ok(Response::new(201))]);
+    let response = mount.call::<DataLake>(upload(Method::Put, "/webhdfs/v1/a?op=CREATE"));
+    assert_eq!(response.status, 502);
+    assert!(text(response).contains("Say `write=true`"));
+
+    let (mount, _) = store(vec![Ok(Response::new(201))]);
+    let empty = Request::new(Method::Put, "/webhdfs/v1/a?op=CREATE&overwrite=true");
+    assert_eq!(mount.call::<DataLake>(empty).status, 201);
+}
+
+#[test]
+fn operations_without_a_redirect_go_out_as_they_are() {
+    for (method, query) in [
+        (Method::Get, "listSize=2&op=LISTSTATUS&listAfter=b&listBefore=a"),
+        (Method::Put, "op=RENAME&destination=/b%20c"),
+        (Method::Delete, "op=DELETE&recursive=true"),
+    ] {
+        let path = format!("/webhdfs/v1/a%2Cb?{query}");
+        let (mount, sent) = store(vec![Ok(Response::new(200).with_body(r#"{"boolean":true}"#))]);
+        let response = mount.call::<DataLake>(Request::new(method.clone(), path.as_str()));
+        assert_eq!(text(response), r#"{"boolean":true}"#);
+        let sent = sent.borrow();
+        assert_eq!((&sent[0].method, sent[0].url.as_str()), (&method, format!("{LAKE}{path}").as_str()));
+        assert_eq!(sent[0].header("authorization"), Some("Bearer surrogate-for-lake"));
+        assert_eq!(sent[0].header("x-ms-version"), None);
+    }
+    let (mount, sent) = store(vec![Ok(Response::new(200))]);
+    assert_eq!(mount.call::<DataLake>(upload(Method::Post, "/webhdfs/v1/a?op=MSCONCAT")).status, 200);
+    assert_eq!(sent.borrow()[0].body, b"hello");
+}
+
+#[test]
+fn a_request_of_gen2_is_told_that_the_endpoint_is_gen1() {
+    let mut rename = Request::new(Method::Put, "/fs/new");
+    rename.headers.set("x-ms-rename-source", "/fs/old").unwrap();
+    for (request, sign) in [
+        (Request::new(Method::Put, "/fs?resource=filesystem"), "`resource=`"),
+        (Request::new(Method::Patch, "/fs/a?action=append&position=0"), "`action=`"),
+        (rename, "`x-ms-rename-source`"),
+    ] {
+        let (mount, sent) = store(vec![]);
+        let response = mount.call::<DataLake>(request);
+        assert_eq!((response.status, sent.borrow().len()), (400, 0));
+        let problem = text(response);
+        assert!(problem.contains(sign) && problem.contains(&format!("{LAKE}, is Gen1")), "{problem}");
+        assert!(problem.contains("/webhdfs/v1/PATH?op=OPERATION"), "{problem}");
+    }
+}
