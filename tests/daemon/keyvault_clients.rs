@@ -2,16 +2,8 @@
 
 use std::process::Command;
 
-use crate::process::{Daemon, LISTEN_TLS, config};
+use crate::process::{Daemon, LISTEN_TLS, config, run_steps};
 use crate::skip::{node, peer};
-
-/// Runs a client of a mount to its end, and counts the steps that it did.
-pub(crate) async fn run(mut command: Command) -> usize {
-    let output = tokio::task::spawn_blocking(move || command.output().expect("the client runs")).await.unwrap();
-    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{text}");
-    text.lines().filter(|line| line.starts_with("ok ")).count()
-}
 
 async fn start() -> (Daemon, String, String) {
     let vault = |emulator: &_| {
@@ -30,7 +22,7 @@ async fn the_python_clients_of_key_vault_do_every_operation_through_a_mount() {
     let mut command = Command::new(python.join("bin/python"));
     command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/python/keyvault_sdk.py"));
     command.args(["--url", &url, "--ca", &ca]);
-    assert_eq!(run(command).await, 19);
+    run_steps(command, 19).await;
     daemon.stop().await;
 }
 
@@ -41,6 +33,6 @@ async fn the_node_client_of_key_vault_does_every_operation_through_a_mount() {
     let mut command = Command::new(node());
     command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/keyvault.mjs"));
     command.arg(directory).arg(url).env("NODE_EXTRA_CA_CERTS", ca);
-    assert_eq!(run(command).await, 9);
+    run_steps(command, 9).await;
     daemon.stop().await;
 }

@@ -15,7 +15,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 
 use crate::listeners::read_until;
-use crate::process::{Daemon, LISTEN_TLS};
+use crate::process::{Daemon, LISTEN_TLS, run_steps};
 use crate::skip::{node, peer};
 
 /// Azurite's account, which everybody knows.
@@ -160,14 +160,8 @@ async fn the_official_python_sdk_works_through_a_mount_unchanged() {
     let (mut daemon, _azurite) = start(&azurite, LISTEN_TLS).await;
     let (url, ca) = daemon.tls_listener().await;
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/python/blob_sdk.py");
-    let python = python.join("bin/python");
-    let output = tokio::task::spawn_blocking(move || {
-        let url = format!("{url}/blobs");
-        Command::new(python).arg(script).args(["--url", &url, "--ca", &ca]).output().expect("Python runs")
-    });
-    let output = output.await.unwrap();
-    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{text}");
-    assert_eq!(text.lines().filter(|line| line.starts_with("ok ")).count(), 16, "{text}");
+    let mut command = Command::new(python.join("bin/python"));
+    command.arg(script).args(["--url", &format!("{url}/blobs"), "--ca", &ca]);
+    run_steps(command, 16).await;
     daemon.stop().await;
 }

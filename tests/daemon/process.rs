@@ -51,6 +51,14 @@ pub(crate) fn run(arguments: &[&str]) -> Output {
     keyward().args(arguments).output().expect("the program runs")
 }
 
+/// Runs a client of a mount, from `tests/peers`, to its end: it does this many steps.
+pub(crate) async fn run_steps(mut client: Command, count: usize) {
+    let output = tokio::task::spawn_blocking(move || client.output().expect("the client runs")).await.unwrap();
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{text}");
+    assert_eq!(text.lines().filter(|line| line.starts_with("ok ")).count(), count, "{text}");
+}
+
 /// What a process prints, as it comes.
 struct Printed {
     text: Arc<Mutex<String>>,

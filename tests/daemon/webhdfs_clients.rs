@@ -4,8 +4,7 @@ use std::process::Command;
 
 use keyward_emulator::{Emulator, Options};
 
-use crate::keyvault_clients::run;
-use crate::process::{Daemon, LISTEN_TLS, resolve};
+use crate::process::{Daemon, LISTEN_TLS, resolve, run_steps};
 use crate::skip::{node, peer};
 
 /// A daemon before a lake that has its data at a node, and takes it there in a second step only.
@@ -35,7 +34,7 @@ async fn the_python_client_of_webhdfs_writes_in_two_steps_through_a_mount() {
     let mut command = Command::new(python.join("bin/python"));
     command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/python/hdfs_client.py"));
     command.args(["--url", &url, "--ca", &ca]);
-    assert_eq!(run(command).await, 10);
+    run_steps(command, 10).await;
     daemon.stop().await;
 }
 
@@ -46,6 +45,6 @@ async fn the_node_client_of_webhdfs_writes_in_two_steps_through_a_mount() {
     let mut command = Command::new(node());
     command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/webhdfs.mjs"));
     command.arg(directory).args([url, ca]);
-    assert_eq!(run(command).await, 8);
+    run_steps(command, 8).await;
     daemon.stop().await;
 }

@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
 import { pathToFileURL } from 'node:url'
+import { run } from './steps.mjs'
 
 const [directory, url] = process.argv.slice(2)
 const require = createRequire(`${directory}/package.json`)
@@ -80,12 +81,4 @@ const steps = {
   }
 }
 
-for (const [name, step] of Object.entries(steps)) {
-  try {
-    await step()
-  } catch (error) {
-    console.error(`failed ${name}:`, error)
-    process.exit(1)
-  }
-  console.log(`ok ${name}`)
-}
+await run(steps)

@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { promisify } from 'node:util'
+import { run } from './steps.mjs'
 
 const [directory, address, ca] = process.argv.slice(2)
 const { createClient } = createRequire(`${directory}/package.json`)('webhdfs')
@@ -48,12 +49,4 @@ const steps = {
   }
 }
 
-for (const [name, step] of Object.entries(steps)) {
-  try {
-    await step()
-  } catch (error) {
-    console.error(`failed ${name}:`, error)
-    process.exit(1)
-  }
-  console.log(`ok ${name}`)
-}
+await run(steps)

@@ -18,21 +18,14 @@ from azure.core.exceptions import (
 )
 from azure.storage.blob import BlobPrefix, BlobServiceClient, ContentSettings
 
+from steps import Failed, run, same
+
 MIB = 1024 * 1024
 BLOCK = 4 * MIB
 LARGE = 40 * MIB
 
 # A name that every place that takes a URL apart has to encode the same way.
 AWKWARD = "a folder/gr\u00fcn +1 & 100%=50%25 #2?.txt"
-
-
-class Failed(Exception):
-    """What a step found is not what it wanted."""
-
-
-def same(what, got, wanted):
-    if got != wanted:
-        raise Failed(f"{what} is {got!r}, not {wanted!r}")
 
 
 def refused(what, kind, status, code, call):
@@ -320,32 +313,8 @@ def main(url, ca, credential=None, steps=None, container=None):
     )
     with service:
         client = service.get_container_client(container or f"peer-{uuid.uuid4().hex[:12]}")
-        for name, step in STEPS.items():
-            if steps and name not in steps:
-                continue
-            try:
-                step(client)
-            except Failed as error:
-                print(f"failed {name}: {error}", file=sys.stderr)
-                return 1
-            except HttpResponseError as error:
-                print(f"failed {name}: {describe(error)}", file=sys.stderr)
-                return 1
-            except AzureError as error:
-                print(f"failed {name}: {type(error).__name__}: {error}", file=sys.stderr)
-                return 1
-            print(f"ok {name}", flush=True)
-    return 0
-
-
-def describe(error):
-    """The call, the answer and its text: what is needed to find it in a log."""
-    call = answer = ""
-    if error.response is not None:
-        request = error.response.request
-        call = f"{request.method} {request.url}: "
-        answer = f"{error.status_code} {error.response.headers.get('x-ms-error-code', 'without an error code')}: "
-    return f"{call}{answer}{type(error).__name__}: {error.message}"
+        chosen = {name: step for name, step in STEPS.items() if not steps or name in steps}
+        return run(chosen, client, AzureError)
 
 
 if __name__ == "__main__":

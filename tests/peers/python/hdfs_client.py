@@ -9,16 +9,9 @@ import tempfile
 import requests
 from hdfs import Client, HdfsError
 
+from steps import Failed, named, run, same
+
 MIB = 1024 * 1024
-
-
-class Failed(Exception):
-    """What a step found is not what it wanted."""
-
-
-def same(what, got, wanted):
-    if got != wanted:
-        raise Failed(f"{what} is {got!r:.200}, not {wanted!r:.200}")
 
 
 def refused(what, exception, call):
@@ -115,16 +108,7 @@ def main(url, ca):
     # This machine's own variables would name other certificates.
     session.trust_env = False
     session.verify = ca
-    client = Client(url, session=session)
-    for step in STEPS:
-        name = step.__name__.replace("_", "-")
-        try:
-            step(client)
-        except (Failed, HdfsError) as error:
-            print(f"failed {name}: {type(error).__name__}: {error}", file=sys.stderr)
-            return 1
-        print(f"ok {name}", flush=True)
-    return 0
+    return run(named(STEPS), Client(url, session=session), HdfsError)
 
 
 if __name__ == "__main__":

@@ -20,9 +20,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-
-class Failed(Exception):
-    """What a step found is not what it wanted."""
+from steps import Failed, named, run, same
 
 
 class Nothing:
@@ -30,11 +28,6 @@ class Nothing:
 
     def get_token(self, *_scopes, **_options):
         return AccessToken("nothing", int(time.time()) + 3600)
-
-
-def same(what, got, wanted):
-    if got != wanted:
-        raise Failed(f"{what} is {got!r}, not {wanted!r}")
 
 
 def refused(what, kind, status, call):
@@ -299,21 +292,7 @@ def forget_challenges():
 
 
 def main(url, ca):
-    vault = Vault(url, ca)
-    for step in STEPS:
-        name = step.__name__.replace("_", "-")
-        try:
-            step(vault)
-        except HttpResponseError as error:
-            request = error.response.request if error.response else None
-            call = f"{request.method} {request.url}: " if request else ""
-            print(f"failed {name}: {call}{type(error).__name__}: {error.message}", file=sys.stderr)
-            return 1
-        except Failed as error:
-            print(f"failed {name}: {error}", file=sys.stderr)
-            return 1
-        print(f"ok {name}", flush=True)
-    return 0
+    return run(named(STEPS), Vault(url, ca), HttpResponseError)
 
 
 if __name__ == "__main__":
