@@ -1,4 +1,4 @@
-//! `Expect: 100-continue`, end to end: a caller that sent it is told to continue when the service
+//! `Expect: 100-continue`, end to end: a caller that sent it gets `100 Continue` when the service
 //! wants the body, and not when a plugin begins to forward it.
 //!
 //! Servers send `100 Continue` to a caller when its body is first read. So here the body of such a

@@ -1,4 +1,4 @@
-//! Percent-encoding, as whoever decodes more than once reads it.
+//! Percent-encoding, for readers that decode more than once.
 
 use std::borrow::Cow;
 

@@ -22,7 +22,7 @@ pub struct Meaning {
 type Row<'c> = (&'c str, &'c CloudService);
 
 impl Cloud {
-    /// What requests to a host mean. `audience` is what its tokens are for: it counts where nobody knows the host.
+    /// What requests to a host mean. `audience` is what its tokens are for: it counts where no cloud has the host.
     #[must_use]
     pub fn meaning(&self, host: &str, audience: &str) -> Meaning {
         let own: Vec<Row<'_>> = self.rows().filter(|(_, row)| row.has(host)).collect();

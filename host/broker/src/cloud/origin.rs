@@ -32,7 +32,7 @@ impl Protocol {
     }
 }
 
-/// Whether a host is one of a pattern's. In a pattern `*` stands for one label.
+/// Whether a host is one of a pattern's. In a pattern `*` matches one label.
 pub(crate) fn is_host_of(pattern: &str, host: &str) -> bool {
     let (mut pattern, mut labels) = (pattern.split('.'), host.split('.'));
     loop {

@@ -85,7 +85,7 @@ fn errors(challenge: &str) -> Vec<String> {
             }
             ' ' | '\t' | ',' => word.clear(),
             '"' => {
-                // A string that is nobody's value.
+                // A quoted string that belongs to no name.
                 while characters.next().is_some_and(|character| character != '"') {}
                 word.clear();
             }

@@ -64,7 +64,7 @@ pub enum SignatureRule {
     Permission {
         /// The letter of the permission.
         letter: char,
-        /// The method that it stands for.
+        /// The method that the letter permits.
         method: Method,
         /// The path of the blob.
         path: NormalPath,

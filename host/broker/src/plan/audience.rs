@@ -74,7 +74,7 @@ impl Reach {
     }
 }
 
-/// A warning about an audience of the manifest's own, for whoever considers to mount the plugin.
+/// A warning about an audience of the manifest's own, for the operator who considers mounting the plugin.
 #[must_use]
 pub fn warning(declared: &DeclaredAudience, cloud: &Cloud) -> Option<String> {
     let DeclaredService::Own { audience, hosts, .. } = &declared.service else { return None };

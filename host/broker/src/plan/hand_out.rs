@@ -42,7 +42,7 @@ pub(super) fn grant(
     names.into_iter().collect()
 }
 
-/// The operations that `sas_export = true` stands for: those whose responses the plugin can hand out by a route of its own.
+/// The operations that `sas_export = true` means: those whose responses the plugin can hand out by a route of its own.
 fn exported(
     mount: &MountConfig,
     header: &str,

@@ -13,7 +13,7 @@ pub(crate) async fn serve(serve: Serve) -> Result<Exit, Failure> {
     run(DaemonConfig::load(&serve.config)?).await
 }
 
-/// Serves what a configuration says, until it is told to stop.
+/// Serves what a configuration says, until a signal ends it.
 pub(super) async fn run(config: DaemonConfig) -> Result<Exit, Failure> {
     let began = std::time::Instant::now();
     let (plan, listen, audit) = config.plan()?;

@@ -26,7 +26,7 @@ pub(crate) fn width() -> usize {
     terminal.or_else(columns).unwrap_or(WIDTH).clamp(LEAST_WIDTH, MOST_WIDTH)
 }
 
-/// Prints text to standard output, and gives it to whoever reads there at once.
+/// Prints text to standard output, and flushes it.
 ///
 /// # Errors
 ///

@@ -92,7 +92,7 @@ fn an_error_in_the_first_step_is_the_answer_and_the_content_is_not_touched() {
     for status in [401, 403, 409, 500, 503] {
         let (mount, sent) = store(vec![Ok(Response::new(status).with_body("why"))]);
         let mut request = upload(Method::Put, "/webhdfs/v1/a?op=CREATE");
-        // Whoever reads it fails.
+        // Reading it fails.
         request.body = broken_stream([]);
         let response = mount.call::<DataLake>(request);
         assert_eq!((response.status, text(response)), (status, "why".to_owned()));

@@ -45,7 +45,7 @@ fn is_overlong(name: &[u8]) -> bool {
     name.iter().any(|byte| matches!(byte, 0xC0 | 0xC1 | 0xF8..)) || name.windows(2).any(pair)
 }
 
-/// Decodes once, as leniently as anybody does: what is not encoded stays, and `%uXXXX` is a character too. `None` where
+/// Decodes once, as leniently as any server does: what is not encoded stays, and `%uXXXX` is a character too. `None` where
 /// nothing is encoded.
 fn decode(text: &[u8]) -> Option<Vec<u8>> {
     let mut decoded = Vec::with_capacity(text.len());
