@@ -49,7 +49,7 @@ pub(crate) async fn app_service(imds: String) -> (String, Arc<Mutex<Vec<String>>
 }
 
 /// A token of the emulator's, in its own answer, which App Service's is but for the date.
-async fn token(imds: &str, query: &str) -> Bytes {
+pub(crate) async fn token(imds: &str, query: &str) -> Bytes {
     let address = imds.trim_start_matches("http://");
     let stream = TcpStream::connect(address).await.unwrap();
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();

@@ -83,7 +83,7 @@ impl Broker {
     pub fn start_with(plan: Plan, options: Options<'_>) -> Result<Self, StartError> {
         let Plan { mounts: planned, config } = plan;
         let trust = Trust::load(&config.tls)?;
-        let Identities { caches: identities, files } = identities::caches(&config, &options.clock)?;
+        let Identities { caches: identities, files } = identities::caches(&config, &trust, &options.clock)?;
         let engine = Engine::new(planned.iter().map(|mount| &mount.limits))?;
         let directory = match &config.compile_cache {
             CompileCache::Directory(directory) => Some(directory.as_path()),

@@ -1,18 +1,21 @@
 //! The identities of a configuration, each with its cache of tokens.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use keyward_identity::cache::{InvalidKey, PersistKey, Persistence, Policy};
 use keyward_identity::clock::Clock;
-use keyward_identity::source::{self, Imds, InvalidSource, Pace, Retry, Settings};
+use keyward_identity::source::{self, Imds, InvalidSource, Pace, Retry, Settings, Tls};
 use keyward_identity::{TokenCache, TokenSource};
 
 use crate::config::{
     Config, ConfigError, Diagnostic, IdentityConfig, IdentitySource, ImdsConfig, PersistConfig, PersistKeyConfig,
     SourceConfig, bare,
 };
+use crate::egress::Trust;
+use crate::error::StartError;
 
 /// The identities at work.
 pub(crate) struct Identities {
@@ -22,8 +25,9 @@ pub(crate) struct Identities {
 }
 
 /// A cache for each identity. Those of one endpoint share its pace, and those of one file the file.
-pub(crate) fn caches(config: &Config, clock: &Arc<dyn Clock>) -> Result<Identities, ConfigError> {
-    let mut making = Making::new(config, clock);
+pub(crate) fn caches(config: &Config, trust: &Trust, clock: &Arc<dyn Clock>) -> Result<Identities, StartError> {
+    let tls = trust.client().map_err(|error| StartError::Tls(error.to_string()))?;
+    let mut making = Making::new(config, tls.into(), clock);
     let mut caches = BTreeMap::new();
     for (name, identity) in &config.identities {
         let source = making.source(identity).map_err(|why| {
@@ -47,11 +51,16 @@ pub(crate) struct Making<'c> {
     files: HashMap<PathBuf, Persistence>,
     clock: &'c Arc<dyn Clock>,
     authority: &'c str,
+    /// The trust anchors that requests to services use too.
+    tls: Tls,
+    /// `[egress.resolve]`.
+    addresses: &'c BTreeMap<(String, u16), SocketAddr>,
 }
 
 impl<'c> Making<'c> {
-    pub(crate) fn new(config: &'c Config, clock: &'c Arc<dyn Clock>) -> Self {
-        Self { paces: HashMap::new(), files: HashMap::new(), clock, authority: &config.cloud.authority }
+    pub(crate) fn new(config: &'c Config, tls: Tls, clock: &'c Arc<dyn Clock>) -> Self {
+        let (authority, addresses) = (config.cloud.authority.as_str(), &config.egress.resolve);
+        Self { paces: HashMap::new(), files: HashMap::new(), clock, authority, tls, addresses }
     }
 
     pub(crate) fn source(&mut self, identity: &IdentityConfig) -> Result<Arc<dyn TokenSource>, String> {
@@ -72,7 +81,8 @@ impl<'c> Making<'c> {
 
     fn imds(&mut self, config: &ImdsConfig) -> Result<Imds, String> {
         let pace = self.paces.entry(config.endpoint.clone()).or_default().clone();
-        let mut imds = Imds::new().pace(pace).clock(Arc::clone(self.clock));
+        let settings = Settings::default().pace(pace).clock(Arc::clone(self.clock));
+        let mut imds = Imds::new().settings(settings.addresses(self.addresses.clone()));
         if let Some(user_assigned) = &config.user_assigned {
             imds = imds.user_assigned(user_assigned.clone());
         }
@@ -92,6 +102,7 @@ impl<'c> Making<'c> {
     fn settings(&mut self, config: &SourceConfig) -> Settings {
         let pace = self.paces.entry(None).or_default().clone();
         let mut settings = Settings::default().pace(pace).clock(Arc::clone(self.clock));
+        settings = settings.tls(self.tls.clone()).addresses(self.addresses.clone());
         if let Some(timeout) = config.timeout {
             settings = settings.timeout(timeout);
         }

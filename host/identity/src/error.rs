@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use http::Uri;
+
+use crate::source::SourceKind;
 use crate::{Audience, InvalidToken};
 
 /// Why there is no token.
@@ -40,13 +43,11 @@ pub enum TokenError {
         /// What the endpoint said.
         said: String,
     },
-    /// Nothing answers at the endpoint.
-    #[error(
-        "no identity endpoint answers at {endpoint} ({said}). On an Azure virtual machine, check that the machine has a \
-         managed identity and that no firewall or route keeps 169.254.169.254 from the broker; elsewhere, configure \
-         another source"
-    )]
+    /// No connection to the endpoint.
+    #[error("no identity endpoint answers at {endpoint} ({said}). {}", unreachable_help(*kind, endpoint))]
     Unreachable {
+        /// The source whose endpoint it is.
+        kind: SourceKind,
         /// The endpoint.
         endpoint: String,
         /// Why not.
@@ -75,12 +76,11 @@ pub enum TokenError {
         /// Whom it answered for.
         answered: String,
     },
-    /// The endpoint's certificate is not the one that it should have.
-    #[error(
-        "the certificate of {endpoint} is not to be trusted ({said}), and nothing was sent. Service Fabric's has the \
-         thumbprint in IDENTITY_SERVER_THUMBPRINT; for any other endpoint, add the authority that signed it"
-    )]
+    /// The endpoint's certificate is not trusted.
+    #[error("nothing was sent to {endpoint}, whose certificate is not trusted ({said}). {}", untrusted_help(*kind))]
     Untrusted {
+        /// The source whose endpoint it is.
+        kind: SourceKind,
         /// The endpoint.
         endpoint: String,
         /// What is wrong.
@@ -141,6 +141,42 @@ pub enum TokenError {
     },
 }
 
+fn unreachable_help(kind: SourceKind, endpoint: &str) -> String {
+    match kind {
+        SourceKind::Imds => "On an Azure virtual machine, check that the machine has a managed identity and that no \
+                             firewall or route keeps 169.254.169.254 from the broker; elsewhere, configure another source"
+            .to_owned(),
+        SourceKind::WorkloadIdentity => {
+            let uri: Uri = endpoint.parse().unwrap_or_default();
+            let (host, port) = (uri.host().unwrap_or("HOST").to_ascii_lowercase(), uri.port_u16().unwrap_or(443));
+            format!(
+                "Check AZURE_AUTHORITY_HOST, and that the network and its firewalls let the broker reach {host}; where \
+                 DNS has no address of it, add one: [egress.resolve] \"{host}:{port}\" = \"ADDRESS:{port}\""
+            )
+        }
+        SourceKind::AppService | SourceKind::ServiceFabric => {
+            "Check IDENTITY_ENDPOINT, and that an identity is assigned to this application".to_owned()
+        }
+        SourceKind::Arc => "Check that the Azure Arc agent runs (azcmagent check), and IDENTITY_ENDPOINT".to_owned(),
+        SourceKind::CloudShell => "Check MSI_ENDPOINT".to_owned(),
+        SourceKind::AzureCli => "Run `az login`".to_owned(),
+    }
+}
+
+fn untrusted_help(kind: SourceKind) -> &'static str {
+    match kind {
+        SourceKind::ServiceFabric => "Its certificate must have the thumbprint in IDENTITY_SERVER_THUMBPRINT",
+        SourceKind::Imds
+        | SourceKind::AppService
+        | SourceKind::Arc
+        | SourceKind::CloudShell
+        | SourceKind::WorkloadIdentity
+        | SourceKind::AzureCli => {
+            "If its certificate is signed by an authority of your own, trust that authority: [tls] ca_files = [\"FILE\"]"
+        }
+    }
+}
+
 impl From<InvalidToken> for TokenError {
     fn from(error: InvalidToken) -> Self {
         Self::Malformed { what: error.to_string() }
@@ -155,20 +191,31 @@ mod tests {
     fn every_message_says_what_to_do() {
         let said = || "status 400".to_owned();
         let (endpoint, audience) = ("http://x".to_owned(), Audience::new("a").unwrap());
+        let authority = || "https://Login.contoso.example/t/oauth2/v2.0/token".to_owned();
+        let unreachable =
+            |kind, endpoint: &str| TokenError::Unreachable { kind, endpoint: endpoint.to_owned(), said: said() };
+        let untrusted = |kind| TokenError::Untrusted { kind, endpoint: authority(), said: said() };
         for (error, what) in [
             (TokenError::IdentityNotFound { said: said() }, "Assign the managed identity to this machine"),
             (TokenError::SeveralIdentities { said: said() }, "set client_id"),
             (TokenError::ResourceUnknown { audience, said: said() }, "compare it with what the service documents"),
+            (unreachable(SourceKind::Imds, "http://x"), "check that the machine has a managed"),
+            (unreachable(SourceKind::AppService, "http://x"), "Check IDENTITY_ENDPOINT"),
+            (unreachable(SourceKind::ServiceFabric, "https://x"), "Check IDENTITY_ENDPOINT"),
+            (unreachable(SourceKind::Arc, "http://x"), "azcmagent"),
+            (unreachable(SourceKind::CloudShell, "http://x"), "Check MSI_ENDPOINT"),
             (
-                TokenError::Unreachable { endpoint: endpoint.clone(), said: said() },
-                "check that the machine has a managed",
+                unreachable(SourceKind::WorkloadIdentity, &authority()),
+                "[egress.resolve] \"login.contoso.example:443\" = \"ADDRESS:443\"",
             ),
             (
-                TokenError::NotManagedIdentityMachine { endpoint: endpoint.clone(), said: said() },
-                "configure another source",
+                unreachable(SourceKind::WorkloadIdentity, "https://login.contoso.example:8443/t/oauth2/v2.0/token"),
+                "[egress.resolve] \"login.contoso.example:8443\" = \"ADDRESS:8443\"",
             ),
+            (TokenError::NotManagedIdentityMachine { endpoint, said: said() }, "configure another source"),
             (TokenError::WrongIdentity { asked: said(), answered: said() }, "correct client_id"),
-            (TokenError::Untrusted { endpoint, said: said() }, "add the authority that signed it"),
+            (untrusted(SourceKind::ServiceFabric), "IDENTITY_SERVER_THUMBPRINT"),
+            (untrusted(SourceKind::WorkloadIdentity), "[tls] ca_files = [\"FILE\"]"),
             (TokenError::Command { command: said(), said: said() }, "run `az login`"),
             (TokenError::Refused { status: 400, said: said() }, "one of the request's parameters is wrong"),
             (TokenError::Throttled { retry_after: Duration::from_secs(7) }, "asks to wait 7 s"),
@@ -177,6 +224,18 @@ mod tests {
             (TokenError::Expired { seconds_ago: 1 }, "Check the clock"),
         ] {
             assert!(error.to_string().contains(what), "{error}");
+        }
+    }
+
+    #[test]
+    fn only_messages_about_imds_name_its_address() {
+        for kind in SourceKind::ALL {
+            let (endpoint, said) = ("https://login.contoso.example/t".to_owned(), "x".to_owned());
+            let unreachable = TokenError::Unreachable { kind, endpoint: endpoint.clone(), said: said.clone() };
+            let is_imds = kind == SourceKind::Imds;
+            assert_eq!(unreachable.to_string().contains("169.254"), is_imds, "{unreachable}");
+            let untrusted = TokenError::Untrusted { kind, endpoint, said };
+            assert!(!untrusted.to_string().contains("169.254"), "{untrusted}");
         }
     }
 }

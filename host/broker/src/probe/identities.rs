@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keyward_identity::clock::{Clock, SystemClock};
-use keyward_identity::source::SourceKind;
+use keyward_identity::source::{SourceKind, Tls};
 use keyward_identity::{Audience, TokenError, TokenSource};
 
 use crate::config::{IdentityConfig, IdentitySource, SourceConfig};
+use crate::egress::Trust;
 use crate::identities::{Making, key};
 use crate::plan::Plan;
 
@@ -56,7 +57,9 @@ impl Identities {
     #[must_use]
     pub fn of(plan: &Plan, within: Duration) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-        let mut making = Making::new(&plan.config, &clock);
+        // Certificates that cannot be read are an error of `Endpoints::of`. Until they can be, none is trusted.
+        let trust = Trust::load(&plan.config.tls).ok().and_then(|trust| trust.client().ok());
+        let mut making = Making::new(&plan.config, trust.map_or_else(Tls::no_roots, Tls::from), &clock);
         let identities = || plan.config.identities.iter();
         let sources = identities().map(|(name, identity)| (name.clone(), making.source(&hasty(identity, within))));
         let sources = sources.collect();

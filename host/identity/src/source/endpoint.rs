@@ -93,10 +93,10 @@ impl Endpoint {
         let answer = self.transport.send(request).await;
         drop(turn);
         answer.map_err(|failure| {
-            let endpoint = self.url.clone();
+            let (kind, endpoint) = (self.kind, self.url.clone());
             let error = match failure {
-                Failure::Untrusted(said) => return Attempt::Final(TokenError::Untrusted { endpoint, said }),
-                Failure::Unreachable(said) => TokenError::Unreachable { endpoint, said },
+                Failure::Untrusted(said) => return Attempt::Final(TokenError::Untrusted { kind, endpoint, said }),
+                Failure::Unreachable(said) => TokenError::Unreachable { kind, endpoint, said },
                 Failure::Broken(said) => TokenError::Unavailable { said },
             };
             Attempt::Later { error, after: None, gone: false }

@@ -1,10 +1,12 @@
 //! What can be set for every source that speaks HTTP.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::transport::Transport;
+use super::transport::{Addresses, Transport};
 use super::{Pace, Retry, Tls};
 use crate::clock::{Clock, SystemClock};
 
@@ -19,6 +21,7 @@ pub struct Settings {
     pub(super) pace: Pace,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) tls: Tls,
+    addresses: Arc<Addresses>,
 }
 
 impl Default for Settings {
@@ -31,6 +34,7 @@ impl Default for Settings {
             pace: Pace::default(),
             clock: Arc::new(SystemClock::default()),
             tls: Tls::system(),
+            addresses: Arc::default(),
         }
     }
 }
@@ -64,10 +68,19 @@ impl Settings {
         self
     }
 
-    /// Whom to trust. Only [`WorkloadIdentity`](super::WorkloadIdentity) has an endpoint with an ordinary certificate.
+    /// TLS trust anchors. [`WorkloadIdentity`](super::WorkloadIdentity) is the only source that uses them:
+    /// [`ServiceFabric`](super::ServiceFabric) pins its endpoint's certificate, and the others use no TLS.
     #[must_use]
     pub fn tls(mut self, tls: Tls) -> Self {
         self.tls = tls;
+        self
+    }
+
+    /// Addresses of hosts and ports, for which DNS is not asked, such as the authority of a private cloud. Hosts are
+    /// in lower case. The certificate must still be the host's.
+    #[must_use]
+    pub fn addresses(mut self, addresses: BTreeMap<(String, u16), SocketAddr>) -> Self {
+        self.addresses = Arc::new(addresses);
         self
     }
 
@@ -82,7 +95,7 @@ impl Settings {
     }
 
     pub(super) fn transport(&self) -> Transport {
-        Transport::new(self.request_timeout(), Arc::clone(&self.clock), self.tls.clone())
+        Transport::new(self.request_timeout(), Arc::clone(&self.clock), self.tls.clone(), Arc::clone(&self.addresses))
     }
 }
 

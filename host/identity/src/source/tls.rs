@@ -17,7 +17,16 @@ use super::transport::Failure;
 ///
 /// Clones share what was loaded.
 #[derive(Clone, Default)]
-pub struct Tls(Option<Arc<ClientConfig>>);
+pub struct Tls(Config);
+
+#[derive(Clone, Default)]
+enum Config {
+    /// The system's roots.
+    #[default]
+    System,
+    /// `None` where rustls does not take it. Nothing is connected then.
+    Of(Option<Arc<ClientConfig>>),
+}
 
 /// Certificates that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,7 +39,7 @@ impl Tls {
     /// The system's roots. They are loaded with the first request that needs them, once.
     #[must_use]
     pub fn system() -> Self {
-        Self(None)
+        Self(Config::System)
     }
 
     /// The system's roots, and the authorities in a PEM text.
@@ -47,7 +56,13 @@ impl Tls {
             roots.add(certificate).map_err(|error| invalid(error.to_string()))?;
             found = true;
         }
-        if found { Ok(Self(trusting(roots))) } else { Err(invalid("there is no certificate".to_owned())) }
+        if found { Ok(Self(Config::Of(trusting(roots)))) } else { Err(invalid("there is no certificate".to_owned())) }
+    }
+
+    /// No authority: every certificate is untrusted.
+    #[must_use]
+    pub fn no_roots() -> Self {
+        Self(Config::Of(trusting(RootCertStore::empty())))
     }
 
     /// One certificate and no other, by its thumbprint: Service Fabric's is signed by itself.
@@ -57,13 +72,15 @@ impl Tls {
         let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().ok();
         let config =
             builder.map(|builder| builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth());
-        Self(config.map(Arc::new))
+        Self(Config::Of(config.map(Arc::new)))
     }
 
     pub(super) fn connector(&self) -> Result<TlsConnector, Failure> {
         static SYSTEM: OnceLock<Option<Arc<ClientConfig>>> = OnceLock::new();
-        let system = || SYSTEM.get_or_init(|| trusting(system_roots())).clone();
-        let config = self.0.clone().or_else(system);
+        let config = match &self.0 {
+            Config::System => SYSTEM.get_or_init(|| trusting(system_roots())).clone(),
+            Config::Of(config) => config.clone(),
+        };
         let none = || Failure::Broken("TLS cannot be set up".to_owned());
         config.map(TlsConnector::from).ok_or_else(none)
     }
@@ -72,13 +89,16 @@ impl Tls {
 impl From<Arc<ClientConfig>> for Tls {
     /// A configuration of one's own.
     fn from(config: Arc<ClientConfig>) -> Self {
-        Self(Some(config))
+        Self(Config::Of(Some(config)))
     }
 }
 
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_none() { "Tls(system)" } else { "Tls(..)" })
+        f.write_str(match &self.0 {
+            Config::System => "Tls(system)",
+            Config::Of(_) => "Tls(..)",
+        })
     }
 }
 

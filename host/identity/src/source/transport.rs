@@ -1,6 +1,8 @@
 //! HTTP to an identity endpoint: one request a connection, never through a proxy.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,11 +55,15 @@ pub(crate) struct Transport {
     timeout: Duration,
     clock: Arc<dyn Clock>,
     tls: Tls,
+    addresses: Arc<Addresses>,
 }
 
+/// Addresses of hosts and ports for which DNS is not asked.
+pub(crate) type Addresses = BTreeMap<(String, u16), SocketAddr>;
+
 impl Transport {
-    pub(crate) fn new(timeout: Duration, clock: Arc<dyn Clock>, tls: Tls) -> Self {
-        Self { timeout, clock, tls }
+    pub(crate) fn new(timeout: Duration, clock: Arc<dyn Clock>, tls: Tls, addresses: Arc<Addresses>) -> Self {
+        Self { timeout, clock, tls, addresses }
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Result<Answer, Failure> {
@@ -82,7 +88,13 @@ impl Transport {
         let root = if target.starts_with('/') { "" } else { "/" };
         *request.uri_mut() = format!("{root}{target}").parse::<Uri>().map_err(|_| none())?;
 
-        let connecting = TcpStream::connect((host, port));
+        let pinned = self.addresses.get(&(host.to_ascii_lowercase(), port));
+        let connecting = async {
+            match pinned {
+                Some(address) => TcpStream::connect(address).await,
+                None => TcpStream::connect((host, port)).await,
+            }
+        };
         let stream = match within(&*self.clock, CONNECT.min(self.timeout), connecting).await {
             Some(stream) => stream.map_err(|error| Failure::Unreachable(error.to_string()))?,
             None => return Err(Failure::Unreachable("no connection in time".to_owned())),
