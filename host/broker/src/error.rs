@@ -107,6 +107,14 @@ pub enum CallError {
         /// Why not.
         why: String,
     },
+    /// A service's compressed response may have a token in it, or has one.
+    #[error("a compressed response to mount `{mount}` was stopped: {why}")]
+    Unsearchable {
+        /// The mount.
+        mount: String,
+        /// Why.
+        why: String,
+    },
     /// The caller asks for a credential, and the configuration does not say that callers may have it.
     #[error("mount `{mount}` hands no credential to callers. {}", how_to_hand_out(mount, operation.as_deref()))]
     ExportOff {
@@ -305,6 +313,7 @@ impl CallError {
             | Self::Trapped { .. }
             | Self::BrokenOff { .. }
             | Self::Unsealable { .. }
+            | Self::Unsearchable { .. }
             | Self::NoAnswer { .. } => StatusCode::BAD_GATEWAY,
             Self::NotStarted { .. } => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -325,6 +334,7 @@ impl CallError {
             Self::Trapped { .. } => "plugin-failed",
             Self::BrokenOff { .. } => "broken-off",
             Self::Unsealable { .. } => "unsealable",
+            Self::Unsearchable { .. } => "unsearchable",
             Self::ExportOff { .. } => "sas-export-off",
             Self::NoAnswer { .. } => "no-answer",
             Self::NotStarted { .. } => "not-started",
@@ -346,6 +356,7 @@ impl CallError {
             Self::Trapped { .. } => "The plugin failed",
             Self::BrokenOff { .. } => "The answer broke off",
             Self::Unsealable { .. } => "A credential cannot be sealed",
+            Self::Unsearchable { .. } => "The response cannot be checked for tokens",
             Self::ExportOff { .. } => "The mount hands out no credential",
             Self::NoAnswer { .. } => "The plugin did not answer",
             Self::NotStarted { .. } => "The plugin could not be started",
@@ -371,6 +382,7 @@ impl CallError {
             | Self::Trapped { .. }
             | Self::NoAnswer { .. }
             | Self::Unsealable { .. }
+            | Self::Unsearchable { .. }
             | Self::ExportOff { .. }
             | Self::BrokenOff { .. }
             | Self::NotStarted { .. } => self.kind(),
@@ -394,6 +406,7 @@ impl CallError {
             | Self::Trapped { .. }
             | Self::NoAnswer { .. }
             | Self::Unsealable { .. }
+            | Self::Unsearchable { .. }
             | Self::BrokenOff { .. }
             | Self::NotStarted { .. } => Outcome::Failed,
         }

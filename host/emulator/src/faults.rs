@@ -35,6 +35,11 @@ pub enum Misbehaviour {
     HalfBody,
     /// Sends the `authorization` field back: in the body, cut into pieces of so many bytes, and in the field `x-echo`.
     Echo(usize),
+    /// Sends the `authorization` field back compressed (gzip), whatever `accept-encoding` asks for, cut into pieces of so
+    /// many bytes.
+    EchoCompressed(usize),
+    /// Answers as usual, but compresses the body (gzip), whatever `accept-encoding` asks for.
+    Gzip,
     /// Waits for good after so many bytes of the body.
     Stall(usize),
     /// Answers with a body of so many bytes.

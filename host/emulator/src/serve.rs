@@ -241,6 +241,21 @@ fn misbehave(
             }
             response
         }
+        Some(Misbehaviour::EchoCompressed(piece)) => {
+            let bearer = request.header("authorization").unwrap_or_default();
+            let compressed = Bytes::from(gzip(format!("{{\"you sent\": \"{bearer}\"}}").as_bytes()));
+            let pieces = compressed.chunks(piece.max(1)).map(Bytes::copy_from_slice).collect();
+            let mut response = announced(chunks(pieces), compressed.len() as u64);
+            response.headers_mut().insert("content-encoding", HeaderValue::from_static("gzip"));
+            response
+        }
+        Some(Misbehaviour::Gzip) => {
+            let compressed = Bytes::from(gzip(&body.into_chunks().concat()));
+            let length = compressed.len() as u64;
+            let mut response = announced(chunks(vec![compressed]), length);
+            response.headers_mut().insert("content-encoding", HeaderValue::from_static("gzip"));
+            response
+        }
         Some(Misbehaviour::Bytes(count)) => {
             let mut response = announced(zeros(count), count);
             response.headers_mut().insert("content-type", HeaderValue::from_static("application/octet-stream"));
@@ -260,6 +275,16 @@ fn misbehave(
             | Misbehaviour::SqlRoute { .. },
         ) => reply.into_response(),
     })
+}
+
+fn gzip(text: &[u8]) -> Vec<u8> {
+    use std::io::Read as _;
+
+    let mut compressed = Vec::new();
+    let mut encoder = flate2::read::GzEncoder::new(text, flate2::Compression::best());
+    // Reading from memory does not fail.
+    drop(encoder.read_to_end(&mut compressed));
+    compressed
 }
 
 /// These bytes, and then nothing until the faults change.

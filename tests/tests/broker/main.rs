@@ -10,6 +10,7 @@ mod databases;
 mod early_answers;
 mod embedding;
 mod hostile_addresses;
+mod hostile_codings;
 mod hostile_credentials;
 mod hostile_databases;
 mod hostile_features;

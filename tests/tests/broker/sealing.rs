@@ -41,6 +41,14 @@ fn misuse(answer: &Answer) -> &Misuse {
 }
 
 #[tokio::test]
+async fn a_compressed_response_is_sealed_like_any_other() {
+    let rig = Rig::hostile_to_seals("sas_reader").start().await;
+    rig.emulator.faults().add(Fault::once("arm", Misbehaviour::Gzip));
+    let answer = call(&rig, &[]).await;
+    assert!(answer.text().contains(SURROGATE_PREFIX) && !answer.text().contains("sig="), "{}", answer.text());
+}
+
+#[tokio::test]
 async fn a_guest_that_asks_gets_a_surrogate_however_it_asks() {
     for field in [
         "",

@@ -12,6 +12,8 @@ pub struct Meaning {
     pub services: BTreeSet<String>,
     /// Whether paths are read without regard to case.
     pub paths_ignore_case: bool,
+    /// Whether partial responses are parts of what a client stored.
+    pub returns_stored_content: bool,
     /// Where requests refer to a second path.
     pub second_paths: Vec<SecondPath>,
     /// The nodes that gateways redirect to.
@@ -73,6 +75,7 @@ impl Meaning {
         self.services.extend(kind(row).map(str::to_owned));
         let (_, row) = row;
         self.paths_ignore_case |= row.paths_ignore_case;
+        self.returns_stored_content |= row.returns_stored_content;
         for path in &row.second_paths {
             if !self.second_paths.contains(path) {
                 self.second_paths.push(path.clone());
@@ -90,6 +93,7 @@ impl Meaning {
     pub(crate) fn and(mut self, other: Self) -> Self {
         self.services.extend(other.services);
         self.paths_ignore_case |= other.paths_ignore_case;
+        self.returns_stored_content &= other.returns_stored_content;
         self.second_paths.extend(
             other.second_paths.into_iter().filter(|path| !self.second_paths.contains(path)).collect::<Vec<_>>(),
         );

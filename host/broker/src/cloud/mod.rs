@@ -57,6 +57,9 @@ pub struct CloudService {
     /// Whether the service reads paths without regard to case, so that a pattern must too.
     #[serde(default)]
     pub paths_ignore_case: bool,
+    /// Whether its partial responses are parts of what a client stored, with the content coding that the client gave it.
+    #[serde(default)]
+    pub returns_stored_content: bool,
     /// Where its requests name paths beside their own. A pattern that narrows what may be sent narrows these too.
     #[serde(default)]
     pub second_paths: Vec<SecondPath>,

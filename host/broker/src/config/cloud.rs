@@ -101,6 +101,7 @@ fn service(name: &str, section: Section<'_>, base: Option<&CloudService>) -> Opt
         like: like.map(str::to_owned).or_else(|| base?.like.clone()),
         protocol: protocol.map(|protocol| protocol.value).or_else(|| Some(alike?.protocol)).unwrap_or_default(),
         paths_ignore_case: paths_ignore_case.unwrap_or_else(|| alike.is_some_and(|alike| alike.paths_ignore_case)),
+        returns_stored_content: alike.is_some_and(|alike| alike.returns_stored_content),
         second_paths: second_paths.unwrap_or_else(|| alike.map(|alike| alike.second_paths.clone()).unwrap_or_default()),
     })
 }

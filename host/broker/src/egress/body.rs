@@ -9,6 +9,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use wasmtime_wasi_http::{Error, WasiBody};
 
+use super::coding::{CodedScanner, CodingError};
 use super::scan::Scanner;
 use crate::audit::Upstream;
 use crate::call::{Call, UpstreamNote};
@@ -81,10 +82,50 @@ impl Body for ToService {
     }
 }
 
-/// The body of a service's answer, with tokens blanked out.
+/// How the body of a response is searched for credentials that its request spent.
+pub(super) enum Search {
+    /// The request spent none.
+    Off,
+    /// What is found is blanked out.
+    Plain(Scanner),
+    /// A compressed body, which ends where one is found.
+    Coded(CodedScanner),
+}
+
+impl Search {
+    /// Takes the next bytes. Returns those that may go on, and whether a credential was blanked out.
+    fn push(&mut self, data: Bytes) -> Result<(Bytes, bool), CodingError> {
+        match self {
+            Self::Off => Ok((data, false)),
+            Self::Plain(scanner) => {
+                let scanned = scanner.push(data);
+                Ok((scanned.bytes, scanned.found))
+            }
+            Self::Coded(scanner) => Ok((scanner.push(data)?, false)),
+        }
+    }
+
+    fn finish(&mut self) -> Bytes {
+        match self {
+            Self::Off => Bytes::new(),
+            Self::Plain(scanner) => scanner.finish(),
+            Self::Coded(scanner) => scanner.finish(),
+        }
+    }
+
+    fn held(&self) -> usize {
+        match self {
+            Self::Off => 0,
+            Self::Plain(scanner) => scanner.held(),
+            Self::Coded(scanner) => scanner.held(),
+        }
+    }
+}
+
+/// The body of a service's answer, without the tokens in it.
 pub(super) struct FromService {
     inner: Incoming,
-    scanner: Option<Scanner>,
+    search: Search,
     call: Arc<Call>,
     note: UpstreamNote,
     bytes: u64,
@@ -92,8 +133,8 @@ pub(super) struct FromService {
 }
 
 impl FromService {
-    pub(super) fn new(inner: Incoming, scanner: Option<Scanner>, call: Arc<Call>, note: UpstreamNote) -> Self {
-        Self { inner, scanner, call, note, bytes: 0, ended: false }
+    pub(super) fn new(inner: Incoming, search: Search, call: Arc<Call>, note: UpstreamNote) -> Self {
+        Self { inner, search, call, note, bytes: 0, ended: false }
     }
 }
 
@@ -109,8 +150,8 @@ impl Body for FromService {
         loop {
             let Some(frame) = ready!(Pin::new(&mut this.inner).poll_frame(cx)) else {
                 this.ended = true;
-                let rest = this.scanner.as_mut().map(Scanner::finish).filter(Buf::has_remaining);
-                return Poll::Ready(rest.map(|rest| Ok(Frame::data(rest))));
+                let rest = this.search.finish();
+                return Poll::Ready(rest.has_remaining().then(|| Ok(Frame::data(rest))));
             };
             let frame = match frame {
                 Ok(frame) => frame,
@@ -128,19 +169,27 @@ impl Body for FromService {
             let Ok(data) = frame.into_data() else { continue };
             this.call.progress();
             this.bytes += data.len() as u64;
-            let Some(scanner) = &mut this.scanner else { return Poll::Ready(Some(Ok(Frame::data(data)))) };
-            let scanned = scanner.push(data);
-            if scanned.found {
-                this.call.note_echo();
-            }
-            if scanned.bytes.has_remaining() {
-                return Poll::Ready(Some(Ok(Frame::data(scanned.bytes))));
+            match this.search.push(data) {
+                Ok((bytes, found)) => {
+                    if found {
+                        this.call.note_echo();
+                    }
+                    if bytes.has_remaining() {
+                        return Poll::Ready(Some(Ok(Frame::data(bytes))));
+                    }
+                }
+                Err(error) => {
+                    this.ended = true;
+                    let error = super::send::unsearchable(&this.call, &error);
+                    this.note.update(|upstream: &mut Upstream| upstream.error = Some(error.to_string()));
+                    return Poll::Ready(Some(Err(error)));
+                }
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ended || (self.inner.is_end_stream() && self.scanner.as_ref().is_none_or(|scanner| scanner.held() == 0))
+        self.ended || (self.inner.is_end_stream() && self.search.held() == 0)
     }
 
     fn size_hint(&self) -> SizeHint {

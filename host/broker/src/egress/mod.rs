@@ -2,11 +2,12 @@
 //!
 //! A plugin's request comes to [`hooks`], is judged by [`rules`], and is sent by [`send`] through the mount's own
 //! [`client`], whose connector resolves names and checks [`address`]es. What comes back goes through [`scan`], which
-//! blanks out a token that a service sends back.
+//! blanks out a token that a service sends back; a compressed response goes through [`coding`] to be searched.
 
 mod address;
 mod body;
 mod client;
+mod coding;
 mod connect;
 mod error;
 mod hooks;

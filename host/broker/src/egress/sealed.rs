@@ -14,6 +14,7 @@ use keyward_identity::AccessToken;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use super::body::ToService;
+use super::coding;
 use super::rejected;
 use super::rules::{Passed, Spend};
 use super::scan::Scanner;
@@ -120,8 +121,15 @@ async fn ask(
             Some(error) => Error::InternalError(Some(super::error::innermost(error).to_string())),
             None => unsealable(format!("it is longer than {LONGEST} bytes")),
         });
-    let body = body?.to_bytes();
+    let mut body = body?.to_bytes();
     note.update(|upstream: &mut Upstream| upstream.bytes = body.len() as u64);
+    if !body.is_empty() {
+        let decoded = coding::of(&parts, false).and_then(|coding| match coding {
+            Some(coding) => coding::decode_whole(coding, &body, LONGEST),
+            None => Ok(body),
+        });
+        body = decoded.map_err(|why| unsealable(why.to_string()))?;
+    }
     let mut answer =
         Answer::take_apart(parts.status, &body, seals, &token).map_err(|why| unsealable(why.to_string()))?;
     answer.retry_after = parts.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());

@@ -15,7 +15,8 @@ use keyward_identity::AccessToken;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 use zeroize::Zeroizing;
 
-use super::body::{FromService, ToService};
+use super::body::{FromService, Search, ToService};
+use super::coding::{self, CodedScanner, CodingError};
 use super::error::{ConnectError, find, innermost};
 use super::minting;
 use super::rejected;
@@ -136,7 +137,19 @@ async fn exchange(
     {
         call.note_echo();
     }
-    let body = FromService::new(body, scanner, Arc::clone(call), note.clone());
+    let search = match scanner {
+        None => Search::Off,
+        // What has no body has nothing to decode: a response to HEAD, 204, 304.
+        Some(scanner) if body.is_end_stream() => Search::Plain(scanner),
+        Some(scanner) => {
+            let stored = mount.grants.get(passed.grant).is_some_and(|grant| grant.returns_stored_content);
+            match coding::of(&parts, stored).map_err(|error| unsearchable(call, &error))? {
+                None => Search::Plain(scanner),
+                Some(coding) => Search::Coded(CodedScanner::new(coding, scanner)),
+            }
+        }
+    };
+    let body = FromService::new(body, search, Arc::clone(call), note.clone());
     Ok(Response::from_parts(parts, body.boxed_unsync()))
 }
 
@@ -145,9 +158,18 @@ pub(super) async fn authorize(call: &Call, grant: usize, headers: &mut HeaderMap
     let token = call.mount().tokens.get(grant).ok_or(Error::ConfigurationError)?;
     let token = token.get().await.map_err(|error| Error::InternalError(Some(error.to_string())))?;
     headers.insert(AUTHORIZATION, token.authorization());
-    // A token that is sent back must be seen, and within a compressed answer it cannot be.
+    // A token that is sent back is blanked out, and in a compressed response it cannot be.
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     Ok(token)
+}
+
+/// Ends the call over a compressed response that must not go on.
+pub(super) fn unsearchable(call: &Call, error: &CodingError) -> Error {
+    if *error == CodingError::Token {
+        call.note_echo();
+    }
+    call.fail(CallError::Unsearchable { mount: call.mount().name.clone(), why: error.to_string() });
+    Error::HttpResponseContentCoding(None)
 }
 
 /// Sends a request as it is, and waits for the head of its answer.

@@ -49,6 +49,8 @@ pub struct Grant {
     pub second_paths: Vec<SecondPath>,
     /// Whether the service reads paths without regard to case.
     pub paths_ignore_case: bool,
+    /// Whether the service's partial responses are parts of what a client stored.
+    pub returns_stored_content: bool,
     /// The operations there that mint credentials, and those that may be handed out.
     pub minting: Minting,
 }
@@ -130,6 +132,7 @@ impl Grant {
             allowed: None,
             second_paths: Vec::new(),
             paths_ignore_case: false,
+            returns_stored_content: false,
             minting: Minting::default(),
         }
     }

@@ -164,6 +164,7 @@ impl Planning<'_> {
             declared: declared.allow.clone(),
             allowed: configured.allow.clone(),
             paths_ignore_case: meaning.paths_ignore_case,
+            returns_stored_content: meaning.returns_stored_content,
             second_paths: meaning.second_paths,
         })
     }
