@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 mod authority;
+mod azurite;
 mod callers;
 mod command_line;
 mod databases;
@@ -13,6 +14,7 @@ mod forget;
 mod identity;
 mod keyvault_clients;
 mod listeners;
+mod parity;
 mod peers;
 mod process;
 mod serving;

@@ -1,8 +1,7 @@
 //! Peers that nobody here wrote: Azurite as the storage, the official Python SDK as the client. `make test` installs both.
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -14,47 +13,10 @@ use keyward_tests::Secrets;
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 
+use crate::azurite::{ACCOUNT, Azurite, KEY};
 use crate::listeners::read_until;
 use crate::process::{Daemon, LISTEN_TLS, run_steps};
-use crate::skip::{node, peer};
-
-/// Azurite's account, which everybody knows.
-const ACCOUNT: &str = "devstoreaccount1";
-const KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
-
-/// Azurite, with the emulator's certificate.
-struct Azurite {
-    child: Child,
-    port: u16,
-    _files: tempfile::TempDir,
-}
-
-impl Azurite {
-    fn start(directory: &Path, emulator: &Emulator) -> Self {
-        let files = tempfile::tempdir().unwrap();
-        let [certificate, key] = ["server.pem", "server.key"].map(|name| files.path().join(name));
-        std::fs::write(&certificate, emulator.certificate_pem()).unwrap();
-        std::fs::write(&key, emulator.key_pem()).unwrap();
-        let mut command = Command::new(node());
-        command.arg(directory.join("node_modules/azurite/dist/src/blob/main.js"));
-        command.args(["--blobHost", "127.0.0.1", "--blobPort", "0", "--oauth", "basic", "--inMemoryPersistence"]);
-        command.args(["--disableTelemetry", "--silent", "--skipApiVersionCheck", "--cert"]).arg(certificate);
-        command.arg("--key").arg(key).current_dir(files.path()).stdout(Stdio::piped());
-        let mut child = command.spawn().expect("node runs");
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let line = lines.map_while(Result::ok).find(|line| line.contains("successfully listens on"));
-        let line = line.expect("Azurite listens");
-        let port = line.rsplit(':').next().unwrap().trim().trim_end_matches('/').parse().unwrap();
-        Self { child, port, _files: files }
-    }
-}
-
-impl Drop for Azurite {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
+use crate::skip::peer;
 
 /// A daemon before Azurite, whose tokens and signatures are the emulator's.
 async fn start(azurite: &Path, sections: &str) -> (Daemon, Azurite) {

@@ -20,9 +20,10 @@ use tokio::sync::watch;
 pub(crate) const LISTEN_TLS: &str =
     "[listen.tls]\naddress = \"127.0.0.1:0\"\ncallers = \"anybody-on-this-machine\"\ndirectory = \"tls\"\n";
 
-/// The program.
+/// The program: the one that is tested, or where it is timed, one that is built for that.
 pub(crate) fn keyward() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_keyward"));
+    let timed = std::env::var_os("KEYWARD_BINARY");
+    let mut command = Command::new(timed.unwrap_or_else(|| env!("CARGO_BIN_EXE_keyward").into()));
     // Compiled plugins are kept between tests, but not where the user keeps hers.
     command.env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"));
     // Her own daemon may listen at the default socket.
@@ -173,7 +174,12 @@ impl Daemon {
 
     /// A daemon with a configuration for an emulator that runs.
     pub(crate) async fn before(emulator: Emulator, config: &str, sections: &str) -> Self {
-        Self::serve("trace", emulator, config, sections, &[]).await
+        Self::before_logging("trace", emulator, config, sections).await
+    }
+
+    /// The same, which logs at this level.
+    pub(crate) async fn before_logging(level: &str, emulator: Emulator, config: &str, sections: &str) -> Self {
+        Self::serve(level, emulator, config, sections, &[]).await
     }
 
     /// The same, with these environment variables.

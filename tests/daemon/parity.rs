@@ -1,0 +1,178 @@
+//! Clients see through a mount what they see without one: the operations in `tests/parity`, run twice and compared.
+//!
+//! `make parity` writes `docs/compatibility.md`; `make test` compares it with what a run yields.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use keyward_emulator::{Emulator, Options};
+use keyward_tests::Secrets;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::azurite::{ACCOUNT, Azurite};
+use crate::process::{Daemon, LISTEN_TLS, resolve};
+use crate::skip::{node, peer};
+
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+
+/// The services: the name that a client in `tests/parity` has for each, its host, and its mount.
+const SERVICES: [(&str, &str, &str); 1] = [("blob", "devstoreaccount1.blob.core.windows.net", "blobs")];
+
+/// The clients for Node, and where `tests/peers/setup` installs what each needs.
+const PACKAGES: [(&str, &str); 1] = [("blob.mjs", "blob")];
+
+/// What a mount begins every surrogate with.
+const SURROGATE: &str = "keyward-surrogate-";
+
+/// The services of one side: an emulator, and Azurite.
+struct Services {
+    emulator: Emulator,
+    azurite: Azurite,
+}
+
+impl Services {
+    async fn start(azurite: &Path) -> Self {
+        let emulator = Emulator::start(Options::default()).await.unwrap();
+        let azurite = Azurite::start(azurite, &emulator);
+        Self { emulator, azurite }
+    }
+
+    /// Where each host of the services is.
+    fn routes(&self) -> Vec<(String, String)> {
+        let names = self.emulator.names();
+        let emulator = names.iter().map(|name| (name.trim_end_matches(":443").to_owned(), self.emulator.tls_address()));
+        let mut routes: Vec<_> = emulator.map(|(host, address)| (host, address.to_string())).collect();
+        routes.push((format!("{ACCOUNT}.blob.core.windows.net"), format!("127.0.0.1:{}", self.azurite.port)));
+        routes
+    }
+
+    fn config(&self) -> String {
+        format!(
+            "[identity.default]\nsource = \"imds\"\nendpoint = {:?}\n\
+             [mount.blobs]\nplugin = \"storage\"\nendpoint = \"https://{ACCOUNT}.blob.core.windows.net\"\n\
+             [egress.resolve]\n{}\"{ACCOUNT}.blob.core.windows.net:443\" = \"127.0.0.1:{}\"\n\
+             [tls]\nca_files = [\"ca.pem\"]\nsystem_roots = false\n",
+            self.emulator.imds_url(),
+            resolve(&self.emulator),
+            self.azurite.port,
+        )
+    }
+}
+
+/// The addresses of the services, by the names that clients have for them.
+fn urls(url: impl Fn(&str, &str) -> String) -> Value {
+    SERVICES
+        .iter()
+        .map(|(name, host, mount)| ((*name).to_owned(), url(host, mount).into()))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
+}
+
+/// A description of both sides, for `tests/parity/run.py`.
+fn stage(direct: &Services, ca: &Path, mount: &Daemon, (url, mount_ca): (String, String), packages: &Value) -> Value {
+    let routes: serde_json::Map<_, _> = direct.routes().into_iter().map(|(host, at)| (host, at.into())).collect();
+    json!({
+        "direct": {
+            "ca": ca,
+            "faults": direct.emulator.imds_url(),
+            "routes": routes,
+            "urls": urls(|host, _| format!("https://{host}")),
+        },
+        "mount": {
+            "ca": mount_ca,
+            "faults": mount.emulator.imds_url(),
+            "urls": urls(|_, mount| format!("{url}/{mount}")),
+        },
+        "node": node(),
+        "packages": packages,
+    })
+}
+
+/// The recordings of a directory whose names end so, in one.
+fn recordings(directory: &Path, ending: &str) -> String {
+    let files = std::fs::read_dir(directory).unwrap().map(|file| file.unwrap().path());
+    let recordings = files.filter(|path| path.to_string_lossy().ends_with(ending));
+    recordings.map(|path| std::fs::read_to_string(path).unwrap()).collect()
+}
+
+/// Both sides, as they run.
+struct Stage {
+    _direct: Services,
+    mount: Daemon,
+    _azurite: Azurite,
+    directory: TempDir,
+    python: PathBuf,
+}
+
+impl Stage {
+    /// Starts both sides; `None`, noted, where this machine cannot. The daemon logs at this level.
+    async fn start(level: &str) -> Option<Self> {
+        let what = "what clients see through a mount, beside what they see without one";
+        let (azurite, python) = (peer("azurite", what)?, peer("python", what)?);
+        let found = PACKAGES.iter().filter_map(|(script, package)| Some((*script, peer(package, what)?)));
+        let packages: serde_json::Map<_, _> = found.map(|(script, at)| (script.to_owned(), json!(at))).collect();
+        let (direct, services) = (Services::start(&azurite).await, Services::start(&azurite).await);
+        let config = services.config();
+        let Services { emulator, azurite } = services;
+        let mut mount = Daemon::before_logging(level, emulator, &config, LISTEN_TLS).await;
+        let listener = mount.tls_listener().await;
+        let directory = tempfile::tempdir().unwrap();
+        let ca = directory.path().join("ca.pem");
+        std::fs::write(&ca, direct.emulator.ca_pem()).unwrap();
+        let stage = stage(&direct, &ca, &mount, listener, &packages.into());
+        std::fs::write(directory.path().join("stage.json"), stage.to_string()).unwrap();
+        Some(Self { _direct: direct, mount, _azurite: azurite, directory, python })
+    }
+
+    /// Runs `tests/parity/run.py`, and gives what it prints.
+    async fn run(&self, arguments: &[&str]) -> String {
+        let mut command = Command::new(self.python.join("bin/python"));
+        command.arg(format!("{ROOT}/tests/parity/run.py")).args(["--table", &format!("{ROOT}/docs/compatibility.md")]);
+        command.arg("--stage").arg(self.directory.path().join("stage.json"));
+        command.arg("--out").arg(self.directory.path()).args(arguments);
+        let output = tokio::task::spawn_blocking(move || command.output().expect("Python runs")).await.unwrap();
+        let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{text}");
+        text
+    }
+}
+
+/// What `make parity` runs: `write` or `large`. `make test` sets nothing.
+fn mode() -> Option<String> {
+    std::env::var("KEYWARD_PARITY").ok()
+}
+
+#[tokio::test]
+async fn clients_see_through_a_mount_what_they_see_without_one() {
+    let writes = mode().is_some_and(|mode| mode == "write");
+    let Some(stage) = Stage::start("trace").await else { return };
+    let text = stage.run(if writes { &["--write"] } else { &[] }).await;
+    println!("{text}");
+    let seen = recordings(stage.directory.path(), ".mount.jsonl");
+    assert!(!seen.is_empty() && !seen.contains(SURROGATE), "a surrogate left its sandbox");
+    let secrets = Secrets::tokens(stage.mount.emulator.issued_tokens());
+    assert!(secrets.count() > 0);
+    secrets.assert_absent("what clients saw", seen.as_bytes());
+    stage.mount.stop().await;
+}
+
+#[tokio::test]
+async fn large_bodies_are_timed() {
+    // Only where it is asked for: a busy machine would give any number.
+    if mode().is_some_and(|mode| mode == "large")
+        && let Some(stage) = Stage::start("info").await
+    {
+        println!("{}", stage.run(&["--large"]).await);
+        stage.mount.stop().await;
+    }
+}
+
+#[test]
+fn the_comparison_finds_what_differs() {
+    let Some(python) = peer("python", "the comparison of what clients see") else { return };
+    let tests: PathBuf = [ROOT, "tests/parity/test_compare.py"].iter().collect();
+    let output =
+        Command::new(python.join("bin/python")).env("PYTHONDONTWRITEBYTECODE", "1").arg(tests).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
