@@ -1,6 +1,8 @@
 //! Keyward's first-party plugins, as components ready to load.
 //!
 //! They are built from `plugins/` when this crate is built, and embedded. A configuration names them: `plugin = "keyvault"`.
+//!
+//! The feature `thief` adds the demo's hostile plugin.
 
 /// A plugin under the name that a configuration calls it by.
 #[derive(Clone, Copy, Debug)]
@@ -12,16 +14,11 @@ pub struct Bundled {
     pub component: &'static [u8],
 }
 
-macro_rules! bundled {
-    ($($name:literal),* $(,)?) => {
-        [$(Bundled { name: $name, component: include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".wasm")) }),*]
-    };
-}
-
-/// All plugins that a configuration may name, in alphabetical order.
-pub static PLUGINS: [Bundled; 5] = bundled!["adls", "arm", "keyvault", "sql", "storage"];
+/// All plugins that a configuration may name, in alphabetical order. The list is in `build.rs`.
+pub static PLUGINS: &[Bundled] = include!(concat!(env!("OUT_DIR"), "/plugins.rs"));
 
 /// The plugin of the demo that tries to steal a token. No configuration can name it.
+#[cfg(feature = "thief")]
 pub static THIEF: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/thief.wasm"));
 
 /// The plugin of this name.

@@ -37,10 +37,13 @@ enum Command {
     /// Forget tokens, so that the next call fetches new ones.
     #[command(subcommand)]
     Token(Token),
+    #[cfg(feature = "emulator")]
     /// Run a small Azure on loopback, for development and tests.
     Emulator(Emulator),
+    #[cfg(feature = "emulator")]
     /// Serve callers beside an emulator, to develop against.
     Dev(Dev),
+    #[cfg(feature = "emulator")]
     /// Show what Keyward does, in a minute, against the emulator.
     Demo,
 }
@@ -149,6 +152,7 @@ pub(crate) struct Forget {
     pub(crate) socket: Option<PathBuf>,
 }
 
+#[cfg(feature = "emulator")]
 /// Where an emulator listens.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Emulator {
@@ -167,6 +171,7 @@ pub(crate) struct Emulator {
     pub(crate) directory: Option<PathBuf>,
 }
 
+#[cfg(feature = "emulator")]
 #[derive(Debug, Args)]
 pub(crate) struct Dev {
     /// A configuration for the emulator, in place of its own. `keyward emulator --directory` writes one to begin with.
@@ -178,8 +183,7 @@ pub(crate) struct Dev {
 
 impl Cli {
     pub(crate) fn run(self, hardened: Result<(), &'static str>) -> Result<Exit, Failure> {
-        let quiet = !matches!(self.command, Command::Serve(_) | Command::Dev(_) | Command::Emulator(_));
-        log::begin(self.log.unwrap_or(if quiet { Level::WARN } else { Level::INFO }));
+        log::begin(self.log.unwrap_or(if self.command.serves() { Level::INFO } else { Level::WARN }));
         if let Err(what) = hardened {
             tracing::warn!("the process could not be closed to others: {what}");
         }
@@ -190,9 +194,26 @@ impl Cli {
             Command::Serve(serve) => block_on(commands::serve(serve)),
             Command::Call(call) => block_on(commands::call(call)),
             Command::Token(token) => block_on(commands::token(token)),
+            #[cfg(feature = "emulator")]
             Command::Emulator(emulator) => block_on(commands::emulator(emulator)),
+            #[cfg(feature = "emulator")]
             Command::Dev(dev) => block_on(commands::dev(dev)),
+            #[cfg(feature = "emulator")]
             Command::Demo => block_on(commands::demo()),
+        }
+    }
+}
+
+impl Command {
+    /// Whether it runs until it is stopped.
+    fn serves(&self) -> bool {
+        match self {
+            Self::Serve(_) => true,
+            #[cfg(feature = "emulator")]
+            Self::Emulator(_) | Self::Dev(_) => true,
+            #[cfg(feature = "emulator")]
+            Self::Demo => false,
+            Self::Check(_) | Self::Doctor(_) | Self::Inspect(_) | Self::Call(_) | Self::Token(_) => false,
         }
     }
 }

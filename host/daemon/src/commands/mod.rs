@@ -3,9 +3,12 @@
 
 mod call;
 mod check;
+#[cfg(feature = "emulator")]
 mod demo;
+#[cfg(feature = "emulator")]
 mod dev;
 mod doctor;
+#[cfg(feature = "emulator")]
 mod emulator;
 mod inspect;
 mod serve;
@@ -14,9 +17,12 @@ mod token;
 
 pub(crate) use call::call;
 pub(crate) use check::check;
+#[cfg(feature = "emulator")]
 pub(crate) use demo::demo;
+#[cfg(feature = "emulator")]
 pub(crate) use dev::dev;
 pub(crate) use doctor::doctor;
+#[cfg(feature = "emulator")]
 pub(crate) use emulator::emulator;
 pub(crate) use inspect::inspect;
 pub(crate) use serve::serve;
