@@ -202,7 +202,7 @@ impl Call {
 
     pub(crate) fn note_echo(&self) {
         if !self.echo_blanked.swap(true, Ordering::Relaxed) {
-            tracing::warn!(mount = %self.mount.name, "a service sent a token back; it was blanked out");
+            tracing::warn!(mount = %self.mount.name, "a service sent a token back; it did not leave the broker");
         }
     }
 

@@ -54,7 +54,7 @@ pub struct Record {
     /// The requests that the plugin sent.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub upstream: Vec<Upstream>,
-    /// Whether a service sent a token back, which was blanked out.
+    /// Whether a service sent a token back. It was blanked out, or, in a compressed response, stopped.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub echo_blanked: bool,
     /// The operation whose credential is handed out, in a record that says so.
