@@ -33,7 +33,7 @@ impl Authority {
     async fn start(imds: String) -> Self {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("assertion"), ASSERTION).unwrap();
-        let (ca_pem, tls) = certificates();
+        let (ca_pem, tls) = certificates(HOST);
         std::fs::write(directory.path().join("login.pem"), ca_pem).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -85,15 +85,15 @@ impl Authority {
     }
 }
 
-/// The PEM text of a new CA, and a server with a certificate of it.
-fn certificates() -> (String, TlsAcceptor) {
+/// The PEM text of a new CA, and the TLS of a host with a certificate of it.
+pub(crate) fn certificates(host: &str) -> (String, TlsAcceptor) {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate().unwrap();
     let ca_pem = params.self_signed(&key).unwrap().pem();
     let issuer = Issuer::new(params, key);
     let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new([HOST.to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+    let certificate = CertificateParams::new([host.to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let key = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();

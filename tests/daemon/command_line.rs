@@ -135,7 +135,7 @@ source = \"imds\"
 [mount.blobs]
 plugin = \"storage\"
 endpoint = \"https://contoso.blob.core.windows.net\"
-redirects = [\"https://other.blob.core.windows.net\"]
+redirects = [\"https://other.blob.core.windows.net\", \"https://node.example:8443\"]
 hand_out = [\"listServiceSas\"]
 [mount.blobs.settings]
 auth = \"sas\"
@@ -159,6 +159,7 @@ fn check_shows_everything_that_a_mount_may_do() {
     let in_one_line = text.split_whitespace().collect::<Vec<&str>>().join(" ");
     for part in [
         "[mount.blobs] redirects https://other.blob.core.windows.net gets the tokens of `blob` too",
+        "redirects https://node.example:8443 gets requests without a token: https://storage.azure.com/ is for other hosts",
         "second path of `blob`, in the header field x-ms-copy-source, which must be allowed to GET",
         "seals /serviceSasToken of `arm`, spent in a query to `blob`",
         "exports POST /$sas/** hands /serviceSasToken of `arm` to callers, as `hand_out` says",
@@ -175,7 +176,12 @@ fn check_shows_everything_that_a_mount_may_do() {
         serde_json::from_str(&stdout(&["check", "--config", &path(&directory), "--format", "json"])).unwrap();
     let (blobs, orders) = (&json["mounts"][0], &json["mounts"][1]);
     assert_eq!(blobs["hand_out"][0], "listServiceSas");
-    assert_eq!(blobs["grants"][0]["redirects"][0], "https://other.blob.core.windows.net");
+    let redirects = &blobs["grants"][0]["redirects"];
+    assert_eq!(
+        (&redirects[0]["origin"], &redirects[0]["token"]),
+        (&"https://other.blob.core.windows.net".into(), &true.into())
+    );
+    assert_eq!((&redirects[1]["origin"], &redirects[1]["token"]), (&"https://node.example:8443".into(), &false.into()));
     assert_eq!(blobs["grants"][0]["second_paths"][0]["header"], "x-ms-copy-source");
     let seal = &blobs["grants"][1]["seals"][0];
     assert_eq!(

@@ -17,6 +17,7 @@ struct Machine {
     directory: TempDir,
     variables: Vec<(&'static str, String)>,
     configured: bool,
+    metadata: String,
 }
 
 /// What the doctor said.
@@ -33,7 +34,7 @@ impl Machine {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("ca.pem"), emulator.ca_pem()).unwrap();
         std::fs::write(directory.path().join("keyward.toml"), text(&emulator)).unwrap();
-        Self { emulator, directory, variables: Vec::new(), configured: true }
+        Self { emulator, directory, variables: Vec::new(), configured: true, metadata: NOBODY.to_owned() }
     }
 
     async fn good() -> Self {
@@ -45,7 +46,7 @@ impl Machine {
         let run = |format: &'static str| {
             let mut command = keyward_nowhere();
             command.envs(self.variables.iter().map(|(name, value)| (*name, value.as_str())));
-            command.args(["doctor", "--log", "trace", "--metadata", NOBODY, "--format", format]);
+            command.args(["doctor", "--log", "trace", "--metadata", &self.metadata, "--format", format]);
             if self.configured {
                 command.arg("--config").arg(self.directory.path().join("keyward.toml"));
             }
@@ -272,6 +273,30 @@ async fn doctor_warns_of_doors_that_are_open_to_everybody_here() {
     assert_eq!(said.code, Some(0), "{}", said.table);
     said.says("listener", "[listen] tcp", "warning", &["127.0.0.1:8200", "[listen] socket"]);
     said.says("socket", "", "not-applicable", &["not configured"]);
+}
+
+#[tokio::test]
+async fn doctor_reaches_the_metadata_service_only_where_it_answers_as_itself() {
+    let mut machine = Machine::good().await;
+    machine.metadata = machine.emulator.imds_url().trim_start_matches("http://").to_owned();
+    let said = machine.examine().await;
+    said.says("source", "imds", "ok", &["answers as IMDS"]);
+    said.says("metadata", "169.254", "warning", &["reaches it", "nft add rule"]);
+    let imds = machine.emulator.log().of("imds");
+    assert!(imds.iter().any(|seen| seen.status == 400 && seen.header("metadata").is_none()), "no token was asked for");
+
+    // Something else that answers, as other clouds have.
+    machine.metadata = machine.emulator.tls_address().to_string();
+    let said = machine.examine().await;
+    said.says("source", "imds", "not-applicable", &["does not answer as IMDS"]);
+    said.says("metadata", "169.254", "ok", &["out of reach", "does not answer as IMDS"]);
+
+    // Something that takes connections, and is silent.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    machine.metadata = silent.local_addr().unwrap().to_string();
+    let said = machine.examine().await;
+    said.says("source", "imds", "not-applicable", &["no answer in time"]);
+    said.says("metadata", "169.254", "ok", &["out of reach", "no answer in time"]);
 }
 
 #[tokio::test]

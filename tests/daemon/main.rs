@@ -17,6 +17,7 @@ mod listeners;
 mod parity;
 mod peers;
 mod process;
+mod redirects;
 mod serving;
 #[path = "../skip.rs"]
 mod skip;

@@ -8,7 +8,7 @@ use http::{Method, Request, StatusCode, Uri};
 
 use crate::audit::{AuditSink, Outcome, Record, Upstream};
 use crate::caller::Caller;
-use crate::egress::Spend;
+use crate::egress::{Redirects, Spend};
 use crate::error::CallError;
 use crate::expect::Expectation;
 use crate::mount::Mount;
@@ -34,6 +34,7 @@ pub(crate) struct Call {
     /// Uploads that are not finished, though their answers have come.
     overtaken: AtomicI32,
     expectation: Expectation,
+    redirects: Redirects,
     /// The guest is no more, for better or worse.
     ended: AtomicBool,
     /// The caller has all of the answer.
@@ -97,6 +98,7 @@ impl Call {
             connections: AtomicU32::new(0),
             overtaken: AtomicI32::new(0),
             expectation: Expectation::default(),
+            redirects: Redirects::default(),
             ended: AtomicBool::new(false),
             delivered: AtomicBool::new(false),
             abandoned: AtomicBool::new(false),
@@ -160,6 +162,11 @@ impl Call {
     /// What the caller expects before it sends its body.
     pub(crate) fn expectation(&self) -> &Expectation {
         &self.expectation
+    }
+
+    /// Where services redirected to in this call.
+    pub(crate) fn redirects(&self) -> &Redirects {
+        &self.redirects
     }
 
     /// Counts an upload whose answer came before its end in, or out.

@@ -7,7 +7,7 @@ use http::{Method, StatusCode};
 
 use crate::audit::Outcome;
 use crate::config::{bare, human_size};
-use crate::egress::{MintingDenied, Misuse, Refusal};
+use crate::egress::{MintingDenied, Misuse, RedirectDenied, Refusal};
 use crate::grant::{Endpoint, NormalPath, NotCovered};
 use crate::mount::Mount;
 
@@ -59,6 +59,9 @@ pub enum CallError {
     /// The plugin wanted to send something that mints a credential, or gives rights away.
     #[error(transparent)]
     Minting(Box<MintingDenied>),
+    /// The service redirects to an origin that the configuration does not name.
+    #[error(transparent)]
+    Redirect(Box<RedirectDenied>),
     /// The plugin wanted to send something that no well-meaning plugin sends.
     #[error("the plugin of mount `{mount}` sent a request that the broker does not let out: {misuse}")]
     Misuse {
@@ -116,12 +119,17 @@ pub enum CallError {
         why: String,
     },
     /// The caller asks for a credential, and the configuration does not say that callers may have it.
-    #[error("mount `{mount}` hands no credential to callers. {}", how_to_hand_out(mount, operation.as_deref()))]
+    #[error(
+        "mount `{mount}` hands no credential to callers. {}",
+        how_to_hand_out(mount, operation.as_deref(), audience.as_deref())
+    )]
     ExportOff {
         /// The mount.
         mount: String,
         /// The operation that would mint it, where the table has one.
         operation: Option<String>,
+        /// The audience's name, where the mount does not grant it.
+        audience: Option<String>,
     },
     /// The answer ended before its end, since the service broke off or the plugin gave up.
     #[error("the answer of mount `{mount}` broke off: {why}")]
@@ -305,7 +313,9 @@ impl CallError {
             Self::UnknownMount { .. } => StatusCode::NOT_FOUND,
             Self::BadRequest { .. } | Self::Override { .. } => StatusCode::BAD_REQUEST,
             Self::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
-            Self::NotAllowed(_) | Self::Minting(_) | Self::ExportOff { .. } => StatusCode::FORBIDDEN,
+            Self::NotAllowed(_) | Self::Minting(_) | Self::Redirect(_) | Self::ExportOff { .. } => {
+                StatusCode::FORBIDDEN
+            }
             Self::Limit { limit: Limit::IdleTime(_) | Limit::WallTime(_), .. } => StatusCode::GATEWAY_TIMEOUT,
             Self::Misuse { .. }
             | Self::ForbiddenAddress { .. }
@@ -328,6 +338,7 @@ impl CallError {
             Self::Busy { .. } => "busy",
             Self::NotAllowed(_) => "not-allowed",
             Self::Minting(_) => "minting",
+            Self::Redirect(_) => "redirect",
             Self::Misuse { .. } => "plugin-misuse",
             Self::ForbiddenAddress { .. } => "forbidden-address",
             Self::Limit { .. } => "limit",
@@ -350,6 +361,7 @@ impl CallError {
             Self::Busy { .. } => "The mount is busy",
             Self::NotAllowed(_) => "The mount may not do this",
             Self::Minting(_) => "The mount may not mint a credential",
+            Self::Redirect(_) => "The mount may not follow the redirect",
             Self::Misuse { .. } => "The plugin sent what it must not",
             Self::ForbiddenAddress { .. } => "The endpoint's address is forbidden",
             Self::Limit { .. } => "The plugin ran into a limit",
@@ -372,6 +384,7 @@ impl CallError {
                 NotCovered::NotDeclared => "declared",
             },
             Self::Minting(denied) => denied.why.rule(),
+            Self::Redirect(_) => "redirects",
             Self::Misuse { misuse, .. } => misuse.rule(),
             Self::ForbiddenAddress { .. } => "address",
             Self::Override { .. } => "override",
@@ -395,6 +408,7 @@ impl CallError {
         match self {
             Self::NotAllowed(_)
             | Self::Minting(_)
+            | Self::Redirect(_)
             | Self::Misuse { .. }
             | Self::ForbiddenAddress { .. }
             | Self::Override { .. }
@@ -413,10 +427,16 @@ impl CallError {
     }
 }
 
-fn how_to_hand_out(mount: &str, operation: Option<&str>) -> String {
-    match operation {
-        Some(operation) => format!("To allow it, write hand_out = [{operation:?}] in [mount.{}]", bare(mount)),
-        None => "What its plugin offers is not minted by an operation that can be handed out".to_owned(),
+fn how_to_hand_out(mount: &str, operation: Option<&str>, audience: Option<&str>) -> String {
+    match (operation, audience) {
+        (Some(operation), None) => format!("To allow it, write hand_out = [{operation:?}] in [mount.{}]", bare(mount)),
+        (Some(operation), Some(audience)) => format!(
+            "To allow it, write hand_out = [{operation:?}] in [mount.{mount}], and grant its audience by a section \
+             [mount.{mount}.audience.{}]",
+            bare(audience),
+            mount = bare(mount)
+        ),
+        (None, _) => "What its plugin offers is not minted by an operation that can be handed out".to_owned(),
     }
 }
 

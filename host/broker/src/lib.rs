@@ -70,7 +70,9 @@ mod thread;
 pub use body::{Body, BodyError};
 pub use broker::{Broker, Options};
 pub use caller::Caller;
-pub use egress::{MintingDenied, MintingRule, Misuse, Resolve, Resolving, SignatureRule, SystemResolver};
+pub use egress::{
+    MintingDenied, MintingRule, Misuse, RedirectDenied, Resolve, Resolving, SignatureRule, SystemResolver,
+};
 pub use error::{CallError, Limit, NotAllowed, StartError};
 pub use keyward_identity as identity;
 pub use persisted::{ForgetError, forget_persisted_tokens};

@@ -92,6 +92,11 @@ impl Mount {
         CallError::Busy { mount: self.name.clone(), concurrency, queue }
     }
 
+    /// Whether there is a grant for an audience, by its name in the manifest.
+    pub(crate) fn has_grant(&self, audience: &str) -> bool {
+        self.grants.iter().any(|grant| *grant.name == *audience)
+    }
+
     /// What a plugin is told that asks for an audience it may not have.
     pub(crate) fn not_granted(&self, audience: &str) -> String {
         format!(

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Full};
+use keyward::audit::Outcome;
 use keyward::{CallError, Caller, Misuse};
 use keyward_emulator::{Fault, Misbehaviour, Options};
 use keyward_tests::{Answer, Rig, RigBuilder};
@@ -69,13 +70,15 @@ async fn an_upload_does_not_go_elsewhere() {
         let rig = Rig::lake(GEN1).start().await;
         rig.emulator.faults().add(redirect(elsewhere));
         let answer = create(&rig).await;
-        assert_eq!(answer.status, 502, "{elsewhere}: {}", answer.text());
-        if let Some(error) = &answer.error {
-            assert!(
-                matches!(error, CallError::Misuse { misuse: Misuse::Elsewhere { .. }, .. }),
-                "{elsewhere}: {error}"
-            );
-        }
+        // What `redirects` could name, the message does; what it could not is no host at all.
+        let status = match &answer.error {
+            Some(CallError::Redirect(_)) => 403,
+            Some(CallError::Misuse { misuse: Misuse::Elsewhere { .. }, .. }) | None => 502,
+            Some(other) => panic!("{elsewhere}: {other}"),
+        };
+        assert_eq!(answer.status, status, "{elsewhere}: {}", answer.text());
+        let nameable = !elsewhere.starts_with("http:") && !elsewhere.contains("169.254");
+        assert_eq!(status == 403, nameable, "{elsewhere}: {}", answer.text());
         assert!(rig.emulator.log().all().iter().all(|seen| seen.body_bytes == 0), "{elsewhere}: nothing was sent");
         rig.assert_no_token_in(&answer);
     }
@@ -103,19 +106,40 @@ async fn a_second_redirect_is_not_followed() {
 }
 
 #[tokio::test]
+async fn a_redirect_that_is_not_named_says_which_line_to_write() {
+    let lines = "redirects = [\"https://other.azuredatalakestore.net\"]";
+    let rig = Rig::lake(GEN1).mount_lines(lines).start().await;
+    rig.emulator.faults().add(redirect("https://Node.example:8443/webhdfs/v1/reports/new.txt?op=CREATE&write=true"));
+    let answer = create(&rig).await;
+    assert_eq!(answer.status, 403, "{}", answer.text());
+    let error = answer.error.unwrap();
+    let line = "redirects = [\"https://other.azuredatalakestore.net\", \"https://node.example:8443\"] in [mount.lake]";
+    assert!(error.to_string().contains(line), "{error}");
+    assert!(error.to_string().contains("https://contoso.azuredatalakestore.net redirects to"), "{error}");
+    let record = rig.audit.wait(1).await;
+    assert_eq!((record.rule, record.outcome), (Some("redirects"), Outcome::Denied));
+}
+
+#[tokio::test]
 async fn what_may_be_redirected_to_is_checked_with_the_configuration() {
-    let text = format!(
-        "[identity.default]\nsource = \"imds\"\n[mount.lake]\nplugin = \"adls\"\nendpoint = \"https://{GEN1}\"\n\
-         redirects = [\"https://collect.example\", \"http://x\"]\n"
-    );
-    let plugins = keyward::Plugins::new().with("adls", keyward_bundle::plugin("adls").unwrap().component);
-    let config = keyward::config::Config::from_toml(std::path::Path::new("k.toml"), &text);
-    let error = config.and_then(|config| keyward::Plan::new(config, &plugins)).unwrap_err().to_string();
-    assert!(error.contains("http://x") || error.contains("collect.example"), "{error}");
-    let text = text.replace(", \"http://x\"", "");
-    let config = keyward::config::Config::from_toml(std::path::Path::new("k.toml"), &text);
-    let error = config.and_then(|config| keyward::Plan::new(config, &plugins)).unwrap_err().to_string();
-    assert!(error.contains("k.toml:6:14") && error.contains("*.azuredatalakestore.net"), "{error}");
+    let plan = |redirects: &str| {
+        let text = format!(
+            "[identity.default]\nsource = \"imds\"\n[mount.lake]\nplugin = \"adls\"\nendpoint = \"https://{GEN1}\"\n\
+             redirects = [{redirects}]\n"
+        );
+        let plugins = keyward::Plugins::new().with("adls", keyward_bundle::plugin("adls").unwrap().component);
+        let config = keyward::config::Config::from_toml(std::path::Path::new("k.toml"), &text);
+        config.and_then(|config| keyward::Plan::new(config, &plugins)).map_err(|error| error.to_string())
+    };
+    for wrong in
+        ["http://x.example", "https://u@x.example", "https://x.example/?a", "sqlserver://x.example", "https://*.x"]
+    {
+        let error = plan(&format!("{wrong:?}")).unwrap_err();
+        assert!(error.contains("k.toml:6:14") && error.contains(wrong), "{error}");
+    }
+    let plan = plan("\"https://collect.example\", \"https://node.azuredatalakestore.net\"").unwrap();
+    let redirects = plan.mounts[0].grants[0].redirects.iter();
+    assert_eq!(redirects.map(|redirect| redirect.takes_token).collect::<Vec<_>>(), [false, true]);
 }
 
 #[tokio::test]
@@ -182,8 +206,9 @@ async fn a_link_does_not_lead_beyond_redirects() {
     let rig = with_node("").start().await;
     let link = link(&rig, &send(&rig, "PUT", "/webhdfs/v1/reports/new.txt?op=CREATE", "").await);
     let second = send(&rig, "PUT", &link, "x").await;
-    let is_elsewhere = matches!(second.error, Some(CallError::Misuse { misuse: Misuse::Elsewhere { .. }, .. }));
-    assert!(is_elsewhere, "{}", second.text());
+    // The redirect came to an earlier call.
+    let Some(CallError::Redirect(denied)) = second.error else { panic!("{}", second.text()) };
+    assert!(denied.to_string().contains(&format!("{REDIRECTS} in [mount.lake]")), "{denied}");
     assert!(rig.emulator.log().of("datalake").iter().all(|seen| seen.host != NODE));
 }
 

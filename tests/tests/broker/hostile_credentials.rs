@@ -114,7 +114,7 @@ async fn a_guest_that_reads_an_answer_has_no_token_in_its_memory() {
 async fn a_redirect_elsewhere_is_handed_over_and_not_followed() {
     let rig = Rig::hostile("redirect_follower").start().await;
     for (location, outcome) in [
-        ("https://evil.example/collect", "elsewhere"),
+        ("https://evil.example/collect", "redirect"),
         ("https://169.254.169.254/metadata/identity", "elsewhere"),
         ("https://contoso.vault.azure.net/keys/k", "allow"),
     ] {
@@ -123,11 +123,31 @@ async fn a_redirect_elsewhere_is_handed_over_and_not_followed() {
         let answer = rig.call(get("/", &[])).await;
         match outcome {
             "elsewhere" => assert!(matches!(misuse(&answer), Misuse::Elsewhere { .. }), "{location}"),
+            "redirect" => {
+                assert!(matches!(answer.error, Some(CallError::Redirect(_))), "{location}: {:?}", answer.error);
+                let line = "redirects = [\\\"https://evil.example\\\"] in [mount.redirect-follower]";
+                assert!(answer.text().contains(line), "{}", answer.text());
+            }
             _ => assert!(matches!(answer.error, Some(CallError::NotAllowed(_))), "{location}: {:?}", answer.error),
         }
         rig.assert_no_token_in(&answer);
     }
     assert!(rig.emulator.log().of("vault").iter().all(|seen| seen.path == "/secrets/db"));
+}
+
+#[tokio::test]
+async fn a_redirects_host_that_is_none_for_tokens_gets_the_request_without_one() {
+    let node = "contoso.dfs.core.windows.net";
+    let lines = format!("redirects = [\"https://{node}\"]");
+    let rig = Rig::hostile("redirect_follower").mount_lines(&lines).start().await;
+    rig.emulator.faults().status("vault", 302, &[("location", &format!("https://{node}/secrets/x"))], "");
+    let answer = rig.call(get("/", &[])).await;
+    assert!(answer.text().contains("followed: status 401"), "{}", answer.text());
+    rig.assert_no_token_in(&answer);
+    let record = rig.audit.wait(1).await;
+    assert_eq!(record.upstream.iter().map(|upstream| upstream.token).collect::<Vec<_>>(), [true, false]);
+    let seen = rig.emulator.log().all().into_iter().find(|seen| seen.host == node).unwrap();
+    assert_eq!((seen.identity, seen.status), (None, 401));
 }
 
 #[tokio::test]

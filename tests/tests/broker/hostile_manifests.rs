@@ -123,9 +123,10 @@ fn a_host_pattern_that_reaches_beyond_a_services_hosts_is_cut_to_them() {
         assert!(error.contains("is not a host for tokens of https://vault.azure.net"), "{error}");
         assert!(error.contains("a host like *.vault.azure.net\n"), "{error}");
     }
-    let redirects = format!("{}\nredirects = [\"https://api.weather.example\"]", lines("contoso.vault.azure.net"));
-    let error = refused("", &manifest, &redirects);
-    assert!(error.contains("`redirects` of [mount.weather] is not a host for tokens"), "{error}");
+    let redirects = "redirects = [\"https://api.weather.example\", \"https://contoso.evil.azure.net\", \"https://b.vault.azure.net\"]";
+    let plan = plan("", &manifest, &format!("{}\n{redirects}", lines("contoso.vault.azure.net"))).unwrap();
+    let takes_token = plan.mounts[0].grants[0].redirects.iter().map(|redirect| redirect.takes_token);
+    assert_eq!(takes_token.collect::<Vec<_>>(), [false, false, true], "only a vault gets the tokens of vaults");
 }
 
 #[test]

@@ -239,6 +239,15 @@ async fn callers_get_a_signature_only_where_the_mount_says_so() {
     assert!(closed.emulator.issued_sas().is_empty());
     assert_eq!(closed.audit.wait(1).await.rule, Some("sas-export-off"));
 
+    // A mount that has no signatures at all.
+    let entra = Rig::storage("").start().await;
+    let answer = entra.call(ask()).await;
+    assert_eq!(answer.status, 403, "{}", answer.text());
+    for words in ["hand_out = [\\\"listServiceSas\\\"] in [mount.blobs]", "[mount.blobs.audience.arm]"] {
+        assert!(answer.text().contains(words), "{words} in {}", answer.text());
+    }
+    assert_eq!(entra.call(get("/hello/world.txt", &[])).await.status, 200, "all else works");
+
     let open = Rig::storage_with_sas("sas_export = true").start().await;
     let answer = open.call(ask()).await;
     assert_eq!(answer.status, 200, "{}", answer.text());

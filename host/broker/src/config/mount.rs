@@ -69,7 +69,7 @@ pub struct AudienceConfig {
     /// What its tokens are for. It restates an audience that the manifest describes itself, by `resource` and `hosts`;
     /// without it that is not granted.
     pub resource: Option<Located<Audience>>,
-    /// Other origins that the service redirects to, where its tokens may be sent too.
+    /// Other origins that the service may redirect to. Its tokens go to those that are hosts for them.
     pub redirects: Vec<Located<Endpoint>>,
     /// Whether the plugin sees the secrets of a further Key Vault, which are sealed otherwise.
     pub unseal: Option<Located<bool>>,

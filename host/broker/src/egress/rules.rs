@@ -202,8 +202,8 @@ pub(crate) fn judge<B>(request: &Request<B>, grants: &[Grant], surrogates: &Surr
     let path = NormalPath::parse(uri.path()).map_err(Misuse::Path)?;
     let at_origin = |grant: &Grant| is_origin(authority, grant);
     if !grants.iter().any(at_origin) {
-        let endpoints = grants.iter().flat_map(|grant| std::iter::once(&grant.endpoint).chain(&grant.redirects));
-        let endpoints: Vec<String> = endpoints.map(ToString::to_string).collect();
+        let endpoints = grants.iter().flat_map(origins).map(|origin| origin.endpoint.to_string());
+        let endpoints: Vec<String> = endpoints.collect();
         let authority = authority.chars().take(200).collect();
         return Err(Misuse::Elsewhere { authority, endpoints: endpoints.join(", ") }.into());
     }
@@ -220,6 +220,8 @@ pub(crate) fn judge<B>(request: &Request<B>, grants: &[Grant], surrogates: &Surr
         let Some(behind) = path.behind(&grant.endpoint.prefix) else { continue };
         match grant.covers(request.method(), &behind) {
             Ok(()) => {
+                let origin = origin_of(authority, grant).ok_or(Misuse::NoHost)?;
+                let spend = if origin.takes_token { spend } else { withheld(spend, grant)? };
                 overrides::check(grant, request.headers())?;
                 second_path::check(number, grant, request.method(), uri.query(), request.headers())?;
                 let looked = minting::Request {
@@ -231,7 +233,7 @@ pub(crate) fn judge<B>(request: &Request<B>, grants: &[Grant], surrogates: &Surr
                     headers: request.headers(),
                 };
                 let minted = minting::check(grants, number, &looked)?;
-                let uri = target(grant, authority, &path, query.rest.as_deref()).ok_or(Misuse::NoHost)?;
+                let uri = target(origin, &path, query.rest.as_deref()).ok_or(Misuse::NoHost)?;
                 return Ok(Passed { grant: number, spend, uri, minted });
             }
             Err(why) => {
@@ -307,13 +309,38 @@ fn nowhere_else(uri: &Uri, headers: &HeaderMap) -> Result<(), Misuse> {
     Ok(())
 }
 
-/// Whether an authority is the endpoint's, or one that its service redirects to.
+/// An origin that a grant's requests may be sent to.
+#[derive(Clone, Copy)]
+pub(super) struct Origin<'g> {
+    endpoint: &'g Endpoint,
+    /// Whether the grant's credentials may be sent there.
+    pub(super) takes_token: bool,
+}
+
+/// The endpoint, and the origins that its service may redirect to.
+fn origins(grant: &Grant) -> impl Iterator<Item = Origin<'_>> {
+    let redirects = grant.redirects.iter();
+    let redirects =
+        redirects.map(|redirect| Origin { endpoint: &redirect.endpoint, takes_token: redirect.takes_token });
+    std::iter::once(Origin { endpoint: &grant.endpoint, takes_token: true }).chain(redirects)
+}
+
 fn is_origin(authority: &str, grant: &Grant) -> bool {
     origin_of(authority, grant).is_some()
 }
 
-pub(super) fn origin_of<'g>(authority: &str, grant: &'g Grant) -> Option<&'g Endpoint> {
-    std::iter::once(&grant.endpoint).chain(&grant.redirects).find(|endpoint| is_authority(authority, endpoint))
+/// The origin of a grant that has this authority.
+pub(super) fn origin_of<'g>(authority: &str, grant: &'g Grant) -> Option<Origin<'g>> {
+    origins(grant).find(|origin| is_authority(authority, origin.endpoint))
+}
+
+/// What is left of a credential at a redirect's host that may not have it. A plugin authorizes the request that follows
+/// a redirect as it did the first, so a token is left out, as HTTP clients do; a sealed value is no such habit.
+fn withheld(spend: Spend, grant: &Grant) -> Result<Spend, Misuse> {
+    match spend {
+        Spend::Nothing | Spend::Token => Ok(Spend::Nothing),
+        Spend::Query(_) => Err(Misuse::OtherAudience { audience: grant.name.to_string() }),
+    }
 }
 
 /// Whether an authority is an endpoint's, letter for letter. The port may be written where it is the usual one.
@@ -329,7 +356,7 @@ fn is_authority(authority: &str, endpoint: &Endpoint) -> bool {
     }
 }
 
-fn target(grant: &Grant, authority: &str, path: &NormalPath, query: Option<&str>) -> Option<Uri> {
+fn target(origin: Origin<'_>, path: &NormalPath, query: Option<&str>) -> Option<Uri> {
     let path_and_query = match query {
         Some(query) => format!("{path}?{query}"),
         None => path.to_string(),
@@ -337,7 +364,7 @@ fn target(grant: &Grant, authority: &str, path: &NormalPath, query: Option<&str>
     let path_and_query = PathAndQuery::try_from(path_and_query).ok()?;
     Uri::builder()
         .scheme(Scheme::HTTPS)
-        .authority(origin_of(authority, grant)?.authority())
+        .authority(origin.endpoint.authority())
         .path_and_query(path_and_query)
         .build()
         .ok()

@@ -74,7 +74,7 @@ fn of_a_header(text: &str, name: &str, grant: &Grant) -> Result<String, Misuse> 
     }
     let uri: Uri = text.parse().map_err(|_| Misuse::SecondPath(name.to_owned()))?;
     let authority = uri.authority().map_or("", Authority::as_str);
-    if uri.scheme_str() != Some("https") || origin_of(authority, grant).is_none() {
+    if uri.scheme_str() != Some("https") || origin_of(authority, grant).is_none_or(|origin| !origin.takes_token) {
         let authority = authority.chars().take(200).collect();
         return Err(Misuse::Elsewhere { authority, endpoints: grant.endpoint.to_string() });
     }
@@ -85,10 +85,22 @@ fn of_a_header(text: &str, name: &str, grant: &Grant) -> Result<String, Misuse> 
 mod tests {
     use super::*;
     use crate::cloud::Cloud;
+    use crate::grant::{Endpoint, Redirect};
 
     fn grant(service: &str, endpoint: &str, allowed: &[&str]) -> Grant {
         let second_paths = Cloud::named("public").unwrap().services[service].second_paths.clone();
         Grant { second_paths, ..Grant::example(endpoint).allowing(allowed) }
+    }
+
+    #[test]
+    fn a_source_at_a_redirects_host_must_be_one_for_tokens() {
+        let mut blobs = grant("blob", "https://contoso.blob.core.windows.net", &["PUT /public/**", "GET /open/**"]);
+        let to = |origin, takes_token| Redirect { endpoint: Endpoint::parse(origin).unwrap(), takes_token };
+        blobs.redirects = vec![to("https://other.blob.core.windows.net", true), to("https://node.example", false)];
+        let from = |source| header(&blobs, "x-ms-copy-source", source);
+        assert_eq!(from("https://other.blob.core.windows.net/open/a"), Ok(()));
+        let misuse = from("https://node.example/open/a").unwrap_err();
+        assert!(matches!(misuse, Refusal::Misuse(Misuse::Elsewhere { .. })), "{misuse:?}");
     }
 
     fn header(grant: &Grant, name: &'static str, value: &str) -> Result<(), Refusal> {

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH};
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, COOKIE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body::Body;
@@ -19,6 +19,7 @@ use super::body::{FromService, Search, ToService};
 use super::coding::{self, CodedScanner, CodingError};
 use super::error::{ConnectError, find, innermost};
 use super::minting;
+use super::redirect;
 use super::rejected;
 use super::rules::{self, Passed, Spend};
 use super::scan::Scanner;
@@ -41,7 +42,10 @@ pub(super) fn admit<B>(call: &Arc<Call>, request: &Request<B>) -> Result<Passed,
     match rules::judge(request, &mount.grants, call.surrogates()) {
         Ok(passed) => Ok(passed),
         Err(refusal) => {
-            let error = CallError::refused(mount, &refusal);
+            let error = match redirect::denied(call, request.uri(), &refusal) {
+                Some(denied) => CallError::Redirect(Box::new(denied)),
+                None => CallError::refused(mount, &refusal),
+            };
             call.note_refused(request, error.rule());
             call.fail(error);
             Err(Error::HttpRequestDenied)
@@ -100,7 +104,13 @@ async fn exchange(
 
     let mut token = None;
     let mut scanner = match &passed.spend {
-        Spend::Nothing => None,
+        Spend::Nothing => {
+            // A surrogate that is not spent, at a redirect's host. HTTP clients leave out cookies there too.
+            if parts.headers.remove(AUTHORIZATION).is_some() {
+                parts.headers.remove(COOKIE);
+            }
+            None
+        }
         Spend::Token => {
             let spent = token.insert(authorize(call, passed.grant, &mut parts.headers).await?);
             Some(Scanner::new([spent.expose_secret()]))
@@ -136,6 +146,9 @@ async fn exchange(
         && blank_headers(&mut parts.headers, scanner)
     {
         call.note_echo();
+    }
+    if let Some(to) = redirect::target(parts.status, &parts.headers) {
+        call.redirects().note(passed.grant, to);
     }
     let search = match scanner {
         None => Search::Off,

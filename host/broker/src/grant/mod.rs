@@ -33,8 +33,8 @@ pub struct Grant {
     pub restated: bool,
     /// Where they may be sent.
     pub endpoint: Endpoint,
-    /// Other origins where they may be sent, since the service redirects there. Paths are those behind the endpoint.
-    pub redirects: Vec<Endpoint>,
+    /// Other origins where requests may be sent, since the service redirects there. Paths are those behind the endpoint.
+    pub redirects: Vec<Redirect>,
     /// Where the service's gateways send clients on to.
     pub routes: Option<Routes>,
     /// What of the answers is sealed.
@@ -53,6 +53,16 @@ pub struct Grant {
     pub returns_stored_content: bool,
     /// The operations there that mint credentials, and those that may be handed out.
     pub minting: Minting,
+}
+
+/// An origin that a service may redirect to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Redirect {
+    /// The origin.
+    pub endpoint: Endpoint,
+    /// Whether it is a host for the grant's tokens. Requests to other hosts carry no credentials.
+    pub takes_token: bool,
 }
 
 /// A field of an answer that is sealed, and where its value may be spent.

@@ -7,7 +7,7 @@ use crate::cloud::{Cloud, Meaning, Protocol};
 use crate::config::{
     AudienceConfig, Config, Diagnostic, Diagnostics, Located, MountConfig, SettingValue, bare, nearest, one_of, shown,
 };
-use crate::grant::{Endpoint, Grant, HostPattern, Minting};
+use crate::grant::{Endpoint, Grant, HostPattern, Minting, Redirect};
 use crate::manifest::{DeclaredAudience, DeclaredService, Manifest, ResolvedService};
 
 /// The name of the identity of a mount that names none.
@@ -148,9 +148,10 @@ impl Planning<'_> {
         let (endpoint, service) = self.endpoint(declared, services, configured, &header)?;
         let redirects = self.redirects(&service, configured, &header);
         // What requests mean belongs to the hosts that they go to, whatever the manifest calls the service.
-        let hosts = std::iter::once(&endpoint).chain(&redirects).map(|endpoint| endpoint.host.as_str());
-        let meanings = hosts.map(|host| self.cloud.meaning(host, service.audience.as_str()));
-        let meaning = meanings.reduce(Meaning::and).unwrap_or_default();
+        let meaning_of = |endpoint: &Endpoint| self.cloud.meaning(&endpoint.host, service.audience.as_str());
+        let own = meaning_of(&endpoint);
+        let paths_ignore_case = own.paths_ignore_case;
+        let meaning = redirects.iter().map(|redirect| meaning_of(&redirect.endpoint)).fold(own, Meaning::and);
         Some(Grant {
             name: declared.name.as_str().into(),
             audience: service.audience,
@@ -163,7 +164,8 @@ impl Planning<'_> {
             unsealed: false,
             declared: declared.allow.clone(),
             allowed: configured.allow.clone(),
-            paths_ignore_case: meaning.paths_ignore_case,
+            // A redirect's host never makes `allow` wider.
+            paths_ignore_case,
             returns_stored_content: meaning.returns_stored_content,
             second_paths: meaning.second_paths,
         })
@@ -208,20 +210,20 @@ impl Planning<'_> {
         None
     }
 
-    /// Where the service may redirect to: hosts for its tokens, as the endpoint is.
-    fn redirects(&mut self, service: &ResolvedService, configured: &AudienceConfig, header: &str) -> Vec<Endpoint> {
+    /// Where the service may redirect to. Only hosts for its tokens get them.
+    fn redirects(&mut self, service: &ResolvedService, configured: &AudienceConfig, header: &str) -> Vec<Redirect> {
         let mut redirects = Vec::new();
         for Located { value: endpoint, place } in &configured.redirects {
-            let is_http = endpoint.protocol == Protocol::Https && service.protocol == Protocol::Https;
-            if is_http && service.hosts.iter().any(|pattern| pattern.matches(&endpoint.host)) {
-                redirects.push(endpoint.clone());
-                continue;
+            if service.protocol != Protocol::Https {
+                let message = format!("`redirects` in {header}, whose endpoint speaks no HTTP");
+                self.diagnostics.push(Diagnostic::new(place.clone(), message).expected("no such line"));
+            } else if endpoint.protocol != Protocol::Https {
+                let message = format!("{endpoint} in `redirects` of {header} is not an https URL");
+                self.diagnostics.push(Diagnostic::new(place.clone(), message).expected("\"https://host\""));
+            } else {
+                let takes_token = service.hosts.iter().any(|pattern| pattern.matches(&endpoint.host));
+                redirects.push(Redirect { endpoint: endpoint.clone(), takes_token });
             }
-            let hosts: Vec<String> = service.hosts.iter().map(ToString::to_string).collect();
-            let message =
-                format!("{endpoint} in `redirects` of {header} is not a host for tokens of {}", service.audience);
-            let expected = format!("https:// and a host like {}", one_of(hosts.iter().map(String::as_str)));
-            self.diagnostics.push(Diagnostic::new(place.clone(), message).expected(expected));
         }
         redirects
     }

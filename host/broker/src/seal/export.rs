@@ -14,8 +14,10 @@ use zeroize::Zeroizing;
 
 use crate::body::Body;
 use crate::call::Call;
+use crate::cloud::Operations;
 use crate::error::CallError;
-use crate::grant::{NormalPath, Seal};
+use crate::grant::{NormalPath, Pattern};
+use crate::manifest::{DeclaredAudience, DeclaredSeal, DeclaredService};
 use crate::mount::Mount;
 
 /// The longest answer that hands out a value, in bytes.
@@ -27,24 +29,44 @@ const LONGEST: usize = 64 << 10;
 ///
 /// It asks for one, and the configuration does not say that callers may have it.
 pub(crate) fn is_asked<B>(mount: &Mount, request: &Request<B>) -> Result<bool, CallError> {
-    if !mount.grants.iter().flat_map(|grant| &grant.seals).any(|seal| seal.export.is_some()) {
+    if !mount.manifest.audiences.iter().flat_map(|declared| &declared.seal).any(|seal| seal.export.is_some()) {
         return Ok(false);
     }
     let Ok(path) = NormalPath::parse(request.uri().path()) else { return Ok(false) };
     let mut denied = None;
+    let matches = |export: &Option<Pattern>| {
+        export.as_ref().is_some_and(|pattern| pattern.matches(request.method(), &path, false))
+    };
     for grant in &mount.grants {
-        let matches =
-            |seal: &&Seal| seal.export.as_ref().is_some_and(|pattern| pattern.matches(request.method(), &path, false));
-        for seal in grant.seals.iter().filter(matches) {
+        for seal in grant.seals.iter().filter(|seal| matches(&seal.export)) {
             let operation = grant.minting.operation_with_secret(&seal.field);
             if operation.is_some_and(|operation| grant.minting.hands_out(&operation.name)) {
                 return Ok(true);
             }
             let operation = operation.map(|operation| operation.name.clone());
-            denied.get_or_insert_with(|| CallError::ExportOff { mount: mount.name.clone(), operation });
+            let mount = mount.name.clone();
+            denied.get_or_insert(CallError::ExportOff { mount, operation, audience: None });
+        }
+    }
+    for declared in mount.manifest.audiences.iter().filter(|declared| !mount.has_grant(&declared.name)) {
+        for seal in declared.seal.iter().filter(|seal| matches(&seal.export)) {
+            let (mount, operation) = (mount.name.clone(), operation_of(declared, seal));
+            let audience = Some(declared.name.clone());
+            denied.get_or_insert(CallError::ExportOff { mount, operation, audience });
         }
     }
     denied.map_or(Ok(false), Err)
+}
+
+/// The operation that mints what would be sealed, if its audience were granted.
+fn operation_of(declared: &DeclaredAudience, seal: &DeclaredSeal) -> Option<String> {
+    let services = match &declared.service {
+        DeclaredService::Cloud(services) => services.as_slice(),
+        DeclaredService::Own { .. } => &[],
+    };
+    let mut operations = services.iter().filter_map(|service| Operations::of(service)).flat_map(Operations::sealable);
+    let minting = operations.find(|operation| operation.secret.as_deref() == Some(seal.field.as_str()));
+    minting.map(|operation| operation.name.clone())
 }
 
 /// Puts the values into the places of their surrogates, in the answer to a caller who may have them.

@@ -34,24 +34,24 @@ impl Default for StateKey {
 }
 
 impl StateKey {
-    /// Seals a state for a caller. Nonces are random: one key would have to seal four thousand million states before two of
+    /// Seals a state for a caller, and a line of the host's own. Nonces are random: one key would have to seal four thousand million states before two of
     /// them are likely to meet.
-    pub(crate) fn seal(&self, state: &str, caller: &str, now: SystemTime) -> Result<String, SealError> {
+    pub(crate) fn seal(&self, own: &str, state: &str, caller: &str, now: SystemTime) -> Result<String, SealError> {
         if state.len() > LONGEST {
             return Err(SealError::TooLong);
         }
         let key = self.0.as_ref().ok_or(SealError::Unavailable)?;
         let mut nonce = [0; NONCE_LEN];
         rand::rng().fill_bytes(&mut nonce);
-        let mut text = [&seconds(now + LIFETIME).to_be_bytes(), state.as_bytes()].concat();
+        let mut text = [&seconds(now + LIFETIME).to_be_bytes(), own.as_bytes(), b"\n", state.as_bytes()].concat();
         let sealed =
             key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(caller.as_bytes()), &mut text);
         sealed.map_err(|_| SealError::Unavailable)?;
         Ok(URL_SAFE_NO_PAD.encode([&nonce[..], &text].concat()))
     }
 
-    /// Opens a state that was sealed for this caller.
-    pub(crate) fn open(&self, sealed: &str, caller: &str, now: SystemTime) -> Option<String> {
+    /// Opens a state that was sealed for this caller. Returns the host's own line, and the state.
+    pub(crate) fn open(&self, sealed: &str, caller: &str, now: SystemTime) -> Option<(String, String)> {
         if sealed.len() > 2 * LONGEST {
             return None;
         }
@@ -64,7 +64,8 @@ impl StateKey {
         if seconds(now) >= u64::from_be_bytes(*until) {
             return None;
         }
-        std::str::from_utf8(state).ok().map(str::to_owned)
+        let (own, state) = std::str::from_utf8(state).ok()?.split_once('\n')?;
+        Some((own.to_owned(), state.to_owned()))
     }
 }
 
@@ -85,8 +86,8 @@ mod tests {
     #[test]
     fn a_state_is_opened_for_its_caller_for_ten_minutes() {
         let key = StateKey::default();
-        let sealed = key.seal(STATE, "uid=1", at(0)).unwrap();
-        assert_eq!(key.open(&sealed, "uid=1", at(599)).as_deref(), Some(STATE));
+        let sealed = key.seal("own", STATE, "uid=1", at(0)).unwrap();
+        assert_eq!(key.open(&sealed, "uid=1", at(599)), Some(("own".to_owned(), STATE.to_owned())));
         assert_eq!(key.open(&sealed, "uid=1", at(600)), None);
         assert_eq!(key.open(&sealed, "uid=2", at(0)), None);
         assert_eq!(StateKey::default().open(&sealed, "uid=1", at(0)), None, "another mount's key");
@@ -95,10 +96,10 @@ mod tests {
     #[test]
     fn a_state_can_be_neither_read_nor_changed() {
         let key = StateKey::default();
-        let sealed = key.seal(STATE, "uid=1", at(0)).unwrap();
+        let sealed = key.seal("", STATE, "uid=1", at(0)).unwrap();
         let decoded = URL_SAFE_NO_PAD.decode(&sealed).unwrap();
         assert!(!String::from_utf8_lossy(&decoded).contains("node"));
-        assert_ne!(sealed, key.seal(STATE, "uid=1", at(0)).unwrap());
+        assert_ne!(sealed, key.seal("", STATE, "uid=1", at(0)).unwrap());
         for position in 0..decoded.len() {
             let mut changed = decoded.clone();
             changed[position] ^= 1;
@@ -112,7 +113,8 @@ mod tests {
     #[test]
     fn a_long_state_is_refused() {
         let key = StateKey::default();
-        assert!(key.seal(&"x".repeat(LONGEST), "", at(0)).is_ok());
-        assert_eq!(key.seal(&"x".repeat(LONGEST + 1), "", at(0)), Err(SealError::TooLong));
+        let sealed = key.seal(&"own ".repeat(300), &"\n".repeat(LONGEST), "", at(0)).unwrap();
+        assert_eq!(key.open(&sealed, "", at(0)).unwrap().1.len(), LONGEST);
+        assert_eq!(key.seal("", &"x".repeat(LONGEST + 1), "", at(0)), Err(SealError::TooLong));
     }
 }

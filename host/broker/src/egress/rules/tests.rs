@@ -1,4 +1,5 @@
 use super::*;
+use crate::grant::Redirect;
 
 fn grant(name: &str, endpoint: &str, allowed: &[&str]) -> Grant {
     Grant { name: name.into(), ..Grant::example(endpoint).allowing(allowed) }
@@ -131,6 +132,60 @@ fn a_token_for_one_audience_is_refused_at_anothers_endpoint() {
     let mount = mount();
     let misuse = mount.misuse("https://management.azure.com/x", &[("authorization", &mount.bearer(0))]);
     assert_eq!(misuse, Misuse::OtherAudience { audience: "vault".to_owned() });
+}
+
+/// The vault of [`mount`], which may redirect to a host for its tokens and to two others.
+fn redirecting() -> Mount {
+    let mut mount = mount();
+    let origins = [("https://other.vault.azure.net", true), ("https://node.example:8443", false)];
+    let origins = origins.into_iter().chain([("https://management.azure.com", false)]);
+    mount.grants[0].redirects = origins
+        .map(|(origin, takes_token)| Redirect { endpoint: Endpoint::parse(origin).unwrap(), takes_token })
+        .collect();
+    mount
+}
+
+#[test]
+fn a_token_goes_to_a_redirects_host_only_where_it_is_one_for_tokens() {
+    let mount = redirecting();
+    let spent = |uri: &str| {
+        let passed = mount.judge(uri, &[("authorization", &mount.bearer(0))]).unwrap();
+        (passed.grant, passed.spend, passed.uri.to_string())
+    };
+    for (uri, spend) in [
+        ("https://other.vault.azure.net/secrets/db", Spend::Token),
+        ("https://node.example:8443/secrets/db?a=b", Spend::Nothing),
+        // Also the endpoint of another audience.
+        ("https://management.azure.com/secrets/db", Spend::Nothing),
+    ] {
+        assert_eq!(spent(uri), (0, spend, uri.to_owned()));
+    }
+    let arms = mount.judge("https://management.azure.com/x", &[("authorization", &mount.bearer(1))]).unwrap();
+    assert_eq!((arms.grant, arms.spend), (1, Spend::Token));
+    let other = mount.misuse("https://node.example:8443/secrets/db", &[("authorization", &mount.bearer(1))]);
+    assert_eq!(other, Misuse::OtherAudience { audience: "arm".to_owned() });
+}
+
+#[test]
+fn a_redirects_host_is_within_allow_and_has_one_spelling() {
+    let mount = redirecting();
+    let refusal = mount.judge("https://node.example:8443/keys/k", &[]).unwrap_err();
+    assert!(matches!(refusal, Refusal::NotCovered { grant: 0, .. }), "{refusal:?}");
+    for authority in ["node.example", "node.example:443", "Node.example:8443", "x.node.example:8443"] {
+        let misuse = mount.misuse(&format!("https://{authority}/secrets/db"), &[]);
+        assert!(matches!(misuse, Misuse::Elsewhere { .. }), "{authority}: {misuse:?}");
+    }
+}
+
+#[test]
+fn a_sealed_value_is_not_spent_at_a_redirects_host_that_takes_no_token() {
+    let mount = redirecting();
+    let sealed = Arc::new(SealedValue::query("sv=1&sig=x").unwrap());
+    let surrogate = mount.surrogates.of_sealed(0, &sealed);
+    let spent = |origin: &str| mount.judge(&format!("{origin}/secrets/db?{}", surrogate.as_str()), &[]);
+    assert_eq!(spent("https://other.vault.azure.net").unwrap().spend, Spend::Query(Arc::clone(&sealed)));
+    let refusal = spent("https://node.example:8443").unwrap_err();
+    assert_eq!(refusal, Refusal::Misuse(Misuse::OtherAudience { audience: "vault".to_owned() }));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use keyward::cloud::SecondPath;
 use keyward::config::names_secret;
-use keyward::grant::{Grant, Seal};
+use keyward::grant::{Grant, Redirect, Seal};
 use keyward::manifest::SpendPlace;
 use keyward::plan::PlannedMount;
 use serde_json::{Value, json};
@@ -36,8 +36,13 @@ pub(super) fn text(mount: &PlannedMount) -> String {
 
 fn of_grant(mount: &PlannedMount, grant: &Grant) -> Vec<(&'static str, String)> {
     let mut lines = Vec::new();
-    for redirect in &grant.redirects {
-        lines.push(("redirects", format!("{redirect} gets the tokens of `{}` too", grant.name)));
+    for Redirect { endpoint, takes_token, .. } in &grant.redirects {
+        let line = if *takes_token {
+            format!("{endpoint} gets the tokens of `{}` too", grant.name)
+        } else {
+            format!("{endpoint} gets requests without a token: {} is for other hosts", grant.audience)
+        };
+        lines.push(("redirects", line));
     }
     if let Some(routes) = &grant.routes {
         let [first, last] = routes.ports;
@@ -105,7 +110,10 @@ pub(super) fn mount_json(mount: &PlannedMount) -> (Value, Value) {
 pub(super) fn grant_json(mount: &PlannedMount, grant: &Grant) -> Value {
     let seals: Vec<Value> = grant.seals.iter().map(|seal| seal_json(mount, seal)).collect();
     let second_paths: Vec<Value> = grant.second_paths.iter().map(second_path_json).collect();
-    let redirects: Vec<String> = grant.redirects.iter().map(ToString::to_string).collect();
+    let redirects = grant.redirects.iter();
+    let redirects: Vec<Value> = redirects
+        .map(|redirect| json!({ "origin": redirect.endpoint.to_string(), "token": redirect.takes_token }))
+        .collect();
     let gateways = grant.routes.as_ref().map(|routes| json!({ "domain": routes.domain, "ports": routes.ports }));
     json!({
         "redirects": redirects,

@@ -60,7 +60,8 @@ fn wanted(plan: &Plan) -> BTreeMap<(&'static str, String, u16), (Endpoint, Vec<S
     let mut wanted: BTreeMap<_, (Endpoint, Vec<String>)> = BTreeMap::new();
     for mount in &plan.mounts {
         for grant in &mount.grants {
-            for endpoint in std::iter::once(&grant.endpoint).chain(&grant.redirects) {
+            let redirects = grant.redirects.iter().map(|redirect| &redirect.endpoint);
+            for endpoint in std::iter::once(&grant.endpoint).chain(redirects) {
                 let key = (endpoint.protocol.scheme(), endpoint.host.clone(), endpoint.port);
                 let (_, mounts) = wanted.entry(key).or_insert_with(|| (endpoint.clone(), Vec::new()));
                 if !mounts.contains(&mount.name) {

@@ -1,10 +1,9 @@
 //! Which identity sources are here.
 
-use std::io;
-
 use keyward::identity::source::{Detected, InvalidSource, SourceKind, traces};
 
 use super::finding::{Check, Finding};
+use super::metadata::Reached;
 use super::variable;
 
 /// The sources to be asked where no configuration names any: those that left traces, and the one that `auto` takes.
@@ -12,7 +11,7 @@ pub(super) fn here(auto: Option<SourceKind>) -> Vec<SourceKind> {
     SourceKind::ALL.into_iter().filter(|kind| auto == Some(*kind) || why(*kind).is_some()).collect()
 }
 
-pub(super) fn check(detected: &Result<Detected, InvalidSource>, imds: &io::Result<()>) -> Vec<Finding> {
+pub(super) fn check(detected: &Result<Detected, InvalidSource>, imds: &Reached) -> Vec<Finding> {
     let auto = detected.as_ref().ok().map(|detected| detected.kind);
     let mut findings: Vec<Finding> = SourceKind::ALL
         .into_iter()
@@ -20,9 +19,9 @@ pub(super) fn check(detected: &Result<Detected, InvalidSource>, imds: &io::Resul
             let finding = Finding::about(Check::Source, kind.as_str());
             let taken = if auto == Some(kind) { "; source = \"auto\" takes this one" } else { "" };
             match (kind, imds, why(kind)) {
-                (SourceKind::Imds, Ok(()), _) => finding.ok(format!("169.254.169.254 takes connections{taken}")),
-                (SourceKind::Imds, Err(error), _) => {
-                    finding.skipped(format!("169.254.169.254 takes no connection ({error}){taken}"))
+                (SourceKind::Imds, Reached::Imds, _) => finding.ok(format!("{imds}{taken}")),
+                (SourceKind::Imds, Reached::Other(_) | Reached::Nothing(_), _) => {
+                    finding.skipped(format!("{imds}{taken}"))
                 }
                 (_, _, Some(why)) => finding.ok(format!("{why}{taken}")),
                 (_, _, None) => finding.skipped(lacks(kind)),

@@ -1,0 +1,120 @@
+//! A lake whose data is at a node of a Hadoop cluster, which takes no token of Azure's.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use http::{HeaderMap, Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use keyward_emulator::{Emulator, Fault, Misbehaviour, Options};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+
+use crate::authority::certificates;
+use crate::process::{Daemon, resolve};
+
+const NODE: &str = "dn1.hadoop.example:9865";
+const TARGET: &str =
+    "https://dn1.hadoop.example:9865/webhdfs/v1/reports/new.txt?op=CREATE&delegation=ticket&overwrite=false";
+
+/// What came to the node: method and target, header fields, body.
+type Received = (String, HeaderMap, String);
+
+struct Node {
+    address: SocketAddr,
+    directory: TempDir,
+    received: Arc<Mutex<Vec<Received>>>,
+}
+
+impl Node {
+    async fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let (ca_pem, tls) = certificates("dn1.hadoop.example");
+        std::fs::write(directory.path().join("node.pem"), ca_pem).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let received = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&received);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (log, tls) = (Arc::clone(&log), tls.clone());
+                tokio::spawn(async move {
+                    let Ok(stream) = tls.accept(stream).await else { return };
+                    let service = service_fn(|request: Request<Incoming>| {
+                        let log = Arc::clone(&log);
+                        async move {
+                            let (parts, body) = request.into_parts();
+                            let body = body.collect().await?.to_bytes();
+                            let body = String::from_utf8_lossy(&body).into_owned();
+                            log.lock().unwrap().push((format!("{} {}", parts.method, parts.uri), parts.headers, body));
+                            Ok::<_, hyper::Error>(
+                                Response::builder().status(201).body(Full::<&[u8]>::default()).unwrap(),
+                            )
+                        }
+                    });
+                    let _ = hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), service)
+                        .await;
+                });
+            }
+        });
+        Self { address, directory, received }
+    }
+
+    /// A daemon whose lake redirects one upload to the node.
+    async fn daemon(&self, lines: &str) -> Daemon {
+        let emulator = Emulator::start(Options::default()).await.unwrap();
+        let config = format!(
+            "[identity.default]\nsource = \"imds\"\nendpoint = {:?}\n\
+             [mount.lake]\nplugin = \"adls\"\nendpoint = \"https://contoso.azuredatalakestore.net\"\n{lines}\n\
+             [egress.resolve]\n{}{NODE:?} = \"{}\"\n\
+             [tls]\nca_files = [\"ca.pem\", {:?}]\nsystem_roots = false\n",
+            emulator.imds_url(),
+            resolve(&emulator),
+            self.address,
+            self.directory.path().join("node.pem").display().to_string()
+        );
+        emulator.faults().add(Fault::once("datalake", Misbehaviour::Redirect(TARGET.to_owned())));
+        Daemon::before(emulator, &config, "[listen]\nsocket = \"k.sock\"\n").await
+    }
+}
+
+async fn create(daemon: &Daemon) -> crate::process::Answer {
+    let request = Request::put("/lake/webhdfs/v1/reports/new.txt?op=CREATE").header("cookie", "a=b");
+    daemon.send(request.body(Full::from("the text")).unwrap()).await
+}
+
+#[tokio::test]
+async fn a_node_that_redirects_names_gets_the_upload_and_no_token() {
+    let node = Node::start().await;
+    let daemon = node.daemon("redirects = [\"https://dn1.hadoop.example:9865\"]").await;
+    let answer = create(&daemon).await;
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    let received = std::mem::take(&mut *node.received.lock().unwrap());
+    assert_eq!(received.len(), 1);
+    let (line, headers, body) = &received[0];
+    assert_eq!(line, "PUT /webhdfs/v1/reports/new.txt?op=CREATE&delegation=ticket&overwrite=false");
+    assert_eq!(body, "the text");
+    for name in ["authorization", "cookie"] {
+        assert!(!headers.contains_key(name), "{headers:?}");
+    }
+    // Neither a token nor what stands for one.
+    assert!(!format!("{headers:?}").contains("Bearer"), "{headers:?}");
+    assert_eq!(headers["host"], NODE);
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_that_redirects_does_not_name_gets_nothing() {
+    let node = Node::start().await;
+    let daemon = node.daemon("").await;
+    let answer = create(&daemon).await;
+    assert_eq!(answer.status, 403, "{}", answer.text());
+    let line = "redirects = [\\\"https://dn1.hadoop.example:9865\\\"] in [mount.lake]";
+    assert!(answer.text().contains(line), "{}", answer.text());
+    assert!(!answer.text().contains("ticket"), "{}", answer.text());
+    assert!(node.received.lock().unwrap().is_empty());
+    daemon.stop().await;
+}
