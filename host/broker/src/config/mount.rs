@@ -170,7 +170,8 @@ pub(super) fn read(root: &Section<'_>, base: &Path) -> BTreeMap<String, MountCon
     for (name, section) in root.sections("mount") {
         if !is_mount_name(&name.value) {
             let message = format!("`{}` is no name for a mount", name.value);
-            let expected = "letters, digits, hyphens and underscores, a letter or digit first: it begins a path";
+            let expected = "letters, digits, hyphens, underscores and single dots between them, a letter or digit \
+                            first: it begins a path";
             section.push(Diagnostic::new(name.place.clone(), message).expected(expected));
         }
         if let Some(mount) = mount(section, base) {
@@ -183,8 +184,8 @@ pub(super) fn read(root: &Section<'_>, base: &Path) -> BTreeMap<String, MountCon
 /// Whether a name can be the first segment of a path as it is. `/-/` is kept for the daemon.
 pub(crate) fn is_mount_name(name: &str) -> bool {
     let begins = name.starts_with(|first: char| first.is_ascii_alphanumeric());
-    let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
-    begins && plain && name.len() <= 64
+    let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
+    begins && plain && name.split('.').all(|part| !part.is_empty()) && name.len() <= 64
 }
 
 fn mount(section: Section<'_>, base: &Path) -> Option<MountConfig> {
@@ -280,4 +281,19 @@ fn settings(section: Section<'_>) -> BTreeMap<String, Located<SettingValue>> {
         }
     }
     settings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mount_name_is_the_first_segment_of_a_path_as_it_is() {
+        for name in ["vault", "2nd", "a-b_c", "contoso.dfs.core"] {
+            assert!(is_mount_name(name), "{name}");
+        }
+        for name in ["", "-", ".", "..", ".a", "a.", "a..b", "a/b", "a%2Fb", "a b", "\u{e4}", &"a".repeat(65)] {
+            assert!(!is_mount_name(name), "{name}");
+        }
+    }
 }
