@@ -7,7 +7,7 @@ use http_body_util::Full;
 use hyper_util::rt::TokioIo;
 use keyward_emulator::{SUBSCRIPTION, TENANT};
 
-use crate::process::{Daemon, config, exchange};
+use crate::process::{Answer, Daemon, config, exchange};
 
 #[tokio::test]
 async fn both_plugins_and_both_identities_work_in_all_three_clouds() {
@@ -94,15 +94,27 @@ async fn a_list_is_read_page_by_page_through_the_mount() {
 #[tokio::test]
 async fn a_long_operation_is_followed_through_the_mount() {
     let daemon = Daemon::start().await;
-    let path = format!("/arm/subscriptions/{SUBSCRIPTION}/resourceGroups/demo?api-version=2021-04-01");
-    let accepted = daemon.send(Request::delete(path).body(Full::default()).unwrap()).await;
-    assert_eq!(accepted.status, 202);
-    for field in ["location", "azure-asyncoperation"] {
-        assert!(accepted.headers[field].to_str().unwrap().starts_with("http://localhost/arm/subscriptions/"));
-    }
-    let link = accepted.headers["location"].to_str().unwrap().replace("http://localhost", "");
-    assert_eq!(daemon.get(&link).await.status, 202);
+    let group = format!("/arm/subscriptions/{SUBSCRIPTION}/resourceGroups/demo");
+    let version = "api-version=2021-04-01";
+    let followed = |answer: &Answer, field: &str| {
+        let link = answer.headers[field].to_str().unwrap();
+        assert!(link.starts_with("http://localhost/arm/subscriptions/"), "{link}");
+        link.replace("http://localhost", "")
+    };
+
+    let resource = Request::put(format!("{group}/providers/Contoso.Tests/things/one?{version}"));
+    let body = Full::from(r#"{"location": "westeurope"}"#);
+    let created = daemon.send(resource.body(body).unwrap()).await;
+    assert_eq!(created.status, 201, "{}", created.text());
+    let link = followed(&created, "azure-asyncoperation");
+    assert_eq!(daemon.get(&link).await.json()["status"], "InProgress");
     assert_eq!(daemon.get(&link).await.json()["status"], "Succeeded");
+
+    let accepted = daemon.send(Request::delete(format!("{group}?{version}")).body(Full::default()).unwrap()).await;
+    assert_eq!(accepted.status, 202);
+    let link = followed(&accepted, "location");
+    assert_eq!(daemon.get(&link).await.status, 202);
+    assert_eq!(daemon.get(&link).await.status, 200);
     daemon.stop().await;
 }
 

@@ -101,7 +101,8 @@ impl Directory {
             .role("storage", "/")
             .role("sql", "/")
             .role("arm", &group("demo"))
-            .role("arm", &format!("/subscriptions/{SUBSCRIPTION}/operationresults/"));
+            .role("arm", &format!("/subscriptions/{SUBSCRIPTION}/operationresults/"))
+            .role("arm", &format!("/subscriptions/{SUBSCRIPTION}/providers/"));
         let reports = Identity::user_assigned("reports", 1)
             .role("arm", &group("reports"))
             .role("arm", &format!("/subscriptions/{SUBSCRIPTION}/resourceGroups"))

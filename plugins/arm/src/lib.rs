@@ -21,11 +21,23 @@ pub struct ResourceManager;
 impl Plugin for ResourceManager {
     fn handle(request: Request, cx: &Context) -> Result<Response, Problem> {
         let endpoint = cx.endpoint("arm")?;
-        let mut outgoing = Outgoing::forward(request, &endpoint);
+        let mut outgoing = Outgoing::forward(without_empty_segments(request), &endpoint);
         outgoing.authorize(&cx.token("arm")?)?;
         let response = cx.send(outgoing)?;
         Ok(lead_back(response, &endpoint, cx, &["location", "azure-asyncoperation"], &["nextLink", "@odata.nextLink"]))
     }
+}
+
+/// SDKs write `/providers/Microsoft.Web//sites/shop` for a resource without a parent. Resource Manager reads it without the
+/// empty segment, which is how `allow` names it.
+fn without_empty_segments(mut request: Request) -> Request {
+    let (path, query) = request.path_and_query.split_at(request.path().len());
+    if path.contains("//") {
+        let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+        let end = if path.ends_with('/') && !segments.is_empty() { "/" } else { "" };
+        request.path_and_query = format!("/{}{end}{query}", segments.join("/"));
+    }
+    request
 }
 
 #[cfg(test)]
@@ -50,6 +62,23 @@ mod tests {
             })
             .call::<ResourceManager>(Request::get(path));
         assert_eq!(text(response), r#"{"name":"g"}"#);
+    }
+
+    #[test]
+    fn empty_segments_of_a_path_are_left_out() {
+        for (asked, sent_as) in [
+            ("/g/providers/Contoso.Web//sites/shop?api-version=1", "/g/providers/Contoso.Web/sites/shop?api-version=1"),
+            ("//subscriptions///0//?$filter=a//b", "/subscriptions/0/?$filter=a//b"),
+            ("//", "/"),
+        ] {
+            let response = mount()
+                .answer(move |sent| {
+                    assert_eq!(sent.url, format!("https://management.azure.com{sent_as}"));
+                    Response::new(200)
+                })
+                .call::<ResourceManager>(Request::get(asked));
+            assert_eq!(response.status, 200);
+        }
     }
 
     #[test]

@@ -1,4 +1,8 @@
-//! Resource Manager: subscriptions and resource groups ([REST API](https://learn.microsoft.com/rest/api/resources/)).
+//! Resource Manager: subscriptions, resource groups and the resources in them
+//! ([REST API](https://learn.microsoft.com/rest/api/resources/)).
+
+mod operations;
+mod resources;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -10,12 +14,12 @@ use crate::directory::{SUBSCRIPTION, TENANT};
 use crate::exchange::{Received, Reply};
 use crate::{Azure, storage};
 
-/// The resource groups, by their names in lower case, and the operations that run.
+/// The resource groups and the resources in them, by their names in lower case, and the operations that run.
 #[derive(Debug)]
 pub(crate) struct ResourceManager {
     groups: Mutex<BTreeMap<String, Value>>,
-    /// How often each operation has still to be asked for before it is done.
-    operations: Mutex<Vec<u32>>,
+    resources: Mutex<BTreeMap<String, Value>>,
+    operations: operations::Operations,
 }
 
 impl ResourceManager {
@@ -23,7 +27,11 @@ impl ResourceManager {
     pub(crate) fn contoso() -> Self {
         let names = ["demo", "reports", "network"];
         let groups = names.map(|name| (name.to_owned(), group(name, "westeurope", &json!({ "env": "demo" }))));
-        Self { groups: Mutex::new(groups.into()), operations: Mutex::default() }
+        Self {
+            groups: Mutex::new(groups.into()),
+            resources: Mutex::default(),
+            operations: operations::Operations::default(),
+        }
     }
 }
 
@@ -104,7 +112,14 @@ fn act(arm: &ResourceManager, request: &Received) -> Reply {
         }
         ("GET", ["subscriptions", _]) => Reply::json(200, &subscription()),
         ("GET", ["subscriptions", _, "resourcegroups"]) => page(request, groups.values().cloned().collect()),
-        ("GET", ["subscriptions", _, "operationresults", number]) => operation(arm, request, number),
+        ("GET", ["subscriptions", _, "operationresults", number]) => arm.operations.result(request, number),
+        ("GET", ["subscriptions", _, "providers", _, "locations", _, "operationstatuses", number]) => {
+            arm.operations.status(number)
+        }
+        (_, ["subscriptions", _, "resourcegroups", name, "resources" | "providers", ..]) => match groups.get(*name) {
+            Some(_) => resources::answer(arm, request, &segments),
+            None => missing(name),
+        },
         ("GET" | "HEAD", ["subscriptions", _, "resourcegroups", name]) => match groups.get(*name) {
             Some(_) if request.method == "HEAD" => Reply::new(204),
             Some(group) => Reply::json(200, group),
@@ -121,14 +136,14 @@ fn act(arm: &ResourceManager, request: &Received) -> Reply {
             Reply::json(status, &made)
         }
         ("DELETE", ["subscriptions", _, "resourcegroups", name]) => match groups.remove(*name) {
-            Some(_) => {
-                let mut operations = arm.operations.lock().unwrap_or_else(PoisonError::into_inner);
-                operations.push(1);
-                accepted(request, operations.len() - 1)
-            }
+            Some(_) => arm.operations.accepted(request),
             None => missing(name),
         },
-        _ => Reply::error(404, "NotFound", "The emulator's Resource Manager has subscriptions and resource groups."),
+        _ => Reply::error(
+            404,
+            "NotFound",
+            "The emulator's Resource Manager has subscriptions, resource groups and resources.",
+        ),
     }
 }
 
@@ -151,27 +166,6 @@ fn page(request: &Received, items: Vec<Value>) -> Reply {
         page.insert("nextLink".to_owned(), link.into());
     }
     Reply::json(200, &page)
-}
-
-/// An operation that takes a while: it is asked for until it is done.
-fn accepted(request: &Received, number: usize) -> Reply {
-    let version = request.query("api-version").unwrap_or_default();
-    let path = format!("/subscriptions/{SUBSCRIPTION}/operationresults/{number}?api-version={version}");
-    let link = format!("https://{}{path}", request.host);
-    Reply::new(202).header("location", &link).header("azure-asyncoperation", &link).header("retry-after", "1")
-}
-
-fn operation(arm: &ResourceManager, request: &Received, number: &str) -> Reply {
-    let mut operations = arm.operations.lock().unwrap_or_else(PoisonError::into_inner);
-    let index = number.parse::<usize>().unwrap_or(usize::MAX);
-    match operations.get_mut(index) {
-        Some(0) => Reply::json(200, &json!({ "status": "Succeeded" })),
-        Some(left) => {
-            *left -= 1;
-            accepted(request, index)
-        }
-        None => Reply::error(404, "OperationNotFound", "There is no such operation."),
-    }
 }
 
 fn missing(name: &str) -> Reply {
