@@ -107,6 +107,10 @@ fn act(vault: &mut Vault, request: &Received) -> Result<Reply, Refusal> {
     let segments = request.segments();
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
     let [root, rest @ ..] = segments.as_slice() else { return Err(Refusal::not_here()) };
+    let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    if let Some(name) = rest.first().filter(|name| !is_name(name)) {
+        return Err(Refusal::bad(format!("The request URI contains an invalid name: {name}")));
+    }
     if let Some(collection) = Collection::deleted(root) {
         return objects::act_on_deleted(vault, collection, request, rest);
     }

@@ -75,13 +75,26 @@ pub(super) fn truncate(call: &Call<'_>) -> Result<Reply, Failure> {
     Ok(boolean(true))
 }
 
+/// The sources of a CONCAT or MSCONCAT: of its parameter, or of its body, which is text or an object.
+fn sources(call: &Call<'_>) -> Result<Vec<String>, Failure> {
+    #[derive(serde::Deserialize)]
+    struct Listed {
+        sources: Vec<String>,
+    }
+    let body = call.body.to_bytes();
+    if call.request.header("content-type").is_some_and(|kind| kind.starts_with("application/json")) {
+        let listed: Listed = serde_json::from_slice(&body).map_err(|error| illegal(&error.to_string()))?;
+        return listed.sources.iter().map(|source| normalised(source)).collect();
+    }
+    let listed = String::from_utf8_lossy(&body).into_owned();
+    let sources = call.request.query("sources").unwrap_or(listed.strip_prefix("sources=").unwrap_or(&listed));
+    sources.split(',').map(str::trim).filter(|s| !s.is_empty()).map(normalised).collect()
+}
+
 /// CONCAT appends its sources to the file that it names; MSCONCAT makes that file of them. Both delete the sources.
 pub(super) fn concat(call: &Call<'_>) -> Result<Reply, Failure> {
     let makes = call.request.query("op").is_some_and(|op| op.eq_ignore_ascii_case("MSCONCAT"));
-    let listed = String::from_utf8_lossy(&call.body.to_bytes()).into_owned();
-    let sources = call.request.query("sources").unwrap_or(listed.strip_prefix("sources=").unwrap_or(&listed));
-    let sources: Vec<String> =
-        sources.split(',').map(str::trim).filter(|s| !s.is_empty()).map(normalised).collect::<Result<_, _>>()?;
+    let sources = sources(call)?;
     if sources.is_empty() {
         return Err(illegal("CONCAT needs the parameter \"sources\""));
     }

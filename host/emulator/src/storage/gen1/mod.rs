@@ -115,7 +115,7 @@ fn prepare(request: &Received) -> Result<(String, String), Failure> {
     let operation = operation.to_ascii_uppercase();
     let method = match operation.as_str() {
         "LISTSTATUS" | "GETFILESTATUS" | "GETCONTENTSUMMARY" | "OPEN" | "CHECKACCESS" | "GETACLSTATUS"
-        | "GETFILECHECKSUM" | "GETHOMEDIRECTORY" => "GET",
+        | "MSGETACLSTATUS" | "GETFILECHECKSUM" | "GETHOMEDIRECTORY" => "GET",
         "CREATE" | "MKDIRS" | "RENAME" | "SETPERMISSION" | "SETOWNER" | "SETACL" | "MODIFYACLENTRIES"
         | "REMOVEACLENTRIES" | "REMOVEACL" | "REMOVEDEFAULTACL" | "SETTIMES" => "PUT",
         "APPEND" | "CONCAT" | "MSCONCAT" | "TRUNCATE" => "POST",
@@ -129,17 +129,19 @@ fn prepare(request: &Received) -> Result<(String, String), Failure> {
     Ok((operation, tree::normalised(&path)?))
 }
 
-/// Where the data of this operation is, where the request does not say that it knows.
-fn second_step(request: &Received, operation: &str) -> Option<String> {
-    let knows = match operation {
-        "CREATE" => "write",
-        "APPEND" => "append",
-        "OPEN" => "read",
-        _ => return None,
-    };
-    if request.query(knows).is_some_and(|value| value.eq_ignore_ascii_case("true")) {
-        return None;
+/// The parameter by which a request asks for one step.
+fn one_step(operation: &str) -> Option<&'static str> {
+    match operation {
+        "CREATE" => Some("write"),
+        "APPEND" => Some("append"),
+        "OPEN" => Some("read"),
+        _ => None,
     }
+}
+
+/// Where the data of this operation is, where the request does not ask for one step.
+fn second_step(request: &Received, operation: &str) -> Option<String> {
+    let knows = one_step(operation).filter(|name| !is_true(request, name))?;
     let said = |pair: &&str| {
         let name = pair.split('=').next().unwrap_or_default().to_ascii_lowercase();
         !pair.is_empty() && name != "op" && name != knows
@@ -167,7 +169,7 @@ fn act(operation: &str, call: &Call<'_>) -> Result<Reply, Failure> {
         "CHECKACCESS" => acl::check(call),
         "SETPERMISSION" => acl::set_permission(call),
         "SETOWNER" => acl::set_owner(call),
-        "GETACLSTATUS" => acl::get(call),
+        "GETACLSTATUS" | "MSGETACLSTATUS" => acl::get(call),
         _ => acl::change(call, operation),
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use ring::rand::{SecureRandom, SystemRandom};
 
-use super::illegal;
+use super::{illegal, is_true, one_step};
 use crate::exchange::Received;
 use crate::storage::failure::Failure;
 
@@ -43,7 +43,8 @@ impl Node {
             }
             return Ok(None);
         }
-        if !ITS_OWN.contains(&operation) {
+        // Azure's own client asks for one step.
+        if !ITS_OWN.contains(&operation) || one_step(operation).is_some_and(|name| is_true(request, name)) {
             return Ok(None);
         }
         let mut bytes = [0; 16];

@@ -40,15 +40,28 @@ pub(super) fn list(call: &Call<'_>) -> Result<Reply, Failure> {
     let node = lake.node(&call.path)?;
     let size = number(call.request, "listsize")?.and_then(|size| usize::try_from(size).ok()).unwrap_or(usize::MAX);
     let (after, before) = (call.request.query("listafter"), call.request.query("listbefore"));
+    // The name that the next page is asked for with, in `listAfter`. It is empty where there is none.
+    let mut next = String::new();
     let all: Vec<Value> = if node.is_directory() {
         let children = lake.children(&call.path);
-        let wanted = children
-            .filter(|(name, _)| after.is_none_or(|after| *name > after) && before.is_none_or(|before| *name < before));
-        wanted.take(size).map(|(name, node)| status(name, node)).collect()
+        let mut wanted = children
+            .filter(|(name, _)| after.is_none_or(|after| *name > after) && before.is_none_or(|before| *name < before))
+            .peekable();
+        let page: Vec<_> = wanted.by_ref().take(size).collect();
+        if let (Some((last, _)), Some(_)) = (page.last(), wanted.peek()) {
+            (*last).clone_into(&mut next);
+        }
+        page.into_iter().map(|(name, node)| status(name, node)).collect()
     } else {
         vec![status("", node)]
     };
-    Ok(answered(&json!({ "FileStatuses": { "FileStatus": all } })))
+    let mut list = json!({ "FileStatus": all });
+    if call.request.query("listsize").is_some()
+        && let Some(list) = list.as_object_mut()
+    {
+        list.insert("continuationToken".to_owned(), next.into());
+    }
+    Ok(answered(&json!({ "FileStatuses": list })))
 }
 
 pub(super) fn summary(call: &Call<'_>) -> Result<Reply, Failure> {
