@@ -5,22 +5,34 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use keyward_emulator::{Emulator, Options};
+use keyward_emulator::{Directory, Emulator, Identity, Options};
 use keyward_tests::Secrets;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::azurite::{ACCOUNT, Azurite};
-use crate::process::{Daemon, LISTEN_TLS, resolve};
+use crate::process::{Daemon, LISTEN_TLS};
 use crate::skip::{node, peer};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
-/// The services: the name that a client in `tests/parity` has for each, its host, and its mount.
-const SERVICES: [(&str, &str, &str); 1] = [("blob", "devstoreaccount1.blob.core.windows.net", "blobs")];
+/// The services: the name that a client in `tests/parity` has for each, its plugin, its host and its mount.
+///
+/// The client for Data Lake Gen2 replaces `.dfs.` by `.blob.` in the address that it is given: hence the mounts' names.
+const SERVICES: [(&str, &str, &str, &str); 6] = [
+    ("blob", "storage", "devstoreaccount1.blob.core.windows.net", "blobs"),
+    ("gen1", "adls", "contoso.azuredatalakestore.net", "lake"),
+    ("gen2", "adls", "contoso.dfs.core.windows.net", "contoso.dfs.core"),
+    ("gen2 as blobs", "storage", "contoso.blob.core.windows.net", "contoso.blob.core"),
+    ("vault", "keyvault", "contoso.vault.azure.net", "vault"),
+    ("arm", "arm", "management.azure.com", "arm"),
+];
+
+/// Where Data Lake Gen1 has its data.
+const NODE: &str = "contoso-node.azuredatalakestore.net";
 
 /// The clients for Node, and where `tests/peers/setup` installs what each needs.
-const PACKAGES: [(&str, &str); 1] = [("blob.mjs", "blob")];
+const PACKAGES: [(&str, &str); 3] = [("blob.mjs", "blob"), ("secrets.mjs", "keyvault"), ("webhdfs.mjs", "webhdfs")];
 
 /// What a mount begins every surrogate with.
 const SURROGATE: &str = "keyward-surrogate-";
@@ -33,7 +45,12 @@ struct Services {
 
 impl Services {
     async fn start(azurite: &Path) -> Self {
-        let emulator = Emulator::start(Options::default()).await.unwrap();
+        let all = ["storage", "vault", "arm"].into_iter();
+        let machine = all.fold(Identity::system_assigned(), |identity, service| identity.role(service, "/"));
+        let mut options = Options::default();
+        options.directory = Directory::new().with(machine);
+        options.storage.data_node = true;
+        let emulator = Emulator::start(options).await.unwrap();
         let azurite = Azurite::start(azurite, &emulator);
         Self { emulator, azurite }
     }
@@ -43,19 +60,27 @@ impl Services {
         let names = self.emulator.names();
         let emulator = names.iter().map(|name| (name.trim_end_matches(":443").to_owned(), self.emulator.tls_address()));
         let mut routes: Vec<_> = emulator.map(|(host, address)| (host, address.to_string())).collect();
+        routes.push((NODE.to_owned(), self.emulator.tls_address().to_string()));
         routes.push((format!("{ACCOUNT}.blob.core.windows.net"), format!("127.0.0.1:{}", self.azurite.port)));
         routes
     }
 
     fn config(&self) -> String {
+        let mount = |(_, plugin, host, mount): &(&str, &str, &str, &str)| {
+            let more = match *plugin {
+                "keyvault" => "hand_out = [\"backup\"]\n".to_owned(),
+                "adls" if *mount == "lake" => format!("redirects = [\"https://{NODE}\"]\n"),
+                _ => String::new(),
+            };
+            format!("[mount.{mount:?}]\nplugin = {plugin:?}\nendpoint = \"https://{host}\"\n{more}")
+        };
+        let mounts: String = SERVICES.iter().map(mount).collect();
+        let routes = self.routes().into_iter().map(|(host, at)| format!("\"{host}:443\" = {at:?}\n"));
         format!(
-            "[identity.default]\nsource = \"imds\"\nendpoint = {:?}\n\
-             [mount.blobs]\nplugin = \"storage\"\nendpoint = \"https://{ACCOUNT}.blob.core.windows.net\"\n\
-             [egress.resolve]\n{}\"{ACCOUNT}.blob.core.windows.net:443\" = \"127.0.0.1:{}\"\n\
+            "[identity.default]\nsource = \"imds\"\nendpoint = {:?}\n{mounts}[egress.resolve]\n{}\
              [tls]\nca_files = [\"ca.pem\"]\nsystem_roots = false\n",
             self.emulator.imds_url(),
-            resolve(&self.emulator),
-            self.azurite.port,
+            routes.collect::<String>(),
         )
     }
 }
@@ -64,7 +89,7 @@ impl Services {
 fn urls(url: impl Fn(&str, &str) -> String) -> Value {
     SERVICES
         .iter()
-        .map(|(name, host, mount)| ((*name).to_owned(), url(host, mount).into()))
+        .map(|(name, _, host, mount)| ((*name).to_owned(), url(host, mount).into()))
         .collect::<serde_json::Map<_, _>>()
         .into()
 }

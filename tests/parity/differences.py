@@ -17,6 +17,7 @@ HEADERS = {
 # Values that no two runs have in common.
 VALUES = [
     "dates and times",
+    "keys and certificates that a vault makes",
     "ETags, and ids of requests, leases, copies and batches: where one occurs twice within an operation, it must do so "
     "on both sides",
 ]
@@ -24,11 +25,15 @@ VALUES = [
 
 @dataclasses.dataclass
 class Difference:
-    """A difference that is right: what it is, why, and a function that takes it out of what a client saw."""
+    """A difference that is right: what it is, why, and a function that takes it out of what a client saw.
+
+    `applies` says of what it saw directly whether there can be that difference.
+    """
 
     name: str
     reason: str
     remove: typing.Callable
+    applies: typing.Callable = lambda direct: True
 
 
 def texts(value, change):
@@ -61,17 +66,61 @@ def without_reason(record):
     return record
 
 
-OWN_ADDRESS = re.compile(r'ServiceEndpoint="[^"]*"|<CopySource>[^<]*</CopySource>')
+OWN_ADDRESS = re.compile(r"\{own (\w[\w ]*)\}")
+# Fields whose addresses clients follow.
+FOLLOWED = ("location", "azure-asyncoperation", "operation-location")
 
 
 def without_own_address(record):
-    """Where the service names itself in what no client follows."""
-    record = texts(record, lambda text: OWN_ADDRESS.sub("{own address}", text))
+    """Where a service names itself in what no client follows. A client that did would be seen at that address."""
+
+    def change(text):
+        # The link to the next page of a list leads through the mount.
+        return text if '"nextLink":"{own' in text else OWN_ADDRESS.sub(r"{\1}", text)
+
     for exchange in record["exchanges"]:
-        if "x-ms-copy-source" in exchange["headers"]:
-            exchange["headers"]["x-ms-copy-source"] = ["{own address}"]
-    # What clients make of these.
-    return {**record, "result": without(record.get("result"), ("copySource", "source"))}
+        exchange["body"] = texts(exchange["body"], change)
+        for name, values in exchange["headers"].items():
+            if name not in FOLLOWED:
+                exchange["headers"][name] = texts(values, change)
+    return {**record, **{name: texts(record[name], change) for name in ("result", "error") if name in record}}
+
+
+def without_challenge(record):
+    """Requests that a client sends again because of a challenge."""
+    exchanges = record["exchanges"]
+    followed = zip(exchanges, [*exchanges[1:], {}])
+    same = ("method", "url")
+    kept = [
+        one for one, next in followed if one.get("status") != 401 or any(one[name] != next.get(name) for name in same)
+    ]
+    return {**record, "exchanges": kept}
+
+
+def without_redirects(record):
+    """Redirects of WebHDFS, and where they led."""
+    kept, origin = [], None
+    for exchange in record["exchanges"]:
+        url = exchange["url"] if origin is None else origin
+        if exchange.get("status") == 307:
+            origin = url
+        else:
+            origin = None
+            if exchange.get("status") == 201:
+                exchange["headers"].pop("location", None)
+            kept.append({**exchange, "url": url})
+    return texts({**record, "exchanges": kept}, lambda text: re.sub(r"\{id \d+\}", "{id}", text))
+
+
+def has_status(status):
+    """Whether there is a response with a status."""
+    return lambda record: any(exchange.get("status") == status for exchange in record["exchanges"])
+
+
+def is_batch(record):
+    """Whether there is the answer to a batch."""
+    kinds = [exchange["headers"].get("content-type", [""])[0] for exchange in record["exchanges"]]
+    return any(kind.startswith("multipart/mixed") for kind in kinds)
 
 
 def part(message):
@@ -86,15 +135,11 @@ def part(message):
 
 def as_parts(record):
     """The answer to a batch as its parts."""
-    is_batch = False
     for exchange in record["exchanges"]:
         kind = exchange["headers"].get("content-type", [""])[0]
         if kind.startswith("multipart/mixed"):
-            is_batch = True
             # A client that is given a path of a single segment takes it for a container.
-            exchange["url"] = re.sub(r"^\{service\}/?\?", "{service}?", exchange["url"]).replace(
-                "&restype=container", ""
-            )
+            exchange["url"] = re.sub(r"^\{blob\}/?\?", "{blob}?", exchange["url"]).replace("&restype=container", "")
             text = f"content-type: {kind}\n\n{exchange['body']['text']}"
             message = email.message_from_string(text, policy=email.policy.compat32)
             exchange["body"] = [part(piece) for piece in message.get_payload()]
@@ -109,13 +154,42 @@ def as_parts(record):
                 exchange["headers"].pop(name, None)
             if "message" in record.get("error", {}):
                 record["error"]["message"] = record["error"]["message"].split("Content: ")[0]
-    if is_batch:
-        record["result"] = without(record.get("result"), ("contentType", "requestId", "version", "statusMessage"))
+    if "result" in record:
+        record["result"] = without(record["result"], ("contentType", "requestId", "version", "statusMessage"))
     # Ids are numbered in the order in which they occur, and those of the whole answer come first.
     return texts(record, lambda text: re.sub(r"\{id \d+\}", "{id}", text))
 
 
+def without_length(record):
+    """The lengths of bodies with links in them."""
+    for exchange in record["exchanges"]:
+        if exchange["headers"].get("content-type", [""])[0].startswith("application/json"):
+            exchange["headers"].pop("content-length", None)
+    return record
+
+
+# What changes the number of exchanges comes first.
 DIFFERENCES = [
+    Difference(
+        "challenge",
+        "a vault's client reads without a challenge through a mount, which needs no token of it. Directly, its first "
+        "request is answered with 401 and a challenge; through a mount, its first write.",
+        without_challenge,
+    ),
+    Difference(
+        "redirect",
+        "WebHDFS redirects to where the data is. A mount follows the redirects of requests that read. Those of "
+        "requests that write are the mount's and lead through it, and so does the `Location` of a new file.",
+        without_redirects,
+        has_status(307),
+    ),
+    Difference(
+        "batch",
+        "a mount sends the parts of a batch one by one and composes the answer of theirs. The parts are compared; the "
+        "whole has fields of its own, and no `x-ms-request-id`.",
+        as_parts,
+        is_batch,
+    ),
     Difference(
         "reason phrase",
         "a plugin cannot set HTTP's reason phrase (`wasi:http` has none), so that a client gets the standard one of "
@@ -124,14 +198,14 @@ DIFFERENCES = [
     ),
     Difference(
         "own address",
-        "where the service names itself in data that no client follows (the `ServiceEndpoint` of a list, the source of "
-        "a copy), it names its own address, as it does directly.",
+        "where a service names itself in data that no client follows (the ids of Key Vault, the `ServiceEndpoint` of "
+        "a list, the source of a copy), it names its own address, as it does directly.",
         without_own_address,
     ),
     Difference(
-        "batch",
-        "a mount sends the parts of a batch one by one and composes the answer of theirs. The parts are compared; the "
-        "whole has fields of its own, and no `x-ms-request-id`.",
-        as_parts,
+        "length",
+        "a body in JSON that can have links in it (any of Resource Manager, the lists of Key Vault) is rewritten while "
+        "it passes, and is sent in chunks, without its length.",
+        without_length,
     ),
 ]

@@ -49,7 +49,8 @@ const get = (url, headers) =>
       .on('error', reject)
   })
 
-const token = async resource => {
+// A token that the machine's metadata service gives to any program.
+export const token = async resource => {
   const path = '/metadata/identity/oauth2/token?api-version=2018-02-01&resource='
   return JSON.parse(await get(`${imds}${path}${resource}`, { metadata: 'true' })).access_token
 }
@@ -78,7 +79,7 @@ subscribe('http.client.response.finish', ({ request, response }) => {
   for (let at = 0; at < response.rawHeaders.length; at += 2) {
     headers.push([response.rawHeaders[at].toLowerCase(), response.rawHeaders[at + 1]])
   }
-  const host = request.getHeader('host')
+  const host = request.getHeader('host').replace(/:443$/, '')
   const exchange = {
     method: request.method,
     url: `https://${host}${request.path}`,

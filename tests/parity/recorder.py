@@ -7,6 +7,7 @@ service as any program could, and through a mount, without one; compare.py compa
 
 import argparse
 import base64
+import collections.abc
 import datetime
 import enum
 import hashlib
@@ -36,6 +37,7 @@ class Side:
         self.imds = arguments.imds
         self.faults = arguments.faults
         self.large = arguments.large
+        self.part = arguments.part
 
     @property
     def direct(self):
@@ -138,7 +140,7 @@ def described(value, depth=0):
         return described(value.result(), depth)
     if isinstance(value, requests.Response) or depth > 5:
         return type(value).__name__
-    if isinstance(value, dict):
+    if isinstance(value, collections.abc.Mapping):
         return {str(name): described(item, depth + 1) for name, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset, ItemPaged)) or hasattr(value, "__next__"):
         return [described(item, depth + 1) for item in value]
@@ -183,6 +185,7 @@ def parse():
     parser.add_argument("--imds", help="where tokens come from; not given for a mount")
     parser.add_argument("--faults", help="where the service is made to misbehave")
     parser.add_argument("--route", action="append", default=[], help="HOST=ADDRESS:PORT, for port 443 of a host")
+    parser.add_argument("--part", help="which of its clients, where a script has several")
     parser.add_argument("--large", action="store_true", help="time uploads and downloads of 100 MB instead")
     arguments = parser.parse_args()
     routes = {}

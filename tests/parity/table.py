@@ -13,24 +13,27 @@ HEAD = """\
 It compares every response on the wire (status, header fields and body) and what the client makes of it (results and
 exceptions). `make test` does the same, and fails where there is a difference that is not listed here.
 
-| client | version | service | operations | differences |
-|---|---|---|---|---|
+Clients that speak the TDS protocol of SQL Server, such as tedious, are not among them: a mount of `sql` takes HTTP.
+
+| client | version | service | operations | of them errors | differences |
+|---|---|---|---|---|---|
 """
 
 
 @dataclasses.dataclass
 class Row:
-    """A client of the table. `differences` has the names of its differences, and how many operations have each."""
+    """A client: how many operations it does, how many of them end in an error, and how many have each difference."""
 
     service: str
     head: dict
     operations: int
+    errors: int
     differences: dict
 
     def __str__(self):
         client = f"{self.head['client']} ({self.head['language']})"
         found = ", ".join(f"{name} ({count})" for name, count in self.differences.items()) or "none"
-        return f"| {client} | {self.head['version']} | {self.service} | {self.operations} | {found} |\n"
+        return f"| {client} | {self.head['version']} | {self.service} | {self.operations} | {self.errors} | {found} |\n"
 
 
 def document(rows):

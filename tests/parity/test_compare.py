@@ -7,6 +7,7 @@ import unittest
 import compare
 
 URLS = ("https://contoso.blob.core.windows.net", "https://localhost:1234/blobs")
+NAMES = compare.names({"direct": {"urls": {"blob": URLS[0]}}, "mount": {"urls": {"blob": URLS[1]}}})
 
 
 def record(url, call):
@@ -36,7 +37,7 @@ class Compare(unittest.TestCase):
         self.direct, self.mount = record(URLS[0], 1), record(URLS[1], 2)
 
     def compared(self):
-        return compare.client([self.direct], [self.mount], URLS)
+        return compare.client([self.direct], [self.mount], NAMES)
 
     def test_runs_that_differ_as_any_two_do_are_alike(self):
         self.assertEqual(self.compared(), ({}, []))
