@@ -140,3 +140,31 @@ async fn a_token_for_blobs_is_none_for_the_lake() {
         (403, Some("AccessControlException"))
     );
 }
+
+#[tokio::test]
+async fn a_list_of_a_size_says_where_the_next_page_begins() {
+    let emulator = start().await;
+    let client = Client::new(&emulator, LAKE, DATALAKE).await;
+    for name in ["a", "b", "c"] {
+        assert_eq!(client.put(&format!("/webhdfs/v1/p/{name}?op=CREATE&write=true"), &[], b"x").await.status, 201);
+    }
+    let list = async |query: &str| client.get(&format!("/webhdfs/v1/p?op=LISTSTATUS{query}")).await.json();
+    let first = list("&listSize=2").await;
+    assert_eq!(first["FileStatuses"]["continuationToken"], "b");
+    let second = list("&listSize=2&listAfter=b").await;
+    assert_eq!(second["FileStatuses"]["continuationToken"], "");
+    assert_eq!(second["FileStatuses"]["FileStatus"][0]["pathSuffix"], "c");
+    assert!(list("").await["FileStatuses"].get("continuationToken").is_none());
+}
+
+#[tokio::test]
+async fn a_lake_with_a_data_node_answers_a_request_for_one_step_itself() {
+    let mut options = Options::default();
+    options.storage.data_node = true;
+    let emulator = Emulator::start(options).await.unwrap();
+    let client = Client::new(&emulator, LAKE, DATALAKE).await;
+    let two = client.put("/webhdfs/v1/a?op=CREATE", &[], b"").await;
+    assert!(two.header("location").unwrap().starts_with("https://contoso-node."));
+    assert_eq!(client.put("/webhdfs/v1/a?op=CREATE&write=true", &[], b"data").await.status, 201);
+    assert_eq!(client.get("/webhdfs/v1/a?op=OPEN&read=true").await.text(), "data");
+}
