@@ -98,16 +98,14 @@ def without_challenge(record):
 
 
 def without_redirects(record):
-    """Redirects of WebHDFS, and where they led."""
+    """Where redirects of WebHDFS led, and those of requests that read."""
     kept, origin = [], None
     for exchange in record["exchanges"]:
-        url = exchange["url"] if origin is None else origin
-        if exchange.get("status") == 307:
-            origin = url
-        else:
-            origin = None
-            if exchange.get("status") == 201:
-                exchange["headers"].pop("location", None)
+        url, status = exchange["url"] if origin is None else origin, exchange.get("status")
+        origin = url if status == 307 else None
+        if status in (201, 307):
+            exchange["headers"].pop("location", None)
+        if status != 307 or exchange["method"] != "GET":
             kept.append({**exchange, "url": url})
     return texts({**record, "exchanges": kept}, lambda text: re.sub(r"\{id \d+\}", "{id}", text))
 

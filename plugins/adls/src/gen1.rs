@@ -107,7 +107,12 @@ fn hand_on(response: Response, request: &Request, endpoint: &Endpoint, cx: &Cont
         let body = json!({ "Location": link }).to_string();
         return Ok(Response::new(200).with_header("content-type", "application/json").with_body(body));
     }
-    Ok(Response::new(response.status).with_header("location", link))
+    let handed_on = Response::new(response.status).with_header("location", link);
+    // No other field: it could name the node.
+    Ok(match response.headers.get("x-ms-request-id") {
+        Some(id) => handed_on.with_header("x-ms-request-id", id),
+        None => handed_on,
+    })
 }
 
 /// A `Location` says where what was made is: at the mount, wherever the service has it.

@@ -145,6 +145,15 @@ fn a_redirect_of_a_one_step_upload_leads_back_through_the_mount() {
 }
 
 #[test]
+fn a_redirect_keeps_the_services_request_id_and_no_other_field() {
+    let first = redirect(NODE).map(|it| it.with_header("x-ms-request-id", "1").with_header("x-node", "node.example"));
+    let (mount, _) = store(vec![first]);
+    let response = mount.call::<DataLake>(Request::new(Method::Put, "/webhdfs/v1/a?op=CREATE"));
+    let names: Vec<_> = response.headers.entries().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["location", "x-ms-request-id"]);
+}
+
+#[test]
 fn a_first_step_without_content_gets_a_link_that_leads_to_the_node() {
     for (method, operation) in [(Method::Put, "CREATE"), (Method::Post, "APPEND")] {
         let path = format!("/webhdfs/v1/a%20b?op={operation}&user.name=x");
