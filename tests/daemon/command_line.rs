@@ -219,11 +219,19 @@ fn check_shows_no_setting_that_may_be_a_secret() {
 #[test]
 fn inspect_shows_what_a_plugin_wants() {
     let text = stdout(&["inspect", "keyvault"]);
-    for part in
-        ["keyvault: Azure Key Vault", "tokens for  https://vault.azure.net\n", "*.vault.azure.net", "default 7.4"]
-    {
+    for part in [
+        "keyvault: Azure Key Vault",
+        "https://vault.azure.net",
+        "*.vault.azure.net",
+        "*.managedhsm.azure.net",
+        "default 7.4",
+    ] {
         assert!(text.contains(part), "{part} in {text}");
     }
+    let storage = stdout(&["inspect", "storage"]);
+    assert!(storage.contains("*.z##.blob.storage.azure.net"), "{storage}");
+    let synapse = stdout(&["inspect", "sql", "--cloud", "usgov"]);
+    assert!(synapse.contains("*.sql.azuresynapse.usgovcloudapi.net"), "{synapse}");
     let china = stdout(&["inspect", "arm", "--cloud", "china", "--format", "json"]);
     let json: serde_json::Value = serde_json::from_str(&china).unwrap();
     assert_eq!(json["audiences"][0]["services"][0]["audience"], "https://management.chinacloudapi.cn/");

@@ -108,6 +108,7 @@ pub struct RigBuilder {
     sections: String,
     resolve: bool,
     also: Vec<String>,
+    also_sql: Vec<String>,
     options: keyward_emulator::Options,
     resolver: Option<Arc<dyn Resolve>>,
     clock: Option<Arc<dyn Clock>>,
@@ -155,6 +156,13 @@ impl RigBuilder {
     #[must_use]
     pub fn resolving(mut self, host: &str) -> Self {
         self.also.push(format!("{host}:443"));
+        self
+    }
+
+    /// Brings another host and port to the emulator's databases.
+    #[must_use]
+    pub fn resolving_sql(mut self, host_and_port: &str) -> Self {
+        self.also_sql.push(host_and_port.to_owned());
         self
     }
 
@@ -208,7 +216,7 @@ impl RigBuilder {
             let names: Vec<String> = emulator.names().into_iter().chain(self.also.clone()).collect();
             let http = names.iter().map(|name| format!("{name:?} = \"{}\"\n", emulator.tls_address()));
             let sql = emulator.sql_names();
-            let sql = sql.into_iter().chain(["sql.contoso.example:1433".to_owned()]);
+            let sql = sql.into_iter().chain(["sql.contoso.example:1433".to_owned()]).chain(self.also_sql.clone());
             http.chain(sql.map(|name| format!("{name:?} = \"{}\"\n", emulator.sql_address()))).collect()
         } else {
             String::new()
@@ -344,6 +352,7 @@ impl Rig {
             sections: String::new(),
             resolve: true,
             also: Vec::new(),
+            also_sql: Vec::new(),
             options: keyward_emulator::Options::default(),
             resolver: None,
             clock: None,

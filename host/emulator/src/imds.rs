@@ -9,7 +9,7 @@ use crate::directory::{Identity, TENANT};
 use crate::exchange::{Received, Reply};
 
 /// The resources that the directory knows. The slash at the end of some does not matter to it: tokens come for either.
-const RESOURCES: [&str; 12] = [
+const RESOURCES: [&str; 15] = [
     "https://management.azure.com",
     "https://management.core.windows.net",
     "https://management.chinacloudapi.cn",
@@ -17,6 +17,9 @@ const RESOURCES: [&str; 12] = [
     "https://vault.azure.net",
     "https://vault.azure.cn",
     "https://vault.usgovcloudapi.net",
+    "https://managedhsm.azure.net",
+    "https://managedhsm.azure.cn",
+    "https://managedhsm.usgovcloudapi.net",
     "https://storage.azure.com",
     "https://datalake.azure.net",
     "https://database.windows.net",

@@ -92,9 +92,9 @@ fn service_of(door: &'static str, host: &str) -> &'static str {
     match host {
         _ if door == "imds" => "imds",
         _ if host.starts_with("management.") => "arm",
-        _ if host.contains(".vault.") => "vault",
-        _ if host.contains(".blob.core.") => "blob",
-        _ if host.contains(".dfs.core.") => "dfs",
+        _ if host.contains(".vault.") || host.contains(".managedhsm.") => "vault",
+        _ if host.contains(".blob.core.") || host.contains(".blob.storage.") => "blob",
+        _ if host.contains(".dfs.core.") || host.contains(".dfs.storage.") => "dfs",
         _ if host.ends_with(".azuredatalakestore.net") => "datalake",
         _ => "nowhere",
     }

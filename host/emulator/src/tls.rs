@@ -19,7 +19,7 @@ use tokio_rustls::client::TlsStream;
 use crate::sql;
 
 /// All names that the emulator answers to, of all clouds.
-const NAMES: [&str; 19] = [
+const NAMES: [&str; 30] = [
     "localhost",
     "127.0.0.1",
     "management.azure.com",
@@ -39,6 +39,18 @@ const NAMES: [&str; 19] = [
     "*.database.chinacloudapi.cn",
     "*.database.usgovcloudapi.net",
     "*.tr1.emulator1-a.worker.database.windows.net",
+    "*.managedhsm.azure.net",
+    "*.managedhsm.azure.cn",
+    "*.managedhsm.usgovcloudapi.net",
+    "*.z12.blob.storage.azure.net",
+    "*.z12.dfs.storage.azure.net",
+    // A managed instance, its public endpoint and the secondary listener of its failover group.
+    "*.a1b2c3d4e5f6.database.windows.net",
+    "*.public.a1b2c3d4e5f6.database.windows.net",
+    "*.secondary.a1b2c3d4e5f6.database.windows.net",
+    "*.sql.azuresynapse.net",
+    "*.sql.azuresynapse.azure.cn",
+    "*.sql.azuresynapse.usgovcloudapi.net",
 ];
 
 /// A certificate and its key, in PEM.

@@ -15,7 +15,7 @@ fn own(resource: &str, hosts: &str) -> String {
 }
 
 /// A component that consists of a manifest.
-fn component(manifest: &str) -> Vec<u8> {
+pub(crate) fn component(manifest: &str) -> Vec<u8> {
     let mut section = vec![16];
     section.extend(b"keyward:manifest");
     section.extend(manifest.as_bytes());

@@ -42,7 +42,10 @@ impl Cloud {
             meaning.add(*row);
         }
         // Tokens follow redirects only where the configured cloud has the host, and not merely its domain.
-        meaning.routes = own.iter().find_map(|(_, row)| row.routes.clone());
+        meaning.routes = own.iter().find_map(|(_, row)| {
+            let routes = row.routes.clone()?;
+            Some(Routes { except: row.hosts.clone(), ..routes })
+        });
         meaning
     }
 
@@ -102,10 +105,11 @@ impl Meaning {
     }
 }
 
-/// The known service that a row is.
+/// The known service that a row is. A known service may be like another one itself.
 fn kind<'c>((name, row): Row<'c>) -> Option<&'c str> {
     let kind = row.like.as_deref().unwrap_or(name);
-    TABLE.get("public").is_some_and(|public| public.services.contains_key(kind)).then_some(kind)
+    let known = TABLE.get("public")?.services.get(kind)?;
+    Some(known.like.as_deref().unwrap_or(kind))
 }
 
 /// The known services, in this cloud or another, whose domain a host is in: those of the longest such domain. So private
@@ -145,6 +149,16 @@ mod tests {
             ("contoso.vault.azure.net", "vault"),
             ("contoso.privatelink.vaultcore.azure.net", "vault"),
             ("contoso.managedhsm.azure.net", "vault"),
+            ("contoso.privatelink.managedhsm.azure.net", "vault"),
+            ("contoso.managedhsm.azure.cn", "vault"),
+            ("contoso.managedhsm.usgovcloudapi.net", "vault"),
+            ("contoso-secondary.dfs.core.windows.net", "dfs"),
+            ("contoso.z12.dfs.storage.azure.net", "dfs"),
+            ("contoso.a1b2c3d4e5f6.database.windows.net", "sql"),
+            ("contoso.public.a1b2c3d4e5f6.database.windows.net", "sql"),
+            ("contoso-ondemand.sql.azuresynapse.net", "sql"),
+            ("contoso.privatelink.sql.azuresynapse.net", "sql"),
+            ("contoso.sql.azuresynapse.azure.cn", "sql"),
             ("management.azure.com", "arm"),
             ("westeurope.management.azure.com", "arm"),
             ("management.chinacloudapi.cn", "arm"),
@@ -172,6 +186,9 @@ mod tests {
         (row.audience, row.like) = ("https://files.contoso.example".to_owned(), Some("blob".to_owned()));
         cloud.services.insert("files".to_owned(), row.clone());
         assert_eq!(services(&cloud, "a.files.contoso.example", ""), ["blob"]);
+        row.like = Some("managedhsm".to_owned());
+        cloud.services.insert("files".to_owned(), row.clone());
+        assert_eq!(services(&cloud, "a.files.contoso.example", ""), ["vault"], "which is like another itself");
         row.like = None;
         row.hosts = vec!["contoso.blob.core.windows.net".to_owned()];
         cloud.services.insert("files".to_owned(), row);

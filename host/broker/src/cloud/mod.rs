@@ -12,7 +12,7 @@ use serde::Deserialize;
 pub use meaning::Meaning;
 pub(crate) use operations::{Found, Looked, Operation, Operations, Signs, folded_segments};
 pub use origin::Protocol;
-pub(crate) use origin::{is_host_of, is_label};
+pub(crate) use origin::{HEX, is_host_of, is_label};
 
 /// The table in `clouds.toml`. It is read once; a test reads it too, so it cannot be wrong in a release.
 static TABLE: LazyLock<BTreeMap<String, Cloud>> =
@@ -40,8 +40,11 @@ pub struct CloudService {
     /// Other names of the same audience, whose tokens its hosts take too.
     #[serde(default)]
     pub aliases: Vec<String>,
-    /// The hosts that its tokens may be sent to. `*` stands for one label.
+    /// The hosts that its tokens may be sent to, as [`HostPattern`](crate::grant::HostPattern)s.
     pub hosts: Vec<String>,
+    /// The port of hosts that do not listen at the protocol's usual one, by pattern.
+    #[serde(default)]
+    pub ports: BTreeMap<String, u16>,
     /// Further domains whose requests mean the same, though no token is sent there.
     #[serde(default)]
     pub domains: Vec<String>,
@@ -74,6 +77,9 @@ pub struct Routes {
     pub domain: String,
     /// The first and the last of their ports.
     pub ports: [u16; 2],
+    /// Hosts in the domain that are customers' too, by pattern.
+    #[serde(skip)]
+    pub except: Vec<String>,
 }
 
 impl Routes {
@@ -83,6 +89,7 @@ impl Routes {
         let [first, last] = self.ports;
         let below = host.strip_suffix(self.domain.as_str()).and_then(|below| below.strip_suffix('.'));
         (first..=last).contains(&port)
+            && !self.except.iter().any(|pattern| is_host_of(pattern, host))
             && below.is_some_and(|below| below.contains('.') && below.split('.').all(is_label))
     }
 }
@@ -134,6 +141,7 @@ impl Cloud {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::grant::HostPattern;
     use keyward_identity::Audience;
 
     #[test]
@@ -141,22 +149,31 @@ mod tests {
         assert_eq!(Cloud::names().collect::<Vec<_>>(), ["china", "public", "usgov"]);
         let names = |cloud: &Cloud| cloud.services.keys().cloned().collect::<Vec<_>>();
         let public = names(Cloud::named("public").unwrap());
-        assert_eq!(public, ["arm", "blob", "datalake", "dfs", "sql", "vault"]);
+        assert_eq!(public, ["arm", "blob", "datalake", "dfs", "managedhsm", "sql", "vault"]);
         for cloud in TABLE.values() {
             assert_eq!(names(cloud), public);
             for service in cloud.services.values() {
                 Audience::new(&service.audience).unwrap();
-                assert!(service.hosts.iter().all(|host| host.contains('.') && !host.contains("**")));
+                for host in service.hosts.iter().chain(service.ports.keys()) {
+                    assert!(host.contains('.') && HostPattern::parse(host).is_ok(), "{host}");
+                }
+                assert!(service.ports.keys().all(|host| service.hosts.contains(host)));
             }
         }
     }
 
     #[test]
     fn a_gateway_sends_on_to_the_services_own_nodes_only() {
-        let routes = Cloud::named("public").unwrap().services["sql"].routes.clone().unwrap();
-        assert!(routes.cover("a1.tr17.westeurope1-a.worker.database.windows.net", 11001));
+        let public = Cloud::named("public").unwrap();
+        let routes = public.meaning("contoso.database.windows.net", "").routes.unwrap();
+        for node in ["a1.tr17.westeurope1-a.worker", "tr17.westeurope1-a.worker.vnet", "tr17.westeurope1-a.worker"] {
+            assert!(routes.cover(&format!("{node}.database.windows.net"), 11001), "{node}");
+        }
         for (host, port) in [
             ("evil.database.windows.net", 11001),
+            ("evil.a1b2c3d4e5f6.database.windows.net", 11001),
+            ("evil.public.a1b2c3d4e5f6.database.windows.net", 11001),
+            ("evil.secondary.a1b2c3d4e5f6.database.windows.net", 11001),
             ("a.worker.database.windows.net", 1433),
             ("a.worker.database.windows.net.evil", 11001),
             ("a.b.evildatabase.windows.net", 11001),
@@ -170,43 +187,81 @@ mod tests {
     /// As the platform's documentation and tutorials have them, to the slash.
     #[test]
     fn authorities_audiences_and_hosts_are_the_platforms() {
+        /// The name of a row, its audience and its hosts.
+        type Expected = (&'static str, &'static str, &'static [&'static str]);
         const STORAGE: &str = "https://storage.azure.com/";
-        const LAKE: (&str, &str, &str) = ("datalake", "https://datalake.azure.net/", "*.azuredatalakestore.net");
-        let expected = [
+        const LAKE: Expected = ("datalake", "https://datalake.azure.net/", &["*.azuredatalakestore.net"]);
+        let expected: [(&str, &str, [Expected; 7]); 3] = [
             (
                 "public",
                 "https://login.microsoftonline.com",
                 [
-                    ("arm", "https://management.azure.com/", "management.azure.com"),
-                    ("blob", STORAGE, "*.blob.core.windows.net"),
+                    ("arm", "https://management.azure.com/", &["management.azure.com"]),
+                    ("blob", STORAGE, &["*.blob.core.windows.net", "*.z##.blob.storage.azure.net"]),
                     LAKE,
-                    ("dfs", STORAGE, "*.dfs.core.windows.net"),
-                    ("sql", "https://database.windows.net/", "*.database.windows.net"),
-                    ("vault", "https://vault.azure.net", "*.vault.azure.net"),
+                    ("dfs", STORAGE, &["*.dfs.core.windows.net", "*.z##.dfs.storage.azure.net"]),
+                    ("managedhsm", "https://managedhsm.azure.net", &["*.managedhsm.azure.net"]),
+                    (
+                        "sql",
+                        "https://database.windows.net/",
+                        &[
+                            "*.database.windows.net",
+                            "*.secondary.database.windows.net",
+                            "*.<hex>.database.windows.net",
+                            "*.public.<hex>.database.windows.net",
+                            "*.secondary.<hex>.database.windows.net",
+                            "*.sql.azuresynapse.net",
+                        ],
+                    ),
+                    ("vault", "https://vault.azure.net", &["*.vault.azure.net"]),
                 ],
             ),
             (
                 "china",
                 "https://login.partner.microsoftonline.cn",
                 [
-                    ("arm", "https://management.chinacloudapi.cn/", "management.chinacloudapi.cn"),
-                    ("blob", STORAGE, "*.blob.core.chinacloudapi.cn"),
+                    ("arm", "https://management.chinacloudapi.cn/", &["management.chinacloudapi.cn"]),
+                    ("blob", STORAGE, &["*.blob.core.chinacloudapi.cn"]),
                     LAKE,
-                    ("dfs", STORAGE, "*.dfs.core.chinacloudapi.cn"),
-                    ("sql", "https://database.chinacloudapi.cn/", "*.database.chinacloudapi.cn"),
-                    ("vault", "https://vault.azure.cn", "*.vault.azure.cn"),
+                    ("dfs", STORAGE, &["*.dfs.core.chinacloudapi.cn"]),
+                    ("managedhsm", "https://managedhsm.azure.cn", &["*.managedhsm.azure.cn"]),
+                    (
+                        "sql",
+                        "https://database.chinacloudapi.cn/",
+                        &[
+                            "*.database.chinacloudapi.cn",
+                            "*.secondary.database.chinacloudapi.cn",
+                            "*.<hex>.database.chinacloudapi.cn",
+                            "*.public.<hex>.database.chinacloudapi.cn",
+                            "*.secondary.<hex>.database.chinacloudapi.cn",
+                            "*.sql.azuresynapse.azure.cn",
+                        ],
+                    ),
+                    ("vault", "https://vault.azure.cn", &["*.vault.azure.cn"]),
                 ],
             ),
             (
                 "usgov",
                 "https://login.microsoftonline.us",
                 [
-                    ("arm", "https://management.usgovcloudapi.net/", "management.usgovcloudapi.net"),
-                    ("blob", STORAGE, "*.blob.core.usgovcloudapi.net"),
+                    ("arm", "https://management.usgovcloudapi.net/", &["management.usgovcloudapi.net"]),
+                    ("blob", STORAGE, &["*.blob.core.usgovcloudapi.net"]),
                     LAKE,
-                    ("dfs", STORAGE, "*.dfs.core.usgovcloudapi.net"),
-                    ("sql", "https://database.usgovcloudapi.net/", "*.database.usgovcloudapi.net"),
-                    ("vault", "https://vault.usgovcloudapi.net", "*.vault.usgovcloudapi.net"),
+                    ("dfs", STORAGE, &["*.dfs.core.usgovcloudapi.net"]),
+                    ("managedhsm", "https://managedhsm.usgovcloudapi.net", &["*.managedhsm.usgovcloudapi.net"]),
+                    (
+                        "sql",
+                        "https://database.usgovcloudapi.net/",
+                        &[
+                            "*.database.usgovcloudapi.net",
+                            "*.secondary.database.usgovcloudapi.net",
+                            "*.<hex>.database.usgovcloudapi.net",
+                            "*.public.<hex>.database.usgovcloudapi.net",
+                            "*.secondary.<hex>.database.usgovcloudapi.net",
+                            "*.sql.azuresynapse.usgovcloudapi.net",
+                        ],
+                    ),
+                    ("vault", "https://vault.usgovcloudapi.net", &["*.vault.usgovcloudapi.net"]),
                 ],
             ),
         ];
@@ -214,17 +269,17 @@ mod tests {
         for (name, authority, services) in expected {
             let cloud = Cloud::named(name).unwrap();
             assert_eq!(cloud.authority, authority);
-            let found: Vec<(&str, &str, &str)> = cloud
-                .services
-                .iter()
-                .map(|(name, service)| (name.as_str(), service.audience.as_str(), service.hosts[0].as_str()))
-                .collect();
-            assert_eq!(found, services, "{name}");
-            assert!(cloud.services.values().all(|service| service.hosts.len() == 1));
-            for (name, service) in &cloud.services {
-                let nodes = service.routes.as_ref().map(|routes| format!("*.{}", routes.domain));
-                assert_eq!(nodes.is_some(), name == "sql");
-                assert!(nodes.is_none_or(|nodes| nodes == service.hosts[0]));
+            assert_eq!(cloud.services.len(), services.len());
+            for (service, audience, hosts) in services {
+                let found = &cloud.services[service];
+                let found_hosts: Vec<&str> = found.hosts.iter().map(String::as_str).collect();
+                assert_eq!((found.audience.as_str(), found_hosts.as_slice()), (audience, hosts), "{name}: {service}");
+                let nodes = found.routes.as_ref().map(|routes| format!("*.{}", routes.domain));
+                assert_eq!(nodes.is_some(), service == "sql");
+                assert!(nodes.is_none_or(|nodes| nodes == hosts[0]));
+                let ports: Vec<(&str, u16)> = found.ports.iter().map(|(host, port)| (host.as_str(), *port)).collect();
+                let expected = if service == "sql" { vec![(hosts[3], 3342)] } else { Vec::new() };
+                assert_eq!(ports, expected, "{name}: {service}");
             }
         }
     }

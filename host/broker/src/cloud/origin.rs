@@ -32,16 +32,27 @@ impl Protocol {
     }
 }
 
-/// Whether a host is one of a pattern's. In a pattern `*` matches one label.
+/// The label of a host pattern that matches hexadecimal digits.
+pub(crate) const HEX: &str = "<hex>";
+
+/// Whether a host is one of a pattern's: see [`HostPattern`](crate::grant::HostPattern).
 pub(crate) fn is_host_of(pattern: &str, host: &str) -> bool {
     let (mut pattern, mut labels) = (pattern.split('.'), host.split('.'));
     loop {
         match (pattern.next(), labels.next()) {
             (None, None) => return true,
-            (Some("*"), Some(label)) if is_label(label) => {}
-            (Some(expected), Some(label)) if expected == label => {}
+            (Some(expected), Some(label)) if is_label_of(expected, label) => {}
             _ => return false,
         }
+    }
+}
+
+fn is_label_of(pattern: &str, label: &str) -> bool {
+    let matches = |(expected, byte): (u8, u8)| if expected == b'#' { byte.is_ascii_digit() } else { expected == byte };
+    match pattern {
+        "*" => is_label(label),
+        HEX => is_label(label) && label.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        pattern => pattern.len() == label.len() && pattern.bytes().zip(label.bytes()).all(matches),
     }
 }
 

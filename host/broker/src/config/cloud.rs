@@ -94,6 +94,7 @@ fn service(name: &str, section: Section<'_>, base: Option<&CloudService>) -> Opt
     Some(CloudService {
         audience: audience.map(|audience| audience.value).or_else(|| Some(base?.audience.clone()))?,
         aliases: base.map(|base| base.aliases.clone()).unwrap_or_default(),
+        ports: base.filter(|_| hosts.is_none()).map(|base| base.ports.clone()).unwrap_or_default(),
         // The nodes behind the base's gateways are not those behind other hosts.
         routes: routes.or_else(|| base.filter(|_| hosts.is_none())?.routes.clone()),
         hosts: hosts.or_else(|| Some(base?.hosts.clone()))?,
@@ -110,7 +111,7 @@ fn hosts(section: &Section<'_>) -> Option<Vec<String>> {
     const EXAMPLE: &str = "*.vault.contoso.example";
     let Located { value: hosts, place } = section.texts("hosts", EXAMPLE)?;
     let wrong = |place: Option<Place>, message: String| {
-        let expected = "host names in lower case, of which the first labels may be *, with two labels written out";
+        let expected = "host names in lower case, of which labels may be *, or <hex>, and digits #, with the last two labels written out";
         section.push(Diagnostic::new(place, message).expected(expected).write(format!("hosts = [{EXAMPLE:?}]")));
     };
     if hosts.is_empty() {
@@ -143,7 +144,7 @@ fn routes(section: Section<'_>) -> Option<Routes> {
     }
     section.finish();
     let ports = ports?.map(|port| u16::try_from(port).unwrap_or(u16::MAX));
-    Some(Routes { domain: domain?.value, ports })
+    Some(Routes { domain: domain?.value, ports, except: Vec::new() })
 }
 
 fn second_path(section: Section<'_>) -> Option<SecondPath> {

@@ -2,17 +2,18 @@
 
 use std::fmt;
 
-use crate::cloud::{is_host_of, is_label};
+use crate::cloud::{HEX, is_host_of, is_label};
 
-/// A host, of which whole labels may be `*`, standing for one label each: `*.vault.azure.net`.
+/// A host, of which labels may be patterns: `*` matches one label, `<hex>` one label of hexadecimal digits, and `#` within
+/// a label one digit. `*.vault.azure.net`, `*.<hex>.database.windows.net`, `*.z##.blob.storage.azure.net`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPattern(String);
 
 /// A text that is no host pattern.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is no host pattern: expected a host name in lower case, of which the first labels may be *, such as \
-     \"*.vault.azure.net\", with at least two labels written out"
+    "{0:?} is no host pattern: expected a host name in lower case, of which labels may be *, or <hex> for hexadecimal \
+     digits, and digits #, such as \"*.vault.azure.net\"; the last two labels must be written out"
 )]
 pub struct InvalidHostPattern(String);
 
@@ -21,17 +22,17 @@ impl HostPattern {
     ///
     /// # Errors
     ///
-    /// Anything but a host name whose first labels may be `*`. The last two labels must be written out, since a pattern
+    /// Anything but a host name of which labels may be patterns. The last two labels must be written out, since a pattern
     /// such as `*.net` would be everybody's. A host of one label, such as `localhost`, stands for itself.
     pub fn parse(text: &str) -> Result<Self, InvalidHostPattern> {
-        let invalid = || InvalidHostPattern(text.to_owned());
-        let stars = text.split('.').take_while(|label| *label == "*").count();
-        let written: Vec<&str> = text.split('.').skip(stars).collect();
-        let enough = stars == 0 || written.len() >= 2;
-        if enough && !written.is_empty() && written.iter().all(|label| is_label(label)) {
+        let labels: Vec<&str> = text.split('.').collect();
+        let written_out = labels.iter().rev().take_while(|label| is_label(label)).count();
+        let is_valid = |label: &&str| matches!(*label, "*" | HEX) || is_label(&label.replace('#', "0"));
+        let is_valid = labels.iter().all(is_valid);
+        if is_valid && (written_out >= 2 || written_out == labels.len()) {
             Ok(Self(text.to_owned()))
         } else {
-            Err(invalid())
+            Err(InvalidHostPattern(text.to_owned()))
         }
     }
 
@@ -48,18 +49,33 @@ impl HostPattern {
         loop {
             match (one.next(), two.next()) {
                 (None, None) => return Some(Self(both.join("."))),
-                (Some("*"), Some(label)) | (Some(label), Some("*")) => both.push(label),
-                (Some(label), Some(same)) if label == same => both.push(label),
-                _ => return None,
+                (Some(label), Some(other)) => both.push(label_of_both(label, other)?),
+                (Some(_), None) | (None, Some(_)) => return None,
             }
         }
     }
 
-    /// The one host that it stands for, where there is no `*` in it.
+    /// The one host that it stands for, where it is no pattern.
     #[must_use]
     pub fn only_host(&self) -> Option<&str> {
-        (!self.0.contains('*')).then_some(self.0.as_str())
+        (!self.0.contains(['*', '#', '<'])).then_some(self.0.as_str())
     }
+}
+
+/// The labels that two patterns of one both match.
+fn label_of_both(one: &str, other: &str) -> Option<String> {
+    let is_hex = |label: &str| label == HEX || label.bytes().all(|byte| byte == b'#' || byte.is_ascii_hexdigit());
+    match (one, other) {
+        ("*", label) | (label, "*") => return Some(label.to_owned()),
+        (HEX, label) | (label, HEX) => return is_hex(label).then(|| label.to_owned()),
+        _ => {}
+    }
+    let both = one.chars().zip(other.chars()).map(|pair| match pair {
+        (one, other) if one == other => Some(one),
+        ('#', digit) | (digit, '#') if digit.is_ascii_digit() => Some(digit),
+        _ => None,
+    });
+    if one.len() == other.len() { both.collect() } else { None }
 }
 
 impl fmt::Display for HostPattern {
@@ -83,6 +99,29 @@ mod tests {
     }
 
     #[test]
+    fn a_pattern_may_have_digits_and_labels_within() {
+        let pattern = HostPattern::parse("*.z##.blob.storage.azure.net").unwrap();
+        assert!(pattern.matches("contoso.z07.blob.storage.azure.net") && pattern.only_host().is_none());
+        for zone in ["z1", "z123", "za1", "z#1", "z-1", "Z12", "y12", "z12.z12", "zz12", "z\u{661}1", "*", ""] {
+            assert!(!pattern.matches(&format!("contoso.{zone}.blob.storage.azure.net")), "{zone}");
+        }
+        let pattern = HostPattern::parse("*.public.*.database.windows.net").unwrap();
+        assert!(pattern.matches("contoso.public.a1b2c3d4e5f6.database.windows.net"));
+        for host in ["contoso.public.database.windows.net", "contoso.a1b2c3d4e5f6.public.database.windows.net"] {
+            assert!(!pattern.matches(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_label_may_be_of_hexadecimal_digits() {
+        let pattern = HostPattern::parse("*.<hex>.database.windows.net").unwrap();
+        assert!(pattern.matches("contoso.a1b2c3d4e5f6.database.windows.net") && pattern.only_host().is_none());
+        for label in ["mysql", "postgres", "privatelink", "a1-b2", "A1B2", "<hex>", "*", ""] {
+            assert!(!pattern.matches(&format!("contoso.{label}.database.windows.net")), "{label}");
+        }
+    }
+
+    #[test]
     fn an_intersection_has_the_hosts_of_both() {
         let pattern = |text: &str| HostPattern::parse(text).unwrap();
         for (one, two, both) in [
@@ -90,6 +129,15 @@ mod tests {
             ("*.*.azure.net", "*.vault.azure.net", Some("*.vault.azure.net")),
             ("api.weather.example", "management.azure.com", None),
             ("*.azure.net", "*.vault.azure.net", None),
+            ("*.z##.azure.net", "a.*.azure.net", Some("a.z##.azure.net")),
+            ("*.z##.azure.net", "*.z1#.azure.net", Some("*.z1#.azure.net")),
+            ("*.z#2.azure.net", "*.z1#.azure.net", Some("*.z12.azure.net")),
+            ("*.z##.azure.net", "*.zab.azure.net", None),
+            ("*.<hex>.azure.net", "*.*.azure.net", Some("*.<hex>.azure.net")),
+            ("*.<hex>.azure.net", "a.b##.azure.net", Some("a.b##.azure.net")),
+            ("<hex>.<hex>.azure.net", "*.<hex>.azure.net", Some("<hex>.<hex>.azure.net")),
+            ("*.<hex>.azure.net", "*.vault.azure.net", None),
+            ("*.z##.azure.net", "*.z1.azure.net", None),
         ] {
             let both = both.map(pattern);
             assert_eq!(pattern(one).intersection(&pattern(two)), both, "{one} and {two}");
@@ -99,7 +147,25 @@ mod tests {
 
     #[test]
     fn a_pattern_for_everybody_is_refused() {
-        for text in ["*", "*.net", "", "a.*.net", "*vault.azure.net", "*.Vault.net", "*..net", "**.azure.net"] {
+        for text in [
+            "*",
+            "*.net",
+            "",
+            "a.*.net",
+            "*vault.azure.net",
+            "*.Vault.net",
+            "*..net",
+            "**.azure.net",
+            "*.z#.net",
+            "#.net",
+            "*.a.b#",
+            "-#.azure.net",
+            "a.<hex>.net",
+            "a<hex>.azure.net",
+            "<dec>.azure.net",
+            "*.*",
+            "a.b.*",
+        ] {
             assert!(HostPattern::parse(text).is_err(), "{text}");
         }
     }

@@ -108,6 +108,8 @@ pub struct ResolvedService {
     pub audience: Audience,
     /// Where they may go.
     pub hosts: Vec<HostPattern>,
+    /// The port of hosts that do not listen at the protocol's usual one.
+    pub ports: Vec<(HostPattern, u16)>,
     /// What is spoken there.
     pub protocol: Protocol,
 }
@@ -165,7 +167,8 @@ impl DeclaredAudience {
     pub fn resolve(&self, cloud: &Cloud) -> Result<Vec<ResolvedService>, Diagnostic> {
         match &self.service {
             DeclaredService::Own { audience, hosts, protocol } => {
-                Ok(vec![ResolvedService { audience: audience.clone(), hosts: hosts.clone(), protocol: *protocol }])
+                let (audience, hosts, ports) = (audience.clone(), hosts.clone(), Vec::new());
+                Ok(vec![ResolvedService { audience, hosts, ports, protocol: *protocol }])
             }
             DeclaredService::Cloud(names) => {
                 let services = names.iter().filter_map(|name| cloud.services.get(name));
@@ -188,7 +191,8 @@ impl DeclaredAudience {
 fn resolved(service: &CloudService) -> Result<ResolvedService, Diagnostic> {
     let invalid = |error: String| Diagnostic::new(None, error);
     let audience = Audience::new(&service.audience).map_err(|error| invalid(error.to_string()))?;
-    let hosts = service.hosts.iter().map(|host| HostPattern::parse(host));
-    let hosts = hosts.collect::<Result<_, _>>().map_err(|error| invalid(error.to_string()))?;
-    Ok(ResolvedService { audience, hosts, protocol: service.protocol })
+    let pattern = |host: &String| HostPattern::parse(host).map_err(|error| invalid(error.to_string()));
+    let hosts = service.hosts.iter().map(pattern).collect::<Result<_, _>>()?;
+    let ports = service.ports.iter().map(|(host, port)| Ok((pattern(host)?, *port))).collect::<Result<_, _>>()?;
+    Ok(ResolvedService { audience, hosts, ports, protocol: service.protocol })
 }

@@ -182,7 +182,7 @@ impl Planning<'_> {
         let hosts: Vec<String> = patterns().map(ToString::to_string).collect();
         let scheme = services.first().map_or(Protocol::Https, |service| service.protocol).scheme();
         let expected = format!("{scheme}:// and a host like {}", one_of(hosts.iter().map(String::as_str)));
-        let example = || hosts.first().map_or_else(String::new, |host| host.replace('*', "NAME"));
+        let example = || hosts.first().map_or_else(String::new, |host| host.replace('*', "NAME").replace('#', "0"));
         let write = format!("endpoint = \"{scheme}://{}\"", example());
         let Some(Located { value: endpoint, place }) = &configured.endpoint else {
             if let Some(only) = patterns().next().and_then(HostPattern::only_host) {
@@ -198,6 +198,15 @@ impl Planning<'_> {
             service.protocol == endpoint.protocol && service.hosts.iter().any(|pattern| pattern.matches(&endpoint.host))
         };
         if let Some(service) = services.iter().find(|service| covers(service)) {
+            let own = service.ports.iter().find(|(pattern, _)| pattern.matches(&endpoint.host));
+            if let Some((pattern, port)) = own.filter(|(_, port)| *port != endpoint.port) {
+                let message =
+                    format!("{endpoint} in {header} has the port {}; {pattern} listens at {port}", endpoint.port);
+                let write = format!("endpoint = \"{scheme}://{}:{port}\"", endpoint.host);
+                self.diagnostics
+                    .push(Diagnostic::new(place.clone(), message).expected(format!("port {port}")).write(write));
+                return None;
+            }
             return Some((endpoint.clone(), service.clone()));
         }
         let message = format!("{endpoint} in {header} is not a host for tokens of {}", audiences(&services));

@@ -5,10 +5,13 @@ use super::login::{Login, Proof};
 use crate::Azure;
 
 /// The ends of the servers' names in each cloud, and the audience of a token there. The slash counts.
-const CLOUDS: [(&str, &str); 3] = [
+const CLOUDS: [(&str, &str); 6] = [
     (".database.windows.net", "https://database.windows.net/"),
     (".database.chinacloudapi.cn", "https://database.chinacloudapi.cn/"),
     (".database.usgovcloudapi.net", "https://database.usgovcloudapi.net/"),
+    (".sql.azuresynapse.net", "https://database.windows.net/"),
+    (".sql.azuresynapse.azure.cn", "https://database.chinacloudapi.cn/"),
+    (".sql.azuresynapse.usgovcloudapi.net", "https://database.usgovcloudapi.net/"),
 ];
 
 /// Somebody who has logged in.
@@ -76,6 +79,7 @@ mod tests {
             ("contoso.database.windows.net", None, "https://database.windows.net/"),
             ("tcp:contoso.database.chinacloudapi.cn,1433", None, "https://database.chinacloudapi.cn/"),
             ("localhost", Some("Contoso.Database.UsGovCloudApi.net"), "https://database.usgovcloudapi.net/"),
+            ("contoso-ondemand.sql.azuresynapse.azure.cn", None, "https://database.chinacloudapi.cn/"),
             ("127.0.0.1", None, "https://database.windows.net/"),
         ] {
             assert_eq!(audience(login, connection), expected);

@@ -25,6 +25,8 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use http::Method;
+
 use self::failure::Failure;
 use crate::Azure;
 use crate::body::RequestBody;
@@ -111,6 +113,9 @@ pub(crate) async fn answer(
     body: &mut RequestBody,
 ) -> io::Result<(Reply, Option<String>)> {
     let name = request.host.split('.').next().unwrap_or_default();
+    // What is read at the secondary endpoint is a copy of the same.
+    let reads = matches!(request.method, Method::GET | Method::HEAD);
+    let name = name.strip_suffix("-secondary").filter(|_| reads && service != "datalake").unwrap_or(name);
     let is_node = azure.storage.node.is_some() && name.strip_suffix("-node") == Some(azure.storage.account.as_str());
     if name != azure.storage.account && !(is_node && service == "datalake") {
         // Azure has no such name in its DNS: nobody would answer.

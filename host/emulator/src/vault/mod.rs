@@ -46,11 +46,14 @@ impl Vaults {
     }
 }
 
-/// The audience of a cloud's vaults.
+/// The audience of a cloud's vaults, or of its hardware security modules.
 fn audience(host: &str) -> &'static str {
     match host {
         _ if host.ends_with(".vault.azure.cn") => "https://vault.azure.cn",
         _ if host.ends_with(".vault.usgovcloudapi.net") => "https://vault.usgovcloudapi.net",
+        _ if host.ends_with(".managedhsm.azure.net") => "https://managedhsm.azure.net",
+        _ if host.ends_with(".managedhsm.azure.cn") => "https://managedhsm.azure.cn",
+        _ if host.ends_with(".managedhsm.usgovcloudapi.net") => "https://managedhsm.usgovcloudapi.net",
         _ => "https://vault.azure.net",
     }
 }
@@ -115,6 +118,10 @@ fn act(vault: &mut Vault, request: &Received) -> Result<Reply, Refusal> {
         return objects::act_on_deleted(vault, collection, request, rest);
     }
     let Some(collection) = Collection::named(root) else { return Err(Refusal::not_here()) };
+    // A Managed HSM has keys only.
+    if request.host.contains(".managedhsm.") && !matches!(collection, Collection::Keys) {
+        return Err(Refusal::not_here());
+    }
     let own = match collection {
         Collection::Secrets => secrets::act(vault, request, rest),
         Collection::Keys => keys::act(vault, request, rest),
