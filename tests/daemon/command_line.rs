@@ -160,6 +160,7 @@ fn check_shows_everything_that_a_mount_may_do() {
     for part in [
         "[mount.blobs] redirects https://other.blob.core.windows.net gets the tokens of `blob` too",
         "redirects https://node.example:8443 gets requests without a token: https://storage.azure.com/ is for other hosts",
+        "paths of `blob` are read as names after the first segment; `%2F` and `\\` in them are `/`",
         "second path of `blob`, in the header field x-ms-copy-source, which must be allowed to GET",
         "seals /serviceSasToken of `arm`, spent in a query to `blob`",
         "exports POST /$sas/** hands /serviceSasToken of `arm` to callers, as `hand_out` says",
@@ -183,6 +184,9 @@ fn check_shows_everything_that_a_mount_may_do() {
     );
     assert_eq!((&redirects[1]["origin"], &redirects[1]["token"]), (&"https://node.example:8443".into(), &false.into()));
     assert_eq!(blobs["grants"][0]["second_paths"][0]["header"], "x-ms-copy-source");
+    assert_eq!((&blobs["grants"][0]["paths"], &blobs["grants"][0]["names_after"]), (&"names".into(), &1.into()));
+    assert_eq!(blobs["grants"][1]["paths"], "segments");
+    assert!(blobs["grants"][1]["names_after"].is_null());
     let seal = &blobs["grants"][1]["seals"][0];
     assert_eq!(
         (&seal["spend"], &seal["as"], &seal["export"]),

@@ -20,6 +20,11 @@ use crate::skip::peer;
 
 /// A daemon before Azurite, whose tokens and signatures are the emulator's.
 async fn start(azurite: &Path, sections: &str) -> (Daemon, Azurite) {
+    start_with(azurite, "", sections).await
+}
+
+/// The same, whose mounts have this line.
+async fn start_with(azurite: &Path, line: &str, sections: &str) -> (Daemon, Azurite) {
     let mut options = Options::default();
     options.storage.account = ACCOUNT.to_owned();
     options.storage.key = STANDARD.decode(KEY).unwrap();
@@ -27,8 +32,8 @@ async fn start(azurite: &Path, sections: &str) -> (Daemon, Azurite) {
     let azurite = Azurite::start(azurite, &emulator);
     let config = format!(
         "[identity.default]\nsource = \"imds\"\nendpoint = {:?}\n\
-         [mount.blobs]\nplugin = \"storage\"\nendpoint = \"https://{ACCOUNT}.blob.core.windows.net\"\n\
-         [mount.sas]\nplugin = \"storage\"\nendpoint = \"https://{ACCOUNT}.blob.core.windows.net\"\n\
+         [mount.blobs]\nplugin = \"storage\"\nendpoint = \"https://{ACCOUNT}.blob.core.windows.net\"\n{line}\n\
+         [mount.sas]\nplugin = \"storage\"\nendpoint = \"https://{ACCOUNT}.blob.core.windows.net\"\n{line}\n\
          [mount.sas.settings]\nauth = \"sas\"\n\
          account = \"/subscriptions/{SUBSCRIPTION}/resourceGroups/demo/providers/Microsoft.Storage/storageAccounts/{ACCOUNT}\"\n\
          [mount.sas.audience.arm]\n\
@@ -96,6 +101,45 @@ async fn azurite_takes_tokens_and_signatures() {
 }
 
 #[tokio::test]
+async fn azurite_keeps_what_was_written_under_a_legal_name() {
+    let Some(azurite) = peer("azurite", "odd names of blobs, through a mount in front of Azurite") else { return };
+    let names = [
+        ("a//b", "a//b"),
+        ("/lead", "/lead"),
+        ("back%5Cslash", "back/slash"),
+        ("raw\\slash", "raw/slash"),
+        ("a%252Fb", "a%2Fb"),
+        ("go%2Fwrites%2fso", "go/writes/so"),
+        ("semi;colon", "semi;colon"),
+        ("100%25", "100%"),
+        ("trail/", "trail/"),
+        ("dot.", "dot."),
+        ("plus%2Band+plus", "plus+and+plus"),
+    ];
+    for line in ["", "allow = [\"* /peers\", \"* /peers/**\"]"] {
+        let (daemon, _azurite) = start_with(&azurite, line, "[listen]\nsocket = \"k.sock\"\n").await;
+        assert_eq!(send(&daemon, "PUT", "/blobs/peers?restype=container", &[], Vec::new()).await.0, 201);
+        for mount in ["blobs", "sas"] {
+            for (path, name) in names {
+                let at = format!("/{mount}/peers/{path}");
+                let content: Vec<u8> = (0..=255).cycle().take(5000).chain(path.bytes()).collect();
+                let block = [("x-ms-blob-type", "BlockBlob")];
+                let (status, answer) = send(&daemon, "PUT", &at, &block, content.clone()).await;
+                assert_eq!(status, 201, "{at}: {}", String::from_utf8_lossy(&answer));
+                let list = format!("/{mount}/peers?restype=container&comp=list");
+                let (_, list) = send(&daemon, "GET", &list, &[], Vec::new()).await;
+                let list = String::from_utf8_lossy(&list).into_owned();
+                assert!(list.contains(&format!("<Name>{name}</Name>")), "{at}: {list}");
+                let (status, read) = send(&daemon, "GET", &at, &[], Vec::new()).await;
+                assert_eq!((status, &read[..]), (200, content.as_slice()), "{at}");
+                assert_eq!(send(&daemon, "DELETE", &at, &[], Vec::new()).await.0, 202, "{at}");
+            }
+        }
+        daemon.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn azurites_refusal_of_an_upload_that_it_has_not_read_arrives() {
     let Some(azurite) = peer("azurite", "uploads to a container that Azurite does not have") else { return };
     let (daemon, _azurite) = start(&azurite, "[listen]\nsocket = \"k.sock\"\n").await;
@@ -124,6 +168,6 @@ async fn the_official_python_sdk_works_through_a_mount_unchanged() {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/python/blob_sdk.py");
     let mut command = Command::new(python.join("bin/python"));
     command.arg(script).args(["--url", &format!("{url}/blobs"), "--ca", &ca]);
-    run_steps(command, 16).await;
+    run_steps(command, 17).await;
     daemon.stop().await;
 }

@@ -120,6 +120,52 @@ async fn a_blob_is_built_of_blocks_copied_leased_and_deleted() {
 }
 
 #[tokio::test]
+async fn a_blob_with_an_odd_name_is_written_listed_read_and_deleted() {
+    let allow = "allow = [\"* /hello\", \"* /hello/**\"]\n";
+    for allow in ["", allow] {
+        let with = |emulator: &Emulator| {
+            let config = config("public", "core.windows.net", emulator);
+            config.replace("[mount.sas]", &format!("{allow}[mount.sas]"))
+        };
+        let daemon = Daemon::with(with, LISTEN).await;
+        for (path, name) in [
+            ("a//b", "a//b"),
+            ("/lead", "/lead"),
+            ("back%5Cslash", "back/slash"),
+            ("raw\\slash", "raw/slash"),
+            ("a%252Fb", "a%2Fb"),
+            ("a%2Fb", "a/b"),
+            ("a;b", "a;b"),
+        ] {
+            let at = format!("/blobs/hello/{path}");
+            let written = put(&daemon, &at, &[("x-ms-blob-type", "BlockBlob")], "some\0text").await;
+            assert_eq!(written.status, 201, "{path}: {}", written.text());
+            let listed = daemon.get("/blobs/hello?restype=container&comp=list").await;
+            assert!(listed.text().contains(&format!("<Name>{name}</Name>")), "{path}: {}", listed.text());
+            let read = daemon.get(&at).await;
+            assert_eq!((read.status.as_u16(), &read.body[..]), (200, b"some\0text".as_slice()), "{path}");
+            assert_eq!(send(&daemon, "DELETE", &at, &[], "").await.status, 202, "{path}");
+        }
+        let lake = put(&daemon, "/lake/webhdfs/v1//reports/new.txt?op=CREATE", &[], "one\n").await;
+        assert_eq!(lake.status, 201, "{}", lake.text());
+        assert_eq!(daemon.get("/lake/webhdfs/v1//reports/new.txt?op=OPEN").await.text(), "one\n");
+        daemon.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_malformed_path_is_the_callers_mistake() {
+    let daemon = start().await;
+    for path in ["/blobs//hello/world.txt", "/blobs/hello/../../world.txt", "/lake/webhdfs/../x"] {
+        let refused = daemon.get(path).await;
+        assert_eq!(refused.status, 400, "{path}: {}", refused.text());
+        assert_eq!(refused.headers["content-type"], "application/problem+json", "{path}");
+        assert!(!refused.text().contains("plugin"), "{path}: {}", refused.text());
+    }
+    daemon.stop().await;
+}
+
+#[tokio::test]
 async fn a_data_lake_store_is_listed_written_appended_and_read() {
     let mut daemon = start().await;
     let listed = daemon.get("/lake/webhdfs/v1/reports?op=LISTSTATUS").await;

@@ -8,6 +8,8 @@ const KIB = 1024
 const BLOCK = 256 * KIB
 const DATA = Buffer.alloc(1024 * KIB)
 for (let at = 0; at < DATA.length; at += 4) DATA.writeUInt32BE(at, at)
+// Names that the service takes, though its documentation advises against some.
+const ODD = ['a//b', '/lead', 'back\\slash', 'a%2Fb', 'semi;colon', 'trail/', 'dot.']
 const AWKWARD = 'a folder/gr\u00fcn +1 & 100%=50%25 #2?.txt'
 const LONG_AGO = new Date('2020-01-01')
 const FAR_AHEAD = new Date('2100-01-01')
@@ -136,6 +138,15 @@ const reads = [
   ['absent blob exists', () => blob('none').exists()]
 ]
 
+const names = ODD.flatMap((name) => [
+  [`upload ${name}`, () => put(name, `it is ${name}`)],
+  [`download ${name}`, () => read(blob(name))],
+  [`copy ${name} synchronously`, () => blob('odd copy').syncCopyFromURL(blob(name).url)],
+  [`download a copy of ${name}`, () => read(blob('odd copy'))],
+  [`list beside ${name}`, () => container.listBlobsFlat()],
+  [`delete ${name}`, () => blob(name).delete()]
+])
+
 const changes = [
   ['set metadata', () => blob('typed').setMetadata({ first: '1', second: 'two words' })],
   ['set metadata of an absent blob', () => blob('none').setMetadata({ a: '1' })],
@@ -236,6 +247,7 @@ await run('@azure/storage-blob', [
   ...containers,
   ...blockBlobs,
   ...reads,
+  ...names,
   ...changes,
   ...otherKinds,
   ...lists,

@@ -22,6 +22,8 @@ KIB = 1024
 BLOCK = 256 * KIB
 # The same on both sides, and not like itself anywhere.
 DATA = b"".join(number.to_bytes(4, "big") for number in range(256 * KIB))
+# Names that the service takes, though its documentation advises against some.
+ODD = ("a//b", "/lead", "back\\slash", "a%2Fb", "semi;colon", "trail/", "dot.")
 AWKWARD = "a folder/gr\u00fcn +1 & 100%=50%25 #2?.txt"
 LONG_AGO = datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc)
 FAR_AHEAD = datetime.datetime(2100, 1, 1, tzinfo=datetime.timezone.utc)
@@ -196,6 +198,19 @@ READS = [
     ("absent blob exists", lambda s: s.blob("none").exists()),
 ]
 
+NAMES = [
+    operation
+    for name in ODD
+    for operation in [
+        (f"upload {name}", lambda s, name=name: s.blob(name).upload_blob(f"it is {name}".encode())),
+        (f"download {name}", lambda s, name=name: s.blob(name).download_blob().readall()),
+        (f"copy {name}", lambda s, name=name: s.blob("odd copy").start_copy_from_url(s.blob(name).url)),
+        (f"download a copy of {name}", lambda s: s.blob("odd copy").download_blob().readall()),
+        (f"names beside {name}", lambda s: list(s.container.list_blob_names())),
+        (f"delete {name}", lambda s, name=name: s.blob(name).delete_blob()),
+    ]
+]
+
 CHANGES = [
     ("set metadata", lambda s: s.blob("typed").set_blob_metadata({"first": "1", "second": "two words"})),
     ("set metadata of an absent blob", lambda s: s.blob("none").set_blob_metadata({"a": "1"})),
@@ -293,7 +308,7 @@ DELETIONS = [
     ("upload to a deleted container", lambda s: s.blob("a").upload_blob(b"x")),
 ]
 
-OPERATIONS = [*CONTAINERS, *BLOCK_BLOBS, *READS, *CHANGES, *OTHER_KINDS, *LISTS, *DELETIONS]
+OPERATIONS = [*CONTAINERS, *BLOCK_BLOBS, *READS, *NAMES, *CHANGES, *OTHER_KINDS, *LISTS, *DELETIONS]
 
 
 def large(side):

@@ -69,6 +69,11 @@ OPERATIONS = [
     ("content summary", lambda s: s.call("GETCONTENTSUMMARY", "gen1")),
     ("status", lambda s: s.call("GETFILESTATUS", "gen1/a b.txt")),
     ("status absent", lambda s: s.call("GETFILESTATUS", "gen1/none")),
+    # The client puts two slashes in front of these.
+    ("status of an absolute path", lambda s: s.call("GETFILESTATUS", "/gen1/a b.txt")),
+    ("read an absolute path", lambda s: s.call("OPEN", "/gen1/a b.txt", read="true").content),
+    ("make directory by an absolute path", lambda s: s.call("MKDIRS", "/gen1/absolute")),
+    ("rename to an absolute path", lambda s: s.call("RENAME", "/gen1/absolute", destination="/gen1/renamed")),
     ("create what is there", lambda s: s.call("CREATE", "gen1/empty", overwrite="false", write="true", data=b"x")),
     ("append at a wrong place", lambda s: s.call("APPEND", "gen1/empty", append="true", offset=100, data=b"x")),
     ("concatenate", lambda s: s.client.concat("gen1/both", ["gen1/a b.txt", "gen1/empty"])),

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime};
 
-use http::{Method, Request, StatusCode, Uri};
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
 
 use crate::audit::{AuditSink, Outcome, Record, Upstream};
 use crate::caller::Caller;
@@ -24,6 +24,10 @@ pub(crate) struct Call {
     audit: Arc<dyn AuditSink>,
     surrogates: Surrogates,
     caller: Caller,
+    /// The address that the caller asked for, behind the mount's name.
+    requested: Uri,
+    /// The caller's header fields that refer to second paths.
+    references: Vec<(HeaderName, HeaderValue)>,
     started: Instant,
     /// What ended it, where the plugin's own answer does not count.
     verdict: OnceLock<CallError>,
@@ -66,6 +70,12 @@ impl Call {
         caller: &Caller,
         request: &Request<B>,
     ) -> Arc<Self> {
+        let fields =
+            mount.grants.iter().flat_map(|grant| &grant.second_paths).filter_map(|path| path.header.as_deref());
+        let references = fields
+            .flat_map(|field| request.headers().get_all(field).into_iter().map(move |value| (field, value.clone())))
+            .filter_map(|(field, value)| Some((field.parse().ok()?, value)))
+            .collect();
         let record = Record {
             time: SystemTime::now(),
             call: id,
@@ -91,6 +101,8 @@ impl Call {
             audit,
             surrogates: Surrogates::default(),
             caller: caller.clone(),
+            requested: request.uri().clone(),
+            references,
             started: Instant::now(),
             verdict: OnceLock::new(),
             progress: AtomicU64::new(0),
@@ -117,6 +129,16 @@ impl Call {
 
     pub(crate) fn caller(&self) -> &Caller {
         &self.caller
+    }
+
+    /// The address that the caller asked for, behind the mount's name.
+    pub(crate) fn requested(&self) -> &Uri {
+        &self.requested
+    }
+
+    /// The caller's values of a header field that refers to a second path.
+    pub(crate) fn references(&self, field: &str) -> impl Iterator<Item = &HeaderValue> {
+        self.references.iter().filter(move |(name, _)| name.as_str() == field).map(|(_, value)| value)
     }
 
     pub(crate) fn surrogates(&self) -> &Surrogates {

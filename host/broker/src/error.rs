@@ -10,6 +10,7 @@ use crate::config::{bare, human_size};
 use crate::egress::{MintingDenied, Misuse, RedirectDenied, Refusal};
 use crate::grant::{Endpoint, NormalPath, NotCovered};
 use crate::mount::Mount;
+pub use crate::start_error::StartError;
 
 /// Why a call got no answer of the plugin's. [`CallError::into_response`](crate::CallError::into_response) is what the
 /// caller is told, as problem details ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)).
@@ -30,10 +31,10 @@ pub enum CallError {
         /// What is wrong with it.
         why: &'static str,
     },
-    /// The request has a header field that overrides its method or URL, and the mount is narrowed.
+    /// The request has a header field that overrides its method or URL, which the mount's rules cannot check.
     #[error(
-        "the header field `{field}` overrides a request's method or URL, which the patterns of mount `{mount}` cannot \
-         check. Remove it, and send the method and URL that are meant"
+        "the header field `{field}` overrides a request's method or URL, which the rules of mount `{mount}` cannot check. \
+         Remove it, and send the method and URL that are meant"
     )]
     Override {
         /// The mount.
@@ -68,6 +69,14 @@ pub enum CallError {
         /// The mount.
         mount: String,
         /// What it was.
+        misuse: Misuse,
+    },
+    /// The caller's own request, which the plugin passed on, is one that the broker does not let out.
+    #[error("mount `{mount}` does not pass this request on: {misuse}")]
+    Caller {
+        /// The mount.
+        mount: String,
+        /// What is wrong with it.
         misuse: Misuse,
     },
     /// The endpoint's name leads to an address that no request may go to.
@@ -177,8 +186,10 @@ impl fmt::Display for NotAllowed {
         match why {
             NotCovered::NotAllowed => write!(
                 f,
-                "mount `{mount}` may not send {method} {path} to {endpoint}: no pattern in `allow` of {section} covers it. \
-                 To allow it, add \"{method} {path}\" there"
+                "mount `{mount}` may not send {method} {path} to {endpoint}: no pattern in `allow` of {section} covers it{}. \
+                 To allow it, add \"{method} {}\" there",
+                if path.readings().nth(1).is_some() { " in all ways in which the path may be read" } else { "" },
+                path.to_allow()
             ),
             NotCovered::NotDeclared => write!(
                 f,
@@ -311,7 +322,8 @@ impl CallError {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::UnknownMount { .. } => StatusCode::NOT_FOUND,
-            Self::BadRequest { .. } | Self::Override { .. } => StatusCode::BAD_REQUEST,
+            Self::Caller { misuse, .. } if is_denial(misuse) => StatusCode::FORBIDDEN,
+            Self::BadRequest { .. } | Self::Override { .. } | Self::Caller { .. } => StatusCode::BAD_REQUEST,
             Self::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::NotAllowed(_) | Self::Minting(_) | Self::Redirect(_) | Self::ExportOff { .. } => {
                 StatusCode::FORBIDDEN
@@ -334,7 +346,8 @@ impl CallError {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::UnknownMount { .. } => "unknown-mount",
-            Self::BadRequest { .. } | Self::Override { .. } => "bad-request",
+            Self::Caller { misuse, .. } if is_denial(misuse) => "not-allowed",
+            Self::BadRequest { .. } | Self::Override { .. } | Self::Caller { .. } => "bad-request",
             Self::Busy { .. } => "busy",
             Self::NotAllowed(_) => "not-allowed",
             Self::Minting(_) => "minting",
@@ -357,7 +370,8 @@ impl CallError {
     pub fn title(&self) -> &'static str {
         match self {
             Self::UnknownMount { .. } => "There is no such mount",
-            Self::BadRequest { .. } | Self::Override { .. } => "The request cannot be passed on",
+            Self::Caller { misuse, .. } if is_denial(misuse) => "The mount may not do this",
+            Self::BadRequest { .. } | Self::Override { .. } | Self::Caller { .. } => "The request cannot be passed on",
             Self::Busy { .. } => "The mount is busy",
             Self::NotAllowed(_) => "The mount may not do this",
             Self::Minting(_) => "The mount may not mint a credential",
@@ -385,7 +399,7 @@ impl CallError {
             },
             Self::Minting(denied) => denied.why.rule(),
             Self::Redirect(_) => "redirects",
-            Self::Misuse { misuse, .. } => misuse.rule(),
+            Self::Misuse { misuse, .. } | Self::Caller { misuse, .. } => misuse.rule(),
             Self::ForbiddenAddress { .. } => "address",
             Self::Override { .. } => "override",
             Self::Limit { limit, .. } => limit.key(),
@@ -410,6 +424,7 @@ impl CallError {
             | Self::Minting(_)
             | Self::Redirect(_)
             | Self::Misuse { .. }
+            | Self::Caller { .. }
             | Self::ForbiddenAddress { .. }
             | Self::Override { .. }
             | Self::ExportOff { .. } => Outcome::Denied,
@@ -425,6 +440,11 @@ impl CallError {
             | Self::NotStarted { .. } => Outcome::Failed,
         }
     }
+}
+
+/// Whether a caller's request is well-formed, and not permitted.
+fn is_denial(misuse: &Misuse) -> bool {
+    matches!(misuse, Misuse::SecondPath(_) | Misuse::SecondPathElsewhere { .. })
 }
 
 fn how_to_hand_out(mount: &str, operation: Option<&str>, audience: Option<&str>) -> String {
@@ -445,67 +465,4 @@ fn known_mounts(known: &[String]) -> String {
         return ": none is configured".to_owned();
     }
     format!(". The first part of the path names it: {}", crate::config::one_of(known.iter().map(String::as_str)))
-}
-
-/// Why a broker does not start.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StartError {
-    /// The configuration is wrong.
-    #[error(transparent)]
-    Config(#[from] crate::config::ConfigError),
-    /// The mounts together may have more calls at once than one process can hold.
-    #[error(
-        "the mounts may have {wanted} calls at once, and one process can hold {most}. Lower `concurrency` in [mount.NAME.limits]"
-    )]
-    TooManySandboxes {
-        /// The sum of all `concurrency`.
-        wanted: u32,
-        /// The most there can be.
-        most: u32,
-    },
-    /// The engine cannot be made on this machine.
-    #[error("no sandboxes can be made on this machine: {why}")]
-    Engine {
-        /// Why not.
-        why: String,
-    },
-    /// A plugin cannot be used.
-    #[error("the plugin {plugin} cannot be used: {why}")]
-    Plugin {
-        /// What the configuration calls it.
-        plugin: String,
-        /// Why not.
-        why: String,
-    },
-    /// The directory of compiled plugins is not one that only this user can write in.
-    #[error("[compile_cache] directory {} is not used: {why}", path.display())]
-    CompileCache {
-        /// The directory.
-        path: std::path::PathBuf,
-        /// Why not.
-        why: String,
-    },
-    /// TLS cannot be set up.
-    #[error("no TLS: {0}")]
-    Tls(String),
-}
-
-impl StartError {
-    pub(crate) fn engine(error: impl fmt::Display) -> Self {
-        Self::Engine { why: format!("{error:#}") }
-    }
-
-    /// A component that does not compile, or wants what no plugin has.
-    pub(crate) fn unusable(plugin: &crate::plan::Plugin, error: &dyn fmt::Display) -> Self {
-        let why = format!("{error:#}");
-        let why = match why.split_once("component imports ") {
-            Some((_, import)) => {
-                let import = import.split(", but").next().unwrap_or(import);
-                format!("it wants {import}, which no plugin gets; a plugin may import the world keyward:broker/plugin")
-            }
-            None => why,
-        };
-        Self::Plugin { plugin: plugin.label.clone(), why }
-    }
 }

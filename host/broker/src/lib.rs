@@ -54,6 +54,7 @@ mod identities;
 pub mod manifest;
 pub mod metrics;
 mod mount;
+mod path;
 mod percent;
 mod persisted;
 pub mod plan;
@@ -64,6 +65,7 @@ mod sandbox;
 mod seal;
 mod service;
 mod sql;
+mod start_error;
 mod surrogate;
 mod thread;
 

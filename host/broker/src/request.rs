@@ -63,13 +63,19 @@ where
         return Err(CallError::BadRequest { why: "its path does not begin with a slash" });
     }
     let front = front(call, &mut parts.extensions, &parts.uri, &parts.headers);
-    parts.uri = path_and_query.parse().map_err(|_| CallError::BadRequest { why: "its path is none" })?;
+    parts.uri = path_and_query.parse().map_err(|_| CallError::BadRequest { why: "its path is malformed" })?;
 
     call.expectation().read(parts.version, &parts.headers);
     drop_headers(&mut parts.headers);
-    if call.mount().grants.iter().any(Grant::is_narrowed)
-        && let Some(field) = overrides::find(&parts.headers)
-    {
+    let grants = &call.mount().grants;
+    let overriding = if grants.iter().any(Grant::is_narrowed) {
+        overrides::find(&parts.headers)
+    } else if grants.iter().any(|grant| !grant.minting.services.is_empty()) {
+        overrides::find_of(overrides::PATHS, &parts.headers)
+    } else {
+        None
+    };
+    if let Some(field) = overriding {
         return Err(CallError::Override { mount: call.mount().name.clone(), field });
     }
     if parts.headers.get_all(CONTENT_LENGTH).iter().count() > 1 {

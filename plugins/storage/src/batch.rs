@@ -10,7 +10,7 @@
 use keyward_plugin::{Context, Headers, Method, Outgoing, Problem, Request, Response, SendError};
 
 use crate::multipart::{self, Part};
-use crate::operation::{Needed, needed, parameter};
+use crate::operation::{Needed, needed, parameter, resource};
 use crate::sas;
 
 /// The most parts of a batch, as with the service.
@@ -123,10 +123,12 @@ fn single(part: Part, container: &str, version: Option<&str>, cx: &Context) -> R
     if !is_known || parameter(request.query(), "restype").is_some() {
         return Err(Problem::bad_request("The requests of a batch are Delete Blob and Set Blob Tier"));
     }
-    let path = request.path().trim_start_matches('/');
-    if !request.path().starts_with('/') || path.split_once('/').is_none_or(|(_, blob)| blob.is_empty()) {
+    let path = request.path().strip_prefix('/').unwrap_or_default();
+    if path.split_once('/').is_none_or(|(_, blob)| blob.is_empty()) {
         return Err(Problem::bad_request("A request of a batch names a container and a blob: `/CONTAINER/BLOB`"));
     }
+    // What no blob is called is the caller's mistake, and is found before anything is sent.
+    resource(request.path(), false)?;
     if !container.is_empty() && path.split('/').next() != Some(container) {
         let detail = format!("A request of this batch is for another container than `{container}`");
         return Err(Problem::bad_request(detail));
@@ -153,7 +155,7 @@ fn without_prefix<'t>(target: &'t str, container: &str, cx: &Context) -> &'t str
     let mount = cx.mount_url();
     let prefix = mount.split_once("://").map_or("", |(_, rest)| rest.find('/').map_or("", |at| rest.split_at(at).1));
     let rest = target.strip_prefix(prefix).filter(|rest| rest.starts_with('/')).unwrap_or(target);
-    let names = |path: &str| match path.trim_start_matches('/').split_once('/') {
+    let names = |path: &str| match path.strip_prefix('/').unwrap_or(path).split_once('/') {
         Some((first, blob)) => !blob.is_empty() && (container.is_empty() || first == container),
         None => false,
     };
@@ -269,6 +271,8 @@ mod tests {
             ("/c?restype=container&comp=batch", "/c/mount/c/b", "/c/mount/c/b"),
             ("/mount?restype=container&comp=batch", "/mount/b/c", "/mount/b/c"),
             ("/mount?restype=container&comp=batch", "/mount/mount/c", "/mount/c"),
+            ("/?comp=batch", "/mount/c//lead", "/c//lead"),
+            ("/?comp=batch", "/c/a%2Fb%5Cc%252Fd", "/c/a%2Fb%5Cc%252Fd"),
         ] {
             let (mount, sent) = storage(|_| Response::new(202));
             let response = mount.call::<Storage>(batch(path, &[&format!("DELETE {target} HTTP/1.1")]));
@@ -288,6 +292,11 @@ mod tests {
             "DELETE /c?restype=container HTTP/1.1",
             "DELETE /c HTTP/1.1",
             "DELETE /c/ HTTP/1.1",
+            "DELETE //c/a HTTP/1.1",
+            "DELETE /c/../other/a HTTP/1.1",
+            "DELETE /c/%2e%2e%2Fother/a HTTP/1.1",
+            "DELETE /c/a%00 HTTP/1.1",
+            "DELETE /c/%ff HTTP/1.1",
             "DELETE https://elsewhere.example/c/a HTTP/1.1",
             "POST /c?comp=batch HTTP/1.1",
             "DELETE /other/a HTTP/1.1",

@@ -28,7 +28,9 @@ pub(crate) fn answer(request: Request, cx: &Context) -> Result<Response, Problem
             format!("a signature is asked for by POST {ROUTE}CONTAINER/BLOB"),
         ));
     }
-    let path = request.path().strip_prefix(ROUTE).unwrap_or_default().trim_end_matches('/');
+    let path = request.path().strip_prefix(ROUTE).unwrap_or_default();
+    // A blob's name may end in a slash.
+    let path = path.strip_suffix('/').filter(|container| !container.contains('/')).unwrap_or(path);
     let is_container = !path.contains('/');
     let (name, is_blob) = match resource(path, is_container)? {
         Resource::Container(name) => (name, false),
@@ -96,6 +98,8 @@ mod tests {
         assert_eq!(answer["url"], "https://contoso.blob.core.windows.net/hello/a/b.txt");
         assert_eq!(answer["permissions"], "rw");
         assert_eq!(ask("/$sas/hello", "/blob/contoso/hello c r").status, 200);
+        assert_eq!(ask("/$sas/hello/", "/blob/contoso/hello c r").status, 200);
+        assert_eq!(ask("/$sas/hello//a%2Fb%5Cc/", "/blob/contoso/hello//a/b/c/ b r").status, 200);
     }
 
     #[test]

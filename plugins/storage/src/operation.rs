@@ -71,17 +71,23 @@ fn of_a_blob(method: &Method, comp: &str, is_version: bool) -> Option<char> {
 /// The container or blob of a path. A path of one segment is a container where the query says so, and else a blob in the
 /// container `$root`.
 pub(crate) fn resource(path: &str, is_container: bool) -> Result<Resource, Problem> {
-    let decoded = percent_decode_str(path.trim_start_matches('/')).decode_utf8();
+    let path = path.strip_prefix('/').unwrap_or(path);
+    let decoded = percent_decode_str(path).decode_utf8();
     let decoded = decoded.map_err(|_| Problem::bad_request("the path is not UTF-8, which no blob's name is"))?;
+    // The service does so too, and compares a signature with what comes of it.
+    let decoded = decoded.replace('\\', "/");
     // What is signed are lines: a line break in the name would be the beginning of another.
     if decoded.contains(|letter: char| letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}')) {
         return Err(Problem::bad_request("the path has a line break or another control character in it"));
+    }
+    if decoded.starts_with('/') || decoded.split('/').any(|segment| matches!(segment, "." | "..")) {
+        return Err(Problem::bad_request("the path has an empty container or a dot segment in it"));
     }
     Ok(match decoded.split_once('/') {
         None if decoded.is_empty() => Resource::Account,
         None | Some((_, "")) if is_container => Resource::Container(decoded.trim_end_matches('/').to_owned()),
         None => Resource::Blob(format!("$root/{decoded}")),
-        Some(_) => Resource::Blob(decoded.into_owned()),
+        Some(_) => Resource::Blob(decoded),
     })
 }
 
@@ -127,6 +133,11 @@ mod tests {
             ("DELETE", "/c/b?versionId=2026", "c/b", "x"),
             ("GET", "/c?restype=container&comp=list&prefix=a", "c", "l"),
             ("GET", "/c/deep/er%20blob", "c/deep/er blob", "r"),
+            ("GET", "/c/a%2Fb//c", "c/a/b//c", "r"),
+            ("GET", "/c//lead", "c//lead", "r"),
+            ("GET", "/c/back%5Cslash", "c/back/slash", "r"),
+            ("GET", "/c/a%252Fb", "c/a%2Fb", "r"),
+            ("GET", "/c/trail/", "c/trail/", "r"),
             ("GET", "/blob-at-the-root", "$root/blob-at-the-root", "r"),
         ] {
             assert_eq!(need(method, path), Some((resource.to_owned(), permissions.to_owned())), "{method} {path}");
@@ -145,6 +156,9 @@ mod tests {
             ("GET", "/c/b%0A2099-01-01"),
             ("GET", "/c/b%0D"),
             ("GET", "/c/b%E2%80%A8"),
+            ("GET", "//c/b"),
+            ("GET", "/c/../d/b"),
+            ("GET", "/c/a%2f%2e%2e%5cb"),
         ] {
             assert_eq!(need(method, path), None, "{method} {path}");
         }

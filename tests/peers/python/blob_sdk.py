@@ -27,6 +27,22 @@ LARGE = 40 * MIB
 # A name that every place that takes a URL apart has to encode the same way.
 AWKWARD = "a folder/gr\u00fcn +1 & 100%=50%25 #2?.txt"
 
+# Names that the service takes, though its own documentation advises against some.
+LEGAL = (
+    "a//b",
+    "/lead",
+    "//lead",
+    "back\\slash",
+    "a%2Fb",
+    "a%252Fb",
+    "semi;colon",
+    "100%",
+    "trail/",
+    "dot.",
+    "what?/c#",
+    AWKWARD,
+)
+
 
 def refused(what, kind, status, code, call):
     """Calls, and wants this exception, HTTP status and error code of the service."""
@@ -69,6 +85,20 @@ def download(c):
     same("the content", digest(c.download_blob(AWKWARD).readall()), digest(data))
     c.upload_blob("empty", b"", overwrite=True)
     same("an empty blob", c.download_blob("empty").readall(), b"")
+
+
+def legal_names(c):
+    for name in LEGAL:
+        # The service makes a slash of a backslash.
+        known = name.replace("\\", "/")
+        data = os.urandom(1000) + name.encode()
+        blob = c.upload_blob(name, data, overwrite=True)
+        same(f"{name}: the list", known in [found.name for found in c.list_blobs()], True)
+        same(f"{name}: the content", blob.download_blob().readall(), data)
+        same(f"{name}: under its name in the list", c.download_blob(known).readall(), data)
+        same(f"{name}: its size", blob.get_blob_properties().size, len(data))
+        blob.delete_blob()
+        same(f"{name}: whether it exists", blob.exists(), False)
 
 
 def large(c):
@@ -275,6 +305,7 @@ STEPS = {
     "create-container": create_container,
     "upload": upload,
     "download": download,
+    "legal-names": legal_names,
     "large": large,
     "range": ranges,
     "pages": pages,

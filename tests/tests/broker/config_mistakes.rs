@@ -65,6 +65,22 @@ mistake!(
     )
 );
 mistake!(
+    own_cloud_with_an_unknown_reading_of_paths,
+    own_cloud(
+        "[cloud.service.own]\naudience = \"https://o.example\"\nhosts = [\"*.o.example\"]\npaths = \"name\"\n\
+         names_after = 9\n[cloud.service.other]\naudience = \"https://p.example\"\nhosts = [\"*.p.example\"]\n\
+         paths = \"segments\"\nnames_after = 2"
+    )
+);
+mistake!(
+    pattern_with_a_slash_that_blobs_do_not_have,
+    format!(
+        "{IDENTITY}[mount.blobs]\nplugin = \"storage\"\nendpoint = \"https://contoso.blob.core.windows.net\"\n\
+         allow = [\"GET /c/a%2Fb\", \"GET /c/a;b\"]\n"
+    )
+);
+mistake!(pattern_with_a_semicolon_in_a_vault, vault("allow = [\"GET /secrets/a;b\"]"));
+mistake!(
     own_cloud_with_half_a_route,
     own_cloud(
         "[cloud.service.sql]\naudience = \"https://d.example\"\nhosts = [\"*.d.example\"]\n\

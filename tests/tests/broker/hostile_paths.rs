@@ -9,7 +9,7 @@ async fn assert_refused(paths: &[&str]) {
     for path in paths {
         let answer = rig.call(get(path, &[])).await;
         match &answer.error {
-            Some(CallError::Misuse { misuse: Misuse::Path(_), .. }) => {}
+            Some(CallError::Caller { misuse: Misuse::Path(_), .. }) => assert_eq!(answer.status, 400, "{path}"),
             other => panic!("{path}: {other:?} {}", answer.text()),
         }
         rig.assert_no_token_in(&answer);
@@ -49,7 +49,7 @@ async fn a_name_that_can_be_read_in_one_way_only_passes() {
     for (path, sent) in [
         ("/hello/100%25", "/hello/100%25"),
         ("/hello/c%23%3f", "/hello/c%23%3F"),
-        ("/hello/a%20b+c,d", "/hello/a%20b+c,d"),
+        ("/hello/a%20b+c,d", "/hello/a%20b%2Bc%2Cd"),
         ("/hello/%e2%82%ac", "/hello/%E2%82%AC"),
         ("/hello/..a", "/hello/..a"),
     ] {

@@ -25,6 +25,7 @@ mod hostile_rejections;
 mod hostile_signatures;
 mod hostile_vaults;
 mod imds_misbehaves;
+mod legal_names;
 mod metrics;
 mod orders;
 mod own_cloud;

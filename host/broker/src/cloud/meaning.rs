@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Cloud, CloudService, Operations, Routes, SecondPath, TABLE, is_host_of};
+use crate::path::PathReading;
 
 /// How the requests of a host are to be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -10,6 +11,8 @@ use super::{Cloud, CloudService, Operations, Routes, SecondPath, TABLE, is_host_
 pub struct Meaning {
     /// The services that it is, by their names in the public cloud.
     pub services: BTreeSet<String>,
+    /// How paths are read.
+    pub paths: PathReading,
     /// Whether paths are read without regard to case.
     pub paths_ignore_case: bool,
     /// Whether partial responses are parts of what a client stored.
@@ -41,6 +44,9 @@ impl Cloud {
         for row in &rows {
             meaning.add(*row);
         }
+        // A row of the operator's that says nothing leaves it to what the host is known to be.
+        let said = |row: &Row<'_>| row.1.paths.or_else(|| kind(*row).map(|_| PathReading::Segments));
+        meaning.paths = rows.iter().filter_map(said).reduce(common).unwrap_or_default();
         // Tokens follow redirects only where the configured cloud has the host, and not merely its domain.
         meaning.routes = own.iter().find_map(|(_, row)| {
             let routes = row.routes.clone()?;
@@ -95,6 +101,7 @@ impl Meaning {
     #[must_use]
     pub(crate) fn and(mut self, other: Self) -> Self {
         self.services.extend(other.services);
+        self.paths = common(self.paths, other.paths);
         self.paths_ignore_case |= other.paths_ignore_case;
         self.returns_stored_content &= other.returns_stored_content;
         self.second_paths.extend(
@@ -103,6 +110,11 @@ impl Meaning {
         self.routes = self.routes.or(other.routes);
         self
     }
+}
+
+/// The reading of paths that two services have in common. By segments, what passes is the same to both.
+fn common(one: PathReading, other: PathReading) -> PathReading {
+    if one == other { one } else { PathReading::Segments }
 }
 
 /// The known service that a row is. A known service may be like another one itself.
@@ -162,6 +174,8 @@ mod tests {
             ("management.azure.com", "arm"),
             ("westeurope.management.azure.com", "arm"),
             ("management.chinacloudapi.cn", "arm"),
+            ("contoso.privatelink.azconfig.io", "appconfig"),
+            ("contoso.appconfig.azure.us", "appconfig"),
         ] {
             assert_eq!(services(public, host, "https://own.example"), [service], "{host}");
         }
@@ -193,6 +207,46 @@ mod tests {
         row.hosts = vec!["contoso.blob.core.windows.net".to_owned()];
         cloud.services.insert("files".to_owned(), row);
         assert_eq!(services(&cloud, "contoso.blob.core.windows.net", ""), ["blob"], "a name does not hide what it is");
+    }
+
+    #[test]
+    fn a_host_reads_paths_as_its_service_does() {
+        let public = Cloud::named("public").unwrap();
+        let names = PathReading::Names { after: 1 };
+        for (host, audience, paths) in [
+            ("contoso.blob.core.windows.net", "", names),
+            ("contoso.privatelink.blob.core.windows.net", "", names),
+            ("contoso.blob.core.chinacloudapi.cn", "", names),
+            ("contoso.dfs.core.windows.net", "", names),
+            ("files.contoso.example", "https://storage.azure.com", names),
+            ("contoso.azuredatalakestore.net", "", PathReading::Files { after: 1 }),
+            ("contoso.azconfig.io", "", PathReading::Keys { after: 1 }),
+            ("contoso.vault.azure.net", "", PathReading::Segments),
+            ("management.azure.com", "", PathReading::Segments),
+            ("contoso.example", "https://own.example", PathReading::Segments),
+        ] {
+            assert_eq!(public.meaning(host, audience).paths, paths, "{host} {audience}");
+        }
+        let (blob, vault) = (public.meaning("a.blob.core.windows.net", ""), public.meaning("a.vault.azure.net", ""));
+        assert_eq!(blob.clone().and(blob.clone()).paths, names);
+        assert_eq!(blob.and(vault).paths, PathReading::Segments, "a mount of both is as strict as one of them");
+    }
+
+    #[test]
+    fn an_operator_says_how_a_host_of_his_own_reads_paths_and_not_how_azures_do() {
+        let mut cloud = Cloud::named("public").unwrap().clone();
+        let mut row = cloud.services["vault"].clone();
+        (row.audience, row.domains) = ("https://own.example".to_owned(), Vec::new());
+        row.hosts = ["*.own.example", "a.vault.azure.net", "a.blob.core.windows.net"].map(str::to_owned).to_vec();
+        row.paths = Some(PathReading::Keys { after: 1 });
+        cloud.services.insert("own".to_owned(), row.clone());
+        assert_eq!(cloud.meaning("a.own.example", "").paths, PathReading::Keys { after: 1 });
+        assert_eq!(cloud.meaning("a.vault.azure.net", "").paths, PathReading::Segments);
+        assert_eq!(cloud.meaning("a.blob.core.windows.net", "").paths, PathReading::Segments, "they differ");
+        row.paths = None;
+        cloud.services.insert("own".to_owned(), row);
+        assert_eq!(cloud.meaning("a.own.example", "").paths, PathReading::Segments);
+        assert_eq!(cloud.meaning("a.blob.core.windows.net", "").paths, PathReading::Names { after: 1 });
     }
 
     #[test]

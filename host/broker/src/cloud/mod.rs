@@ -14,6 +14,8 @@ pub(crate) use operations::{Found, Looked, Operation, Operations, Signs, folded_
 pub use origin::Protocol;
 pub(crate) use origin::{HEX, is_host_of, is_label};
 
+pub use crate::path::PathReading;
+
 /// The table in `clouds.toml`. It is read once; a test reads it too, so it cannot be wrong in a release.
 static TABLE: LazyLock<BTreeMap<String, Cloud>> =
     LazyLock::new(|| toml::from_str(include_str!("clouds.toml")).unwrap_or_default());
@@ -57,6 +59,9 @@ pub struct CloudService {
     /// Where its gateways send clients on to.
     #[serde(default)]
     pub routes: Option<Routes>,
+    /// How the service reads paths; by segments where nothing is said.
+    #[serde(default)]
+    pub paths: Option<PathReading>,
     /// Whether the service reads paths without regard to case, so that a pattern must too.
     #[serde(default)]
     pub paths_ignore_case: bool,
@@ -149,7 +154,7 @@ mod tests {
         assert_eq!(Cloud::names().collect::<Vec<_>>(), ["china", "public", "usgov"]);
         let names = |cloud: &Cloud| cloud.services.keys().cloned().collect::<Vec<_>>();
         let public = names(Cloud::named("public").unwrap());
-        assert_eq!(public, ["arm", "blob", "datalake", "dfs", "managedhsm", "sql", "vault"]);
+        assert_eq!(public, ["appconfig", "arm", "blob", "datalake", "dfs", "managedhsm", "sql", "vault"]);
         for cloud in TABLE.values() {
             assert_eq!(names(cloud), public);
             for service in cloud.services.values() {
@@ -191,11 +196,12 @@ mod tests {
         type Expected = (&'static str, &'static str, &'static [&'static str]);
         const STORAGE: &str = "https://storage.azure.com/";
         const LAKE: Expected = ("datalake", "https://datalake.azure.net/", &["*.azuredatalakestore.net"]);
-        let expected: [(&str, &str, [Expected; 7]); 3] = [
+        let expected: [(&str, &str, [Expected; 8]); 3] = [
             (
                 "public",
                 "https://login.microsoftonline.com",
                 [
+                    ("appconfig", "https://appconfig.azure.com", &["*.azconfig.io"]),
                     ("arm", "https://management.azure.com/", &["management.azure.com"]),
                     ("blob", STORAGE, &["*.blob.core.windows.net", "*.z##.blob.storage.azure.net"]),
                     LAKE,
@@ -220,6 +226,7 @@ mod tests {
                 "china",
                 "https://login.partner.microsoftonline.cn",
                 [
+                    ("appconfig", "https://appconfig.azure.cn", &["*.azconfig.azure.cn"]),
                     ("arm", "https://management.chinacloudapi.cn/", &["management.chinacloudapi.cn"]),
                     ("blob", STORAGE, &["*.blob.core.chinacloudapi.cn"]),
                     LAKE,
@@ -244,6 +251,7 @@ mod tests {
                 "usgov",
                 "https://login.microsoftonline.us",
                 [
+                    ("appconfig", "https://appconfig.azure.us", &["*.azconfig.azure.us"]),
                     ("arm", "https://management.usgovcloudapi.net/", &["management.usgovcloudapi.net"]),
                     ("blob", STORAGE, &["*.blob.core.usgovcloudapi.net"]),
                     LAKE,

@@ -9,6 +9,7 @@ use super::diagnostic::{Diagnostic, Located, Place};
 use super::document::{Section, Unfit};
 use crate::cloud::{Cloud, CloudService, Protocol, Routes, SecondPath};
 use crate::grant::{Endpoint, HostPattern};
+use crate::path::PathReading;
 
 /// Where nobody says which.
 const USUAL: &str = "public";
@@ -78,6 +79,7 @@ fn service(name: &str, section: Section<'_>, base: Option<&CloudService>) -> Opt
     let hosts = hosts(&section);
     let protocol = section.word("protocol", &[("https", Protocol::Https), ("sqlserver", Protocol::SqlServer)]);
     let routes = routes(section.section("routes"));
+    let paths = paths(&section);
     let paths_ignore_case = section.boolean("paths_ignore_case").map(|value| value.value);
     let each = section.tables("second_paths", "header = \"x-ms-copy-source\"").into_iter();
     let second_paths: Vec<SecondPath> = each.filter_map(second_path).collect();
@@ -101,10 +103,34 @@ fn service(name: &str, section: Section<'_>, base: Option<&CloudService>) -> Opt
         domains: base.map(|base| base.domains.clone()).unwrap_or_default(),
         like: like.map(str::to_owned).or_else(|| base?.like.clone()),
         protocol: protocol.map(|protocol| protocol.value).or_else(|| Some(alike?.protocol)).unwrap_or_default(),
+        paths: paths.or_else(|| alike?.paths),
         paths_ignore_case: paths_ignore_case.unwrap_or_else(|| alike.is_some_and(|alike| alike.paths_ignore_case)),
         returns_stored_content: alike.is_some_and(|alike| alike.returns_stored_content),
         second_paths: second_paths.unwrap_or_else(|| alike.map(|alike| alike.second_paths.clone()).unwrap_or_default()),
     })
+}
+
+/// How paths are read: `paths`, and with names `names_after`.
+fn paths(section: &Section<'_>) -> Option<PathReading> {
+    let after = section.number("names_after", 0, 8, 1);
+    let names_after = after.as_ref().and_then(|after| u8::try_from(after.value).ok()).unwrap_or(1);
+    let words = [
+        PathReading::Segments,
+        PathReading::Names { after: names_after },
+        PathReading::Files { after: names_after },
+        PathReading::Keys { after: names_after },
+    ];
+    let paths = section.word("paths", &words.map(|reading| (reading.as_str(), reading)));
+    let reading = paths.map(|paths| paths.value);
+    if section.key_place("names_after").is_some()
+        && (reading == Some(PathReading::Segments) || section.key_place("paths").is_none())
+    {
+        let message =
+            format!("`names_after` in {} belongs to `paths = \"names\"`, \"files\" or \"keys\"", section.header());
+        let diagnostic = Diagnostic::new(section.key_place("names_after"), message);
+        section.push(diagnostic.expected("`paths` with names, or no `names_after`").write("paths = \"names\""));
+    }
+    reading
 }
 
 fn hosts(section: &Section<'_>) -> Option<Vec<String>> {
@@ -228,6 +254,21 @@ mod tests {
         let [path] = own.second_paths.as_slice() else { panic!("{own:?}") };
         assert_eq!((path.query.as_deref(), path.under.as_deref(), path.list), (Some("from"), Some("/v1"), true));
         assert_eq!(path.method.as_deref(), Some("GET"));
+    }
+
+    #[test]
+    fn a_service_of_ones_own_says_how_it_reads_paths() {
+        let with = |name: &str, further: &str| {
+            let lines = "audience = \"https://f.example\"\nhosts = [\"*.f.example\"]\n";
+            let text = format!("[cloud]\nauthority = \"https://a.example\"\n[cloud.service.{name}]\n{lines}{further}");
+            cloud(&text).services[name].paths
+        };
+        assert_eq!(with("own", ""), None);
+        assert_eq!(with("own", "paths = \"names\"\n"), Some(PathReading::Names { after: 1 }));
+        assert_eq!(with("own", "paths = \"keys\"\nnames_after = 2\n"), Some(PathReading::Keys { after: 2 }));
+        assert_eq!(with("own", "like = \"blob\"\n"), Some(PathReading::Names { after: 1 }));
+        assert_eq!(with("blob", ""), Some(PathReading::Names { after: 1 }), "as everywhere");
+        assert_eq!(with("blob", "paths = \"segments\"\n"), Some(PathReading::Segments));
     }
 
     #[test]

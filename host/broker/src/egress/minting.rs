@@ -129,10 +129,10 @@ impl std::error::Error for MintingDenied {}
 /// A request that a grant covers, to be looked at.
 pub(super) struct Request<'r> {
     pub(super) method: &'r Method,
-    /// The path, as it is sent.
+    /// The endpoint's prefix.
+    pub(super) prefix: &'r str,
+    /// The path behind it.
     pub(super) path: &'r NormalPath,
-    /// The path behind the endpoint's prefix.
-    pub(super) behind: &'r NormalPath,
     pub(super) query: Option<&'r str>,
     /// A sealed value that is appended to the query.
     pub(super) sealed: Option<&'r [u8]>,
@@ -143,7 +143,7 @@ pub(super) struct Request<'r> {
 pub(super) fn check(grants: &[Grant], number: usize, request: &Request<'_>) -> Result<Option<Minted>, Refusal> {
     let Some(grant) = grants.get(number) else { return Ok(None) };
     let denied = |why: MintingRule| {
-        let (method, path) = (request.method.clone(), request.behind.clone());
+        let (method, path) = (request.method.clone(), request.path.clone());
         Refusal::Minting { grant: number, method, path, why: Box::new(why) }
     };
     if !grant.minting.services.is_empty()
@@ -158,20 +158,20 @@ pub(super) fn check(grants: &[Grant], number: usize, request: &Request<'_>) -> R
     let mut mints = None;
     for table in grant.minting.tables() {
         let parameters = parameters([request.query.unwrap_or_default(), &*sealed], table)?;
-        let looked = |path: &NormalPath| Looked {
-            method,
-            segments: folded_segments(path.as_str()),
-            parameters: parameters.clone(),
-        };
-        let whole = looked(request.path);
-        let behind = || (!grant.endpoint.prefix.is_empty()).then(|| looked(request.behind));
-        match table.find(&whole).or_else(|| behind().and_then(|behind| table.find(&behind))) {
-            Some(found) => {
-                let found = minted(grants, number, found).map_err(denied)?;
-                mints.get_or_insert(found);
+        let looked = |path: &str| Looked { method, segments: folded_segments(path), parameters: parameters.clone() };
+        for reading in request.path.readings() {
+            let whole = looked(&format!("{}{reading}", request.prefix));
+            let behind = || (!request.prefix.is_empty()).then(|| looked(reading));
+            match table.find(&whole).or_else(|| behind().and_then(|behind| table.find(&behind))) {
+                Some(found) => {
+                    let found = minted(grants, number, found).map_err(denied)?;
+                    mints.get_or_insert(found);
+                }
+                None if table.lists_harmless() => {
+                    listed(grant, table, &whole, request.method, reading).map_err(denied)?;
+                }
+                None => {}
             }
-            None if table.lists_harmless() => listed(grant, table, &whole, request).map_err(denied)?,
-            None => {}
         }
     }
     Ok(mints)
@@ -250,7 +250,8 @@ pub(super) async fn look_into(
     };
     let body = looked.map_err(|rule| {
         let (method, why) = (parts.method.clone(), Box::new(MintingRule::Signature(rule)));
-        let refusal = match behind(mount.grants.get(passed.grant), passed.uri.path()) {
+        let grant = mount.grants.get(passed.grant);
+        let refusal = match grant.and_then(|grant| grant.read(passed.uri.path()).ok().flatten()) {
             Some(path) => Refusal::Minting { grant: passed.grant, method, path, why },
             None => Misuse::OutsidePrefix.into(),
         };
@@ -266,19 +267,21 @@ pub(super) async fn look_into(
     Ok(http::Request::from_parts(parts, body.boxed_unsync()))
 }
 
-fn behind(grant: Option<&Grant>, path: &str) -> Option<NormalPath> {
-    NormalPath::parse(path).ok()?.behind(&grant?.endpoint.prefix)
-}
-
-/// Where actions are listed: what is not harmless must be named by the operator.
-fn listed(grant: &Grant, table: &Operations, whole: &Looked<'_>, request: &Request<'_>) -> Result<(), MintingRule> {
-    let behind = folded_segments(request.behind.as_str());
-    let written: Vec<&str> = request.behind.as_str().split('/').filter(|segment| !segment.is_empty()).collect();
+/// Where actions are listed: what is not harmless must be named by the operator. `reading` is behind the endpoint's prefix.
+fn listed(
+    grant: &Grant,
+    table: &Operations,
+    whole: &Looked<'_>,
+    method: &Method,
+    reading: &str,
+) -> Result<(), MintingRule> {
+    let behind = folded_segments(reading);
+    let written: Vec<&str> = reading.split('/').filter(|segment| !segment.is_empty()).collect();
     let shown = |number: usize| written.get(number).copied().unwrap_or_default().to_owned();
     if whole.may_be(&Method::POST) && !table.is_harmless(&whole.segments) {
         // A path that is all prefix was written out by the operator.
         let last = behind.len().checked_sub(1);
-        let named = |last: usize| grant.allows_literally(&Method::POST, request.behind, last);
+        let named = |last: usize| grant.allows_literally(&Method::POST, reading, last);
         if let Some(last) = last.filter(|last| !named(*last)) {
             return Err(MintingRule::UnknownAction(shown(last)));
         }
@@ -287,7 +290,7 @@ fn listed(grant: &Grant, table: &Operations, whole: &Looked<'_>, request: &Reque
     if whole.method.is_some_and(|method| others.contains(method)) {
         return Ok(());
     }
-    let unnamed = |number: &usize| !grant.allows_literally(request.method, request.behind, *number);
+    let unnamed = |number: &usize| !grant.allows_literally(method, reading, *number);
     match table.privileged(&behind).find(unnamed) {
         Some(number) => Err(MintingRule::Privileged(shown(number))),
         None => Ok(()),
@@ -312,6 +315,11 @@ fn parameters(queries: [&str; 2], table: &'static Operations) -> Result<Vec<(Str
         found.push((selector.to_owned(), value.to_ascii_lowercase()));
     }
     Ok(found)
+}
+
+/// Whether two readers of a query may differ on what it selects at a grant's endpoint.
+pub(super) fn is_ambiguous(grant: &Grant, query: &str) -> bool {
+    grant.minting.tables().any(|table| parameters([query, ""], table).is_err())
 }
 
 /// The letters and digits of a name, in lower case, however often it is encoded.

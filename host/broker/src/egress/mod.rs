@@ -10,6 +10,7 @@ mod client;
 mod coding;
 mod connect;
 mod error;
+mod fault;
 mod hooks;
 mod minting;
 pub(crate) mod overrides;

@@ -17,7 +17,7 @@ pub(super) const METHODS: &[&str] = &["x-http-method-override", "x-http-method",
 
 /// Fields by which a request becomes one for another path: those of IIS's URL Rewrite and ISAPI_Rewrite, and by them of
 /// Symfony, Drupal and Zend (CVE-2018-14773).
-pub(super) const PATHS: &[&str] = &["x-original-url", "x-rewrite-url", "x-override-url"];
+pub(crate) const PATHS: &[&str] = &["x-original-url", "x-rewrite-url", "x-override-url"];
 
 /// Fields that a proxy sets for the service behind it, and that some services trust.
 const PROXIES: &[&str] = &[
@@ -42,7 +42,7 @@ pub(crate) fn find(headers: &HeaderMap) -> Option<&'static str> {
 }
 
 /// The first of these fields that a request has.
-pub(super) fn find_of(fields: &[&'static str], headers: &HeaderMap) -> Option<&'static str> {
+pub(crate) fn find_of(fields: &[&'static str], headers: &HeaderMap) -> Option<&'static str> {
     fields.iter().copied().find(|field| headers.keys().any(|name| is_same(name.as_str(), field)))
 }
 

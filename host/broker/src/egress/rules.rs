@@ -60,9 +60,27 @@ pub enum Misuse {
         /// The audience's name.
         audience: String,
     },
-    /// Another path that the request names, where patterns cannot look at it.
-    #[error("it names another path where `allow` cannot look at it, in `{0}`. Without an `allow` it may")]
+    /// A second path that patterns cannot check.
+    #[error("its `{0}` refers to a second path that `allow` cannot check; without `allow` it is permitted")]
     SecondPath(String),
+    /// A second path that can be read in two ways.
+    #[error("the path in its `{place}` can be read in more than one way: {error}")]
+    SecondPathForm {
+        /// The header field, or the parameter of the query.
+        place: String,
+        /// Why.
+        error: PathError,
+    },
+    /// A second path at another place than the endpoint.
+    #[error("its `{place}` refers to a path at `{authority}`, which `allow` of {endpoint} cannot cover")]
+    SecondPathElsewhere {
+        /// The header field, or the parameter of the query.
+        place: String,
+        /// The authority that it names.
+        authority: String,
+        /// The endpoint.
+        endpoint: String,
+    },
     /// A parameter or a header field on whose meaning two readers of the request may differ.
     #[error("its `{0}` is ambiguous: expected once, in plain letters")]
     Ambiguous(&'static str),
@@ -91,7 +109,7 @@ impl Misuse {
             Self::Elsewhere { .. } => "endpoint",
             Self::Path(_) => "path",
             Self::OutsidePrefix => "prefix",
-            Self::SecondPath(_) => "second-path",
+            Self::SecondPath(_) | Self::SecondPathForm { .. } | Self::SecondPathElsewhere { .. } => "second-path",
             Self::Ambiguous(_) => "ambiguous",
             Self::Override(_) => "override",
             Self::SeveralAuthorizations | Self::ForeignAuthorization => "authorization",
@@ -137,8 +155,8 @@ pub(crate) struct Passed {
     pub(crate) grant: usize,
     /// The credential that goes with it.
     pub(crate) spend: Spend,
-    /// Where it goes: scheme, host and port of the endpoint, the path in normal form, the query as it was, without the
-    /// surrogate of a sealed value.
+    /// Where it goes: scheme, host and port of the endpoint, the path as the service reads it, the query as it was, without
+    /// the surrogate of a sealed value.
     pub(crate) uri: Uri,
     /// The credential that it mints.
     pub(crate) minted: Option<Minted>,
@@ -199,7 +217,6 @@ pub(crate) fn judge<B>(request: &Request<B>, grants: &[Grant], surrogates: &Surr
     if authority.contains('@') {
         return Err(Misuse::UserInfo.into());
     }
-    let path = NormalPath::parse(uri.path()).map_err(Misuse::Path)?;
     let at_origin = |grant: &Grant| is_origin(authority, grant);
     if !grants.iter().any(at_origin) {
         let endpoints = grants.iter().flat_map(origins).map(|origin| origin.endpoint.to_string());
@@ -217,7 +234,14 @@ pub(crate) fn judge<B>(request: &Request<B>, grants: &[Grant], surrogates: &Surr
         _ => Refusal::Misuse(Misuse::OutsidePrefix),
     };
     for (number, grant) in candidates.filter(|(_, grant)| at_origin(grant)) {
-        let Some(behind) = path.behind(&grant.endpoint.prefix) else { continue };
+        let behind = match grant.read(uri.path()) {
+            Ok(Some(behind)) => behind,
+            Ok(None) => continue,
+            Err(error) => {
+                refusal = Misuse::Path(error).into();
+                continue;
+            }
+        };
         match grant.covers(request.method(), &behind) {
             Ok(()) => {
                 let origin = origin_of(authority, grant).ok_or(Misuse::NoHost)?;
@@ -226,14 +250,17 @@ pub(crate) fn judge<B>(request: &Request<B>, grants: &[Grant], surrogates: &Surr
                 second_path::check(number, grant, request.method(), uri.query(), request.headers())?;
                 let looked = minting::Request {
                     method: request.method(),
-                    path: &path,
-                    behind: &behind,
+                    prefix: &grant.endpoint.prefix,
+                    path: &behind,
                     query: uri.query(),
                     sealed: spend.sealed(),
                     headers: request.headers(),
                 };
                 let minted = minting::check(grants, number, &looked)?;
-                let uri = target(origin, &path, query.rest.as_deref()).ok_or(Misuse::NoHost)?;
+                // The prefix by itself has `/` behind it, and is sent without.
+                let is_prefix = behind.as_str() == "/" && !uri.path().ends_with('/');
+                let sent = if is_prefix { "" } else { behind.as_str() };
+                let uri = target(origin, &grant.endpoint.prefix, sent, query.rest.as_deref()).ok_or(Misuse::NoHost)?;
                 return Ok(Passed { grant: number, spend, uri, minted });
             }
             Err(why) => {
@@ -356,10 +383,11 @@ fn is_authority(authority: &str, endpoint: &Endpoint) -> bool {
     }
 }
 
-fn target(origin: Origin<'_>, path: &NormalPath, query: Option<&str>) -> Option<Uri> {
+/// The URI of a request to a path behind the endpoint's prefix.
+fn target(origin: Origin<'_>, prefix: &str, path: &str, query: Option<&str>) -> Option<Uri> {
     let path_and_query = match query {
-        Some(query) => format!("{path}?{query}"),
-        None => path.to_string(),
+        Some(query) => format!("{prefix}{path}?{query}"),
+        None => format!("{prefix}{path}"),
     };
     let path_and_query = PathAndQuery::try_from(path_and_query).ok()?;
     Uri::builder()

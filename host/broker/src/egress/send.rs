@@ -18,10 +18,11 @@ use zeroize::Zeroizing;
 use super::body::{FromService, Search, ToService};
 use super::coding::{self, CodedScanner, CodingError};
 use super::error::{ConnectError, find, innermost};
+use super::fault;
 use super::minting;
 use super::redirect;
 use super::rejected;
-use super::rules::{self, Passed, Spend};
+use super::rules::{self, Passed, Refusal, Spend};
 use super::scan::Scanner;
 use super::sealed;
 use crate::audit::Upstream;
@@ -42,9 +43,14 @@ pub(super) fn admit<B>(call: &Arc<Call>, request: &Request<B>) -> Result<Passed,
     match rules::judge(request, &mount.grants, call.surrogates()) {
         Ok(passed) => Ok(passed),
         Err(refusal) => {
-            let error = match redirect::denied(call, request.uri(), &refusal) {
-                Some(denied) => CallError::Redirect(Box::new(denied)),
-                None => CallError::refused(mount, &refusal),
+            let error = match (redirect::denied(call, request.uri(), &refusal), &refusal) {
+                (Some(denied), _) => CallError::Redirect(Box::new(denied)),
+                (None, Refusal::Misuse(misuse)) if fault::is_callers(call, request, misuse) => {
+                    CallError::Caller { mount: mount.name.clone(), misuse: misuse.clone() }
+                }
+                (None, Refusal::Misuse(_) | Refusal::NotCovered { .. } | Refusal::Minting { .. }) => {
+                    CallError::refused(mount, &refusal)
+                }
             };
             call.note_refused(request, error.rule());
             call.fail(error);

@@ -186,16 +186,22 @@ impl Wanted {
         if self.text("signedResource") != "b" || !within.contains('/') {
             return Err(Wide("a whole container"));
         }
-        let path = NormalPath::parse(&format!("/{}", utf8_percent_encode(within, PATH)));
-        let path = path.map_err(|_| Invalid("the resource's path is ambiguous"))?;
+        // The prefix of an emulator's endpoint is the account, which the resource has before.
+        let path = |grant: &Grant| {
+            let path = format!("{}/{}", grant.endpoint.prefix, utf8_percent_encode(within, PATH));
+            grant.read_unchanged(&path).ok().flatten().ok_or(Invalid("the resource's path is ambiguous"))
+        };
+        let grants: Vec<(&Grant, NormalPath)> =
+            grants.iter().map(|grant| Ok((*grant, path(grant)?))).collect::<Result<_, SignatureRule>>()?;
+        let Some((_, first)) = grants.first() else { return Err(Account(account.chars().take(100).collect())) };
         let permissions = self.text("signedPermission");
         if permissions.is_empty() {
             return Err(Invalid("it has no `signedPermission`"));
         }
         for letter in permissions.chars() {
             for method in methods(letter)? {
-                if !grants.iter().any(|grant| grant.covers(method, &path).is_ok()) {
-                    let method = method.clone();
+                if !grants.iter().any(|(grant, path)| grant.covers(method, path).is_ok()) {
+                    let (method, path) = (method.clone(), first.clone());
                     return Err(SignatureRule::Permission { letter, method, path });
                 }
             }
@@ -271,7 +277,8 @@ mod tests {
         let blob = Grant::example("https://contoso.blob.core.windows.net");
         let blob = allowed.map_or(blob.clone(), |allowed| blob.allowing(allowed));
         let meaning = Cloud::named("public").unwrap().meaning(&blob.endpoint.host, "");
-        vec![Grant { minting: Minting::of(&meaning), second_paths: meaning.second_paths, ..blob }]
+        let (minting, paths) = (Minting::of(&meaning), meaning.paths);
+        vec![Grant { minting, paths, second_paths: meaning.second_paths, ..blob }]
     }
 
     fn wanted(resource: &str, kind: &str, permission: &str) -> Value {
@@ -287,6 +294,17 @@ mod tests {
     fn a_signature_covers_what_allow_permits() {
         let sent = narrow(&wanted("/blob/contoso/public/a b.txt", "b", "r")).unwrap();
         assert_eq!(serde_json::from_slice::<Value>(&sent).unwrap(), wanted("/blob/contoso/public/a b.txt", "b", "r"));
+    }
+
+    #[test]
+    fn a_signature_for_a_legal_name_covers_it_in_all_its_readings() {
+        for legal in ["a//b", "/lead", "back\\slash", "a%2Fb", "a;b", "100%"] {
+            assert!(narrow(&wanted(&format!("/blob/contoso/public/{legal}"), "b", "r")).is_ok(), "{legal}");
+            let grants = blobs(Some(&["GET /public/*"]));
+            let body = wanted(&format!("/blob/contoso/public/{legal}"), "b", "r").to_string();
+            let one_segment = check_exported(Signs::Service, PATH, body.as_bytes(), &grants).is_ok();
+            assert_eq!(one_segment, matches!(legal, "a;b" | "100%"), "{legal}");
+        }
     }
 
     #[test]
@@ -309,6 +327,10 @@ mod tests {
             ("/blob/contoso/public/../secret/a", "b", "r"),
             ("/blob/contoso//secret/a", "b", "r"),
             ("/blob/contoso/public/%2e%2e/secret/a", "b", "r"),
+            ("/blob/contoso/public/a/../../secret/a", "b", "r"),
+            ("/blob/contoso/public/..\\secret/a", "b", "r"),
+            ("/blob/contoso/public//", "b", "r"),
+            ("/blob/contoso/public%2F..%2Fsecret/a", "b", "r"),
             ("/blob/contoso/public\\..\\secret/a", "b", "r"),
         ] {
             let body = wanted(resource, kind, permission);

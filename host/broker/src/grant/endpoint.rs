@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::NormalPath;
 use crate::cloud::{Protocol, is_label};
+use crate::path::NormalPath;
 
 /// What is spoken, an origin, and a path prefix.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

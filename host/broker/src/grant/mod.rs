@@ -3,7 +3,6 @@
 mod endpoint;
 mod hosts;
 mod minting;
-mod path;
 mod pattern;
 
 use std::sync::Arc;
@@ -15,11 +14,12 @@ use keyward_identity::Audience;
 pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use hosts::{HostPattern, InvalidHostPattern};
 pub use minting::Minting;
-pub use path::{NormalPath, PathError};
 pub use pattern::{InvalidPattern, Pattern};
 
 use crate::cloud::{Routes, SecondPath};
 use crate::manifest::SpendPlace;
+use crate::path::Purpose;
+pub use crate::path::{NormalPath, PathError, PathReading};
 
 /// One audience of one mount.
 #[derive(Clone, Debug)]
@@ -45,6 +45,8 @@ pub struct Grant {
     pub declared: Option<Vec<Pattern>>,
     /// What the configuration allows; `None` where it does not narrow it.
     pub allowed: Option<Vec<Pattern>>,
+    /// How the service reads paths.
+    pub paths: PathReading,
     /// Where requests name paths beside their own, which must be covered too.
     pub second_paths: Vec<SecondPath>,
     /// Whether the service reads paths without regard to case.
@@ -93,15 +95,35 @@ pub enum NotCovered {
 }
 
 impl Grant {
-    /// Whether a request to this path behind the endpoint's prefix is covered.
+    /// Reads the path of a request as the service does. Returns what is behind the endpoint's prefix; `None` where it is not
+    /// below that.
+    ///
+    /// # Errors
+    ///
+    /// The path cannot be read in one way.
+    pub fn read(&self, path: &str) -> Result<Option<NormalPath>, PathError> {
+        let purpose = if self.is_narrowed() { Purpose::Compare } else { Purpose::Forward };
+        self.paths.read(path, &self.endpoint.prefix, purpose)
+    }
+
+    /// The same of a path that stands elsewhere in a request, where it is left as it is.
+    pub(crate) fn read_unchanged(&self, path: &str) -> Result<Option<NormalPath>, PathError> {
+        self.paths.read(path, &self.endpoint.prefix, Purpose::CompareUnchanged)
+    }
+
+    /// Whether a request to this path behind the endpoint's prefix is covered, in all ways in which it may be read.
     ///
     /// # Errors
     ///
     /// Says which half is missing.
     pub fn covers(&self, method: &Method, path: &NormalPath) -> Result<(), NotCovered> {
         let matches = |patterns: &Option<Vec<Pattern>>| {
-            let covers = |pattern: &Pattern| pattern.matches(method, path, self.paths_ignore_case);
-            patterns.as_ref().is_none_or(|patterns| patterns.iter().any(covers))
+            patterns.as_ref().is_none_or(|patterns| {
+                let covers = |reading: &str| {
+                    patterns.iter().any(|pattern| pattern.matches_reading(method, reading, self.paths_ignore_case))
+                };
+                path.readings().all(covers)
+            })
         };
         if !matches(&self.declared) {
             Err(NotCovered::NotDeclared)
@@ -117,10 +139,12 @@ impl Grant {
         self.declared.is_some() || self.allowed.is_some()
     }
 
-    /// Whether a pattern of the configuration covers a request and has this segment of its path written out.
-    pub(crate) fn allows_literally(&self, method: &Method, path: &NormalPath, segment: usize) -> bool {
-        let names =
-            |pattern: &Pattern| pattern.has_literal(segment) && pattern.matches(method, path, self.paths_ignore_case);
+    /// Whether a pattern of the configuration covers a request in one of its path's readings, and has this segment of it
+    /// written out.
+    pub(crate) fn allows_literally(&self, method: &Method, reading: &str, segment: usize) -> bool {
+        let names = |pattern: &Pattern| {
+            pattern.has_literal(segment) && pattern.matches_reading(method, reading, self.paths_ignore_case)
+        };
         self.allowed.as_ref().is_some_and(|patterns| patterns.iter().any(names))
     }
 }
@@ -140,6 +164,7 @@ impl Grant {
             unsealed: false,
             declared: None,
             allowed: None,
+            paths: PathReading::Segments,
             second_paths: Vec::new(),
             paths_ignore_case: false,
             returns_stored_content: false,

@@ -7,7 +7,7 @@ use crate::cloud::{Cloud, Meaning, Protocol};
 use crate::config::{
     AudienceConfig, Config, Diagnostic, Diagnostics, Located, MountConfig, SettingValue, bare, nearest, one_of, shown,
 };
-use crate::grant::{Endpoint, Grant, HostPattern, Minting, Redirect};
+use crate::grant::{Endpoint, Grant, HostPattern, Minting, PathError, Redirect};
 use crate::manifest::{DeclaredAudience, DeclaredService, Manifest, ResolvedService};
 
 /// The name of the identity of a mount that names none.
@@ -152,6 +152,7 @@ impl Planning<'_> {
         let own = meaning_of(&endpoint);
         let paths_ignore_case = own.paths_ignore_case;
         let meaning = redirects.iter().map(|redirect| meaning_of(&redirect.endpoint)).fold(own, Meaning::and);
+        self.unfit_patterns(configured, &meaning, &header);
         Some(Grant {
             name: declared.name.as_str().into(),
             audience: service.audience,
@@ -164,11 +165,26 @@ impl Planning<'_> {
             unsealed: false,
             declared: declared.allow.clone(),
             allowed: configured.allow.clone(),
+            paths: meaning.paths,
             // A redirect's host never makes `allow` wider.
             paths_ignore_case,
             returns_stored_content: meaning.returns_stored_content,
             second_paths: meaning.second_paths,
         })
+    }
+
+    /// Patterns that no path at the endpoint matches, since its service has no such names.
+    fn unfit_patterns(&mut self, configured: &AudienceConfig, meaning: &Meaning, header: &str) {
+        for pattern in configured.allow.iter().flatten() {
+            let Some(error) = pattern.unfit_for(meaning.paths) else { continue };
+            let message = format!("`{pattern}` in `allow` of {header} can be read in more than one way there: {error}");
+            let mut diagnostic = Diagnostic::new(configured.place.clone(), message).expected("a pattern without it");
+            if error == PathError::EncodedSlash {
+                let written = pattern.to_string().replace("%2f", "/").replace("%2F", "/");
+                diagnostic = diagnostic.write(format!("allow = [{written:?}]"));
+            }
+            self.diagnostics.push(diagnostic);
+        }
     }
 
     fn endpoint(

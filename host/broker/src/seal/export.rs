@@ -16,9 +16,10 @@ use crate::body::Body;
 use crate::call::Call;
 use crate::cloud::Operations;
 use crate::error::CallError;
-use crate::grant::{NormalPath, Pattern};
+use crate::grant::Pattern;
 use crate::manifest::{DeclaredAudience, DeclaredSeal, DeclaredService};
 use crate::mount::Mount;
+use crate::path::{PathReading, Purpose};
 
 /// The longest answer that hands out a value, in bytes.
 const LONGEST: usize = 64 << 10;
@@ -32,10 +33,12 @@ pub(crate) fn is_asked<B>(mount: &Mount, request: &Request<B>) -> Result<bool, C
     if !mount.manifest.audiences.iter().flat_map(|declared| &declared.seal).any(|seal| seal.export.is_some()) {
         return Ok(false);
     }
-    let Ok(path) = NormalPath::parse(request.uri().path()) else { return Ok(false) };
+    // The route is the plugin's, and behind it is a name: what a pattern of a route cannot take apart is in there.
+    let route = PathReading::Names { after: 1 };
+    let Ok(Some(path)) = route.read(request.uri().path(), "", Purpose::Compare) else { return Ok(false) };
     let mut denied = None;
     let matches = |export: &Option<Pattern>| {
-        export.as_ref().is_some_and(|pattern| pattern.matches(request.method(), &path, false))
+        export.as_ref().is_some_and(|pattern| pattern.matches_reading(request.method(), path.as_str(), false))
     };
     for grant in &mount.grants {
         for seal in grant.seals.iter().filter(|seal| matches(&seal.export)) {

@@ -93,7 +93,7 @@ async fn answer(broker: &Broker, caller: &Caller, door: Door, mut request: Reque
     let behind = if behind.starts_with('/') { behind.to_owned() } else { format!("/{behind}") };
     match behind.parse::<Uri>() {
         Ok(uri) => *request.uri_mut() = uri,
-        Err(_) => return CallError::BadRequest { why: "its path is none" }.into_response(),
+        Err(_) => return CallError::BadRequest { why: "its path is malformed" }.into_response(),
     }
     let scheme = if door == Door::LoopbackTls { "https" } else { "http" };
     request.extensions_mut().insert(Front { scheme, host, prefix: format!("/{mount}") });

@@ -4,7 +4,8 @@ use percent_encoding::percent_decode_str;
 
 use crate::exchange::Received;
 
-/// A container, which is a filesystem too, and a name in it. Both are empty where the path has none.
+/// A container, which is a filesystem too, and a name in it. Both are empty where the path has none. As with the service, a
+/// backslash in the name is a slash.
 #[derive(Clone, Debug)]
 pub(super) struct Target {
     pub(super) container: String,
@@ -20,7 +21,7 @@ impl Target {
     pub(super) fn of_path(path: &str) -> Self {
         let (container, name) = split(path);
         let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-        Self { container: decoded(container), name: decoded(name) }
+        Self { container: decoded(container), name: decoded(name).replace('\\', "/") }
     }
 }
 

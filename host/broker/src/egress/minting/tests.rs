@@ -10,7 +10,7 @@ fn grant(endpoint: &str, allowed: Option<&[&str]>, hand_out: &[&str]) -> Grant {
     let meaning = Cloud::named("public").unwrap().meaning(&grant.endpoint.host, "");
     let mut minting = Minting::of(&meaning);
     minting.hand_out = hand_out.iter().map(|name| (*name).to_owned()).collect();
-    Grant { minting, paths_ignore_case: meaning.paths_ignore_case, ..grant }
+    Grant { minting, paths: meaning.paths, paths_ignore_case: meaning.paths_ignore_case, ..grant }
 }
 
 const ARM: &str = "https://management.azure.com";
@@ -25,12 +25,11 @@ fn judge(
     fields: &[(&'static str, &str)],
 ) -> Result<Option<Minted>, Refusal> {
     let (path, query) = uri.split_once('?').map_or((uri, None), |(path, query)| (path, Some(query)));
-    let path = NormalPath::parse(path).unwrap();
+    let path = grants[0].read(path).unwrap().unwrap();
     let fields = fields.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()));
     let headers = fields.collect();
-    let behind = path.behind(&grants[0].endpoint.prefix).unwrap();
-    let sealed = None;
-    check(grants, 0, &Request { sealed, method: &method, path: &path, behind: &behind, query, headers: &headers })
+    let (sealed, prefix) = (None, grants[0].endpoint.prefix.as_str());
+    check(grants, 0, &Request { sealed, method: &method, prefix, path: &path, query, headers: &headers })
 }
 
 fn why(judged: Result<Option<Minted>, Refusal>) -> MintingRule {
@@ -171,6 +170,23 @@ fn a_header_field_does_not_make_another_request_of_it() {
 }
 
 #[test]
+fn a_name_hides_nothing_that_mints_or_carries() {
+    let own = |uri: &str| {
+        let mut grant = grant(VAULT, None, &[]);
+        grant.paths = crate::grant::PathReading::Names { after: 1 };
+        judge(&[grant], Method::POST, uri, &[])
+    };
+    for uri in ["/keys/k/backup", "/keys/k%2Fbackup", "/keys/k%252Fbackup", "/keys/x/../k/%62ackup", "/keys/k\\backup"]
+    {
+        assert_eq!(why(own(uri)), MintingRule::NotHandedOut("backup"), "{uri}");
+    }
+    for uri in ["/c/$batch", "/c/a%2F%24batch", "/c//$batch/.", "/c/a%252F%2524batch"] {
+        let judged = judge(&[grant(BLOB, None, &[])], Method::POST, uri, &[]);
+        assert_eq!(why(judged), MintingRule::NotHandedOut("batch"), "{uri}");
+    }
+}
+
+#[test]
 fn a_method_in_other_letters_may_be_any() {
     let (run, deployment) = ("Microsoft.Compute/virtualMachines/v/runCommand", "Microsoft.Resources/deployments/d");
     let method = |name: &str| Method::from_bytes(name.as_bytes()).unwrap();
@@ -185,7 +201,7 @@ fn a_sealed_value_selects_no_operation() {
     let (method, headers) = (Method::POST, HeaderMap::new());
     let with = |sealed: &'static [u8]| {
         let sealed = Some(sealed);
-        let request = Request { method: &method, path: &path, behind: &path, query: None, sealed, headers: &headers };
+        let request = Request { method: &method, prefix: "", path: &path, query: None, sealed, headers: &headers };
         check(&[grant(BLOB, None, &[])], 0, &request)
     };
     assert_eq!(with(b"sv=2022-11-02&sr=b&sp=r&sig=abc"), Ok(None));

@@ -2,7 +2,7 @@
 
 use keyward::cloud::SecondPath;
 use keyward::config::names_secret;
-use keyward::grant::{Grant, Redirect, Seal};
+use keyward::grant::{Grant, PathReading, Redirect, Seal};
 use keyward::manifest::SpendPlace;
 use keyward::plan::PlannedMount;
 use serde_json::{Value, json};
@@ -51,6 +51,9 @@ fn of_grant(mount: &PlannedMount, grant: &Grant) -> Vec<(&'static str, String)> 
             format!("of `{}` redirect to nodes in {}, ports {first} to {last}", grant.name, routes.domain),
         ));
     }
+    if let Some(after) = grant.paths.names_after() {
+        lines.push(("paths", format!("of `{}` are read as {}", grant.name, paths(grant.paths, after))));
+    }
     for path in &grant.second_paths {
         lines.push(("second path", format!("of `{}`, in {}", grant.name, second_path(path))));
     }
@@ -70,6 +73,17 @@ fn of_grant(mount: &PlannedMount, grant: &Grant) -> Vec<(&'static str, String)> 
         lines.push(("unsealed", format!("the plugin sees the secrets of `{}`", grant.name)));
     }
     lines
+}
+
+fn paths(reading: PathReading, after: u8) -> String {
+    let segments = if after == 1 { "the first segment".to_owned() } else { format!("{after} segments") };
+    let slashes = match reading {
+        PathReading::Segments => "",
+        PathReading::Names { .. } => "; `%2F` and `\\` in them are `/`",
+        PathReading::Files { .. } => "; `%2F` in them is `/`, and several slashes are one",
+        PathReading::Keys { .. } => "; `%2F` in them is data",
+    };
+    format!("{} after {segments}{slashes}", reading.as_str())
 }
 
 fn second_path(path: &SecondPath) -> String {
@@ -118,6 +132,8 @@ pub(super) fn grant_json(mount: &PlannedMount, grant: &Grant) -> Value {
     json!({
         "redirects": redirects,
         "gateways": gateways,
+        "paths": grant.paths.as_str(),
+        "names_after": grant.paths.names_after(),
         "paths_ignore_case": grant.paths_ignore_case,
         "second_paths": second_paths,
         "seals": seals,

@@ -3,7 +3,7 @@
 use super::PathError;
 
 /// More rounds than any name needs. A path that takes longer to decode is one that wants to be hard to read.
-const ROUNDS: usize = 8;
+pub(super) const ROUNDS: usize = 8;
 
 /// Checks that a segment in normal form is one name that is neither `.` nor `..`, however often it is decoded.
 pub(super) fn check(segment: &str) -> Result<(), PathError> {
@@ -27,10 +27,7 @@ fn check_name(name: &[u8]) -> Result<(), PathError> {
             _ => {}
         }
     }
-    // To some servers a segment ends at one of these, and to some at a space.
-    let ends = |byte: &u8| matches!(byte, b';' | b'?' | b'#');
-    let before = name.split(ends).next().unwrap_or_default().trim_ascii();
-    if matches!(before, b"." | b"..") {
+    if is_dots(name) {
         return Err(PathError::DotSegment);
     }
     if name.contains(&b';') {
@@ -39,15 +36,30 @@ fn check_name(name: &[u8]) -> Result<(), PathError> {
     if is_overlong(name) { Err(PathError::Overlong) } else { Ok(()) }
 }
 
+/// Whether a segment is `.` or `..`. To some servers a segment ends at a semicolon, and some leave out spaces, and the dots
+/// between them.
+pub(super) fn is_dots(name: &[u8]) -> bool {
+    let ends = |byte: &u8| matches!(byte, b';' | b'?' | b'#');
+    let before = name.split(ends).next().unwrap_or_default().trim_ascii();
+    let of_spaces = || before.contains(&b' ') && before.iter().all(|byte| matches!(byte, b'.' | b' '));
+    matches!(before, b"." | b"..") || of_spaces()
+}
+
 /// Whether there is a character that is encoded in more bytes than UTF-8 allows: careless decoders make `/` of `C0 AF`.
-fn is_overlong(name: &[u8]) -> bool {
+pub(super) fn is_overlong(name: &[u8]) -> bool {
     let pair = |pair: &[u8]| matches!(pair, [0xE0, 0x80..=0x9F] | [0xF0, 0x80..=0x8F]);
     name.iter().any(|byte| matches!(byte, 0xC0 | 0xC1 | 0xF8..)) || name.windows(2).any(pair)
 }
 
+/// Decodes once, as the standard says; `None` where nothing is encoded.
+pub(super) fn decode_strictly(text: &[u8]) -> Option<Vec<u8>> {
+    let decoded: Vec<u8> = percent_encoding::percent_decode(text).collect();
+    (decoded != text).then_some(decoded)
+}
+
 /// Decodes once, as leniently as any server does: what is not encoded stays, and `%uXXXX` is a character too. `None` where
 /// nothing is encoded.
-fn decode(text: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn decode(text: &[u8]) -> Option<Vec<u8>> {
     let mut decoded = Vec::with_capacity(text.len());
     let (mut rest, mut changed) = (text, false);
     while let Some((byte, after)) = rest.split_first() {

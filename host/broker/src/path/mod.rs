@@ -1,8 +1,12 @@
-//! Paths that can be read in one way only.
+//! Paths of requests, as the service that they are sent to reads them.
 //!
-//! A path is checked in the form in which it is sent. [`reading`] looks at what others may make of it: decoded any number of
-//! times, a path that passes has the same segments, and none of them is a dot segment.
+//! [`PathReading`] says how that is. Most services read segments: [`NormalPath::parse`] refuses a path that somebody on the
+//! way could read in another form. [`decoding`] looks at those forms: decoded any number of times, a path that passes has
+//! the same segments, and none of them is a dot segment. Where a service has [`names`] of its own behind the first
+//! segments, such as blobs, more is legal, and what can be read in several ways must be allowed in all of them.
 
+mod decoding;
+mod names;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod property;
 mod reading;
@@ -11,12 +15,22 @@ mod tests;
 
 use std::fmt;
 
-/// A path in normal form: unreserved characters are not encoded, what stays encoded has upper-case digits ([RFC 3986,
-/// 6.2.2]), and nothing in it can be read in two ways.
+pub use reading::PathReading;
+#[cfg(not(fuzzing))]
+pub(crate) use reading::Purpose;
+
+/// A path in the form in which it is sent, with the other ways in which it may be read.
+///
+/// By segments there is one way. Unreserved characters are not encoded, and what stays encoded has upper-case digits
+/// ([RFC 3986, 6.2.2]).
 ///
 /// [RFC 3986, 6.2.2]: https://www.rfc-editor.org/rfc/rfc3986#section-6.2.2
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NormalPath(String);
+pub struct NormalPath {
+    text: String,
+    /// Other readings of a path with a name in it, encoded as `text` is.
+    others: Vec<String>,
+}
 
 /// Why a path can be read in more than one way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,13 +63,16 @@ pub enum PathError {
     /// A character in more bytes than UTF-8 allows.
     #[error("it has an overlong encoding")]
     Overlong,
+    /// A name that is not UTF-8.
+    #[error("it is not UTF-8")]
+    NotUtf8,
     /// A control character, or `%00` and the like.
     #[error("it has a control character")]
     Control,
 }
 
 impl NormalPath {
-    /// Brings a path into normal form. A path has no query.
+    /// Brings a path that is read by segments into normal form. A path has no query.
     ///
     /// # Errors
     ///
@@ -75,27 +92,47 @@ impl NormalPath {
             }
             let start = normal.len();
             push_segment(segment, &mut normal)?;
-            reading::check(normal.get(start..).unwrap_or_default())?;
+            decoding::check(normal.get(start..).unwrap_or_default())?;
         }
-        Ok(Self(normal))
+        Ok(Self { text: normal, others: Vec::new() })
     }
 
-    /// The path.
+    /// The path, as it is sent.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// All ways in which the path may be read, the one in which it is sent first.
+    pub fn readings(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.as_str()).chain(self.others.iter().map(String::as_str))
     }
 
     /// The path behind a prefix, which is whole segments.
     #[must_use]
     pub fn behind(&self, prefix: &str) -> Option<Self> {
-        let rest = self.0.strip_prefix(prefix)?;
-        if rest.starts_with('/') { Some(Self(rest.to_owned())) } else { rest.is_empty().then(|| Self("/".to_owned())) }
+        let behind = |path: &str| {
+            let rest = path.strip_prefix(prefix)?;
+            if rest.starts_with('/') { Some(rest.to_owned()) } else { rest.is_empty().then(|| "/".to_owned()) }
+        };
+        let others = self.others.iter().map(|other| behind(other)).collect::<Option<_>>()?;
+        Some(Self { text: behind(&self.text)?, others })
     }
 
-    /// The segments. A slash at the end gives an empty one.
-    pub(super) fn segments(&self) -> impl Iterator<Item = &str> {
-        self.0.split('/').skip(1)
+    /// A path for a pattern that covers this one in all its readings.
+    #[must_use]
+    pub fn to_allow(&self) -> String {
+        if self.others.is_empty() {
+            return self.text.clone();
+        }
+        // What all of them have in common, but for the last segment, and what is below it.
+        let all: Vec<Vec<&str>> = self.readings().map(|reading| reading.split('/').collect()).collect();
+        let shortest = all.iter().map(Vec::len).min().unwrap_or_default();
+        let is_common =
+            |number: &usize| all.iter().all(|one| one.get(*number) == all.first().and_then(|a| a.get(*number)));
+        let common = (0..shortest.saturating_sub(1)).take_while(is_common).count();
+        let common: Vec<&str> = all.first().into_iter().flatten().take(common).copied().collect();
+        format!("{}/**", common.join("/"))
     }
 }
 
@@ -135,6 +172,6 @@ fn is_unreserved(byte: u8) -> bool {
 
 impl fmt::Display for NormalPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }

@@ -1,0 +1,74 @@
+//! Whose fault a request is that does not leave: the plugin's, or the caller's, which the plugin passed on.
+
+use http::uri::Authority;
+use http::{HeaderValue, Request, Uri};
+use percent_encoding::percent_decode_str;
+
+use super::minting;
+use super::rules::{Misuse, origin_of};
+use crate::call::Call;
+use crate::grant::Grant;
+
+/// Whether what is wrong with a request is so in the caller's own.
+pub(super) fn is_callers<B>(call: &Call, request: &Request<B>, misuse: &Misuse) -> bool {
+    let authority = request.uri().authority().map_or("", Authority::as_str);
+    let mut grants = call.mount().grants.iter().filter(|grant| origin_of(authority, grant).is_some());
+    let requested = call.requested();
+    match misuse {
+        Misuse::Path(_) => {
+            let path = requested.path();
+            let refuses = |grant: &Grant| grant.read(&format!("{}{path}", grant.endpoint.prefix)).is_err();
+            request.uri().path().ends_with(path) && grants.any(refuses)
+        }
+        Misuse::SecondPath(place) | Misuse::SecondPathElsewhere { place, .. } => {
+            let is_same = |sent: &HeaderValue| call.references(place).any(|own| own == sent);
+            request.headers().get_all(place).into_iter().any(is_same) || has_same(request.uri(), requested, place)
+        }
+        Misuse::SecondPathForm { place, .. } => {
+            let is_same =
+                |sent: &HeaderValue| call.references(place).any(|own| own.as_bytes().ends_with(path_of(sent)));
+            request.headers().get_all(place).into_iter().any(is_same) || has_same(request.uri(), requested, place)
+        }
+        Misuse::Ambiguous(_) => {
+            let query = requested.query().unwrap_or_default();
+            grants.any(|grant| minting::is_ambiguous(grant, query))
+        }
+        Misuse::Scheme
+        | Misuse::NoHost
+        | Misuse::UserInfo
+        | Misuse::Elsewhere { .. }
+        | Misuse::OutsidePrefix
+        | Misuse::SeveralAuthorizations
+        | Misuse::ForeignAuthorization
+        | Misuse::SurrogateElsewhere(_)
+        | Misuse::SeveralCredentials
+        | Misuse::OtherAudience { .. }
+        | Misuse::Override(_)
+        | Misuse::ForeignLogin
+        | Misuse::Database
+        | Misuse::Method(_) => false,
+    }
+}
+
+/// The path of a URL in a header field. A plugin may have written the endpoint's address for the mount's in front of it.
+fn path_of(value: &HeaderValue) -> &[u8] {
+    let text = value.as_bytes();
+    let Some(authority) = text.strip_prefix(b"https://") else { return text };
+    let slash = authority.iter().position(|byte| *byte == b'/').unwrap_or(authority.len());
+    authority.get(slash..).filter(|path| !path.is_empty()).unwrap_or(text)
+}
+
+/// Whether a request's parameters of this name are the caller's.
+fn has_same(sent: &Uri, requested: &Uri, place: &str) -> bool {
+    let name = place.split('=').next().unwrap_or_default();
+    let of = |uri: &Uri| -> Vec<String> {
+        let pairs = uri.query().unwrap_or_default().split('&');
+        let is_it = |pair: &&str| {
+            let found = pair.split('=').next().unwrap_or_default();
+            percent_decode_str(found).decode_utf8_lossy().eq_ignore_ascii_case(name)
+        };
+        pairs.filter(is_it).map(str::to_owned).collect()
+    };
+    let (sent, requested) = (of(sent), of(requested));
+    !sent.is_empty() && sent.iter().all(|pair| requested.contains(pair))
+}

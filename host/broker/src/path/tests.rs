@@ -1,0 +1,280 @@
+use proptest::prelude::*;
+
+use super::reading::Purpose;
+use super::*;
+
+#[test]
+fn one_path_has_one_form() {
+    let normal = |path| NormalPath::parse(path).unwrap().text;
+    assert_eq!(normal("/"), "/");
+    assert_eq!(normal("/secrets/db"), "/secrets/db");
+    assert_eq!(normal("/secrets/"), "/secrets/");
+    assert_eq!(normal("/%73ecrets/%64%62"), "/secrets/db");
+    assert_eq!(normal("/a%3ab%c3%a4"), "/a%3Ab%C3%A4");
+    assert_eq!(normal("/100%25"), "/100%25");
+    assert_eq!(normal("/a%252x"), "/a%252x");
+    assert_eq!(normal("/a%252e"), "/a%252e");
+    assert_eq!(normal("/50%25%20off"), "/50%25%20off");
+    assert_eq!(normal("/what%3F/c%23"), "/what%3F/c%23");
+    assert_eq!(normal("/a#b?c"), "/a%23b%3Fc");
+    assert_eq!(normal("/a+b,c=d&e@f:g'(h)!*$"), "/a+b,c=d&e@f:g'(h)!*$");
+    assert_eq!(normal("/%E2%82%AC/%F0%9F%94%91"), "/%E2%82%AC/%F0%9F%94%91");
+    assert_eq!(normal("/..."), "/...");
+    assert_eq!(normal("/.well-known/a..b"), "/.well-known/a..b");
+    assert_eq!(normal("/ä"), "/%C3%A4");
+}
+
+#[test]
+fn what_can_be_read_in_two_ways_is_refused() {
+    use PathError::*;
+    for (path, error) in [
+        ("", NotAbsolute),
+        ("secrets", NotAbsolute),
+        ("/a/../b", DotSegment),
+        ("/a/.", DotSegment),
+        ("/a/%2e%2E/b", DotSegment),
+        ("/a/.%2e/b", DotSegment),
+        ("/a/..;x=1/b", DotSegment),
+        ("/a//b", EmptySegment),
+        ("//a", EmptySegment),
+        ("//", EmptySegment),
+        ("/a/%2f", EncodedSlash),
+        ("/a%2Fb", EncodedSlash),
+        ("/a\\b", Backslash),
+        ("/a%5cb", Backslash),
+        ("/a%", BrokenEncoding),
+        ("/a%4", BrokenEncoding),
+        ("/a%zz", BrokenEncoding),
+        ("/a%+1", BrokenEncoding),
+        ("/a;x", Semicolon),
+        ("/;x", Semicolon),
+        ("/a/;", Semicolon),
+        ("/a%3Bb", Semicolon),
+        ("/a%3bb/c", Semicolon),
+        ("/a/..;x", DotSegment),
+        ("/a/..%3Bx", DotSegment),
+        ("/a/%2e%2e%3bx/b", DotSegment),
+        ("/a/.%3Fx", DotSegment),
+        ("/a/..%23", DotSegment),
+        ("/a/..%20/b", DotSegment),
+        ("/a/..%20.%20/b", DotSegment),
+        ("/a%252fb", EncodedTwice),
+        ("/a%25%32%66b", EncodedTwice),
+        ("/a%25%32fb", EncodedTwice),
+        ("/a%%32%66b", BrokenEncoding),
+        ("/a%25252fb", EncodedTwice),
+        ("/a%2525252525252fb", EncodedTwice),
+        ("/a%25253Bb", EncodedTwice),
+        ("/..%253Bx", EncodedTwice),
+        ("/a%25u002fb", EncodedTwice),
+        ("/a%25U005Cb", EncodedTwice),
+        ("/a%250d", EncodedTwice),
+        ("/%252e/b", EncodedTwice),
+        ("/a%c0%afb", Overlong),
+        ("/%c0%ae%c0%ae/b", Overlong),
+        ("/a%e0%80%afb", Overlong),
+        ("/a%25c0%25afb", EncodedTwice),
+        ("/a%2525252525252525252525", EncodedTwice),
+        ("/%252e%252e/b", EncodedTwice),
+        ("/a%255cb", EncodedTwice),
+        ("/a%00", Control),
+        ("/a%0d%0ab", Control),
+        ("/a\r\nb", Control),
+    ] {
+        assert_eq!(NormalPath::parse(path), Err(error), "{path:?}");
+    }
+}
+
+#[test]
+fn a_prefix_is_whole_segments() {
+    let behind = |path, prefix| NormalPath::parse(path).unwrap().behind(prefix).map(|path| path.text);
+    assert_eq!(behind("/tenant/a", "/tenant").as_deref(), Some("/a"));
+    assert_eq!(behind("/tenant", "/tenant").as_deref(), Some("/"));
+    assert_eq!(behind("/tenants/a", "/tenant"), None);
+    assert_eq!(behind("/a", "").as_deref(), Some("/a"));
+}
+
+/// Paths that are made of what paths are attacked with.
+fn hostile() -> impl Strategy<Value = String> {
+    let piece = prop::sample::select(vec![
+        "/", "/", "a", "b", ".", "..", ";", "%", "%25", "%32", "%66", "%46", "%2f", "%2F", "%252f", "%3B", "%3b",
+        "%253B", "%2e", "%2E", "%65", "%35", "%5c", "%255c", "\\", "25", "2f", "2e", "3B", "%u002f", "%25u002e",
+        "%c0%af", "%25c0", "%ae", "%00", "%23", "#", "?", "%20", " ", "\u{e4}", "%C3%A4",
+    ]);
+    prop::collection::vec(piece, 0..12).prop_map(|pieces| format!("/{}", pieces.concat()))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1024, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_passes_is_read_in_one_way(path in hostile()) {
+        property::check(&path);
+    }
+
+    #[test]
+    fn whatever_is_written_is_read_in_one_way(path in "/\\PC{0,40}") {
+        property::check(&path);
+    }
+
+    #[test]
+    fn a_name_without_what_is_refused_passes_in_its_usual_encoding(name in "[^;/\\\\\\.%\\s\\p{Cc}][^;/\\\\%\\p{Cc}]{0,20}") {
+        let encoded = percent_encoding::utf8_percent_encode(&name, percent_encoding::NON_ALPHANUMERIC);
+        prop_assert!(NormalPath::parse(&format!("/{encoded}")).is_ok(), "{}", encoded);
+    }
+}
+
+#[test]
+fn the_corpus_of_the_fuzz_target_holds() {
+    let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/path");
+    let mut count = 0;
+    for file in std::fs::read_dir(corpus).unwrap() {
+        property::check(&String::from_utf8_lossy(&std::fs::read(file.unwrap().path()).unwrap()));
+        count += 1;
+    }
+    assert!(count > 10);
+}
+
+const BLOB: PathReading = PathReading::Names { after: 1 };
+const LAKE: PathReading = PathReading::Files { after: 1 };
+const CONFIG: PathReading = PathReading::Keys { after: 1 };
+
+fn compared(reading: PathReading, path: &str) -> Result<Vec<String>, PathError> {
+    let read = reading.read(path, "", Purpose::Compare)?.unwrap();
+    Ok(read.readings().map(str::to_owned).collect())
+}
+
+#[test]
+fn a_name_is_compared_and_sent_as_the_service_reads_it() {
+    for (path, readings) in [
+        ("/c/a", vec!["/c/a"]),
+        ("/c/a/b.txt", vec!["/c/a/b.txt"]),
+        ("/c/a%2Fb", vec!["/c/a/b"]),
+        ("/c/back%5cslash", vec!["/c/back/slash"]),
+        ("/c/back\\slash", vec!["/c/back/slash"]),
+        ("/c/a;b=1,c+d", vec!["/c/a%3Bb%3D1%2Cc%2Bd"]),
+        ("/c/100%25", vec!["/c/100%25"]),
+        ("/c/%c3%a4", vec!["/c/%C3%A4"]),
+        ("/c/..a/b..c", vec!["/c/..a/b..c"]),
+        ("/c/a//b", vec!["/c/a//b", "/c/a/b"]),
+        ("/c//lead", vec!["/c//lead", "/c/lead"]),
+        ("/c/trail/", vec!["/c/trail/", "/c/trail"]),
+        ("/c//", vec!["/c//", "/c"]),
+        ("/c/dot.", vec!["/c/dot.", "/c/dot"]),
+        ("/c/a%252Fb", vec!["/c/a%252Fb", "/c/a/b"]),
+        ("/c/a%255cb", vec!["/c/a%255cb", "/c/a%5Cb", "/c/a/b"]),
+        ("/c", vec!["/c"]),
+        ("/c/", vec!["/c/"]),
+        ("/", vec!["/"]),
+    ] {
+        assert_eq!(compared(BLOB, path).unwrap(), readings, "{path}");
+    }
+}
+
+#[test]
+fn slashes_in_a_files_name_are_one_and_in_a_key_they_are_data() {
+    assert_eq!(compared(LAKE, "/webhdfs/v1//x//y").unwrap(), ["/webhdfs/v1/x/y"]);
+    assert_eq!(compared(LAKE, "/webhdfs/v1/x/").unwrap(), ["/webhdfs/v1/x/", "/webhdfs/v1/x"]);
+    assert_eq!(compared(LAKE, "/webhdfs/v1/a%5Cb").unwrap(), ["/webhdfs/v1/a%5Cb", "/webhdfs/v1/a/b"]);
+    assert_eq!(compared(CONFIG, "/kv/app%2fk1").unwrap(), ["/kv/app%2Fk1"]);
+    assert_eq!(compared(CONFIG, "/kv/a%5Cb").unwrap(), ["/kv/a%5Cb"]);
+    assert_eq!(compared(CONFIG, "/kv/a/b").unwrap(), ["/kv/a/b"]);
+}
+
+#[test]
+fn a_name_that_is_to_be_compared_and_has_no_one_reading_is_refused() {
+    use PathError::*;
+    for (path, error) in [
+        ("//c/a", EmptySegment),
+        ("/c%2Fa/b", EncodedSlash),
+        ("/c\\a/b", Backslash),
+        ("/../a/b", DotSegment),
+        ("/c;x/a", Semicolon),
+        ("/c/../d/a", DotSegment),
+        ("/c/a/.", DotSegment),
+        ("/c/%2e%2E/d", DotSegment),
+        ("/c/a%2f..%2fd", DotSegment),
+        ("/c/a\\..\\..\\d", DotSegment),
+        ("/c/a%5C%2e%2e%5Cd", DotSegment),
+        ("/c/..;x/d", DotSegment),
+        ("/c/..%20/d", DotSegment),
+        ("/c/..%3Fx", DotSegment),
+        ("/c/..%20./d", DotSegment),
+        ("/c/%252e%252e/d", EncodedTwice),
+        ("/c/a%252f..%252fd", EncodedTwice),
+        ("/c/%25u002e%25u002e/d", EncodedTwice),
+        ("/c/a%2500", EncodedTwice),
+        ("/c/a%25c0%25af", EncodedTwice),
+        ("/c/a%2525252525252525252525", EncodedTwice),
+        ("/c/a%", BrokenEncoding),
+        ("/c/a%zz", BrokenEncoding),
+        ("/c/a%u002fb", BrokenEncoding),
+        ("/c/a%00", Control),
+        ("/c/a%0d%0ab", Control),
+        ("/c/a%c0%afb", Overlong),
+        ("/c/a%fe", Overlong),
+        ("/c/a%80", NotUtf8),
+    ] {
+        assert_eq!(compared(BLOB, path), Err(error), "{path:?}");
+    }
+    assert_eq!(compared(CONFIG, "/kv/..%2Fsecret"), Err(DotSegment));
+    assert_eq!(compared(LAKE, "/webhdfs/v1/public/..%5Csecret"), Err(DotSegment));
+}
+
+#[test]
+fn a_name_that_is_not_compared_stays_as_it_is_and_where_it_is() {
+    let forwarded =
+        |path: &str, prefix| BLOB.read(path, prefix, Purpose::Forward).map(|read| read.map(|path| path.text));
+    for path in [
+        "/c/a//b",
+        "/c//lead",
+        "/c/back\\slash",
+        "/c/a%2Fb",
+        "/c/a%252fb",
+        "/c/a%zz",
+        "/c/a%00",
+        "/c/a%fe;x",
+        "/c/a/../b",
+        "/c/a%2f..%2Fb",
+        "/c/./a",
+    ] {
+        assert_eq!(forwarded(path, ""), Ok(Some(path.to_owned())), "{path}");
+        let below = format!("/account{path}");
+        assert_eq!(forwarded(&below, "/account"), Ok(Some(path.to_owned())), "{path}");
+    }
+    for path in [
+        "/c/../d",
+        "/c/a/../../d",
+        "/c//../d",
+        "/c/%2e%2e/d",
+        "/c/a%2fb/../../d",
+        "/c/a%2fb/../../../d",
+        "/c/a%5cb/..%5c..%5c..",
+        "/c/..\\d",
+        "/c/%252e%252e/d",
+        "/c/..;x/d",
+        "/c/%2e./d",
+    ] {
+        assert!(forwarded(path, "").is_err(), "{path}");
+        assert!(forwarded(&format!("/account{path}"), "/account").is_err(), "{path}");
+    }
+    assert_eq!(forwarded("/accounts/c/a", "/account"), Ok(None));
+    assert_eq!(forwarded("/account", "/account"), Ok(Some("/".to_owned())));
+    assert!(forwarded("/account/../c/a", "/account").is_err());
+}
+
+#[test]
+fn what_is_sent_unchanged_is_compared_in_both_readings_of_a_backslash() {
+    let read = BLOB.read("/c/a%5Cb", "", Purpose::CompareUnchanged).unwrap().unwrap();
+    assert_eq!(read.readings().collect::<Vec<_>>(), ["/c/a/b", "/c/a%5Cb"]);
+}
+
+#[test]
+fn the_pattern_that_allows_a_path_covers_all_its_readings() {
+    let to_allow = |path: &str| BLOB.read(path, "", Purpose::Compare).unwrap().unwrap().to_allow();
+    assert_eq!(to_allow("/c/a%2Fb c"), "/c/a/b%20c");
+    assert_eq!(to_allow("/c/a//b"), "/c/a/**");
+    assert_eq!(to_allow("/c//lead"), "/c/**");
+    assert_eq!(to_allow("/c/a%252Fb"), "/c/**");
+    assert_eq!(to_allow("/c//"), "/**");
+}
