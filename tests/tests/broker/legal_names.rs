@@ -104,6 +104,25 @@ async fn with_signatures_a_name_is_signed_as_the_service_reads_it() {
 }
 
 #[tokio::test]
+async fn a_signature_that_is_handed_out_is_for_the_name_that_the_service_reads() {
+    for (allow, handed_out) in
+        [("", true), ("allow = [\"GET /hello/**\"]", true), ("allow = [\"GET /other/**\"]", false)]
+    {
+        let rig = Rig::storage_with_sas(&format!("{allow}\nhand_out = [\"listServiceSas\"]")).start().await;
+        for name in NAMES {
+            let answer = send(&rig, "POST", &format!("/$sas/hello/{name}?permissions=r"), Vec::new()).await;
+            assert_eq!(answer.status.as_u16(), if handed_out { 200 } else { 403 }, "{allow} {name}: {}", answer.text());
+            if handed_out {
+                let answer: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+                let (sas, path) = (answer["sas"].as_str().unwrap(), format!("/hello/{}", stored(name)));
+                assert!(rig.emulator.verify_sas(sas, &path, 'r').is_ok(), "{name}");
+                assert!(rig.emulator.verify_sas(sas, "/hello/world.txt", 'r').is_err(), "{name}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_copy_is_of_the_blob_that_its_source_names() {
     let rig = Rig::storage("allow = [\"* /hello/**\"]").start().await;
     for name in NAMES {

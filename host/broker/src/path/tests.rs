@@ -264,6 +264,20 @@ fn a_name_that_is_not_compared_stays_as_it_is_and_where_it_is() {
 }
 
 #[test]
+fn a_name_may_be_all_of_a_path() {
+    let all = PathReading::Names { after: 0 };
+    let compared = all.read("/a%2Fb//c", "", Purpose::Compare).unwrap().unwrap();
+    assert_eq!(compared.readings().collect::<Vec<_>>(), ["/a/b//c", "/a/b/c"]);
+    let below = all.read("/tenant/a%2Fb", "/tenant", Purpose::Compare).unwrap().unwrap();
+    assert_eq!(below.as_str(), "/a/b");
+    for path in ["/tenant/../b", "/tenant/a/../../b", "/tenant/%2e%2e/b", "/tenant%2Fa", "/tenants/a"] {
+        for purpose in [Purpose::Compare, Purpose::Forward] {
+            assert!(matches!(all.read(path, "/tenant", purpose), Err(_) | Ok(None)), "{path}");
+        }
+    }
+}
+
+#[test]
 fn what_is_sent_unchanged_is_compared_in_both_readings_of_a_backslash() {
     let read = BLOB.read("/c/a%5Cb", "", Purpose::CompareUnchanged).unwrap().unwrap();
     assert_eq!(read.readings().collect::<Vec<_>>(), ["/c/a/b", "/c/a%5Cb"]);
