@@ -228,7 +228,7 @@ async fn doctor(emulator: &Emulator, text: &str, variables: &[(&'static str, Str
     Secrets::tokens(emulator.issued_tokens()).assert_absent("what doctor prints", &output.stdout);
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let finding = json["checks"].as_array().unwrap().iter().find(|found| found["check"] == "token").unwrap();
-    (finding["status"].as_str().unwrap().to_owned(), format!("{} -> {}", finding["found"], finding["mend"]))
+    (finding["status"].as_str().unwrap().to_owned(), format!("{} -> {}", finding["found"], finding["fix"]))
 }
 
 #[tokio::test]

@@ -83,7 +83,7 @@ impl Said {
         let found = self.of(check, subject);
         assert_eq!(found.len(), 1, "{}", self.table);
         let text =
-            format!("{} -> {}", found[0]["found"].as_str().unwrap(), found[0]["mend"].as_str().unwrap_or_default());
+            format!("{} -> {}", found[0]["found"].as_str().unwrap(), found[0]["fix"].as_str().unwrap_or_default());
         assert_eq!(found[0]["status"], status, "{text}");
         for word in words {
             assert!(text.contains(word), "{word} in {text}");
@@ -151,9 +151,9 @@ async fn doctors_table_and_its_json_say_the_same() {
     assert_eq!(rows, checks, "{}", said.table);
     for found in said.checks() {
         let members: Vec<&str> = found.as_object().unwrap().keys().map(String::as_str).collect();
-        assert_eq!(members, ["check", "found", "mend", "status", "subject"]);
-        let needs_a_mend = found["status"] == "problem" || found["status"] == "warning";
-        assert!(!needs_a_mend || found["mend"].is_string(), "{found}");
+        assert_eq!(members, ["check", "fix", "found", "status", "subject"]);
+        let needs_a_fix = found["status"] == "problem" || found["status"] == "warning";
+        assert!(!needs_a_fix || found["fix"].is_string(), "{found}");
     }
 }
 
@@ -227,7 +227,7 @@ async fn doctor_tells_of_a_name_that_leads_where_no_request_may_go() {
     let machine = Machine::with(|emulator| with_vault_at("localhost", emulator)).await;
     let said = machine.examine().await;
     assert_eq!((said.code, said.problems()), (Some(1), vec!["name"]), "{}", said.table);
-    said.says("name", "localhost", "problem", &["a loopback address", "Mend what the name service says"]);
+    said.says("name", "localhost", "problem", &["a loopback address", "Correct the DNS record"]);
 }
 
 #[tokio::test]
@@ -237,7 +237,7 @@ async fn doctor_tells_of_a_name_that_leads_nowhere() {
     let said = machine.examine().await;
     assert_eq!((said.code, said.problems()), (Some(1), vec!["name"]), "{}", said.table);
     said.says("name", name, "problem", &[name, "[egress.resolve]"]);
-    said.says("tls", name, "not-applicable", &["leads nowhere"]);
+    said.says("tls", name, "not-applicable", &["does not resolve"]);
 }
 
 #[tokio::test]
@@ -289,14 +289,14 @@ async fn doctor_reaches_the_metadata_service_only_where_it_answers_as_itself() {
     machine.metadata = machine.emulator.tls_address().to_string();
     let said = machine.examine().await;
     said.says("source", "imds", "not-applicable", &["does not answer as IMDS"]);
-    said.says("metadata", "169.254", "ok", &["out of reach", "does not answer as IMDS"]);
+    said.says("metadata", "169.254", "ok", &["not reachable", "does not answer as IMDS"]);
 
     // Something that takes connections, and is silent.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     machine.metadata = silent.local_addr().unwrap().to_string();
     let said = machine.examine().await;
     said.says("source", "imds", "not-applicable", &["no answer in time"]);
-    said.says("metadata", "169.254", "ok", &["out of reach", "no answer in time"]);
+    said.says("metadata", "169.254", "ok", &["not reachable", "no answer in time"]);
 }
 
 #[tokio::test]

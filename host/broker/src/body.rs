@@ -24,7 +24,7 @@ enum Content {
 
 /// An answer's body broke off: the plugin failed, or the service did. What came before is not the whole.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the answer broke off: {0}")]
+#[error("the response is truncated: {0}")]
 pub struct BodyError(String);
 
 impl Body {

@@ -17,7 +17,7 @@ pub use crate::start_error::StartError;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallError {
-    /// There is no such mount.
+    /// Unknown mount.
     #[error("there is no mount `{name}`{}", known_mounts(known))]
     UnknownMount {
         /// What was asked for.
@@ -26,7 +26,7 @@ pub enum CallError {
         known: Vec<String>,
     },
     /// The request is none that a mount takes.
-    #[error("the request cannot be passed on: {why}")]
+    #[error("invalid request: {why}")]
     BadRequest {
         /// What is wrong with it.
         why: &'static str,
@@ -34,7 +34,7 @@ pub enum CallError {
     /// The request has a header field that overrides its method or URL, which the mount's rules cannot check.
     #[error(
         "the header field `{field}` overrides a request's method or URL, which the rules of mount `{mount}` cannot check. \
-         Remove it, and send the method and URL that are meant"
+         Remove it, and send the intended method and URL"
     )]
     Override {
         /// The mount.
@@ -44,7 +44,7 @@ pub enum CallError {
     },
     /// All places are taken, those for waiting too.
     #[error(
-        "mount `{mount}` is busy: {concurrency} calls run and {queue} wait. More may run with `concurrency` in [mount.{mount}.limits]"
+        "mount `{mount}` is busy: {concurrency} calls are running and {queue} are waiting. To allow more, raise `concurrency` in [mount.{mount}.limits]"
     )]
     Busy {
         /// The mount.
@@ -64,7 +64,7 @@ pub enum CallError {
     #[error(transparent)]
     Redirect(Box<RedirectDenied>),
     /// The plugin wanted to send something that no well-meaning plugin sends.
-    #[error("the plugin of mount `{mount}` sent a request that the broker does not let out: {misuse}")]
+    #[error("the plugin of mount `{mount}` sent a request that is not permitted: {misuse}")]
     Misuse {
         /// The mount.
         mount: String,
@@ -81,7 +81,7 @@ pub enum CallError {
     },
     /// The endpoint's name leads to an address that no request may go to.
     #[error(
-        "mount `{mount}` cannot reach its endpoint: {why}. If that address is right, name it in [egress.resolve]; link-local and metadata addresses never are"
+        "mount `{mount}` cannot reach its endpoint: {why}. If that address is correct, add it to [egress.resolve]; link-local and metadata addresses are never permitted"
     )]
     ForbiddenAddress {
         /// The mount.
@@ -105,14 +105,14 @@ pub enum CallError {
         /// How.
         why: String,
     },
-    /// The plugin ended without an answer.
-    #[error("the plugin of mount `{mount}` ended without an answer")]
+    /// The plugin ended without a response.
+    #[error("the plugin of mount `{mount}` ended without a response")]
     NoAnswer {
         /// The mount.
         mount: String,
     },
     /// A service's answer has a credential in it, and cannot be shown to the plugin without it.
-    #[error("an answer to mount `{mount}` that has a credential in it cannot be used: {why}")]
+    #[error("a response to mount `{mount}` that contains a credential cannot be sealed: {why}")]
     Unsealable {
         /// The mount.
         mount: String,
@@ -129,7 +129,7 @@ pub enum CallError {
     },
     /// The caller asks for a credential, and the configuration does not say that callers may have it.
     #[error(
-        "mount `{mount}` hands no credential to callers. {}",
+        "mount `{mount}` does not hand out credentials. {}",
         how_to_hand_out(mount, operation.as_deref(), audience.as_deref())
     )]
     ExportOff {
@@ -141,7 +141,7 @@ pub enum CallError {
         audience: Option<String>,
     },
     /// The answer ended before its end, since the service broke off or the plugin gave up.
-    #[error("the answer of mount `{mount}` broke off: {why}")]
+    #[error("the response of mount `{mount}` is truncated: {why}")]
     BrokenOff {
         /// The mount.
         mount: String,
@@ -257,18 +257,18 @@ impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let human = |duration: &Duration| humantime::format_duration(*duration).to_string();
         match self {
-            Self::Memory(bytes) => write!(f, "wanted more than {} of memory", human_size(*bytes)),
-            Self::TableElements(count) => write!(f, "wanted more than {count} table elements"),
-            Self::CpuTime(time) => write!(f, "computed for more than {}", human(time)),
-            Self::IdleTime(time) => write!(f, "did nothing for {}, and neither did its peers", human(time)),
+            Self::Memory(bytes) => write!(f, "exceeded {} of memory", human_size(*bytes)),
+            Self::TableElements(count) => write!(f, "exceeded {count} table elements"),
+            Self::CpuTime(time) => write!(f, "used more than {} of processor time", human(time)),
+            Self::IdleTime(time) => write!(f, "made no progress for {}", human(time)),
             Self::WallTime(time) => write!(f, "took more than {}", human(time)),
             Self::Requests(count) => write!(f, "sent more than {count} requests"),
-            Self::Connections(count) => write!(f, "wanted more than {count} database connections at once"),
+            Self::Connections(count) => write!(f, "opened more than {count} database connections at once"),
             Self::RowBytes(bytes) => write!(f, "asked a database for a row of more than {}", human_size(*bytes)),
             Self::LogBytes(bytes) => write!(f, "logged more than {}", human_size(*bytes)),
-            Self::HeaderBytes(bytes) => write!(f, "made header fields of more than {}", human_size(*bytes)),
+            Self::HeaderBytes(bytes) => write!(f, "created header fields of more than {}", human_size(*bytes)),
             Self::Resources(count) => write!(f, "held more than {count} handles"),
-            Self::HostcallBytes(bytes) => write!(f, "handed over more than {} at once", human_size(*bytes)),
+            Self::HostcallBytes(bytes) => write!(f, "passed more than {} to the host at once", human_size(*bytes)),
         }
     }
 }
@@ -369,22 +369,22 @@ impl CallError {
     #[must_use]
     pub fn title(&self) -> &'static str {
         match self {
-            Self::UnknownMount { .. } => "There is no such mount",
-            Self::Caller { misuse, .. } if is_denial(misuse) => "The mount may not do this",
-            Self::BadRequest { .. } | Self::Override { .. } | Self::Caller { .. } => "The request cannot be passed on",
+            Self::UnknownMount { .. } => "Unknown mount",
+            Self::Caller { misuse, .. } if is_denial(misuse) => "Not allowed",
+            Self::BadRequest { .. } | Self::Override { .. } | Self::Caller { .. } => "Invalid request",
             Self::Busy { .. } => "The mount is busy",
-            Self::NotAllowed(_) => "The mount may not do this",
-            Self::Minting(_) => "The mount may not mint a credential",
+            Self::NotAllowed(_) => "Not allowed",
+            Self::Minting(_) => "Minting a credential is not allowed",
             Self::Redirect(_) => "The mount may not follow the redirect",
-            Self::Misuse { .. } => "The plugin sent what it must not",
-            Self::ForbiddenAddress { .. } => "The endpoint's address is forbidden",
-            Self::Limit { .. } => "The plugin ran into a limit",
+            Self::Misuse { .. } => "Request blocked",
+            Self::ForbiddenAddress { .. } => "Forbidden address",
+            Self::Limit { .. } => "Limit exceeded",
             Self::Trapped { .. } => "The plugin failed",
-            Self::BrokenOff { .. } => "The answer broke off",
-            Self::Unsealable { .. } => "A credential cannot be sealed",
+            Self::BrokenOff { .. } => "Response truncated",
+            Self::Unsealable { .. } => "The response cannot be sealed",
             Self::Unsearchable { .. } => "The response cannot be checked for tokens",
-            Self::ExportOff { .. } => "The mount hands out no credential",
-            Self::NoAnswer { .. } => "The plugin did not answer",
+            Self::ExportOff { .. } => "Credentials are not handed out",
+            Self::NoAnswer { .. } => "No response from the plugin",
             Self::NotStarted { .. } => "The plugin could not be started",
         }
     }
@@ -456,7 +456,7 @@ fn how_to_hand_out(mount: &str, operation: Option<&str>, audience: Option<&str>)
             bare(audience),
             mount = bare(mount)
         ),
-        (None, _) => "What its plugin offers is not minted by an operation that can be handed out".to_owned(),
+        (None, _) => "No operation that its plugin offers can be handed out".to_owned(),
     }
 }
 

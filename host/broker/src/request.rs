@@ -53,14 +53,14 @@ where
 {
     let (mut parts, body) = request.into_parts();
     if matches!(parts.method, Method::CONNECT | Method::TRACE) {
-        return Err(CallError::BadRequest { why: "neither CONNECT nor TRACE is passed on" });
+        return Err(CallError::BadRequest { why: "CONNECT and TRACE are not supported" });
     }
     if parts.headers.contains_key(header::UPGRADE) {
-        return Err(CallError::BadRequest { why: "no upgrade of the connection is passed on" });
+        return Err(CallError::BadRequest { why: "connection upgrades are not supported" });
     }
     let path_and_query = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     if !path_and_query.starts_with('/') {
-        return Err(CallError::BadRequest { why: "its path does not begin with a slash" });
+        return Err(CallError::BadRequest { why: "the path must begin with a slash" });
     }
     let front = front(call, &mut parts.extensions, &parts.uri, &parts.headers);
     parts.uri = path_and_query.parse().map_err(|_| CallError::BadRequest { why: "its path is malformed" })?;
@@ -79,7 +79,7 @@ where
         return Err(CallError::Override { mount: call.mount().name.clone(), field });
     }
     if parts.headers.get_all(CONTENT_LENGTH).iter().count() > 1 {
-        return Err(CallError::BadRequest { why: "it has more than one content-length" });
+        return Err(CallError::BadRequest { why: "more than one content-length" });
     }
     // So that a plugin need not read to find out: no body always says so.
     if body.is_end_stream() {
@@ -87,7 +87,7 @@ where
     } else if let Some(length) = body.size_hint().exact() {
         parts.headers.insert(CONTENT_LENGTH, length.into());
     }
-    let unusual = || CallError::BadRequest { why: "its host is none that a link can name" };
+    let unusual = || CallError::BadRequest { why: "malformed host" };
     let scheme = if front.scheme == "https" { Scheme::Https } else { Scheme::Http };
     parts.headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(front.scheme));
     parts.headers.insert(X_FORWARDED_HOST, HeaderValue::from_str(&front.host).map_err(|_| unusual())?);

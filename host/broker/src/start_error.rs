@@ -11,7 +11,7 @@ pub enum StartError {
     Config(#[from] crate::config::ConfigError),
     /// The mounts together may have more calls at once than one process can hold.
     #[error(
-        "the mounts may have {wanted} calls at once, and one process can hold {most}. Lower `concurrency` in [mount.NAME.limits]"
+        "the mounts allow {wanted} concurrent calls, and one process can hold {most}. Lower `concurrency` in [mount.NAME.limits]"
     )]
     TooManySandboxes {
         /// The sum of all `concurrency`.
@@ -20,7 +20,7 @@ pub enum StartError {
         most: u32,
     },
     /// The engine cannot be made on this machine.
-    #[error("no sandboxes can be made on this machine: {why}")]
+    #[error("cannot create sandboxes on this machine: {why}")]
     Engine {
         /// Why not.
         why: String,
@@ -42,7 +42,7 @@ pub enum StartError {
         why: String,
     },
     /// TLS cannot be set up.
-    #[error("no TLS: {0}")]
+    #[error("cannot set up TLS: {0}")]
     Tls(String),
 }
 

@@ -185,7 +185,7 @@ impl Cli {
     pub(crate) fn run(self, hardened: Result<(), &'static str>) -> Result<Exit, Failure> {
         log::begin(self.log.unwrap_or(if self.command.serves() { Level::INFO } else { Level::WARN }));
         if let Err(what) = hardened {
-            tracing::warn!("the process could not be closed to others: {what}");
+            tracing::warn!("could not disable core dumps and ptrace: {what}");
         }
         match self.command {
             Command::Check(check) => commands::check(&check),

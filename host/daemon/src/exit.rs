@@ -33,7 +33,7 @@ Exit codes:
    2  the command line is wrong
   69  a daemon or service could not be reached
   70  an internal error
-  71  a file or the system is not as it must be
+  71  a file, a permission or the operating system
   74  output could not be written
   78  the configuration is invalid, or something that it names";
 

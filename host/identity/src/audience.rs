@@ -10,7 +10,9 @@ pub struct Audience(Arc<str>);
 
 /// A string that is no audience: it is empty, longer than 2048 bytes, or has a blank or a control character in it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is no audience: expected a resource as the service names it, such as \"https://vault.azure.net\"")]
+#[error(
+    "{text:?} is not an audience: expected a resource as the service names it, such as \"https://vault.azure.net\""
+)]
 pub struct InvalidAudience {
     text: String,
 }
@@ -18,7 +20,7 @@ pub struct InvalidAudience {
 /// A scope that names no resource.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{text:?} is no scope of a resource: expected one that ends in \"/.default\", such as \
+    "{text:?} is not a scope of a resource: expected one that ends in \"/.default\", such as \
      \"https://vault.azure.net/.default\""
 )]
 pub struct InvalidScope {

@@ -34,7 +34,7 @@ pub enum TokenError {
     },
     /// The directory does not know the resource.
     #[error(
-        "the directory knows no resource {audience} ({said}). An audience is an exact string, the slash at its end \
+        "the directory does not know the resource {audience} ({said}). An audience is an exact string, the slash at its end \
          included; compare it with what the service documents for this cloud"
     )]
     ResourceUnknown {
@@ -55,7 +55,7 @@ pub enum TokenError {
     },
     /// What answers there is not Azure's.
     #[error(
-        "this is no machine with a managed identity: what answers at {endpoint} is not Azure's ({said}). Elsewhere than on \
+        "this machine has no managed identity: what answers at {endpoint} is not Azure's ({said}). Elsewhere than on \
          Azure, configure another source, such as \"arc\", \"workload-identity\" or, on a developer's machine, \
          \"azure-cli\""
     )]
@@ -95,7 +95,7 @@ pub enum TokenError {
         said: String,
     },
     /// A command that the source needs gave no token.
-    #[error("`{command}` gave no token ({said}). Install the Azure CLI if it is not there, and run `az login`")]
+    #[error("`{command}` returned no token ({said}). Install the Azure CLI if it is missing, and run `az login`")]
     Command {
         /// The command.
         command: String,
@@ -126,14 +126,14 @@ pub enum TokenError {
         said: String,
     },
     /// The answer is no token answer.
-    #[error("the identity endpoint's answer cannot be used: {what}. Something else may be answering in its place")]
+    #[error("the identity endpoint's response is invalid: {what}. Another program may be answering in its place")]
     Malformed {
         /// What is wrong with it.
         what: String,
     },
     /// The answer's token has ended already.
     #[error(
-        "the identity endpoint gave a token that ended {seconds_ago} s ago by this machine's clock. Check the clock (timedatectl)"
+        "the identity endpoint returned a token that expired {seconds_ago} s ago by this machine's clock. Check the clock (timedatectl)"
     )]
     Expired {
         /// How long ago.
@@ -220,7 +220,7 @@ mod tests {
             (TokenError::Refused { status: 400, said: said() }, "one of the request's parameters is wrong"),
             (TokenError::Throttled { retry_after: Duration::from_secs(7) }, "asks to wait 7 s"),
             (TokenError::Unavailable { said: said() }, "this is tried again"),
-            (TokenError::Malformed { what: said() }, "Something else may be answering"),
+            (TokenError::Malformed { what: said() }, "Another program may be answering"),
             (TokenError::Expired { seconds_ago: 1 }, "Check the clock"),
         ] {
             assert!(error.to_string().contains(what), "{error}");

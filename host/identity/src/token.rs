@@ -41,7 +41,7 @@ pub enum InvalidToken {
     #[error("the token is longer than {LONGEST} bytes")]
     TooLong,
     /// There is a character that no header may carry.
-    #[error("the token has a character in it that cannot stand in a header")]
+    #[error("the token has a character that a header field cannot contain")]
     Malformed,
 }
 

@@ -107,7 +107,7 @@ fn purpose(request: &Request) -> String {
 
 /// A redirect that the plugin does not follow.
 pub(crate) fn bad(detail: &str) -> Problem {
-    Problem::new(502, "bad-redirect", "The service redirects to where nobody follows", detail)
+    Problem::new(502, "bad-redirect", "The service redirects to a host that is not permitted", detail)
 }
 
 fn split_scheme(url: &str) -> Option<&str> {

@@ -119,12 +119,12 @@ pub(crate) fn not_declared(audience: &str) -> Problem {
 
 pub(crate) fn not_granted(audience: &str, why: Option<String>) -> Problem {
     let why = why.unwrap_or_else(|| format!("the configuration of this mount does not grant audience {audience:?}"));
-    Problem::new(403, "not-granted", "The mount has no such grant", why)
+    Problem::new(403, "not-granted", "The audience is not granted", why)
 }
 
 #[cfg(target_family = "wasm")]
 pub(crate) fn unavailable(why: String) -> Problem {
-    Problem::new(503, "token-unavailable", "The identity has no token", why)
+    Problem::new(503, "token-unavailable", "No token is available", why)
 }
 
 #[cfg(target_family = "wasm")]

@@ -62,7 +62,7 @@ impl Asked {
 
 fn object(bytes: &[u8]) -> Result<Members, Problem> {
     serde_json::from_slice(bytes)
-        .map_err(|error| Problem::bad_request(format!("the request's body is no JSON object: {error}")))
+        .map_err(|error| Problem::bad_request(format!("the request's body is not a JSON object: {error}")))
 }
 
 fn text(raw: &RawValue, pointer: &str) -> Result<String, Problem> {
@@ -84,7 +84,7 @@ fn read_parameters(raw: &RawValue) -> Result<Vec<Given>, Problem> {
     let mut parameters: Vec<Given> = Vec::with_capacity(members.len());
     for (given, raw) in members {
         let pointer = format!("/params/{}", given.replace('~', "~0").replace('/', "~1"));
-        let name = name(&given).ok_or_else(|| parameter::wrong(&pointer, "this is no name of a parameter"))?;
+        let name = name(&given).ok_or_else(|| parameter::wrong(&pointer, "invalid parameter name"))?;
         if parameters.iter().any(|(other, _)| *other == name) {
             return Err(parameter::wrong(
                 &pointer,
@@ -127,14 +127,14 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said_with_its_place() {
         for (body, is_named, expected) in [
-            ("", false, "no JSON object"),
-            ("[]", false, "no JSON object"),
+            ("", false, "not a JSON object"),
+            ("[]", false, "not a JSON object"),
             ("{}", false, "no `sql`"),
             (r#"{"sql":7}"#, false, "/sql: a string"),
             (r#"{"sql":"s","param":{}}"#, false, "\"param\""),
             (r#"{"sql":"s"}"#, true, "\"sql\""),
             (r#"{"sql":"s","params":[7]}"#, false, "/params: an object"),
-            (r#"{"sql":"s","params":{"a/b":7}}"#, false, "/params/a~1b: this is no name"),
+            (r#"{"sql":"s","params":{"a/b":7}}"#, false, "/params/a~1b: invalid parameter name"),
             (r#"{"sql":"s","params":{"a":7,"A":7}}"#, false, "/params/a: names have no case"),
             (r#"{"sql":"s","params":{"a":[7]}}"#, false, "/params/a: a parameter is one value"),
             (r#"{"sql":"s","max_rows":0}"#, false, "/max_rows: a whole number"),

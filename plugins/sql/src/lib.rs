@@ -85,7 +85,7 @@ fn route(request: &Request) -> Result<Route, Problem> {
         ["queries", name] => Route::Named((*name).to_owned()),
         _ => {
             let detail = "there are POST /query, POST /execute and POST /queries/NAME";
-            return Err(Problem::new(404, "no-such-path", "There is no such path", detail));
+            return Err(Problem::new(404, "no-such-path", "Unknown path", detail));
         }
     };
     if request.method != Method::Post {
@@ -103,7 +103,7 @@ fn named(name: &str, cx: &Context) -> Result<String, Problem> {
         let detail = format!(
             "this mount has no query {name:?}: queries stand in the section `queries` of its settings, as `NAME = \"select ...\"`"
         );
-        Problem::new(404, "no-such-query", "There is no query of this name", detail)
+        Problem::new(404, "no-such-query", "Unknown query", detail)
     })
 }
 

@@ -40,7 +40,7 @@ impl Limits {
     pub(crate) fn exceeded(&self, rows: u64, bytes: u64) -> Option<Problem> {
         let problem = |what: String, setting: &str| {
             let detail = format!(
-                "the answer has more than {what}, and what of it was sent is not all. Ask for less, with `top` or `where`, \
+                "the answer has more than {what}, and the response is truncated. Ask for less, with `top` or `where`, \
                  or raise `{setting}` in the settings of this mount, and in the request where it has one"
             );
             Some(Problem::new(422, "answer-too-large", "The answer is too large", detail).with("limit", setting))

@@ -96,11 +96,11 @@ fn typed(raw: &RawValue) -> Result<Value, String> {
     }
     let name = string(&of)?;
     let of = DataType::of_name(&name).filter(|of| !matches!(of, DataType::Udt | DataType::SqlVariant));
-    let of = of.ok_or_else(|| format!("{name:?} is the name of no type that a parameter can have"))?;
+    let of = of.ok_or_else(|| format!("{name:?} is not a type that a parameter can have"))?;
     if value.get() == "null" {
         return Ok(Value::Null(of));
     }
-    of_type(of, &value).ok_or_else(|| format!("{} is no {of}: {}", beginning(value.get()), expected(of)))
+    of_type(of, &value).ok_or_else(|| format!("{} is not a valid {of}: {}", beginning(value.get()), expected(of)))
 }
 
 /// The value of a type, which a string may hold as well.

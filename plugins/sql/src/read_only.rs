@@ -65,7 +65,7 @@ fn refused(number: usize, statement: &[Token<'_>], query: Option<&str>, why: &st
         "statement {number} {which} was not run: {why}. This mount has `read_only = true`, and runs only what it knows to read \
          and not to write"
     );
-    Problem::new(403, "read-only", "The mount is for reading", detail).with("statement", number).with("reason", why)
+    Problem::new(403, "read-only", "The mount is read-only", detail).with("statement", number).with("reason", why)
 }
 
 /// As much as is needed to find it.
@@ -204,7 +204,7 @@ impl Visitor for Reads {
     }
 
     fn pre_visit_statement(&mut self, _: &Statement) -> ControlFlow<Refused> {
-        ControlFlow::Break("it has a statement in it that is no query".to_owned())
+        ControlFlow::Break("it contains a statement that is not a query".to_owned())
     }
 
     fn pre_visit_relation(&mut self, relation: &sqlparser::ast::ObjectName) -> ControlFlow<Refused> {

@@ -21,7 +21,7 @@ pub(crate) fn problem(error: SqlError, login: &Login) -> Problem {
     let detail = error.to_string();
     match error {
         SqlError::Server(error) => server(error, login),
-        SqlError::Unavailable(why) => Problem::new(503, "token-unavailable", "The identity has no token", why),
+        SqlError::Unavailable(why) => Problem::new(503, "token-unavailable", "No token is available", why),
         SqlError::Throttled(seconds) => {
             Problem::new(503, "token-throttled", "The identity endpoint is busy", detail).with_retry_after(seconds)
         }

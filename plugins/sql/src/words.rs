@@ -129,7 +129,7 @@ pub(crate) fn refused(word: &str) -> Option<String> {
         "into" => Some("`into` makes a table".to_owned()),
         "openrowset" | "openquery" | "opendatasource" => Some(format!("`{word}` reaches other servers and files")),
         lower if REFUSED.binary_search(&lower).is_ok() => {
-            Some(format!("`{word}` is no word of a query (a name is put in brackets: `[{word}]`)"))
+            Some(format!("`{word}` is not allowed in a read-only query (a name is put in brackets: `[{word}]`)"))
         }
         _ => None,
     }

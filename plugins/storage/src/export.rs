@@ -54,7 +54,7 @@ pub(crate) fn answer(request: Request, cx: &Context) -> Result<Response, Problem
 /// The letters, in the order that the service demands.
 fn permissions(given: &str) -> Result<String, Problem> {
     if given.is_empty() || given.chars().any(|letter| !ORDER.contains(letter)) {
-        let detail = format!("`permissions={given}` has a letter that is none of {ORDER}");
+        let detail = format!("`permissions={given}` has a letter that is not one of {ORDER}");
         return Err(Problem::bad_request(detail));
     }
     Ok(ORDER.chars().filter(|letter| given.contains(*letter)).collect())
@@ -65,7 +65,7 @@ fn expires_in(given: &str) -> Result<u64, Problem> {
     if (60..=LONGEST).contains(&seconds) {
         return Ok(seconds);
     }
-    Err(Problem::bad_request(format!("`expires_in={given}` is no time from 1m to 24h")))
+    Err(Problem::bad_request(format!("`expires_in={given}` is not a duration from 1m to 24h")))
 }
 
 #[cfg(test)]

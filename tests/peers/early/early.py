@@ -85,7 +85,7 @@ def expecting(connection, url, body):
     while b"\r\n\r\n" not in received:
         piece = stream.recv(1 << 16)
         if not piece:
-            raise ConnectionError("it ended without an answer")
+            raise ConnectionError("it ended without a response")
         received += piece
     if received.startswith(b"HTTP/1.1 100 "):
         stream.sendall(body)

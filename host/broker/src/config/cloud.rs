@@ -145,7 +145,7 @@ fn hosts(section: &Section<'_>) -> Option<Vec<String>> {
     }
     for host in &hosts {
         if HostPattern::parse(&host.value).is_err() {
-            wrong(host.place.clone(), format!("{:?} in {} is no host", host.value, section.header()));
+            wrong(host.place.clone(), format!("{:?} in {} is not a valid host pattern", host.value, section.header()));
         }
     }
     Some(hosts.into_iter().map(|host| host.value).collect())
@@ -194,7 +194,7 @@ fn second_path(section: Section<'_>) -> Option<SecondPath> {
     };
     let one = path.header.is_some() != path.query.is_some();
     if !one && (section.key_place("header").is_some() == section.key_place("query").is_some()) {
-        let message = format!("an entry of {} has neither `header` nor `query`, or both", section.header());
+        let message = format!("an entry of {} needs exactly one of `header` and `query`", section.header());
         section.push(Diagnostic::new(section.place(), message).expected("one of them"));
     }
     section.finish();

@@ -45,6 +45,8 @@ pub struct Diagnostic {
     pub message: String,
     /// What was expected.
     pub expected: Option<String>,
+    /// What to do instead, where it is not a line to write.
+    pub help: Option<String>,
     /// What to write instead.
     pub write: Option<String>,
 }
@@ -53,13 +55,20 @@ impl Diagnostic {
     /// Something is wrong, somewhere.
     #[must_use]
     pub fn new(place: Option<Place>, message: impl Into<String>) -> Self {
-        Self { place, message: message.into(), expected: None, write: None }
+        Self { place, message: message.into(), expected: None, help: None, write: None }
     }
 
     /// The same, saying what was expected.
     #[must_use]
     pub fn expected(mut self, expected: impl Into<String>) -> Self {
         self.expected = Some(expected.into());
+        self
+    }
+
+    /// The same, with what to do instead.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
         self
     }
 
@@ -79,6 +88,9 @@ impl fmt::Display for Diagnostic {
         f.write_str(&self.message)?;
         if let Some(expected) = &self.expected {
             write!(f, "\n    expected: {expected}")?;
+        }
+        if let Some(help) = &self.help {
+            write!(f, "\n    help:     {help}")?;
         }
         if let Some(write) = &self.write {
             let mut lines = write.lines();
@@ -121,7 +133,7 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// Collects mistakes, so that a person who mends a file sees all of them at once.
+/// Collects mistakes, so that all of them are reported at once.
 #[derive(Debug, Default)]
 pub struct Diagnostics(Vec<Diagnostic>);
 

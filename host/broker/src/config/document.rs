@@ -152,7 +152,7 @@ impl<'d> Section<'d> {
 
     /// A text.
     pub fn text(&self, key: &str, example: &str) -> Option<Located<String>> {
-        self.text_expecting(key, "a text in quotes", example)
+        self.text_expecting(key, "a quoted string", example)
     }
 
     fn text_expecting(&self, key: &str, expected: &str, example: &str) -> Option<Located<String>> {
@@ -240,8 +240,7 @@ impl<'d> Section<'d> {
         let human = |duration: Duration| humantime::format_duration(duration).to_string();
         let expected = format!("a duration from {} to {}, such as {example:?}", human(least), human(most));
         self.parsed(key, &expected, example, |text| {
-            let duration =
-                humantime::parse_duration(text).map_err(|_| Unfit::because("it has no unit that is known"))?;
+            let duration = humantime::parse_duration(text).map_err(|_| Unfit::because("unknown unit"))?;
             if (least..=most).contains(&duration) { Ok(duration) } else { Err(Unfit::because("it is out of bounds")) }
         })
     }
@@ -250,7 +249,7 @@ impl<'d> Section<'d> {
     pub fn size(&self, key: &str, least: u64, most: u64, example: &str) -> Option<Located<u64>> {
         let expected = format!("a size from {} to {}, such as {example:?}", human_size(least), human_size(most));
         self.parsed(key, &expected, example, |text| {
-            let size = parse_size(text).ok_or_else(|| Unfit::because("it has no unit that is known"))?;
+            let size = parse_size(text).ok_or_else(|| Unfit::because("unknown unit"))?;
             if (least..=most).contains(&size) { Ok(size) } else { Err(Unfit::because("it is out of bounds")) }
         })
     }

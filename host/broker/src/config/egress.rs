@@ -50,7 +50,7 @@ pub(super) fn read_egress(root: &Section<'_>) -> EgressConfig {
     for name in resolve.names() {
         let from = host_and_port(&name.value);
         if from.is_none() {
-            let message = format!("`{}` in [egress.resolve] is no host and port", name.value);
+            let message = format!("`{}` in [egress.resolve] is not a host and port", name.value);
             let write = format!("\"{}:443\" = \"127.0.0.1:8443\"", name.value.split(':').next().unwrap_or_default());
             resolve.push(Diagnostic::new(name.place.clone(), message).expected("\"host:port\"").write(write));
         }

@@ -150,8 +150,8 @@ fn identity(section: Section<'_>, base: &Path) -> Option<IdentityConfig> {
     if let (Some(endpoint), Some(kind)) = (&endpoint, kind)
         && kind != Some(SourceKind::Imds)
     {
-        let message = format!("`endpoint` in {}, whose source finds its own", section.header());
-        section.push(Diagnostic::new(endpoint.place.clone(), message).expected("no such line"));
+        let message = format!("`endpoint` in {}, whose source finds its endpoint itself", section.header());
+        section.push(Diagnostic::new(endpoint.place.clone(), message).help("remove this line"));
     }
     if let (Some(Some(kind)), Some(identity)) = (kind, &user_assigned)
         && !kind.takes(identity)
@@ -189,7 +189,8 @@ fn persist(section: &Section<'_>, base: &Path) -> Option<PersistConfig> {
             let place = path.as_ref().and_then(|path| path.place.clone());
             let place =
                 place.or_else(|| file.and_then(|file| file.place)).or_else(|| credential.and_then(|it| it.place));
-            let message = format!("{} keeps tokens on disk, and says half of how", section.header());
+            let message =
+                format!("{}: `persist` needs exactly one of `persist_key` and `persist_credential`", section.header());
             let expected = "`persist`, and either `persist_key` (a file: openssl rand -hex 32) or `persist_credential` (systemd's)";
             section.push(Diagnostic::new(place, message).expected(expected));
             return None;

@@ -169,7 +169,7 @@ pub(super) fn read(root: &Section<'_>, base: &Path) -> BTreeMap<String, MountCon
     let mut mounts = BTreeMap::new();
     for (name, section) in root.sections("mount") {
         if !is_mount_name(&name.value) {
-            let message = format!("`{}` is no name for a mount", name.value);
+            let message = format!("`{}` is not a valid mount name", name.value);
             let expected = "letters, digits, hyphens, underscores and single dots between them, a letter or digit \
                             first: it begins a path";
             section.push(Diagnostic::new(name.place.clone(), message).expected(expected));
@@ -226,7 +226,7 @@ fn plugin(section: &Section<'_>, base: &Path) -> Option<Located<PluginRef>> {
     if let (false, Some(sum)) = (is_path, &sha256) {
         let message =
             format!("`sha256` in {} beside a bundled plugin, which is part of this program", section.header());
-        section.push(Diagnostic::new(sum.place.clone(), message).expected("no such line"));
+        section.push(Diagnostic::new(sum.place.clone(), message).help("remove this line"));
     }
     let plugin = if is_path { PluginRef::File { path: base.join(value), sha256 } } else { PluginRef::Bundled(value) };
     Some(Located { value: plugin, place })

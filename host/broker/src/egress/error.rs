@@ -14,13 +14,13 @@ pub(crate) enum ConnectError {
     #[error("the name {host} resolves to {address}, {why}")]
     Forbidden { host: String, address: std::net::IpAddr, why: &'static str },
     /// No address takes a connection.
-    #[error("no connection to {host}: {source}")]
+    #[error("cannot connect to {host}: {source}")]
     Connect { host: String, source: io::Error },
     /// TLS failed.
-    #[error("no TLS with {host}: {source}")]
+    #[error("TLS with {host} failed: {source}")]
     Tls { host: String, source: io::Error },
     /// It took too long.
-    #[error("no connection to {host} in time")]
+    #[error("connecting to {host} timed out")]
     TimedOut { host: String },
 }
 

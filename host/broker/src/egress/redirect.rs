@@ -91,7 +91,7 @@ impl Redirects {
     }
 }
 
-/// The origin that a response redirects to. `None` also where `redirects` could not name it: it is not https, or an
+/// The origin that a response redirects to. `None` also where `redirects` could not name it: its scheme is not https, or an
 /// address in place of a name.
 pub(super) fn target(status: StatusCode, headers: &HeaderMap) -> Option<Endpoint> {
     if !status.is_redirection() || status == StatusCode::NOT_MODIFIED {

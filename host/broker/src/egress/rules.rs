@@ -20,13 +20,13 @@ use crate::surrogate::{self, StandsFor, Surrogates};
 #[non_exhaustive]
 pub enum Misuse {
     /// Another scheme than `https`.
-    #[error("it is not https")]
+    #[error("its scheme is not https")]
     Scheme,
     /// A URI without a host.
-    #[error("it names no host")]
+    #[error("it has no host")]
     NoHost,
     /// `user@host`.
-    #[error("its address has user information in it")]
+    #[error("its URL contains user information")]
     UserInfo,
     /// A host or a port that is no endpoint of this mount, or not in the endpoint's spelling.
     #[error("`{authority}` is no endpoint of this mount ({endpoints})")]
@@ -37,7 +37,7 @@ pub enum Misuse {
         endpoints: String,
     },
     /// A path that can be read in two ways.
-    #[error("its path can be read in more than one way: {0}")]
+    #[error("ambiguous path: {0}")]
     Path(#[from] PathError),
     /// A path outside the endpoint's prefix.
     #[error("its path is outside the endpoint's")]
@@ -49,7 +49,7 @@ pub enum Misuse {
     #[error("its authorization is not a surrogate of this call")]
     ForeignAuthorization,
     /// A surrogate where none may be.
-    #[error("it has a surrogate in its {0}, where none may be spent")]
+    #[error("it has a surrogate in its {0}, where none is accepted")]
     SurrogateElsewhere(&'static str),
     /// A sealed value beside other credentials.
     #[error("it spends a sealed value beside another credential")]
@@ -88,13 +88,13 @@ pub enum Misuse {
     #[error("its header field `{0}` overrides its method or URL, which `allow` cannot check")]
     Override(&'static str),
     /// A login to a database server with something that is no surrogate for one.
-    #[error("it logs in to a database with something that is no surrogate of this call for that")]
+    #[error("it logs in to a database with something other than a surrogate of this call for a login")]
     ForeignLogin,
     /// A database's name that can be read in two ways.
-    #[error("it names a database in a way that can be read as more than a name")]
+    #[error("ambiguous database name")]
     Database,
     /// A method that opens a tunnel.
-    #[error("the method {0} is not let out")]
+    #[error("the method {0} is not permitted")]
     Method(Method),
 }
 

@@ -46,7 +46,7 @@ impl Trust {
             }
         }
         if roots.is_empty() && diagnostics.is_empty() {
-            let message = "there is no certificate to trust: the system has none, and [tls] names none";
+            let message = "no trust anchors: the system has none, and [tls] names none";
             let write = "[tls]\nca_files = [\"/etc/ssl/certs/ca-certificates.crt\"]";
             diagnostics.push(Diagnostic::new(None, message).expected("ca-certificates, or a file").write(write));
         }

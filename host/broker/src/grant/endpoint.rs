@@ -51,17 +51,17 @@ impl Endpoint {
         let (host, port) = match authority.rsplit_once(':') {
             Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => match port.parse() {
                 Ok(port) if port > 0 => (host, port),
-                _ => return invalid("its port is none"),
+                _ => return invalid("its port is invalid"),
             },
             _ => (authority, protocol.port()),
         };
         let is_name = host.split('.').all(is_label) && host.len() <= 253;
         if !is_name {
-            return invalid("its host is no name in lower case");
+            return invalid("its host must be a lowercase DNS name");
         }
         let prefix = prefix.trim_end_matches('/');
         if !prefix.is_empty() && NormalPath::parse(prefix).map_or(true, |normal| normal.as_str() != prefix) {
-            return invalid("its path can be read in more than one way");
+            return invalid("ambiguous path");
         }
         if protocol == Protocol::SqlServer && !prefix.is_empty() {
             return invalid("it has a path, and a database is named elsewhere: in the plugin's settings");

@@ -58,7 +58,7 @@ impl Pattern {
         if !is_method {
             let upper = method.to_ascii_uppercase();
             let example = if METHODS.contains(&upper.as_str()) { upper } else { "GET".to_owned() };
-            let why = format!("`{method}` is no method that a pattern may have ({}, or *)", METHODS.join(", "));
+            let why = format!("`{method}` is not a method that a pattern may have ({}, or *)", METHODS.join(", "));
             return Err(invalid(&why, format!("{example} {path}")));
         }
         if let Some((path, _)) = path.split_once('?') {
@@ -80,7 +80,7 @@ impl Pattern {
                 } else {
                     format!("{method} /path/*")
                 };
-                return Err(invalid(&format!("its path can be read in more than one way, {error}"), example));
+                return Err(invalid(&format!("ambiguous path, {error}"), example));
             }
         };
         let mut segments: Vec<&str> = path.split('/').skip(1).collect();

@@ -120,7 +120,7 @@ fn setting(section: Section<'_>) -> Setting {
         && !setting.values.is_empty()
         && !setting.values.contains(default)
     {
-        let message = format!("the default {default:?} in {} is none of its values", section.header());
+        let message = format!("the default {default:?} in {} is not one of its values", section.header());
         section.push(Diagnostic::new(section.key_place("default"), message).expected(setting.values.join(" or ")));
     }
     section.finish();
@@ -133,7 +133,8 @@ pub(crate) fn patterns(section: &Section<'_>, key: &str) -> Option<Vec<Pattern>>
     let parsed = texts.value.into_iter().filter_map(|text| match Pattern::parse(&text.value) {
         Ok(pattern) => Some(pattern),
         Err(error) => {
-            let message = format!("`{}` in `{key}` of {} is no pattern: {error}", text.value, section.header());
+            let message =
+                format!("`{}` in `{key}` of {} is not a valid pattern: {error}", text.value, section.header());
             let write = format!("{key} = [{:?}]", error.example);
             section.push(Diagnostic::new(text.place, message).expected("a method and a path").write(write));
             None

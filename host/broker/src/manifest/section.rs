@@ -29,7 +29,7 @@ pub enum ManifestError {
     #[error("the component has {0} sections `{SECTION}`, where one is expected")]
     Several(usize),
     /// It is no text, or too long.
-    #[error("the section `{SECTION}` is not a text in UTF-8 of at most {LONGEST} bytes")]
+    #[error("the section `{SECTION}` is not UTF-8 text of at most {LONGEST} bytes")]
     NotText,
     /// It has mistakes.
     #[error(transparent)]
@@ -50,8 +50,8 @@ pub fn read_text(component: &[u8]) -> Result<String, ManifestError> {
             Payload::Version { encoding, .. } if !is_component => match encoding {
                 Encoding::Component => is_component = true,
                 Encoding::Module => {
-                    let mend = ", but a core module: make a component of it first (`wasm-tools component new`)";
-                    return Err(ManifestError::NotAComponent(mend));
+                    let fix = ", but a core module: make a component of it first (`wasm-tools component new`)";
+                    return Err(ManifestError::NotAComponent(fix));
                 }
             },
             Payload::CustomSection(section) if section.name() == SECTION => found.push(section.data()),

@@ -52,7 +52,7 @@ pub enum PathError {
     #[error("it has a backslash")]
     Backslash,
     /// A `%` without two hexadecimal digits behind it.
-    #[error("it has a broken percent-encoding")]
+    #[error("it has an invalid percent-encoding")]
     BrokenEncoding,
     /// Something that is refused, encoded more than once; or encoding within encoding, without an end.
     #[error("it has a character that is encoded twice")]

@@ -54,7 +54,7 @@ fn exported(
     let exports = manifest.audiences.iter().flat_map(|audience| &audience.seal).any(|seal| seal.export.is_some());
     if !exports {
         let message = format!("`sas_export` in {header}, but the plugin `{}` has nothing to export", manifest.name);
-        diagnostics.push(Diagnostic::new(place.clone(), message).expected("no such line"));
+        diagnostics.push(Diagnostic::new(place.clone(), message).help("remove this line"));
     }
     let of_grant = |grant: &Grant| -> Vec<String> {
         let seals = grant.seals.iter().filter(|seal| seal.export.is_some());

@@ -240,8 +240,8 @@ impl Planning<'_> {
         let mut redirects = Vec::new();
         for Located { value: endpoint, place } in &configured.redirects {
             if service.protocol != Protocol::Https {
-                let message = format!("`redirects` in {header}, whose endpoint speaks no HTTP");
-                self.diagnostics.push(Diagnostic::new(place.clone(), message).expected("no such line"));
+                let message = format!("`redirects` in {header}, whose endpoint does not speak HTTP");
+                self.diagnostics.push(Diagnostic::new(place.clone(), message).help("remove this line"));
             } else if endpoint.protocol != Protocol::Https {
                 let message = format!("{endpoint} in `redirects` of {header} is not an https URL");
                 self.diagnostics.push(Diagnostic::new(place.clone(), message).expected("\"https://host\""));
@@ -260,7 +260,7 @@ impl Planning<'_> {
         for (name, value) in &self.mount.settings {
             let Some(setting) = manifest.settings.get(name) else {
                 let known = || manifest.settings.keys().map(String::as_str);
-                let message = format!("the plugin `{}` reads no setting `{name}`", manifest.name);
+                let message = format!("the plugin `{}` has no setting `{name}`", manifest.name);
                 let mut diagnostic = Diagnostic::new(value.place.clone(), message).expected(one_of(known()));
                 if let Some(suggestion) = nearest(name, known()) {
                     diagnostic = diagnostic.write(format!("{header}\n{suggestion} = ..."));

@@ -70,7 +70,7 @@ impl Planning<'_> {
             "`resource = \"{}\"` in {header}, and the audience `{}` is of a service of the cloud table",
             resource.value, declared.name
         );
-        self.diagnostics.push(Diagnostic::new(resource.place.clone(), message).expected("no such line"));
+        self.diagnostics.push(Diagnostic::new(resource.place.clone(), message).help("remove this line"));
         None
     }
 

@@ -106,10 +106,10 @@ fn check_sum(bytes: &[u8], expected: Option<&Located<String>>, label: &str) -> R
     match expected {
         None => {
             let message = format!("the plugin {label} is named without its `sha256`");
-            Err(Diagnostic::new(None, message).expected("its sum, so that nobody can change it unseen").write(write))
+            Err(Diagnostic::new(None, message).expected("its SHA-256, so that a changed file is noticed").write(write))
         }
         Some(sum) if sum.value != found => {
-            let message = format!("the plugin {label} has other bytes than its `sha256` says");
+            let message = format!("the plugin {label} does not match its `sha256`");
             let expected = "the file that was configured, or, if you trust this one, its sum";
             Err(Diagnostic::new(sum.place.clone(), message).expected(expected).write(write))
         }

@@ -119,7 +119,7 @@ mod platform {
         let metadata = std::fs::symlink_metadata(path).map_err(|error| error.to_string())?;
         let user = rustix::process::geteuid().as_raw();
         if !metadata.is_dir() {
-            Err("it is no directory, or a symbolic link to one".to_owned())
+            Err("it is not a directory, or is a symbolic link".to_owned())
         } else if metadata.uid() != user {
             Err(format!("it belongs to user {}, and the broker runs as user {user}", metadata.uid()))
         } else if metadata.mode() & 0o022 != 0 {

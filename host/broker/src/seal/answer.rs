@@ -34,11 +34,11 @@ pub(crate) struct Answer {
 /// Why an answer cannot be sealed, and so cannot be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unsealable {
-    #[error("it is no JSON")]
+    #[error("it is not JSON")]
     NoJson,
-    #[error("it lacks the field that is sealed, or has no text there")]
+    #[error("it lacks the sealed field, or the field is not a string")]
     NoField,
-    #[error("what is in the field cannot be spent where it is meant to be")]
+    #[error("the field's value cannot be spent where the seal says")]
     Unspendable,
 }
 

@@ -16,11 +16,11 @@ pub(crate) struct ServerError {
 /// Why something was not done.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum SqlError {
-    #[error("error {} of the server's", .0.number)]
+    #[error("server error {}", .0.number)]
     Server(ServerError),
     #[error("{0}")]
     Unavailable(String),
-    #[error("the identity endpoint asks for {0} s of patience")]
+    #[error("the identity endpoint asks to wait {0} s")]
     Throttled(u32),
     #[error("{0}")]
     Unreachable(String),

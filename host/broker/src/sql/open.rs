@@ -128,7 +128,7 @@ impl Opener {
                     let node = node.to_ascii_lowercase();
                     if !wanted.grant.routes.as_ref().is_some_and(|routes| routes.cover(&node, node_port)) {
                         // What it calls it may be anything, what it was told in the login too.
-                        let why = format!("{host} sends on to a server that is no node of its service");
+                        let why = format!("{host} redirects to a server that is not a node of its service");
                         return Err(NotOpened::Error(SqlError::Unreachable(why)));
                     }
                     (host, port) = (node, node_port);

@@ -18,7 +18,7 @@ pub(super) struct Parameter(ColumnData<'static>);
 
 /// A value that is none of its type.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("parameter @P{number} is no {what}")]
+#[error("parameter @P{number} is not a valid {what}")]
 pub(super) struct InvalidParameter {
     number: usize,
     what: &'static str,
@@ -37,7 +37,7 @@ impl Parameter {
             Value::Bigint(value) => ColumnData::I64(Some(value)),
             Value::Real(value) if value.is_finite() => ColumnData::F32(Some(value)),
             Value::Float(value) if value.is_finite() => ColumnData::F64(Some(value)),
-            Value::Real(_) | Value::Float(_) => return Err(invalid("number that SQL Server has")),
+            Value::Real(_) | Value::Float(_) => return Err(invalid("SQL Server number")),
             Value::Decimal(text) => ColumnData::Numeric(Some(numeric(&text).ok_or_else(|| invalid("decimal"))?)),
             Value::Text(text) => ColumnData::String(Some(Cow::Owned(text))),
             Value::Xml(text) => ColumnData::Xml(Some(Cow::Owned(XmlData::new(text)))),
@@ -157,8 +157,8 @@ mod tests {
     #[test]
     fn what_is_none_of_its_type_is_named() {
         let why = |value| Parameter::of(3, value).err().unwrap().to_string();
-        assert_eq!(why(Value::Date("yesterday".into())), "parameter @P3 is no date");
-        assert_eq!(why(Value::Uniqueidentifier("x".into())), "parameter @P3 is no uniqueidentifier");
-        assert_eq!(why(Value::Float(f64::NAN)), "parameter @P3 is no number that SQL Server has");
+        assert_eq!(why(Value::Date("yesterday".into())), "parameter @P3 is not a valid date");
+        assert_eq!(why(Value::Uniqueidentifier("x".into())), "parameter @P3 is not a valid uniqueidentifier");
+        assert_eq!(why(Value::Float(f64::NAN)), "parameter @P3 is not a valid SQL Server number");
     }
 }

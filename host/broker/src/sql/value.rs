@@ -80,7 +80,7 @@ pub(crate) enum Item {
 
 /// A date or a time that is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the server sent a date or a time that is none")]
+#[error("the server sent an invalid date or time")]
 pub(super) struct NoTime;
 
 impl From<ColumnType> for DataType {

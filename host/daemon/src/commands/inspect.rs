@@ -82,7 +82,9 @@ fn screen(manifest: &Manifest, component: &[u8], cloud: &Cloud, cloud_name: &str
         }
         for seal in &audience.seal {
             let DeclaredSeal { field, spend, .. } = seal;
-            text.push_str(&format!("    sealed      {field}, to be spent at `{spend}` and seen by nobody\n"));
+            text.push_str(&format!(
+                "    sealed      {field}, to be spent at `{spend}`, hidden from plugin and caller\n"
+            ));
             if let Some(export) = &seal.export {
                 text.push_str(&format!("                or handed to callers by {export}, with `hand_out`\n"));
             }

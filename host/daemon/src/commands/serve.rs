@@ -23,7 +23,7 @@ pub(super) async fn run(config: DaemonConfig) -> Result<Exit, Failure> {
     let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(mounts = broker.mounts().join(", "), at = listening.places.join(" and "), ms = took, "ready");
     let signal = stop.wait().await;
-    tracing::info!(signal, "stopping: calls that run may end");
+    tracing::info!(signal, "stopping: draining active calls");
     listening.close().await;
     // What was cut off is gone; what is to be kept on disk is not written before this.
     drop(tokio::time::timeout(DRAIN, broker.drain()).await);

@@ -54,9 +54,9 @@ pub(super) fn listen(root: &Section<'_>, base: &Path) -> Listen {
     match (&tcp, &callers) {
         (Some(tcp), None) if section.key_place("tcp_callers").is_none() => {
             let message =
-                format!("`tcp` in {} lets everybody on this machine call, whoever runs what", section.header());
+                format!("`tcp` in {} lets every process on this machine call, regardless of user", section.header());
             let write = format!("tcp_callers = \"{ANYBODY}\"");
-            section.push(Diagnostic::new(tcp.place.clone(), message).expected("that you say so").write(write));
+            section.push(Diagnostic::new(tcp.place.clone(), message).help("confirm it explicitly").write(write));
         }
         (None, Some(callers)) => {
             let message = format!("`tcp_callers` in {} without `tcp`", section.header());
@@ -108,9 +108,9 @@ fn tls(listen: &Section<'_>, base: &Path) -> Option<ListenTls> {
         section.push(diagnostic.write("address = \"127.0.0.1:8443\""));
     }
     if callers.is_none() && section.key_place("callers").is_none() {
-        let message = format!("{} lets everybody on this machine call, whoever runs what", section.header());
+        let message = format!("{} lets every process on this machine call, regardless of user", section.header());
         let write = format!("callers = \"{ANYBODY}\"");
-        section.push(Diagnostic::new(section.place(), message).expected("that you say so").write(write));
+        section.push(Diagnostic::new(section.place(), message).help("confirm it explicitly").write(write));
     }
     let pair = match (certificate, key, directory) {
         (Some(certificate), Some(key), None) => {
@@ -121,7 +121,7 @@ fn tls(listen: &Section<'_>, base: &Path) -> Option<ListenTls> {
             Pair::Made { directory: directory.unwrap_or_else(default_tls_directory) }
         }
         _ => {
-            let message = format!("{} has a part of a pair", section.header());
+            let message = format!("{} needs both `certificate` and `key`", section.header());
             let expected = "`certificate` and `key`, or neither, and then perhaps the `directory` where they are made";
             section.push(Diagnostic::new(section.place(), message).expected(expected));
             return None;

@@ -46,7 +46,7 @@ impl DaemonConfig {
             let audit = audit(&root, base);
             if broker.mounts.is_empty() && !root.section("mount").is_there() {
                 let write = "[mount.vault]\nplugin = \"keyvault\"\nendpoint = \"https://NAME.vault.azure.net\"";
-                let message = "there is no mount, and so there is nothing to serve";
+                let message = "no mount is configured, so there is nothing to serve";
                 document.push(Diagnostic::new(None, message).expected("a section [mount.NAME]").write(write));
             }
             root.finish();

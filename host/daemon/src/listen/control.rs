@@ -22,11 +22,11 @@ const LONGEST: usize = 16 << 10;
 pub(super) async fn answer(broker: &Broker, caller: &Caller, request: Request<Watched>) -> Response<Body> {
     if !may_control(caller) {
         let detail = "only the daemon's own user and root may do this, over the Unix socket";
-        return problem(StatusCode::FORBIDDEN, "not-allowed", "The daemon is not yours", detail);
+        return problem(StatusCode::FORBIDDEN, "not-allowed", "Permission denied", detail);
     }
     if request.uri().path() != FORGET {
         let detail = format!("the daemon itself has {FORGET} and nothing else");
-        return problem(StatusCode::NOT_FOUND, "unknown-path", "There is no such path", &detail);
+        return problem(StatusCode::NOT_FOUND, "unknown-path", "Unknown path", &detail);
     }
     if request.method() != Method::POST {
         let detail = "use POST";
@@ -70,7 +70,7 @@ async fn forget(broker: &Broker, request: Request<Watched>) -> Result<Response<B
         }
         Ok(None) => {
             let detail = format!("the daemon has no identity `{identity}`");
-            Ok(problem(StatusCode::NOT_FOUND, "unknown-identity", "There is no such identity", &detail))
+            Ok(problem(StatusCode::NOT_FOUND, "unknown-identity", "Unknown identity", &detail))
         }
         Err(error) => {
             let detail = format!("the tokens are gone from memory, but not from the disk: {error}");

@@ -75,12 +75,7 @@ async fn answer(broker: &Broker, caller: &Caller, door: Door, mut request: Reque
     if door != Door::Socket && !is_loopback_name(&host) {
         // A web page may lead its own name to 127.0.0.1 and have a browser call here.
         let detail = "a request that comes over the loopback address must name a loopback host";
-        return problem(
-            StatusCode::MISDIRECTED_REQUEST,
-            "misdirected",
-            "This is not the host that was asked for",
-            detail,
-        );
+        return problem(StatusCode::MISDIRECTED_REQUEST, "misdirected", "Wrong host", detail);
     }
     if request.uri().path().starts_with(control::PREFIX) {
         return control::answer(broker, caller, request).await;

@@ -47,7 +47,7 @@ pub(super) fn bind(path: &Path, mode: u32) -> Result<Bound, Failure> {
 fn remove_left_over(path: &Path) -> Result<(), Failure> {
     let Ok(metadata) = std::fs::symlink_metadata(path) else { return Ok(()) };
     if !metadata.file_type().is_socket() {
-        return Err(Failure::config(format!("{} is there already, and is no socket", path.display())));
+        return Err(Failure::config(format!("{} exists and is not a socket", path.display())));
     }
     if std::os::unix::net::UnixStream::connect(path).is_ok() {
         return Err(Failure::system(format!("another daemon listens at {}", path.display())));

@@ -70,7 +70,7 @@ impl PersistKey {
         let invalid = |what: String| InvalidKey { what };
         let link = path.metadata().map_err(|error| invalid(error.to_string()))?;
         if !link.is_file() {
-            return Err(invalid("it is no file".to_owned()));
+            return Err(invalid("it is not a regular file".to_owned()));
         }
         let file = std::fs::File::open(path).map_err(|error| invalid(error.to_string()))?;
         let metadata = file.metadata().map_err(|error| invalid(error.to_string()))?;

@@ -132,7 +132,7 @@ fn read(path: &Path, key: &PersistKey) -> Result<Vec<(String, Audience, Entry)>,
     let file = match path.metadata() {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(unread(error)),
-        Ok(metadata) if !metadata.is_file() => return Err("it is no file".to_owned()),
+        Ok(metadata) if !metadata.is_file() => return Err("it is not a regular file".to_owned()),
         Ok(metadata) if metadata.len() > LONGEST => return Err("it is too long".to_owned()),
         Ok(_) => File::open(path).map_err(unread)?,
     };

@@ -142,7 +142,7 @@ impl fmt::Debug for Imds {
 
 /// An address that is none.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{endpoint:?} is no identity endpoint: expected \"http://host:port\" and nothing behind it")]
+#[error("{endpoint:?} is not an identity endpoint: expected \"http://host:port\" and nothing behind it")]
 pub struct InvalidEndpoint {
     endpoint: String,
 }

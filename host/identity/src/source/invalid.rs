@@ -110,7 +110,7 @@ pub enum InvalidSource {
         identity: UserAssigned,
     },
     /// An address is none.
-    #[error("{endpoint:?} is no address for the source {kind}: expected {expected}")]
+    #[error("{endpoint:?} is not an address for the source {kind}: expected {expected}")]
     Endpoint {
         /// The source.
         kind: SourceKind,

@@ -120,7 +120,7 @@ impl WorkloadIdentity {
         })?;
         let trimmed = text.trim();
         if trimmed.is_empty() || trimmed.len() > LONGEST || !trimmed.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(refuse("there is no token of a service account in it".to_owned()));
+            return Err(refuse("it contains no service account token".to_owned()));
         }
         Ok(Zeroizing::new(trimmed.to_owned()))
     }

@@ -10,7 +10,7 @@ pub struct ServerError {
     pub number: u32,
     /// Where in the server it came up.
     pub state: u8,
-    /// How severe it is: 11 to 16 can be mended by the caller, 20 and more end the connection.
+    /// How severe it is: 11 to 16 can be fixed by the caller, 20 and more end the connection.
     pub class: u8,
     /// The line of the statement, from 1.
     pub line: u32,

@@ -215,7 +215,10 @@ fn a_refusal_says_which_statement_and_why() {
     assert_eq!(problem.status(), 403);
     let detail = problem.detail();
     assert!(detail.contains("statement 4 (\"delete from ttt") && detail.contains("ttt...\")"), "{detail}");
-    assert!(detail.contains("`delete` is no word of a query") && detail.contains("`read_only = true`"), "{detail}");
+    assert!(
+        detail.contains("`delete` is not allowed in a read-only query") && detail.contains("`read_only = true`"),
+        "{detail}"
+    );
     for (statement, expected) in [
         ("select * into u from t", "`into` makes a table"),
         ("select next value for s", "changes a sequence"),

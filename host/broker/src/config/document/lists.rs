@@ -12,7 +12,7 @@ impl<'d> Section<'d> {
     pub fn texts(&self, key: &str, example: &str) -> Option<Located<Vec<Located<String>>>> {
         let (value, place) = self.value(key)?;
         let DeValue::Array(array) = value.get_ref() else {
-            self.wrong_type(key, value.get_ref(), place, "a list of texts", &format!("[{example:?}]"));
+            self.wrong_type(key, value.get_ref(), place, "a list of strings", &format!("[{example:?}]"));
             return None;
         };
         let mut texts = Vec::new();
@@ -24,7 +24,7 @@ impl<'d> Section<'d> {
                 }
                 other => {
                     let example = format!("[{example:?}]");
-                    self.wrong_type(key, other, item_place, "a list of texts", &example);
+                    self.wrong_type(key, other, item_place, "a list of strings", &example);
                     return None;
                 }
             }
@@ -32,7 +32,7 @@ impl<'d> Section<'d> {
         Some(Located { value: texts, place: Some(place) })
     }
 
-    /// A text, or a list of texts.
+    /// A text, or a list of strings.
     pub fn text_or_texts(&self, key: &str, example: &str) -> Option<Located<Vec<String>>> {
         let (value, _) = self.value(key)?;
         if let DeValue::Array(_) = value.get_ref() {

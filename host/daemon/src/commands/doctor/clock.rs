@@ -54,14 +54,14 @@ fn judge(readings: &[Reading]) -> Finding {
     };
     let (seconds, whose) = (off(reading), &reading.whose);
     let way = if reading.here > reading.there { "ahead of" } else { "behind" };
-    let mend = "Set it, and keep it set:\n  timedatectl set-ntp true\nOn a virtual machine, chrony may take the host's \
+    let fix = "Set it, and keep it set:\n  timedatectl set-ntp true\nOn a virtual machine, chrony may take the host's \
                 clock: refclock PHC /dev/ptp_hyperv poll 3 dpoll -2 offset 0 stratum 2";
     match seconds {
         0..=1 => finding.ok(format!("agrees with {whose}")),
         2..=HARMLESS => finding.ok(format!("{seconds} s {way} {whose}")),
         _ => {
             let found = format!("{seconds} s {way} {whose}");
-            if seconds > MOST { finding.problem(found).mend(mend) } else { finding.warning(found).mend(mend) }
+            if seconds > MOST { finding.problem(found).fix(fix) } else { finding.warning(found).fix(fix) }
         }
     }
 }

@@ -27,8 +27,8 @@ pub(super) async fn check(plan: &Plan, configured: bool) -> Looked {
         Ok(endpoints) => endpoints,
         Err(error) => {
             let finding = Finding::about(Check::Tls, "[tls]").problem(error.to_string());
-            let mend = "Name files of certificates in PEM that the broker may read, or install ca-certificates";
-            return Looked { findings: vec![finding.mend(mend)], reached: None };
+            let fix = "Name files of certificates in PEM that the broker may read, or install ca-certificates";
+            return Looked { findings: vec![finding.fix(fix)], reached: None };
         }
     };
     let looked = all(wanted.into_values().map(|(endpoint, mounts)| {
@@ -40,7 +40,7 @@ pub(super) async fn check(plan: &Plan, configured: bool) -> Looked {
             let tls = if name.status == Status::Ok {
                 tell_tls(tls, endpoints.connect(&endpoint).await)
             } else {
-                tls.skipped("its name leads nowhere")
+                tls.skipped("its name does not resolve")
             };
             (endpoint, [name, tls])
         }
@@ -82,16 +82,16 @@ async fn name(endpoints: &Endpoints, endpoint: &Endpoint, subject: &str, mounts:
             finding.ok(format!("leads to {}", addresses.join(", ")))
         }
         Err(error @ NotReached::Forbidden(_)) => {
-            let mend = "No request goes there, whoever says so. Mend what the name service says";
-            finding.problem(error.to_string()).mend(mend)
+            let fix = "Requests to such addresses are never sent. Correct the DNS record";
+            finding.problem(error.to_string()).fix(fix)
         }
         Err(error) => {
             let mount = mounts.first().map_or("", String::as_str);
-            let mend = format!(
-                "Correct `endpoint` in [mount.{mount}] if it is misspelt; else mend the name service, or name an address\n  \
+            let fix = format!(
+                "Correct `endpoint` in [mount.{mount}] if it is misspelt; otherwise correct the DNS record, or set an address\n  \
                  [egress.resolve]\n  \"{host}:{port}\" = \"ADDRESS:{port}\""
             );
-            finding.problem(error.to_string()).mend(mend)
+            finding.problem(error.to_string()).fix(fix)
         }
     }
 }
@@ -101,7 +101,7 @@ fn tell_tls(finding: Finding, connected: Result<(), NotReached>) -> Finding {
         Ok(()) => return finding.ok("its certificate is trusted"),
         Err(error) => error,
     };
-    let mend = match &error {
+    let fix = match &error {
         NotReached::Untrusted(_) => {
             "If you know the authority that signed its certificate, add that one. If you do not, somebody answers in its \
              place\n  [tls]\n  ca_files = [\"FILE\"]"
@@ -114,5 +114,5 @@ fn tell_tls(finding: Finding, connected: Result<(), NotReached>) -> Finding {
              private endpoint"
         }
     };
-    finding.problem(error.to_string()).mend(mend)
+    finding.problem(error.to_string()).fix(fix)
 }

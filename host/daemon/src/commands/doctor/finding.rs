@@ -38,12 +38,12 @@ pub(super) struct Finding {
     pub(super) subject: String,
     pub(super) found: String,
     /// What to do about it. A line that begins with blanks is a command.
-    pub(super) mend: Option<String>,
+    pub(super) fix: Option<String>,
 }
 
 impl Finding {
     pub(super) fn about(check: Check, subject: impl Into<String>) -> Self {
-        Self { check, status: Status::NotApplicable, subject: subject.into(), found: String::new(), mend: None }
+        Self { check, status: Status::NotApplicable, subject: subject.into(), found: String::new(), fix: None }
     }
 
     pub(super) fn ok(self, found: impl Into<String>) -> Self {
@@ -62,18 +62,18 @@ impl Finding {
         Self { status: Status::NotApplicable, found: found.into(), ..self }
     }
 
-    pub(super) fn mend(self, mend: impl Into<String>) -> Self {
-        Self { mend: Some(mend.into()), ..self }
+    pub(super) fn fix(self, fix: impl Into<String>) -> Self {
+        Self { fix: Some(fix.into()), ..self }
     }
 
     /// A problem in the words of an error, which say what it is and then, in a sentence of its own, what to do.
     pub(super) fn error(self, error: &str) -> Self {
         // What an endpoint said stands in brackets, and may have sentences in it.
-        let (found, mend) = match error.rsplit_once("). ") {
-            Some((found, mend)) => (format!("{found})"), Some(mend)),
+        let (found, fix) = match error.rsplit_once("). ") {
+            Some((found, fix)) => (format!("{found})"), Some(fix)),
             None => error.split_once(". ").map_or((error.to_owned(), None), |(a, b)| (a.to_owned(), Some(b))),
         };
-        Self { mend: mend.map(str::to_owned), ..self.problem(found) }
+        Self { fix: fix.map(str::to_owned), ..self.problem(found) }
     }
 }
 
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn an_errors_last_sentences_are_the_mend() {
-        for (error, found, mend) in [
+        for (error, found, fix) in [
             (
                 "no identity (status 400. It is gone). Assign it. Or do not",
                 "no identity (status 400. It is gone)",
@@ -133,8 +133,8 @@ mod tests {
             ("it needs X, which is not set. Set it", "it needs X, which is not set", "Set it"),
         ] {
             let finding = Finding::about(Check::Token, "x").error(error);
-            assert_eq!((finding.found.as_str(), finding.mend.as_deref()), (found, Some(mend)));
+            assert_eq!((finding.found.as_str(), finding.fix.as_deref()), (found, Some(fix)));
         }
-        assert_eq!(Finding::about(Check::Token, "x").error("no answer within 4 s").mend, None);
+        assert_eq!(Finding::about(Check::Token, "x").error("no answer within 4 s").fix, None);
     }
 }

@@ -18,7 +18,7 @@ pub(super) fn check(listen: Option<&Listen>) -> Vec<Finding> {
                 Some(address) => {
                     let found =
                         format!("whoever can open a connection to {address} may call every mount, whichever user");
-                    finding.warning(found).mend(MEND)
+                    finding.warning(found).fix(MEND)
                 }
                 None => finding.skipped("not configured"),
             }

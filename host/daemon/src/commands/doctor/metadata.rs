@@ -104,10 +104,10 @@ pub(super) fn check(reached: &Reached, _: &User) -> Finding {
     let finding = Finding::about(Check::Metadata, "169.254.169.254");
     match reached {
         Reached::Imds => {
-            let found = "this process reaches it, and so may any other: on this system nobody has looked for a rule";
-            finding.warning(found).mend("Keep it from all users but the broker's, with this system's firewall")
+            let found = "this process reaches it, and others may too: firewall rules are not checked on this system";
+            finding.warning(found).fix("Keep it from all users but the broker's, with this system's firewall")
         }
-        Reached::Other(_) | Reached::Nothing(_) => finding.ok(format!("out of this process's reach: {reached}")),
+        Reached::Other(_) | Reached::Nothing(_) => finding.ok(format!("not reachable from this process: {reached}")),
     }
 }
 
@@ -119,17 +119,17 @@ fn judge(reached: &Reached, me: u32, broker: &User) -> Finding {
         Reached::Imds if broker.known && me != broker.id && me != 0 => {
             let found =
                 format!("user {me} reaches it, who is not the broker's ({}): programs need no broker", broker.id);
-            return finding.problem(found).mend(rule(broker.id));
+            return finding.problem(found).fix(rule(broker.id));
         }
         Reached::Imds => {
             let found = format!("user {me} reaches it, and so does any other process that no rule keeps from it");
-            return finding.warning(found).mend(rule(broker.id));
+            return finding.warning(found).fix(rule(broker.id));
         }
         Reached::Other(_) | Reached::Nothing(_) => {}
     }
-    let found = format!("out of reach for user {me}: {reached}");
+    let found = format!("not reachable for user {me}: {reached}");
     if me == broker.id {
-        return finding.ok(format!("{found}. What the broker's user cannot reach, the machine hardly has"));
+        return finding.ok(format!("{found}. This machine probably has no metadata service"));
     }
     finding.ok(found)
 }
@@ -153,7 +153,7 @@ pub(super) fn elsewhere(plan: &Plan) -> Vec<Finding> {
     let elsewhere = identities.filter_map(|(name, identity)| Some((name, tokens::endpoint(identity)?)));
     let findings = elsewhere.map(|(name, endpoint)| {
         let found =
-            format!("it asks {endpoint}, and not 169.254.169.254: a rule for that address is none for this one");
+            format!("it asks {endpoint}, and not 169.254.169.254: a rule for that address does not cover this one");
         Finding::about(Check::Metadata, format!("identity {name}")).skipped(found)
     });
     findings.collect()
@@ -178,7 +178,7 @@ mod tests {
         let unknown = User { id: 1000, known: false };
         let finding = judge(&Reached::Imds, 1000, &unknown);
         assert_eq!(finding.status, Status::Warning);
-        assert!(finding.mend.unwrap().contains("ip daddr 169.254.169.254 meta skuid != 1000 reject"));
+        assert!(finding.fix.unwrap().contains("ip daddr 169.254.169.254 meta skuid != 1000 reject"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `keyward doctor`: what stands in the way on this machine, and the mend.
+//! `keyward doctor`: what stands in the way on this machine, and the fix.
 //!
 //! One file a check. All that waits is waited for at once, and each wait is short: see the constants below.
 
@@ -99,7 +99,7 @@ fn configuration(file: Option<&Path>) -> (Finding, Option<(Plan, Listen)>) {
     let Some(file) = file else {
         let found = "none was named: this machine's own sources are looked at";
         return (
-            finding.skipped(found).mend("keyward doctor --config FILE, to look at its identities and mounts"),
+            finding.skipped(found).fix("keyward doctor --config FILE, to look at its identities and mounts"),
             None,
         );
     };
@@ -110,8 +110,8 @@ fn configuration(file: Option<&Path>) -> (Finding, Option<(Plan, Listen)>) {
             (finding.ok(found), Some((plan, listen)))
         }
         Err(failure) => {
-            let mend = "Mend what it says; `keyward check` says the same. All else here is without it";
-            (finding.problem(failure.message()).mend(mend), None)
+            let fix = "Fix what it names; `keyward check` prints the same. The other checks ignore the file";
+            (finding.problem(failure.message()).fix(fix), None)
         }
     }
 }

@@ -20,7 +20,7 @@ pub(super) fn text(findings: &[Finding]) -> String {
         text.push_str(&format!("{status:14}  {check:14}  {}\n", finding.subject));
         text.push_str(&wrap(&finding.found, INDENT, INDENT, width));
         text.push('\n');
-        if let Some(fix) = &finding.mend {
+        if let Some(fix) = &finding.fix {
             let fix = if fixes.insert(fix) { fix } else { "as above" };
             text.push_str(&wrap(fix, &format!("{INDENT}-> "), &format!("{INDENT}   "), width));
             text.push('\n');
@@ -41,7 +41,7 @@ pub(super) fn json(findings: &[Finding]) -> Value {
                 "status": finding.status.as_str(),
                 "subject": finding.subject,
                 "found": finding.found,
-                "mend": finding.mend,
+                "fix": finding.fix,
             })
         })
         .collect();

@@ -24,16 +24,16 @@ pub(super) fn check(env: Env<'_>) -> Finding {
     let excepted = |host: &str| except.split(',').any(|entry| entry.trim() == host || entry.trim() == "*");
     let missing: Vec<&str> =
         ["169.254.169.254", "localhost", "127.0.0.1"].into_iter().filter(|host| !excepted(host)).collect();
-    let mut mend =
+    let mut fix =
         "See below whether the endpoints can be reached without the proxy; if not, open the way to them".to_owned();
     if !missing.is_empty() {
-        mend.push_str(". Other programs would send it requests for IMDS and for the broker: except those\n");
-        mend.push_str(&format!("  export NO_PROXY={}", missing.join(",")));
+        fix.push_str(". Other programs would send requests for IMDS and the broker to it: exclude those\n");
+        fix.push_str(&format!("  export NO_PROXY={}", missing.join(",")));
         if !except.is_empty() {
-            mend.push_str(",$NO_PROXY");
+            fix.push_str(",$NO_PROXY");
         }
     }
-    finding.warning(found).mend(mend)
+    finding.warning(found).fix(fix)
 }
 
 fn and(names: &[&str]) -> String {
@@ -56,8 +56,8 @@ mod tests {
         let finding = with(&[("HTTPS_PROXY", "http://user:hunter2@proxy:3128"), ("NO_PROXY", "localhost, x")]);
         assert_eq!(finding.status, Status::Warning);
         assert!(finding.found.contains("HTTPS_PROXY is set") && !format!("{finding:?}").contains("hunter2"));
-        assert!(finding.mend.unwrap().contains("NO_PROXY=169.254.169.254,127.0.0.1,$NO_PROXY"));
+        assert!(finding.fix.unwrap().contains("NO_PROXY=169.254.169.254,127.0.0.1,$NO_PROXY"));
         let finding = with(&[("http_proxy", "http://proxy"), ("no_proxy", "169.254.169.254,localhost,127.0.0.1")]);
-        assert!(!finding.mend.unwrap().contains("export"));
+        assert!(!finding.fix.unwrap().contains("export"));
     }
 }

@@ -63,18 +63,18 @@ mod unix {
     pub(super) fn judge(finding: Finding, path: &Path, mode: u32, user: u32) -> Finding {
         let own = match own(path, mode) {
             Ok(found) => found,
-            Err((found, mend)) => return finding.problem(found).mend(mend),
+            Err((found, fix)) => return finding.problem(found).fix(fix),
         };
         let mut warning = None;
         for (number, directory) in path.ancestors().skip(1).enumerate() {
             match around(directory, number == 0, user) {
                 Ok(()) => {}
-                Err(Danger::Sure(found, mend)) => return finding.problem(format!("{own}; but {found}")).mend(mend),
-                Err(Danger::Perhaps(found, mend)) => drop(warning.get_or_insert((found, mend))),
+                Err(Danger::Sure(found, fix)) => return finding.problem(format!("{own}; but {found}")).fix(fix),
+                Err(Danger::Perhaps(found, fix)) => drop(warning.get_or_insert((found, fix))),
             }
         }
         match warning {
-            Some((found, mend)) => finding.warning(format!("{own}; but {found}")).mend(mend),
+            Some((found, fix)) => finding.warning(format!("{own}; but {found}")).fix(fix),
             None => finding.ok(own),
         }
     }
@@ -86,8 +86,8 @@ mod unix {
             return Ok(format!("not there: no daemon listens. It will be of mode {mode:04o}, for {group}"));
         };
         if !metadata.file_type().is_socket() {
-            let mend = format!("Move it away, or name another `socket` in [listen]\n  rm {}", path.display());
-            return Err(("something is there that is no socket".to_owned(), mend));
+            let fix = format!("Move it away, or name another `socket` in [listen]\n  rm {}", path.display());
+            return Err(("it exists and is not a socket".to_owned(), fix));
         }
         let (there, owner) = (metadata.mode() & 0o777, metadata.uid());
         if there & 0o007 != 0 {
@@ -97,7 +97,7 @@ mod unix {
         let listens = match std::os::unix::net::UnixStream::connect(path) {
             Ok(_) => "a daemon listens",
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => "this user may not call",
-            Err(_) => "nobody listens any more",
+            Err(_) => "no process listens",
         };
         Ok(format!("{listens}; mode {there:04o}, of user {owner}"))
     }

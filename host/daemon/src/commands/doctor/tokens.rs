@@ -54,7 +54,7 @@ pub(super) async fn check(patient: &Patient, configured: bool) -> Asked {
         }));
     }
     if plan.identities().is_empty() {
-        let found = "there is no identity to ask";
+        let found = "no identity is configured";
         findings.push(Finding::about(Check::Token, "none").skipped(found));
     }
     Asked { findings, clocks }
@@ -87,8 +87,8 @@ fn told(finding: Finding, source: &str, answered: Result<Answered, NoToken>) -> 
             );
             let found = format!("{source}, {whose}; its token is valid for {}", human(answered.valid_for));
             if answered.valid_for < SHORT {
-                let mend = "Tokens usually live for a day: check the clock, here and at the endpoint";
-                return finding.warning(found).mend(mend);
+                let fix = "Tokens usually live for a day: check the clock, here and at the endpoint";
+                return finding.warning(found).fix(fix);
             }
             finding.ok(found)
         }
@@ -96,10 +96,10 @@ fn told(finding: Finding, source: &str, answered: Result<Answered, NoToken>) -> 
             let said = error.to_string();
             let finding = finding.error(&said);
             let found = if source.is_empty() { finding.found } else { format!("{source}: {}", finding.found) };
-            let mend = finding.mend.unwrap_or_else(|| {
+            let fix = finding.fix.unwrap_or_else(|| {
                 "Wait a minute and look again; then look at the endpoint's own log, or name another source".to_owned()
             });
-            Finding { found, mend: Some(mend), ..finding }
+            Finding { found, fix: Some(fix), ..finding }
         }
     }
 }

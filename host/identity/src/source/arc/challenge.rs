@@ -30,7 +30,7 @@ pub(super) fn path(headers: &HeaderMap) -> Result<PathBuf, TokenError> {
     let malformed = |what: &str| TokenError::Malformed { what: what.to_owned() };
     let value =
         headers.get(WWW_AUTHENTICATE).ok_or_else(|| malformed("it asks for authorization and names no file"))?;
-    let value = value.to_str().map_err(|_| malformed("its challenge is no text"))?;
+    let value = value.to_str().map_err(|_| malformed("its challenge is not text"))?;
     let (scheme, rest) = value.trim().split_once(' ').unwrap_or((value, ""));
     let realm = rest.trim().split_once('=').filter(|(name, _)| name.trim().eq_ignore_ascii_case("realm"));
     match realm {
@@ -62,7 +62,7 @@ pub(super) fn read(directory: &Path, path: &Path) -> Result<HeaderValue, TokenEr
     let real = directory.canonicalize().map_err(unread)?.join(name);
     let link = real.symlink_metadata().map_err(unread)?;
     if !link.is_file() {
-        return Err(refuse("it is no file: the agent makes no links"));
+        return Err(refuse("it is not a regular file"));
     }
     let file = open(&real).map_err(unread)?;
     let metadata = file.metadata().map_err(unread)?;
