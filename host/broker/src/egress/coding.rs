@@ -2,7 +2,8 @@
 //!
 //! The host asks for `accept-encoding: identity` with every credential, but a service may compress its response all the
 //! same, and a stored blob has the coding that its owner gave it. Such a response is decoded for the search only: its own
-//! bytes go to the plugin, except those behind which a token may end, which wait until the search is past it.
+//! bytes go to the plugin, except those behind which a token may end, which wait until the search is past it. They are
+//! searched as they come, too: decoders skip comments and metadata, which can have any text in them.
 
 use std::io::{self, Write};
 use std::mem;
@@ -104,6 +105,8 @@ fn is_from_start(headers: &HeaderMap) -> bool {
 
 /// Searches a compressed response for secrets.
 pub(super) struct CodedScanner {
+    /// Searches the bytes as they come.
+    undecoded: Scanner,
     decoder: Decoder,
     received: u64,
     held: BytesMut,
@@ -118,13 +121,14 @@ enum Decoder {
 impl CodedScanner {
     /// Searches with a scanner.
     pub(super) fn new(coding: Coding, scanner: Scanner) -> Self {
+        let undecoded = scanner.another();
         let search = Search { scanner, output: 0, max_output: FIXED_OUTPUT };
         let decoder = match coding {
             Coding::Gzip => Decoder::Gzip(Box::new(MultiGzDecoder::new(search))),
             Coding::Deflate => Decoder::Deflate(Box::new(ZlibDecoder::new(search))),
             Coding::Brotli => Decoder::Brotli(Box::new(DecompressorWriter::new(search, BROTLI_BUFFER))),
         };
-        Self { decoder, received: 0, held: BytesMut::new() }
+        Self { undecoded, decoder, received: 0, held: BytesMut::new() }
     }
 
     /// Takes the next bytes, and returns those that may go on. It is not called again after an error.
@@ -135,7 +139,10 @@ impl CodedScanner {
             let own = error.get_ref().and_then(|error| error.downcast_ref::<CodingError>());
             own.cloned().unwrap_or(CodingError::Malformed)
         })?;
-        if self.decoder.search().scanner.held() == 0 {
+        if self.undecoded.push(chunk.clone()).found {
+            return Err(CodingError::Token);
+        }
+        if self.decoder.search().scanner.held() == 0 && self.undecoded.held() == 0 {
             if self.held.is_empty() {
                 return Ok(chunk);
             }

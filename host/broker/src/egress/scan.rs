@@ -35,6 +35,11 @@ impl Scanner {
         Self { secrets, held: BytesMut::new() }
     }
 
+    /// A scanner for the same secrets in another stream.
+    pub(crate) fn another(&self) -> Self {
+        Self::new(self.secrets.iter().map(|secret| secret.0.clone()))
+    }
+
     /// Takes the next bytes.
     pub(crate) fn push(&mut self, chunk: Bytes) -> Scanned {
         let chunk = if self.held.is_empty() {

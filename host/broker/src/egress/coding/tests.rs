@@ -1,7 +1,7 @@
 use std::io::Write as _;
 
-use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
+use flate2::{Compression, GzBuilder};
 use http::{HeaderValue, Response};
 
 use super::*;
@@ -113,6 +113,22 @@ fn the_bytes_behind_which_a_token_ends_do_not_leave() {
             let mut scanner = CodedScanner::new(coding, Scanner::new([Bytes::from_static(&TOKEN.as_bytes()[..8])]));
             let left = scanner.push(Bytes::from(out));
             assert!(left.is_ok(), "{coding:?} in pieces of {piece}: eight bytes of the token left");
+        }
+    }
+}
+
+#[test]
+fn a_token_in_what_decoders_skip_does_not_leave() {
+    for builder in [
+        GzBuilder::new().filename(TOKEN),
+        GzBuilder::new().comment(format!("sent by {TOKEN}")),
+        GzBuilder::new().extra(TOKEN.as_bytes()),
+    ] {
+        let input = builder.write(Vec::new(), Compression::best()).finish().unwrap();
+        for piece in [1, 7, 1000] {
+            let (out, ended) = search(Coding::Gzip, &input, piece);
+            assert_eq!(ended, Err(CodingError::Token), "in pieces of {piece}");
+            assert!(!String::from_utf8_lossy(&out).contains(&TOKEN[..8]), "in pieces of {piece}");
         }
     }
 }
