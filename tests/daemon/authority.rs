@@ -3,19 +3,14 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use http::{Request, Response};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use http::Response;
+use http_body_util::Full;
 use keyward_emulator::{Emulator, Options};
 use keyward_tests::Secrets;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use rustls::ServerConfig;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
 
+use crate::https;
 use crate::identity::{app_service, token};
 use crate::process::{Daemon, keyward_nowhere};
 
@@ -33,36 +28,21 @@ impl Authority {
     async fn start(imds: String) -> Self {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("assertion"), ASSERTION).unwrap();
-        let (ca_pem, tls) = certificates(HOST);
-        std::fs::write(directory.path().join("login.pem"), ca_pem).unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
         let requests = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&requests);
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let (imds, log, tls) = (imds.clone(), Arc::clone(&log), tls.clone());
-                tokio::spawn(async move {
-                    let Ok(stream) = tls.accept(stream).await else { return };
-                    let service = service_fn(|request: Request<Incoming>| {
-                        let (imds, log) = (imds.clone(), Arc::clone(&log));
-                        async move {
-                            let (parts, body) = request.into_parts();
-                            let form = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
-                            let (_, scope) = form.split_once("scope=").unwrap();
-                            let resource = scope.split_once("%2F.default").unwrap().0.to_owned();
-                            log.lock().unwrap().push(format!("{} {form}", parts.uri));
-                            let query = format!("api-version=2018-02-01&resource={resource}");
-                            let answer = token(&imds, &query).await;
-                            Ok::<_, hyper::Error>(Response::new(Full::new(answer)))
-                        }
-                    });
-                    let _ = hyper::server::conn::http1::Builder::new()
-                        .serve_connection(TokioIo::new(stream), service)
-                        .await;
-                });
+        let (address, ca_pem) = https::serve(HOST, move |parts, body| {
+            let (imds, log) = (imds.clone(), Arc::clone(&log));
+            async move {
+                let form = String::from_utf8(body.to_vec()).unwrap();
+                let (_, scope) = form.split_once("scope=").unwrap();
+                let resource = scope.split_once("%2F.default").unwrap().0.to_owned();
+                log.lock().unwrap().push(format!("{} {form}", parts.uri));
+                let query = format!("api-version=2018-02-01&resource={resource}");
+                Response::new(Full::new(token(&imds, &query).await))
             }
-        });
+        })
+        .await;
+        std::fs::write(directory.path().join("login.pem"), ca_pem).unwrap();
         Self { address, directory, requests }
     }
 
@@ -83,22 +63,6 @@ impl Authority {
     fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
     }
-}
-
-/// The PEM text of a new CA, and the TLS of a host with a certificate of it.
-pub(crate) fn certificates(host: &str) -> (String, TlsAcceptor) {
-    let mut params = CertificateParams::default();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let key = KeyPair::generate().unwrap();
-    let ca_pem = params.self_signed(&key).unwrap().pem();
-    let issuer = Issuer::new(params, key);
-    let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new([host.to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    let key = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-    let config = config.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key).unwrap();
-    (ca_pem, TlsAcceptor::from(Arc::new(config)))
 }
 
 /// A configuration with one identity, one mount, these addresses and, beside the emulator's, these files of certificates.

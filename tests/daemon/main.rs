@@ -11,6 +11,7 @@ mod doctor;
 mod early;
 mod emulator;
 mod forget;
+mod https;
 mod identity;
 mod keyvault_clients;
 mod listeners;

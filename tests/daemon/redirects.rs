@@ -1,18 +1,15 @@
 //! A lake whose data is at a node of a Hadoop cluster, which takes no token of Azure's.
 
+use std::future::ready;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use http::{HeaderMap, Request, Response};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use http_body_util::Full;
 use keyward_emulator::{Emulator, Fault, Misbehaviour, Options};
 use tempfile::TempDir;
-use tokio::net::TcpListener;
 
-use crate::authority::certificates;
+use crate::https;
 use crate::process::{Daemon, resolve};
 
 const NODE: &str = "dn1.hadoop.example:9865";
@@ -31,35 +28,15 @@ struct Node {
 impl Node {
     async fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let (ca_pem, tls) = certificates("dn1.hadoop.example");
-        std::fs::write(directory.path().join("node.pem"), ca_pem).unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
         let received = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&received);
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let (log, tls) = (Arc::clone(&log), tls.clone());
-                tokio::spawn(async move {
-                    let Ok(stream) = tls.accept(stream).await else { return };
-                    let service = service_fn(|request: Request<Incoming>| {
-                        let log = Arc::clone(&log);
-                        async move {
-                            let (parts, body) = request.into_parts();
-                            let body = body.collect().await?.to_bytes();
-                            let body = String::from_utf8_lossy(&body).into_owned();
-                            log.lock().unwrap().push((format!("{} {}", parts.method, parts.uri), parts.headers, body));
-                            Ok::<_, hyper::Error>(
-                                Response::builder().status(201).body(Full::<&[u8]>::default()).unwrap(),
-                            )
-                        }
-                    });
-                    let _ = hyper::server::conn::http1::Builder::new()
-                        .serve_connection(TokioIo::new(stream), service)
-                        .await;
-                });
-            }
-        });
+        let (address, ca_pem) = https::serve("dn1.hadoop.example", move |parts, body| {
+            let body = String::from_utf8_lossy(&body).into_owned();
+            log.lock().unwrap().push((format!("{} {}", parts.method, parts.uri), parts.headers, body));
+            ready(Response::builder().status(201).body(Full::default()).unwrap())
+        })
+        .await;
+        std::fs::write(directory.path().join("node.pem"), ca_pem).unwrap();
         Self { address, directory, received }
     }
 

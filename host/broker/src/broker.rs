@@ -122,7 +122,7 @@ impl Broker {
     ///
     /// # Errors
     ///
-    /// Unknown mount, it is busy, or its plugin broke a rule, ran into a limit or failed.
+    /// There is no such mount, it is busy, or its plugin broke a rule, ran into a limit or failed.
     /// [`CallError::into_response`] tells a caller. What a *service* answers is never an error.
     pub async fn call<B>(&self, mount: &str, caller: &Caller, request: Request<B>) -> Result<Response<Body>, CallError>
     where
@@ -168,7 +168,7 @@ impl Broker {
     ///
     /// # Errors
     ///
-    /// Unknown mount.
+    /// There is no such mount.
     pub fn service(&self, mount: &str, caller: Caller) -> Result<MountService, CallError> {
         if self.0.mounts.contains_key(mount) {
             return Ok(MountService::new(self.clone(), mount.to_owned(), caller));

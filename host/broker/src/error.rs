@@ -17,7 +17,7 @@ pub use crate::start_error::StartError;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallError {
-    /// Unknown mount.
+    /// There is no mount of that name.
     #[error("there is no mount `{name}`{}", known_mounts(known))]
     UnknownMount {
         /// What was asked for.

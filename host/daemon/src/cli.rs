@@ -37,14 +37,14 @@ enum Command {
     /// Forget tokens, so that the next call fetches new ones.
     #[command(subcommand)]
     Token(Token),
-    #[cfg(feature = "emulator")]
     /// Run a small Azure on loopback, for development and tests.
+    #[cfg(feature = "emulator")]
     Emulator(Emulator),
-    #[cfg(feature = "emulator")]
     /// Serve callers beside an emulator, to develop against.
-    Dev(Dev),
     #[cfg(feature = "emulator")]
+    Dev(Dev),
     /// Show what Keyward does, in a minute, against the emulator.
+    #[cfg(feature = "emulator")]
     Demo,
 }
 
@@ -152,8 +152,8 @@ pub(crate) struct Forget {
     pub(crate) socket: Option<PathBuf>,
 }
 
-#[cfg(feature = "emulator")]
 /// Where an emulator listens.
+#[cfg(feature = "emulator")]
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Emulator {
     /// Where the metadata service listens, a loopback address. By default, any free port.

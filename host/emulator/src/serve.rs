@@ -207,6 +207,13 @@ fn misbehave(
         response.headers_mut().insert(CONTENT_LENGTH, length.into());
         response
     };
+    let compressed = |body: &[u8], piece: usize| {
+        let compressed = Bytes::from(gzip(body));
+        let pieces = compressed.chunks(piece.max(1)).map(Bytes::copy_from_slice).collect();
+        let mut response = announced(chunks(pieces), compressed.len() as u64);
+        response.headers_mut().insert("content-encoding", HeaderValue::from_static("gzip"));
+        response
+    };
     Ok(match misbehaviour {
         Some(Misbehaviour::Close) => return Err(io::Error::other("closed on purpose")),
         Some(Misbehaviour::Answer { status, headers, body }) => {
@@ -243,19 +250,9 @@ fn misbehave(
         }
         Some(Misbehaviour::EchoCompressed(piece)) => {
             let bearer = request.header("authorization").unwrap_or_default();
-            let compressed = Bytes::from(gzip(format!("{{\"you sent\": \"{bearer}\"}}").as_bytes()));
-            let pieces = compressed.chunks(piece.max(1)).map(Bytes::copy_from_slice).collect();
-            let mut response = announced(chunks(pieces), compressed.len() as u64);
-            response.headers_mut().insert("content-encoding", HeaderValue::from_static("gzip"));
-            response
+            compressed(format!("{{\"you sent\": \"{bearer}\"}}").as_bytes(), piece)
         }
-        Some(Misbehaviour::Gzip) => {
-            let compressed = Bytes::from(gzip(&body.into_chunks().concat()));
-            let length = compressed.len() as u64;
-            let mut response = announced(chunks(vec![compressed]), length);
-            response.headers_mut().insert("content-encoding", HeaderValue::from_static("gzip"));
-            response
-        }
+        Some(Misbehaviour::Gzip) => compressed(&body.into_chunks().concat(), usize::MAX),
         Some(Misbehaviour::Bytes(count)) => {
             let mut response = announced(zeros(count), count);
             response.headers_mut().insert("content-type", HeaderValue::from_static("application/octet-stream"));

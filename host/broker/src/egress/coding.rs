@@ -5,7 +5,7 @@
 //! bytes go to the plugin, except those behind which a token may end, which wait until the search is past it. They are
 //! searched as they come, too: decoders skip comments and metadata, which can have any text in them.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::mem;
 
 use brotli_decompressor::DecompressorWriter;
@@ -113,16 +113,16 @@ pub(super) struct CodedScanner {
 }
 
 enum Decoder {
-    Gzip(Box<MultiGzDecoder<Search>>),
-    Deflate(Box<ZlibDecoder<Search>>),
-    Brotli(Box<DecompressorWriter<Search>>),
+    Gzip(Box<MultiGzDecoder<SearchWriter>>),
+    Deflate(Box<ZlibDecoder<SearchWriter>>),
+    Brotli(Box<DecompressorWriter<SearchWriter>>),
 }
 
 impl CodedScanner {
     /// Searches with a scanner.
     pub(super) fn new(coding: Coding, scanner: Scanner) -> Self {
         let undecoded = scanner.another();
-        let search = Search { scanner, output: 0, max_output: FIXED_OUTPUT };
+        let search = SearchWriter { scanner, output: 0, max_output: FIXED_OUTPUT };
         let decoder = match coding {
             Coding::Gzip => Decoder::Gzip(Box::new(MultiGzDecoder::new(search))),
             Coding::Deflate => Decoder::Deflate(Box::new(ZlibDecoder::new(search))),
@@ -177,7 +177,7 @@ impl Decoder {
         }
     }
 
-    fn search(&mut self) -> &mut Search {
+    fn search(&mut self) -> &mut SearchWriter {
         match self {
             Self::Gzip(decoder) => decoder.get_mut(),
             Self::Deflate(decoder) => decoder.get_mut(),
@@ -192,14 +192,14 @@ fn write_and_flush(decoder: &mut impl Write, input: &[u8]) -> io::Result<()> {
     decoder.flush()
 }
 
-/// Takes decoded bytes.
-struct Search {
+/// Searches decoded bytes, and counts them.
+struct SearchWriter {
     scanner: Scanner,
     output: u64,
     max_output: u64,
 }
 
-impl Write for Search {
+impl Write for SearchWriter {
     fn write(&mut self, decoded: &[u8]) -> io::Result<usize> {
         self.output += decoded.len() as u64;
         if self.output > self.max_output {
@@ -222,8 +222,6 @@ impl Write for Search {
 ///
 /// It is malformed, or too large.
 pub(super) fn decode_whole(coding: Coding, body: &[u8], max_output: usize) -> Result<Bytes, CodingError> {
-    use std::io::Read;
-
     let mut decoder: Box<dyn Read> = match coding {
         Coding::Gzip => Box::new(flate2::read::MultiGzDecoder::new(body)),
         Coding::Deflate => Box::new(flate2::read::ZlibDecoder::new(body)),

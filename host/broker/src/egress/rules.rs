@@ -217,8 +217,7 @@ pub(crate) fn judge<B>(request: &Request<B>, grants: &[Grant], surrogates: &Surr
     if authority.contains('@') {
         return Err(Misuse::UserInfo.into());
     }
-    let at_origin = |grant: &Grant| is_origin(authority, grant);
-    if !grants.iter().any(at_origin) {
+    if grants.iter().all(|grant| origin_of(authority, grant).is_none()) {
         let endpoints = grants.iter().flat_map(origins).map(|origin| origin.endpoint.to_string());
         let endpoints: Vec<String> = endpoints.collect();
         let authority = authority.chars().take(200).collect();
@@ -228,12 +227,13 @@ pub(crate) fn judge<B>(request: &Request<B>, grants: &[Grant], surrogates: &Surr
     // Without a surrogate any grant at this origin may cover it; with one, its own must.
     let candidates = grants.iter().enumerate().filter(|(number, _)| spent.is_none_or(|spent| spent == *number));
     let mut refusal = match spent.and_then(|spent| grants.get(spent)) {
-        Some(grant) if !at_origin(grant) => {
+        Some(grant) if origin_of(authority, grant).is_none() => {
             return Err(Misuse::OtherAudience { audience: grant.name.to_string() }.into());
         }
         _ => Refusal::Misuse(Misuse::OutsidePrefix),
     };
-    for (number, grant) in candidates.filter(|(_, grant)| at_origin(grant)) {
+    for (number, grant) in candidates {
+        let Some(origin) = origin_of(authority, grant) else { continue };
         let behind = match grant.read(uri.path()) {
             Ok(Some(behind)) => behind,
             Ok(None) => continue,
@@ -244,7 +244,6 @@ pub(crate) fn judge<B>(request: &Request<B>, grants: &[Grant], surrogates: &Surr
         };
         match grant.covers(request.method(), &behind) {
             Ok(()) => {
-                let origin = origin_of(authority, grant).ok_or(Misuse::NoHost)?;
                 let spend = if origin.takes_token { spend } else { withheld(spend, grant)? };
                 overrides::check(grant, request.headers())?;
                 second_path::check(number, grant, request.method(), uri.query(), request.headers())?;
@@ -350,10 +349,6 @@ fn origins(grant: &Grant) -> impl Iterator<Item = Origin<'_>> {
     let redirects =
         redirects.map(|redirect| Origin { endpoint: &redirect.endpoint, takes_token: redirect.takes_token });
     std::iter::once(Origin { endpoint: &grant.endpoint, takes_token: true }).chain(redirects)
-}
-
-fn is_origin(authority: &str, grant: &Grant) -> bool {
-    origin_of(authority, grant).is_some()
 }
 
 /// The origin of a grant that has this authority.

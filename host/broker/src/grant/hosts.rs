@@ -55,7 +55,7 @@ impl HostPattern {
         }
     }
 
-    /// The one host that it stands for, where it is no pattern.
+    /// The host, where no label of it is a pattern.
     #[must_use]
     pub fn only_host(&self) -> Option<&str> {
         (!self.0.contains(['*', '#', '<'])).then_some(self.0.as_str())

@@ -24,7 +24,7 @@ pub struct Pattern {
     special: Option<PathError>,
 }
 
-/// A segment of a pattern, decoded: `None` stands for any bytes, at least one.
+/// A segment of a pattern, decoded. `None` matches any bytes, at least one.
 type Glob = Vec<Option<u8>>;
 
 /// A text that is no pattern.
@@ -129,7 +129,7 @@ impl Pattern {
     }
 
     /// What is in it that no path has at a service which reads paths so: it would never match.
-    pub(crate) fn unfit_for(&self, reading: PathReading) -> Option<PathError> {
+    pub(crate) fn unmatchable_by(&self, reading: PathReading) -> Option<PathError> {
         self.special.filter(|special| match reading {
             PathReading::Segments => true,
             PathReading::Names { .. } | PathReading::Files { .. } => *special == PathError::EncodedSlash,
@@ -143,7 +143,7 @@ fn plain(path: &str) -> String {
     ["%2f", "%2F", "%3b", "%3B", ";"].iter().fold(path.to_owned(), |path, special| path.replace(special, "_"))
 }
 
-/// A segment as it is compared: `*` stands for any bytes, and `%2A` for a star.
+/// A segment as it is compared: `*` matches any bytes, and `%2A` is a star.
 fn decoded(segment: &str) -> Glob {
     let mut glob = Glob::new();
     for (number, literal) in segment.split('*').enumerate() {
@@ -279,12 +279,12 @@ mod tests {
     #[test]
     fn what_only_some_services_have_in_a_path_fits_only_those() {
         let (names, keys) = (PathReading::Names { after: 1 }, PathReading::Keys { after: 1 });
-        let unfit = |pattern: &str, reading| Pattern::parse(pattern).unwrap().unfit_for(reading);
-        assert_eq!(unfit("GET /c/a;b", PathReading::Segments), Some(PathError::Semicolon));
-        assert_eq!(unfit("GET /c/a;b", names), None);
-        assert_eq!(unfit("GET /kv/app%2Fk1;x", names), Some(PathError::EncodedSlash));
-        assert_eq!(unfit("GET /kv/app%2Fk1", keys), None);
-        assert_eq!(unfit("GET /kv/*", PathReading::Segments), None);
+        let unmatchable = |pattern: &str, reading| Pattern::parse(pattern).unwrap().unmatchable_by(reading);
+        assert_eq!(unmatchable("GET /c/a;b", PathReading::Segments), Some(PathError::Semicolon));
+        assert_eq!(unmatchable("GET /c/a;b", names), None);
+        assert_eq!(unmatchable("GET /kv/app%2Fk1;x", names), Some(PathError::EncodedSlash));
+        assert_eq!(unmatchable("GET /kv/app%2Fk1", keys), None);
+        assert_eq!(unmatchable("GET /kv/*", PathReading::Segments), None);
         for broken in ["GET /c/a;b//c", "GET /c/a%252Fb", "GET /c/a%2Fb/..", "GET /c/a\\b", "GET /c/a%;"] {
             assert!(Pattern::parse(broken).is_err(), "{broken}");
         }

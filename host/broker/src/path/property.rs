@@ -63,7 +63,7 @@ fn check_compared(reading: PathReading, path: &str) {
         assert!(!made.iter().any(|segment| is_dots(segment)), "{path:?} has a dot segment: {made:?}");
         for made in variants(&made) {
             let whole: Vec<Vec<u8>> = std::iter::once(head.clone()).chain(made).collect();
-            assert!(compared.contains(&whole), "{path:?} is sent as {read}: {whole:?} is none of {compared:?}");
+            assert!(compared.contains(&whole), "{path:?} is sent as {read}: {whole:?} is not among {compared:?}");
         }
     }
 }

@@ -152,7 +152,7 @@ impl Planning<'_> {
         let own = meaning_of(&endpoint);
         let paths_ignore_case = own.paths_ignore_case;
         let meaning = redirects.iter().map(|redirect| meaning_of(&redirect.endpoint)).fold(own, Meaning::and);
-        self.unfit_patterns(configured, &meaning, &header);
+        self.unmatchable_patterns(configured, &meaning, &header);
         Some(Grant {
             name: declared.name.as_str().into(),
             audience: service.audience,
@@ -174,9 +174,9 @@ impl Planning<'_> {
     }
 
     /// Patterns that no path at the endpoint matches, since its service has no such names.
-    fn unfit_patterns(&mut self, configured: &AudienceConfig, meaning: &Meaning, header: &str) {
+    fn unmatchable_patterns(&mut self, configured: &AudienceConfig, meaning: &Meaning, header: &str) {
         for pattern in configured.allow.iter().flatten() {
-            let Some(error) = pattern.unfit_for(meaning.paths) else { continue };
+            let Some(error) = pattern.unmatchable_by(meaning.paths) else { continue };
             let message = format!("`{pattern}` in `allow` of {header} can be read in more than one way there: {error}");
             let mut diagnostic = Diagnostic::new(configured.place.clone(), message).expected("a pattern without it");
             if error == PathError::EncodedSlash {

@@ -76,7 +76,7 @@ fn operation_of(declared: &DeclaredAudience, seal: &DeclaredSeal) -> Option<Stri
 ///
 /// # Errors
 ///
-/// Response truncated, or is too long.
+/// The response is truncated or too long.
 pub(crate) async fn unseal(call: &Arc<Call>, response: Response<Body>) -> Result<Response<Body>, CallError> {
     if !response.status().is_success() {
         return Ok(response);

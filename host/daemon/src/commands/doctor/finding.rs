@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_errors_last_sentences_are_the_mend() {
+    fn an_errors_last_sentences_are_the_fix() {
         for (error, found, fix) in [
             (
                 "no identity (status 400. It is gone). Assign it. Or do not",

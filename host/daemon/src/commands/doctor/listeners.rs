@@ -4,7 +4,7 @@ use crate::config::Listen;
 
 use super::finding::{Check, Finding};
 
-const MEND: &str = "Where it can be, use [listen] socket: there the kernel says who calls. Otherwise narrow each mount with \
+const FIX: &str = "Where it can be, use [listen] socket: there the kernel says who calls. Otherwise narrow each mount with \
                     `allow`";
 
 pub(super) fn check(listen: Option<&Listen>) -> Vec<Finding> {
@@ -18,7 +18,7 @@ pub(super) fn check(listen: Option<&Listen>) -> Vec<Finding> {
                 Some(address) => {
                     let found =
                         format!("whoever can open a connection to {address} may call every mount, whichever user");
-                    finding.warning(found).fix(MEND)
+                    finding.warning(found).fix(FIX)
                 }
                 None => finding.skipped("not configured"),
             }
