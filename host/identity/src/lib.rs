@@ -28,15 +28,14 @@
 //!
 //! This crate knows nothing of WebAssembly and nothing of the broker.
 
-mod audience;
 pub mod cache;
 pub mod clock;
 mod error;
 pub mod source;
 mod token;
 
-pub use audience::{Audience, InvalidAudience, InvalidScope};
 pub use cache::TokenCache;
 pub use error::TokenError;
+pub use keyward_types::{Audience, InvalidAudience, InvalidScope};
 pub use source::{Fetch, Issued, TokenSource};
 pub use token::{AccessToken, InvalidToken};

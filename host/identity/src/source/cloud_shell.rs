@@ -8,7 +8,7 @@ use http::{HeaderValue, Request};
 
 use super::endpoint::{self, Endpoint, form, post};
 use super::transport::Body;
-use super::{Env, Fetch, InvalidSource, Settings, SourceKind, TokenSource, UserAssigned};
+use super::{Env, Fetch, InvalidSource, Settings, SourceKind, TokenSource, UserAssigned, invalid};
 use crate::Audience;
 
 const KIND: SourceKind = SourceKind::CloudShell;
@@ -29,7 +29,7 @@ impl CloudShell {
     ///
     /// [`InvalidSource`] where it cannot be used, or an identity is named.
     pub fn new(endpoint: &str, identity: Option<UserAssigned>) -> Result<Self, InvalidSource> {
-        KIND.check(identity.as_ref())?;
+        invalid::check(KIND, identity.as_ref())?;
         Ok(Self { endpoint: Endpoint::new(KIND, "http", endpoint)? })
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     AppService, AzureArc, AzureCli, CloudShell, Env, Imds, InvalidSource, ServiceFabric, Settings, SourceKind,
-    TokenSource, UserAssigned, WorkloadIdentity,
+    TokenSource, UserAssigned, WorkloadIdentity, invalid,
 };
 
 /// Makes a source of a kind, for the system-assigned identity or the one that is named.
@@ -23,7 +23,7 @@ pub fn source(
     authority: Option<&str>,
     settings: Settings,
 ) -> Result<Arc<dyn TokenSource>, InvalidSource> {
-    kind.check(identity.as_ref())?;
+    invalid::check(kind, identity.as_ref())?;
     Ok(match kind {
         SourceKind::Imds => {
             let imds = Imds::new().settings(settings);

@@ -23,7 +23,6 @@ mod tls;
 mod transport;
 mod workload_identity;
 
-use std::fmt;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -33,7 +32,8 @@ pub use auto::{Detected, auto, detect, traces};
 pub use azure_cli::AzureCli;
 pub use cloud_shell::CloudShell;
 pub use imds::{Imds, InvalidEndpoint};
-pub use invalid::{InvalidSource, SourceKind};
+pub use invalid::InvalidSource;
+pub use keyward_types::{SourceKind, UserAssigned};
 pub use make::source;
 pub use pace::Pace;
 pub use retry::Retry;
@@ -113,26 +113,5 @@ impl Issued {
 impl From<AccessToken> for Issued {
     fn from(token: AccessToken) -> Self {
         Self { token, expires_in: None, client_id: None, endpoint_clock: None }
-    }
-}
-
-/// The name of a user-assigned identity, in one of its three forms.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum UserAssigned {
-    /// The client id (application id), a UUID.
-    ClientId(String),
-    /// The object id (principal id), a UUID.
-    ObjectId(String),
-    /// The resource id: `/subscriptions/.../providers/Microsoft.ManagedIdentity/userAssignedIdentities/NAME`.
-    ResourceId(String),
-}
-
-impl fmt::Display for UserAssigned {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ClientId(id) => write!(f, "client id {id}"),
-            Self::ObjectId(id) => write!(f, "object id {id}"),
-            Self::ResourceId(id) => write!(f, "resource id {id}"),
-        }
     }
 }

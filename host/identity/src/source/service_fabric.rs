@@ -9,7 +9,7 @@ use http::{HeaderValue, Request};
 use super::endpoint::{self, Endpoint, get};
 use super::tls::Thumbprint;
 use super::transport::Body;
-use super::{Env, Fetch, InvalidSource, Settings, SourceKind, Tls, TokenSource, UserAssigned};
+use super::{Env, Fetch, InvalidSource, Settings, SourceKind, Tls, TokenSource, UserAssigned, invalid};
 use crate::Audience;
 
 const KIND: SourceKind = SourceKind::ServiceFabric;
@@ -38,7 +38,7 @@ impl ServiceFabric {
         thumbprint: &str,
         identity: Option<UserAssigned>,
     ) -> Result<Self, InvalidSource> {
-        KIND.check(identity.as_ref())?;
+        invalid::check(KIND, identity.as_ref())?;
         let header = endpoint::secret(KIND, "IDENTITY_HEADER", header)?;
         let expected = "the 40 hexadecimal digits of a certificate's SHA-1, or the 64 of its SHA-256";
         let no_thumbprint = InvalidSource::Value { kind: KIND, name: "IDENTITY_SERVER_THUMBPRINT", expected };

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::endpoint::{self, Endpoint, form, post};
 use super::retry::Attempt;
-use super::{Env, Fetch, InvalidSource, Issued, Settings, SourceKind, TokenSource, UserAssigned};
+use super::{Env, Fetch, InvalidSource, Issued, Settings, SourceKind, TokenSource, UserAssigned, invalid};
 use crate::{Audience, TokenError};
 
 const KIND: SourceKind = SourceKind::WorkloadIdentity;
@@ -75,7 +75,7 @@ impl WorkloadIdentity {
         identity: Option<UserAssigned>,
         authority: Option<&str>,
     ) -> Result<Self, InvalidSource> {
-        KIND.check(identity.as_ref())?;
+        invalid::check(KIND, identity.as_ref())?;
         let client_id = match identity {
             Some(UserAssigned::ClientId(id)) => id,
             _ => endpoint::variable(KIND, env, "AZURE_CLIENT_ID")?,

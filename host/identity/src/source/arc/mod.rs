@@ -15,7 +15,7 @@ use http::{HeaderValue, Request, StatusCode};
 use super::endpoint::{self, Endpoint, get, with_authorization};
 use super::retry::Attempt;
 use super::transport::Body;
-use super::{Env, Fetch, InvalidSource, Issued, Settings, SourceKind, TokenSource, UserAssigned};
+use super::{Env, Fetch, InvalidSource, Issued, Settings, SourceKind, TokenSource, UserAssigned, invalid};
 use crate::{Audience, TokenError};
 
 const KIND: SourceKind = SourceKind::Arc;
@@ -38,7 +38,7 @@ impl AzureArc {
     ///
     /// [`InvalidSource`] where it cannot be used, or an identity is named.
     pub fn new(endpoint: &str, identity: Option<UserAssigned>) -> Result<Self, InvalidSource> {
-        KIND.check(identity.as_ref())?;
+        invalid::check(KIND, identity.as_ref())?;
         let endpoint = Endpoint::new(KIND, "http", endpoint)?;
         Ok(Self { endpoint, directory: challenge::directory(&|name| std::env::var(name).ok()) })
     }

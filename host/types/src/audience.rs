@@ -1,23 +1,25 @@
-//! What a token is for.
+//! The resource that a token is for.
 
 use std::fmt;
 use std::sync::Arc;
 
 /// The resource that a token is for, as an exact string: `https://management.azure.com/` and
-/// `https://management.azure.com` are two audiences, and a service takes tokens for one of them.
+/// `https://management.azure.com` are two audiences, and a service accepts tokens for one of them.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Audience(Arc<str>);
 
-/// A string that is no audience: it is empty, longer than 2048 bytes, or has a blank or a control character in it.
+/// A string that is not a valid audience: it is empty, longer than 2048 bytes, or contains a
+/// character that is not visible ASCII.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{text:?} is not an audience: expected a resource as the service names it, such as \"https://vault.azure.net\""
+    "{text:?} is not an audience: expected a resource as the service names it, such as \
+     \"https://vault.azure.net\""
 )]
 pub struct InvalidAudience {
     text: String,
 }
 
-/// A scope that names no resource.
+/// A scope that does not name a resource.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{text:?} is not a scope of a resource: expected one that ends in \"/.default\", such as \
@@ -28,14 +30,14 @@ pub struct InvalidScope {
 }
 
 impl Audience {
-    /// Takes the string as it is: no slash is added or taken off.
+    /// Takes the string as it is: no slash is added or removed.
     ///
     /// # Errors
     ///
-    /// [`InvalidAudience`] for what no token endpoint would take.
+    /// [`InvalidAudience`] for a string that no token endpoint accepts.
     pub fn new(text: &str) -> Result<Self, InvalidAudience> {
-        let fits = (1..=2048).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
-        if fits {
+        let length_fits = (1..=2048).contains(&text.len());
+        if length_fits && text.bytes().all(|byte| byte.is_ascii_graphic()) {
             Ok(Self(text.into()))
         } else {
             let text = text.chars().take(100).collect();
@@ -43,16 +45,18 @@ impl Audience {
         }
     }
 
-    /// The resource of a scope: `https://vault.azure.net/.default` is for `https://vault.azure.net`, and
-    /// `https://management.azure.com//.default`, with two slashes, for `https://management.azure.com/`.
+    /// The resource of a scope: `https://vault.azure.net/.default` is for
+    /// `https://vault.azure.net`, and `https://management.azure.com//.default`, with two slashes,
+    /// for `https://management.azure.com/`.
     ///
-    /// Only what stands before `/.default` counts, so that the slash at its end, or none, stays as it is ([scopes]).
+    /// The resource is the part before `/.default`, with its trailing slash if it has one
+    /// ([scopes]).
     ///
     /// [scopes]: https://learn.microsoft.com/entra/identity-platform/scopes-oidc#trailing-slash-and-default
     ///
     /// # Errors
     ///
-    /// [`InvalidScope`] for a scope that does not end in `/.default`, several scopes, or no resource.
+    /// [`InvalidScope`] if the scope does not end in `/.default`, has no resource, or is a list.
     pub fn from_scope(scope: &str) -> Result<Self, InvalidScope> {
         let invalid = || InvalidScope { text: scope.chars().take(100).collect() };
         let resource = scope.strip_suffix("/.default").ok_or_else(invalid)?;
@@ -62,7 +66,8 @@ impl Audience {
         Self::new(resource).map_err(|_| invalid())
     }
 
-    /// The scope of all that is granted for this resource: what [`from_scope`](Self::from_scope) takes back.
+    /// The scope of all permissions for this resource: the inverse of
+    /// [`from_scope`](Self::from_scope).
     #[must_use]
     pub fn to_scope(&self) -> String {
         format!("{}/.default", self.0)
@@ -99,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_break_out_of_a_query_or_a_header_is_no_audience() {
+    fn a_string_that_could_break_out_of_a_query_or_a_header_is_invalid() {
         for text in ["", "a b", "a\r\nb", "ä", &"x".repeat(2049)] {
             assert!(Audience::new(text).is_err(), "{text:?}");
         }
@@ -127,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_resource_is_no_scope() {
+    fn a_scope_without_a_resource_is_invalid() {
         for text in [
             "",
             ".default",
