@@ -11,7 +11,7 @@ use rusqlite::types::Value;
 use tokio::sync::mpsc;
 
 use super::encode;
-use super::failure::{Failure, Stop};
+use super::sql_error::{SqlError, Stop};
 use super::token::{self, Column};
 
 /// Stops what a session is doing.
@@ -136,7 +136,7 @@ impl Answer {
     }
 
     /// Tells an error, and ends its statement.
-    pub(super) fn failed(&mut self, failure: &Failure, line: u32) -> Result<(), Stop> {
+    pub(super) fn failed(&mut self, failure: &SqlError, line: u32) -> Result<(), Stop> {
         self.first_error.get_or_insert(failure.number);
         self.add(|out| token::failure(out, failure, "", line))?;
         let kind = if self.in_procedure { token::DONE_IN_PROCEDURE } else { token::DONE };

@@ -7,8 +7,8 @@ use rusqlite::types::Value;
 
 use super::civil::Moment;
 use super::decimal::Decimal;
-use super::failure::Failure;
-use super::types::SqlType;
+use super::sql_error::SqlError;
+use super::sql_type::SqlType;
 
 /// A value as text, as it would be shown.
 pub(super) fn text_of(value: &Value) -> String {
@@ -22,12 +22,12 @@ pub(super) fn text_of(value: &Value) -> String {
 }
 
 /// A value as one of this type.
-pub(super) fn cast(value: Value, to: SqlType) -> Result<Value, Failure> {
+pub(super) fn cast(value: Value, to: SqlType) -> Result<Value, SqlError> {
     if value == Value::Null {
         return Ok(Value::Null);
     }
     let text = |value: &Value| text_of(value);
-    let failed = |value: &Value| Failure::conversion(&text_of(value), to.name());
+    let failed = |value: &Value| SqlError::conversion(&text_of(value), to.name());
     Ok(match to {
         SqlType::TinyInt => integer(&value, to, 0, 255)?,
         SqlType::SmallInt => integer(&value, to, i64::from(i16::MIN), i64::from(i16::MAX))?,
@@ -67,7 +67,7 @@ pub(super) fn cast(value: Value, to: SqlType) -> Result<Value, Failure> {
             let digits = guid.bytes().filter(u8::is_ascii_hexdigit).count();
             let dashes = [8, 13, 18, 23].iter().all(|at| guid.as_bytes().get(*at) == Some(&b'-'));
             if guid.len() != 36 || digits != 32 || !dashes {
-                return Err(Failure::new(
+                return Err(SqlError::new(
                     8169,
                     "Conversion failed when converting from a character string to uniqueidentifier.",
                 ));
@@ -84,12 +84,13 @@ pub(super) fn cast(value: Value, to: SqlType) -> Result<Value, Failure> {
 }
 
 /// The moment in a value.
-pub(super) fn moment(value: &Value) -> Result<Moment, Failure> {
+pub(super) fn moment(value: &Value) -> Result<Moment, SqlError> {
     let moment = match value {
         Value::Text(text) => Moment::parse(text),
         _ => None,
     };
-    moment.ok_or_else(|| Failure::new(241, "Conversion failed when converting date and/or time from character string."))
+    moment
+        .ok_or_else(|| SqlError::new(241, "Conversion failed when converting date and/or time from character string."))
 }
 
 /// A moment as it is kept.
@@ -137,7 +138,7 @@ pub(super) fn ticks(moment: Moment) -> u64 {
     (moment.units * 3 + 50_000) / 100_000
 }
 
-fn integer(value: &Value, to: SqlType, least: i64, most: i64) -> Result<Value, Failure> {
+fn integer(value: &Value, to: SqlType, least: i64, most: i64) -> Result<Value, SqlError> {
     let number = match value {
         Value::Integer(number) => Some(*number),
         #[allow(clippy::cast_possible_truncation, reason = "this is what a cast does, once the range is checked")]
@@ -149,28 +150,28 @@ fn integer(value: &Value, to: SqlType, least: i64, most: i64) -> Result<Value, F
             Err(_) if text.len() > 15 && Decimal::parse(text).is_some() => {
                 Decimal::parse(text).and_then(|decimal| decimal.to_string().split('.').next()?.parse().ok())
             }
-            Err(_) => return Err(Failure::conversion(text, to.name())),
+            Err(_) => return Err(SqlError::conversion(text, to.name())),
         },
         _ => None,
     };
     let number = number.filter(|number| (least..=most).contains(number));
-    number.map(Value::Integer).ok_or_else(|| Failure::overflow(to.name()))
+    number.map(Value::Integer).ok_or_else(|| SqlError::overflow(to.name()))
 }
 
-fn decimal(value: &Value, to: SqlType, precision: u8, scale: u8) -> Result<Value, Failure> {
+fn decimal(value: &Value, to: SqlType, precision: u8, scale: u8) -> Result<Value, SqlError> {
     Ok(exact(value, to, precision, scale)?.to_value())
 }
 
 /// The decimal in a value, of just this scale.
-pub(super) fn exact(value: &Value, to: SqlType, precision: u8, scale: u8) -> Result<Decimal, Failure> {
+pub(super) fn exact(value: &Value, to: SqlType, precision: u8, scale: u8) -> Result<Decimal, SqlError> {
     let found = Decimal::of(value, scale.max(15))
-        .ok_or_else(|| Failure::new(8114, format!("Error converting data type nvarchar to {}.", to.name())))?;
+        .ok_or_else(|| SqlError::new(8114, format!("Error converting data type nvarchar to {}.", to.name())))?;
     let found = match value {
         // A number of SQLite means the shortest decimal that reads as it.
         Value::Real(number) => Decimal::parse(&number.to_string()).unwrap_or(found),
         _ => found,
     };
-    found.rescale(scale).filter(|found| found.fits(precision)).ok_or_else(|| Failure::overflow(to.name()))
+    found.rescale(scale).filter(|found| found.fits(precision)).ok_or_else(|| SqlError::overflow(to.name()))
 }
 
 /// A number with a point.

@@ -10,14 +10,14 @@ use tokio_rustls::TlsAcceptor;
 
 use super::answer::Cancel;
 use super::exchange::{self, Connected};
-use super::failure::Failure;
 use super::gate::{self, Principal};
 use super::login::{Login, Proof, token_message};
 use super::packet::{FEDAUTH, HEADER, Incoming, LOGIN7, PRELOGIN, RESULT, bad, packet};
 use super::prelogin::Prelogin;
 use super::session::Session;
+use super::sql_error::SqlError;
 use super::token;
-use super::translate::Surroundings;
+use super::translate::SessionInfo;
 use super::wrapped::Wrapped;
 use super::writer::Writer;
 use super::{Tls, exchange::Fault};
@@ -95,8 +95,8 @@ async fn login<S: AsyncRead + AsyncWrite + Unpin>(
         token = Some(found.ok_or_else(|| bad("no token"))?);
     }
     let admitted = match &fault {
-        Some(Fault::Error(number)) => Err(Failure::numbered(*number, &login.database)),
-        _ if !echoes(prelogin, &login.proof) => Err(Failure::numbered(18456, "")),
+        Some(Fault::Error(number)) => Err(SqlError::numbered(*number, &login.database)),
+        _ if !echoes(prelogin, &login.proof) => Err(SqlError::numbered(18456, "")),
         _ => gate::admit(azure, &login, token.as_deref(), audience),
     };
     let database = match login.database.as_str() {
@@ -160,13 +160,13 @@ fn echoes(prelogin: Prelogin, proof: &Proof) -> bool {
 }
 
 fn session(login: &Login, principal: &Principal, database: &str, azure: &Azure) -> io::Result<Session> {
-    let known = Surroundings {
+    let known = SessionInfo {
         database: database.to_owned(),
         login: principal.login.clone(),
         host: login.host.clone(),
         application: login.application.clone(),
-        spid: azure.sql.sessions.fetch_add(1, Ordering::Relaxed),
-        ..Surroundings::default()
+        session_id: azure.sql.sessions.fetch_add(1, Ordering::Relaxed),
+        ..SessionInfo::default()
     };
     let connection = azure.sql.database.connect().map_err(io::Error::other)?;
     Ok(Session::new(connection, known, azure.sql.options.databases.clone()))

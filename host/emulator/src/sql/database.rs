@@ -7,8 +7,9 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use tempfile::TempDir;
 
-use super::translate::{Surroundings, statement};
-use super::{functions, schema};
+use super::batch::{self, StatementKind};
+use super::translate::{self, SessionInfo};
+use super::{functions, initial_tables};
 
 /// For how long a writer waits for another.
 const WAIT: Duration = Duration::from_secs(5);
@@ -24,9 +25,13 @@ impl Database {
         let directory = tempfile::Builder::new().prefix("keyward-sql-").tempdir().map_err(|error| error.to_string())?;
         let database = Self { directory };
         let connection = database.connect().map_err(|error| error.to_string())?;
-        for tokens in schema::start().map_err(|failure| failure.message)? {
-            let translated = statement(&tokens, &Surroundings::default()).map_err(|failure| failure.message)?;
-            connection.execute(&translated.sql, []).map_err(|error| error.to_string())?;
+        for sql in initial_tables::STATEMENTS {
+            for statement in batch::parse(sql).map_err(|error| error.message)? {
+                let StatementKind::Sql(statement) = statement.kind else { continue };
+                let translated = translate::statement(&statement, &SessionInfo::default());
+                let translated = translated.map_err(|error| error.message)?;
+                connection.execute(&translated.sql, []).map_err(|error| error.to_string())?;
+            }
         }
         Ok(database)
     }
@@ -42,6 +47,8 @@ impl Database {
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
         functions::register(&connection)?;
+        // For GENERATE_SERIES.
+        rusqlite::vtab::series::load_module(&connection)?;
         Ok(connection)
     }
 }

@@ -9,7 +9,7 @@ use super::civil::{Moment, TO_1900, UNITS};
 use super::codepage;
 use super::decimal::Decimal;
 use super::reader::{Reader, utf16};
-use super::types::{SqlType, time_length};
+use super::sql_type::{SqlType, time_length};
 
 /// The flag of a collation whose text is UTF-8.
 const UTF8: u8 = 0x04;

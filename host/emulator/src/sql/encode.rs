@@ -7,14 +7,14 @@ use rusqlite::types::Value;
 use super::cast::{cast, exact, float, moment, text_of, ticks};
 use super::civil::{Moment, TO_1900, UNITS};
 use super::codepage;
-use super::failure::Failure;
-use super::types::{SqlType, decimal_length, time_length};
+use super::sql_error::SqlError;
+use super::sql_type::{SqlType, decimal_length, time_length};
 
 /// The longest piece of a long value.
 const CHUNK: usize = 32 << 10;
 
 /// Writes a value of a type, with its length before it.
-pub(super) fn value(out: &mut Vec<u8>, of: SqlType, value: &Value) -> Result<(), Failure> {
+pub(super) fn value(out: &mut Vec<u8>, of: SqlType, value: &Value) -> Result<(), SqlError> {
     if *value == Value::Null {
         null(out, of);
         return Ok(());
@@ -32,13 +32,13 @@ pub(super) fn value(out: &mut Vec<u8>, of: SqlType, value: &Value) -> Result<(),
             out.extend(decimal.digits.to_le_bytes().iter().take(usize::from(decimal_length(precision))));
         }
         SqlType::Money => {
-            let units = exact(value, of, 19, 4)?.to_i64().ok_or_else(|| Failure::overflow("money"))?;
+            let units = exact(value, of, 19, 4)?.to_i64().ok_or_else(|| SqlError::overflow("money"))?;
             let [a, b, c, d, e, f, g, h] = units.to_le_bytes();
             short(out, Some(&[e, f, g, h, a, b, c, d]));
         }
         SqlType::SmallMoney => {
             let units = exact(value, of, 10, 4)?.to_i64().and_then(|units| i32::try_from(units).ok());
-            short(out, Some(&units.ok_or_else(|| Failure::overflow("smallmoney"))?.to_le_bytes()));
+            short(out, Some(&units.ok_or_else(|| SqlError::overflow("smallmoney"))?.to_le_bytes()));
         }
         SqlType::Float => short(out, Some(&number(value, of)?.to_le_bytes())),
         #[allow(clippy::cast_possible_truncation, reason = "it is a `real`")]
@@ -50,7 +50,7 @@ pub(super) fn value(out: &mut Vec<u8>, of: SqlType, value: &Value) -> Result<(),
         SqlType::Char(length) => sized(out, &codepage::encode(&padded(value, length)), length, of)?,
         SqlType::VarChar(Some(length)) => sized(out, &codepage::encode(&text_of(value)), length, of)?,
         SqlType::Binary(_) | SqlType::VarBinary(_) => {
-            let Value::Blob(bytes) = cast(value.clone(), of)? else { return Err(Failure::overflow(of.name())) };
+            let Value::Blob(bytes) = cast(value.clone(), of)? else { return Err(SqlError::overflow(of.name())) };
             if let SqlType::Binary(length) | SqlType::VarBinary(Some(length)) = of {
                 sized(out, &bytes, length, of)?;
             } else {
@@ -87,7 +87,7 @@ pub(super) fn value(out: &mut Vec<u8>, of: SqlType, value: &Value) -> Result<(),
         }
         SqlType::SmallDateTime => {
             let moment = moment(value)?;
-            let days = u16::try_from(moment.days - TO_1900).map_err(|_| Failure::overflow("smalldatetime"))?;
+            let days = u16::try_from(moment.days - TO_1900).map_err(|_| SqlError::overflow("smalldatetime"))?;
             out.push(4);
             out.extend_from_slice(&days.to_le_bytes());
             out.extend((moment.units / (60 * UNITS)).to_le_bytes().iter().take(2));
@@ -127,18 +127,18 @@ fn null(out: &mut Vec<u8>, of: SqlType) {
     }
 }
 
-fn whole(value: &Value, of: SqlType) -> Result<i64, Failure> {
+fn whole(value: &Value, of: SqlType) -> Result<i64, SqlError> {
     match value {
         Value::Integer(_) | Value::Text(_) | Value::Real(_) => match cast(value.clone(), of)? {
             Value::Integer(number) => Ok(number),
-            _ => Err(Failure::overflow(of.name())),
+            _ => Err(SqlError::overflow(of.name())),
         },
-        _ => Err(Failure::overflow(of.name())),
+        _ => Err(SqlError::overflow(of.name())),
     }
 }
 
-fn number(value: &Value, of: SqlType) -> Result<f64, Failure> {
-    float(value).ok_or_else(|| Failure::conversion(&text_of(value), of.name()))
+fn number(value: &Value, of: SqlType) -> Result<f64, SqlError> {
+    float(value).ok_or_else(|| SqlError::conversion(&text_of(value), of.name()))
 }
 
 fn padded(value: &Value, length: u16) -> String {
@@ -149,7 +149,7 @@ pub(super) fn utf16(text: &str) -> Vec<u8> {
     text.encode_utf16().flat_map(u16::to_le_bytes).collect()
 }
 
-fn guid(value: &Value) -> Result<[u8; 16], Failure> {
+fn guid(value: &Value) -> Result<[u8; 16], SqlError> {
     let text = text_of(&cast(value.clone(), SqlType::UniqueIdentifier)?);
     let number = u128::from_str_radix(&text.replace('-', ""), 16).unwrap_or_default();
     let [a, b, c, d, e, f, g, h, rest @ ..] = number.to_be_bytes();
@@ -171,10 +171,10 @@ fn short(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
 }
 
 /// A value with its length in two bytes.
-fn sized(out: &mut Vec<u8>, bytes: &[u8], limit: u16, of: SqlType) -> Result<(), Failure> {
+fn sized(out: &mut Vec<u8>, bytes: &[u8], limit: u16, of: SqlType) -> Result<(), SqlError> {
     let length = u16::try_from(bytes.len()).ok().filter(|length| *length <= limit && *length != u16::MAX);
     let length = length.ok_or_else(|| {
-        Failure::new(8152, format!("String or binary data would be truncated in a column of type {}.", of.name()))
+        SqlError::new(8152, format!("String or binary data would be truncated in a column of type {}.", of.name()))
     })?;
     out.extend_from_slice(&length.to_le_bytes());
     out.extend_from_slice(bytes);

@@ -4,14 +4,15 @@ use std::io;
 use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::answer::{Answer, Cancel};
-use super::failure::{Failure, Stop};
+use super::batch::STACK_SIZE;
 use super::packet::{ATTENTION, BATCH, Incoming, Message, RPC, TRANSACTION, bad};
 use super::reader::{self, Reader};
 use super::rpc::{self, Call};
 use super::session::{Session, Variables};
+use super::sql_error::{SqlError, Stop};
 use super::token;
 use super::transaction::Request;
 use super::writer::{Limit, Writer};
@@ -131,7 +132,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connected<R, W> {
             let (sender, mut pieces) = mpsc::channel(AHEAD);
             let answer = Answer::new(writer.piece, sender, Arc::clone(&cancel));
             let reset = message.reset.then_some(message.keep_transaction);
-            let making = tokio::task::spawn_blocking(move || make(session, work, reset, answer));
+            let (made_sender, made) = oneshot::channel();
+            let make = move || drop(made_sender.send(make(session, work, reset, answer)));
+            std::thread::Builder::new().name("sql".to_owned()).stack_size(STACK_SIZE).spawn(make)?;
             let (mut stopped, mut has_begun) = (false, false);
             let sent: io::Result<()> = loop {
                 tokio::select! {
@@ -160,7 +163,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connected<R, W> {
                 azure.log.push(seen);
                 return sent;
             }
-            let made = making.await.map_err(io::Error::other)?;
+            let made = made.await.map_err(io::Error::other)?;
             session = made.session;
             seen.status = made.first_error.map_or(200, |number| u16::try_from(number).unwrap_or(u16::MAX));
             azure.log.push(seen);
@@ -215,11 +218,11 @@ fn make(mut session: Session, work: Work, reset: Option<bool>, mut answer: Answe
 }
 
 /// The status of a failure in the log.
-pub(super) fn status(failure: &Failure) -> u16 {
+pub(super) fn status(failure: &SqlError) -> u16 {
     u16::try_from(failure.number).unwrap_or(u16::MAX)
 }
 
-fn refusal(failure: &Failure, in_procedure: bool) -> Vec<u8> {
+fn refusal(failure: &SqlError, in_procedure: bool) -> Vec<u8> {
     let mut refusal = Vec::new();
     token::failure(&mut refusal, failure, "", 1);
     let kind = if in_procedure { token::DONE_PROCEDURE } else { token::DONE };
@@ -267,9 +270,9 @@ impl Fault {
         })
     }
 
-    fn failure(&self, database: &str) -> Option<Failure> {
+    fn failure(&self, database: &str) -> Option<SqlError> {
         match self {
-            Self::Error(number) => Some(Failure::numbered(*number, database)),
+            Self::Error(number) => Some(SqlError::numbered(*number, database)),
             Self::Route(..) | Self::Garbage(_) | Self::Stall(..) | Self::Tear(_) => None,
         }
     }

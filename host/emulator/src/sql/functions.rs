@@ -6,23 +6,23 @@ use rusqlite::types::Value;
 
 use super::cast::{cast, float, moment, moment_text, text_of};
 use super::civil::Moment;
-use super::failure::Failure;
-use super::types::SqlType;
+use super::sql_error::SqlError;
+use super::sql_type::SqlType;
 
-type Body = fn(&Context<'_>) -> Result<Value, Failure>;
+type Body = fn(&Context<'_>) -> Result<Value, SqlError>;
 
 /// Their names, how many arguments they take, and what they do.
 const FUNCTIONS: [(&str, i32, Body); 16] = [
     ("tds_cast", 2, |context| {
         let declared = text_of(&argument(context, 1)?);
         let of = SqlType::parse(&declared)
-            .ok_or_else(|| Failure::new(243, format!("Type {declared} is not a defined system type.")))?;
+            .ok_or_else(|| SqlError::new(243, format!("Type {declared} is not a defined system type.")))?;
         cast(argument(context, 0)?, of)
     }),
     ("tds_divisor", 1, |context| {
         let value = argument(context, 0)?;
         match float(&value) {
-            Some(0.0) => Err(Failure::new(8134, "Divide by zero error encountered.")),
+            Some(0.0) => Err(SqlError::new(8134, "Divide by zero error encountered.")),
             _ => Ok(value),
         }
     }),
@@ -78,14 +78,14 @@ pub(super) fn register(connection: &Connection) -> rusqlite::Result<()> {
     })
 }
 
-fn argument(context: &Context<'_>, at: usize) -> Result<Value, Failure> {
-    context.get(at).map_err(|error| Failure::from_sqlite(&error))
+fn argument(context: &Context<'_>, at: usize) -> Result<Value, SqlError> {
+    context.get(at).map_err(|error| SqlError::from_sqlite(&error))
 }
 
 /// The most characters that a function makes.
 const LONGEST: usize = 64 << 20;
 
-fn length(context: &Context<'_>, at: usize) -> Result<usize, Failure> {
+fn length(context: &Context<'_>, at: usize) -> Result<usize, SqlError> {
     match argument(context, at)? {
         Value::Integer(length) => Ok(usize::try_from(length).unwrap_or_default().min(LONGEST)),
         _ => Ok(0),
@@ -96,7 +96,7 @@ fn count(number: usize) -> Value {
     Value::Integer(i64::try_from(number).unwrap_or(i64::MAX))
 }
 
-fn date_part(context: &Context<'_>, from: usize, to: usize) -> Result<Value, Failure> {
+fn date_part(context: &Context<'_>, from: usize, to: usize) -> Result<Value, SqlError> {
     let value = argument(context, 0)?;
     if value == Value::Null {
         return Ok(value);
@@ -105,11 +105,11 @@ fn date_part(context: &Context<'_>, from: usize, to: usize) -> Result<Value, Fai
     Ok(date.get(from..to).and_then(|part| part.parse().ok()).map_or(Value::Null, Value::Integer))
 }
 
-fn new_id() -> Result<Value, Failure> {
+fn new_id() -> Result<Value, SqlError> {
     use ring::rand::SecureRandom;
     let mut bytes = [0; 16];
     let random = ring::rand::SystemRandom::new();
-    random.fill(&mut bytes).map_err(|_| Failure::new(50001, "There is no randomness."))?;
+    random.fill(&mut bytes).map_err(|_| SqlError::new(50001, "There is no randomness."))?;
     let hex: String = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
     let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
     Ok(Value::Text(format!("{}-{}-4{}-A{}-{}", part(0, 8), part(8, 12), part(13, 16), part(17, 20), part(20, 32))))

@@ -1,7 +1,7 @@
 //! Who may log in.
 
-use super::failure::Failure;
 use super::login::{Login, Proof};
+use super::sql_error::SqlError;
 use crate::Azure;
 
 /// The ends of the servers' names in each cloud, and the audience of a token there. The slash counts.
@@ -36,12 +36,12 @@ pub(super) fn audience(login: &str, connection: Option<&str>) -> &'static str {
 }
 
 /// Verifies what somebody logs in with. `token` is the one that came by itself, where the login had none.
-pub(super) fn admit(azure: &Azure, login: &Login, token: Option<&str>, audience: &str) -> Result<Principal, Failure> {
+pub(super) fn admit(azure: &Azure, login: &Login, token: Option<&str>, audience: &str) -> Result<Principal, SqlError> {
     let options = &azure.sql.options;
     let principal = match &login.proof {
         Proof::Password(user, password) => {
             if user.is_empty() || options.users.get(user) != Some(password) {
-                return Err(Failure::new(18456, format!("Login failed for user '{user}'.")));
+                return Err(SqlError::new(18456, format!("Login failed for user '{user}'.")));
             }
             Principal { login: user.clone(), identity: None }
         }
@@ -50,13 +50,13 @@ pub(super) fn admit(azure: &Azure, login: &Login, token: Option<&str>, audience:
     };
     let is_known = |name: &String| name.eq_ignore_ascii_case(&login.database);
     if !login.database.is_empty() && !options.databases.iter().any(is_known) {
-        return Err(Failure::numbered(4060, &login.database));
+        return Err(SqlError::numbered(4060, &login.database));
     }
     Ok(principal)
 }
 
-fn identity(azure: &Azure, token: Option<&str>, database: &str, audience: &str) -> Result<Principal, Failure> {
-    let refused = || Failure::numbered(18456, "");
+fn identity(azure: &Azure, token: Option<&str>, database: &str, audience: &str) -> Result<Principal, SqlError> {
+    let refused = || SqlError::numbered(18456, "");
     let claims = azure.authority.verify(token, audience).map_err(|rejected| {
         tracing::debug!(?rejected, "a token was refused");
         refused()

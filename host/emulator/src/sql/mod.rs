@@ -2,37 +2,38 @@
 //!
 //! A connection begins in [`connection`]: PRELOGIN and TLS within it, or TLS first for TDS 8.0; then [`login`], which
 //! [`gate`] admits or refuses. From there on [`exchange`] takes messages in, and a [`session`] on a thread of its own makes
-//! the [`answer`]s: it splits a batch into [`statement`]s, [`translate`]s each to SQLite's SQL, and sends [`rows`].
+//! the [`answer`]s: it parses a [`batch`] into statements, [`translate`]s each to SQLite's SQL, and sends [`rows`].
 
 mod answer;
+mod batch;
 mod cast;
 mod civil;
 mod codepage;
 mod connection;
+mod create_table;
 mod database;
 mod decimal;
 mod decode;
+mod dialect;
 mod encode;
 mod exchange;
-mod failure;
 mod functions;
 mod gate;
-mod lexer;
+mod initial_tables;
 mod login;
 mod options;
 mod packet;
 mod prelogin;
+mod projection;
 mod reader;
 mod rows;
 mod rpc;
-mod schema;
-mod select;
 mod session;
-mod statement;
+mod sql_error;
+mod sql_type;
 mod token;
 mod transaction;
 mod translate;
-mod types;
 mod wrapped;
 mod writer;
 

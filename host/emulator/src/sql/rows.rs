@@ -4,12 +4,12 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, Row, Statement};
 
 use super::answer::Answer;
-use super::failure::{Failure, Stop};
-use super::select::Item;
+use super::projection::Item;
 use super::session::{Variables, type_of_value};
+use super::sql_error::{SqlError, Stop};
+use super::sql_type::SqlType;
 use super::token::Column;
 use super::translate::Translated;
-use super::types::SqlType;
 
 /// Runs a statement. The number is that of its rows, or of the rows that it changed.
 pub(super) fn run(
@@ -20,8 +20,8 @@ pub(super) fn run(
 ) -> Result<Option<u64>, Stop> {
     let mut statement = prepare(connection, &translated.sql, variables)?;
     if statement.column_count() == 0 {
-        let changed = statement.raw_execute().map_err(|error| Failure::from_sqlite(&error))?;
-        return Ok(translated.counts.then_some(changed as u64));
+        let changed = statement.raw_execute().map_err(|error| SqlError::from_sqlite(&error))?;
+        return Ok(translated.counts_rows.then_some(changed as u64));
     }
     let declared = declared(&statement);
     let hints = hints(&translated.items, declared.len());
@@ -46,7 +46,7 @@ pub(super) fn run(
 }
 
 /// All rows of a query, for what the server wants to know itself.
-pub(super) fn all(connection: &Connection, sql: &str, variables: &Variables) -> Result<Vec<Vec<Value>>, Failure> {
+pub(super) fn all(connection: &Connection, sql: &str, variables: &Variables) -> Result<Vec<Vec<Value>>, SqlError> {
     let mut statement = prepare(connection, sql, variables)?;
     let count = statement.column_count();
     let mut rows = statement.raw_query();
@@ -57,21 +57,21 @@ pub(super) fn all(connection: &Connection, sql: &str, variables: &Variables) -> 
     Ok(all)
 }
 
-fn prepare<'a>(connection: &'a Connection, sql: &str, variables: &Variables) -> Result<Statement<'a>, Failure> {
-    let failed = |error: rusqlite::Error| Failure::from_sqlite(&error);
+fn prepare<'a>(connection: &'a Connection, sql: &str, variables: &Variables) -> Result<Statement<'a>, SqlError> {
+    let failed = |error: rusqlite::Error| SqlError::from_sqlite(&error);
     let mut statement = connection.prepare(sql).map_err(failed)?;
     for at in 1..=statement.parameter_count() {
         let name = statement.parameter_name(at).unwrap_or_default().to_ascii_lowercase();
         let Some(variable) = variables.get(&name) else {
-            return Err(Failure::new(137, format!("Must declare the scalar variable \"{name}\".")));
+            return Err(SqlError::new(137, format!("Must declare the scalar variable \"{name}\".")));
         };
         statement.raw_bind_parameter(at, &variable.value).map_err(failed)?;
     }
     Ok(statement)
 }
 
-fn next(rows: &mut rusqlite::Rows<'_>, count: usize) -> Result<Option<Vec<Value>>, Failure> {
-    let failed = |error: rusqlite::Error| Failure::from_sqlite(&error);
+fn next(rows: &mut rusqlite::Rows<'_>, count: usize) -> Result<Option<Vec<Value>>, SqlError> {
+    let failed = |error: rusqlite::Error| SqlError::from_sqlite(&error);
     let values = |row: &Row<'_>| (0..count).map(|at| row.get(at)).collect::<Result<Vec<Value>, _>>();
     rows.next().map_err(failed)?.map(values).transpose().map_err(failed)
 }
@@ -84,14 +84,14 @@ fn declared(statement: &Statement<'_>) -> Vec<(String, Option<SqlType>)> {
 
 /// The items of the list behind SELECT, one for each column. What a star stands for has none.
 fn hints(items: &[Item], columns: usize) -> Vec<Option<&Item>> {
-    let star = items.iter().position(|item| *item == Item::Star);
+    let star = items.iter().position(|item| *item == Item::Wildcard);
     let (before, after) = match star {
         Some(star) => (items.get(..star).unwrap_or_default(), items.get(star + 1..).unwrap_or_default()),
         None => (items, Default::default()),
     };
     let mut hints: Vec<Option<&Item>> = before.iter().map(Some).collect();
     hints.resize(columns.saturating_sub(after.len()), None);
-    hints.extend(after.iter().map(|item| Some(item).filter(|item| **item != Item::Star)));
+    hints.extend(after.iter().map(|item| Some(item).filter(|item| **item != Item::Wildcard)));
     hints
 }
 
@@ -135,11 +135,11 @@ fn column(
     first: &Value,
     variables: &Variables,
 ) -> Column {
-    let Some(Item::Expression { of, variable, column, is_named }) = hint else {
+    let Some(Item::Expression { sql_type, variable, column, is_named }) = hint else {
         return Column { name, of: declared.unwrap_or_else(|| type_of_value(first)) };
     };
     let of_variable = || variables.get(variable.as_ref()?).map(|variable| variable.of);
     let of_column = || column_type(connection, column.as_deref()?);
-    let of = of.or_else(of_variable).or(declared).or_else(of_column).unwrap_or_else(|| type_of_value(first));
+    let of = sql_type.or_else(of_variable).or(declared).or_else(of_column).unwrap_or_else(|| type_of_value(first));
     Column { name: if *is_named { name } else { String::new() }, of }
 }

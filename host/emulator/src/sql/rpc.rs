@@ -5,16 +5,15 @@
 use rusqlite::types::Value;
 
 use super::answer::Answer;
+use super::batch::{self, Declaration};
 use super::cast::{cast, text_of};
 use super::decode::{Typed, typed};
 use super::encode;
-use super::failure::{Failure, Stop};
-use super::lexer::tokens;
 use super::reader::Reader;
 use super::session::{Session, Variables};
-use super::statement::by_commas;
+use super::sql_error::{SqlError, Stop};
+use super::sql_type::SqlType;
 use super::token;
-use super::types::SqlType;
 
 /// A parameter as it came.
 #[derive(Clone, Debug)]
@@ -144,7 +143,7 @@ impl Session {
                 self.reset(false)?;
                 answer.add(token::reset)
             }
-            name => Err(Failure::new(2812, format!("Could not find stored procedure '{name}'.")).into()),
+            name => Err(SqlError::new(2812, format!("Could not find stored procedure '{name}'.")).into()),
         }
     }
 
@@ -154,12 +153,12 @@ impl Session {
         handle
     }
 
-    fn find(&self, parameters: &[Parameter]) -> Result<(String, String), Failure> {
+    fn find(&self, parameters: &[Parameter]) -> Result<(String, String), SqlError> {
         let handle = handle_of(parameters);
         let found = handle.and_then(|handle| self.prepared.get(&handle));
         found.cloned().ok_or_else(|| {
             let handle = handle.unwrap_or_default();
-            Failure::new(8179, format!("Could not find prepared statement with handle {handle}."))
+            SqlError::new(8179, format!("Could not find prepared statement with handle {handle}."))
         })
     }
 
@@ -194,33 +193,24 @@ fn handle_of(parameters: &[Parameter]) -> Option<i32> {
 type Back = Vec<(u16, (String, String))>;
 
 /// Brings together what is declared and what came, by name or else by place.
-fn variables(declared: &str, parameters: &[Parameter]) -> Result<(Variables, Back), Failure> {
-    let declared = tokens(declared)?;
-    let declared = if declared.is_empty() { Vec::new() } else { by_commas(&declared) };
-    let declared: Vec<(String, Option<SqlType>)> = declared
-        .into_iter()
-        .map(|item| {
-            let of = item.iter().skip(1).filter(|token| !token.is_any(&["OUTPUT", "OUT", "READONLY", "AS"]));
-            let of: String = of.map(|token| token.text.as_str()).collect();
-            (item.first().map(|token| token.text.to_ascii_lowercase()).unwrap_or_default(), SqlType::parse(&of))
-        })
-        .collect();
+fn variables(declared: &str, parameters: &[Parameter]) -> Result<(Variables, Back), SqlError> {
+    let declared = batch::parse_parameters(declared)?;
     let (mut variables, mut back) = (Variables::new(), Vec::new());
     for (at, parameter) in parameters.iter().enumerate() {
-        let place = declared.iter().position(|(name, _)| *name == parameter.name).unwrap_or(at);
-        let Some((name, of)) = declared.get(place) else {
-            return Err(Failure::new(8144, "Procedure or function has too many arguments specified."));
+        let place = declared.iter().position(|declared| declared.name == parameter.name).unwrap_or(at);
+        let Some(Declaration { name, sql_type, .. }) = declared.get(place) else {
+            return Err(SqlError::new(8144, "Procedure or function has too many arguments specified."));
         };
-        let of = of.unwrap_or(parameter.typed.of);
+        let of = sql_type.unwrap_or(parameter.typed.of);
         let value = cast(parameter.typed.value.clone(), of)?;
         variables.insert(name.clone(), Typed { of, value });
         if parameter.goes_back {
             back.push((u16::try_from(at).unwrap_or_default(), (parameter.name.clone(), name.clone())));
         }
     }
-    if let Some((name, _)) = declared.iter().find(|(name, _)| !variables.contains_key(name)) {
+    if let Some(Declaration { name, .. }) = declared.iter().find(|declared| !variables.contains_key(&declared.name)) {
         let message = format!("The parameterized query expects the parameter '{name}', which was not supplied.");
-        return Err(Failure::new(8178, message));
+        return Err(SqlError::new(8178, message));
     }
     Ok((variables, back))
 }

@@ -1,20 +1,21 @@
 //! A session: its transaction, its variables, and how it runs a batch.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use rusqlite::Connection;
 use rusqlite::types::Value;
+use sqlparser::ast::Expr;
 
 use super::answer::Answer;
-use super::cast::{cast, text_of};
+use super::batch::{self, Statement, StatementKind};
+use super::cast::{cast, moment, text_of};
 use super::decode::Typed;
-use super::failure::{Failure, Stop};
-use super::lexer::{Token, tokens};
 use super::rows;
-use super::statement::{Does, Statement, parse};
+use super::sql_error::{SqlError, Stop};
+use super::sql_type::SqlType;
 use super::token::{self, Change};
-use super::translate::{Surroundings, statement};
-use super::types::SqlType;
+use super::translate::{self, SessionInfo};
 
 /// The variables of a batch, by their names in small letters.
 pub(super) type Variables = BTreeMap<String, Typed>;
@@ -22,7 +23,7 @@ pub(super) type Variables = BTreeMap<String, Typed>;
 /// A session.
 pub(super) struct Session {
     pub(super) connection: Connection,
-    pub(super) known: Surroundings,
+    pub(super) known: SessionInfo,
     /// The number of the transaction that is open.
     pub(super) transaction: Option<u64>,
     transactions_so_far: u64,
@@ -39,15 +40,15 @@ pub(super) enum Flow {
 }
 
 impl Session {
-    pub(super) fn new(connection: Connection, known: Surroundings, databases: Vec<String>) -> Self {
+    pub(super) fn new(connection: Connection, known: SessionInfo, databases: Vec<String>) -> Self {
         Self { connection, known, transaction: None, transactions_so_far: 0, prepared: BTreeMap::new(), databases }
     }
 
     /// Makes it as new.
-    pub(super) fn reset(&mut self, keep_transaction: bool) -> Result<(), Failure> {
-        let sql = |error: rusqlite::Error| Failure::from_sqlite(&error);
+    pub(super) fn reset(&mut self, keep_transaction: bool) -> Result<(), SqlError> {
+        let sql = |error: rusqlite::Error| SqlError::from_sqlite(&error);
         if !keep_transaction && self.transaction.take().is_some() {
-            self.known.transactions = 0;
+            self.known.transaction_count = 0;
             self.connection.execute_batch("ROLLBACK").map_err(sql)?;
         }
         self.prepared.clear();
@@ -55,7 +56,7 @@ impl Session {
             self.connection.prepare("SELECT name FROM temp.sqlite_schema WHERE type = 'table'").map_err(sql)?;
         let names: Result<Vec<String>, _> = query.query_map([], |row| row.get(0)).map_err(sql)?.collect();
         for name in names.map_err(sql)? {
-            let drop = format!("DROP TABLE temp.{}", super::translate::name(&name));
+            let drop = format!("DROP TABLE temp.{}", translate::quoted_name(&name));
             self.connection.execute_batch(&drop).map_err(sql)?;
         }
         Ok(())
@@ -63,7 +64,7 @@ impl Session {
 
     /// Runs a batch. What fails is told in the answer.
     pub(super) fn batch(&mut self, text: &str, variables: &mut Variables, answer: &mut Answer) -> Result<(), Stop> {
-        match tokens(text).and_then(|tokens| parse(&tokens)) {
+        match batch::parse(text) {
             Ok(statements) => self.statements(&statements, variables, answer).map(drop),
             Err(failure) => answer.failed(&failure, 1),
         }
@@ -85,7 +86,7 @@ impl Session {
         answer: &mut Answer,
     ) -> Result<Flow, Stop> {
         answer.cancel.check()?;
-        let failure = match self.run(&statement.does, variables, answer) {
+        let failure = match self.run(&statement.kind, variables, answer) {
             Err(Stop::Failed(failure)) => failure,
             other => return other,
         };
@@ -98,94 +99,101 @@ impl Session {
         Ok(if failure.ends_batch { Flow::End } else { Flow::On })
     }
 
-    fn run(&mut self, does: &Does, variables: &mut Variables, answer: &mut Answer) -> Result<Flow, Stop> {
-        match does {
-            Does::Sql(tokens) => {
-                let rows = self.query(tokens, variables, answer)?;
-                self.known.rows = rows.unwrap_or_default();
+    fn run(&mut self, kind: &StatementKind, variables: &mut Variables, answer: &mut Answer) -> Result<Flow, Stop> {
+        match kind {
+            StatementKind::Sql(statement) => {
+                let translated = translate::statement(statement, &self.known)?;
+                let rows = rows::run(&self.connection, &translated, variables, answer)?;
+                self.known.row_count = rows.unwrap_or_default();
                 answer.done(rows);
             }
-            Does::Begin => self.begin(answer)?,
-            Does::Commit => self.commit(answer)?,
-            Does::Rollback(savepoint) => self.rollback(savepoint.as_deref(), answer)?,
-            Does::Save(name) => self.savepoint(name, answer)?,
-            Does::If(condition, then, otherwise) => {
+            StatementKind::BeginTransaction => self.begin(answer)?,
+            StatementKind::Commit => self.commit(answer)?,
+            StatementKind::Rollback(savepoint) => self.rollback(savepoint.as_deref(), answer)?,
+            StatementKind::SaveTransaction(name) => self.savepoint(name, answer)?,
+            StatementKind::If { condition, then, otherwise } => {
                 if self.holds(condition, variables)? {
                     return self.statement(then, variables, answer);
                 } else if let Some(otherwise) = otherwise {
                     return self.statement(otherwise, variables, answer);
                 }
             }
-            Does::While(condition, body) => {
+            StatementKind::While { condition, body } => {
                 while self.holds(condition, variables)? {
                     if self.statement(body, variables, answer)? == Flow::End {
                         return Ok(Flow::End);
                     }
                 }
             }
-            Does::Block(all) => return self.statements(all, variables, answer),
-            Does::Declare(all) => {
-                for (name, of, value) in all {
-                    let value = if value.is_empty() { Value::Null } else { self.value(value, variables)? };
-                    variables.insert(name.clone(), Typed { of: *of, value: cast(value, *of)? });
+            StatementKind::Block(all) => return self.statements(all, variables, answer),
+            StatementKind::Declare(all) => {
+                for declared in all {
+                    let unknown = || SqlError::unknown_type(&declared.type_name);
+                    let of = declared.sql_type.ok_or_else(unknown)?;
+                    let value = match &declared.value {
+                        Some(value) => self.value(value, variables)?,
+                        None => Value::Null,
+                    };
+                    variables.insert(declared.name.clone(), Typed { of, value: cast(value, of)? });
                 }
             }
-            Does::Set(name, value) => {
+            StatementKind::SetVariable { variable, value } => {
                 let value = self.value(value, variables)?;
-                assign(variables, name, value)?;
+                assign(variables, variable, value)?;
             }
-            Does::Assign(names, query) => {
-                for row in self.all(query, variables)? {
+            StatementKind::AssignFromQuery { variables: names, query } => {
+                let query = translate::query(query, &self.known)?;
+                for row in rows::all(&self.connection, &query, variables)? {
                     for (name, value) in names.iter().zip(row) {
                         assign(variables, name, value)?;
                     }
                 }
             }
-            Does::Use(name) => self.change_database(name, answer)?,
-            Does::Wait(duration) => {
-                answer.cancel.wait(*duration)?;
+            StatementKind::Use(name) => self.change_database(name, answer)?,
+            StatementKind::WaitForDelay(delay) => {
+                answer.cancel.wait(self.delay(delay, variables)?)?;
                 answer.done(None);
             }
-            Does::RaiseError(arguments) => return self.raise(arguments, variables, answer),
-            Does::Throw(arguments) => return Err(self.thrown(arguments, variables)?.into()),
-            Does::Print(value) => {
+            StatementKind::RaiseError(arguments) => return self.raise(arguments, variables, answer),
+            StatementKind::Throw(arguments) => return Err(self.thrown(arguments, variables)?.into()),
+            StatementKind::Print(value) => {
                 let message = text_of(&self.value(value, variables)?);
-                let failure = Failure { class: 0, ..Failure::new(0, message) };
+                let failure = SqlError { class: 0, ..SqlError::new(0, message) };
                 answer.add(|out| token::failure(out, &failure, "", 1))?;
                 answer.done(None);
             }
-            Does::Execute(name) => {
-                return Err(Failure::new(2812, format!("Could not find stored procedure '{name}'.")).into());
+            StatementKind::Execute(name) => {
+                return Err(SqlError::new(2812, format!("Could not find stored procedure '{name}'.")).into());
             }
-            Does::Return => return Ok(Flow::End),
-            Does::Nothing => {}
+            StatementKind::Return => return Ok(Flow::End),
+            StatementKind::SetOption => {}
         }
         Ok(Flow::On)
     }
 
-    fn query(&self, tokens: &[Token], variables: &Variables, answer: &mut Answer) -> Result<Option<u64>, Stop> {
-        let translated = statement(tokens, &self.known)?;
-        rows::run(&self.connection, &translated, variables, answer)
-    }
-
-    /// All rows of a query.
-    fn all(&self, tokens: &[Token], variables: &Variables) -> Result<Vec<Vec<Value>>, Failure> {
-        let translated = statement(tokens, &self.known)?;
-        rows::all(&self.connection, &translated.sql, variables)
-    }
-
     /// The value of an expression.
-    fn value(&self, tokens: &[Token], variables: &Variables) -> Result<Value, Failure> {
-        let translated = statement(tokens, &self.known)?;
-        let rows = rows::all(&self.connection, &format!("SELECT {}", translated.sql), variables)?;
+    fn value(&self, expression: &Expr, variables: &Variables) -> Result<Value, SqlError> {
+        let sql = translate::expression(expression, &self.known)?;
+        let rows = rows::all(&self.connection, &format!("SELECT {sql}"), variables)?;
         Ok(rows.into_iter().next().and_then(|row| row.into_iter().next()).unwrap_or(Value::Null))
     }
 
-    fn holds(&self, condition: &[Token], variables: &Variables) -> Result<bool, Failure> {
+    fn holds(&self, condition: &Expr, variables: &Variables) -> Result<bool, SqlError> {
         Ok(!matches!(self.value(condition, variables)?, Value::Null | Value::Integer(0)))
     }
 
-    fn raise(&self, arguments: &[Vec<Token>], variables: &Variables, answer: &mut Answer) -> Result<Flow, Stop> {
+    /// How long WAITFOR waits.
+    fn delay(&self, delay: &Expr, variables: &Variables) -> Result<Duration, SqlError> {
+        let value = self.value(delay, variables)?;
+        let Ok(moment) = moment(&value) else {
+            let text = text_of(&value);
+            let message = format!("Incorrect time syntax in time string '{text}' used with WAITFOR.");
+            return Err(SqlError::new(148, message));
+        };
+        Ok(Duration::from_nanos(moment.units.saturating_mul(100)))
+    }
+
+    fn raise(&self, arguments: &[Expr], variables: &Variables, answer: &mut Answer) -> Result<Flow, Stop> {
         let mut values = arguments.iter().map(|argument| self.value(argument, variables));
         let message = values.next().transpose()?.unwrap_or(Value::Null);
         let severity = values.next().transpose()?.unwrap_or(Value::Null);
@@ -200,7 +208,7 @@ impl Session {
         }
         let byte = |value: &Value| text_of(value).parse::<u8>().unwrap_or(1);
         let class = byte(&severity).min(25);
-        let failure = Failure { class, state: byte(&state), ..Failure::new(50000, text) };
+        let failure = SqlError { class, state: byte(&state), ..SqlError::new(50000, text) };
         if class <= 10 {
             answer.add(|out| token::failure(out, &failure, "", 1))?;
             answer.done(None);
@@ -209,21 +217,20 @@ impl Session {
         Err(failure.into())
     }
 
-    fn thrown(&self, arguments: &[Vec<Token>], variables: &Variables) -> Result<Failure, Failure> {
-        let values: Result<Vec<Value>, Failure> =
-            arguments.iter().map(|argument| self.value(argument, variables)).collect();
-        let Ok([Value::Integer(number), message, state]) = <[Value; 3]>::try_from(values?) else {
-            return Ok(Failure::syntax("THROW"));
+    fn thrown(&self, [number, message, state]: &[Expr; 3], variables: &Variables) -> Result<SqlError, SqlError> {
+        let Value::Integer(number) = self.value(number, variables)? else {
+            return Ok(SqlError::syntax("THROW"));
         };
+        let message = text_of(&self.value(message, variables)?);
+        let state = text_of(&self.value(state, variables)?).parse().unwrap_or(1);
         let number = i32::try_from(number).unwrap_or(50000);
-        let state = text_of(&state).parse().unwrap_or(1);
-        Ok(Failure { state, class: 16, ends_batch: true, ..Failure::new(number, text_of(&message)) })
+        Ok(SqlError { state, class: 16, ends_batch: true, ..SqlError::new(number, message) })
     }
 
     fn change_database(&mut self, name: &str, answer: &mut Answer) -> Result<(), Stop> {
         let Some(found) = self.databases.iter().find(|own| own.eq_ignore_ascii_case(name)) else {
             let message = format!("Database '{name}' does not exist. Make sure that the name is entered correctly.");
-            return Err(Failure::new(911, message).into());
+            return Err(SqlError::new(911, message).into());
         };
         let old = std::mem::replace(&mut self.known.database, found.clone());
         answer.add(|out| token::changed(out, 1, found, &old))
@@ -235,37 +242,37 @@ impl Session {
         if self.transaction.is_none() {
             self.sqlite("BEGIN")?;
             self.transactions_so_far += 1;
-            let number = u64::from(self.known.spid) << 32 | self.transactions_so_far;
+            let number = u64::from(self.known.session_id) << 32 | self.transactions_so_far;
             self.transaction = Some(number);
             answer.add(|out| token::transaction(out, Change::Begin, number))?;
         }
-        self.known.transactions += 1;
+        self.known.transaction_count += 1;
         answer.done(None);
         Ok(())
     }
 
     pub(super) fn commit(&mut self, answer: &mut Answer) -> Result<(), Stop> {
-        match self.known.transactions {
+        match self.known.transaction_count {
             0 => {
                 let message = "The COMMIT TRANSACTION request has no corresponding BEGIN TRANSACTION.";
-                return Err(Failure::new(3902, message).into());
+                return Err(SqlError::new(3902, message).into());
             }
             1 => {
                 self.sqlite("COMMIT")?;
                 self.end_transaction(Change::Commit, answer)?;
             }
-            _ => self.known.transactions -= 1,
+            _ => self.known.transaction_count -= 1,
         }
         answer.done(None);
         Ok(())
     }
 
     pub(super) fn rollback(&mut self, savepoint: Option<&str>, answer: &mut Answer) -> Result<(), Stop> {
-        if self.known.transactions == 0 {
+        if self.known.transaction_count == 0 {
             let message = "The ROLLBACK TRANSACTION request has no corresponding BEGIN TRANSACTION.";
-            return Err(Failure::new(3903, message).into());
+            return Err(SqlError::new(3903, message).into());
         }
-        let to_savepoint = savepoint.map(|name| format!("ROLLBACK TO {}", super::translate::name(name)));
+        let to_savepoint = savepoint.map(|name| format!("ROLLBACK TO {}", translate::quoted_name(name)));
         if to_savepoint.is_none_or(|sql| self.connection.execute_batch(&sql).is_err()) {
             // A name that no savepoint has is that of the transaction.
             self.sqlite("ROLLBACK")?;
@@ -277,26 +284,26 @@ impl Session {
 
     pub(super) fn savepoint(&mut self, name: &str, answer: &mut Answer) -> Result<(), Stop> {
         if self.transaction.is_none() {
-            return Err(Failure::new(628, "Cannot issue SAVE TRANSACTION when there is no active transaction.").into());
+            return Err(SqlError::new(628, "Cannot issue SAVE TRANSACTION when there is no active transaction.").into());
         }
-        self.sqlite(&format!("SAVEPOINT {}", super::translate::name(name)))?;
+        self.sqlite(&format!("SAVEPOINT {}", translate::quoted_name(name)))?;
         answer.done(None);
         Ok(())
     }
 
     fn end_transaction(&mut self, change: Change, answer: &mut Answer) -> Result<(), Stop> {
-        self.known.transactions = 0;
+        self.known.transaction_count = 0;
         let number = self.transaction.take().unwrap_or_default();
         answer.add(|out| token::transaction(out, change, number))
     }
 
-    fn sqlite(&self, sql: &str) -> Result<(), Failure> {
-        self.connection.execute_batch(sql).map_err(|error| Failure::from_sqlite(&error))
+    fn sqlite(&self, sql: &str) -> Result<(), SqlError> {
+        self.connection.execute_batch(sql).map_err(|error| SqlError::from_sqlite(&error))
     }
 }
 
-fn assign(variables: &mut Variables, name: &str, value: Value) -> Result<(), Failure> {
-    let undeclared = || Failure::new(137, format!("Must declare the scalar variable \"{name}\"."));
+fn assign(variables: &mut Variables, name: &str, value: Value) -> Result<(), SqlError> {
+    let undeclared = || SqlError::new(137, format!("Must declare the scalar variable \"{name}\"."));
     let variable = variables.get_mut(name).ok_or_else(undeclared)?;
     variable.value = cast(value, variable.of)?;
     Ok(())

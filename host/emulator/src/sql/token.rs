@@ -3,9 +3,10 @@
 //! [MS-TDS]: https://learn.microsoft.com/openspecs/windows_protocols/ms-tds/
 
 use super::encode::utf16;
-use super::failure::Failure;
 use super::prelogin::SERVER_VERSION;
-use super::types::{COLLATION, SqlType};
+use super::sql_error::SqlError;
+use super::sql_type::{COLLATION, SqlType};
+use super::translate::SERVER;
 
 /// The end of a statement in a batch, of one in a procedure, and of a procedure.
 pub(super) const DONE: u8 = 0xfd;
@@ -24,9 +25,6 @@ pub(super) enum Change {
     Commit = 9,
     Rollback = 10,
 }
-
-/// The name of the server in errors.
-pub(super) const SERVER: &str = "contoso";
 
 fn b_varchar(out: &mut Vec<u8>, text: &str) {
     let text = utf16(text);
@@ -49,7 +47,7 @@ pub(super) fn done(out: &mut Vec<u8>, kind: u8, status: u16, rows: u64) {
     out.extend_from_slice(&rows.to_le_bytes());
 }
 
-pub(super) fn failure(out: &mut Vec<u8>, failure: &Failure, procedure: &str, line: u32) {
+pub(super) fn failure(out: &mut Vec<u8>, failure: &SqlError, procedure: &str, line: u32) {
     let mut body = failure.number.to_le_bytes().to_vec();
     body.extend_from_slice(&[failure.state, failure.class]);
     let text: String = failure.message.chars().take(2000).collect();

@@ -3,9 +3,9 @@
 //! [MS-TDS]: https://learn.microsoft.com/openspecs/windows_protocols/ms-tds/
 
 use super::answer::Answer;
-use super::failure::{Failure, Stop};
 use super::reader::Reader;
 use super::session::Session;
+use super::sql_error::{SqlError, Stop};
 
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +57,7 @@ impl Session {
             Request::Commit(begins) => (self.commit(answer), *begins),
             Request::Rollback(name, begins) => (self.rollback(name.as_deref(), answer), *begins),
             Request::Save(name) => (self.savepoint(name, answer), false),
-            Request::Other(_) => (Err(Failure::new(8501, "MSDTC on server 'contoso' is unavailable.").into()), false),
+            Request::Other(_) => (Err(SqlError::new(8501, "MSDTC on server 'contoso' is unavailable.").into()), false),
         };
         match done {
             Ok(()) if begins => self.begin(answer),

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// An error as it goes to the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Failure {
+pub(super) struct SqlError {
     pub(super) number: i32,
     pub(super) state: u8,
     /// Its severity.
@@ -17,10 +17,10 @@ pub(super) struct Failure {
 /// Marks an error of a function of ours as one of SQL Server's: the number comes behind it.
 const MARK: &str = "tds error ";
 
-impl Failure {
+impl SqlError {
     pub(super) fn new(number: i32, message: impl Into<String>) -> Self {
         let class = match number {
-            102 | 105 | 137 | 319 => 15,
+            102 | 105 | 113 | 137 | 191 | 319 => 15,
             18456 | 547 | 2627 => 14,
             4060 => 11,
             1205 => 13,
@@ -33,6 +33,25 @@ impl Failure {
 
     pub(super) fn syntax(near: &str) -> Self {
         Self::new(102, format!("Incorrect syntax near '{near}'."))
+    }
+
+    /// The statement is nested deeper than the server can parse.
+    pub(super) fn too_deep() -> Self {
+        let message = "Some part of your SQL statement is nested too deeply. Rewrite the query or break it up into \
+                       smaller queries.";
+        Self::new(191, message)
+    }
+
+    /// A statement or a clause that the emulator's database does not have.
+    pub(super) fn unsupported(what: &str) -> Self {
+        Self::new(
+            40510,
+            format!("Statement '{what}' is not supported in this version of SQL Server (Keyward emulator)."),
+        )
+    }
+
+    pub(super) fn unknown_type(name: &str) -> Self {
+        Self::new(2715, format!("Cannot find data type {name}."))
     }
 
     pub(super) fn conversion(from: &str, to: &str) -> Self {
@@ -131,27 +150,27 @@ impl Failure {
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for SqlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{MARK}{}: {}", self.number, self.message)
     }
 }
 
-impl std::error::Error for Failure {}
+impl std::error::Error for SqlError {}
 
 /// Why a message is not run to its end.
 #[derive(Debug)]
 pub(super) enum Stop {
     /// The statement failed.
-    Failed(Failure),
+    Failed(SqlError),
     /// The client does not want the answer any more.
     Cancelled,
     /// The client has gone.
     Gone,
 }
 
-impl From<Failure> for Stop {
-    fn from(failure: Failure) -> Self {
+impl From<SqlError> for Stop {
+    fn from(failure: SqlError) -> Self {
         Self::Failed(failure)
     }
 }
