@@ -5,7 +5,7 @@
 
 use rusqlite::types::Value;
 
-use super::civil::Moment;
+use super::datetime::{DateTime, UNITS_PER_SECOND};
 use super::decimal::Decimal;
 use super::sql_error::SqlError;
 use super::sql_type::SqlType;
@@ -79,32 +79,32 @@ pub(super) fn cast(value: Value, to: SqlType) -> Result<Value, SqlError> {
         | SqlType::DateTime
         | SqlType::SmallDateTime
         | SqlType::DateTime2(_)
-        | SqlType::DateTimeOffset(_) => Value::Text(moment_text(moment(&value)?, to)),
+        | SqlType::DateTimeOffset(_) => Value::Text(date_time_text(date_time(&value)?, to)),
     })
 }
 
-/// The moment in a value.
-pub(super) fn moment(value: &Value) -> Result<Moment, SqlError> {
-    let moment = match value {
-        Value::Text(text) => Moment::parse(text),
+/// The date and time in a value.
+pub(super) fn date_time(value: &Value) -> Result<DateTime, SqlError> {
+    let time = match value {
+        Value::Text(text) => DateTime::parse(text),
         _ => None,
     };
-    moment
-        .ok_or_else(|| SqlError::new(241, "Conversion failed when converting date and/or time from character string."))
+    let message = "Conversion failed when converting date and/or time from character string.";
+    time.ok_or_else(|| SqlError::new(241, message))
 }
 
-/// A moment as it is kept.
-pub(super) fn moment_text(moment: Moment, of: SqlType) -> String {
+/// A date and time as it is stored.
+pub(super) fn date_time_text(time: DateTime, of: SqlType) -> String {
     match of {
-        SqlType::Date => moment.date(),
-        SqlType::Time(scale) => Moment { days: 0, ..moment }.round(scale).time(scale),
-        SqlType::DateTime => thirds(moment).date_time(3),
+        SqlType::Date => time.date(),
+        SqlType::Time(scale) => time.round(scale).time(scale),
+        SqlType::DateTime => thirds(time).date_time(3),
         SqlType::SmallDateTime => {
-            let minute = 60 * super::civil::UNITS;
-            moment.at((moment.units + minute / 2) / minute * minute).date_time(0)
+            let minute = 60 * UNITS_PER_SECOND;
+            time.with_units((time.units() + minute / 2) / minute * minute).date_time(0)
         }
-        SqlType::DateTime2(scale) => moment.round(scale).date_time(scale),
-        SqlType::DateTimeOffset(scale) => moment.round(scale).with_offset(scale),
+        SqlType::DateTime2(scale) => time.round(scale).date_time(scale),
+        SqlType::DateTimeOffset(scale) => time.round(scale).with_offset(scale),
         SqlType::TinyInt
         | SqlType::SmallInt
         | SqlType::Int
@@ -122,20 +122,20 @@ pub(super) fn moment_text(moment: Moment, of: SqlType) -> String {
         | SqlType::Binary(_)
         | SqlType::VarBinary(_)
         | SqlType::UniqueIdentifier
-        | SqlType::Xml => moment.date_time(7),
+        | SqlType::Xml => time.date_time(7),
     }
 }
 
 /// Rounds to the thirds of a hundredth second that `datetime` counts in.
-fn thirds(moment: Moment) -> Moment {
-    let ticks = ticks(moment);
+fn thirds(time: DateTime) -> DateTime {
+    let ticks = ticks(time);
     // Three digits are shown of each: .000, .003, .007.
-    moment.at((ticks * 10 + 1) / 3 * 10_000)
+    time.with_units((ticks * 10 + 1) / 3 * 10_000)
 }
 
 /// The same, as their number since midnight.
-pub(super) fn ticks(moment: Moment) -> u64 {
-    (moment.units * 3 + 50_000) / 100_000
+pub(super) fn ticks(time: DateTime) -> u64 {
+    (time.units() * 3 + 50_000) / 100_000
 }
 
 fn integer(value: &Value, to: SqlType, least: i64, most: i64) -> Result<Value, SqlError> {

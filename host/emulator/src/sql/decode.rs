@@ -4,9 +4,9 @@
 
 use rusqlite::types::Value;
 
-use super::cast::moment_text;
-use super::civil::{Moment, TO_1900, UNITS};
+use super::cast::date_time_text;
 use super::codepage;
+use super::datetime::{DAYS_TO_1900, DateTime, UNITS_PER_SECOND};
 use super::decimal::Decimal;
 use super::reader::{Reader, utf16};
 use super::sql_type::{SqlType, time_length};
@@ -165,9 +165,9 @@ fn bytes(reader: &mut Reader<'_>, framing: Framing) -> Option<Option<Vec<u8>>> {
     reader.take(length).map(|bytes| Some(bytes.to_vec()))
 }
 
-fn value(of: SqlType, bytes: &[u8], is_utf8: bool) -> Option<Value> {
+fn value(sql_type: SqlType, bytes: &[u8], is_utf8: bool) -> Option<Value> {
     let mut reader = Reader::new(bytes);
-    Some(match of {
+    Some(match sql_type {
         SqlType::TinyInt | SqlType::Bit => Value::Integer(i64::from(reader.u8()?)),
         SqlType::SmallInt => Value::Integer(i64::from(reader.u16()?.cast_signed())),
         SqlType::Int => Value::Integer(i64::from(reader.u32()?.cast_signed())),
@@ -194,31 +194,31 @@ fn value(of: SqlType, bytes: &[u8], is_utf8: bool) -> Option<Value> {
             let rest: String = rest.iter().map(|byte| format!("{byte:02X}")).collect();
             Value::Text(format!("{a:08X}-{b:04X}-{c:04X}-{d:02X}{e:02X}-{rest}"))
         }
-        SqlType::Date => kept(of, Moment { days: days(&mut reader)?, ..Moment::default() }),
-        SqlType::Time(scale) => kept(of, Moment { units: time(&mut reader, scale)?, ..Moment::default() }),
+        SqlType::Date => stored(sql_type, days(&mut reader)?, 0)?,
+        SqlType::Time(scale) => stored(sql_type, DAYS_TO_1900, time(&mut reader, scale)?)?,
         SqlType::DateTime2(scale) => {
             let units = time(&mut reader, scale)?;
-            kept(of, Moment { units, days: days(&mut reader)?, offset: 0 })
+            stored(sql_type, days(&mut reader)?, units)?
         }
         SqlType::DateTimeOffset(scale) => {
             let units = time(&mut reader, scale)?;
-            let days = days(&mut reader)?;
-            let offset = reader.u16()?.cast_signed();
-            kept(of, Moment { units, days, offset }.shift(offset))
+            let utc = DateTime::from_parts(days(&mut reader)?, units)?;
+            let local = utc.to_offset(reader.u16()?.cast_signed())?;
+            Value::Text(date_time_text(local, sql_type))
         }
         SqlType::DateTime => {
             let (days, ticks) = (i64::from(reader.u32()?.cast_signed()), u64::from(reader.u32()?));
-            kept(of, Moment { days: days + TO_1900, units: (ticks * 100_000 + 1) / 3, offset: 0 })
+            stored(sql_type, days + DAYS_TO_1900, (ticks * 100_000 + 1) / 3)?
         }
         SqlType::SmallDateTime => {
             let (days, minutes) = (i64::from(reader.u16()?), u64::from(reader.u16()?));
-            kept(of, Moment { days: days + TO_1900, units: minutes * 60 * UNITS, offset: 0 })
+            stored(sql_type, days + DAYS_TO_1900, minutes * 60 * UNITS_PER_SECOND)?
         }
     })
 }
 
-fn kept(of: SqlType, moment: Moment) -> Value {
-    Value::Text(moment_text(moment, of))
+fn stored(sql_type: SqlType, days: i64, units: u64) -> Option<Value> {
+    DateTime::from_parts(days, units).map(|time| Value::Text(date_time_text(time, sql_type)))
 }
 
 fn money(units: i64) -> Value {

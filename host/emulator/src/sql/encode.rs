@@ -4,9 +4,9 @@
 
 use rusqlite::types::Value;
 
-use super::cast::{cast, exact, float, moment, text_of, ticks};
-use super::civil::{Moment, TO_1900, UNITS};
+use super::cast::{cast, date_time, exact, float, text_of, ticks};
 use super::codepage;
+use super::datetime::{DAYS_TO_1900, DateTime, UNITS_PER_SECOND};
 use super::sql_error::SqlError;
 use super::sql_type::{SqlType, decimal_length, time_length};
 
@@ -58,39 +58,39 @@ pub(super) fn value(out: &mut Vec<u8>, of: SqlType, value: &Value) -> Result<(),
             }
         }
         SqlType::UniqueIdentifier => short(out, Some(&guid(value)?)),
-        SqlType::Date => short(out, moment(value)?.days.to_le_bytes().get(..3)),
+        SqlType::Date => short(out, date_time(value)?.days().to_le_bytes().get(..3)),
         SqlType::Time(scale) => {
-            let moment = Moment { days: 0, ..moment(value)? }.round(scale);
+            let rounded = date_time(value)?.round(scale);
             out.push(u8::try_from(time_length(scale)).unwrap_or_default());
-            time(out, moment, scale);
+            time(out, rounded, scale);
         }
         SqlType::DateTime2(scale) => {
-            let moment = moment(value)?.round(scale);
+            let rounded = date_time(value)?.round(scale);
             out.push(u8::try_from(time_length(scale) + 3).unwrap_or_default());
-            time(out, moment, scale);
-            out.extend(moment.days.to_le_bytes().iter().take(3));
+            time(out, rounded, scale);
+            out.extend(rounded.days().to_le_bytes().iter().take(3));
         }
         SqlType::DateTimeOffset(scale) => {
-            let local = moment(value)?.round(scale);
-            let moment = local.shift(-local.offset);
+            let local = date_time(value)?.round(scale);
+            let utc = local.to_utc().ok_or_else(|| SqlError::overflow(of.name()))?;
             out.push(u8::try_from(time_length(scale) + 5).unwrap_or_default());
-            time(out, moment, scale);
-            out.extend(moment.days.to_le_bytes().iter().take(3));
-            out.extend_from_slice(&local.offset.to_le_bytes());
+            time(out, utc, scale);
+            out.extend(utc.days().to_le_bytes().iter().take(3));
+            out.extend_from_slice(&local.offset_minutes().to_le_bytes());
         }
         SqlType::DateTime => {
-            let moment = moment(value)?;
-            let days = i32::try_from(moment.days - TO_1900).unwrap_or_default();
+            let time = date_time(value)?;
+            let days = i32::try_from(time.days() - DAYS_TO_1900).unwrap_or_default();
             out.push(8);
             out.extend_from_slice(&days.to_le_bytes());
-            out.extend(ticks(moment).to_le_bytes().iter().take(4));
+            out.extend(ticks(time).to_le_bytes().iter().take(4));
         }
         SqlType::SmallDateTime => {
-            let moment = moment(value)?;
-            let days = u16::try_from(moment.days - TO_1900).map_err(|_| SqlError::overflow("smalldatetime"))?;
+            let time = date_time(value)?;
+            let days = u16::try_from(time.days() - DAYS_TO_1900).map_err(|_| SqlError::overflow("smalldatetime"))?;
             out.push(4);
             out.extend_from_slice(&days.to_le_bytes());
-            out.extend((moment.units / (60 * UNITS)).to_le_bytes().iter().take(2));
+            out.extend((time.units() / (60 * UNITS_PER_SECOND)).to_le_bytes().iter().take(2));
         }
     }
     Ok(())
@@ -158,9 +158,9 @@ fn guid(value: &Value) -> Result<[u8; 16], SqlError> {
     Ok([d, c, b, a, f, e, h, g, i, j, k, l, m, n, o, p])
 }
 
-fn time(out: &mut Vec<u8>, moment: Moment, scale: u8) {
+fn time(out: &mut Vec<u8>, time: DateTime, scale: u8) {
     let unit = 10_u64.pow(u32::from(7_u8.saturating_sub(scale)));
-    out.extend((moment.units / unit).to_le_bytes().iter().take(time_length(scale)));
+    out.extend((time.units() / unit).to_le_bytes().iter().take(time_length(scale)));
 }
 
 /// A value with its length in one byte.

@@ -4,8 +4,8 @@ use rusqlite::Connection;
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::Value;
 
-use super::cast::{cast, float, moment, moment_text, text_of};
-use super::civil::Moment;
+use super::cast::{cast, date_time, date_time_text, float, text_of};
+use super::datetime::DateTime;
 use super::sql_error::SqlError;
 use super::sql_type::SqlType;
 
@@ -26,11 +26,11 @@ const FUNCTIONS: [(&str, i32, Body); 16] = [
             _ => Ok(value),
         }
     }),
-    ("tds_getdate", 0, |_| Ok(Value::Text(moment_text(Moment::now(), SqlType::DateTime)))),
-    ("tds_getutcdate", 0, |_| Ok(Value::Text(moment_text(Moment::now(), SqlType::DateTime)))),
-    ("tds_sysdatetime", 0, |_| Ok(Value::Text(Moment::now().date_time(7)))),
-    ("tds_sysutcdatetime", 0, |_| Ok(Value::Text(Moment::now().date_time(7)))),
-    ("tds_sysdatetimeoffset", 0, |_| Ok(Value::Text(Moment::now().with_offset(7)))),
+    ("tds_getdate", 0, |_| Ok(Value::Text(date_time_text(DateTime::now(), SqlType::DateTime)))),
+    ("tds_getutcdate", 0, |_| Ok(Value::Text(date_time_text(DateTime::now(), SqlType::DateTime)))),
+    ("tds_sysdatetime", 0, |_| Ok(Value::Text(DateTime::now().date_time(7)))),
+    ("tds_sysutcdatetime", 0, |_| Ok(Value::Text(DateTime::now().date_time(7)))),
+    ("tds_sysdatetimeoffset", 0, |_| Ok(Value::Text(DateTime::now().with_offset(7)))),
     ("tds_newid", 0, |_| new_id()),
     ("tds_len", 1, |context| {
         Ok(match argument(context, 0)? {
@@ -101,7 +101,7 @@ fn date_part(context: &Context<'_>, from: usize, to: usize) -> Result<Value, Sql
     if value == Value::Null {
         return Ok(value);
     }
-    let date = moment(&value)?.date();
+    let date = date_time(&value)?.date();
     Ok(date.get(from..to).and_then(|part| part.parse().ok()).map_or(Value::Null, Value::Integer))
 }
 

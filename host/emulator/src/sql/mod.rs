@@ -7,11 +7,11 @@
 mod answer;
 mod batch;
 mod cast;
-mod civil;
 mod codepage;
 mod connection;
 mod create_table;
 mod database;
+mod datetime;
 mod decimal;
 mod decode;
 mod dialect;

@@ -9,7 +9,7 @@ use sqlparser::ast::Expr;
 
 use super::answer::Answer;
 use super::batch::{self, Statement, StatementKind};
-use super::cast::{cast, moment, text_of};
+use super::cast::{cast, date_time, text_of};
 use super::decode::Typed;
 use super::rows;
 use super::sql_error::{SqlError, Stop};
@@ -185,12 +185,12 @@ impl Session {
     /// How long WAITFOR waits.
     fn delay(&self, delay: &Expr, variables: &Variables) -> Result<Duration, SqlError> {
         let value = self.value(delay, variables)?;
-        let Ok(moment) = moment(&value) else {
+        let Ok(time) = date_time(&value) else {
             let text = text_of(&value);
             let message = format!("Incorrect time syntax in time string '{text}' used with WAITFOR.");
             return Err(SqlError::new(148, message));
         };
-        Ok(Duration::from_nanos(moment.units.saturating_mul(100)))
+        Ok(Duration::from_nanos(time.units() * 100))
     }
 
     fn raise(&self, arguments: &[Expr], variables: &Variables, answer: &mut Answer) -> Result<Flow, Stop> {
