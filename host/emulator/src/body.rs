@@ -3,9 +3,8 @@
 use std::io;
 
 use bytes::Bytes;
-use http_body::Body;
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 
 use crate::content::Content;
 

@@ -130,7 +130,7 @@ pub(crate) fn chunks(chunks: Vec<Bytes>) -> ReplyBody {
 
 struct Chunks(std::vec::IntoIter<Bytes>);
 
-impl http_body::Body for Chunks {
+impl hyper::body::Body for Chunks {
     type Data = Bytes;
     type Error = std::io::Error;
 
