@@ -547,6 +547,56 @@ mod tests {
     }
 
     #[test]
+    fn every_type_is_read_back_from_the_syntax_tree() {
+        for name in [
+            "tinyint",
+            "smallint",
+            "int",
+            "bigint",
+            "bit",
+            "decimal(38,10)",
+            "numeric(9, 3)",
+            "dec",
+            "money",
+            "smallmoney",
+            "real",
+            "float",
+            "float(24)",
+            "char(10)",
+            "char",
+            "varchar(100)",
+            "varchar(max)",
+            "text",
+            "nchar(10)",
+            "nvarchar(100)",
+            "nvarchar(max)",
+            "sysname",
+            "ntext",
+            "binary(8)",
+            "varbinary(100)",
+            "varbinary(max)",
+            "image",
+            "date",
+            "time",
+            "time(7)",
+            "datetime",
+            "smalldatetime",
+            "datetime2",
+            "datetime2(3)",
+            "datetimeoffset",
+            "datetimeoffset(7)",
+            "uniqueidentifier",
+            "xml",
+            "integer",
+            "double precision",
+        ] {
+            let declared = parse_parameters(&format!("@a {name}")).unwrap().remove(0);
+            assert_eq!(declared.sql_type, SqlType::parse(name), "{name}: {}", declared.type_name);
+            assert!(declared.sql_type.is_some(), "{name}");
+        }
+    }
+
+    #[test]
     fn parameters_are_declared_with_types() {
         let declared = parse_parameters("@a int, @B nvarchar(max) OUTPUT, @c decimal(9, 2), @d no_such_type").unwrap();
         let declared: Vec<_> = declared.iter().map(|it| (it.name.as_str(), it.sql_type)).collect();
