@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use keyward_emulator::{Emulator, Fault, Misbehaviour, Options};
+use keyward_emulator::{Emulator, Fault, FaultKind, Options};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 
@@ -27,8 +27,8 @@ fn upload(path: &str, chunked: bool) -> Vec<u8> {
     }
 }
 
-fn early(status: u16, read: usize, at_once: bool) -> Misbehaviour {
-    Misbehaviour::AnswerEarly { status, read, at_once }
+fn early(status: u16, read: usize, at_once: bool) -> FaultKind {
+    FaultKind::RespondEarly { status, read, at_once }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -104,7 +104,7 @@ async fn a_refusal_reaches_a_caller_that_expects_100_continue_before_it_sends_a_
             stream.read_to_string(&mut answer).await.unwrap();
             assert!(answer.starts_with("HTTP/1.1 412 "), "{listener} {framing}: {answer}");
             assert!(answer.ends_with("did not wait for the body.\"}}"), "{listener} {framing}: {answer}");
-            let seen = daemon.emulator.log().of("blob").pop().unwrap();
+            let seen = daemon.emulator.log().for_service("blob").pop().unwrap();
             assert_eq!(seen.header("expect"), Some("100-continue"), "the service was asked");
             assert_eq!(seen.body_bytes, 0);
         }
@@ -119,7 +119,7 @@ async fn a_caller_is_told_to_continue_when_the_service_is_ready_or_says_nothing(
                 expect: 100-continue\r\ncontent-length: 5\r\n\r\n";
     for holds in [false, true] {
         if holds {
-            daemon.emulator.faults().add(Fault::once("blob", Misbehaviour::HoldBody));
+            daemon.emulator.faults().add(Fault::once("blob", FaultKind::HoldBody));
         }
         let mut stream = UnixStream::connect(daemon.socket()).await.unwrap();
         let began = Instant::now();
@@ -144,7 +144,7 @@ async fn a_file_that_exists_is_the_answer_to_an_upload_in_two_steps() {
     let node = "https://contoso.azuredatalakestore.net/webhdfs/v1/node/old.txt?op=CREATE&write=true&overwrite=false";
     for chunked in [false, true] {
         let faults = daemon.emulator.faults();
-        faults.add(Fault::once("datalake", Misbehaviour::Redirect(node.to_owned())).at("/webhdfs/v1/old.txt"));
+        faults.add(Fault::once("datalake", FaultKind::Redirect(node.to_owned())).at("/webhdfs/v1/old.txt"));
         faults.add(Fault::once("datalake", early(403, 0, true)).at("/webhdfs/v1/node"));
         let mut stream = UnixStream::connect(daemon.socket()).await.unwrap();
         let path = "/lake/webhdfs/v1/old.txt?op=CREATE&overwrite=false";
@@ -160,7 +160,7 @@ async fn a_file_that_exists_is_the_answer_to_an_upload_in_two_steps() {
 async fn a_service_that_closes_in_an_upload_without_an_answer_is_a_bad_gateway() {
     let (daemon, _) = start("").await;
     for read in [0, 100_000] {
-        daemon.emulator.faults().add(Fault::once("blob", Misbehaviour::TearAfterRequestBytes(read)));
+        daemon.emulator.faults().add(Fault::once("blob", FaultKind::CloseAfterRequestBytes(read)));
         let mut stream = UnixStream::connect(daemon.socket()).await.unwrap();
         stream.write_all(&upload("/blobs/hello/torn", false)).await.unwrap();
         let mut answer = String::new();
@@ -198,7 +198,7 @@ async fn a_connection_to_the_service_outlives_uploads_that_succeed_and_no_others
     let connections = || count.load(Ordering::SeqCst);
 
     let mut stream = UnixStream::connect(daemon.socket()).await.unwrap();
-    daemon.emulator.faults().add(Fault::always("blob", Misbehaviour::Swallow));
+    daemon.emulator.faults().add(Fault::always("blob", FaultKind::DiscardBody));
     for number in 0..6 {
         let framing = ["content-length: 5\r\n\r\nhello", "transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"];
         let request = format!(

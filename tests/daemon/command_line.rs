@@ -356,7 +356,7 @@ async fn call_sends_a_body_and_header_fields() {
     });
     let output = output.await.unwrap();
     assert!(output.status.success(), "{output:?}");
-    let seen = daemon.emulator.log().of("vault");
+    let seen = daemon.emulator.log().for_service("vault");
     assert_eq!((seen[0].method.as_str(), seen[0].header("content-type")), ("PUT", Some("application/json")));
     assert_eq!(daemon.get("/vault/secrets/mine").await.json()["value"], "from a file");
     daemon.stop().await;

@@ -18,7 +18,7 @@ const CLOUDS: [(&str, &str, &str); 3] = [
 ];
 
 fn config(cloud: &str, database: &str, vault: &str, emulator: &Emulator) -> String {
-    let sql = emulator.sql_names().into_iter().map(|name| format!("{name:?} = \"{}\"\n", emulator.sql_address()));
+    let sql = emulator.sql_host_names().into_iter().map(|name| format!("{name:?} = \"{}\"\n", emulator.sql_address()));
     let resolve = resolve(emulator) + &sql.collect::<String>();
     format!(
         "cloud = {cloud:?}\n[identity.default]\nsource = \"imds\"\nendpoint = {:?}\n\
@@ -49,7 +49,7 @@ async fn the_tutorial_works_in_every_cloud_with_the_system_assigned_identity() {
         let told: Value = answer.json();
         assert_eq!(told["rows"].as_array().unwrap().len(), 3);
         assert_eq!(told["rows"][0][1], "Fabrikam");
-        let seen = daemon.emulator.log().of("sql");
+        let seen = daemon.emulator.log().for_service("sql");
         assert_eq!(seen[0].identity.as_deref(), Some(Identity::system_assigned().name.as_str()));
         assert_eq!(seen[0].host, format!("contoso.{database}"));
 

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, SystemTime};
 
-use keyward_emulator::{Emulator, Fault, Misbehaviour, Options};
+use keyward_emulator::{Emulator, Fault, FaultKind, Options};
 use keyward_tests::Secrets;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -163,13 +163,13 @@ async fn doctor_reaches_databases_up_to_their_login() {
     let said = machine.examine().await;
     assert_eq!(said.problems(), Vec::<&str>::new(), "{}", said.table);
     said.says("tls", "sqlserver://contoso.database.windows.net", "ok", &["trusted"]);
-    assert!(machine.emulator.log().of("sql").is_empty(), "nobody logged in");
+    assert!(machine.emulator.log().for_service("sql").is_empty(), "nobody logged in");
 }
 
 #[tokio::test]
 async fn doctor_tells_of_an_endpoint_that_hangs_and_takes_the_time_from_a_service() {
     let machine = Machine::good().await;
-    machine.emulator.faults().add(Fault::always("imds", Misbehaviour::Hang));
+    machine.emulator.faults().add(Fault::always("imds", FaultKind::Hang));
     let said = machine.examine().await;
     assert_eq!((said.code, said.problems()), (Some(1), vec!["token"]), "{}", said.table);
     said.says("token", "default for https://vault", "problem", &["answer within 4 s"]);
@@ -282,7 +282,7 @@ async fn doctor_reaches_the_metadata_service_only_where_it_answers_as_itself() {
     let said = machine.examine().await;
     said.says("source", "imds", "ok", &["answers as IMDS"]);
     said.says("metadata", "169.254", "warning", &["reaches it", "nft add rule"]);
-    let imds = machine.emulator.log().of("imds");
+    let imds = machine.emulator.log().for_service("imds");
     assert!(imds.iter().any(|seen| seen.status == 400 && seen.header("metadata").is_none()), "no token was asked for");
 
     // Something else that answers, as other clouds have.

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use keyward_emulator::{Fault, Misbehaviour};
+use keyward_emulator::{Fault, FaultKind};
 
 use crate::listeners::{Listeners, start};
 use crate::skip::{node, skip};
@@ -33,7 +33,7 @@ async fn no_answer_is_lost(client: &str) {
         for (mode, read, at_once) in
             [("none", 0, true), ("some", 100_000, true), ("linger", 0, false), ("all", usize::MAX, false)]
         {
-            let fault = Fault::always("blob", Misbehaviour::AnswerEarly { status, read, at_once });
+            let fault = Fault::always("blob", FaultKind::RespondEarly { status, read, at_once });
             daemon.emulator.faults().add(fault.at(&format!("/early/{status}-{mode}/")));
         }
     }

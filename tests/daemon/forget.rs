@@ -36,7 +36,7 @@ async fn a_daemon_that_runs_forgets_a_token_and_so_does_the_disk() {
     let emulator = Emulator::start(Options::default()).await.unwrap();
     let text = config(&emulator, files.path());
     let daemon = Daemon::before(emulator, &text, "").await;
-    let imds = || daemon.emulator.log().of("imds").len();
+    let imds = || daemon.emulator.log().for_service("imds").len();
     assert_eq!(daemon.get("/vault/secrets/db").await.status, 200);
     assert_eq!(imds(), 1);
 
@@ -75,7 +75,7 @@ async fn without_a_daemon_the_disk_forgets() {
         "{printed}"
     );
     call().await;
-    assert_eq!(emulator.log().of("imds").len(), 2);
+    assert_eq!(emulator.log().for_service("imds").len(), 2);
     let (code, printed) = forget(&file, &["defualt"]).await;
     assert_eq!(code, Some(78), "{printed}");
     assert!(printed.contains("the configuration has default"), "{printed}");

@@ -106,7 +106,7 @@ async fn a_restart_with_tokens_on_disk_makes_no_request() {
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(text.contains("swordfish-in-the-harbour"), "{text} {}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(first.emulator.log().of("imds").len(), 1, "the token came from the disk");
+    assert_eq!(first.emulator.log().for_service("imds").len(), 1, "the token came from the disk");
 }
 
 #[tokio::test]

@@ -57,7 +57,7 @@ impl Services {
 
     /// Where each host of the services is.
     fn routes(&self) -> Vec<(String, String)> {
-        let names = self.emulator.names();
+        let names = self.emulator.host_names();
         let emulator = names.iter().map(|name| (name.trim_end_matches(":443").to_owned(), self.emulator.tls_address()));
         let mut routes: Vec<_> = emulator.map(|(host, address)| (host, address.to_string())).collect();
         routes.push((NODE.to_owned(), self.emulator.tls_address().to_string()));

@@ -130,7 +130,7 @@ impl Answer {
 
 /// The lines of `[egress.resolve]` that bring all of an emulator's names to it.
 pub(crate) fn resolve(emulator: &Emulator) -> String {
-    emulator.names().iter().map(|name| format!("{name:?} = \"{}\"\n", emulator.tls_address())).collect()
+    emulator.host_names().iter().map(|name| format!("{name:?} = \"{}\"\n", emulator.tls_address())).collect()
 }
 
 /// The identity and mounts of a test of one cloud.

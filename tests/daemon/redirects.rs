@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use http::{HeaderMap, Request, Response};
 use http_body_util::Full;
-use keyward_emulator::{Emulator, Fault, Misbehaviour, Options};
+use keyward_emulator::{Emulator, Fault, FaultKind, Options};
 use tempfile::TempDir;
 
 use crate::https;
@@ -53,7 +53,7 @@ impl Node {
             self.address,
             self.directory.path().join("node.pem").display().to_string()
         );
-        emulator.faults().add(Fault::once("datalake", Misbehaviour::Redirect(TARGET.to_owned())));
+        emulator.faults().add(Fault::once("datalake", FaultKind::Redirect(TARGET.to_owned())));
         Daemon::before(emulator, &config, "[listen]\nsocket = \"k.sock\"\n").await
     }
 }

@@ -38,7 +38,7 @@ async fn both_plugins_and_both_identities_work_in_all_three_clouds() {
         let record = daemon.record("\"mount\":\"reports\"").await;
         assert_eq!(record["upstream"][0]["audience"], arm);
         let identities: Vec<_> =
-            daemon.emulator.log().of("arm").into_iter().map(|seen| seen.identity.unwrap()).collect();
+            daemon.emulator.log().for_service("arm").into_iter().map(|seen| seen.identity.unwrap()).collect();
         assert_eq!(identities, ["system", "reports", "system"]);
         daemon.stop().await;
     }

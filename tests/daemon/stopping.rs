@@ -1,13 +1,13 @@
 //! How a daemon ends, and how another begins.
 
-use keyward_emulator::{Fault, Misbehaviour};
+use keyward_emulator::{Fault, FaultKind};
 
 use crate::process::{Daemon, keyward, run};
 
 #[tokio::test]
 async fn a_call_that_runs_may_end_after_sigterm() {
     let mut daemon = Daemon::start().await;
-    daemon.emulator.faults().add(Fault::once("vault", Misbehaviour::Hang));
+    daemon.emulator.faults().add(Fault::once("vault", FaultKind::Hang));
     let socket = daemon.socket();
     let call = tokio::spawn(async move {
         let request = http::Request::get("/vault/secrets/db").body(http_body_util::Full::default()).unwrap();

@@ -76,7 +76,7 @@ async fn a_blob_is_uploaded_and_downloaded_with_a_signature_that_nobody_sees() {
         let secrets = Secrets::default().and_signatures(signatures);
         secrets.assert_absent("the answers", format!("{:?}{:?}", written.headers, read.headers).as_bytes());
         secrets.assert_absent("the log", daemon.log().as_bytes());
-        assert!(daemon.emulator.log().of("blob").iter().all(|seen| seen.query.contains("sig=")));
+        assert!(daemon.emulator.log().for_service("blob").iter().all(|seen| seen.query.contains("sig=")));
         daemon.stop().await;
     }
 }
@@ -181,7 +181,7 @@ async fn a_data_lake_store_is_listed_written_appended_and_read() {
     let deleted = send(&daemon, "DELETE", "/lake/webhdfs/v1/reports/new.txt?op=DELETE", &[], "").await;
     assert_eq!(deleted.json()["boolean"], true);
 
-    let log = daemon.emulator.log().of("datalake");
+    let log = daemon.emulator.log().for_service("datalake");
     let create: Vec<_> = log.iter().filter(|seen| seen.query.contains("op=CREATE")).collect();
     assert_eq!(create.len(), 2, "two steps");
     assert_eq!((create[0].status, create[0].body_bytes, create[0].header("content-length")), (307, 0, Some("0")));

@@ -7,7 +7,7 @@ use http::Request;
 use http_body_util::channel::Channel;
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::TokioIo;
-use keyward_emulator::{Fault, Misbehaviour};
+use keyward_emulator::{Fault, FaultKind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::task::JoinSet;
@@ -85,9 +85,9 @@ async fn download(socket: &Path, path: &str) -> u64 {
 async fn two_gibibytes_go_up_in_flat_memory() {
     let daemon = start().await;
     let idle = memory(&daemon, "VmRSS:");
-    daemon.emulator.faults().add(Fault::always("blob", Misbehaviour::Swallow));
+    daemon.emulator.faults().add(Fault::always("blob", FaultKind::DiscardBody));
     assert_eq!(upload(&daemon.socket(), "/blobs/hello/big", 2048 * MIB).await, 201);
-    let seen = daemon.emulator.log().of("blob").pop().unwrap();
+    let seen = daemon.emulator.log().for_service("blob").pop().unwrap();
     assert_eq!(seen.body_bytes as u64, 2048 * MIB);
     assert_eq!(seen.header("content-length"), Some("2147483648"), "a length that is known stays known");
     assert_flat(&daemon, idle);
@@ -105,11 +105,11 @@ async fn two_gibibytes_go_up_in_flat_memory() {
 async fn two_gibibytes_come_down_in_flat_memory() {
     let daemon = start().await;
     let idle = memory(&daemon, "VmRSS:");
-    daemon.emulator.faults().add(Fault::once("blob", Misbehaviour::Bytes(2048 * MIB)));
+    daemon.emulator.faults().add(Fault::once("blob", FaultKind::Bytes(2048 * MIB)));
     assert_eq!(download(&daemon.socket(), "/blobs/hello/big").await, 2048 * MIB);
     assert_flat(&daemon, idle);
 
-    daemon.emulator.faults().add(Fault::always("blob", Misbehaviour::Bytes(64 * MIB)));
+    daemon.emulator.faults().add(Fault::always("blob", FaultKind::Bytes(64 * MIB)));
     let mut downloads = JoinSet::new();
     for _ in 0..16 {
         let socket = daemon.socket();
@@ -148,7 +148,7 @@ async fn a_caller_that_expects_100_continue_sends_its_body_only_when_it_is_wante
     let (mut stream, mut text) =
         by_hand(&daemon, &head("/lake/webhdfs/v1/reports/e.txt?op=CREATE"), |text| text.contains("\r\n\r\n")).await;
     assert!(text.starts_with("HTTP/1.1 100 "), "{text}");
-    let steps = daemon.emulator.log().of("datalake");
+    let steps = daemon.emulator.log().for_service("datalake");
     assert_eq!((steps[0].status, steps[0].body_bytes), (307, 0));
     stream.write_all(b"12345").await.unwrap();
     text.clear();
@@ -165,12 +165,12 @@ async fn a_caller_that_expects_100_continue_sends_its_body_only_when_it_is_wante
 #[tokio::test]
 async fn chunks_of_unknown_length_go_up_as_chunks() {
     let daemon = start().await;
-    daemon.emulator.faults().add(Fault::always("blob", Misbehaviour::Swallow));
+    daemon.emulator.faults().add(Fault::always("blob", FaultKind::DiscardBody));
     let request = "PUT /blobs/hello/chunks HTTP/1.1\r\nhost: localhost\r\nx-ms-blob-type: BlockBlob\r\n\
                    transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n";
     let (_, text) = by_hand(&daemon, request, |text| text.contains("\r\n\r\n")).await;
     assert!(text.starts_with("HTTP/1.1 201 "), "{text}");
-    let seen = daemon.emulator.log().of("blob").pop().unwrap();
+    let seen = daemon.emulator.log().for_service("blob").pop().unwrap();
     assert_eq!(seen.body_bytes, 11);
     assert_eq!((seen.header("transfer-encoding"), seen.header("content-length")), (Some("chunked"), None));
 }
@@ -179,7 +179,7 @@ async fn chunks_of_unknown_length_go_up_as_chunks() {
 async fn an_answer_that_breaks_off_never_looks_whole() {
     let daemon = start().await;
     for (fault, framing) in
-        [(Misbehaviour::Tear(5), "content-length: 13"), (Misbehaviour::Tear(0), "content-length: 13")]
+        [(FaultKind::Truncate(5), "content-length: 13"), (FaultKind::Truncate(0), "content-length: 13")]
     {
         daemon.emulator.faults().add(Fault::once("blob", fault));
         let request = "GET /blobs/hello/world.txt HTTP/1.1\r\nhost: localhost\r\n\r\n";

@@ -40,7 +40,7 @@ class State:
             headers.append(["retry-after", retry_after])
         error = '{"error":{"code":"TooManyRequests","message":"Too many requests"}}'
         answer = {"status": status, "headers": headers, "body": error}
-        self.side.fault({"service": "arm", "times": 1, "misbehaviour": {"answer": answer}})
+        self.side.fault({"service": "arm", "times": 1, "kind": {"respond": answer}})
 
 
 def failing(s, status, call, retry_after=None):

@@ -46,7 +46,7 @@ class State:
         """Makes the vault answer the next request with an error."""
         error = '{"error":{"code":"Throttled","message":"Too many requests"}}'
         answer = {"status": status, "headers": list(headers.items()), "body": error}
-        self.side.fault({"service": "vault", "times": 1, "misbehaviour": {"answer": answer}})
+        self.side.fault({"service": "vault", "times": 1, "kind": {"respond": answer}})
 
 
 def throttled(s, call):

@@ -213,9 +213,9 @@ impl RigBuilder {
         Logs::collect();
         let emulator = Emulator::start(self.options).await.expect("the emulator starts");
         let resolve: String = if self.resolve {
-            let names: Vec<String> = emulator.names().into_iter().chain(self.also.clone()).collect();
+            let names: Vec<String> = emulator.host_names().into_iter().chain(self.also.clone()).collect();
             let http = names.iter().map(|name| format!("{name:?} = \"{}\"\n", emulator.tls_address()));
-            let sql = emulator.sql_names();
+            let sql = emulator.sql_host_names();
             let sql = sql.into_iter().chain(["sql.contoso.example:1433".to_owned()]).chain(self.also_sql.clone());
             http.chain(sql.map(|name| format!("{name:?} = \"{}\"\n", emulator.sql_address()))).collect()
         } else {

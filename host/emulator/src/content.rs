@@ -1,8 +1,9 @@
-//! Bytes in pieces, as they came from the network. A blob of gigabytes is stored and sent without ever being in one piece.
+//! Bytes in chunks, as they came from the network. A blob of gigabytes is stored and sent without
+//! copying it into one buffer.
 
 use bytes::{Bytes, BytesMut};
 
-/// Bytes in pieces. Cloning it clones no bytes.
+/// Bytes in chunks. Cloning it does not copy the bytes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Content {
     chunks: Vec<Bytes>,
@@ -30,14 +31,14 @@ impl Content {
         self.chunks.extend_from_slice(&other.chunks);
     }
 
-    /// The bytes from one position up to another, as far as there are any.
+    /// The bytes from one position to another, clamped to the length.
     pub(crate) fn slice(&self, from: u64, to: u64) -> Self {
         let (mut part, mut start) = (Self::default(), 0);
         for chunk in &self.chunks {
             let end = start + chunk.len() as u64;
             let (first, last) = (from.clamp(start, end) - start, to.clamp(start, end) - start);
             if first < last {
-                // Both are at most the chunk's length.
+                // Both are at most the length of the chunk.
                 let (first, last) = (usize::try_from(first).unwrap_or(0), usize::try_from(last).unwrap_or(0));
                 part.push(chunk.slice(first..last));
             }
@@ -46,7 +47,7 @@ impl Content {
         part
     }
 
-    /// All in one piece: for what is known to be short.
+    /// Copies everything into one buffer. For short content.
     pub(crate) fn to_bytes(&self) -> Bytes {
         if let [only] = self.chunks.as_slice() {
             return only.clone();
@@ -76,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slice_goes_across_pieces_and_stops_at_the_end() {
+    fn a_slice_spans_chunks_and_stops_at_the_end() {
         let mut content = Content::from("abc");
         content.append(&Content::from("defg"));
         for (from, to, expected) in [(0, 7, "abcdefg"), (2, 4, "cd"), (3, 100, "defg"), (7, 9, ""), (5, 2, "")] {

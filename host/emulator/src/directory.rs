@@ -1,4 +1,4 @@
-//! The directory: the machine's identities, and what each may do.
+//! The directory: the machine's identities and their roles.
 
 use std::fmt;
 
@@ -6,16 +6,16 @@ use std::fmt;
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Identity {
-    /// A name for people and tests.
+    /// A display name.
     pub name: String,
-    /// Its client id.
+    /// The client id.
     pub client_id: String,
-    /// Its object id.
+    /// The object id.
     pub object_id: String,
-    /// Its resource id; `None` for the system-assigned one.
+    /// The resource id; `None` for the system-assigned identity.
     pub resource_id: Option<String>,
-    /// What it may do: a service (`vault`, `arm`, `storage`, `sql`) and the beginning of a path. `storage` stands for Blob and both
-    /// Data Lakes, and is needed beside `arm` at the path of `listServiceSas`.
+    /// Its roles: a service (`vault`, `arm`, `storage`, `sql`) and a prefix of paths. `storage` is
+    /// Blob and both Data Lakes; `listServiceSas` needs it in addition to `arm`.
     pub roles: Vec<(String, String)>,
 }
 
@@ -26,7 +26,7 @@ impl fmt::Debug for Identity {
 }
 
 impl Identity {
-    /// The machine's system-assigned identity, which may do nothing yet.
+    /// The machine's system-assigned identity, without roles.
     #[must_use]
     pub fn system_assigned() -> Self {
         Self {
@@ -38,7 +38,7 @@ impl Identity {
         }
     }
 
-    /// A user-assigned identity of this name, the `number`th, which may do nothing yet.
+    /// A user-assigned identity without roles. Its ids contain `number`.
     #[must_use]
     pub fn user_assigned(name: &str, number: u8) -> Self {
         let provider = "Microsoft.ManagedIdentity/userAssignedIdentities";
@@ -52,23 +52,24 @@ impl Identity {
         }
     }
 
-    /// The same, with a role: it may do everything at paths of a service that begin so, in whatever case.
+    /// Adds a role: every operation on the paths of a service with this prefix. Case is ignored.
     #[must_use]
     pub fn role(mut self, service: &str, path: &str) -> Self {
         self.roles.push((service.to_owned(), path.to_ascii_lowercase()));
         self
     }
 
-    pub(crate) fn may(&self, service: &str, path: &str) -> bool {
+    /// Whether a role covers a path of a service.
+    pub(crate) fn is_allowed(&self, service: &str, path: &str) -> bool {
         let path = path.to_ascii_lowercase();
-        self.roles.iter().any(|(of, begins)| of == service && path.starts_with(begins.as_str()))
+        self.roles.iter().any(|(name, prefix)| name == service && path.starts_with(prefix.as_str()))
     }
 }
 
-/// The subscription that everything is in.
+/// The id of the subscription.
 pub const SUBSCRIPTION: &str = "00000000-1111-4222-8333-444444444444";
 
-/// The tenant.
+/// The id of the tenant.
 pub const TENANT: &str = "99999999-8888-4777-8666-555555555555";
 
 /// The identities of the machine.
@@ -78,21 +79,22 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// No identity.
+    /// A directory without identities.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// One more identity.
+    /// Adds an identity.
     #[must_use]
     pub fn with(mut self, identity: Identity) -> Self {
         self.identities.push(identity);
         self
     }
 
-    /// The machine of the demo. Its system-assigned identity may read secrets and the resource group `demo`, and
-    /// everything in storage and the database; the user-assigned identity `reports` may read the resource group `reports`; `idle` may do nothing.
+    /// The machine of the demo. The system-assigned identity can access the vault, storage, the
+    /// database and the resource group `demo`; the user-assigned identity `reports` can access the
+    /// resource group `reports`; `idle` has no role.
     #[must_use]
     pub fn contoso() -> Self {
         let group = |name: &str| format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/{name}");
@@ -114,15 +116,15 @@ impl Directory {
         self.identities.iter().find(|identity| identity.resource_id.is_none())
     }
 
-    pub(crate) fn find(&self, like: impl Fn(&Identity) -> bool) -> Option<&Identity> {
-        self.identities.iter().find(|identity| like(identity))
+    pub(crate) fn find(&self, predicate: impl Fn(&Identity) -> bool) -> Option<&Identity> {
+        self.identities.iter().find(|identity| predicate(identity))
     }
 
     pub(crate) fn len(&self) -> usize {
         self.identities.len()
     }
 
-    /// The identity of this name.
+    /// Returns the identity with this name.
     #[must_use]
     pub fn identity(&self, name: &str) -> Option<&Identity> {
         self.find(|identity| identity.name == name)

@@ -1,4 +1,4 @@
-//! Misbehaviour, on demand.
+//! Faults that tests set: what a service does wrong, where and how often.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,9 +11,9 @@ use tokio::sync::watch;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum Misbehaviour {
-    /// Answers with this.
-    Answer {
+pub enum FaultKind {
+    /// Responds with this.
+    Respond {
         /// The status.
         status: u16,
         /// Header fields.
@@ -23,52 +23,54 @@ pub enum Misbehaviour {
         #[serde(default)]
         body: String,
     },
-    /// Waits before it goes on as usual, in milliseconds.
+    /// Waits so many milliseconds before it responds.
     Delay(u64),
-    /// Never answers, as long as the fault is on.
+    /// Does not respond until the faults change.
     Hang,
-    /// Closes the connection without an answer.
+    /// Closes the connection without a response.
     Close,
-    /// Answers as usual, but breaks off after so many bytes of the body.
-    Tear(usize),
-    /// Answers as usual, but the body's first half is all there is, and the length says so too.
+    /// Closes the connection after so many bytes of the response's body.
+    Truncate(usize),
+    /// Responds with the first half of the body, and with its length.
     HalfBody,
-    /// Sends the `authorization` field back: in the body, cut into pieces of so many bytes, and in the field `x-echo`.
+    /// Sends the `authorization` field back: in the body, in chunks of so many bytes, and in the
+    /// field `x-echo`.
     Echo(usize),
-    /// Sends the `authorization` field back compressed (gzip), whatever `accept-encoding` asks for, cut into pieces of so
-    /// many bytes.
+    /// Sends the `authorization` field back in a compressed body (gzip) whatever `accept-encoding`
+    /// allows, in chunks of so many bytes.
     EchoCompressed(usize),
-    /// Answers as usual, but compresses the body (gzip), whatever `accept-encoding` asks for.
+    /// Compresses the body (gzip), whatever `accept-encoding` allows.
     Gzip,
-    /// Waits for good after so many bytes of the body.
+    /// Stops after so many bytes of the body until the faults change.
     Stall(usize),
-    /// Answers with a body of so many bytes.
+    /// Responds with a body of so many bytes.
     Bytes(u64),
-    /// Answers with a page of text in place of JSON.
+    /// Responds with an HTML page.
     Html,
-    /// Reads the whole body, keeps nothing of it, and answers 201: for uploads of gigabytes.
-    Swallow,
-    /// Reads nothing of the body until the faults change, then goes on as usual.
+    /// Reads the whole body, drops it and responds with 201: for uploads of gigabytes.
+    DiscardBody,
+    /// Reads the body only after the faults have changed.
     HoldBody,
     /// Closes the connection after so many bytes of the request's body were read.
-    TearAfterRequestBytes(usize),
-    /// Answers before the request's body has come, and closes the connection.
-    AnswerEarly {
+    CloseAfterRequestBytes(usize),
+    /// Responds before the request's body has arrived, and closes the connection.
+    RespondEarly {
         /// The status.
         status: u16,
-        /// How many bytes of the body are read first, or few more.
+        /// How many bytes of the body are read first, at least.
         #[serde(default)]
         read: usize,
-        /// Whether the connection is closed at once, which resets it where bytes of the body are unread. Else it stays
-        /// open for a while, unread.
+        /// Whether the connection is closed at once, which resets it if bytes of the body are
+        /// unread. Otherwise it stays open for half a second.
         #[serde(default)]
         at_once: bool,
     },
-    /// Answers 307 with this `location`, and reads nothing of the body.
+    /// Responds with 307 and this `location`, without reading the body.
     Redirect(String),
-    /// Answers with this error of SQL Server: 40613 (not available), 18456 (login failed), ... At a login that ends the connection.
+    /// Fails with this error of SQL Server: 40613 (not available), 18456 (login failed), ... At a
+    /// login it ends the connection.
     SqlError(i32),
-    /// Sends a client that logs in on to another node, as Azure SQL's gateways do.
+    /// Sends a client that logs in to another node, as the gateways of Azure SQL do.
     SqlRoute {
         /// The node's name.
         host: String,
@@ -77,40 +79,42 @@ pub enum Misbehaviour {
     },
 }
 
-/// A misbehaviour, where and how often.
+/// A fault: its kind, where it occurs and how often.
 #[derive(Clone, Debug, Deserialize)]
 #[non_exhaustive]
 pub struct Fault {
-    /// The service: `imds`, `vault`, `arm`, `blob`, `dfs` (Data Lake Gen2), `datalake` (Gen1), `sql`.
+    /// The service: `imds`, `vault`, `arm`, `blob`, `dfs` (Data Lake Gen2), `datalake` (Gen1),
+    /// `sql`.
     pub service: String,
-    /// What the path must begin with. For `sql` it is `LOGIN`, `READY` (just behind a login), `BATCH`, `RPC` or `TRANSACTION`. Of
-    /// the misbehaviours it knows [`Delay`](Misbehaviour::Delay), [`Hang`](Misbehaviour::Hang), [`Close`](Misbehaviour::Close),
-    /// [`Tear`](Misbehaviour::Tear), [`Stall`](Misbehaviour::Stall), [`Html`](Misbehaviour::Html) and
-    /// [`Bytes`](Misbehaviour::Bytes) (garbage), [`SqlError`](Misbehaviour::SqlError), and, at `LOGIN`,
-    /// [`SqlRoute`](Misbehaviour::SqlRoute).
+    /// A prefix of paths. For `sql` it is `LOGIN`, `READY` (right after a login), `BATCH`, `RPC` or
+    /// `TRANSACTION`, and these kinds have an effect: [`Delay`](FaultKind::Delay),
+    /// [`Hang`](FaultKind::Hang), [`Close`](FaultKind::Close), [`Truncate`](FaultKind::Truncate),
+    /// [`Stall`](FaultKind::Stall), [`Html`](FaultKind::Html) and [`Bytes`](FaultKind::Bytes)
+    /// (invalid packets), [`SqlError`](FaultKind::SqlError), and, at `LOGIN`,
+    /// [`SqlRoute`](FaultKind::SqlRoute).
     #[serde(default)]
     pub path: String,
-    /// How often; `None` for always.
+    /// How often; `None` is always.
     #[serde(default)]
     pub times: Option<u32>,
-    /// What it does.
-    pub misbehaviour: Misbehaviour,
+    /// What happens.
+    pub kind: FaultKind,
 }
 
 impl Fault {
-    /// A fault of a service, at every path, always.
+    /// A fault at every request to a service.
     #[must_use]
-    pub fn always(service: &str, misbehaviour: Misbehaviour) -> Self {
-        Self { service: service.to_owned(), path: String::new(), times: None, misbehaviour }
+    pub fn always(service: &str, kind: FaultKind) -> Self {
+        Self { service: service.to_owned(), path: String::new(), times: None, kind }
     }
 
-    /// A fault of a service, at every path, once.
+    /// A fault at the next request to a service.
     #[must_use]
-    pub fn once(service: &str, misbehaviour: Misbehaviour) -> Self {
-        Self { times: Some(1), ..Self::always(service, misbehaviour) }
+    pub fn once(service: &str, kind: FaultKind) -> Self {
+        Self { times: Some(1), ..Self::always(service, kind) }
     }
 
-    /// The same, at paths that begin so.
+    /// Limits the fault to paths with this prefix.
     #[must_use]
     pub fn at(mut self, path: &str) -> Self {
         path.clone_into(&mut self.path);
@@ -118,70 +122,70 @@ impl Fault {
     }
 }
 
-/// The faults that are on. The first that fits a request is taken.
+/// The faults that are set. The first that matches a request takes effect.
 #[derive(Clone, Debug)]
 pub struct Faults {
-    on: Arc<Mutex<VecDeque<Fault>>>,
-    /// Changes whenever they do.
+    faults: Arc<Mutex<VecDeque<Fault>>>,
+    /// Incremented when the faults change.
     changes: watch::Sender<u64>,
 }
 
 impl Default for Faults {
     fn default() -> Self {
-        Self { on: Arc::default(), changes: watch::channel(0).0 }
+        Self { faults: Arc::default(), changes: watch::channel(0).0 }
     }
 }
 
 impl Faults {
-    /// Switches a fault on.
+    /// Adds a fault.
     pub fn add(&self, fault: Fault) {
-        self.on.lock().unwrap_or_else(PoisonError::into_inner).push_back(fault);
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner).push_back(fault);
         self.changes.send_modify(|count| *count += 1);
     }
 
-    /// An answer with this status, always.
+    /// Responds to every request to a service with this.
     pub fn status(&self, service: &str, status: u16, headers: &[(&str, &str)], body: &str) {
-        self.add(Fault::always(service, answer(status, headers, body)));
+        self.add(Fault::always(service, response(status, headers, body)));
     }
 
-    /// Answers with these statuses, once each, in this order.
+    /// Responds to the next requests to a service with these statuses, in this order.
     pub fn statuses(&self, service: &str, statuses: &[u16]) {
         for status in statuses {
-            self.add(Fault::once(service, answer(*status, &[], "")));
+            self.add(Fault::once(service, response(*status, &[], "")));
         }
     }
 
-    /// Switches all off. What hangs goes on as usual.
+    /// Removes all faults. Requests that hang continue.
     pub fn clear(&self) {
-        self.on.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.changes.send_modify(|count| *count += 1);
     }
 
-    /// The fault for a request, which is used up by this where it is not for always.
-    pub(crate) fn take(&self, service: &str, path: &str) -> Option<Misbehaviour> {
-        let mut on = self.on.lock().unwrap_or_else(PoisonError::into_inner);
-        let fits = |fault: &Fault| fault.service == service && path.starts_with(&fault.path);
-        let index = on.iter().position(fits)?;
-        let fault = on.get_mut(index)?;
-        let misbehaviour = fault.misbehaviour.clone();
+    /// Takes the fault for a request, and counts it.
+    pub(crate) fn take(&self, service: &str, path: &str) -> Option<FaultKind> {
+        let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+        let matches = |fault: &Fault| fault.service == service && path.starts_with(&fault.path);
+        let index = faults.iter().position(matches)?;
+        let fault = faults.get_mut(index)?;
+        let kind = fault.kind.clone();
         if let Some(times) = &mut fault.times {
             *times = times.saturating_sub(1);
             if *times == 0 {
-                on.remove(index);
+                faults.remove(index);
             }
         }
-        Some(misbehaviour)
+        Some(kind)
     }
 
-    /// Tells of each change from now on. It is taken before the fault, so that no change comes between.
+    /// Notifies of each change from now on. Call it before [`take`](Self::take), to miss none.
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }
 }
 
-fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Misbehaviour {
+fn response(status: u16, headers: &[(&str, &str)], body: &str) -> FaultKind {
     let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    Misbehaviour::Answer { status, headers, body: body.to_owned() }
+    FaultKind::Respond { status, headers, body: body.to_owned() }
 }
 
 pub(crate) fn delay(milliseconds: u64) -> Duration {

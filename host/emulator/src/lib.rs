@@ -1,9 +1,10 @@
 //! A small Azure on loopback, for demos and tests.
 //!
-//! It is strict where Azure is strict: the metadata service wants its header and knows its identities; tokens are signed
-//! JWTs; Key Vault, Resource Manager, Blob Storage and both Data Lakes speak TLS, verify a token's signature, exact
-//! audience and expiry, and answer 401 with the challenge that Azure sends. A database server speaks TDS to real drivers, and
-//! verifies tokens likewise. [`Faults`] make it misbehave on demand.
+//! It is as strict as Azure: the metadata service requires its header and knows its identities;
+//! tokens are signed JWTs; Key Vault, Resource Manager, Blob Storage and both Data Lakes use TLS,
+//! verify a token's signature, exact audience and expiry, and respond with 401 and Azure's
+//! challenge. A database server speaks TDS with real drivers, and verifies tokens in the same way.
+//! With [`Faults`] a test makes a service fail.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -18,20 +19,21 @@
 //! ```
 
 mod arm;
-mod authority;
-mod body;
-mod config;
 mod content;
 mod directory;
-mod exchange;
+mod fault_response;
 mod faults;
+mod http_server;
 mod imds;
-mod log;
-mod serve;
+mod keyward_config;
+mod messages;
+mod request_body;
+mod request_log;
 mod sql;
 mod state;
 mod storage;
 mod tls;
+mod token_issuer;
 mod vault;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -41,37 +43,37 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use authority::Authority;
 pub use directory::{Directory, Identity, SUBSCRIPTION, TENANT};
-pub use faults::{Fault, Faults, Misbehaviour};
-pub use log::{Seen, SeenLog};
+pub use faults::{Fault, FaultKind, Faults};
+pub use request_log::{LoggedRequest, RequestLog};
 pub use sql::SqlOptions;
 pub use state::State;
-pub use storage::{SasRefused, StorageOptions};
+pub use storage::{InvalidSas, StorageOptions};
+use token_issuer::TokenIssuer;
 
-/// The public cloud, and the others that Keyward knows.
+/// The clouds: the public one and the national ones that Keyward knows.
 pub const CLOUDS: [&str; 3] = ["public", "china", "usgov"];
 
-/// What an emulator is started with.
+/// The options of an emulator.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Options {
-    /// Where the metadata service listens. Port 0 is any free one.
+    /// The address of the metadata service. Port 0 is any free port.
     pub imds: SocketAddr,
-    /// Where everything with TLS listens.
+    /// The address of the services with TLS.
     pub tls: SocketAddr,
-    /// Where the database server listens.
+    /// The address of the database server.
     pub sql: SocketAddr,
-    /// The identities of the machine, and what each may do.
+    /// The identities of the machine and their roles.
     pub directory: Directory,
-    /// For how long tokens are valid.
+    /// The lifetime of tokens.
     pub token_lifetime: Duration,
     /// The storage account.
     pub storage: StorageOptions,
     /// The database server.
     pub sql_options: SqlOptions,
-    /// The certificate authority of an emulator that ran before.
-    pub(crate) authority: Option<tls::Pair>,
+    /// The certificate authority of an earlier emulator.
+    pub(crate) authority: Option<tls::CertificateAndKey>,
 }
 
 impl Default for Options {
@@ -91,49 +93,49 @@ impl Default for Options {
     }
 }
 
-/// Why an emulator does not start.
+/// Why an emulator cannot start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// An address is taken, or none of this machine.
+    /// The address is in use, or not an address of this machine.
     #[error("cannot listen at {address}: {source}")]
     Listen {
         /// The address.
         address: SocketAddr,
-        /// Why not.
+        /// The cause.
         source: std::io::Error,
     },
-    /// An address that others than this machine could reach.
-    #[error("{0} is no loopback address: an emulator hands out its secrets to whoever asks")]
+    /// The address could be reached from other machines.
+    #[error("{0} is not a loopback address: the emulator gives its secrets to every client")]
     NotLoopback(SocketAddr),
-    /// Keys or certificates cannot be made.
-    #[error("no keys or certificates: {0}")]
+    /// Keys or certificates could not be created.
+    #[error("cannot create keys or certificates: {0}")]
     Keys(String),
-    /// The database cannot be made.
-    #[error("no database in the directory for temporary files: {0}")]
+    /// The database could not be created.
+    #[error("cannot create the database in the directory for temporary files: {0}")]
     Database(String),
 }
 
-/// An Azure that runs. Dropping it ends it.
+/// A running emulator. Dropping it stops it.
 #[derive(Debug)]
 pub struct Emulator {
     azure: Arc<Azure>,
     imds: SocketAddr,
     tls: SocketAddr,
     sql: SocketAddr,
-    ca: tls::Pair,
+    ca: tls::CertificateAndKey,
     chain_pem: String,
     key_pem: String,
     _tasks: JoinSet<()>,
 }
 
-/// What all its services share.
+/// The state of all services.
 #[derive(Debug)]
 pub(crate) struct Azure {
-    pub(crate) authority: Authority,
+    pub(crate) token_issuer: TokenIssuer,
     pub(crate) directory: Directory,
     pub(crate) faults: Faults,
-    pub(crate) log: SeenLog,
+    pub(crate) log: RequestLog,
     pub(crate) vaults: vault::Vaults,
     pub(crate) arm: arm::ResourceManager,
     pub(crate) storage: storage::Storage,
@@ -141,20 +143,20 @@ pub(crate) struct Azure {
 }
 
 impl Emulator {
-    /// Starts listening.
+    /// Starts an emulator.
     ///
     /// # Errors
     ///
-    /// An address is taken, or reachable by others.
+    /// An address is in use or not a loopback address, or keys or the database cannot be created.
     pub async fn start(options: Options) -> Result<Self, StartError> {
         let Options { imds, tls, sql, directory, token_lifetime, storage, sql_options, authority: ca } = options;
-        let authority = Authority::new(token_lifetime).map_err(StartError::Keys)?;
+        let token_issuer = TokenIssuer::new(token_lifetime).map_err(StartError::Keys)?;
         let certificates = tls::Certificates::new(ca).map_err(|error| StartError::Keys(error.to_string()))?;
         let azure = Arc::new(Azure {
-            authority,
+            token_issuer,
             directory,
             faults: Faults::default(),
-            log: SeenLog::default(),
+            log: RequestLog::default(),
             vaults: vault::Vaults::contoso().map_err(StartError::Keys)?,
             arm: arm::ResourceManager::contoso(),
             storage: storage::Storage::new(storage).map_err(StartError::Keys)?,
@@ -165,38 +167,39 @@ impl Emulator {
         let (tls_listener, tls) = listen(tls).await?;
         let (sql_listener, sql) = listen(sql).await?;
         let mut tasks = JoinSet::new();
-        tasks.spawn(serve::plain(imds_listener, Arc::clone(&azure)));
-        tasks.spawn(serve::tls(tls_listener, Arc::clone(&certificates.server), Arc::clone(&azure)));
+        tasks.spawn(http_server::serve_imds(imds_listener, Arc::clone(&azure)));
+        tasks.spawn(http_server::serve_tls(tls_listener, Arc::clone(&certificates.server), Arc::clone(&azure)));
         tasks.spawn(sql::serve(sql_listener, certificates.sql.clone(), Arc::clone(&azure)));
         let tls::Certificates { ca, chain_pem, key_pem, .. } = certificates;
         Ok(Self { azure, imds, tls, sql, ca, chain_pem, key_pem, _tasks: tasks })
     }
 
-    /// Where the metadata service is: `http://127.0.0.1:PORT`.
+    /// The URL of the metadata service: `http://127.0.0.1:PORT`.
     #[must_use]
     pub fn imds_url(&self) -> String {
         format!("http://{}", self.imds)
     }
 
-    /// Where everything with TLS is.
+    /// The address of the services with TLS.
     #[must_use]
     pub fn tls_address(&self) -> SocketAddr {
         self.tls
     }
 
-    /// Where the database server is. It speaks TDS 7.4, and TDS 8.0 to whoever begins with TLS.
+    /// The address of the database server. It speaks TDS 7.4, and TDS 8.0 if the client starts with
+    /// TLS.
     #[must_use]
     pub fn sql_address(&self) -> SocketAddr {
         self.sql
     }
 
-    /// The certificate that its others are signed with, in PEM.
+    /// The certificate of its certificate authority, in PEM.
     #[must_use]
     pub fn ca_pem(&self) -> &str {
         &self.ca.certificate_pem
     }
 
-    /// The certificates that it shows, its own first, in PEM: for another server that is to stand in for one of Azure's.
+    /// The certificate chain of its server, in PEM, for another server that replaces one of Azure's.
     #[must_use]
     pub fn certificate_pem(&self) -> &str {
         &self.chain_pem
@@ -208,76 +211,79 @@ impl Emulator {
         &self.key_pem
     }
 
-    /// What is needed to start the same one again: see [`Options::resuming`].
+    /// The state for [`Options::resuming`].
     #[must_use]
     pub fn state(&self) -> State {
         State { imds: self.imds, tls: self.tls, sql: self.sql, authority: self.ca.clone() }
     }
 
-    /// A connection to all of it that speaks TLS, as a program without Keyward would make it.
+    /// Connects to the services with TLS, as a program without Keyward does.
     ///
     /// # Errors
     ///
-    /// There is none.
+    /// The connection fails.
     pub async fn connect(&self) -> std::io::Result<tokio_rustls::client::TlsStream<tokio::net::TcpStream>> {
         tls::connect(self.tls, self.ca_pem()).await
     }
 
-    /// Makes it misbehave.
+    /// The faults that are set.
     #[must_use]
     pub fn faults(&self) -> &Faults {
         &self.azure.faults
     }
 
-    /// What it was asked.
+    /// The requests that it received.
     #[must_use]
-    pub fn log(&self) -> &SeenLog {
+    pub fn log(&self) -> &RequestLog {
         &self.azure.log
     }
 
-    /// All tokens that it has issued, so that a test can look for them where they must not be.
+    /// All tokens that it has issued, so that a test can check where they are not.
     #[must_use]
     pub fn issued_tokens(&self) -> Vec<String> {
-        self.azure.authority.issued()
+        self.azure.token_issuer.issued()
     }
 
-    /// All shared access signatures that it has issued, so that a test can look for them where they must not be.
+    /// All shared access signatures that it has issued, so that a test can check where they are
+    /// not.
     #[must_use]
     pub fn issued_sas(&self) -> Vec<String> {
         self.azure.storage.issued()
     }
 
-    /// Verifies a shared access signature of its account, as Blob does, for a container or blob (`/container/name`, not
-    /// encoded) and one letter of what is to be done (`r`, `w`, ...).
+    /// Verifies a shared access signature of its account as Blob does, for a container or blob
+    /// (`/container/name`, not percent-encoded) and the letter of a permission (`r`, `w`, ...).
     ///
     /// # Errors
     ///
-    /// Blob would refuse it.
-    pub fn verify_sas(&self, sas: &str, path: &str, permission: char) -> Result<(), SasRefused> {
+    /// The signature is invalid or does not include the permission.
+    pub fn verify_sas(&self, sas: &str, path: &str, permission: char) -> Result<(), InvalidSas> {
         self.azure.storage.verify_sas(sas, path, permission)
     }
 
-    /// For how long the next tokens are valid.
+    /// Sets the lifetime of the next tokens.
     pub fn set_token_lifetime(&self, lifetime: Duration) {
-        self.azure.authority.set_lifetime(lifetime);
+        self.azure.token_issuer.set_lifetime(lifetime);
     }
 
-    /// A configuration of Keyward for it: the public cloud, with the certificate in this file.
+    /// A configuration of Keyward that uses this emulator as the public cloud, with its certificate
+    /// authority in this file.
     #[must_use]
     pub fn config(&self, ca_file: &std::path::Path) -> String {
-        config::config(self, ca_file)
+        keyward_config::config(self, ca_file)
     }
 
-    /// The host names that lead to it, of all clouds, as `host:port` for `[egress.resolve]`.
+    /// The host names of its services with TLS in all clouds, as `host:port` for `[egress.resolve]`.
     #[must_use]
-    pub fn names(&self) -> Vec<String> {
-        config::names()
+    pub fn host_names(&self) -> Vec<String> {
+        keyward_config::host_names()
     }
 
-    /// The names of the database server, of all clouds, as `host:port`. They lead to [`sql_address`](Self::sql_address).
+    /// The host names of the database server in all clouds, as `host:port`. They resolve to
+    /// [`sql_address`](Self::sql_address).
     #[must_use]
-    pub fn sql_names(&self) -> Vec<String> {
-        sql::NAMES.map(str::to_owned).to_vec()
+    pub fn sql_host_names(&self) -> Vec<String> {
+        sql::HOST_NAMES.map(str::to_owned).to_vec()
     }
 }
 

@@ -1,16 +1,16 @@
-//! What an emulator needs to come back as the same one, for a configuration that was written for it.
+//! The saved state of an emulator: with it a later emulator fits a configuration that was written
+//! for the first.
 
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::Options;
-use crate::tls::Pair;
+use crate::tls::CertificateAndKey;
 
-/// The addresses and the certificate authority of an emulator. What its services hold is not kept.
+/// The addresses and the certificate authority of an emulator, without the data of its services.
 ///
-/// In it is the authority's key, which signs for loopback addresses only where somebody trusts it:
-/// keep it in a file that only its owner can read.
+/// It contains the private key of the authority: store it in a file that only its owner can read.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct State {
     /// Where the metadata service listens.
@@ -19,12 +19,11 @@ pub struct State {
     pub tls: SocketAddr,
     /// Where the database server listens.
     pub sql: SocketAddr,
-    pub(crate) authority: Pair,
+    pub(crate) authority: CertificateAndKey,
 }
 
 impl Options {
-    /// Options of an emulator at the addresses of one that ran before, with its certificate
-    /// authority.
+    /// Options for an emulator at the same addresses and with the same certificate authority.
     #[must_use]
     pub fn resuming(state: &State) -> Self {
         let State { imds, tls, sql, ref authority } = *state;

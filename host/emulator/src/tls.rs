@@ -18,7 +18,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::sql;
 
-/// All names that the emulator answers to, of all clouds.
+/// The host names of the emulator's certificate, of all clouds.
 const NAMES: [&str; 30] = [
     "localhost",
     "127.0.0.1",
@@ -55,26 +55,26 @@ const NAMES: [&str; 30] = [
 
 /// A certificate and its key, in PEM.
 #[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct Pair {
+pub(crate) struct CertificateAndKey {
     pub(crate) certificate_pem: String,
     key_pem: String,
 }
 
-impl fmt::Debug for Pair {
+impl fmt::Debug for CertificateAndKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Pair(..)")
+        f.write_str("CertificateAndKey(..)")
     }
 }
 
-/// A certificate for all names, and the one that it is signed with.
+/// A certificate for all names, and the authority that signed it.
 pub(crate) struct Certificates {
-    pub(crate) ca: Pair,
-    /// The server's certificate and the one above it.
+    pub(crate) ca: CertificateAndKey,
+    /// The server's certificate and that of the authority, in PEM.
     pub(crate) chain_pem: String,
-    /// The server's key.
+    /// The server's key, in PEM.
     pub(crate) key_pem: String,
     pub(crate) server: Arc<ServerConfig>,
-    /// The same certificate for the database server.
+    /// TLS of the database server, with the same certificate.
     pub(crate) sql: sql::Tls,
 }
 
@@ -84,13 +84,13 @@ pub(crate) enum TlsError {
     Rcgen(#[from] rcgen::Error),
     #[error(transparent)]
     Rustls(#[from] rustls::Error),
-    #[error("the certificate of the authority: {0}")]
+    #[error("invalid certificate of the authority: {0}")]
     Pem(#[from] rustls::pki_types::pem::Error),
 }
 
 impl Certificates {
-    /// Makes a server's certificate, signed by this authority or by a new one.
-    pub(crate) fn new(authority: Option<Pair>) -> Result<Self, TlsError> {
+    /// Creates a server certificate, signed by this authority or by a new one.
+    pub(crate) fn new(authority: Option<CertificateAndKey>) -> Result<Self, TlsError> {
         let mut ca = CertificateParams::default();
         ca.distinguished_name.push(DnType::CommonName, "Keyward emulator");
         ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -103,7 +103,7 @@ impl Certificates {
             None => {
                 let key = KeyPair::generate()?;
                 let certificate_pem = ca.self_signed(&key)?.pem();
-                (Pair { certificate_pem, key_pem: key.serialize_pem() }, key)
+                (CertificateAndKey { certificate_pem, key_pem: key.serialize_pem() }, key)
             }
         };
         let ca_der = CertificateDer::from_pem_slice(ca_pair.certificate_pem.as_bytes())?;
@@ -124,20 +124,20 @@ impl Certificates {
         server.alpn_protocols = vec![b"http/1.1".to_vec()];
         let mut strict = server.clone();
         strict.alpn_protocols = vec![b"tds/8.0".to_vec()];
-        // Within TDS 7 the handshake must end with the server's word, for after that its bytes travel otherwise: there is
-        // neither TLS 1.3, whose tickets come later, nor resumption, as with SQL Server.
+        // TDS 7 wraps the handshake in packets and nothing after it, so the last message of the
+        // handshake must be the server's: no TLS 1.3, which sends tickets later, and no resumption.
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder =
             ServerConfig::builder_with_provider(provider).with_protocol_versions(&[&rustls::version::TLS12])?;
-        let mut within = builder.with_no_client_auth().with_cert_resolver(Arc::clone(&server.cert_resolver));
-        within.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
-        let sql = sql::Tls { within: Arc::new(within), strict: Arc::new(strict) };
+        let mut in_tds = builder.with_no_client_auth().with_cert_resolver(Arc::clone(&server.cert_resolver));
+        in_tds.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+        let sql = sql::Tls { in_tds: Arc::new(in_tds), strict: Arc::new(strict) };
         let chain_pem = format!("{}{}", certificate.pem(), ca_pair.certificate_pem);
         Ok(Self { ca: ca_pair, chain_pem, key_pem: key.serialize_pem(), server: Arc::new(server), sql })
     }
 }
 
-/// Connects to an emulator, trusting its certificate and no other.
+/// Connects to an emulator. Only its own authority is trusted.
 pub(crate) async fn connect(address: SocketAddr, ca_pem: &str) -> io::Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     roots

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use keyward_emulator::{Emulator, Fault, Misbehaviour, Options};
+use keyward_emulator::{Emulator, Fault, FaultKind, Options};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 
@@ -61,7 +61,7 @@ impl Peers {
         let (upstream, nginx, keyward) = (free_port()?, free_port()?, free_port()?);
         let runtime = tokio::runtime::Runtime::new()?;
         let emulator = runtime.block_on(Emulator::start(Options::default()))?;
-        emulator.faults().add(Fault::always("blob", Misbehaviour::Swallow));
+        emulator.faults().add(Fault::always("blob", FaultKind::DiscardBody));
         std::fs::write(at.join("emulator.pem"), emulator.ca_pem())?;
         let servers = vec![
             server(at, "upstream", &upstream_config(at, upstream))?,
@@ -102,7 +102,7 @@ impl Peers {
     pub(crate) fn let_queries_wait(&self, wait: bool) {
         self.emulator.faults().clear();
         if wait {
-            self.emulator.faults().add(Fault::always("sql", Misbehaviour::Delay(1)).at("RPC"));
+            self.emulator.faults().add(Fault::always("sql", FaultKind::Delay(1)).at("RPC"));
         }
     }
 

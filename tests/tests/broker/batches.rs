@@ -33,7 +33,7 @@ async fn a_batch_of_256_is_256_requests_with_a_token_or_a_signature() {
         let statuses = statuses(&answer);
         assert_eq!((statuses.len(), statuses[0].as_str()), (256, "202"));
         assert!(statuses[1..].iter().all(|status| status == "404"), "{statuses:?}");
-        let seen = rig.emulator.log().of("blob");
+        let seen = rig.emulator.log().for_service("blob");
         assert_eq!(seen.len(), 256);
         assert!(seen.iter().all(|seen| seen.method == "DELETE" && !seen.query.contains("comp=")));
         rig.assert_no_token_in(&answer);
@@ -47,7 +47,7 @@ async fn a_request_in_a_batch_that_is_not_allowed_ends_it_there() {
     let answer = rig.call(batch(&paths)).await;
     assert_eq!(answer.status, 403, "{}", answer.text());
     assert!(answer.error.is_some(), "the broker denied it");
-    let seen = rig.emulator.log().of("blob");
+    let seen = rig.emulator.log().for_service("blob");
     let seen: Vec<_> = seen.iter().map(|seen| seen.path.as_str()).collect();
     assert_eq!(seen, ["/hello/none-1"]);
 }

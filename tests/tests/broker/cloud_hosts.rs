@@ -232,7 +232,7 @@ async fn keys_of_a_managed_hsm_are_reached_through_a_mount() {
             assert_eq!(minting.status, 403, "{path}: {}", minting.text());
         }
         assert_eq!(rig.call(get("/secrets/db", &[])).await.status, 404, "it has keys only");
-        let seen = rig.emulator.log().of("vault");
+        let seen = rig.emulator.log().for_service("vault");
         assert!(seen.iter().all(|seen| seen.host == host));
     }
 }

@@ -5,7 +5,7 @@ use http::Request;
 use http_body_util::{BodyExt, Full};
 use keyward::audit::Outcome;
 use keyward::{CallError, Caller, Misuse};
-use keyward_emulator::{Fault, Misbehaviour, Options};
+use keyward_emulator::{Fault, FaultKind, Options};
 use keyward_tests::{Answer, Rig, RigBuilder};
 
 const GEN1: &str = "contoso.azuredatalakestore.net";
@@ -44,7 +44,7 @@ async fn create(rig: &Rig) -> Answer {
 }
 
 fn redirect(to: &str) -> Fault {
-    Fault::once("datalake", Misbehaviour::Redirect(to.to_owned()))
+    Fault::once("datalake", FaultKind::Redirect(to.to_owned()))
 }
 
 #[tokio::test]
@@ -52,7 +52,7 @@ async fn an_upload_goes_where_the_service_says_within_its_grant() {
     let rig = Rig::lake(GEN1).start().await;
     let answer = create(&rig).await;
     assert_eq!(answer.status, 201, "{}", answer.text());
-    let seen = rig.emulator.log().of("datalake");
+    let seen = rig.emulator.log().for_service("datalake");
     let bodies: Vec<_> = seen.iter().map(|seen| (seen.status, seen.body_bytes)).collect();
     assert_eq!(bodies, [(307, 0), (201, 8)], "the body was sent once, to the second");
     rig.assert_no_token_in(&answer);
@@ -99,10 +99,10 @@ async fn a_target_of_redirects_can_be_allowed() {
 async fn a_second_redirect_is_not_followed() {
     let rig = Rig::lake(GEN1).start().await;
     let again = format!("https://{GEN1}/webhdfs/v1/reports/new.txt?op=CREATE&write=true");
-    rig.emulator.faults().add(Fault::always("datalake", Misbehaviour::Redirect(again)));
+    rig.emulator.faults().add(Fault::always("datalake", FaultKind::Redirect(again)));
     let answer = create(&rig).await;
     assert_eq!(answer.status, 502, "{}", answer.text());
-    assert_eq!(rig.emulator.log().of("datalake").len(), 2);
+    assert_eq!(rig.emulator.log().for_service("datalake").len(), 2);
 }
 
 #[tokio::test]
@@ -157,7 +157,7 @@ async fn a_first_step_without_content_leads_to_the_node_through_the_mount() {
     let sum = send(&rig, "GET", "/webhdfs/v1/reports/new.txt?op=GETFILECHECKSUM", "").await;
     assert!(sum.status == 200 && sum.text().contains("FileChecksum"), "{}", sum.text());
 
-    let seen = rig.emulator.log().of("datalake");
+    let seen = rig.emulator.log().for_service("datalake");
     let steps: Vec<_> = seen.iter().map(|seen| (seen.host == NODE, seen.status, seen.body_bytes)).collect();
     assert_eq!(steps[..4], [(false, 307, 0), (true, 201, 4), (false, 307, 0), (true, 200, 4)]);
     assert!(steps[4..].iter().all(|(_, status, _)| matches!(status, 200 | 307)), "{steps:?}");
@@ -197,7 +197,7 @@ async fn a_link_is_of_use_to_its_caller_only() {
     assert_eq!(stolen.status(), 403);
     let text = stolen.into_body().collect().await.unwrap().to_bytes();
     assert!(String::from_utf8_lossy(&text).contains("RemoteException"), "{text:?}");
-    assert!(rig.emulator.log().of("datalake").iter().all(|seen| seen.host != NODE));
+    assert!(rig.emulator.log().for_service("datalake").iter().all(|seen| seen.host != NODE));
     assert_eq!(send(&rig, "PUT", &link, "x").await.status, 201);
 }
 
@@ -209,7 +209,7 @@ async fn a_link_does_not_lead_beyond_redirects() {
     // The redirect came to an earlier call.
     let Some(CallError::Redirect(denied)) = second.error else { panic!("{}", second.text()) };
     assert!(denied.to_string().contains(&format!("{REDIRECTS} in [mount.lake]")), "{denied}");
-    assert!(rig.emulator.log().of("datalake").iter().all(|seen| seen.host != NODE));
+    assert!(rig.emulator.log().for_service("datalake").iter().all(|seen| seen.host != NODE));
 }
 
 #[tokio::test]
@@ -220,7 +220,7 @@ async fn a_link_does_not_lead_beyond_allow() {
     let link = link(&rig, &send(&rig, "PUT", "/webhdfs/v1/reports/new.txt?op=CREATE", "").await);
     let second = send(&rig, "PUT", &link, "x").await;
     assert!(second.status == 403 && second.error.is_some(), "{}", second.text());
-    assert!(rig.emulator.log().of("datalake").iter().all(|seen| seen.host != NODE));
+    assert!(rig.emulator.log().for_service("datalake").iter().all(|seen| seen.host != NODE));
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use keyward::audit::Outcome;
 use keyward::identity::clock::ManualClock;
 use keyward::{CallError, Limit};
-use keyward_emulator::{Fault, Misbehaviour};
+use keyward_emulator::{Fault, FaultKind};
 use keyward_tests::{Answer, Rig, RigBuilder, get};
 
 /// What the guest reports, step by step.
@@ -26,7 +26,7 @@ fn database() -> RigBuilder {
 }
 
 fn logins(rig: &Rig) -> Vec<(String, u16)> {
-    let seen = rig.emulator.log().of("sql").into_iter();
+    let seen = rig.emulator.log().for_service("sql").into_iter();
     seen.filter(|seen| seen.method == "LOGIN").map(|seen| (seen.path, seen.status)).collect()
 }
 
@@ -268,12 +268,12 @@ async fn results_that_are_not_read_are_cancelled() {
 #[tokio::test]
 async fn a_query_has_a_time_limit_of_the_plugins() {
     let rig = database().start().await;
-    rig.emulator.faults().add(Fault::once("sql", Misbehaviour::Hang).at("RPC"));
+    rig.emulator.faults().add(Fault::once("sql", FaultKind::Hang).at("RPC"));
     let report = acted(&rig, "open shop | timeout 50 | query select 1 | query select 1").await;
     assert!(report.contains("query: Error::TimedOut"), "{report}");
     assert!(report.contains("Broken("), "{report}");
     rig.emulator.faults().clear();
-    rig.emulator.faults().add(Fault::once("sql", Misbehaviour::Hang).at("RPC"));
+    rig.emulator.faults().add(Fault::once("sql", FaultKind::Hang).at("RPC"));
     let report = acted(&rig, "open shop | timeout 50 | execute select 1").await;
     assert!(report.contains("execute: Error::TimedOut"), "{report}");
 }
@@ -282,7 +282,7 @@ async fn a_query_has_a_time_limit_of_the_plugins() {
 async fn a_broken_connection_is_not_handed_out() {
     let rig = database().start().await;
     acted(&rig, "open shop | query select 1 | all").await;
-    rig.emulator.faults().add(Fault::once("sql", Misbehaviour::Close).at("RPC"));
+    rig.emulator.faults().add(Fault::once("sql", FaultKind::Close).at("RPC"));
     let report = acted(&rig, "open shop | query select 1").await;
     assert!(report.contains("query: Error::Broken("), "{report}");
     let report = acted(&rig, "open shop | query select 1 as one | all").await;
@@ -294,16 +294,16 @@ async fn a_broken_connection_is_not_handed_out() {
 async fn what_is_transient_is_tried_again_while_opening_and_not_later() {
     for number in [40613, 40197, 40501, 49918, 49919, 49920, 10928, 10929, 4060] {
         let rig = database().start().await;
-        rig.emulator.faults().add(Fault::once("sql", Misbehaviour::SqlError(number)).at("LOGIN"));
+        rig.emulator.faults().add(Fault::once("sql", FaultKind::SqlError(number)).at("LOGIN"));
         let report = acted(&rig, "open shop | query select 1 as one | all").await;
         assert!(report.contains("Int(1)"), "{number}: {report}");
         assert_eq!(logins(&rig).len(), 2, "{number}");
-        rig.emulator.faults().add(Fault::once("sql", Misbehaviour::SqlError(number)).at("RPC"));
+        rig.emulator.faults().add(Fault::once("sql", FaultKind::SqlError(number)).at("RPC"));
         let report = acted(&rig, "open shop | execute select 1").await;
         assert!(report.contains(&format!("execute: error {number}")), "{report}");
     }
     let rig = database().start().await;
-    rig.emulator.faults().add(Fault::always("sql", Misbehaviour::SqlError(18456)).at("LOGIN"));
+    rig.emulator.faults().add(Fault::always("sql", FaultKind::SqlError(18456)).at("LOGIN"));
     let report = acted(&rig, "open shop").await;
     assert!(report.contains("open: error 18456"), "{report}");
     assert_eq!(logins(&rig).len(), 1, "what will not change is not tried again");
@@ -313,7 +313,7 @@ async fn what_is_transient_is_tried_again_while_opening_and_not_later() {
 async fn a_gateway_sends_on_to_a_node_of_its_service_and_to_no_other() {
     let node = "db1.tr1.emulator1-a.worker.database.windows.net".to_owned();
     let rig = database().start().await;
-    let route = |host: &str, port| Misbehaviour::SqlRoute { host: host.to_owned(), port };
+    let route = |host: &str, port| FaultKind::SqlRoute { host: host.to_owned(), port };
     rig.emulator.faults().add(Fault::once("sql", route(&node, 11001)).at("LOGIN"));
     let report = acted(&rig, "open shop | query select 1 as one | all").await;
     assert!(report.contains("Int(1)"), "{report}");
@@ -348,7 +348,7 @@ async fn a_password_of_the_vault_logs_in_and_nobody_sees_it() {
 #[tokio::test]
 async fn a_password_that_is_refused_is_read_again() {
     let rig = database().start().await;
-    let seen = |rig: &Rig| rig.emulator.log().of("vault").len();
+    let seen = |rig: &Rig| rig.emulator.log().for_service("vault").len();
     let report = acted(&rig, "login app db | open shop").await;
     assert!(report.contains("error 18456") && !report.contains("swordfish"), "{report}");
     assert_eq!(seen(&rig), 1);
@@ -374,7 +374,7 @@ async fn a_connection_is_retired_with_its_token() {
     acted(&rig, "open shop | query select 1 | all").await;
     assert_eq!((logins(&rig).len(), rig.tokens().count()), (2, 2));
     // A minute before its end it is not used either, whether there is another one or not.
-    rig.emulator.faults().add(Fault::always("imds", Misbehaviour::Close));
+    rig.emulator.faults().add(Fault::always("imds", FaultKind::Close));
     clock.advance(Duration::from_secs(7200 - 3600 + 290 - 30));
     acted(&rig, "open shop").await;
     assert_eq!(logins(&rig).len(), 3);
@@ -410,14 +410,14 @@ async fn an_unused_connection_is_closed_in_time() {
 #[tokio::test]
 async fn a_server_that_misbehaves_is_a_clear_error() {
     for (place, misbehaviour, part) in [
-        ("LOGIN", Misbehaviour::Close, "open: Error::Unreachable("),
-        ("LOGIN", Misbehaviour::Html, "open: Error::Unreachable("),
-        ("LOGIN", Misbehaviour::Bytes(100_000), "open: Error::Unreachable("),
-        ("LOGIN", Misbehaviour::Tear(10), "open: Error::Unreachable("),
-        ("RPC", Misbehaviour::Html, "Broken("),
-        ("RPC", Misbehaviour::Bytes(100_000), "Broken("),
-        ("RPC", Misbehaviour::Tear(20), "Broken("),
-        ("RPC", Misbehaviour::Tear(60), "Broken("),
+        ("LOGIN", FaultKind::Close, "open: Error::Unreachable("),
+        ("LOGIN", FaultKind::Html, "open: Error::Unreachable("),
+        ("LOGIN", FaultKind::Bytes(100_000), "open: Error::Unreachable("),
+        ("LOGIN", FaultKind::Truncate(10), "open: Error::Unreachable("),
+        ("RPC", FaultKind::Html, "Broken("),
+        ("RPC", FaultKind::Bytes(100_000), "Broken("),
+        ("RPC", FaultKind::Truncate(20), "Broken("),
+        ("RPC", FaultKind::Truncate(60), "Broken("),
     ] {
         let rig = database().start().await;
         rig.emulator.faults().add(Fault::once("sql", misbehaviour.clone()).at(place));
@@ -431,11 +431,11 @@ async fn a_server_that_misbehaves_is_a_clear_error() {
 #[tokio::test]
 async fn a_server_that_stalls_is_given_up() {
     let rig = database().sections("[egress]\nconnect_timeout = \"200ms\"").start().await;
-    rig.emulator.faults().add(Fault::once("sql", Misbehaviour::Hang).at("LOGIN"));
+    rig.emulator.faults().add(Fault::once("sql", FaultKind::Hang).at("LOGIN"));
     let report = acted(&rig, "open shop").await;
     assert!(report.contains("did not let a connection in within 200ms"), "{report}");
     let rig = database().limits("idle_time = \"200ms\"").start().await;
-    rig.emulator.faults().add(Fault::once("sql", Misbehaviour::Stall(70)).at("RPC"));
+    rig.emulator.faults().add(Fault::once("sql", FaultKind::Stall(70)).at("RPC"));
     let answer = act(&rig, "open shop | query select 'a text of some length' as a | all").await;
     assert!(matches!(answer.error, Some(CallError::Limit { limit: Limit::IdleTime(_), .. })), "{:?}", answer.error);
 }

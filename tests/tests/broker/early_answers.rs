@@ -1,11 +1,11 @@
 //! Services that answer before they have the whole body, and guests that send it in ways of their own.
 
 use keyward::audit::Outcome;
-use keyward_emulator::{Fault, Misbehaviour};
+use keyward_emulator::{Fault, FaultKind};
 use keyward_tests::{Rig, get};
 
 fn early(read: usize, at_once: bool) -> Fault {
-    Fault::always("vault", Misbehaviour::AnswerEarly { status: 403, read, at_once })
+    Fault::always("vault", FaultKind::RespondEarly { status: 403, read, at_once })
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -30,7 +30,7 @@ async fn a_guest_that_writes_everything_first_gets_the_answer() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_goes_away_is_an_error_to_a_guest_that_writes_everything_first() {
     let rig = Rig::hostile("sequential_upload").start().await;
-    rig.emulator.faults().add(Fault::always("vault", Misbehaviour::TearAfterRequestBytes(1000)));
+    rig.emulator.faults().add(Fault::always("vault", FaultKind::CloseAfterRequestBytes(1000)));
     for _ in 0..5 {
         let answer = rig.call(get("/", &[])).await;
         assert!(answer.text().starts_with("error "), "{}", answer.text());

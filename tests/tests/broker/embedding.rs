@@ -16,7 +16,7 @@ use keyward::grant::{Endpoint, Pattern};
 use keyward::identity::source::{SourceKind, UserAssigned};
 use keyward::identity::{AccessToken, Audience, Fetch, TokenSource};
 use keyward::{Broker, CallError, Caller, Options, Plan, Plugins};
-use keyward_emulator::{Emulator, Fault, Misbehaviour};
+use keyward_emulator::{Emulator, Fault, FaultKind};
 use keyward_tests::{Recorded, Rig, get};
 use tower_service::Service;
 
@@ -116,7 +116,7 @@ async fn a_mount_is_a_tower_service_whose_errors_are_responses() {
 #[tokio::test]
 async fn an_answer_streams_as_it_comes() {
     let rig = Rig::keyvault().start().await;
-    rig.emulator.faults().add(Fault::once("vault", Misbehaviour::Stall(10)));
+    rig.emulator.faults().add(Fault::once("vault", FaultKind::Stall(10)));
     let response = rig.broker.call("vault", &Caller::named("test"), get("/secrets/db", &[])).await.unwrap();
     let mut body = response.into_body();
     let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
@@ -131,7 +131,7 @@ async fn an_answer_streams_as_it_comes() {
 #[tokio::test]
 async fn a_caller_who_goes_away_ends_the_call_at_once() {
     let rig = Rig::keyvault().start().await;
-    rig.emulator.faults().add(Fault::once("vault", Misbehaviour::Stall(10)));
+    rig.emulator.faults().add(Fault::once("vault", FaultKind::Stall(10)));
     let response = rig.broker.call("vault", &Caller::named("test"), get("/secrets/db", &[])).await.unwrap();
     let mut body = response.into_body();
     body.frame().await.unwrap().unwrap();
@@ -140,13 +140,13 @@ async fn a_caller_who_goes_away_ends_the_call_at_once() {
     assert_eq!(record.outcome, Outcome::Abandoned, "{record:?}");
 
     // Before there is an answer, too.
-    rig.emulator.faults().add(Fault::once("vault", Misbehaviour::Hang));
+    rig.emulator.faults().add(Fault::once("vault", FaultKind::Hang));
     let caller = Caller::named("test");
     let call = rig.broker.call("vault", &caller, get("/secrets/db", &[]));
-    let seen = rig.emulator.log().of("vault").len();
+    let seen = rig.emulator.log().for_service("vault").len();
     assert!(tokio::time::timeout(Duration::from_millis(300), call).await.is_err());
     assert_eq!(rig.audit.wait(2).await.outcome, Outcome::Abandoned);
-    assert!(rig.emulator.log().of("vault").len() >= seen);
+    assert!(rig.emulator.log().for_service("vault").len() >= seen);
 }
 
 #[tokio::test]

@@ -44,7 +44,7 @@ async fn a_surrogate_goes_to_no_other_address_in_any_spelling() {
         let answer = rig.call(get("/", &headers)).await;
         assert!(matches!(answer.error, Some(CallError::Misuse { misuse: Misuse::Scheme, .. })), "{:?}", answer.error);
     }
-    assert_eq!(rig.emulator.log().of("vault").len(), 0);
+    assert_eq!(rig.emulator.log().for_service("vault").len(), 0);
     let good = rig.call(get("/", &[("x-authority", "contoso.vault.azure.net:443")])).await;
     assert!(good.text().starts_with("status 200"), "the rig works: {}", good.text());
 }
@@ -88,10 +88,10 @@ async fn a_path_outside_allow_is_refused_in_any_spelling() {
         }
         rig.assert_no_token_in(&answer);
     }
-    assert_eq!(rig.emulator.log().of("vault").len(), 0);
+    assert_eq!(rig.emulator.log().for_service("vault").len(), 0);
     let good = rig.call(get("/", &[("x-path", "/%73ecrets/db?api-version=7.4")])).await;
     assert!(good.text().starts_with("status 200"), "{}", good.text());
-    assert_eq!(rig.emulator.log().of("vault")[0].path, "/secrets/db", "what was judged is what is sent");
+    assert_eq!(rig.emulator.log().for_service("vault")[0].path, "/secrets/db", "what was judged is what is sent");
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use flate2::write::GzEncoder;
 use http::Request;
 use http_body_util::Full;
 use keyward::CallError;
-use keyward_emulator::{Fault, Misbehaviour};
+use keyward_emulator::{Fault, FaultKind};
 use keyward_tests::{Answer, Rig, get};
 
 fn gzip(text: &[u8]) -> Vec<u8> {
@@ -17,9 +17,9 @@ fn gzip(text: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-fn answers(headers: &[(&str, &str)], body: &str) -> Misbehaviour {
+fn answers(headers: &[(&str, &str)], body: &str) -> FaultKind {
     let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    Misbehaviour::Answer { status: 200, headers, body: body.to_owned() }
+    FaultKind::Respond { status: 200, headers, body: body.to_owned() }
 }
 
 fn why(answer: &Answer) -> &str {
@@ -40,7 +40,7 @@ fn assert_stopped(answer: &Answer, audited: &keyward::audit::Record) {
 async fn a_token_that_a_service_sends_back_compressed_does_not_reach_the_plugin() {
     for (number, piece) in [1_usize, 10, 1_000_000].into_iter().enumerate() {
         let rig = Rig::hostile("reads").start().await;
-        rig.emulator.faults().add(Fault::once("vault", Misbehaviour::EchoCompressed(piece)));
+        rig.emulator.faults().add(Fault::once("vault", FaultKind::EchoCompressed(piece)));
         let answer = rig.call(get("/secrets/db?api-version=7.4", &[("accept-encoding", "gzip")])).await;
         let record = rig.audit.wait(1).await;
         assert_eq!(record.rule, Some("unsearchable"), "{number}: {answer:?}");
@@ -56,7 +56,7 @@ async fn a_token_that_a_service_sends_back_compressed_does_not_reach_the_plugin(
 async fn a_token_that_a_service_sends_back_compressed_does_not_reach_the_caller() {
     for piece in [1_usize, 10, 1_000_000] {
         let rig = Rig::keyvault().start().await;
-        rig.emulator.faults().add(Fault::once("vault", Misbehaviour::EchoCompressed(piece)));
+        rig.emulator.faults().add(Fault::once("vault", FaultKind::EchoCompressed(piece)));
         let answer = rig.call(get("/secrets/db?api-version=7.4", &[("accept-encoding", "gzip")])).await;
         assert_stopped(&answer, &rig.audit.wait(1).await);
         let mut decoder = flate2::write::GzDecoder::new(Vec::new());
@@ -94,7 +94,7 @@ async fn a_response_that_is_not_in_its_coding_is_denied() {
 async fn a_coding_without_a_body_is_harmless() {
     let rig = Rig::keyvault().start().await;
     let headers = vec![("content-encoding".to_owned(), "zstd".to_owned())];
-    let empty = Misbehaviour::Answer { status: 404, headers, body: String::new() };
+    let empty = FaultKind::Respond { status: 404, headers, body: String::new() };
     rig.emulator.faults().add(Fault::once("vault", empty));
     let answer = rig.call(get("/secrets/db?api-version=7.4", &[])).await;
     assert_eq!((answer.status.as_u16(), &answer.headers["content-encoding"]), (404, &"zstd".parse().unwrap()));
@@ -127,7 +127,7 @@ async fn a_part_of_a_compressed_response_is_denied_where_it_is_not_stored_conten
     let rig = Rig::keyvault().start().await;
     let headers = [("content-encoding", "gzip"), ("content-range", "bytes 10-19/20")];
     let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
-    let part = Misbehaviour::Answer { status: 206, headers, body: "0123456789".to_owned() };
+    let part = FaultKind::Respond { status: 206, headers, body: "0123456789".to_owned() };
     rig.emulator.faults().add(Fault::once("vault", part));
     let answer = rig.call(get("/secrets/db?api-version=7.4", &[("range", "bytes=10-19")])).await;
     assert!(why(&answer).contains("a part of a compressed response"), "{}", why(&answer));

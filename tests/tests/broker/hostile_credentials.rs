@@ -2,7 +2,7 @@
 
 use keyward::audit::Outcome;
 use keyward::{CallError, Misuse, SURROGATE_PREFIX};
-use keyward_emulator::{Fault, Misbehaviour};
+use keyward_emulator::{Fault, FaultKind};
 use keyward_tests::{Answer, Logs, Rig, get};
 
 /// The guest looked through its own memory and found no token. Its last words are in the log, whatever its caller got.
@@ -34,7 +34,7 @@ async fn an_undeclared_audience_is_not_there() {
     assert_eq!(answer.text().matches("Error::NotDeclared").count(), 5, "{}", answer.text());
     rig.assert_no_token_in(&answer);
     confessed("undeclared-audience").await;
-    assert_eq!(rig.emulator.log().of("imds").len(), 0);
+    assert_eq!(rig.emulator.log().for_service("imds").len(), 0);
     assert_eq!(rig.audit.wait(1).await.refused_audiences.len(), 5);
 }
 
@@ -44,7 +44,7 @@ async fn an_audience_that_is_not_granted_names_the_section_that_would() {
     let answer = rig.call(get("/", &[])).await;
     assert!(answer.text().contains("NotGranted"), "{}", answer.text());
     assert!(answer.text().contains("[mount.ungranted-audience.audience.arm]"), "{}", answer.text());
-    assert_eq!(rig.emulator.log().of("imds").len(), 0, "nobody asks for what is not granted");
+    assert_eq!(rig.emulator.log().for_service("imds").len(), 0, "nobody asks for what is not granted");
     assert_eq!(rig.audit.wait(1).await.refused_audiences, ["arm"]);
 }
 
@@ -62,7 +62,10 @@ async fn a_surrogate_is_spent_in_its_one_place_only() {
         assert_eq!(answer.status, 502);
         rig.assert_no_token_in(&answer);
         confessed(&guest.replace('_', "-")).await;
-        assert!(rig.emulator.log().of("vault").iter().all(|seen| seen.status == 0), "{guest}: nothing was answered");
+        assert!(
+            rig.emulator.log().for_service("vault").iter().all(|seen| seen.status == 0),
+            "{guest}: nothing was answered"
+        );
         let record = rig.audit.wait(1).await;
         assert_eq!((record.outcome, record.rule), (Outcome::Denied, Some("surrogate")), "{guest}");
     }
@@ -73,7 +76,7 @@ async fn a_surrogate_twice_in_one_request_fails_it() {
     let rig = Rig::hostile("surrogate_twice").start().await;
     let answer = rig.call(get("/", &[])).await;
     assert_eq!(misuse(&answer), &Misuse::SeveralAuthorizations);
-    assert_eq!(rig.emulator.log().of("vault").len(), 0);
+    assert_eq!(rig.emulator.log().for_service("vault").len(), 0);
     rig.assert_no_token_in(&answer);
     confessed("surrogate-twice").await;
 }
@@ -90,7 +93,7 @@ async fn no_authorization_but_this_calls_surrogate_goes_out() {
         assert_eq!(misuse(&answer), &Misuse::ForeignAuthorization, "{value}");
         rig.assert_no_token_in(&answer);
     }
-    assert_eq!(rig.emulator.log().of("vault").len(), 0);
+    assert_eq!(rig.emulator.log().for_service("vault").len(), 0);
     confessed("earlier-token").await;
 }
 
@@ -132,7 +135,7 @@ async fn a_redirect_elsewhere_is_handed_over_and_not_followed() {
         }
         rig.assert_no_token_in(&answer);
     }
-    assert!(rig.emulator.log().of("vault").iter().all(|seen| seen.path == "/secrets/db"));
+    assert!(rig.emulator.log().for_service("vault").iter().all(|seen| seen.path == "/secrets/db"));
 }
 
 #[tokio::test]
@@ -155,7 +158,7 @@ async fn a_token_that_a_service_sends_back_is_blanked_out_wherever_it_is_cut() {
     let rig = Rig::hostile("reads").start().await;
     for (number, piece) in [1_usize, 7, 100, 1000, 1_000_000].into_iter().enumerate() {
         rig.emulator.faults().clear();
-        rig.emulator.faults().add(Fault::always("vault", Misbehaviour::Echo(piece)));
+        rig.emulator.faults().add(Fault::always("vault", FaultKind::Echo(piece)));
         let answer = rig.call(get("/secrets/db?api-version=7.4", &[])).await;
         let text = answer.text();
         assert!(text.contains("\"you sent\": \"Bearer ****"), "in pieces of {piece}: {text}");
@@ -170,7 +173,7 @@ async fn a_token_that_a_service_sends_back_is_blanked_out_wherever_it_is_cut() {
 #[tokio::test]
 async fn an_echo_keeps_its_length_on_the_way_to_the_caller() {
     let rig = Rig::keyvault().start().await;
-    rig.emulator.faults().add(Fault::always("vault", Misbehaviour::Echo(100)));
+    rig.emulator.faults().add(Fault::always("vault", FaultKind::Echo(100)));
     let answer = rig.call(get("/secrets/db", &[])).await;
     assert_eq!(answer.headers["content-length"], answer.body.len().to_string().as_str());
     assert!(answer.broken.is_none());

@@ -43,7 +43,7 @@ async fn a_login_takes_a_surrogate_of_this_call_and_of_a_database_and_nothing_el
         let answer = act(&rig, &steps).await;
         assert_eq!(misuse(&answer), &expected, "{steps}");
     }
-    let statements = rig.emulator.log().of("sql").into_iter().filter(|seen| seen.method != "LOGIN").count();
+    let statements = rig.emulator.log().for_service("sql").into_iter().filter(|seen| seen.method != "LOGIN").count();
     assert_eq!(statements, 0, "nothing was run");
     let record = rig.audit.wait(12).await;
     assert_eq!((record.outcome, record.rule), (Outcome::Denied, Some("database")));
@@ -57,7 +57,7 @@ async fn a_database_outside_allow_is_refused_with_the_line_that_would_allow_it()
     let told = answer.error.as_ref().unwrap().to_string();
     assert!(told.contains("CONNECT /master") && told.contains("[mount.database]"), "{told}");
     assert_eq!(act(&rig, "open shop").await.status, 200);
-    assert_eq!(rig.emulator.log().of("sql").len(), 1);
+    assert_eq!(rig.emulator.log().for_service("sql").len(), 1);
 }
 
 #[tokio::test]
@@ -110,7 +110,7 @@ async fn a_caller_that_goes_away_cancels_the_query() {
     let record = rig.audit.wait(1).await;
     assert_eq!(record.outcome, Outcome::Abandoned);
     assert!(act(&rig, "open shop | query select 1 as one | all").await.text().contains("Int(1)"));
-    let logins = rig.emulator.log().of("sql").into_iter().filter(|seen| seen.method == "LOGIN").count();
+    let logins = rig.emulator.log().for_service("sql").into_iter().filter(|seen| seen.method == "LOGIN").count();
     assert_eq!(logins, 2, "its connection was closed");
 }
 
@@ -119,7 +119,7 @@ async fn a_server_without_the_right_certificate_hears_no_token() {
     let rig = Rig::database("").untrusting().start().await;
     let answer = act(&rig, "open shop").await;
     assert!(answer.text().contains("Unreachable(\"no TLS with contoso.database.windows.net"), "{}", answer.text());
-    assert!(rig.emulator.log().of("sql").is_empty());
+    assert!(rig.emulator.log().for_service("sql").is_empty());
 
     // A host of the operator's own for the service, which the audience of the guest's manifest is for.
     let cloud = "[cloud]\nbase = \"public\"\n[cloud.service.own]\naudience = \"https://database.windows.net/\"\n\
@@ -129,7 +129,7 @@ async fn a_server_without_the_right_certificate_hears_no_token() {
     let rig = Rig::database(own).in_own_cloud(cloud, "sqlserver://contoso.database.windows.net").start().await;
     let answer = act(&rig, "token own | open shop").await;
     assert!(answer.text().contains("Unreachable(\"no TLS with sql.contoso.example"), "{}", answer.text());
-    assert!(rig.emulator.log().of("sql").is_empty());
+    assert!(rig.emulator.log().for_service("sql").is_empty());
     assert_eq!(act(&rig, "token sql | open shop").await.text(), "token: ok\nopen: ok\n");
 }
 

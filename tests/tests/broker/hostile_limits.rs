@@ -84,7 +84,7 @@ async fn a_thousand_requests_are_too_many() {
     let rig = greedy("thousand_requests", "requests = 10").start().await;
     let answer = rig.call(get("/", &[])).await;
     assert_limited(&rig, &answer, Limit::Requests(10), 502).await;
-    assert_eq!(rig.emulator.log().of("vault").len(), 10);
+    assert_eq!(rig.emulator.log().for_service("vault").len(), 10);
 }
 
 /// A component whose handler is this WebAssembly, with a table and a memory at hand.

@@ -159,7 +159,7 @@ async fn an_action_that_a_line_names_passes() {
     let rig = Rig::arm().mount_lines(line).start().await;
     let answer = rig.call(request("POST", &account("runCommand"), &[])).await;
     assert!(answer.error.is_none(), "{:?}", answer.error);
-    assert_eq!(rig.emulator.log().of("arm").len(), 1);
+    assert_eq!(rig.emulator.log().for_service("arm").len(), 1);
 }
 
 #[tokio::test]
@@ -234,7 +234,7 @@ async fn a_caller_that_doubles_or_encodes_a_parameter_gets_no_key() {
         assert_nothing_minted_in(&rig, &answer);
         assert_eq!(rig.audit.wait(number + 1).await.rule, Some("ambiguous"), "{query}");
     }
-    assert!(rig.emulator.log().of("blob").is_empty());
+    assert!(rig.emulator.log().for_service("blob").is_empty());
     rig.emulator.faults().clear();
     assert_eq!(rig.call(get("/hello/world.txt", &[])).await.status, 200);
 }
@@ -267,11 +267,11 @@ async fn a_guest_that_copies_past_allow_is_denied_whatever_it_calls_the_storage(
         assert!(matches!(answer.error, Some(CallError::NotAllowed(_))), "{source}: {:?}", answer.error);
         assert_nothing_minted_in(&rig, &answer);
     }
-    assert!(rig.emulator.log().of("blob").is_empty());
+    assert!(rig.emulator.log().for_service("blob").is_empty());
     let own = "https://contoso.blob.core.windows.net/hello/public/a.txt";
     let answer = rig.call(get("/", &[("x-source", own)])).await;
     assert!(answer.error.is_none(), "{:?}", answer.error);
-    assert_eq!(rig.emulator.log().of("blob").len(), 1);
+    assert_eq!(rig.emulator.log().for_service("blob").len(), 1);
 }
 
 /// A hostile guest whose manifest describes a service itself.

@@ -28,7 +28,7 @@ async fn a_guest_that_overrides_its_request_ends_its_call() {
         let record = rig.audit.wait(number + 1).await;
         assert_eq!((record.outcome, record.rule), (Outcome::Denied, Some("override")), "{field}");
     }
-    assert!(rig.emulator.log().of("vault").is_empty(), "nothing was sent");
+    assert!(rig.emulator.log().for_service("vault").is_empty(), "nothing was sent");
     let answer = rig.call(get("/", &[])).await;
     assert!(answer.text().contains("swordfish"), "a neighbour is harmed: {}", answer.text());
 }

@@ -14,7 +14,7 @@ async fn assert_refused(paths: &[&str]) {
         }
         rig.assert_no_token_in(&answer);
     }
-    assert!(rig.emulator.log().of("vault").is_empty(), "nothing was sent");
+    assert!(rig.emulator.log().for_service("vault").is_empty(), "nothing was sent");
     assert_eq!(rig.call(get("/secrets/db", &[])).await.status, 200, "a neighbour is harmed");
 }
 
@@ -55,6 +55,6 @@ async fn a_name_that_can_be_read_in_one_way_only_passes() {
     ] {
         let answer = rig.call(get(path, &[])).await;
         assert!(answer.error.is_none(), "{path}: {:?}", answer.error);
-        assert_eq!(rig.emulator.log().of("blob").last().unwrap().path, sent);
+        assert_eq!(rig.emulator.log().for_service("blob").last().unwrap().path, sent);
     }
 }

@@ -76,7 +76,7 @@ async fn half_an_upload_never_looks_whole_to_the_service() {
         rig.assert_no_token_in(&answer);
         rig.audit.wait(number).await;
     }
-    let seen = rig.emulator.log().of("vault");
+    let seen = rig.emulator.log().for_service("vault");
     assert!(seen.iter().all(|seen| seen.status == 0), "the secret was never set: {seen:?}");
 }
 
@@ -101,7 +101,7 @@ async fn a_body_that_is_not_as_long_as_announced_does_not_arrive() {
         let answer = rig.call(get("/", &[])).await;
         rig.assert_no_token_in(&answer);
         rig.audit.wait(1).await;
-        let seen = rig.emulator.log().of("vault");
+        let seen = rig.emulator.log().for_service("vault");
         let paths: Vec<(&str, u16)> = seen.iter().map(|seen| (seen.path.as_str(), seen.status)).collect();
         match guest {
             "short_body" => assert!(paths.iter().all(|(_, status)| *status == 0), "{paths:?}"),

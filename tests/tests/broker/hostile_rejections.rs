@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use http::Request;
 use keyward::identity::clock::{Clock, Sleep, SystemClock};
-use keyward_emulator::{Fault, Misbehaviour};
+use keyward_emulator::{Fault, FaultKind};
 use keyward_tests::{Rig, get};
 
 const REJECTED: (&str, &str) = ("www-authenticate", "Bearer error=\"invalid_token\", error_description=\"revoked\"");
 
-fn rejects(rejection: (&str, &str)) -> Misbehaviour {
+fn rejects(rejection: (&str, &str)) -> FaultKind {
     let headers = vec![(rejection.0.to_owned(), rejection.1.to_owned())];
-    Misbehaviour::Answer { status: 401, headers, body: String::new() }
+    FaultKind::Respond { status: 401, headers, body: String::new() }
 }
 
 /// The system's clock, some seconds ahead.
@@ -46,8 +46,8 @@ async fn a_read_whose_token_is_rejected_is_repeated_once_with_another() {
     rig.emulator.faults().add(Fault::once("vault", rejects(REJECTED)));
     let answer = rig.call(get("/secrets/db", &[])).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
-    assert_eq!(rig.emulator.log().of("vault").len(), 2);
-    assert_eq!(rig.emulator.log().of("imds").len(), 2);
+    assert_eq!(rig.emulator.log().for_service("vault").len(), 2);
+    assert_eq!(rig.emulator.log().for_service("imds").len(), 2);
     let record = rig.audit.wait(1).await;
     assert!(record.upstream[0].token_rejected && record.upstream[0].status == Some(200));
     rig.assert_no_token_in(&answer);
@@ -64,10 +64,10 @@ async fn a_service_that_rejects_every_token_costs_one_request_a_minute() {
             assert_eq!(answer.status, 401);
             rig.assert_no_token_in(&answer);
         }
-        assert_eq!(rig.emulator.log().of("imds").len(), 1 + minute, "after {minute} minutes");
+        assert_eq!(rig.emulator.log().for_service("imds").len(), 1 + minute, "after {minute} minutes");
         clock.1.fetch_add(61, Ordering::SeqCst);
     }
-    assert_eq!(rig.emulator.log().of("vault").len(), 33, "one repetition for each new token");
+    assert_eq!(rig.emulator.log().for_service("vault").len(), 33, "one repetition for each new token");
     rig.emulator.faults().clear();
     assert_eq!(rig.call(get("/secrets/db", &[])).await.status, 200);
 }
@@ -91,9 +91,9 @@ async fn what_could_run_twice_is_not_repeated() {
     };
     rig.emulator.faults().add(Fault::once("vault", rejects(REJECTED)));
     assert_eq!(rig.call(put()).await.status, 401);
-    assert_eq!(rig.emulator.log().of("vault").len(), 1);
+    assert_eq!(rig.emulator.log().for_service("vault").len(), 1);
     assert_eq!(rig.call(put()).await.status, 200, "with another token");
-    assert_eq!(rig.emulator.log().of("imds").len(), 2);
+    assert_eq!(rig.emulator.log().for_service("imds").len(), 2);
 }
 
 #[tokio::test]
@@ -103,7 +103,7 @@ async fn a_401_that_does_not_reject_the_token_changes_nothing() {
         rig.emulator.faults().add(Fault::once("vault", rejects(challenge)));
         assert_eq!(rig.call(get("/secrets/db", &[])).await.status, 401);
     }
-    assert_eq!(rig.emulator.log().of("imds").len(), 1);
+    assert_eq!(rig.emulator.log().for_service("imds").len(), 1);
 }
 
 #[tokio::test]
@@ -111,7 +111,7 @@ async fn storage_rejects_a_token_in_a_field_of_its_own() {
     let rig = Rig::storage("").start().await;
     rig.emulator.faults().add(Fault::once("blob", rejects(("x-ms-error-code", "InvalidAuthenticationInfo"))));
     assert_eq!(rig.call(get("/hello/world.txt", &[])).await.status, 200);
-    assert_eq!(rig.emulator.log().of("imds").len(), 2);
+    assert_eq!(rig.emulator.log().for_service("imds").len(), 2);
 }
 
 #[tokio::test]
@@ -120,7 +120,7 @@ async fn a_service_that_answers_the_second_token_with_the_first_finds_it_redacte
     assert_eq!(rig.call(get("/secrets/db", &[])).await.status, 200);
     let first = rig.emulator.issued_tokens().pop().unwrap();
     rig.emulator.faults().add(Fault::once("vault", rejects(REJECTED)));
-    let echo = Misbehaviour::Answer { status: 200, headers: vec![("x-echo".to_owned(), first.clone())], body: first };
+    let echo = FaultKind::Respond { status: 200, headers: vec![("x-echo".to_owned(), first.clone())], body: first };
     rig.emulator.faults().add(Fault::once("vault", echo));
     let answer = rig.call(get("/secrets/db", &[])).await;
     assert!(answer.status == 200 && answer.text().contains("****"), "{}", answer.text());

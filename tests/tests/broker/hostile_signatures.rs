@@ -82,7 +82,7 @@ async fn a_callers_line_breaks_reach_no_body() {
             assert!(answer.status.is_client_error(), "{}", answer.text());
             rig.assert_no_token_in(&answer);
         }
-        assert!(rig.emulator.log().of("arm").is_empty(), "{lines}: nothing was asked for");
+        assert!(rig.emulator.log().for_service("arm").is_empty(), "{lines}: nothing was asked for");
         assert_eq!(rig.call(get("/hello/world.txt", &[])).await.status, 200, "its neighbours are unharmed");
     }
 }

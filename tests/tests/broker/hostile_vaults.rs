@@ -46,7 +46,7 @@ async fn a_secret_that_the_manifest_would_put_into_a_query_is_spent_as_a_passwor
     let rig = Rig::database_of(with_seal("seal = [{field=\"/value\",spend=\"vault\",as=\"query\"}]"), "").start().await;
     let answer = act(&rig, "spend-in-query sql-password").await;
     assert!(matches!(answer.error, Some(CallError::Misuse { .. })), "{:?} {}", answer.error, answer.text());
-    assert!(rig.emulator.log().of("vault").iter().all(|seen| !seen.path.contains(SECRET)));
+    assert!(rig.emulator.log().for_service("vault").iter().all(|seen| !seen.path.contains(SECRET)));
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use keyward_emulator::{Directory, Fault, Identity, Misbehaviour, Options};
+use keyward_emulator::{Directory, Fault, FaultKind, Identity, Options};
 use keyward_tests::{Answer, Rig, get};
 
 async fn read_secret(rig: &Rig) -> Answer {
@@ -12,17 +12,17 @@ async fn read_secret(rig: &Rig) -> Answer {
 }
 
 /// What a caller is told while the endpoint answers like this.
-async fn told(misbehaviour: Misbehaviour) -> (u16, String) {
+async fn told(misbehaviour: FaultKind) -> (u16, String) {
     let rig = Rig::keyvault().start().await;
     rig.emulator.faults().add(Fault::always("imds", misbehaviour));
     let answer = read_secret(&rig).await;
     assert_eq!(answer.headers["content-type"], "application/problem+json");
-    assert_eq!(rig.emulator.log().of("vault").len(), 0);
+    assert_eq!(rig.emulator.log().for_service("vault").len(), 0);
     (answer.status.as_u16(), answer.text())
 }
 
-fn status(status: u16, body: &str) -> Misbehaviour {
-    Misbehaviour::Answer { status, headers: Vec::new(), body: body.to_owned() }
+fn status(status: u16, body: &str) -> FaultKind {
+    FaultKind::Respond { status, headers: Vec::new(), body: body.to_owned() }
 }
 
 #[tokio::test]
@@ -41,10 +41,10 @@ async fn every_bad_answer_is_a_clear_problem() {
         (status(200, r#"{"access_token":"","expires_in":"3600"}"#), "the token is empty"),
         (status(200, r#"{"access_token":"a b","expires_in":"3600"}"#), "a header field cannot contain"),
         (status(200, &expired), "expired"),
-        (Misbehaviour::Html, "is invalid"),
-        (Misbehaviour::HalfBody, "is invalid"),
-        (Misbehaviour::Tear(100), "fails"),
-        (Misbehaviour::Close, "fails"),
+        (FaultKind::Html, "is invalid"),
+        (FaultKind::HalfBody, "is invalid"),
+        (FaultKind::Truncate(100), "fails"),
+        (FaultKind::Close, "fails"),
     ] {
         let (status, text) = told(misbehaviour.clone()).await;
         assert_eq!(status, 503, "{misbehaviour:?}: {text}");
@@ -62,7 +62,7 @@ async fn a_busy_endpoints_retry_after_reaches_the_caller() {
     assert_eq!((answer.status.as_u16(), answer.headers["retry-after"].to_str().unwrap()), (503, "17"));
     let again = read_secret(&rig).await;
     assert_eq!(again.status, 503);
-    assert_eq!(rig.emulator.log().of("imds").len(), 1, "it is left alone for as long as it asked");
+    assert_eq!(rig.emulator.log().for_service("imds").len(), 1, "it is left alone for as long as it asked");
 }
 
 #[tokio::test]
@@ -70,14 +70,14 @@ async fn an_endpoint_that_recovers_within_the_deadline_is_not_noticed() {
     let rig = Rig::keyvault().start().await;
     rig.emulator.faults().statuses("imds", &[500]);
     assert_eq!(read_secret(&rig).await.status, 200, "the first retry is at once");
-    assert_eq!(rig.emulator.log().of("imds").len(), 2);
+    assert_eq!(rig.emulator.log().for_service("imds").len(), 2);
 }
 
 #[tokio::test]
 async fn a_valid_token_keeps_serving_while_the_endpoint_is_down() {
     let rig = Rig::keyvault().start().await;
     assert_eq!(read_secret(&rig).await.status, 200);
-    rig.emulator.faults().add(Fault::always("imds", Misbehaviour::Close));
+    rig.emulator.faults().add(Fault::always("imds", FaultKind::Close));
     for _ in 0..10 {
         assert_eq!(read_secret(&rig).await.status, 200);
     }
@@ -86,13 +86,13 @@ async fn a_valid_token_keeps_serving_while_the_endpoint_is_down() {
 #[tokio::test]
 async fn a_slow_endpoint_is_waited_for_by_all_at_once() {
     let rig = Rig::keyvault().start().await;
-    rig.emulator.faults().add(Fault::always("imds", Misbehaviour::Delay(300)));
+    rig.emulator.faults().add(Fault::always("imds", FaultKind::Delay(300)));
     let calls = tokio::join!(read_secret(&rig), read_secret(&rig), read_secret(&rig));
     assert_eq!(
         [calls.0.status, calls.1.status, calls.2.status],
         [200; 3].map(|s| http::StatusCode::from_u16(s).unwrap())
     );
-    assert_eq!(rig.emulator.log().of("imds").len(), 1);
+    assert_eq!(rig.emulator.log().for_service("imds").len(), 1);
 }
 
 #[tokio::test]
@@ -107,8 +107,8 @@ async fn ten_thousand_callers_on_a_cold_cache_make_one_request() {
     for call in calls {
         assert_eq!(call.await.unwrap(), 200);
     }
-    assert_eq!(rig.emulator.log().of("imds").len(), 1);
-    assert_eq!(rig.emulator.log().of("vault").len(), 10_000);
+    assert_eq!(rig.emulator.log().for_service("imds").len(), 1);
+    assert_eq!(rig.emulator.log().for_service("vault").len(), 10_000);
 }
 
 #[tokio::test]
@@ -131,5 +131,5 @@ async fn a_token_that_ends_is_renewed_without_a_gap() {
         statuses.push(read_secret(&rig).await.status.as_u16());
     }
     assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
-    assert!(rig.emulator.log().of("imds").len() >= 2);
+    assert!(rig.emulator.log().for_service("imds").len() >= 2);
 }

@@ -77,7 +77,7 @@ async fn without_allow_a_name_is_sent_as_it_was_written() {
     assert_kept(&rig, &NAMES).await;
     for name in NAMES {
         let sent = format!("/hello/{name}");
-        assert!(rig.emulator.log().of("blob").iter().any(|seen| seen.path == sent), "{sent}");
+        assert!(rig.emulator.log().for_service("blob").iter().any(|seen| seen.path == sent), "{sent}");
     }
 }
 
@@ -85,7 +85,7 @@ async fn without_allow_a_name_is_sent_as_it_was_written() {
 async fn with_allow_a_name_is_sent_as_the_service_reads_it() {
     let rig = Rig::storage("allow = [\"* /hello/**\", \"GET /hello\"]").start().await;
     assert_kept(&rig, &NAMES).await;
-    for seen in rig.emulator.log().of("blob") {
+    for seen in rig.emulator.log().for_service("blob") {
         assert!(
             !seen.path.contains(['\\', ';']) && !seen.path.contains("%5C") && !seen.path.contains("%2F"),
             "{}",
@@ -200,7 +200,7 @@ async fn a_service_of_ones_own_has_keys_with_slashes_in_them() {
     ] {
         let answer = rig.call(get("/", &[("x-path", path)])).await;
         assert!(answer.error.is_none(), "{path}: {:?}", answer.error);
-        assert_eq!(rig.emulator.log().of("vault").last().unwrap().path, sent);
+        assert_eq!(rig.emulator.log().for_service("vault").last().unwrap().path, sent);
     }
     for path in
         ["/secrets/app/k1", "/secrets/b%2Fa", "/secrets/app%2F..%2Fb", "/secrets/app%2F%2e%2e", "/secrets/app/../b"]
@@ -208,7 +208,7 @@ async fn a_service_of_ones_own_has_keys_with_slashes_in_them() {
         let answer = rig.call(get("/", &[("x-path", path)])).await;
         assert!(answer.error.is_some(), "{path}: {}", answer.text());
     }
-    assert_eq!(rig.emulator.log().of("vault").len(), 3, "nothing else was sent");
+    assert_eq!(rig.emulator.log().for_service("vault").len(), 3, "nothing else was sent");
 }
 
 #[tokio::test]
@@ -216,12 +216,12 @@ async fn a_service_of_ones_own_may_say_after_how_many_segments_its_names_begin()
     let rig = own("paths = \"names\"\nnames_after = 2").mount_lines("allow = [\"GET /secrets/db/**\"]").start().await;
     let answer = rig.call(get("/", &[("x-path", "/secrets/db/a%2Fb//c")])).await;
     assert!(answer.error.is_none(), "{:?}", answer.error);
-    assert_eq!(rig.emulator.log().of("vault")[0].path, "/secrets/db/a/b//c");
+    assert_eq!(rig.emulator.log().for_service("vault")[0].path, "/secrets/db/a/b//c");
     for path in ["/secrets//db/a", "/secrets/db%2Fa/b", "/secrets/db/../a/b", "/secrets/db//"] {
         let answer = rig.call(get("/", &[("x-path", path)])).await;
         assert!(answer.error.is_some(), "{path}: {}", answer.text());
     }
-    assert_eq!(rig.emulator.log().of("vault").len(), 1, "nothing else was sent");
+    assert_eq!(rig.emulator.log().for_service("vault").len(), 1, "nothing else was sent");
 }
 
 /// What a name of another container may look like behind `/public/`.
@@ -274,7 +274,7 @@ async fn a_caller_that_hides_another_container_in_a_name_is_refused() {
         }
         rig.assert_no_token_in(&answer);
     }
-    assert!(rig.emulator.log().of("blob").is_empty(), "nothing was sent");
+    assert!(rig.emulator.log().for_service("blob").is_empty(), "nothing was sent");
 }
 
 #[tokio::test]
@@ -289,7 +289,7 @@ async fn a_caller_that_hides_another_container_in_a_copys_source_is_refused() {
             assert!(is_known && answer.status.is_client_error(), "{source}: {:?} {}", answer.error, answer.text());
         }
     }
-    assert!(rig.emulator.log().of("blob").is_empty(), "nothing was sent");
+    assert!(rig.emulator.log().for_service("blob").is_empty(), "nothing was sent");
 }
 
 #[tokio::test]
@@ -308,7 +308,7 @@ async fn a_caller_that_hides_another_directory_in_a_path_of_webhdfs_is_refused()
             assert!(is_known && answer.status.is_client_error(), "{path}: {:?} {}", answer.error, answer.text());
         }
     }
-    assert!(rig.emulator.log().of("datalake").is_empty(), "nothing was sent");
+    assert!(rig.emulator.log().for_service("datalake").is_empty(), "nothing was sent");
 }
 
 #[tokio::test]
@@ -321,10 +321,10 @@ async fn without_allow_a_name_does_not_leave_its_container_and_no_path_the_endpo
         assert!(matches!(answer.error, Some(CallError::Caller { .. })), "{path}: {:?}", answer.error);
         assert_eq!(answer.status, 400, "{path}");
     }
-    assert!(rig.emulator.log().of("blob").is_empty(), "nothing was sent");
+    assert!(rig.emulator.log().for_service("blob").is_empty(), "nothing was sent");
     let answer = rig.call(get("/c/a/../b", &[])).await;
     assert!(answer.error.is_none(), "{:?}", answer.error);
-    assert_eq!(rig.emulator.log().of("blob")[0].path, "/account/c/a/../b");
+    assert_eq!(rig.emulator.log().for_service("blob")[0].path, "/account/c/a/../b");
 }
 
 #[tokio::test]

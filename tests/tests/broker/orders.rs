@@ -1,7 +1,7 @@
 //! The bundled plugin for databases, as its callers have it.
 
 use http::StatusCode;
-use keyward_emulator::{Fault, Misbehaviour};
+use keyward_emulator::{Fault, FaultKind};
 use keyward_tests::{Answer, Rig, get, post};
 use serde_json::{Value, json};
 
@@ -36,7 +36,7 @@ async fn the_tutorials_query_gives_columns_types_and_rows() {
     );
     assert_eq!(told["rows"][0], json!([1, "Fabrikam", "1200.50", "2024-01-15T09:30:00.0000000", null]));
     assert_eq!(told["rows"].as_array().unwrap().len(), 3);
-    let seen = rig.emulator.log().of("sql");
+    let seen = rig.emulator.log().for_service("sql");
     assert_eq!(seen[0].identity.as_deref(), Some(keyward_emulator::Identity::system_assigned().name.as_str()));
 }
 
@@ -112,7 +112,7 @@ async fn a_break_in_the_middle_never_looks_like_an_end() {
     let sql =
         "with n as (select 1 as i union all select i + 1 from n where i < 50000) select i, 'some text' as t from n";
     for accept in ["application/json", "application/x-ndjson"] {
-        rig.emulator.faults().add(Fault::once("sql", Misbehaviour::Tear(600_000)).at("RPC"));
+        rig.emulator.faults().add(Fault::once("sql", FaultKind::Truncate(600_000)).at("RPC"));
         let answer = rig.call(post("/query", &[("accept", accept)], &json!({ "sql": sql }))).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
         assert!(answer.broken.is_some(), "{accept}: it ended well, after {} bytes", answer.body.len());
@@ -162,7 +162,7 @@ async fn a_mount_that_is_for_reading_writes_nothing() {
         let answer = rig.call(post("/execute", &[], &json!({ "sql": sql }))).await;
         assert_eq!(answer.status, 403, "{sql}: {}", answer.text());
     }
-    assert!(rig.emulator.log().of("sql").is_empty(), "nothing of it was sent");
+    assert!(rig.emulator.log().for_service("sql").is_empty(), "nothing of it was sent");
     assert_eq!(query(&rig, json!({ "sql": "select count(*) as n from orders where total > 1" })).await.status, 200);
     let deep = format!("select {}1{}", "(".repeat(5000), ")".repeat(5000));
     let answer = query(&rig, json!({ "sql": deep })).await;
@@ -188,7 +188,7 @@ async fn the_servers_errors_are_problems_with_its_number() {
 async fn a_login_that_fails_says_what_to_check() {
     for (number, words) in [(18456, "CREATE USER"), (40615, "firewall"), (4060, "database")] {
         let rig = Rig::orders("").start().await;
-        rig.emulator.faults().add(Fault::always("sql", Misbehaviour::SqlError(number)).at("LOGIN"));
+        rig.emulator.faults().add(Fault::always("sql", FaultKind::SqlError(number)).at("LOGIN"));
         let answer = query(&rig, json!({ "sql": "select 1" })).await;
         assert_eq!(answer.status, 403, "{number}: {}", answer.text());
         assert!(answer.text().contains(words), "{number}: {}", answer.text());
@@ -221,7 +221,7 @@ async fn an_answer_has_its_limits() {
     let answer = query(&rig, json!({ "sql": sql })).await;
     assert_eq!(answer.status, 422, "{}", answer.text());
     assert!(answer.text().contains("max_rows"), "{}", answer.text());
-    rig.emulator.faults().add(Fault::once("sql", Misbehaviour::Hang).at("RPC"));
+    rig.emulator.faults().add(Fault::once("sql", FaultKind::Hang).at("RPC"));
     let answer = query(&rig, json!({ "sql": "select 1", "timeout": "100ms" })).await;
     assert_eq!(answer.status, 504, "{}", answer.text());
 }
@@ -234,6 +234,6 @@ async fn the_sovereign_clouds_have_servers_and_audiences_of_their_own() {
         let rig = Rig::orders("").in_cloud(cloud, &format!("sqlserver://{host}")).start().await;
         let answer = query(&rig, json!({ "sql": "select 1 as one" })).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
-        assert_eq!(rig.emulator.log().of("sql")[0].host, host);
+        assert_eq!(rig.emulator.log().for_service("sql")[0].host, host);
     }
 }

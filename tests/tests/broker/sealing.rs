@@ -3,7 +3,7 @@
 use http::Request;
 use keyward::audit::Outcome;
 use keyward::{CallError, Misuse, SURROGATE_PREFIX};
-use keyward_emulator::{Fault, Misbehaviour, SUBSCRIPTION};
+use keyward_emulator::{Fault, FaultKind, SUBSCRIPTION};
 use keyward_tests::{Answer, Logs, Rig, get};
 use serde_json::{Value, json};
 
@@ -43,7 +43,7 @@ fn misuse(answer: &Answer) -> &Misuse {
 #[tokio::test]
 async fn a_compressed_response_is_sealed_like_any_other() {
     let rig = Rig::hostile_to_seals("sas_reader").start().await;
-    rig.emulator.faults().add(Fault::once("arm", Misbehaviour::Gzip));
+    rig.emulator.faults().add(Fault::once("arm", FaultKind::Gzip));
     let answer = call(&rig, &[]).await;
     assert!(answer.text().contains(SURROGATE_PREFIX) && !answer.text().contains("sig="), "{}", answer.text());
 }
@@ -64,7 +64,7 @@ async fn a_guest_that_asks_gets_a_surrogate_however_it_asks() {
         let text = answer.text();
         assert!(text.matches(SURROGATE_PREFIX).count() == 2 && !text.contains("sig="), "{field}: {text}");
         assert_eq!(rig.emulator.issued_sas().len(), 1, "{field}: the second answer is the host's own");
-        for seen in rig.emulator.log().of("arm") {
+        for seen in rig.emulator.log().for_service("arm") {
             for name in ["range", "x-ms-return", "if-none-match"] {
                 assert_eq!(seen.header(name), None, "{field}");
             }
@@ -100,7 +100,7 @@ async fn a_signature_in_an_odd_place_is_not_seen_either() {
             ("x-sas".to_owned(), ODD.to_owned()),
             ("location".to_owned(), format!("https://contoso.blob.core.windows.net/x?{ODD}")),
         ];
-        rig.emulator.faults().add(Fault::always("arm", Misbehaviour::Answer { status, headers, body: body.clone() }));
+        rig.emulator.faults().add(Fault::always("arm", FaultKind::Respond { status, headers, body: body.clone() }));
         let answer = call(&rig, &[]).await;
         let everything = format!("{:?} {:?} {}", answer.headers, answer.error, String::from_utf8_lossy(&answer.body));
         assert!(!everything.contains("b2RkLXNpZ25h"), "{status} {body}: {everything}");
@@ -117,7 +117,7 @@ async fn a_signature_in_an_odd_place_is_not_seen_either() {
 #[tokio::test]
 async fn an_answer_too_long_to_be_read_whole_is_not_shown() {
     let rig = Rig::hostile_to_seals("sas_reader").start().await;
-    rig.emulator.faults().add(Fault::always("arm", Misbehaviour::Bytes(300 << 10)));
+    rig.emulator.faults().add(Fault::always("arm", FaultKind::Bytes(300 << 10)));
     let answer = call(&rig, &[]).await;
     assert!(
         matches!(&answer.error, Some(CallError::Unsealable { why, .. }) if why.contains("longer")),
@@ -131,7 +131,7 @@ async fn a_signature_is_spent_in_the_query_of_its_endpoint() {
     let rig = Rig::hostile_to_seals("sas_spender").start().await;
     let answer = call(&rig, &[("x-where", "query")]).await;
     assert!(answer.text().contains("Hello, world!"), "{}", answer.text());
-    let seen = rig.emulator.log().of("blob");
+    let seen = rig.emulator.log().for_service("blob");
     assert!(seen[0].query.contains("sig="), "the service got it");
     let record = rig.audit.wait(1).await;
     assert!(record.upstream[1].sealed && !record.upstream[1].token);
@@ -154,7 +154,10 @@ async fn a_signature_is_spent_nowhere_else() {
         let rig = Rig::hostile_to_seals("sas_spender").start().await;
         let answer = call(&rig, &[("x-where", place)]).await;
         assert_eq!(misuse(&answer), &expected, "{place}");
-        assert!(rig.emulator.log().of("blob").iter().all(|seen| seen.status == 0), "{place}: nothing was answered");
+        assert!(
+            rig.emulator.log().for_service("blob").iter().all(|seen| seen.status == 0),
+            "{place}: nothing was answered"
+        );
         assert_eq!(rig.audit.wait(1).await.outcome, Outcome::Denied);
     }
     let rig = Rig::hostile_to_seals("sas_spender").start().await;
@@ -194,7 +197,7 @@ async fn many_callers_of_one_blob_make_one_request_for_a_signature() {
     }
     assert!(calls.join_all().await.iter().all(|status| *status == 200));
     assert_eq!(rig.emulator.issued_sas().len(), 1);
-    assert_eq!(rig.emulator.log().of("blob").len(), 100);
+    assert_eq!(rig.emulator.log().for_service("blob").len(), 100);
 }
 
 #[tokio::test]
@@ -203,7 +206,7 @@ async fn a_signature_that_is_refused_is_asked_for_anew() {
     assert_eq!(rig.call(get("/hello/world.txt", &[])).await.status, 200);
     rig.emulator
         .faults()
-        .add(Fault::once("blob", Misbehaviour::Answer { status: 403, headers: Vec::new(), body: String::new() }));
+        .add(Fault::once("blob", FaultKind::Respond { status: 403, headers: Vec::new(), body: String::new() }));
     assert_eq!(rig.call(get("/hello/world.txt", &[])).await.status, 403);
     assert_eq!(rig.call(get("/hello/world.txt", &[])).await.status, 200);
     assert_eq!(rig.emulator.issued_sas().len(), 2);
@@ -217,7 +220,7 @@ async fn a_signature_allows_what_the_request_needs_and_no_more() {
     assert_eq!(rig.call(get("/hello/new.txt", &[])).await.text(), "new");
     assert_eq!(rig.call(get("/hello?restype=container&comp=list", &[])).await.status, 200);
     assert_eq!(rig.call(Request::delete("/hello/new.txt").body("".into()).unwrap()).await.status, 202);
-    let queries: Vec<String> = rig.emulator.log().of("blob").into_iter().map(|seen| seen.query).collect();
+    let queries: Vec<String> = rig.emulator.log().for_service("blob").into_iter().map(|seen| seen.query).collect();
     for (query, permission) in queries.iter().zip(["sp=w", "sp=r", "sp=l", "sp=d"]) {
         assert!(
             query.split('&').any(|pair| pair == permission) && query.contains("spr=https"),
@@ -276,7 +279,7 @@ async fn a_refusal_is_told_to_all_who_wait_and_not_asked_for_by_each() {
         assert_eq!((answer.status.as_u16(), &answer.headers["retry-after"]), (503, &"7".parse().unwrap()));
         assert!(answer.text().contains("TooManyRequests"), "{}", answer.text());
     }
-    let asked = rig.emulator.log().of("arm").len();
+    let asked = rig.emulator.log().for_service("arm").len();
     assert!(asked < 10, "asked {asked} times");
 }
 
@@ -291,7 +294,7 @@ async fn a_copy_reads_only_what_the_mount_may_read() {
     let stolen = rig.call(copy("https://contoso.blob.core.windows.net/hello/world.txt")).await;
     assert_eq!(stolen.status, 403);
     assert!(stolen.text().contains("may not send GET /hello/world.txt"), "{}", stolen.text());
-    assert!(rig.emulator.log().of("blob").is_empty());
+    assert!(rig.emulator.log().for_service("blob").is_empty());
     let put = Request::put("/hello/public/a.txt").header("x-ms-blob-type", "BlockBlob").body("a".into()).unwrap();
     assert_eq!(rig.call(put).await.status, 201);
     let copied = rig.call(copy("https://contoso.blob.core.windows.net/hello/public/a.txt")).await;

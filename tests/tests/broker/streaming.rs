@@ -8,7 +8,7 @@ use http_body_util::BodyExt;
 use http_body_util::channel::Channel;
 use keyward::Caller;
 use keyward::audit::Outcome;
-use keyward_emulator::{Fault, Misbehaviour};
+use keyward_emulator::{Fault, FaultKind};
 use keyward_tests::{Rig, get};
 
 const MIB: u64 = 1 << 20;
@@ -19,7 +19,7 @@ const ON_THE_WAY: u64 = 32 * MIB;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_reader_slows_the_service() {
     let rig = Rig::storage("").start().await;
-    rig.emulator.faults().add(Fault::once("blob", Misbehaviour::Bytes(1024 * MIB)));
+    rig.emulator.faults().add(Fault::once("blob", FaultKind::Bytes(1024 * MIB)));
     let response = rig.broker.call("blobs", &Caller::named("test"), get("/hello/big", &[])).await.unwrap();
     let mut body = response.into_body();
     let mut read = 0;
@@ -41,7 +41,7 @@ async fn a_slow_reader_slows_the_service() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_service_slows_the_writer() {
     let rig = Rig::storage("").start().await;
-    rig.emulator.faults().add(Fault::once("blob", Misbehaviour::HoldBody));
+    rig.emulator.faults().add(Fault::once("blob", FaultKind::HoldBody));
     let (mut sender, body) = Channel::<Bytes, std::io::Error>::new(1);
     let request = Request::put("/hello/slow").header("x-ms-blob-type", "BlockBlob");
     let request = request.header("content-length", 64 * MIB).body(body).unwrap();
@@ -61,13 +61,13 @@ async fn a_slow_service_slows_the_writer() {
     }
     drop(sender);
     assert_eq!(call.await.unwrap().unwrap().status(), 201);
-    assert_eq!(rig.emulator.log().of("blob")[0].body_bytes as u64, 64 * MIB);
+    assert_eq!(rig.emulator.log().for_service("blob")[0].body_bytes as u64, 64 * MIB);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_writer_who_goes_away_stops_the_upload() {
     let rig = Rig::storage("").start().await;
-    rig.emulator.faults().add(Fault::always("blob", Misbehaviour::Swallow));
+    rig.emulator.faults().add(Fault::always("blob", FaultKind::DiscardBody));
     let (mut sender, body) = Channel::<Bytes, std::io::Error>::new(1);
     let request = Request::put("/hello/gone").header("x-ms-blob-type", "BlockBlob");
     let request = request.header("content-length", 64 * MIB).body(body).unwrap();
@@ -85,7 +85,7 @@ async fn a_writer_who_goes_away_stops_the_upload() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_goes_away_in_an_upload_is_a_bad_gateway() {
     let rig = Rig::storage("").start().await;
-    rig.emulator.faults().add(Fault::once("blob", Misbehaviour::TearAfterRequestBytes(1 << 20)));
+    rig.emulator.faults().add(Fault::once("blob", FaultKind::CloseAfterRequestBytes(1 << 20)));
     let body = http_body_util::Full::new(Bytes::from(vec![7_u8; 16 << 20]));
     let answer = rig.call(Request::put("/hello/torn").header("x-ms-blob-type", "BlockBlob").body(body).unwrap()).await;
     assert_eq!(answer.status, 502, "{}", answer.text());

@@ -154,8 +154,8 @@ pub(crate) async fn emulator(arguments: Emulator) -> Result<Exit, Failure> {
 /// Whether an address that a configuration has for a name of the emulator's is the emulator's.
 pub(super) fn serves(azure: &Azure, name: &(String, u16), address: SocketAddr) -> bool {
     let name = format!("{}:{}", name.0, name.1);
-    if azure.sql_names().contains(&name) {
+    if azure.sql_host_names().contains(&name) {
         return address == azure.sql_address();
     }
-    !azure.names().contains(&name) || address == azure.tls_address()
+    !azure.host_names().contains(&name) || address == azure.tls_address()
 }

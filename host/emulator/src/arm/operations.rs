@@ -1,5 +1,6 @@
-//! Operations that take a while, in both forms that Resource Manager has for them ([asynchronous operations]): a `Location`
-//! that answers 202 until there is a result, and an `Azure-AsyncOperation` that has a status.
+//! Long-running operations, in both forms of Resource Manager ([asynchronous operations]): a
+//! `Location` that responds with 202 until there is a result, and an `Azure-AsyncOperation` that has
+//! a status.
 //!
 //! [asynchronous operations]: https://learn.microsoft.com/azure/azure-resource-manager/management/async-operations
 
@@ -8,9 +9,9 @@ use std::sync::{Mutex, PoisonError};
 use serde_json::json;
 
 use crate::directory::SUBSCRIPTION;
-use crate::exchange::{Received, Reply};
+use crate::messages::{Request, Response};
 
-/// How often each operation must still be polled before it is done.
+/// The number of polls until each operation is done.
 #[derive(Debug, Default)]
 pub(super) struct Operations(Mutex<Vec<u32>>);
 
@@ -21,56 +22,62 @@ impl Operations {
         operations.len() - 1
     }
 
-    /// Whether an operation is done; `None` for one that was never started.
+    /// Whether an operation is done; `None` if it does not exist.
     fn poll(&self, number: usize) -> Option<bool> {
         let mut operations = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let left = operations.get_mut(number)?;
-        let done = *left == 0;
-        *left = left.saturating_sub(1);
+        let polls = operations.get_mut(number)?;
+        let done = *polls == 0;
+        *polls = polls.saturating_sub(1);
         Some(done)
     }
 
-    /// The answer to a request whose result will be at a `Location`.
-    pub(super) fn accepted(&self, request: &Received) -> Reply {
-        located(request, self.start())
+    /// Starts an operation whose result will be at a `Location`.
+    pub(super) fn start_with_location(&self, request: &Request) -> Response {
+        accepted(request, self.start())
     }
 
-    /// An answer, with where the status of the operation that it starts is.
-    pub(super) fn watched(&self, reply: Reply, request: &Received, namespace: &str, location: &str) -> Reply {
+    /// Starts an operation, and adds the URL of its status to the response.
+    pub(super) fn with_status(
+        &self,
+        response: Response,
+        request: &Request,
+        namespace: &str,
+        location: &str,
+    ) -> Response {
         let (number, version) = (self.start(), request.query("api-version").unwrap_or_default());
         let path = format!("/subscriptions/{SUBSCRIPTION}/providers/{namespace}/locations/{location}");
         let link = format!("https://{}{path}/operationStatuses/{number}?api-version={version}", request.host);
-        reply.header("azure-asyncoperation", &link).header("retry-after", "1")
+        response.header("azure-asyncoperation", &link).header("retry-after", "1")
     }
 
-    /// What is at a `Location`.
-    pub(super) fn result(&self, request: &Received, number: &str) -> Reply {
+    /// The response at a `Location`.
+    pub(super) fn result(&self, request: &Request, number: &str) -> Response {
         let number = number.parse().unwrap_or(usize::MAX);
         match self.poll(number) {
-            Some(true) => Reply::new(200),
-            Some(false) => located(request, number),
-            None => unknown(),
+            Some(true) => Response::new(200),
+            Some(false) => accepted(request, number),
+            None => not_found(),
         }
     }
 
-    /// What is at an `Azure-AsyncOperation`.
-    pub(super) fn status(&self, number: &str) -> Reply {
+    /// The response at an `Azure-AsyncOperation`.
+    pub(super) fn status(&self, number: &str) -> Response {
         match self.poll(number.parse().unwrap_or(usize::MAX)) {
-            Some(true) => Reply::json(200, &json!({ "name": number, "status": "Succeeded" })),
+            Some(true) => Response::json(200, &json!({ "name": number, "status": "Succeeded" })),
             Some(false) => {
-                Reply::json(200, &json!({ "name": number, "status": "InProgress" })).header("retry-after", "1")
+                Response::json(200, &json!({ "name": number, "status": "InProgress" })).header("retry-after", "1")
             }
-            None => unknown(),
+            None => not_found(),
         }
     }
 }
 
-fn located(request: &Received, number: usize) -> Reply {
+fn accepted(request: &Request, number: usize) -> Response {
     let version = request.query("api-version").unwrap_or_default();
     let path = format!("/subscriptions/{SUBSCRIPTION}/operationresults/{number}?api-version={version}");
-    Reply::new(202).header("location", &format!("https://{}{path}", request.host)).header("retry-after", "1")
+    Response::new(202).header("location", &format!("https://{}{path}", request.host)).header("retry-after", "1")
 }
 
-fn unknown() -> Reply {
-    Reply::error(404, "OperationNotFound", "There is no such operation.")
+fn not_found() -> Response {
+    Response::error(404, "OperationNotFound", "There is no such operation.")
 }

@@ -146,8 +146,8 @@ impl BatchParser {
             ParserError::TokenizerError(message) | ParserError::ParserError(message) => message,
         };
         // "Expected: an expression, found: FROM at Line: 1, Column: 8"
-        let found = message.split_once("found: ").map_or(message.as_str(), |(_, found)| found);
-        match found.split(" at Line: ").next() {
+        let token = message.split_once("found: ").map_or(message.as_str(), |(_, token)| token);
+        match token.split(" at Line: ").next() {
             None | Some("EOF") => SqlError::syntax(&self.last),
             Some(token) => SqlError::syntax(token),
         }
@@ -350,7 +350,7 @@ fn text_at(batch: &str, mark: Location) -> String {
     text.take(100).collect()
 }
 
-/// `DELETE orders WHERE ...` as well: sqlparser wants a FROM.
+/// `DELETE orders WHERE ...` as well: sqlparser requires FROM.
 fn delete(parser: &mut Parser<'_>) -> Result<ast::Statement, ParserError> {
     let delete_token = parser.next_token();
     if parser.peek_keyword(Keyword::FROM) {
@@ -389,7 +389,7 @@ fn last_part(name: &ObjectName) -> String {
 
 /// A statement without others inside.
 fn from_ast(statement: ast::Statement) -> Result<StatementKind, ParserError> {
-    let unsupported = |what: &str| Err(ParserError::ParserError(format!("found: {what}")));
+    let unsupported = |token: &str| Err(ParserError::ParserError(format!("found: {token}")));
     Ok(match statement {
         ast::Statement::Query(query) => match assigned_variables(&query) {
             Some(variables) => StatementKind::AssignFromQuery { variables, query },
@@ -446,7 +446,9 @@ fn declared(declare: ast::Declare) -> Declaration {
 
 /// The variables that a query assigns, if it is `SELECT @a = x, @b = y FROM t`.
 fn assigned_variables(query: &Query) -> Option<Vec<String>> {
-    let SetExpr::Select(select) = query.body.as_ref() else { return None };
+    let SetExpr::Select(select) = query.body.as_ref() else {
+        return None;
+    };
     let Select { projection, .. } = select.as_ref();
     let variable = |item: &SelectItem| match item {
         SelectItem::ExprWithAlias { alias, .. } if alias.value.starts_with('@') => {
@@ -461,13 +463,13 @@ fn assigned_variables(query: &Query) -> Option<Vec<String>> {
 mod tests {
     use super::*;
 
-    fn shown(batch: &str) -> Vec<String> {
+    fn summary(batch: &str) -> Vec<String> {
         let statements = parse(batch).unwrap();
-        let shown = |statement: Statement| match statement.kind {
+        let summary = |statement: Statement| match statement.kind {
             StatementKind::Sql(statement) => statement.to_string(),
             other => format!("{other:?}").split(['(', ' ']).next().unwrap().to_owned(),
         };
-        statements.into_iter().map(shown).collect()
+        statements.into_iter().map(summary).collect()
     }
 
     #[test]
@@ -499,7 +501,7 @@ mod tests {
             ("set ansi_nulls on\nset transaction isolation level read committed", vec!["SetOption"; 2]),
             ("EXEC p @a = 1; SELECT 1", vec!["Execute", "SELECT 1"]),
         ] {
-            assert_eq!(shown(batch), expected, "{batch}");
+            assert_eq!(summary(batch), expected, "{batch}");
         }
     }
 

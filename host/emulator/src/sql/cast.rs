@@ -1,7 +1,7 @@
-//! Converts values as `CAST` does, into the form in which they are kept.
+//! Converts values as CAST does, to the form in which they are stored.
 //!
-//! Dates and times, GUIDs and XML are kept as texts in their canonical form; decimals and money as numbers where SQLite
-//! keeps all their digits, or else as texts.
+//! Dates and times, GUIDs and XML are stored as text in canonical form. Decimals and money are stored
+//! as numbers if SQLite keeps all digits, and otherwise as text.
 
 use rusqlite::types::Value;
 
@@ -10,7 +10,7 @@ use super::decimal::Decimal;
 use super::sql_error::SqlError;
 use super::sql_type::SqlType;
 
-/// A value as text, as it would be shown.
+/// A value as text.
 pub(super) fn text_of(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
@@ -21,7 +21,7 @@ pub(super) fn text_of(value: &Value) -> String {
     }
 }
 
-/// A value as one of this type.
+/// Converts a value to a type.
 pub(super) fn cast(value: Value, to: SqlType) -> Result<Value, SqlError> {
     if value == Value::Null {
         return Ok(Value::Null);
@@ -42,7 +42,7 @@ pub(super) fn cast(value: Value, to: SqlType) -> Result<Value, SqlError> {
         SqlType::Money => decimal(&value, to, 19, 4)?,
         SqlType::SmallMoney => decimal(&value, to, 10, 4)?,
         SqlType::Float => Value::Real(float(&value).ok_or_else(|| failed(&value))?),
-        #[allow(clippy::cast_possible_truncation, reason = "this is what `real` does")]
+        #[allow(clippy::cast_possible_truncation, reason = "`real` has single precision")]
         SqlType::Real => Value::Real(f64::from(float(&value).ok_or_else(|| failed(&value))? as f32)),
         SqlType::Char(length) | SqlType::NChar(length) => {
             let cut: String = text(&value).chars().take(usize::from(length)).collect();
@@ -65,7 +65,7 @@ pub(super) fn cast(value: Value, to: SqlType) -> Result<Value, SqlError> {
         SqlType::UniqueIdentifier => {
             let guid = text(&value).trim_matches(['{', '}']).to_ascii_uppercase();
             let digits = guid.bytes().filter(u8::is_ascii_hexdigit).count();
-            let dashes = [8, 13, 18, 23].iter().all(|at| guid.as_bytes().get(*at) == Some(&b'-'));
+            let dashes = [8, 13, 18, 23].iter().all(|index| guid.as_bytes().get(*index) == Some(&b'-'));
             if guid.len() != 36 || digits != 32 || !dashes {
                 return Err(SqlError::new(
                     8169,
@@ -83,7 +83,7 @@ pub(super) fn cast(value: Value, to: SqlType) -> Result<Value, SqlError> {
     })
 }
 
-/// The date and time in a value.
+/// Parses the date and time in a value.
 pub(super) fn date_time(value: &Value) -> Result<DateTime, SqlError> {
     let time = match value {
         Value::Text(text) => DateTime::parse(text),
@@ -93,9 +93,9 @@ pub(super) fn date_time(value: &Value) -> Result<DateTime, SqlError> {
     time.ok_or_else(|| SqlError::new(241, message))
 }
 
-/// A date and time as it is stored.
-pub(super) fn date_time_text(time: DateTime, of: SqlType) -> String {
-    match of {
+/// The stored form of a date and time.
+pub(super) fn date_time_text(time: DateTime, sql_type: SqlType) -> String {
+    match sql_type {
         SqlType::Date => time.date(),
         SqlType::Time(scale) => time.round(scale).time(scale),
         SqlType::DateTime => thirds(time).date_time(3),
@@ -126,27 +126,27 @@ pub(super) fn date_time_text(time: DateTime, of: SqlType) -> String {
     }
 }
 
-/// Rounds to the thirds of a hundredth second that `datetime` counts in.
+/// Rounds to 1/300 second, the resolution of `datetime`.
 fn thirds(time: DateTime) -> DateTime {
     let ticks = ticks(time);
-    // Three digits are shown of each: .000, .003, .007.
+    // They have three digits: .000, .003, .007.
     time.with_units((ticks * 10 + 1) / 3 * 10_000)
 }
 
-/// The same, as their number since midnight.
+/// The number of 1/300 seconds since midnight.
 pub(super) fn ticks(time: DateTime) -> u64 {
     (time.units() * 3 + 50_000) / 100_000
 }
 
-fn integer(value: &Value, to: SqlType, least: i64, most: i64) -> Result<Value, SqlError> {
+fn integer(value: &Value, to: SqlType, min: i64, max: i64) -> Result<Value, SqlError> {
     let number = match value {
         Value::Integer(number) => Some(*number),
-        #[allow(clippy::cast_possible_truncation, reason = "this is what a cast does, once the range is checked")]
+        #[allow(clippy::cast_possible_truncation, reason = "the range is checked")]
         Value::Real(number) if number.abs() < 9.2e18 => Some(number.trunc() as i64),
         Value::Text(text) if text.trim().is_empty() => Some(0),
         Value::Text(text) => match text.trim().parse() {
             Ok(number) => Some(number),
-            // A decimal that is kept as text.
+            // A decimal that is stored as text.
             Err(_) if text.len() > 15 && Decimal::parse(text).is_some() => {
                 Decimal::parse(text).and_then(|decimal| decimal.to_string().split('.').next()?.parse().ok())
             }
@@ -154,7 +154,7 @@ fn integer(value: &Value, to: SqlType, least: i64, most: i64) -> Result<Value, S
         },
         _ => None,
     };
-    let number = number.filter(|number| (least..=most).contains(number));
+    let number = number.filter(|number| (min..=max).contains(number));
     number.map(Value::Integer).ok_or_else(|| SqlError::overflow(to.name()))
 }
 
@@ -162,22 +162,22 @@ fn decimal(value: &Value, to: SqlType, precision: u8, scale: u8) -> Result<Value
     Ok(exact(value, to, precision, scale)?.to_value())
 }
 
-/// The decimal in a value, of just this scale.
+/// The decimal in a value, with exactly this scale.
 pub(super) fn exact(value: &Value, to: SqlType, precision: u8, scale: u8) -> Result<Decimal, SqlError> {
-    let found = Decimal::of(value, scale.max(15))
+    let decimal = Decimal::of(value, scale.max(15))
         .ok_or_else(|| SqlError::new(8114, format!("Error converting data type nvarchar to {}.", to.name())))?;
-    let found = match value {
-        // A number of SQLite means the shortest decimal that reads as it.
-        Value::Real(number) => Decimal::parse(&number.to_string()).unwrap_or(found),
-        _ => found,
+    let decimal = match value {
+        // A number is the shortest decimal that parses to it.
+        Value::Real(number) => Decimal::parse(&number.to_string()).unwrap_or(decimal),
+        _ => decimal,
     };
-    found.rescale(scale).filter(|found| found.fits(precision)).ok_or_else(|| SqlError::overflow(to.name()))
+    decimal.rescale(scale).filter(|decimal| decimal.fits(precision)).ok_or_else(|| SqlError::overflow(to.name()))
 }
 
-/// A number with a point.
+/// A value as a floating-point number.
 pub(super) fn float(value: &Value) -> Option<f64> {
     match value {
-        #[allow(clippy::cast_precision_loss, reason = "this is what `float` does")]
+        #[allow(clippy::cast_precision_loss, reason = "`float` has double precision")]
         Value::Integer(number) => Some(*number as f64),
         Value::Real(number) => Some(*number),
         Value::Text(text) => text.trim().parse().ok(),
@@ -198,7 +198,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cast_keeps_rounds_or_refuses() {
+    fn a_cast_rounds_or_fails() {
         let text = |text: &str| Value::Text(text.to_owned());
         let date_time = cast(text("2024-05-06 01:02:03.005"), SqlType::DateTime).unwrap();
         assert_eq!(date_time, text("2024-05-06 01:02:03.007"));

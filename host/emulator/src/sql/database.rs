@@ -1,5 +1,5 @@
-//! The database: SQLite, in a directory of its own that goes with the emulator. In its write-ahead mode readers see the last
-//! commit while somebody writes, as they do in Azure.
+//! The database: SQLite in a temporary directory. In its write-ahead mode readers see the last
+//! commit during a write, as in Azure.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use tempfile::TempDir;
 
 use super::batch::{self, StatementKind};
 use super::translate::{self, SessionInfo};
-use super::{functions, initial_tables};
+use super::{initial_tables, sql_functions};
 
-/// For how long a writer waits for another.
-const WAIT: Duration = Duration::from_secs(5);
+/// How long a writer waits for another.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Where the tables are.
+/// The directory with the database.
 #[derive(Debug)]
 pub(super) struct Database {
     directory: TempDir,
@@ -27,7 +27,9 @@ impl Database {
         let connection = database.connect().map_err(|error| error.to_string())?;
         for sql in initial_tables::STATEMENTS {
             for statement in batch::parse(sql).map_err(|error| error.message)? {
-                let StatementKind::Sql(statement) = statement.kind else { continue };
+                let StatementKind::Sql(statement) = statement.kind else {
+                    continue;
+                };
                 let translated = translate::statement(&statement, &SessionInfo::default());
                 let translated = translated.map_err(|error| error.message)?;
                 connection.execute(&translated.sql, []).map_err(|error| error.to_string())?;
@@ -38,15 +40,15 @@ impl Database {
 
     pub(super) fn connect(&self) -> rusqlite::Result<Connection> {
         let connection = Connection::open(self.directory.path().join("sql"))?;
-        connection.busy_timeout(WAIT)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
-        // Nothing has to outlive the emulator.
+        // No data has to survive a crash.
         connection.pragma_update(None, "synchronous", "OFF")?;
         connection.pragma_update(None, "foreign_keys", "ON")?;
-        // A name in quotes that there is none of is an error, and no text.
+        // An unknown name in double quotes is an error, not a string.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
-        functions::register(&connection)?;
+        sql_functions::register(&connection)?;
         // For GENERATE_SERIES.
         rusqlite::vtab::series::load_module(&connection)?;
         Ok(connection)

@@ -1,11 +1,11 @@
-//! Decimals of up to 38 digits, exactly.
+//! Exact decimals of up to 38 digits.
 
 use rusqlite::types::Value;
 
-/// How many digits a number of SQLite keeps. What has more is kept as text.
+/// The digits that a number of SQLite keeps. A decimal with more is stored as text.
 const DOUBLE_DIGITS: u32 = 15;
 
-/// A decimal: its digits, and how many of them are behind the point.
+/// A decimal: its digits, and how many of them follow the point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Decimal {
     pub(super) negative: bool,
@@ -36,7 +36,7 @@ impl Decimal {
         Some(Self { negative, digits, scale: u8::try_from(fraction.len()).ok()? })
     }
 
-    /// The decimal in a value, where there is one, with at most so many digits behind the point.
+    /// The decimal in a value, with at most so many digits after the point.
     pub(super) fn of(value: &Value, scale: u8) -> Option<Self> {
         match value {
             Value::Integer(whole) => {
@@ -48,7 +48,7 @@ impl Decimal {
         }
     }
 
-    /// The same, with so many digits behind the point, rounded as SQL Server does.
+    /// Changes the number of digits after the point, and rounds as SQL Server.
     pub(super) fn rescale(self, scale: u8) -> Option<Self> {
         let digits = if scale >= self.scale {
             self.digits.checked_mul(10_u128.checked_pow(u32::from(scale - self.scale))?)?
@@ -59,18 +59,18 @@ impl Decimal {
         Some(Self { digits, scale, ..self })
     }
 
-    /// Whether it has no more digits than this.
+    /// Whether it has at most so many digits.
     pub(super) fn fits(self, precision: u8) -> bool {
         10_u128.checked_pow(u32::from(precision)).is_none_or(|limit| self.digits < limit)
     }
 
-    /// As an integer of this scale.
+    /// The digits as an integer.
     pub(super) fn to_i64(self) -> Option<i64> {
         let digits = i128::try_from(self.digits).ok()?;
         i64::try_from(if self.negative { -digits } else { digits }).ok()
     }
 
-    /// As it is kept: a number where that loses nothing, or text.
+    /// The stored form: a number if that loses nothing, otherwise text.
     pub(super) fn to_value(self) -> Value {
         if self.scale == 0 {
             return self.to_i64().map_or_else(|| Value::Text(self.to_string()), Value::Integer);
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_digit_is_lost() {
+    fn all_digits_are_kept() {
         let long = "-12345678901234567890123456789012345.678";
         let decimal = Decimal::parse(long).unwrap();
         assert_eq!(decimal.to_string(), long);

@@ -1,41 +1,43 @@
-//! The database server: TDS, as Azure SQL speaks it to real drivers, over SQLite.
+//! The database server: Azure SQL's TDS for real drivers, with SQLite.
 //!
-//! A connection begins in [`connection`]: PRELOGIN and TLS within it, or TLS first for TDS 8.0; then [`login`], which
-//! [`gate`] admits or refuses. From there on [`exchange`] takes messages in, and a [`session`] on a thread of its own makes
-//! the [`answer`]s: it parses a [`batch`] into statements, [`translate`]s each to SQLite's SQL, and sends [`rows`].
+//! A connection starts with the [`handshake`]: PRELOGIN with TLS inside, or TLS first for TDS 8.0, and
+//! a login, which [`login_check`] authenticates. The [`message_loop`] then reads messages, and a
+//! [`session`] on a thread of its own responds: it parses a [`batch`] into statements, [`translate`]s
+//! each to SQLite's SQL, and runs the [`query`].
 
-mod answer;
 mod batch;
 mod cast;
 mod codepage;
-mod connection;
 mod create_table;
 mod database;
 mod datetime;
 mod decimal;
-mod decode;
+mod decode_value;
 mod dialect;
-mod encode;
-mod exchange;
-mod functions;
-mod gate;
+mod encode_value;
+mod field_reader;
+mod handshake;
 mod initial_tables;
-mod login;
-mod options;
+mod login7;
+mod login_check;
+mod message_loop;
 mod packet;
+mod packet_writer;
 mod prelogin;
+mod prelogin_stream;
 mod projection;
-mod reader;
-mod rows;
+mod query;
+mod response_stream;
 mod rpc;
 mod session;
 mod sql_error;
+mod sql_fault;
+mod sql_functions;
+mod sql_options;
 mod sql_type;
-mod token;
-mod transaction;
+mod tds_token;
+mod transaction_request;
 mod translate;
-mod wrapped;
-mod writer;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU16;
@@ -45,24 +47,24 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::Azure;
-pub(crate) use options::PASSWORD;
-pub use options::SqlOptions;
+pub(crate) use sql_options::PASSWORD;
+pub use sql_options::SqlOptions;
 
-/// The names of the server, one in each cloud.
-pub(crate) const NAMES: [&str; 4] = [
+/// The host names of the server in all clouds.
+pub(crate) const HOST_NAMES: [&str; 4] = [
     "contoso.database.windows.net:1433",
     "contoso.database.chinacloudapi.cn:1433",
     "contoso.database.usgovcloudapi.net:1433",
-    // A node behind a gateway.
+    // A node behind the gateway.
     "db1.tr1.emulator1-a.worker.database.windows.net:11001",
 ];
 
-/// The server.
+/// The state of the server.
 #[derive(Debug)]
 pub(crate) struct Sql {
     options: SqlOptions,
     database: database::Database,
-    /// The number of the last session.
+    /// The id of the last session.
     sessions: AtomicU16,
 }
 
@@ -72,22 +74,24 @@ impl Sql {
     }
 }
 
-/// How TLS is spoken: within TDS, and before it.
+/// The TLS configurations for TDS 7, where TLS is inside of TDS, and for TDS 8.0.
 #[derive(Clone, Debug)]
 pub(crate) struct Tls {
-    pub(crate) within: Arc<ServerConfig>,
+    pub(crate) in_tds: Arc<ServerConfig>,
     pub(crate) strict: Arc<ServerConfig>,
 }
 
 pub(crate) async fn serve(listener: TcpListener, tls: Tls, azure: Arc<Azure>) {
     let mut connections = JoinSet::new();
     loop {
-        let Ok((stream, _)) = listener.accept().await else { continue };
+        let Ok((stream, _)) = listener.accept().await else {
+            continue;
+        };
         drop(stream.set_nodelay(true));
         let (tls, azure) = (tls.clone(), Arc::clone(&azure));
         connections.spawn(async move {
-            if let Err(error) = connection::serve(stream, &tls, &azure).await {
-                tracing::debug!(%error, "a connection to the database ended");
+            if let Err(error) = handshake::serve(stream, &tls, &azure).await {
+                tracing::debug!(%error, "connection to the database server failed");
             }
         });
         while connections.try_join_next().is_some() {}

@@ -1,8 +1,8 @@
-//! PRELOGIN: what client and server agree on before they know each other ([MS-TDS] 2.2.6.5).
+//! PRELOGIN: encryption and the use of tokens are negotiated ([MS-TDS] 2.2.6.5).
 //!
 //! [MS-TDS]: https://learn.microsoft.com/openspecs/windows_protocols/ms-tds/
 
-use super::reader::Reader;
+use super::field_reader::FieldReader;
 
 const VERSION: u8 = 0;
 const ENCRYPTION: u8 = 1;
@@ -17,10 +17,10 @@ const ENCRYPT_ON: u8 = 1;
 const ENCRYPT_NOT_SUPPORTED: u8 = 2;
 const ENCRYPT_REQUIRED: u8 = 3;
 
-/// The server's version, as Azure's: 12.0.2000.
+/// The version of the server, that of Azure: 12.0.2000.
 pub(super) const SERVER_VERSION: [u8; 4] = [12, 0, 0x07, 0xd0];
 
-/// What a client offers.
+/// The offer of a client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Prelogin {
     encryption: u8,
@@ -29,7 +29,7 @@ pub(super) struct Prelogin {
 
 impl Prelogin {
     pub(super) fn parse(message: &[u8]) -> Option<Self> {
-        let mut options = Reader::new(message);
+        let mut options = FieldReader::new(message);
         let mut prelogin = Self { encryption: ENCRYPT_NOT_SUPPORTED, fedauth: None };
         loop {
             let option = options.u8()?;
@@ -37,7 +37,7 @@ impl Prelogin {
                 return Some(prelogin);
             }
             let (offset, length) = (options.u16_be()?, options.u16_be()?);
-            let value = Reader::at(message, usize::from(offset))?.take(usize::from(length))?;
+            let value = FieldReader::at(message, usize::from(offset))?.take(usize::from(length))?;
             match option {
                 ENCRYPTION => prelogin.encryption = *value.first()?,
                 FEDAUTH_REQUIRED => prelogin.fedauth = Some(*value.first()?),
@@ -46,20 +46,20 @@ impl Prelogin {
         }
     }
 
-    /// Whether the client can encrypt. Where it cannot, it is answered, and goes.
+    /// Whether the client supports encryption. The server closes the connection if it does not.
     pub(super) fn can_encrypt(self) -> bool {
         self.encryption != ENCRYPT_NOT_SUPPORTED
     }
 
-    /// Whether the client asked whether to bring a token, and has to be told so again when it does.
-    pub(super) fn echoes_fedauth(self) -> bool {
+    /// Whether the client offered a token. The login has to repeat it.
+    pub(super) fn offers_fedauth(self) -> bool {
         self.fedauth == Some(1)
     }
 
-    /// The answer: everything is encrypted, whatever the client would like. `within_tls` where that is done already.
-    pub(super) fn answer(self, within_tls: bool) -> Vec<u8> {
+    /// The response: encryption is required, unless the connection `is_encrypted` already.
+    pub(super) fn response(self, is_encrypted: bool) -> Vec<u8> {
         let encryption = match self.encryption {
-            _ if within_tls => ENCRYPT_NOT_SUPPORTED,
+            _ if is_encrypted => ENCRYPT_NOT_SUPPORTED,
             ENCRYPT_OFF | ENCRYPT_NOT_SUPPORTED => ENCRYPT_REQUIRED,
             _ => ENCRYPT_ON,
         };
@@ -89,13 +89,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_would_not_encrypt_is_told_to() {
-        for (asked, answered) in
+    fn encryption_is_required() {
+        for (offered, expected) in
             [(ENCRYPT_OFF, ENCRYPT_REQUIRED), (ENCRYPT_ON, ENCRYPT_ON), (ENCRYPT_REQUIRED, ENCRYPT_ON)]
         {
-            let asks = Prelogin { encryption: asked, fedauth: Some(1) };
-            let answer = Prelogin::parse(&asks.answer(false)).unwrap();
-            assert_eq!(answer, Prelogin { encryption: answered, fedauth: Some(1) });
+            let offer = Prelogin { encryption: offered, fedauth: Some(1) };
+            let response = Prelogin::parse(&offer.response(false)).unwrap();
+            assert_eq!(response, Prelogin { encryption: expected, fedauth: Some(1) });
         }
         assert!(!Prelogin::parse(&[END]).unwrap().can_encrypt());
         assert!(Prelogin::parse(&[ENCRYPTION, 0, 200, 0, 1, END]).is_none());

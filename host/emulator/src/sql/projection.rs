@@ -1,4 +1,4 @@
-//! The types of a result's columns, as far as the statement tells them. SQLite's values have types
+//! The types of a result's columns, as far as the statement determines them. SQLite's values have types
 //! and its expressions have none.
 
 use sqlparser::ast::{
@@ -81,7 +81,9 @@ fn is_variable(name: &Ident) -> bool {
 
 /// The column of `SUM(column)` and other functions whose result has the type of their argument.
 fn aggregated_column(expression: &Expr) -> Option<String> {
-    let Expr::Function(function) = expression else { return None };
+    let Expr::Function(function) = expression else {
+        return None;
+    };
     let name = function.name.to_string().to_ascii_uppercase();
     if !matches!(name.as_str(), "SUM" | "AVG" | "MIN" | "MAX" | "ISNULL" | "COALESCE") {
         return None;
@@ -96,7 +98,9 @@ fn aggregated_column(expression: &Expr) -> Option<String> {
 
 /// An argument of a function.
 pub(super) fn argument(function: &Function, index: usize) -> Option<&Expr> {
-    let FunctionArguments::List(list) = &function.args else { return None };
+    let FunctionArguments::List(list) = &function.args else {
+        return None;
+    };
     match list.args.get(index)? {
         FunctionArg::Unnamed(FunctionArgExpr::Expr(argument)) => Some(argument),
         _ => None,

@@ -4,23 +4,24 @@
 
 use rusqlite::types::Value;
 
-use super::answer::Answer;
 use super::batch::{self, Declaration};
 use super::cast::{cast, text_of};
-use super::decode::{Typed, typed};
-use super::encode;
-use super::reader::Reader;
-use super::session::{Session, Variables};
-use super::sql_error::{SqlError, Stop};
+use super::decode_value::{TypedValue, read_typed_value};
+use super::encode_value;
+use super::field_reader::FieldReader;
+use super::query::Variables;
+use super::response_stream::ResponseStream;
+use super::session::Session;
+use super::sql_error::{SqlError, StatementError};
 use super::sql_type::SqlType;
-use super::token;
+use super::tds_token;
 
-/// A parameter as it came.
+/// A parameter of a call.
 #[derive(Clone, Debug)]
 pub(super) struct Parameter {
     name: String,
-    goes_back: bool,
-    typed: Typed,
+    is_output: bool,
+    value: TypedValue,
 }
 
 /// A call.
@@ -31,21 +32,21 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// What it runs, for the log: the statement where there is one, or else the procedure.
-    pub(super) fn shown(&self) -> String {
-        let at = usize::from(matches!(self.procedure.as_str(), "sp_prepexec" | "sp_prepare")) * 2;
-        match self.parameters.get(at).map(|parameter| &parameter.typed.value) {
+    /// The statement for the log, or else the procedure.
+    pub(super) fn for_log(&self) -> String {
+        let index = usize::from(matches!(self.procedure.as_str(), "sp_prepexec" | "sp_prepare")) * 2;
+        match self.parameters.get(index).map(|parameter| &parameter.value.value) {
             Some(Value::Text(text)) => text.clone(),
             _ => self.procedure.clone(),
         }
     }
 }
 
-/// The calls of a message.
+/// Parses the calls of a message.
 pub(super) fn parse(message: &[u8]) -> Option<Vec<Call>> {
-    /// What stands between two calls.
+    /// The bytes between two calls.
     const SEPARATORS: [u8; 3] = [0x80, 0xff, 0xfe];
-    let mut reader = Reader::new(message);
+    let mut reader = FieldReader::new(message);
     reader.skip_headers()?;
     let mut calls = Vec::new();
     loop {
@@ -75,8 +76,8 @@ pub(super) fn parse(message: &[u8]) -> Option<Vec<Call>> {
                 Some(_) => {}
             }
             let name = reader.b_varchar()?.to_ascii_lowercase();
-            let goes_back = reader.u8()? & 1 != 0;
-            parameters.push(Parameter { name, goes_back, typed: typed(&mut reader)? });
+            let is_output = reader.u8()? & 1 != 0;
+            parameters.push(Parameter { name, is_output, value: read_typed_value(&mut reader)? });
         }
         reader.u8()?;
         calls.push(Call { procedure, parameters });
@@ -87,61 +88,67 @@ pub(super) fn parse(message: &[u8]) -> Option<Vec<Call>> {
 }
 
 impl Session {
-    pub(super) fn calls(&mut self, calls: Vec<Call>, answer: &mut Answer) -> Result<(), Stop> {
-        answer.in_procedure = true;
+    pub(super) fn run_calls(&mut self, calls: Vec<Call>, response: &mut ResponseStream) -> Result<(), StatementError> {
+        response.in_procedure = true;
         for call in calls {
-            let mut back = Vec::new();
-            let status = match self.call(&call, &mut back, answer) {
+            let mut outputs = Vec::new();
+            let status = match self.run_call(&call, &mut outputs, response) {
                 Ok(()) => 0,
-                Err(Stop::Failed(failure)) => {
-                    answer.failed(&failure, 1)?;
-                    failure.number
+                Err(StatementError::Sql(error)) => {
+                    response.write_error(&error, 1)?;
+                    error.number
                 }
-                Err(stop) => return Err(stop),
+                Err(error) => return Err(error),
             };
-            for (place, name, typed) in back {
+            for (position, name, typed) in outputs {
                 let mut bytes = Vec::new();
-                encode::value(&mut bytes, typed.of, &typed.value)?;
-                answer.add(|out| {
-                    token::return_value(out, place, &name, typed.of);
+                encode_value::write_value(&mut bytes, typed.sql_type, &typed.value)?;
+                response.write(|out| {
+                    tds_token::return_value(out, position, &name, typed.sql_type);
                     out.extend_from_slice(&bytes);
                 })?;
             }
-            answer.procedure_done(status)?;
+            response.end_procedure(status)?;
         }
         Ok(())
     }
 
-    fn call(&mut self, call: &Call, back: &mut Vec<(u16, String, Typed)>, answer: &mut Answer) -> Result<(), Stop> {
+    fn run_call(
+        &mut self,
+        call: &Call,
+        outputs: &mut Vec<(u16, String, TypedValue)>,
+        response: &mut ResponseStream,
+    ) -> Result<(), StatementError> {
         let parameters = call.parameters.as_slice();
-        let text = |at: usize| parameters.get(at).map(|parameter| text_of(&parameter.typed.value)).unwrap_or_default();
+        let text =
+            |index: usize| parameters.get(index).map(|parameter| text_of(&parameter.value.value)).unwrap_or_default();
         let rest = |from: usize| parameters.get(from..).unwrap_or_default();
-        let handle_back = |handle: i32| {
+        let handle_output = |handle: i32| {
             let name = parameters.first().map(|parameter| parameter.name.clone()).unwrap_or_default();
-            (0, name, Typed { of: SqlType::Int, value: Value::Integer(i64::from(handle)) })
+            (0, name, TypedValue { sql_type: SqlType::Int, value: Value::Integer(i64::from(handle)) })
         };
         match call.procedure.as_str() {
-            "sp_executesql" => self.run_with(&text(0), &text(1), rest(2), 2, back, answer),
+            "sp_executesql" => self.run_with(&text(0), &text(1), rest(2), 2, outputs, response),
             "sp_prepare" => {
-                back.push(handle_back(self.prepare(text(1), text(2))));
+                outputs.push(handle_output(self.prepare(text(1), text(2))));
                 Ok(())
             }
             "sp_prepexec" => {
-                back.push(handle_back(self.prepare(text(1), text(2))));
-                self.run_with(&text(2), &text(1), rest(3), 3, back, answer)
+                outputs.push(handle_output(self.prepare(text(1), text(2))));
+                self.run_with(&text(2), &text(1), rest(3), 3, outputs, response)
             }
             "sp_execute" => {
-                let (declared, statement) = self.find(parameters)?;
-                self.run_with(&statement, &declared, rest(1), 1, back, answer)
+                let (declared, statement) = self.find_prepared(parameters)?;
+                self.run_with(&statement, &declared, rest(1), 1, outputs, response)
             }
             "sp_unprepare" => {
-                self.find(parameters)?;
+                self.find_prepared(parameters)?;
                 self.prepared.retain(|handle, _| handle_of(parameters) != Some(*handle));
                 Ok(())
             }
             "sp_reset_connection" => {
                 self.reset(false)?;
-                answer.add(token::reset)
+                response.write(tds_token::reset)
             }
             name => Err(SqlError::new(2812, format!("Could not find stored procedure '{name}'.")).into()),
         }
@@ -153,7 +160,7 @@ impl Session {
         handle
     }
 
-    fn find(&self, parameters: &[Parameter]) -> Result<(String, String), SqlError> {
+    fn find_prepared(&self, parameters: &[Parameter]) -> Result<(String, String), SqlError> {
         let handle = handle_of(parameters);
         let found = handle.and_then(|handle| self.prepared.get(&handle));
         found.cloned().ok_or_else(|| {
@@ -167,15 +174,15 @@ impl Session {
         statement: &str,
         declared: &str,
         parameters: &[Parameter],
-        first_place: u16,
-        back: &mut Vec<(u16, String, Typed)>,
-        answer: &mut Answer,
-    ) -> Result<(), Stop> {
-        let (mut variables, goes_back) = variables(declared, parameters)?;
-        self.batch(statement, &mut variables, answer)?;
-        for (at, (name, variable)) in goes_back {
+        first_position: u16,
+        outputs: &mut Vec<(u16, String, TypedValue)>,
+        response: &mut ResponseStream,
+    ) -> Result<(), StatementError> {
+        let (mut variables, outputs_of_call) = variables(declared, parameters)?;
+        self.run_batch(statement, &mut variables, response)?;
+        for (index, (name, variable)) in outputs_of_call {
             if let Some(typed) = variables.remove(&variable) {
-                back.push((first_place.saturating_add(at), name, typed));
+                outputs.push((first_position.saturating_add(index), name, typed));
             }
         }
         Ok(())
@@ -183,34 +190,34 @@ impl Session {
 }
 
 fn handle_of(parameters: &[Parameter]) -> Option<i32> {
-    match parameters.first()?.typed.value {
+    match parameters.first()?.value.value {
         Value::Integer(handle) => i32::try_from(handle).ok(),
         _ => None,
     }
 }
 
-/// The names that go back: the place of the parameter, its name as it came, and the variable's.
-type Back = Vec<(u16, (String, String))>;
+/// Output parameters: position, name in the call, and variable.
+type Outputs = Vec<(u16, (String, String))>;
 
-/// Brings together what is declared and what came, by name or else by place.
-fn variables(declared: &str, parameters: &[Parameter]) -> Result<(Variables, Back), SqlError> {
+/// Assigns the values of a call to the declared parameters, by name or position.
+fn variables(declared: &str, parameters: &[Parameter]) -> Result<(Variables, Outputs), SqlError> {
     let declared = batch::parse_parameters(declared)?;
-    let (mut variables, mut back) = (Variables::new(), Vec::new());
-    for (at, parameter) in parameters.iter().enumerate() {
-        let place = declared.iter().position(|declared| declared.name == parameter.name).unwrap_or(at);
-        let Some(Declaration { name, sql_type, .. }) = declared.get(place) else {
+    let (mut variables, mut outputs) = (Variables::new(), Vec::new());
+    for (index, parameter) in parameters.iter().enumerate() {
+        let position = declared.iter().position(|declared| declared.name == parameter.name).unwrap_or(index);
+        let Some(Declaration { name, sql_type, .. }) = declared.get(position) else {
             return Err(SqlError::new(8144, "Procedure or function has too many arguments specified."));
         };
-        let of = sql_type.unwrap_or(parameter.typed.of);
-        let value = cast(parameter.typed.value.clone(), of)?;
-        variables.insert(name.clone(), Typed { of, value });
-        if parameter.goes_back {
-            back.push((u16::try_from(at).unwrap_or_default(), (parameter.name.clone(), name.clone())));
+        let sql_type = sql_type.unwrap_or(parameter.value.sql_type);
+        let value = cast(parameter.value.value.clone(), sql_type)?;
+        variables.insert(name.clone(), TypedValue { sql_type, value });
+        if parameter.is_output {
+            outputs.push((u16::try_from(index).unwrap_or_default(), (parameter.name.clone(), name.clone())));
         }
     }
     if let Some(Declaration { name, .. }) = declared.iter().find(|declared| !variables.contains_key(&declared.name)) {
         let message = format!("The parameterized query expects the parameter '{name}', which was not supplied.");
         return Err(SqlError::new(8178, message));
     }
-    Ok((variables, back))
+    Ok((variables, outputs))
 }

@@ -7,48 +7,44 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 use sqlparser::ast::Expr;
 
-use super::answer::Answer;
 use super::batch::{self, Statement, StatementKind};
 use super::cast::{cast, date_time, text_of};
-use super::decode::Typed;
-use super::rows;
-use super::sql_error::{SqlError, Stop};
-use super::sql_type::SqlType;
-use super::token::{self, Change};
+use super::decode_value::TypedValue;
+use super::query::{self, Variables};
+use super::response_stream::ResponseStream;
+use super::sql_error::{SqlError, StatementError};
+use super::tds_token::{self, Change};
 use super::translate::{self, SessionInfo};
-
-/// The variables of a batch, by their names in small letters.
-pub(super) type Variables = BTreeMap<String, Typed>;
 
 /// A session.
 pub(super) struct Session {
     pub(super) connection: Connection,
-    pub(super) known: SessionInfo,
-    /// The number of the transaction that is open.
+    pub(super) info: SessionInfo,
+    /// The id of the open transaction.
     pub(super) transaction: Option<u64>,
-    transactions_so_far: u64,
-    /// Prepared statements: what they declare, and what they do.
+    last_transaction: u64,
+    /// Prepared statements by handle: their declarations and statements.
     pub(super) prepared: BTreeMap<i32, (String, String)>,
     pub(super) databases: Vec<String>,
 }
 
-/// Whether a batch goes on.
+/// Whether a batch continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Flow {
-    On,
-    End,
+    Continue,
+    EndBatch,
 }
 
 impl Session {
-    pub(super) fn new(connection: Connection, known: SessionInfo, databases: Vec<String>) -> Self {
-        Self { connection, known, transaction: None, transactions_so_far: 0, prepared: BTreeMap::new(), databases }
+    pub(super) fn new(connection: Connection, info: SessionInfo, databases: Vec<String>) -> Self {
+        Self { connection, info, transaction: None, last_transaction: 0, prepared: BTreeMap::new(), databases }
     }
 
-    /// Makes it as new.
+    /// Resets the session.
     pub(super) fn reset(&mut self, keep_transaction: bool) -> Result<(), SqlError> {
         let sql = |error: rusqlite::Error| SqlError::from_sqlite(&error);
         if !keep_transaction && self.transaction.take().is_some() {
-            self.known.transaction_count = 0;
+            self.info.transaction_count = 0;
             self.connection.execute_batch("ROLLBACK").map_err(sql)?;
         }
         self.prepared.clear();
@@ -62,129 +58,148 @@ impl Session {
         Ok(())
     }
 
-    /// Runs a batch. What fails is told in the answer.
-    pub(super) fn batch(&mut self, text: &str, variables: &mut Variables, answer: &mut Answer) -> Result<(), Stop> {
+    /// Runs a batch. Errors are part of the response.
+    pub(super) fn run_batch(
+        &mut self,
+        text: &str,
+        variables: &mut Variables,
+        response: &mut ResponseStream,
+    ) -> Result<(), StatementError> {
         match batch::parse(text) {
-            Ok(statements) => self.statements(&statements, variables, answer).map(drop),
-            Err(failure) => answer.failed(&failure, 1),
+            Ok(statements) => self.run_statements(&statements, variables, response).map(drop),
+            Err(error) => response.write_error(&error, 1),
         }
     }
 
-    fn statements(&mut self, all: &[Statement], variables: &mut Variables, answer: &mut Answer) -> Result<Flow, Stop> {
+    fn run_statements(
+        &mut self,
+        all: &[Statement],
+        variables: &mut Variables,
+        response: &mut ResponseStream,
+    ) -> Result<Flow, StatementError> {
         for statement in all {
-            if self.statement(statement, variables, answer)? == Flow::End {
-                return Ok(Flow::End);
+            if self.run_statement(statement, variables, response)? == Flow::EndBatch {
+                return Ok(Flow::EndBatch);
             }
         }
-        Ok(Flow::On)
+        Ok(Flow::Continue)
     }
 
-    fn statement(
+    fn run_statement(
         &mut self,
         statement: &Statement,
         variables: &mut Variables,
-        answer: &mut Answer,
-    ) -> Result<Flow, Stop> {
-        answer.cancel.check()?;
-        let failure = match self.run(&statement.kind, variables, answer) {
-            Err(Stop::Failed(failure)) => failure,
+        response: &mut ResponseStream,
+    ) -> Result<Flow, StatementError> {
+        response.cancellation.check()?;
+        let error = match self.run_kind(&statement.kind, variables, response) {
+            Err(StatementError::Sql(error)) => error,
             other => return other,
         };
-        // What SQLite was interrupted in has failed because nobody wants it any more.
-        answer.cancel.check()?;
-        answer.failed(&failure, statement.line)?;
+        // SQLite also fails when it is interrupted by a cancellation.
+        response.cancellation.check()?;
+        response.write_error(&error, statement.line)?;
         if self.transaction.is_some() && self.connection.is_autocommit() {
-            self.end_transaction(Change::Rollback, answer)?;
+            self.end_transaction(Change::Rollback, response)?;
         }
-        Ok(if failure.ends_batch { Flow::End } else { Flow::On })
+        Ok(if error.ends_batch { Flow::EndBatch } else { Flow::Continue })
     }
 
-    fn run(&mut self, kind: &StatementKind, variables: &mut Variables, answer: &mut Answer) -> Result<Flow, Stop> {
+    fn run_kind(
+        &mut self,
+        kind: &StatementKind,
+        variables: &mut Variables,
+        response: &mut ResponseStream,
+    ) -> Result<Flow, StatementError> {
         match kind {
             StatementKind::Sql(statement) => {
-                let translated = translate::statement(statement, &self.known)?;
-                let rows = rows::run(&self.connection, &translated, variables, answer)?;
-                self.known.row_count = rows.unwrap_or_default();
-                answer.done(rows);
+                let translated = translate::statement(statement, &self.info)?;
+                let rows = query::run(&self.connection, &translated, variables, response)?;
+                self.info.row_count = rows.unwrap_or_default();
+                response.end_statement(rows);
             }
-            StatementKind::BeginTransaction => self.begin(answer)?,
-            StatementKind::Commit => self.commit(answer)?,
-            StatementKind::Rollback(savepoint) => self.rollback(savepoint.as_deref(), answer)?,
-            StatementKind::SaveTransaction(name) => self.savepoint(name, answer)?,
+            StatementKind::BeginTransaction => self.begin(response)?,
+            StatementKind::Commit => self.commit(response)?,
+            StatementKind::Rollback(savepoint) => self.rollback(savepoint.as_deref(), response)?,
+            StatementKind::SaveTransaction(name) => self.save_transaction(name, response)?,
             StatementKind::If { condition, then, otherwise } => {
-                if self.holds(condition, variables)? {
-                    return self.statement(then, variables, answer);
+                if self.is_true(condition, variables)? {
+                    return self.run_statement(then, variables, response);
                 } else if let Some(otherwise) = otherwise {
-                    return self.statement(otherwise, variables, answer);
+                    return self.run_statement(otherwise, variables, response);
                 }
             }
             StatementKind::While { condition, body } => {
-                while self.holds(condition, variables)? {
-                    if self.statement(body, variables, answer)? == Flow::End {
-                        return Ok(Flow::End);
+                while self.is_true(condition, variables)? {
+                    if self.run_statement(body, variables, response)? == Flow::EndBatch {
+                        return Ok(Flow::EndBatch);
                     }
                 }
             }
-            StatementKind::Block(all) => return self.statements(all, variables, answer),
+            StatementKind::Block(all) => return self.run_statements(all, variables, response),
             StatementKind::Declare(all) => {
                 for declared in all {
                     let unknown = || SqlError::unknown_type(&declared.type_name);
-                    let of = declared.sql_type.ok_or_else(unknown)?;
+                    let sql_type = declared.sql_type.ok_or_else(unknown)?;
                     let value = match &declared.value {
-                        Some(value) => self.value(value, variables)?,
+                        Some(value) => self.evaluate(value, variables)?,
                         None => Value::Null,
                     };
-                    variables.insert(declared.name.clone(), Typed { of, value: cast(value, of)? });
+                    variables.insert(declared.name.clone(), TypedValue { sql_type, value: cast(value, sql_type)? });
                 }
             }
             StatementKind::SetVariable { variable, value } => {
-                let value = self.value(value, variables)?;
+                let value = self.evaluate(value, variables)?;
                 assign(variables, variable, value)?;
             }
             StatementKind::AssignFromQuery { variables: names, query } => {
-                let query = translate::query(query, &self.known)?;
-                for row in rows::all(&self.connection, &query, variables)? {
+                let query = translate::query(query, &self.info)?;
+                for row in query::fetch_all(&self.connection, &query, variables)? {
                     for (name, value) in names.iter().zip(row) {
                         assign(variables, name, value)?;
                     }
                 }
             }
-            StatementKind::Use(name) => self.change_database(name, answer)?,
+            StatementKind::Use(name) => self.change_database(name, response)?,
             StatementKind::WaitForDelay(delay) => {
-                answer.cancel.wait(self.delay(delay, variables)?)?;
-                answer.done(None);
+                response.cancellation.sleep(self.delay(delay, variables)?)?;
+                response.end_statement(None);
             }
-            StatementKind::RaiseError(arguments) => return self.raise(arguments, variables, answer),
-            StatementKind::Throw(arguments) => return Err(self.thrown(arguments, variables)?.into()),
+            StatementKind::RaiseError(arguments) => {
+                return self.raise_error(arguments, variables, response);
+            }
+            StatementKind::Throw(arguments) => {
+                return Err(self.throw(arguments, variables)?.into());
+            }
             StatementKind::Print(value) => {
-                let message = text_of(&self.value(value, variables)?);
-                let failure = SqlError { class: 0, ..SqlError::new(0, message) };
-                answer.add(|out| token::failure(out, &failure, "", 1))?;
-                answer.done(None);
+                let message = text_of(&self.evaluate(value, variables)?);
+                let error = SqlError { class: 0, ..SqlError::new(0, message) };
+                response.write(|out| tds_token::error(out, &error, "", 1))?;
+                response.end_statement(None);
             }
             StatementKind::Execute(name) => {
                 return Err(SqlError::new(2812, format!("Could not find stored procedure '{name}'.")).into());
             }
-            StatementKind::Return => return Ok(Flow::End),
+            StatementKind::Return => return Ok(Flow::EndBatch),
             StatementKind::SetOption => {}
         }
-        Ok(Flow::On)
+        Ok(Flow::Continue)
     }
 
-    /// The value of an expression.
-    fn value(&self, expression: &Expr, variables: &Variables) -> Result<Value, SqlError> {
-        let sql = translate::expression(expression, &self.known)?;
-        let rows = rows::all(&self.connection, &format!("SELECT {sql}"), variables)?;
+    /// Evaluates an expression.
+    fn evaluate(&self, expression: &Expr, variables: &Variables) -> Result<Value, SqlError> {
+        let sql = translate::expression(expression, &self.info)?;
+        let rows = query::fetch_all(&self.connection, &format!("SELECT {sql}"), variables)?;
         Ok(rows.into_iter().next().and_then(|row| row.into_iter().next()).unwrap_or(Value::Null))
     }
 
-    fn holds(&self, condition: &Expr, variables: &Variables) -> Result<bool, SqlError> {
-        Ok(!matches!(self.value(condition, variables)?, Value::Null | Value::Integer(0)))
+    fn is_true(&self, condition: &Expr, variables: &Variables) -> Result<bool, SqlError> {
+        Ok(!matches!(self.evaluate(condition, variables)?, Value::Null | Value::Integer(0)))
     }
 
-    /// How long WAITFOR waits.
+    /// The delay of WAITFOR.
     fn delay(&self, delay: &Expr, variables: &Variables) -> Result<Duration, SqlError> {
-        let value = self.value(delay, variables)?;
+        let value = self.evaluate(delay, variables)?;
         let Ok(time) = date_time(&value) else {
             let text = text_of(&value);
             let message = format!("Incorrect time syntax in time string '{text}' used with WAITFOR.");
@@ -193,111 +208,118 @@ impl Session {
         Ok(Duration::from_nanos(time.units() * 100))
     }
 
-    fn raise(&self, arguments: &[Expr], variables: &Variables, answer: &mut Answer) -> Result<Flow, Stop> {
-        let mut values = arguments.iter().map(|argument| self.value(argument, variables));
+    fn raise_error(
+        &self,
+        arguments: &[Expr],
+        variables: &Variables,
+        response: &mut ResponseStream,
+    ) -> Result<Flow, StatementError> {
+        let mut values = arguments.iter().map(|argument| self.evaluate(argument, variables));
         let message = values.next().transpose()?.unwrap_or(Value::Null);
         let severity = values.next().transpose()?.unwrap_or(Value::Null);
         let state = values.next().transpose()?.unwrap_or(Value::Null);
         let mut text = text_of(&message);
         for value in values {
             let value = text_of(&value?);
-            let place = text.find("%s").into_iter().chain(text.find("%d")).min();
-            if let Some(place) = place {
-                text.replace_range(place..place + 2, &value);
+            let index = text.find("%s").into_iter().chain(text.find("%d")).min();
+            if let Some(index) = index {
+                text.replace_range(index..index + 2, &value);
             }
         }
         let byte = |value: &Value| text_of(value).parse::<u8>().unwrap_or(1);
         let class = byte(&severity).min(25);
-        let failure = SqlError { class, state: byte(&state), ..SqlError::new(50000, text) };
+        let error = SqlError { class, state: byte(&state), ..SqlError::new(50000, text) };
         if class <= 10 {
-            answer.add(|out| token::failure(out, &failure, "", 1))?;
-            answer.done(None);
-            return Ok(Flow::On);
+            response.write(|out| tds_token::error(out, &error, "", 1))?;
+            response.end_statement(None);
+            return Ok(Flow::Continue);
         }
-        Err(failure.into())
+        Err(error.into())
     }
 
-    fn thrown(&self, [number, message, state]: &[Expr; 3], variables: &Variables) -> Result<SqlError, SqlError> {
-        let Value::Integer(number) = self.value(number, variables)? else {
+    fn throw(&self, [number, message, state]: &[Expr; 3], variables: &Variables) -> Result<SqlError, SqlError> {
+        let Value::Integer(number) = self.evaluate(number, variables)? else {
             return Ok(SqlError::syntax("THROW"));
         };
-        let message = text_of(&self.value(message, variables)?);
-        let state = text_of(&self.value(state, variables)?).parse().unwrap_or(1);
+        let message = text_of(&self.evaluate(message, variables)?);
+        let state = text_of(&self.evaluate(state, variables)?).parse().unwrap_or(1);
         let number = i32::try_from(number).unwrap_or(50000);
         Ok(SqlError { state, class: 16, ends_batch: true, ..SqlError::new(number, message) })
     }
 
-    fn change_database(&mut self, name: &str, answer: &mut Answer) -> Result<(), Stop> {
-        let Some(found) = self.databases.iter().find(|own| own.eq_ignore_ascii_case(name)) else {
+    fn change_database(&mut self, name: &str, response: &mut ResponseStream) -> Result<(), StatementError> {
+        let Some(database) = self.databases.iter().find(|database| database.eq_ignore_ascii_case(name)) else {
             let message = format!("Database '{name}' does not exist. Make sure that the name is entered correctly.");
             return Err(SqlError::new(911, message).into());
         };
-        let old = std::mem::replace(&mut self.known.database, found.clone());
-        answer.add(|out| token::changed(out, 1, found, &old))
+        let old = std::mem::replace(&mut self.info.database, database.clone());
+        response.write(|out| tds_token::env_change(out, 1, database, &old))
     }
 
-    // Transactions.
-
-    pub(super) fn begin(&mut self, answer: &mut Answer) -> Result<(), Stop> {
+    pub(super) fn begin(&mut self, response: &mut ResponseStream) -> Result<(), StatementError> {
         if self.transaction.is_none() {
-            self.sqlite("BEGIN")?;
-            self.transactions_so_far += 1;
-            let number = u64::from(self.known.session_id) << 32 | self.transactions_so_far;
-            self.transaction = Some(number);
-            answer.add(|out| token::transaction(out, Change::Begin, number))?;
+            self.execute("BEGIN")?;
+            self.last_transaction += 1;
+            let id = u64::from(self.info.session_id) << 32 | self.last_transaction;
+            self.transaction = Some(id);
+            response.write(|out| tds_token::transaction(out, Change::Begin, id))?;
         }
-        self.known.transaction_count += 1;
-        answer.done(None);
+        self.info.transaction_count += 1;
+        response.end_statement(None);
         Ok(())
     }
 
-    pub(super) fn commit(&mut self, answer: &mut Answer) -> Result<(), Stop> {
-        match self.known.transaction_count {
+    pub(super) fn commit(&mut self, response: &mut ResponseStream) -> Result<(), StatementError> {
+        match self.info.transaction_count {
             0 => {
                 let message = "The COMMIT TRANSACTION request has no corresponding BEGIN TRANSACTION.";
                 return Err(SqlError::new(3902, message).into());
             }
             1 => {
-                self.sqlite("COMMIT")?;
-                self.end_transaction(Change::Commit, answer)?;
+                self.execute("COMMIT")?;
+                self.end_transaction(Change::Commit, response)?;
             }
-            _ => self.known.transaction_count -= 1,
+            _ => self.info.transaction_count -= 1,
         }
-        answer.done(None);
+        response.end_statement(None);
         Ok(())
     }
 
-    pub(super) fn rollback(&mut self, savepoint: Option<&str>, answer: &mut Answer) -> Result<(), Stop> {
-        if self.known.transaction_count == 0 {
+    pub(super) fn rollback(
+        &mut self,
+        savepoint: Option<&str>,
+        response: &mut ResponseStream,
+    ) -> Result<(), StatementError> {
+        if self.info.transaction_count == 0 {
             let message = "The ROLLBACK TRANSACTION request has no corresponding BEGIN TRANSACTION.";
             return Err(SqlError::new(3903, message).into());
         }
         let to_savepoint = savepoint.map(|name| format!("ROLLBACK TO {}", translate::quoted_name(name)));
         if to_savepoint.is_none_or(|sql| self.connection.execute_batch(&sql).is_err()) {
-            // A name that no savepoint has is that of the transaction.
-            self.sqlite("ROLLBACK")?;
-            self.end_transaction(Change::Rollback, answer)?;
+            // Any other name is that of the transaction.
+            self.execute("ROLLBACK")?;
+            self.end_transaction(Change::Rollback, response)?;
         }
-        answer.done(None);
+        response.end_statement(None);
         Ok(())
     }
 
-    pub(super) fn savepoint(&mut self, name: &str, answer: &mut Answer) -> Result<(), Stop> {
+    pub(super) fn save_transaction(&mut self, name: &str, response: &mut ResponseStream) -> Result<(), StatementError> {
         if self.transaction.is_none() {
             return Err(SqlError::new(628, "Cannot issue SAVE TRANSACTION when there is no active transaction.").into());
         }
-        self.sqlite(&format!("SAVEPOINT {}", translate::quoted_name(name)))?;
-        answer.done(None);
+        self.execute(&format!("SAVEPOINT {}", translate::quoted_name(name)))?;
+        response.end_statement(None);
         Ok(())
     }
 
-    fn end_transaction(&mut self, change: Change, answer: &mut Answer) -> Result<(), Stop> {
-        self.known.transaction_count = 0;
-        let number = self.transaction.take().unwrap_or_default();
-        answer.add(|out| token::transaction(out, change, number))
+    fn end_transaction(&mut self, change: Change, response: &mut ResponseStream) -> Result<(), StatementError> {
+        self.info.transaction_count = 0;
+        let id = self.transaction.take().unwrap_or_default();
+        response.write(|out| tds_token::transaction(out, change, id))
     }
 
-    fn sqlite(&self, sql: &str) -> Result<(), SqlError> {
+    fn execute(&self, sql: &str) -> Result<(), SqlError> {
         self.connection.execute_batch(sql).map_err(|error| SqlError::from_sqlite(&error))
     }
 }
@@ -305,20 +327,6 @@ impl Session {
 fn assign(variables: &mut Variables, name: &str, value: Value) -> Result<(), SqlError> {
     let undeclared = || SqlError::new(137, format!("Must declare the scalar variable \"{name}\"."));
     let variable = variables.get_mut(name).ok_or_else(undeclared)?;
-    variable.value = cast(value, variable.of)?;
+    variable.value = cast(value, variable.sql_type)?;
     Ok(())
-}
-
-/// The type of a value that nothing else tells the type of.
-pub(super) fn type_of_value(value: &Value) -> SqlType {
-    match value {
-        Value::Null => SqlType::Int,
-        Value::Integer(number) if i32::try_from(*number).is_ok() => SqlType::Int,
-        Value::Integer(_) => SqlType::BigInt,
-        Value::Real(_) => SqlType::Float,
-        Value::Text(text) if text.len() <= 4000 => SqlType::NVarChar(Some(4000)),
-        Value::Text(_) => SqlType::NVarChar(None),
-        Value::Blob(bytes) if bytes.len() <= 8000 => SqlType::VarBinary(Some(8000)),
-        Value::Blob(_) => SqlType::VarBinary(None),
-    }
 }

@@ -1,20 +1,20 @@
-//! What the server refuses, with SQL Server's numbers and words.
+//! Errors with the numbers and messages of SQL Server.
 
 use std::fmt;
 
-/// An error as it goes to the client.
+/// An error that is sent to the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SqlError {
     pub(super) number: i32,
     pub(super) state: u8,
-    /// Its severity.
+    /// The severity.
     pub(super) class: u8,
     pub(super) message: String,
-    /// Whether the rest of the batch is not run.
+    /// Whether it ends the batch.
     pub(super) ends_batch: bool,
 }
 
-/// Marks an error of a function of ours as one of SQL Server's: the number comes behind it.
+/// Marks an error of one of the SQL functions; its number follows.
 const MARK: &str = "tds error ";
 
 impl SqlError {
@@ -35,19 +35,16 @@ impl SqlError {
         Self::new(102, format!("Incorrect syntax near '{near}'."))
     }
 
-    /// The statement is nested deeper than the server can parse.
+    /// A statement is nested deeper than the server can parse.
     pub(super) fn too_deep() -> Self {
-        let message = "Some part of your SQL statement is nested too deeply. Rewrite the query or break it up into \
-                       smaller queries.";
+        let message = "Some part of your SQL statement is nested too deeply. Rewrite the query or \
+                       break it up into smaller queries.";
         Self::new(191, message)
     }
 
-    /// A statement or a clause that the emulator's database does not have.
-    pub(super) fn unsupported(what: &str) -> Self {
-        Self::new(
-            40510,
-            format!("Statement '{what}' is not supported in this version of SQL Server (Keyward emulator)."),
-        )
+    /// The emulator does not support a statement or a clause.
+    pub(super) fn unsupported(name: &str) -> Self {
+        Self::new(40510, format!("Statement '{name}' is not supported in this version of SQL Server (emulator)."))
     }
 
     pub(super) fn unknown_type(name: &str) -> Self {
@@ -62,20 +59,18 @@ impl SqlError {
         Self::new(8115, format!("Arithmetic overflow error converting expression to data type {to}."))
     }
 
-    /// What Azure says with one of its numbers.
+    /// An error of Azure by its number.
     pub(super) fn numbered(number: i32, database: &str) -> Self {
         let message = match number {
             40613 => format!(
-                "Database '{database}' on server 'contoso' is not currently available.  Please retry the connection later. \
-                 If the problem persists, contact customer support."
+                "Database '{database}' on server 'contoso' is not currently available.  Please retry the \
+                 connection later. If the problem persists, contact customer support."
             ),
             40197 => "The service has encountered an error processing your request. Please try again.".to_owned(),
             40501 => "The service is currently busy. Retry the request after 10 seconds.".to_owned(),
-            1205 => {
-                "Transaction was deadlocked on lock resources with another process and has been chosen as the deadlock \
-                     victim. Rerun the transaction."
-                    .to_owned()
-            }
+            1205 => "Transaction was deadlocked on lock resources with another process and has been chosen as \
+                     the deadlock victim. Rerun the transaction."
+                .to_owned(),
             4060 => format!("Cannot open database \"{database}\" requested by the login. The login failed."),
             18456 => "Login failed for user '<token-identified principal>'.".to_owned(),
             _ => format!("Error {number} on purpose."),
@@ -83,13 +78,15 @@ impl SqlError {
         Self::new(number, message)
     }
 
-    /// What SQLite says, in SQL Server's words.
+    /// Translates an error of SQLite.
     pub(super) fn from_sqlite(error: &rusqlite::Error) -> Self {
         let (code, text) = match error {
             rusqlite::Error::SqliteFailure(error, Some(text)) => (error.extended_code, text.as_str()),
             rusqlite::Error::SqliteFailure(error, None) => (error.extended_code, ""),
             rusqlite::Error::SqlInputError { error, msg, .. } => (error.extended_code, msg.as_str()),
-            rusqlite::Error::UserFunctionError(error) => return Self::from_function(&error.to_string()),
+            rusqlite::Error::UserFunctionError(error) => {
+                return Self::from_function(&error.to_string());
+            }
             _ => return Self::new(50001, error.to_string()),
         };
         if text.contains(MARK) {
@@ -99,7 +96,9 @@ impl SqlError {
         let near = || text.split('"').nth(1).unwrap_or_default();
         match code {
             5 | 6 | 261 | 262 | 773 => return Self::numbered(1205, ""),
-            517 => return Self::new(3960, "Snapshot isolation transaction aborted due to update conflict."),
+            517 => {
+                return Self::new(3960, "Snapshot isolation transaction aborted due to update conflict.");
+            }
             275 if text.contains("tds_2628") => {
                 return Self::new(2628, "String or binary data would be truncated.");
             }
@@ -118,7 +117,8 @@ impl SqlError {
                 return Self::new(
                     2627,
                     format!(
-                        "Violation of PRIMARY KEY constraint. Cannot insert duplicate key in object 'dbo.{table}'."
+                        "Violation of PRIMARY KEY constraint. Cannot insert duplicate key in object \
+                         'dbo.{table}'."
                     ),
                 );
             }
@@ -158,19 +158,19 @@ impl fmt::Display for SqlError {
 
 impl std::error::Error for SqlError {}
 
-/// Why a message is not run to its end.
+/// Why a statement failed.
 #[derive(Debug)]
-pub(super) enum Stop {
-    /// The statement failed.
-    Failed(SqlError),
-    /// The client does not want the answer any more.
+pub(super) enum StatementError {
+    /// An error for the client.
+    Sql(SqlError),
+    /// The client has cancelled it.
     Cancelled,
-    /// The client has gone.
-    Gone,
+    /// The client has disconnected.
+    Disconnected,
 }
 
-impl From<SqlError> for Stop {
-    fn from(failure: SqlError) -> Self {
-        Self::Failed(failure)
+impl From<SqlError> for StatementError {
+    fn from(error: SqlError) -> Self {
+        Self::Sql(error)
     }
 }

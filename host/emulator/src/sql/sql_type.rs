@@ -1,6 +1,6 @@
-//! SQL Server's types: their names, and how TDS describes them.
+//! The types of SQL Server: their names, and their descriptions in TDS.
 
-/// A type. A length of `None` is `max`.
+/// A type. The length `None` is `max`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SqlType {
     TinyInt,
@@ -33,7 +33,7 @@ pub(super) enum SqlType {
 pub(super) const COLLATION: [u8; 5] = [0x09, 0x04, 0xd0, 0x00, 0x34];
 
 impl SqlType {
-    /// Reads `decimal(18, 2)` and its like, as it is written in T-SQL or as it is kept in SQLite's schema.
+    /// Parses a type in Transact-SQL or in a schema of SQLite: `decimal(18, 2)`.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let text = text.trim().to_ascii_lowercase();
         let (name, arguments) = text.split_once('(').unwrap_or((&text, ""));
@@ -44,9 +44,13 @@ impl SqlType {
             Some(name) => (name, true),
             None => (name, first == "max"),
         };
-        let number = |default: u16| if first.is_empty() { Some(default) } else { first.parse::<u16>().ok() };
+        let number = |default: u16| {
+            if first.is_empty() { Some(default) } else { first.parse::<u16>().ok() }
+        };
         let length = |default: u16, most: u16| number(default).filter(|length| (1..=most).contains(length));
-        let varying = |most: u16| if is_max { Some(None) } else { length(1, most).map(Some) };
+        let varying = |most: u16| {
+            if is_max { Some(None) } else { length(1, most).map(Some) }
+        };
         let scale = || number(7).and_then(|scale| u8::try_from(scale).ok()).filter(|scale| *scale <= 7);
         Some(match name {
             "tinyint" => Self::TinyInt,
@@ -86,7 +90,7 @@ impl SqlType {
         })
     }
 
-    /// Its name, for errors.
+    /// The name without arguments.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::TinyInt => "tinyint",
@@ -116,8 +120,8 @@ impl SqlType {
         }
     }
 
-    /// How a column of it is declared in SQLite. `blob` in the type's name keeps SQLite from converting, and so rounding, values;
-    /// the name can be read again.
+    /// The declaration of a column in SQLite. `blob` in the type prevents SQLite from converting,
+    /// and so rounding, values; [`parse`](Self::parse) ignores it.
     pub(super) fn declaration(self, column: &str) -> String {
         let name = self.name();
         match self {
@@ -130,8 +134,12 @@ impl SqlType {
                     "{column} {name}({length}) COLLATE NOCASE CONSTRAINT tds_2628 CHECK(length({column}) <= {length})"
                 )
             }
-            Self::VarChar(None) | Self::NVarChar(None) => format!("{column} {name}_max COLLATE NOCASE"),
-            Self::Binary(length) | Self::VarBinary(Some(length)) => format!("{column} {name}_blob({length})"),
+            Self::VarChar(None) | Self::NVarChar(None) => {
+                format!("{column} {name}_max COLLATE NOCASE")
+            }
+            Self::Binary(length) | Self::VarBinary(Some(length)) => {
+                format!("{column} {name}_blob({length})")
+            }
             Self::VarBinary(None) => format!("{column} {name}_max_blob"),
             Self::Time(scale) | Self::DateTime2(scale) | Self::DateTimeOffset(scale) => {
                 format!("{column} {name}_blob({scale})")
@@ -146,7 +154,7 @@ impl SqlType {
         }
     }
 
-    /// Its description in the metadata of a column.
+    /// The description in the metadata of a column (TYPE_INFO).
     pub(super) fn info(self) -> Vec<u8> {
         let sized = |kind: u8, length: Option<u16>, width: u16, has_collation: bool| {
             let length = length.map_or(u16::MAX, |length| length.saturating_mul(width));
@@ -163,7 +171,9 @@ impl SqlType {
             Self::Int => vec![0x26, 4],
             Self::BigInt => vec![0x26, 8],
             Self::Bit => vec![0x68, 1],
-            Self::Decimal(precision, scale) => vec![0x6a, decimal_length(precision) + 1, precision, scale],
+            Self::Decimal(precision, scale) => {
+                vec![0x6a, decimal_length(precision) + 1, precision, scale]
+            }
             Self::Money => vec![0x6e, 8],
             Self::SmallMoney => vec![0x6e, 4],
             Self::Real => vec![0x6d, 4],
@@ -186,7 +196,7 @@ impl SqlType {
     }
 }
 
-/// The bytes of a decimal's digits.
+/// The length of the digits of a decimal, in bytes.
 pub(super) fn decimal_length(precision: u8) -> u8 {
     match precision {
         0..=9 => 4,
@@ -196,7 +206,7 @@ pub(super) fn decimal_length(precision: u8) -> u8 {
     }
 }
 
-/// The bytes of a time of day.
+/// The length of a time of day, in bytes.
 pub(super) fn time_length(scale: u8) -> usize {
     match scale {
         0..=2 => 3,

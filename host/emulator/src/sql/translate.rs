@@ -17,7 +17,7 @@ use super::sql_type::SqlType;
 /// The server's name.
 pub(super) const SERVER: &str = "contoso";
 
-/// What a session knows that its statements ask for.
+/// State of the session that statements can query.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SessionInfo {
     pub(super) database: String,
@@ -126,7 +126,9 @@ fn call(name: &str, arguments: Vec<Expr>) -> Expr {
 
 /// Takes the table out of `SELECT ... INTO table`.
 fn into_table(query: &mut Query) -> Option<String> {
-    let SetExpr::Select(select) = query.body.as_mut() else { return None };
+    let SetExpr::Select(select) = query.body.as_mut() else {
+        return None;
+    };
     select.into.take()?.targets.first().map(Expr::to_string)
 }
 
@@ -307,7 +309,9 @@ impl Rewriter<'_> {
             "SUSER_SNAME" | "SUSER_NAME" | "ORIGINAL_LOGIN" | "USER_NAME" => {
                 return Some(verbatim(string_literal(&session.login)));
             }
-            "XACT_STATE" => return Some(verbatim(u8::from(session.transaction_count > 0).to_string())),
+            "XACT_STATE" => {
+                return Some(verbatim(u8::from(session.transaction_count > 0).to_string()));
+            }
             "OBJECT_ID" => {
                 let object = string_literal(&object_name(argument(function, 0)));
                 let query = format!("(SELECT rowid FROM sqlite_schema WHERE name = {object} COLLATE NOCASE)");

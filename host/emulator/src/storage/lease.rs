@@ -1,24 +1,24 @@
 //! Leases on blobs ([Lease Blob](https://learn.microsoft.com/rest/api/storageservices/lease-blob)).
 
-use super::clock::now;
-use super::failure::{Failure, bad_header, missing_header};
-use crate::exchange::Received;
+use super::storage_error::{StorageError, invalid_header, missing_header};
+use super::time_format::now;
+use crate::messages::Request;
 
 /// A blob's lease.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Lease {
-    /// The last id, also of a lease that ended.
+    /// The last id, also that of a lease that has ended.
     id: Option<String>,
-    /// The seconds it was taken for; `None` for good.
+    /// The duration in seconds; `None` is infinite.
     duration: Option<u64>,
-    /// When it ends by itself.
+    /// When it expires, in Unix seconds.
     until: Option<u64>,
-    /// Set when it was broken: when that becomes true.
+    /// When a break takes effect, in Unix seconds.
     broken_at: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum LeaseState {
     Available,
     Leased,
     Breaking,
@@ -26,54 +26,56 @@ enum State {
     Expired,
 }
 
-/// What an action did: the status, the id to tell, the seconds to tell.
+/// The response to an action: the status, the lease id, and the seconds until a break takes effect.
 #[derive(Debug)]
-pub(super) struct Outcome {
+pub(super) struct LeaseResponse {
     pub(super) status: u16,
     pub(super) id: Option<String>,
     pub(super) seconds: Option<u64>,
 }
 
-fn conflict(code: &'static str, message: &str) -> Failure {
-    Failure::new(409, code, message)
+fn conflict(code: &'static str, message: &str) -> StorageError {
+    StorageError::new(409, code, message)
 }
 
 impl Lease {
-    fn state(&self) -> State {
+    fn state(&self) -> LeaseState {
         match (&self.id, self.broken_at, self.until) {
-            (None, ..) => State::Available,
-            (_, Some(at), _) if now() >= at => State::Broken,
-            (_, Some(_), _) => State::Breaking,
-            (_, _, Some(until)) if now() >= until => State::Expired,
-            _ => State::Leased,
+            (None, ..) => LeaseState::Available,
+            (_, Some(broken_at), _) if now() >= broken_at => LeaseState::Broken,
+            (_, Some(_), _) => LeaseState::Breaking,
+            (_, _, Some(until)) if now() >= until => LeaseState::Expired,
+            _ => LeaseState::Leased,
         }
     }
 
     /// The values of `x-ms-lease-state`, `-status` and `-duration`.
-    pub(super) fn describe(&self) -> (&'static str, &'static str, Option<&'static str>) {
+    pub(super) fn header_values(&self) -> (&'static str, &'static str, Option<&'static str>) {
         match self.state() {
-            State::Available => ("available", "unlocked", None),
-            State::Leased => ("leased", "locked", Some(if self.duration.is_some() { "fixed" } else { "infinite" })),
-            State::Breaking => ("breaking", "locked", None),
-            State::Broken => ("broken", "unlocked", None),
-            State::Expired => ("expired", "unlocked", None),
+            LeaseState::Available => ("available", "unlocked", None),
+            LeaseState::Leased => {
+                ("leased", "locked", Some(if self.duration.is_some() { "fixed" } else { "infinite" }))
+            }
+            LeaseState::Breaking => ("breaking", "locked", None),
+            LeaseState::Broken => ("broken", "unlocked", None),
+            LeaseState::Expired => ("expired", "unlocked", None),
         }
     }
 
-    /// Checks the id that comes with an operation on the blob.
-    pub(super) fn check(&self, request: &Received, writing: bool) -> Result<(), Failure> {
-        let failed = |code, message: &str| Err(Failure::new(412, code, message));
-        let locked = matches!(self.state(), State::Leased | State::Breaking);
+    /// Checks the lease id of an operation on the blob.
+    pub(super) fn check(&self, request: &Request, writing: bool) -> Result<(), StorageError> {
+        let failed = |code, message: &str| Err(StorageError::new(412, code, message));
+        let locked = matches!(self.state(), LeaseState::Leased | LeaseState::Breaking);
         match (request.header("x-ms-lease-id"), locked) {
             (None, true) if writing => failed(
                 "LeaseIdMissing",
                 "There is currently a lease on the blob and no lease ID was specified in the request.",
             ),
-            (Some(id), true) if !self.is(id) => failed(
+            (Some(id), true) if !self.matches_id(id) => failed(
                 "LeaseIdMismatchWithBlobOperation",
                 "The lease ID specified did not match the lease ID for the blob.",
             ),
-            (Some(id), false) if self.is(id) => {
+            (Some(id), false) if self.matches_id(id) => {
                 failed("LeaseLost", "A lease ID was specified, but the lease for the blob has expired.")
             }
             (Some(_), false) => failed("LeaseNotPresentWithBlobOperation", "There is currently no lease on the blob."),
@@ -81,34 +83,39 @@ impl Lease {
         }
     }
 
-    fn is(&self, id: &str) -> bool {
-        self.id.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(id))
+    fn matches_id(&self, id: &str) -> bool {
+        self.id.as_deref().is_some_and(|lease_id| lease_id.eq_ignore_ascii_case(id))
     }
 
-    /// Acquires, renews, changes, releases or breaks it, as the request says.
-    pub(super) fn act(&mut self, request: &Received, new_id: impl FnOnce() -> String) -> Result<Outcome, Failure> {
+    /// Runs the action of a request: acquire, renew, change, release or break.
+    pub(super) fn run(
+        &mut self,
+        request: &Request,
+        new_id: impl FnOnce() -> String,
+    ) -> Result<LeaseResponse, StorageError> {
         let action = request.header("x-ms-lease-action").ok_or_else(|| missing_header("x-ms-lease-action"))?;
-        let outcome = |status, id: Option<String>| Ok(Outcome { status, id, seconds: None });
+        let respond = |status, id: Option<String>| Ok(LeaseResponse { status, id, seconds: None });
         match action.to_ascii_lowercase().as_str() {
             "acquire" => {
                 let proposed = request.header("x-ms-proposed-lease-id");
                 match self.state() {
-                    State::Leased if !proposed.is_some_and(|id| self.is(id)) => {
+                    LeaseState::Leased if !proposed.is_some_and(|id| self.matches_id(id)) => {
                         let message = "There is already a lease present.";
                         return Err(conflict("LeaseAlreadyPresent", message));
                     }
-                    State::Breaking => {
-                        let message = "There is already a breaking lease, and can't be acquired until it's broken.";
+                    LeaseState::Breaking => {
+                        let message = "There is already a breaking lease, and can't be acquired until \
+                                       it's broken.";
                         return Err(conflict("LeaseIsBreakingAndCannotBeAcquired", message));
                     }
-                    State::Available | State::Leased | State::Broken | State::Expired => {}
+                    LeaseState::Available | LeaseState::Leased | LeaseState::Broken | LeaseState::Expired => {}
                 }
                 let duration = request.header("x-ms-lease-duration");
                 let duration = duration.ok_or_else(|| missing_header("x-ms-lease-duration"))?;
                 let seconds = match duration.parse::<i64>() {
                     Ok(-1) => None,
                     Ok(seconds @ 15..=60) => Some(seconds.unsigned_abs()),
-                    _ => return Err(bad_header("x-ms-lease-duration", duration)),
+                    _ => return Err(invalid_header("x-ms-lease-duration", duration)),
                 };
                 let id = proposed.map_or_else(new_id, str::to_owned);
                 *self = Self {
@@ -117,9 +124,9 @@ impl Lease {
                     until: seconds.map(|seconds| now() + seconds),
                     broken_at: None,
                 };
-                outcome(201, Some(id))
+                respond(201, Some(id))
             }
-            "break" => self.break_up(request),
+            "break" => self.start_break(request),
             action => {
                 let id = request.header("x-ms-lease-id").ok_or_else(|| missing_header("x-ms-lease-id"))?.to_owned();
                 if self.id.is_none() {
@@ -127,24 +134,24 @@ impl Lease {
                     return Err(conflict("LeaseNotPresentWithLeaseOperation", message));
                 }
                 let proposed = request.header("x-ms-proposed-lease-id");
-                let again = action == "change" && proposed.is_some_and(|id| self.is(id));
-                if !self.is(&id) && !again {
+                let is_repeated = action == "change" && proposed.is_some_and(|id| self.matches_id(id));
+                if !self.matches_id(&id) && !is_repeated {
                     let message = "The lease ID specified did not match the lease ID for the resource.";
                     return Err(conflict("LeaseIdMismatchWithLeaseOperation", message));
                 }
                 match (action, self.state()) {
-                    ("renew", State::Breaking | State::Broken) => {
-                        let message =
-                            "The lease ID matched, but the lease has been broken explicitly and can't be renewed.";
+                    ("renew", LeaseState::Breaking | LeaseState::Broken) => {
+                        let message = "The lease ID matched, but the lease has been broken explicitly and \
+                                       can't be renewed.";
                         return Err(conflict("LeaseIsBrokenAndCannotBeRenewed", message));
                     }
                     ("renew", _) => self.until = self.duration.map(|seconds| now() + seconds),
-                    ("change", State::Breaking) => {
-                        let message =
-                            "The lease ID matched, but the lease is currently in breaking state and can't be changed.";
+                    ("change", LeaseState::Breaking) => {
+                        let message = "The lease ID matched, but the lease is currently in breaking state and \
+                                       can't be changed.";
                         return Err(conflict("LeaseIsBreakingAndCannotBeChanged", message));
                     }
-                    ("change", State::Broken | State::Expired) => {
+                    ("change", LeaseState::Broken | LeaseState::Expired) => {
                         let message = "There is currently no lease on the resource.";
                         return Err(conflict("LeaseNotPresentWithLeaseOperation", message));
                     }
@@ -154,35 +161,35 @@ impl Lease {
                     }
                     ("release", _) => {
                         *self = Self::default();
-                        return outcome(200, None);
+                        return respond(200, None);
                     }
-                    _ => return Err(bad_header("x-ms-lease-action", action)),
+                    _ => return Err(invalid_header("x-ms-lease-action", action)),
                 }
-                outcome(200, self.id.clone())
+                respond(200, self.id.clone())
             }
         }
     }
 
-    fn break_up(&mut self, request: &Received) -> Result<Outcome, Failure> {
+    fn start_break(&mut self, request: &Request) -> Result<LeaseResponse, StorageError> {
         let period = match request.header("x-ms-lease-break-period") {
             Some(text) => match text.parse::<u64>() {
                 Ok(seconds @ 0..=60) => Some(seconds),
-                _ => return Err(bad_header("x-ms-lease-break-period", text)),
+                _ => return Err(invalid_header("x-ms-lease-break-period", text)),
             },
             None => None,
         };
-        let left = |until: Option<u64>| until.map(|until| until.saturating_sub(now()));
+        let remaining = |until: Option<u64>| until.map(|until| until.saturating_sub(now()));
         let seconds = match self.state() {
-            State::Available => {
+            LeaseState::Available => {
                 let message = "There is currently no lease on the resource.";
                 return Err(conflict("LeaseNotPresentWithLeaseOperation", message));
             }
-            State::Broken | State::Expired => 0,
-            State::Breaking => left(self.broken_at).unwrap_or(0).min(period.unwrap_or(u64::MAX)),
-            // A lease without an end breaks at once where the request says nothing; another one when it would end.
-            State::Leased => left(self.until).unwrap_or(period.unwrap_or(0)).min(period.unwrap_or(u64::MAX)),
+            LeaseState::Broken | LeaseState::Expired => 0,
+            LeaseState::Breaking => remaining(self.broken_at).unwrap_or(0).min(period.unwrap_or(u64::MAX)),
+            // The default for an infinite lease is to break at once, for others to expire.
+            LeaseState::Leased => remaining(self.until).unwrap_or(period.unwrap_or(0)).min(period.unwrap_or(u64::MAX)),
         };
         self.broken_at = Some(now() + seconds);
-        Ok(Outcome { status: 202, id: None, seconds: Some(seconds) })
+        Ok(LeaseResponse { status: 202, id: None, seconds: Some(seconds) })
     }
 }

@@ -1,13 +1,13 @@
-//! XML as Blob writes it, and the one list that it reads.
+//! The XML of Blob: responses, and the body of Put Block List.
 
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
-/// A document on its way.
+/// Writes a document.
 #[derive(Debug)]
-pub(super) struct Xml(String);
+pub(super) struct XmlWriter(String);
 
-impl Xml {
+impl XmlWriter {
     pub(super) fn new() -> Self {
         Self("<?xml version=\"1.0\" encoding=\"utf-8\"?>".to_owned())
     }
@@ -31,7 +31,7 @@ impl Xml {
         self
     }
 
-    /// An element that holds text only.
+    /// Writes an element with text.
     pub(super) fn text(&mut self, name: &str, text: &str) -> &mut Self {
         self.0.push_str(&format!("<{name}>{}</{name}>", escaped(text)));
         self
@@ -50,7 +50,7 @@ fn escaped(text: &str) -> String {
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),
             '"' => escaped.push_str("&quot;"),
-            // XML 1.0 has no way to write these.
+            // XML 1.0 cannot represent these.
             c if c.is_control() && !matches!(c, '\n' | '\r' | '\t') => escaped.push('\u{fffd}'),
             c => escaped.push(c),
         }
@@ -58,16 +58,16 @@ fn escaped(text: &str) -> String {
     escaped
 }
 
-/// Where Put Block List looks for a block.
+/// Which block of an id Put Block List means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Where {
+pub(super) enum BlockState {
     Committed,
     Uncommitted,
     Latest,
 }
 
-/// The body of Put Block List; `None` where it is none.
-pub(super) fn block_list(text: &[u8]) -> Option<Vec<(Where, String)>> {
+/// Parses the body of Put Block List; `None` if it is invalid.
+pub(super) fn parse_block_list(text: &[u8]) -> Option<Vec<(BlockState, String)>> {
     let text = std::str::from_utf8(text).ok()?;
     let mut reader = Reader::from_str(text.trim_start_matches('\u{feff}'));
     let (mut blocks, mut open, mut id, mut depth) = (Vec::new(), None, String::new(), 0);
@@ -81,9 +81,9 @@ pub(super) fn block_list(text: &[u8]) -> Option<Vec<(Where, String)>> {
                         lists += 1;
                         None
                     }
-                    (2, "Committed") => Some(Where::Committed),
-                    (2, "Uncommitted") => Some(Where::Uncommitted),
-                    (2, "Latest") => Some(Where::Latest),
+                    (2, "Committed") => Some(BlockState::Committed),
+                    (2, "Uncommitted") => Some(BlockState::Uncommitted),
+                    (2, "Latest") => Some(BlockState::Latest),
                     _ => return None,
                 };
                 id.clear();
@@ -93,8 +93,8 @@ pub(super) fn block_list(text: &[u8]) -> Option<Vec<(Where, String)>> {
             Event::Text(piece) => id.push_str(&piece),
             Event::End(_) => {
                 depth -= 1;
-                if let Some(place) = open.take() {
-                    blocks.push((place, id.trim().to_owned()));
+                if let Some(state) = open.take() {
+                    blocks.push((state, id.trim().to_owned()));
                 }
             }
             Event::Eof => return (depth == 0 && lists == 1).then_some(blocks),
@@ -108,11 +108,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_block_list_is_read_and_nothing_else() {
-        let list = "\u{feff}<?xml version=\"1.0\"?>\n<BlockList>\n <Latest>QQ==</Latest><Committed> Qg== </Committed></BlockList>";
-        let expected = vec![(Where::Latest, "QQ==".to_owned()), (Where::Committed, "Qg==".to_owned())];
-        assert_eq!(block_list(list.as_bytes()).unwrap(), expected);
-        assert_eq!(block_list(b"<BlockList/>").unwrap(), []);
+    fn only_a_block_list_is_parsed() {
+        let list = "\u{feff}<?xml version=\"1.0\"?>\n<BlockList>\n <Latest>QQ==</Latest>\
+                    <Committed> Qg== </Committed></BlockList>";
+        let expected = vec![(BlockState::Latest, "QQ==".to_owned()), (BlockState::Committed, "Qg==".to_owned())];
+        assert_eq!(parse_block_list(list.as_bytes()).unwrap(), expected);
+        assert_eq!(parse_block_list(b"<BlockList/>").unwrap(), []);
         for bad in [
             "",
             "<BlockList>",
@@ -121,14 +122,14 @@ mod tests {
             "{}",
             "<BlockList><Latest>&a;</Latest></BlockList>",
         ] {
-            assert_eq!(block_list(bad.as_bytes()), None, "{bad}");
+            assert_eq!(parse_block_list(bad.as_bytes()), None, "{bad}");
         }
     }
 
     #[test]
     fn text_is_escaped() {
         assert!(
-            Xml::new()
+            XmlWriter::new()
                 .text("Name", "<a & \"b\">\u{1}")
                 .finish()
                 .ends_with("<Name>&lt;a &amp; &quot;b&quot;&gt;\u{fffd}</Name>")

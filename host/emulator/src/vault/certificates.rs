@@ -1,7 +1,8 @@
-//! What only certificates have: a policy, an operation that makes them, and a key and a secret of the same name.
+//! The operations of certificates alone: policies, and the operation that creates a certificate
+//! with a key and a secret of the same name.
 //!
-//! Certificates are signed by their own key. With an issuer that is `Unknown`, an operation stays under way until it is
-//! cancelled or deleted.
+//! Certificates are self-signed. With the issuer `Unknown` an operation stays in progress until it
+//! is cancelled or deleted.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -11,15 +12,15 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
 
-use super::refusal::Refusal;
-use super::store::{Collection, Vault};
-use super::{keys, objects, view};
-use crate::exchange::{Received, Reply};
+use super::vault_error::VaultError;
+use super::vault_store::{Collection, Vault};
+use super::{keys, object_json, objects};
+use crate::messages::{Request, Response};
 
 const PEM: &str = "application/x-pem-file";
 
-/// An operation of certificates' own; `None` where a request is none.
-pub(super) fn act(vault: &mut Vault, request: &Received, path: &[&str]) -> Option<Result<Reply, Refusal>> {
+/// Runs an operation that only certificates have; `None` if the request is not one.
+pub(super) fn dispatch(vault: &mut Vault, request: &Request, path: &[&str]) -> Option<Result<Response, VaultError>> {
     Some(match (request.method.as_str(), path) {
         ("POST", [name, "create"]) => create(vault, request, name),
         ("POST", [name, "import"]) => import(vault, request, name),
@@ -32,20 +33,20 @@ pub(super) fn act(vault: &mut Vault, request: &Received, path: &[&str]) -> Optio
     })
 }
 
-/// The policy of a certificate for this subject.
+/// The policy of a self-signed certificate with this subject.
 pub(super) fn default_policy(subject: &str) -> Value {
     json!({ "issuer": { "name": "Self" }, "x509_props": { "subject": subject } })
 }
 
-/// Makes a certificate, with its key and its secret. `asked` may have `attributes` and `tags`.
-pub(super) fn make(vault: &mut Vault, name: &str, policy: &Value, asked: &Value) -> Result<(), String> {
+/// Creates a certificate, with its key and its secret. `body` may have `attributes` and `tags`.
+pub(super) fn create_self_signed(vault: &mut Vault, name: &str, policy: &Value, body: &Value) -> Result<(), String> {
     let key = KeyPair::generate().map_err(|error| error.to_string())?;
     let certificate = params(policy)?.self_signed(&key).map_err(|error| error.to_string())?;
     let pem = format!("{}{}", key.serialize_pem(), certificate.pem());
-    keep(vault, name, certificate.der(), &key, pem, policy, asked).map_err(|refusal| format!("{refusal:?}"))
+    store(vault, name, certificate.der(), &key, pem, policy, body).map_err(|error| format!("{error:?}"))
 }
 
-/// What a policy asks for.
+/// The parameters of a certificate with this policy.
 fn params(policy: &Value) -> Result<CertificateParams, String> {
     let names = policy.pointer("/x509_props/sans/dns_names").and_then(Value::as_array);
     let names: Vec<String> = names.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
@@ -66,21 +67,21 @@ fn params(policy: &Value) -> Result<CertificateParams, String> {
     Ok(params)
 }
 
-/// Keeps a certificate, its key, and the secret that has both.
-fn keep(
+/// Stores a certificate, its key, and the secret that contains both.
+fn store(
     vault: &mut Vault,
     name: &str,
     certificate: &CertificateDer<'_>,
     key: &KeyPair,
     pem: String,
     policy: &Value,
-    asked: &Value,
-) -> Result<(), Refusal> {
+    body: &Value,
+) -> Result<(), VaultError> {
     for collection in [Collection::Certificates, Collection::Keys, Collection::Secrets] {
-        vault.free(collection, name)?;
+        vault.check_name(collection, name)?;
     }
-    let (attributes, tags) = (asked.get("attributes"), asked.get("tags"));
-    let thumbprint = keys::encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, certificate).as_ref());
+    let (attributes, tags) = (body.get("attributes"), body.get("tags"));
+    let thumbprint = keys::base64url(digest(&SHA1_FOR_LEGACY_USE_ONLY, certificate).as_ref());
     let content = json!({ "cer": STANDARD.encode(certificate), "x5t": thumbprint, "contentType": PEM,
         "attributes": attributes, "tags": tags });
     let version = vault.put(Collection::Certificates, name, content)?;
@@ -91,16 +92,16 @@ fn keep(
     let content = json!({ "value": pem, "contentType": PEM, "managed": true, "attributes": attributes });
     let secret = vault.put(Collection::Secrets, name, content)?;
     // All three have the same version.
-    for (collection, made) in [(Collection::Keys, managed_key), (Collection::Secrets, secret)] {
+    for (collection, created) in [(Collection::Keys, managed_key), (Collection::Secrets, secret)] {
         let versions = vault.get_mut(collection, name)?.versions.iter_mut();
-        versions.filter(|known| known.id == made.id).for_each(|known| known.id.clone_from(&version.id));
+        versions.filter(|known| known.id == created.id).for_each(|known| known.id.clone_from(&version.id));
     }
-    vault.entry(Collection::Certificates, name).policy = Some(whole(policy));
+    vault.entry(Collection::Certificates, name).policy = Some(with_defaults(policy));
     Ok(())
 }
 
-/// A policy with what it did not say.
-fn whole(policy: &Value) -> Value {
+/// A policy with the defaults of what it leaves out.
+fn with_defaults(policy: &Value) -> Value {
     let mut policy = policy.clone();
     if let Some(members) = policy.as_object_mut() {
         members.insert(
@@ -113,70 +114,76 @@ fn whole(policy: &Value) -> Value {
     policy
 }
 
-/// Whether the emulator can make what a policy asks for.
-fn check(policy: &Value) -> Result<(), Refusal> {
+/// Whether the emulator supports a policy.
+fn check_policy(policy: &Value) -> Result<(), VaultError> {
     if policy.pointer("/key_props/kty").and_then(Value::as_str).is_some_and(|kty| kty != "EC") {
-        return Err(Refusal::bad("The emulator makes certificates with elliptic keys: key_props.kty must be EC."));
+        return Err(VaultError::bad_parameter(
+            "The emulator supports elliptic curve keys only: key_props.kty must be EC.",
+        ));
     }
     if policy.pointer("/secret_props/contentType").and_then(Value::as_str).is_some_and(|content| content != PEM) {
-        return Err(Refusal::bad(format!("The emulator keeps certificates as PEM: contentType must be {PEM}.")));
+        return Err(VaultError::bad_parameter(format!(
+            "The emulator stores certificates as PEM: contentType must be {PEM}."
+        )));
     }
     Ok(())
 }
 
-fn create(vault: &mut Vault, request: &Received, name: &str) -> Result<Reply, Refusal> {
-    let asked = request.json();
-    let Some(policy) = asked.get("policy").filter(|policy| policy.is_object()) else {
-        return Err(Refusal::bad("Property policy is missing."));
+fn create(vault: &mut Vault, request: &Request, name: &str) -> Result<Response, VaultError> {
+    let body = request.json();
+    let Some(policy) = body.get("policy").filter(|policy| policy.is_object()) else {
+        return Err(VaultError::bad_parameter("Property policy is missing."));
     };
-    check(policy)?;
-    vault.free(Collection::Certificates, name)?;
+    check_policy(policy)?;
+    vault.check_name(Collection::Certificates, name)?;
     let issuer = policy.pointer("/issuer/name").and_then(Value::as_str).unwrap_or("Self");
-    let unfinished = issuer == "Unknown";
-    if !unfinished {
-        make(vault, name, policy, &asked).map_err(Refusal::bad)?;
+    let in_progress = issuer == "Unknown";
+    if !in_progress {
+        create_self_signed(vault, name, policy, &body).map_err(VaultError::bad_parameter)?;
     }
     let csr = KeyPair::generate().and_then(|key| {
         let request = params(policy).map_err(|_| rcgen::Error::CouldNotParseCertificationRequest)?;
         Ok(STANDARD.encode(request.serialize_request(&key)?.der()))
     });
     let object = vault.entry(Collection::Certificates, name);
-    object.policy.get_or_insert_with(|| whole(policy));
+    object.policy.get_or_insert_with(|| with_defaults(policy));
     object.pending = Some(json!({
         "issuer": { "name": issuer },
         "csr": csr.unwrap_or_default(),
         "cancellation_requested": false,
-        "status": if unfinished { "inProgress" } else { "completed" },
+        "status": if in_progress { "inProgress" } else { "completed" },
         "request_id": format!("{:032x}", object.versions.len()),
     }));
-    let id = view::id(Collection::Certificates, request, name);
+    let id = object_json::id(Collection::Certificates, request, name);
     let location = format!("{id}/pending?api-version=7.4");
     Ok(pending(vault, request, name, 202)?.header("location", &location))
 }
 
-fn import(vault: &mut Vault, request: &Received, name: &str) -> Result<Reply, Refusal> {
-    let asked = request.json();
-    let value = asked.get("value").and_then(Value::as_str).unwrap_or_default();
-    // Some clients send PEM in base64, as they send other formats.
+fn import(vault: &mut Vault, request: &Request, name: &str) -> Result<Response, VaultError> {
+    let body = request.json();
+    let value = body.get("value").and_then(Value::as_str).unwrap_or_default();
+    // Some clients encode PEM in base64, as other formats.
     let decoded = STANDARD.decode(value).ok().and_then(|decoded| String::from_utf8(decoded).ok());
     let pem = decoded.unwrap_or_else(|| value.to_owned());
     let certificate = CertificateDer::from_pem_slice(pem.as_bytes());
     let key = KeyPair::from_pem(&pem);
     let (Ok(certificate), Ok(key)) = (certificate, key) else {
-        return Err(Refusal::bad("Property value is not a certificate and its elliptic key in PEM."));
+        return Err(VaultError::bad_parameter(
+            "Property value is not a certificate and its elliptic curve key in PEM.",
+        ));
     };
-    let policy = asked.get("policy").cloned().unwrap_or_else(|| json!({}));
-    check(&policy)?;
-    keep(vault, name, &certificate, &key, pem, &policy, &asked)?;
-    objects::newest(vault, Collection::Certificates, request, name)
+    let policy = body.get("policy").cloned().unwrap_or_else(|| json!({}));
+    check_policy(&policy)?;
+    store(vault, name, &certificate, &key, pem, &policy, &body)?;
+    objects::latest(vault, Collection::Certificates, request, name)
 }
 
-/// The operation that makes a certificate. At first it is always under way.
-fn pending(vault: &Vault, request: &Received, name: &str, status: u16) -> Result<Reply, Refusal> {
+/// The operation that creates a certificate. The first response says that it is in progress.
+fn pending(vault: &Vault, request: &Request, name: &str, status: u16) -> Result<Response, VaultError> {
     let object = vault.get(Collection::Certificates, name)?;
-    let mut pending = object.pending.clone().ok_or_else(|| Refusal::pending(name))?;
+    let mut pending = object.pending.clone().ok_or_else(|| VaultError::pending_not_found(name))?;
     if let Some(members) = pending.as_object_mut() {
-        let id = view::id(Collection::Certificates, request, name);
+        let id = object_json::id(Collection::Certificates, request, name);
         members.insert("id".to_owned(), format!("{id}/pending").into());
         if status == 202 {
             members.insert("status".to_owned(), "inProgress".into());
@@ -184,32 +191,36 @@ fn pending(vault: &Vault, request: &Received, name: &str, status: u16) -> Result
             members.insert("target".to_owned(), id.into());
         }
     }
-    Ok(Reply::json(status, &pending))
+    Ok(Response::json(status, &pending))
 }
 
-fn cancel(vault: &mut Vault, request: &Received, name: &str) -> Result<Reply, Refusal> {
-    let wish = request.json().get("cancellation_requested").and_then(Value::as_bool);
-    let wish = wish.ok_or_else(|| Refusal::bad("Property cancellation_requested is missing."))?;
+fn cancel(vault: &mut Vault, request: &Request, name: &str) -> Result<Response, VaultError> {
+    let requested = request.json().get("cancellation_requested").and_then(Value::as_bool);
+    let requested =
+        requested.ok_or_else(|| VaultError::bad_parameter("Property cancellation_requested is missing."))?;
     let pending_operation = vault.get_mut(Collection::Certificates, name)?.pending.as_mut();
-    let members = pending_operation.and_then(Value::as_object_mut).ok_or_else(|| Refusal::pending(name))?;
-    members.insert("cancellation_requested".to_owned(), wish.into());
+    let members =
+        pending_operation.and_then(Value::as_object_mut).ok_or_else(|| VaultError::pending_not_found(name))?;
+    members.insert("cancellation_requested".to_owned(), requested.into());
     pending(vault, request, name, 200)
 }
 
-fn delete_pending(vault: &mut Vault, request: &Received, name: &str) -> Result<Reply, Refusal> {
-    let reply = pending(vault, request, name, 200)?;
+fn delete_pending(vault: &mut Vault, request: &Request, name: &str) -> Result<Response, VaultError> {
+    let response = pending(vault, request, name, 200)?;
     vault.get_mut(Collection::Certificates, name)?.pending = None;
-    Ok(reply)
+    Ok(response)
 }
 
-fn policy(vault: &Vault, request: &Received, name: &str) -> Result<Reply, Refusal> {
+fn policy(vault: &Vault, request: &Request, name: &str) -> Result<Response, VaultError> {
     let object = vault.get(Collection::Certificates, name)?;
-    Ok(view::policy(Collection::Certificates, request, (name, object), "policy", json!({})))
+    Ok(object_json::policy(Collection::Certificates, request, (name, object), "policy", json!({})))
 }
 
-fn update_policy(vault: &mut Vault, request: &Received, name: &str) -> Result<Reply, Refusal> {
+fn update_policy(vault: &mut Vault, request: &Request, name: &str) -> Result<Response, VaultError> {
     let update = request.json();
-    let Some(update) = update.as_object() else { return Err(Refusal::bad("The policy is missing.")) };
+    let Some(update) = update.as_object() else {
+        return Err(VaultError::bad_parameter("The policy is missing."));
+    };
     let object = vault.get_mut(Collection::Certificates, name)?;
     let policy = object.policy.get_or_insert_with(|| json!({}));
     if let Some(members) = policy.as_object_mut() {

@@ -1,28 +1,28 @@
 //! Key Vault: secrets, keys and certificates ([REST API](https://learn.microsoft.com/rest/api/keyvault/)).
 //!
-//! A request comes to [`answer`], which checks its token; `objects` has the operations that all three collections share,
-//! and `secrets`, `keys` and `certificates` have their own.
+//! [`handle`] verifies the token of a request. `secrets`, `keys` and `certificates` have the
+//! operations of one collection each, `objects` those that all three share.
 
 mod certificates;
 mod keys;
+mod object_json;
 mod objects;
-mod refusal;
 mod secrets;
-mod store;
-mod view;
+mod vault_error;
+mod vault_store;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use crate::Azure;
-use crate::authority::Rejected;
 use crate::directory::TENANT;
-use crate::exchange::{Received, Reply};
-use refusal::Refusal;
-use store::{Collection, Vault};
+use crate::messages::{Request, Response};
+use crate::token_issuer::TokenError;
+use vault_error::VaultError;
+use vault_store::{Collection, Vault};
 
-/// The vaults, by name. Each cloud's host of that name is the same vault.
+/// The vaults by name. The hosts of a name in all clouds are one vault.
 #[derive(Default)]
 pub(crate) struct Vaults(Mutex<BTreeMap<String, Vault>>);
 
@@ -37,7 +37,7 @@ impl Vaults {
     ///
     /// # Errors
     ///
-    /// Its certificate cannot be made.
+    /// Its certificate cannot be created.
     pub(crate) fn contoso() -> Result<Self, String> {
         let vaults = Self::default();
         let vault = Vault::contoso()?;
@@ -46,7 +46,7 @@ impl Vaults {
     }
 }
 
-/// The audience of a cloud's vaults, or of its hardware security modules.
+/// The audience of tokens for a vault or a Managed HSM.
 fn audience(host: &str) -> &'static str {
     match host {
         _ if host.ends_with(".vault.azure.cn") => "https://vault.azure.cn",
@@ -58,77 +58,85 @@ fn audience(host: &str) -> &'static str {
     }
 }
 
-pub(crate) fn answer(azure: &Azure, request: &Received) -> (Reply, Option<String>) {
+/// Responds to a request. Also returns the name of the identity that sent it.
+pub(crate) fn handle(azure: &Azure, request: &Request) -> (Response, Option<String>) {
     let audience = audience(&request.host);
-    let claims = match azure.authority.verify(request.bearer(), audience) {
+    let claims = match azure.token_issuer.verify(request.bearer(), audience) {
         Ok(claims) => claims,
-        Err(rejected) => return (challenge(audience, &rejected), None),
+        Err(error) => return (unauthorized(audience, &error), None),
     };
     let Some(identity) = azure.directory.find(|identity| identity.object_id == claims.oid) else {
-        return (challenge(audience, &Rejected::Malformed), None);
+        return (unauthorized(audience, &TokenError::Malformed), None);
     };
     let name = Some(identity.name.clone());
-    if !identity.may("vault", &request.path) {
+    if !identity.is_allowed("vault", &request.path) {
         let message = format!(
-            "Caller is not authorized to perform action on resource.\r\nCaller: appid={};oid={};iss=https://sts.windows.net/{TENANT}/\r\n\
+            "Caller is not authorized to perform action on resource.\r\n\
+             Caller: appid={};oid={};iss=https://sts.windows.net/{TENANT}/\r\n\
              Action: 'Microsoft.KeyVault/vaults{}'",
             identity.client_id, identity.object_id, request.path
         );
-        return (Reply::error(403, "Forbidden", &message), name);
+        return (Response::error(403, "Forbidden", &message), name);
     }
     if request.query("api-version").is_none() {
-        return (Reply::error(400, "BadParameter", "api-version must be specified"), name);
+        return (Response::error(400, "BadParameter", "api-version must be specified"), name);
     }
     let vault_name = request.host.split('.').next().unwrap_or_default();
     let mut vaults = azure.vaults.0.lock().unwrap_or_else(PoisonError::into_inner);
-    let reply = match vaults.get_mut(vault_name) {
-        Some(vault) => act(vault, request).unwrap_or_else(Refusal::into_reply),
-        None => Reply::error(404, "VaultNotFound", &format!("The vault {vault_name} was not found.")),
+    let response = match vaults.get_mut(vault_name) {
+        Some(vault) => dispatch(vault, request).unwrap_or_else(VaultError::into_response),
+        None => Response::error(404, "VaultNotFound", &format!("The vault {vault_name} was not found.")),
     };
-    (reply, name)
+    (response, name)
 }
 
-/// 401, with the challenge that tells a client where to get a token and for what.
-fn challenge(audience: &str, rejected: &Rejected) -> Reply {
+/// 401 with the challenge, which names the tenant and the audience.
+fn unauthorized(audience: &str, error: &TokenError) -> Response {
     let mut field =
         format!("Bearer authorization=\"https://login.microsoftonline.com/{TENANT}\", resource=\"{audience}\"");
-    let message = match rejected {
-        Rejected::Missing => "AKV10000: Request is missing a Bearer or PoP token.".to_owned(),
-        Rejected::Malformed => "AKV10012: The token is malformed.".to_owned(),
-        Rejected::Signature => "AKV10016: The signature of the token is invalid.".to_owned(),
-        Rejected::Audience { found } => format!("AKV10022: Invalid audience. Expected {audience}, found: {found}."),
-        Rejected::Expired => "AKV10001: The token has expired.".to_owned(),
-        Rejected::NotYet => "AKV10002: The token is not valid yet.".to_owned(),
+    let message = match error {
+        TokenError::Missing => "AKV10000: Request is missing a Bearer or PoP token.".to_owned(),
+        TokenError::Malformed => "AKV10012: The token is malformed.".to_owned(),
+        TokenError::Signature => "AKV10016: The signature of the token is invalid.".to_owned(),
+        TokenError::Audience { found } => {
+            format!("AKV10022: Invalid audience. Expected {audience}, found: {found}.")
+        }
+        TokenError::Expired => "AKV10001: The token has expired.".to_owned(),
+        TokenError::NotYetValid => "AKV10002: The token is not valid yet.".to_owned(),
     };
-    if *rejected != Rejected::Missing {
+    if *error != TokenError::Missing {
         field.push_str(&format!(", error=\"invalid_token\", error_description=\"{message}\""));
     }
-    Reply::error(401, "Unauthorized", &message).header("www-authenticate", &field)
+    Response::error(401, "Unauthorized", &message).header("www-authenticate", &field)
 }
 
-fn act(vault: &mut Vault, request: &Received) -> Result<Reply, Refusal> {
+fn dispatch(vault: &mut Vault, request: &Request) -> Result<Response, VaultError> {
     let segments = request.segments();
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-    let [root, rest @ ..] = segments.as_slice() else { return Err(Refusal::not_here()) };
+    let [root, rest @ ..] = segments.as_slice() else {
+        return Err(VaultError::not_found());
+    };
     let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     if let Some(name) = rest.first().filter(|name| !is_name(name)) {
-        return Err(Refusal::bad(format!("The request URI contains an invalid name: {name}")));
+        return Err(VaultError::bad_parameter(format!("The request URI contains an invalid name: {name}")));
     }
     if let Some(collection) = Collection::deleted(root) {
-        return objects::act_on_deleted(vault, collection, request, rest);
+        return objects::dispatch_deleted(vault, collection, request, rest);
     }
-    let Some(collection) = Collection::named(root) else { return Err(Refusal::not_here()) };
-    // A Managed HSM has keys only.
-    if request.host.contains(".managedhsm.") && !matches!(collection, Collection::Keys) {
-        return Err(Refusal::not_here());
-    }
-    let own = match collection {
-        Collection::Secrets => secrets::act(vault, request, rest),
-        Collection::Keys => keys::act(vault, request, rest),
-        Collection::Certificates => certificates::act(vault, request, rest),
+    let Some(collection) = Collection::named(root) else {
+        return Err(VaultError::not_found());
     };
-    match own {
-        Some(reply) => reply,
-        None => objects::act(vault, collection, request, rest),
+    // A Managed HSM has only keys.
+    if request.host.contains(".managedhsm.") && !matches!(collection, Collection::Keys) {
+        return Err(VaultError::not_found());
+    }
+    let handled = match collection {
+        Collection::Secrets => secrets::dispatch(vault, request, rest),
+        Collection::Keys => keys::dispatch(vault, request, rest),
+        Collection::Certificates => certificates::dispatch(vault, request, rest),
+    };
+    match handled {
+        Some(response) => response,
+        None => objects::dispatch(vault, collection, request, rest),
     }
 }

@@ -1,25 +1,25 @@
-//! What only secrets have: a value to set.
+//! The operation of secrets alone: setting a value.
 
 use serde_json::Value;
 
 use super::objects;
-use super::refusal::Refusal;
-use super::store::{Collection, Vault};
-use crate::exchange::{Received, Reply};
+use super::vault_error::VaultError;
+use super::vault_store::{Collection, Vault};
+use crate::messages::{Request, Response};
 
-/// An operation of secrets' own; `None` where a request is none.
-pub(super) fn act(vault: &mut Vault, request: &Received, path: &[&str]) -> Option<Result<Reply, Refusal>> {
+/// Runs an operation that only secrets have; `None` if the request is not one.
+pub(super) fn dispatch(vault: &mut Vault, request: &Request, path: &[&str]) -> Option<Result<Response, VaultError>> {
     match (request.method.as_str(), path) {
         ("PUT", [name]) => Some(set(vault, request, name)),
         _ => None,
     }
 }
 
-fn set(vault: &mut Vault, request: &Received, name: &str) -> Result<Reply, Refusal> {
+fn set(vault: &mut Vault, request: &Request, name: &str) -> Result<Response, VaultError> {
     let content = request.json();
     if !content.get("value").is_some_and(Value::is_string) {
-        return Err(Refusal::bad("Property  value  is missing or not a string."));
+        return Err(VaultError::bad_parameter("Property  value  is missing or not a string."));
     }
     vault.put(Collection::Secrets, name, content)?;
-    objects::newest(vault, Collection::Secrets, request, name)
+    objects::latest(vault, Collection::Secrets, request, name)
 }

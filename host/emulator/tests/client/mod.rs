@@ -1,4 +1,4 @@
-//! A program that talks to the emulator without Keyward: it gets a token and speaks HTTP/1.1 over TLS.
+//! A client without Keyward: it gets a token, and speaks HTTP/1.1 over TLS.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs, unreachable_pub)]
 
 use keyward_emulator::Emulator;
@@ -13,13 +13,13 @@ pub const STORAGE: &str = "https%3A%2F%2Fstorage.azure.com%2F";
 pub const VERSION: &str = "2023-11-03";
 
 #[derive(Debug)]
-pub struct Answer {
+pub struct Response {
     pub status: u16,
     pub head: String,
     pub body: Vec<u8>,
 }
 
-impl Answer {
+impl Response {
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut lines = self.head.lines().skip(1).filter_map(|line| line.split_once(": "));
         lines.find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
@@ -38,14 +38,14 @@ impl Answer {
     }
 
     fn parse(bytes: &[u8]) -> Self {
-        let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("there is no answer");
+        let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("there is no response");
         let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
         Self { status, head, body: bytes[end + 4..].to_vec() }
     }
 }
 
-/// A token of an identity for a resource, which is percent-encoded.
+/// Gets a token of an identity. The resource is percent-encoded.
 pub async fn token(emulator: &Emulator, resource: &str, identity: &str) -> String {
     let mut stream = TcpStream::connect(emulator.imds_url().replace("http://", "")).await.unwrap();
     let path = format!("/metadata/identity/oauth2/token?api-version=2018-02-01&resource={resource}{identity}");
@@ -53,22 +53,22 @@ pub async fn token(emulator: &Emulator, resource: &str, identity: &str) -> Strin
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).await.unwrap();
-    Answer::parse(&bytes).json()["access_token"].as_str().unwrap().to_owned()
+    Response::parse(&bytes).json()["access_token"].as_str().unwrap().to_owned()
 }
 
-/// Sends a request as it is, and reads what comes back until the connection ends.
+/// Sends bytes, and reads until the connection is closed.
 pub async fn raw(emulator: &Emulator, bytes: &[u8]) -> Vec<u8> {
     let mut stream = emulator.connect().await.unwrap();
-    // An emulator that answers before it has read everything may close first.
+    // The emulator can respond and close before it has read everything.
     if let Ok(()) = stream.write_all(bytes).await {
         drop(stream.flush().await);
     }
-    let mut answer = Vec::new();
-    drop(stream.read_to_end(&mut answer).await);
-    answer
+    let mut response = Vec::new();
+    drop(stream.read_to_end(&mut response).await);
+    response
 }
 
-pub async fn send(emulator: &Emulator, host: &str, line: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+pub async fn send(emulator: &Emulator, host: &str, line: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
     let fields: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let length = if line.starts_with("GET") || line.starts_with("HEAD") || line.starts_with("DELETE") {
         String::new()
@@ -76,7 +76,7 @@ pub async fn send(emulator: &Emulator, host: &str, line: &str, headers: &[(&str,
         format!("content-length: {}\r\n", body.len())
     };
     let head = format!("{line} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{length}{fields}\r\n");
-    Answer::parse(&raw(emulator, &[head.as_bytes(), body].concat()).await)
+    Response::parse(&raw(emulator, &[head.as_bytes(), body].concat()).await)
 }
 
 /// A client with a token of the system-assigned identity.
@@ -92,17 +92,17 @@ impl<'a> Client<'a> {
         Self { emulator, host, bearer }
     }
 
-    pub async fn ask(&self, line: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    pub async fn request(&self, line: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
         let mut all = vec![("authorization", self.bearer.as_str()), ("x-ms-version", VERSION)];
         all.extend_from_slice(headers);
         send(self.emulator, self.host, line, &all, body).await
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
-        self.ask(&format!("GET {path}"), &[], b"").await
+    pub async fn get(&self, path: &str) -> Response {
+        self.request(&format!("GET {path}"), &[], b"").await
     }
 
-    pub async fn put(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
-        self.ask(&format!("PUT {path}"), headers, body).await
+    pub async fn put(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
+        self.request(&format!("PUT {path}"), headers, body).await
     }
 }

@@ -1,5 +1,5 @@
-//! `tiberius` with TLS by rustls and ring: its own wants another provider. It speaks without TLS to one end of a pipe, whose
-//! other end does PRELOGIN and TLS with the server as MS-TDS says.
+//! `tiberius` with TLS by rustls and ring, since its own needs another provider: it speaks without TLS
+//! to a pipe, whose other end does PRELOGIN and TLS with the server.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs, unreachable_pub)]
 
 use std::io;
@@ -21,10 +21,10 @@ use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 
 pub type Tiberius = Client<Compat<DuplexStream>>;
 
-/// The server's name in the public cloud.
+/// The host name of the server in the public cloud.
 pub const SERVER: &str = "contoso.database.windows.net";
 
-/// A login, and to which name.
+/// The configuration of a login.
 pub fn config(server: &str, auth: AuthMethod) -> Config {
     let mut config = Config::new();
     config.host(server);
@@ -37,7 +37,7 @@ pub async fn connect(emulator: &Emulator, config: Config) -> tiberius::Result<Ti
     Client::connect(config, bridge(emulator, SERVER).await.compat()).await
 }
 
-/// The same by TDS 8.0.
+/// Connects with TDS 8.0.
 pub async fn connect_strictly(emulator: &Emulator, config: Config) -> tiberius::Result<Tiberius> {
     let tcp = TcpStream::connect(emulator.sql_address()).await.unwrap();
     let mut tls = client(emulator, &[b"tds/8.0"]).connect(ServerName::try_from(SERVER).unwrap(), tcp).await.unwrap();
@@ -57,7 +57,7 @@ fn client(emulator: &Emulator, alpn: &[&[u8]]) -> TlsConnector {
     TlsConnector::from(Arc::new(config))
 }
 
-/// A packet: its header and its body.
+/// Reads a packet: its header and its body.
 pub async fn packet(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<(Vec<u8>, Vec<u8>)> {
     let mut header = vec![0; 8];
     stream.read_exact(&mut header).await?;
@@ -66,7 +66,7 @@ pub async fn packet(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<(Vec<u8
     Ok((header, body))
 }
 
-/// Where the value of the option ENCRYPTION is in a PRELOGIN.
+/// The position of the value of ENCRYPTION in a PRELOGIN.
 pub fn encryption(prelogin: &[u8]) -> usize {
     let option = prelogin.chunks(5).find(|option| option[0] == 1).unwrap();
     usize::from(u16::from_be_bytes([option[1], option[2]]))
@@ -81,22 +81,22 @@ async fn bridge(emulator: &Emulator, server: &'static str) -> DuplexStream {
         let at = encryption(&prelogin);
         prelogin[at] = 1;
         tcp.write_all(&[header, prelogin].concat()).await?;
-        let (header, mut answer) = packet(&mut tcp).await?;
-        let at = encryption(&answer);
-        assert_eq!(answer[at], 1, "the server wants encryption");
-        answer[at] = 2;
+        let (header, mut response) = packet(&mut tcp).await?;
+        let at = encryption(&response);
+        assert_eq!(response[at], 1, "the server requires encryption");
+        response[at] = 2;
         let framed = Arc::new(AtomicBool::new(true));
         let stream = Framed { tcp, framed: Arc::clone(&framed), header: Vec::new(), left: 0, out: Vec::new() };
         let mut tls: TlsStream<Framed> = connector.connect(ServerName::try_from(server).unwrap(), stream).await?;
         framed.store(false, Ordering::SeqCst);
-        far.write_all(&[header, answer].concat()).await?;
+        far.write_all(&[header, response].concat()).await?;
         tokio::io::copy_bidirectional(&mut far, &mut tls).await?;
         io::Result::Ok(())
     });
     near
 }
 
-/// The client's side of TLS within TDS.
+/// The side of the client of TLS within TDS.
 struct Framed {
     tcp: TcpStream,
     framed: Arc<AtomicBool>,
@@ -146,7 +146,7 @@ impl AsyncWrite for Framed {
             let body = std::mem::take(&mut self.out);
             let length = u16::try_from(body.len() + 8).unwrap().to_be_bytes();
             let bytes = [&[0x12, 1, length[0], length[1], 0, 0, 0, 0], body.as_slice()].concat();
-            // A handshake fits into the socket's buffer.
+            // A handshake fits the buffer of the socket.
             assert_eq!(self.tcp.try_write(&bytes)?, bytes.len());
         }
         Pin::new(&mut self.tcp).poll_flush(cx)

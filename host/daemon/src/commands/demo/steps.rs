@@ -150,7 +150,7 @@ pub(super) fn tokens(stage: &Stage, story: &mut Story) {
             once &= token.fetched == 1;
         }
     }
-    let fetched = stage.emulator.log().of("imds").len();
+    let fetched = stage.emulator.log().for_service("imds").len();
     story.step(
         "the metadata service was asked as often as there are tokens",
         &format!("{fetched} requests"),

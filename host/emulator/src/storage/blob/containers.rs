@@ -1,69 +1,69 @@
-//! Containers: create, show, change, delete.
+//! Containers: create, properties, metadata, delete.
 
 use super::Call;
-use crate::exchange::Reply;
-use crate::storage::clock;
-use crate::storage::conditions::{self, Doing};
-use crate::storage::failure::Failure;
-use crate::storage::store::{Container, Stamp, metadata_of};
+use crate::messages::Response;
+use crate::storage::blob_store::{Container, Revision, metadata_of};
+use crate::storage::conditional_headers::{self, AccessKind};
+use crate::storage::storage_error::StorageError;
+use crate::storage::time_format;
 
-fn stamped(reply: Reply, stamp: &Stamp) -> Reply {
-    reply.header("etag", &stamp.etag).header("last-modified", &clock::http(stamp.modified))
+fn with_revision(response: Response, revision: &Revision) -> Response {
+    response.header("etag", &revision.etag).header("last-modified", &time_format::http(revision.modified))
 }
 
-/// Three to 63 letters in lower case, digits and single hyphens, or `$root` and the like.
+/// 3 to 63 lower case letters, digits and single hyphens, or `$root`, `$web`, `$logs`.
 pub(in crate::storage) fn is_container_name(name: &str) -> bool {
     let letters = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     let hyphens = name.starts_with('-') || name.ends_with('-') || name.contains("--");
     matches!(name, "$root" | "$web" | "$logs") || (3..=63).contains(&name.len()) && letters && !hyphens
 }
 
-pub(super) fn create(call: &Call<'_>) -> Result<Reply, Failure> {
+pub(super) fn create(call: &Call<'_>) -> Result<Response, StorageError> {
     let name = &call.target.container;
     if !is_container_name(name) {
         let message = "The specified resource name contains invalid characters.";
-        return Err(Failure::new(400, "InvalidResourceName", message));
+        return Err(StorageError::new(400, "InvalidResourceName", message));
     }
     let mut store = call.storage.store();
     if store.containers.contains_key(name) {
         let message = "The specified container already exists.";
-        return Err(Failure::new(409, "ContainerAlreadyExists", message));
+        return Err(StorageError::new(409, "ContainerAlreadyExists", message));
     }
-    let stamp = store.stamp();
-    let mut container = Container::new(stamp.clone());
+    let revision = store.next_revision();
+    let mut container = Container::new(revision.clone());
     container.metadata = metadata_of(call.request);
     store.containers.insert(name.clone(), container);
-    Ok(stamped(Reply::new(201), &stamp))
+    Ok(with_revision(Response::new(201), &revision))
 }
 
-pub(super) fn properties(call: &Call<'_>) -> Result<Reply, Failure> {
+pub(super) fn properties(call: &Call<'_>) -> Result<Response, StorageError> {
     let store = call.storage.store();
     let container = store.container(&call.target.container)?;
-    let mut reply = stamped(Reply::new(200), &container.stamp)
+    let mut response = with_revision(Response::new(200), &container.revision)
         .header("x-ms-lease-status", "unlocked")
         .header("x-ms-lease-state", "available")
         .header("x-ms-has-immutability-policy", "false")
         .header("x-ms-has-legal-hold", "false");
     for (name, value) in &container.metadata {
-        reply = reply.field(&format!("x-ms-meta-{name}"), value);
+        response = response.untrusted_header(&format!("x-ms-meta-{name}"), value);
     }
-    Ok(reply)
+    Ok(response)
 }
 
-pub(super) fn set_metadata(call: &Call<'_>) -> Result<Reply, Failure> {
+pub(super) fn set_metadata(call: &Call<'_>) -> Result<Response, StorageError> {
     let mut store = call.storage.store();
-    let stamp = store.stamp();
+    let revision = store.next_revision();
     let container = store.container_mut(&call.target.container)?;
-    conditions::check(call.request, Some(container.stamp.found()), Doing::Writing)?;
+    conditional_headers::check(call.request, Some(container.revision.etag_and_time()), AccessKind::Write)?;
     container.metadata = metadata_of(call.request);
-    container.stamp = stamp.clone();
-    Ok(stamped(Reply::new(200), &stamp))
+    container.revision = revision.clone();
+    Ok(with_revision(Response::new(200), &revision))
 }
 
-pub(super) fn delete(call: &Call<'_>) -> Result<Reply, Failure> {
+pub(super) fn delete(call: &Call<'_>) -> Result<Response, StorageError> {
     let mut store = call.storage.store();
     let container = store.container(&call.target.container)?;
-    conditions::check(call.request, Some(container.stamp.found()), Doing::Writing)?;
+    conditional_headers::check(call.request, Some(container.revision.etag_and_time()), AccessKind::Write)?;
     store.containers.remove(&call.target.container);
-    Ok(Reply::new(202))
+    Ok(Response::new(202))
 }

@@ -1,132 +1,133 @@
 //! Blob Storage ([REST API](https://learn.microsoft.com/rest/api/storageservices/blob-service-rest-api)).
 //!
-//! [`answer`] finds the operation, asks whether the caller may, and only then reads the body.
+//! [`handle`] finds the operation, authorizes the caller, and then reads the body.
 
+mod blob_copy;
+mod blob_listing;
+mod blob_operation;
+mod blob_read;
+mod blob_write;
 mod blocks;
 mod containers;
-mod copy;
-mod listing;
-mod operation;
-mod read;
-mod write;
 
 use std::io;
 
+use self::blob_copy::Source;
+use self::blob_operation::Operation;
 pub(super) use self::containers::is_container_name;
-use self::copy::Source;
-use self::operation::Operation;
-use super::access::{Caller, blob_caller, check_role};
-use super::failure::{Failure, not_implemented};
-use super::sas::{mismatch, refused};
-use super::target::Target;
-use super::{Storage, check_length, dress};
+use super::authentication::{Caller, authenticate_blob, authorize};
+use super::blob_path::BlobPath;
+use super::sas::{authentication_failed, permission_mismatch};
+use super::storage_error::{StorageError, not_implemented};
+use super::{Storage, check_length, with_common_headers};
 use crate::Azure;
-use crate::body::RequestBody;
 use crate::content::Content;
-use crate::exchange::{Received, Reply};
+use crate::messages::{Request, Response};
+use crate::request_body::RequestBody;
 
-/// A request whose caller may, with its body.
+/// An authorized request with its body.
 struct Call<'a> {
     storage: &'a Storage,
-    request: &'a Received,
-    target: Target,
+    request: &'a Request,
+    target: BlobPath,
     body: Content,
     source: Option<Source>,
     request_id: &'a str,
 }
 
-pub(super) async fn answer(
+pub(super) async fn handle(
     azure: &Azure,
-    request: &Received,
+    request: &Request,
     body: &mut RequestBody,
     request_id: &str,
-) -> io::Result<(Reply, Option<String>)> {
+) -> io::Result<(Response, Option<String>)> {
     let version = request.header("x-ms-version").or_else(|| request.query("sv"));
     let head = request.method == "HEAD";
-    let done = |reply: Reply, name| Ok((dress(reply, request, version, request_id), name));
-    let refuse = |failure: &Failure, name| done(failure.xml(request_id, head), name);
+    let respond = |response: Response, name| Ok((with_common_headers(response, request, version, request_id), name));
+    let fail = |error: &StorageError, name| respond(error.xml(request_id, head), name);
 
-    let target = Target::of(request);
-    let caller = match blob_caller(azure, request, &target) {
+    let target = BlobPath::of_request(request);
+    let caller = match authenticate_blob(azure, request, &target) {
         Ok(caller) => caller,
-        Err(failure) => return refuse(&failure, None),
+        Err(error) => return fail(&error, None),
     };
-    let name = caller.name();
-    let prepared = Operation::of(request, &target).and_then(|operation| {
-        allow(azure, request, &caller, operation, &target)?;
+    let name = caller.identity_name();
+    let authorized = Operation::from_request(request, &target).and_then(|operation| {
+        authorize_operation(azure, request, &caller, operation, &target)?;
         check_length(request)?;
-        let source = if operation == Operation::Copy { Some(copy::source(azure, request, &caller)?) } else { None };
+        let source =
+            if operation == Operation::Copy { Some(blob_copy::source(azure, request, &caller)?) } else { None };
         Ok((operation, source))
     });
-    let (operation, source) = match prepared {
-        Ok(prepared) => prepared,
-        Err(failure) => return refuse(&failure, name),
+    let (operation, source) = match authorized {
+        Ok(authorized) => authorized,
+        Err(error) => return fail(&error, name),
     };
     let body = if operation.takes_body() { body.content().await? } else { Content::default() };
     let storage = &azure.storage;
-    match act(operation, Call { storage, request, target, body, source, request_id }) {
-        Ok(reply) => done(overridden(reply, &caller), name),
-        Err(failure) => refuse(&failure, name),
+    match dispatch(operation, Call { storage, request, target, body, source, request_id }) {
+        Ok(response) => respond(with_sas_headers(response, &caller), name),
+        Err(error) => fail(&error, name),
     }
 }
 
-fn allow(
+fn authorize_operation(
     azure: &Azure,
-    request: &Received,
+    request: &Request,
     caller: &Caller<'_>,
     operation: Operation,
-    target: &Target,
-) -> Result<(), Failure> {
+    target: &BlobPath,
+) -> Result<(), StorageError> {
     match caller {
-        Caller::Identity(identity) => check_role(identity, &request.path),
-        Caller::Sas(_) if target.container.is_empty() => Err(refused("Signature did not match.")),
+        Caller::Identity(identity) => authorize(identity, &request.path),
+        Caller::Sas(_) if target.container.is_empty() => Err(authentication_failed("Signature did not match.")),
         Caller::Sas(sas) => {
             let exists = azure.storage.store().has(&target.container, &target.name);
-            match operation.permission(request, exists) {
-                Some(any_of) => sas.permits(any_of),
-                None => Err(mismatch()),
+            match operation.required_permissions(request, exists) {
+                Some(any_of) => sas.check_permission(any_of),
+                None => Err(permission_mismatch()),
             }
         }
     }
 }
 
-fn act(operation: Operation, call: Call<'_>) -> Result<Reply, Failure> {
+fn dispatch(operation: Operation, call: Call<'_>) -> Result<Response, StorageError> {
     match operation {
-        Operation::ListContainers => listing::containers(&call),
+        Operation::ListContainers => blob_listing::containers(&call),
         Operation::CreateContainer => containers::create(&call),
         Operation::GetContainer => containers::properties(&call),
         Operation::SetContainerMetadata => containers::set_metadata(&call),
         Operation::DeleteContainer => containers::delete(&call),
-        Operation::ListBlobs => listing::blobs(&call),
-        Operation::Put => write::put(call),
-        Operation::Copy => copy::copy(call),
+        Operation::ListBlobs => blob_listing::blobs(&call),
+        Operation::Put => blob_write::put(call),
+        Operation::Copy => blob_copy::copy(call),
         Operation::PutBlock => blocks::put(call),
         Operation::PutBlockList => blocks::commit(&call),
         Operation::GetBlockList => blocks::list(&call),
-        Operation::Append => write::append(&call),
-        Operation::Get => read::get(&call, false),
-        Operation::GetProperties => read::get(&call, true),
-        Operation::GetMetadata => read::metadata(&call),
-        Operation::SetMetadata => write::set_metadata(&call),
-        Operation::SetProperties => write::set_properties(&call),
-        Operation::Lease => write::lease(&call),
-        Operation::Delete => write::delete(&call),
+        Operation::Append => blob_write::append(&call),
+        Operation::Get => blob_read::get(&call, false),
+        Operation::GetProperties => blob_read::get(&call, true),
+        Operation::GetMetadata => blob_read::metadata(&call),
+        Operation::SetMetadata => blob_write::set_metadata(&call),
+        Operation::SetProperties => blob_write::set_properties(&call),
+        Operation::Lease => blob_write::lease(&call),
+        Operation::Delete => blob_write::delete(&call),
         Operation::Tags => Err(not_implemented("tags")),
     }
 }
 
-/// With the header fields that a shared access signature sets.
-fn overridden(mut reply: Reply, caller: &Caller<'_>) -> Reply {
+/// Adds the header fields that a shared access signature sets.
+fn with_sas_headers(mut response: Response, caller: &Caller<'_>) -> Response {
     if let Caller::Sas(sas) = caller
-        && reply.status.is_success()
-        && reply.headers.contains_key("x-ms-blob-type")
+        && response.status.is_success()
+        && response.headers.contains_key("x-ms-blob-type")
     {
-        for (parameter, field) in super::sas::OVERRIDES {
+        for (parameter, field) in super::sas::RESPONSE_HEADERS {
             let value = sas.get(parameter);
             if !value.is_empty() {
-                reply = reply.header(field, value);
+                response = response.header(field, value);
             }
         }
     }
-    reply
+    response
 }

@@ -1,35 +1,36 @@
-//! Data Lake Gen2 ([REST API](https://learn.microsoft.com/rest/api/storageservices/data-lake-storage-gen2)): the containers of
-//! Blob as filesystems, their blobs as files.
+//! Data Lake Gen2 ([REST API]): the containers of Blob as filesystems, their blobs as files.
 //!
-//! A directory is an empty blob that says in its metadata that it is one. Where blobs have slashes in their names and nobody
-//! made the directories, those are there too.
+//! A directory is an empty blob with a mark in its metadata. A prefix of blob names is a directory
+//! as well.
+//!
+//! [REST API]: https://learn.microsoft.com/rest/api/storageservices/data-lake-storage-gen2
 
-mod access;
+mod access_control;
+mod file_read;
+mod file_write;
 mod filesystems;
-mod listing;
+mod path_listing;
 mod paths;
-mod read;
 mod rename;
-mod write;
 
 use std::io;
 
-use super::access::{check_role, storage_identity};
-use super::conditions::{self, Doing};
-use super::failure::{Failure, bad_parameter, not_implemented};
-use super::store::{Blob, Container, Store};
-use super::target::Target;
-use super::{Storage, check_length, dress};
+use super::authentication::{authenticate_bearer, authorize};
+use super::blob_path::BlobPath;
+use super::blob_store::{Blob, BlobStore, Container};
+use super::conditional_headers::{self, AccessKind};
+use super::storage_error::{StorageError, invalid_parameter, not_implemented};
+use super::{Storage, check_length, with_common_headers};
 use crate::Azure;
-use crate::body::RequestBody;
 use crate::content::Content;
-use crate::exchange::{Received, Reply};
+use crate::messages::{Request, Response};
+use crate::request_body::RequestBody;
 
-/// A request whose caller may, with its body.
+/// An authorized request with its body.
 struct Call<'a> {
     storage: &'a Storage,
-    request: &'a Received,
-    target: Target,
+    request: &'a Request,
+    target: BlobPath,
     body: Content,
 }
 
@@ -55,7 +56,7 @@ enum Operation {
 }
 
 impl Operation {
-    fn of(request: &Received, target: &Target) -> Result<Self, Failure> {
+    fn from_request(request: &Request, target: &BlobPath) -> Result<Self, StorageError> {
         let method = request.method.as_str();
         let resource = request.query("resource").unwrap_or_default().to_ascii_lowercase();
         let action = request.query("action").unwrap_or_default().to_ascii_lowercase();
@@ -63,7 +64,7 @@ impl Operation {
         if target.container.is_empty() {
             return match (method, resource.as_str()) {
                 ("GET", "account") => Ok(Self::ListFilesystems),
-                _ => Err(bad_parameter("resource", &resource)),
+                _ => Err(invalid_parameter("resource", &resource)),
             };
         }
         if target.name.is_empty() {
@@ -76,14 +77,14 @@ impl Operation {
                 ("HEAD", _, "getaccesscontrol" | "getstatus") | ("PATCH", _, "setaccesscontrol") => {
                     Err(not_implemented("the root directory's access"))
                 }
-                _ => Err(bad_parameter("resource", &resource)),
+                _ => Err(invalid_parameter("resource", &resource)),
             };
         }
         match (method, resource.as_str(), action.as_str()) {
             ("PUT", "", _) if renames => Ok(Self::Rename),
             ("PUT", "file", _) => Ok(Self::Create { directory: false }),
             ("PUT", "directory", _) => Ok(Self::Create { directory: true }),
-            ("PUT", ..) => Err(bad_parameter("resource", &resource)),
+            ("PUT", ..) => Err(invalid_parameter("resource", &resource)),
             ("PATCH", _, "append") => Ok(Self::Append),
             ("PATCH", _, "flush") => Ok(Self::Flush),
             ("PATCH", _, "setproperties") => Ok(Self::SetProperties),
@@ -94,101 +95,101 @@ impl Operation {
             ("HEAD", _, "getaccesscontrol") => Ok(Self::Access),
             ("HEAD", _, "checkaccess") => Ok(Self::CheckAccess),
             ("DELETE", ..) => Ok(Self::Delete),
-            ("PATCH" | "HEAD" | "GET", ..) => Err(bad_parameter("action", &action)),
+            ("PATCH" | "HEAD" | "GET", ..) => Err(invalid_parameter("action", &action)),
             _ => {
                 let message = "The resource doesn't support the specified HTTP verb.";
-                Err(Failure::new(405, "UnsupportedHttpVerb", message))
+                Err(StorageError::new(405, "UnsupportedHttpVerb", message))
             }
         }
     }
 }
 
-pub(super) async fn answer(
+pub(super) async fn handle(
     azure: &Azure,
-    request: &Received,
+    request: &Request,
     body: &mut RequestBody,
     request_id: &str,
-) -> io::Result<(Reply, Option<String>)> {
+) -> io::Result<(Response, Option<String>)> {
     let head = request.method == "HEAD";
     let version = request.header("x-ms-version");
-    let done = |reply: Reply, name| Ok((dress(reply, request, version, request_id), name));
-    let refuse = |failure: &Failure, name| done(failure.json(request_id, head), name);
+    let respond = |response: Response, name| Ok((with_common_headers(response, request, version, request_id), name));
+    let fail = |error: &StorageError, name| respond(error.json(request_id, head), name);
 
-    let mut target = Target::of(request);
+    let mut target = BlobPath::of_request(request);
     target.name = target.name.trim_matches('/').to_owned();
-    let identity = match storage_identity(azure, request) {
+    let identity = match authenticate_bearer(azure, request) {
         Ok(identity) => identity,
-        Err(failure) => return refuse(&failure, None),
+        Err(error) => return fail(&error, None),
     };
     let name = Some(identity.name.clone());
-    let prepared = check_role(identity, &request.path).and_then(|()| {
+    let authorized = authorize(identity, &request.path).and_then(|()| {
         if let Some(source) = request.header("x-ms-rename-source") {
-            check_role(identity, source)?;
+            authorize(identity, source)?;
         }
         check_length(request)?;
-        Operation::of(request, &target)
+        Operation::from_request(request, &target)
     });
-    let operation = match prepared {
+    let operation = match authorized {
         Ok(operation) => operation,
-        Err(failure) => return refuse(&failure, name),
+        Err(error) => return fail(&error, name),
     };
     let body = if operation == Operation::Append { body.content().await? } else { Content::default() };
-    match act(operation, Call { storage: &azure.storage, request, target, body }) {
-        Ok(reply) => done(reply, name),
-        Err(mut failure) => {
-            // The conditions are Blob's, and so are their words.
-            if failure.code == "BlobAlreadyExists" {
-                failure.code = "PathAlreadyExists";
-                failure.message = "The specified path already exists.".to_owned();
+    match dispatch(operation, Call { storage: &azure.storage, request, target, body }) {
+        Ok(response) => respond(response, name),
+        Err(mut error) => {
+            // Conditions fail with Blob's error.
+            if error.code == "BlobAlreadyExists" {
+                error.code = "PathAlreadyExists";
+                error.message = "The specified path already exists.".to_owned();
             }
-            refuse(&failure, name)
+            fail(&error, name)
         }
     }
 }
 
-fn act(operation: Operation, call: Call<'_>) -> Result<Reply, Failure> {
+fn dispatch(operation: Operation, call: Call<'_>) -> Result<Response, StorageError> {
     match operation {
         Operation::ListFilesystems => filesystems::list(&call),
         Operation::CreateFilesystem => filesystems::create(&call),
         Operation::SetFilesystem => filesystems::set_properties(&call),
         Operation::GetFilesystem => filesystems::get(&call),
         Operation::DeleteFilesystem => filesystems::delete(&call),
-        Operation::ListPaths => listing::paths(&call),
+        Operation::ListPaths => path_listing::paths(&call),
         Operation::Create { directory } => paths::create(&call, directory),
         Operation::Rename => rename::rename(&call),
-        Operation::Append => write::append(call),
-        Operation::Flush => write::flush(&call),
-        Operation::SetProperties => write::set_properties(&call),
-        Operation::SetAccess => access::set(&call),
-        Operation::Read => read::content(&call),
-        Operation::Status => read::status(&call),
-        Operation::Access => access::get(&call),
-        Operation::CheckAccess => access::check(&call),
+        Operation::Append => file_write::append(call),
+        Operation::Flush => file_write::flush(&call),
+        Operation::SetProperties => file_write::set_properties(&call),
+        Operation::SetAccess => access_control::set(&call),
+        Operation::Read => file_read::content(&call),
+        Operation::Status => file_read::status(&call),
+        Operation::Access => access_control::get(&call),
+        Operation::CheckAccess => access_control::check(&call),
         Operation::Delete => paths::delete(&call),
     }
 }
 
-fn no_filesystem() -> Failure {
-    Failure::new(404, "FilesystemNotFound", "The specified filesystem does not exist.")
+fn filesystem_not_found() -> StorageError {
+    StorageError::new(404, "FilesystemNotFound", "The specified filesystem does not exist.")
 }
 
-fn no_path() -> Failure {
-    Failure::new(404, "PathNotFound", "The specified path does not exist.")
+fn path_not_found() -> StorageError {
+    StorageError::new(404, "PathNotFound", "The specified path does not exist.")
 }
 
-fn filesystem<'s>(store: &'s Store, name: &str) -> Result<&'s Container, Failure> {
-    store.containers.get(name).ok_or_else(no_filesystem)
+fn filesystem<'s>(store: &'s BlobStore, name: &str) -> Result<&'s Container, StorageError> {
+    store.containers.get(name).ok_or_else(filesystem_not_found)
 }
 
-fn filesystem_mut<'s>(store: &'s mut Store, name: &str) -> Result<&'s mut Container, Failure> {
-    store.containers.get_mut(name).ok_or_else(no_filesystem)
+fn filesystem_mut<'s>(store: &'s mut BlobStore, name: &str) -> Result<&'s mut Container, StorageError> {
+    store.containers.get_mut(name).ok_or_else(filesystem_not_found)
 }
 
-/// The path that a request changes, if its conditions and the path's lease let it.
-fn to_change<'s>(store: &'s mut Store, call: &Call<'_>) -> Result<&'s mut Blob, Failure> {
+/// The path that a request changes, after checking conditions and lease.
+fn path_mut<'s>(store: &'s mut BlobStore, call: &Call<'_>) -> Result<&'s mut Blob, StorageError> {
     let container = filesystem_mut(store, &call.target.container)?;
-    let blob = container.blobs.get_mut(&call.target.name).ok_or_else(no_path)?;
-    conditions::check(call.request, blob.found(), Doing::Writing)?;
+    let blob = container.blobs.get_mut(&call.target.name).ok_or_else(path_not_found)?;
+    conditional_headers::check(call.request, blob.etag_and_time(), AccessKind::Write)?;
     blob.lease.check(call.request, true)?;
     Ok(blob)
 }
