@@ -12,8 +12,9 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
 
+use super::collection::Collection;
 use super::vault_error::VaultError;
-use super::vault_store::{Collection, Vault};
+use super::vault_store::Vault;
 use super::{keys, object_json, objects};
 use crate::messages::{Request, Response};
 

@@ -9,8 +9,9 @@ use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use serde_json::{Map, Value, json};
 
+use super::collection::Collection;
 use super::vault_error::VaultError;
-use super::vault_store::{Collection, Vault};
+use super::vault_store::Vault;
 use super::{object_json, objects};
 use crate::messages::{Request, Response};
 

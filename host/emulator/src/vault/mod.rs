@@ -4,6 +4,8 @@
 //! operations of one collection each, `objects` those that all three share.
 
 mod certificates;
+mod collection;
+mod demo_vault;
 mod keys;
 mod object_json;
 mod objects;
@@ -19,8 +21,9 @@ use crate::Azure;
 use crate::directory::TENANT;
 use crate::messages::{Request, Response};
 use crate::token_issuer::TokenError;
+use collection::Collection;
 use vault_error::VaultError;
-use vault_store::{Collection, Vault};
+use vault_store::Vault;
 
 /// The vaults by name. The hosts of a name in all clouds are one vault.
 #[derive(Default)]
@@ -40,7 +43,7 @@ impl Vaults {
     /// Its certificate cannot be created.
     pub(crate) fn contoso() -> Result<Self, String> {
         let vaults = Self::default();
-        let vault = Vault::contoso()?;
+        let vault = demo_vault::demo_vault()?;
         vaults.0.lock().unwrap_or_else(PoisonError::into_inner).insert("contoso".to_owned(), vault);
         Ok(vaults)
     }

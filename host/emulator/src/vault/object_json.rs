@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::vault_store::{Collection, Deleted, Object, Version};
+use super::collection::Collection;
+use super::vault_store::{Deleted, Object, Version};
 use crate::messages::{Request, Response};
 
 /// The default number of items of a page.

@@ -4,9 +4,10 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
+use super::collection::Collection;
 use super::object_json;
 use super::vault_error::VaultError;
-use super::vault_store::{Collection, Object, Vault, Version};
+use super::vault_store::{Object, Vault, Version};
 use crate::messages::{Request, Response};
 
 /// Runs an operation that all collections have.

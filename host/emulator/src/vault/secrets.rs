@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 
+use super::collection::Collection;
 use super::objects;
 use super::vault_error::VaultError;
-use super::vault_store::{Collection, Vault};
+use super::vault_store::Vault;
 use crate::messages::{Request, Response};
 
 /// Runs an operation that only secrets have; `None` if the request is not one.

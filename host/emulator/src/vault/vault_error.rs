@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::vault_store::Collection;
+use super::collection::Collection;
 use crate::messages::Response;
 
 /// An error response.

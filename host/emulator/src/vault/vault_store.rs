@@ -2,52 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
+use super::collection::Collection;
 use super::vault_error::VaultError;
-use super::{certificates, keys};
 use crate::token_issuer::now;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Collection {
-    Secrets,
-    Keys,
-    Certificates,
-}
-
-impl Collection {
-    /// The collection with this path segment.
-    pub(super) fn named(name: &str) -> Option<Self> {
-        match name {
-            "secrets" => Some(Self::Secrets),
-            "keys" => Some(Self::Keys),
-            "certificates" => Some(Self::Certificates),
-            _ => None,
-        }
-    }
-
-    /// The collection of `deletedsecrets`, `deletedkeys` or `deletedcertificates`.
-    pub(super) fn deleted(name: &str) -> Option<Self> {
-        Self::named(name.strip_prefix("deleted")?)
-    }
-
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Secrets => "secrets",
-            Self::Keys => "keys",
-            Self::Certificates => "certificates",
-        }
-    }
-
-    /// The singular in errors: `SecretNotFound`.
-    pub(super) fn singular(self) -> &'static str {
-        match self {
-            Self::Secrets => "Secret",
-            Self::Keys => "Key",
-            Self::Certificates => "Certificate",
-        }
-    }
-}
 
 /// An object: its versions, the latest last, and what is not part of a version.
 #[derive(Clone, Default)]
@@ -115,21 +74,6 @@ fn settable(attributes: &Map<String, Value>) -> impl Iterator<Item = (String, Va
 }
 
 impl Vault {
-    /// The vault of the demo.
-    pub(super) fn contoso() -> Result<Self, String> {
-        let mut vault = Self::default();
-        let secret = |value: &str| json!({ "value": value, "contentType": "text/plain" });
-        let mut put = |collection, name: &str, content: Value| {
-            vault.put(collection, name, content).map(drop).map_err(|error| format!("{error:?}"))
-        };
-        put(Collection::Secrets, "db", secret("swordfish-in-the-harbour"))?;
-        put(Collection::Secrets, "api-key", secret("a-key-for-an-api"))?;
-        put(Collection::Secrets, "sql-password", secret(crate::sql::PASSWORD))?;
-        put(Collection::Keys, "signing", keys::content("P-256", &json!({ "key_ops": ["sign", "verify"] }))?)?;
-        certificates::create_self_signed(&mut vault, "web", &certificates::default_policy("CN=web"), &Value::Null)?;
-        Ok(vault)
-    }
-
     /// Adds a version to an object, which is created if needed. `content` may have `attributes`.
     ///
     /// # Errors

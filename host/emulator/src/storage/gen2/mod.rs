@@ -6,6 +6,7 @@
 //! [REST API]: https://learn.microsoft.com/rest/api/storageservices/data-lake-storage-gen2
 
 mod access_control;
+mod acl_text;
 mod file_read;
 mod file_write;
 mod filesystems;

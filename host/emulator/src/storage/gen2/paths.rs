@@ -71,7 +71,7 @@ pub(super) fn create(call: &Call<'_>, directory: bool) -> Result<Response, Stora
     blob.metadata.extend(properties.into_iter().filter(|(name, _)| name != FOLDER));
     super::file_write::put_headers(&mut blob, call.request);
     if let Some(permissions) = call.request.header("x-ms-permissions") {
-        blob.access.permissions = super::access_control::to_symbolic(permissions)?;
+        blob.access.permissions = super::acl_text::to_symbolic(permissions)?;
     }
     container.unflushed.remove(name);
     container.uncommitted.remove(name);
