@@ -55,10 +55,10 @@ pub(crate) fn handle(azure: &Azure, request: &Request) -> Response {
     };
     if !RESOURCES.contains(&resource.trim_end_matches('/')) {
         let description = format!(
-            "AADSTS500011: The resource principal named {resource} was not found in the tenant named \
-             {TENANT}. This can happen if the application has not been installed by the administrator \
-             of the tenant or consented to by any user in the tenant. You might have sent your \
-             authentication request to the wrong tenant."
+            "AADSTS500011: The resource principal named {resource} was not found in the tenant \
+             named {TENANT}. This can happen if the application has not been installed by the \
+             administrator of the tenant or consented to by any user in the tenant. You might \
+             have sent your authentication request to the wrong tenant."
         );
         return Response::json(400, &json!({ "error": "invalid_resource", "error_description": description }));
     }

@@ -32,6 +32,10 @@ pub(crate) fn host_names() -> Vec<String> {
 
 /// The mounts of the storage services.
 fn storage_mounts() -> String {
+    let account = format!(
+        "/subscriptions/{SUBSCRIPTION}/resourceGroups/demo\
+         /providers/Microsoft.Storage/storageAccounts/contoso"
+    );
     format!(
         r#"[mount.hello]
 plugin = "storage"
@@ -43,7 +47,7 @@ plugin = "storage"
 endpoint = "https://contoso.blob.core.windows.net"
 [mount.sas.settings]
 auth = "sas"
-account = "/subscriptions/{SUBSCRIPTION}/resourceGroups/demo/providers/Microsoft.Storage/storageAccounts/contoso"
+account = "{account}"
 [mount.sas.audience.arm]
 
 [mount.lake]

@@ -199,7 +199,8 @@ impl Emulator {
         &self.ca.certificate_pem
     }
 
-    /// The certificate chain of its server, in PEM, for another server that replaces one of Azure's.
+    /// The certificate chain of its server, in PEM, for another server that replaces one of
+    /// Azure's.
     #[must_use]
     pub fn certificate_pem(&self) -> &str {
         &self.chain_pem
@@ -273,7 +274,8 @@ impl Emulator {
         keyward_config::config(self, ca_file)
     }
 
-    /// The host names of its services with TLS in all clouds, as `host:port` for `[egress.resolve]`.
+    /// The host names of its services with TLS in all clouds, as `host:port` for
+    /// `[egress.resolve]`.
     #[must_use]
     pub fn host_names(&self) -> Vec<String> {
         keyward_config::host_names()

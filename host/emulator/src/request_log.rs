@@ -8,7 +8,8 @@ use tokio::sync::watch;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LoggedRequest {
-    /// The service: `imds`, `vault`, `arm`, `blob`, `dfs` (Data Lake Gen2), `datalake` (Gen1), `sql`.
+    /// The service: `imds`, `vault`, `arm`, `blob`, `dfs` (Data Lake Gen2), `datalake` (Gen1),
+    /// `sql`.
     pub service: &'static str,
     /// The host.
     pub host: String,

@@ -103,7 +103,8 @@ async fn a_blob_is_put_and_read_under_conditions() {
         assert_eq!((response.status, response.code()), (status, code), "{line} {condition:?}");
     }
     let chunked = format!(
-        "PUT /hello/x HTTP/1.1\r\nhost: {BLOB}\r\nconnection: close\r\nauthorization: {}\r\nx-ms-version: {VERSION}\r\n\
+        "PUT /hello/x HTTP/1.1\r\nhost: {BLOB}\r\nconnection: close\r\nauthorization: {}\r\n\
+         x-ms-version: {VERSION}\r\n\
          x-ms-blob-type: BlockBlob\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
         client.bearer
     );
@@ -132,7 +133,8 @@ async fn blocks_become_a_blob_when_their_list_is_committed() {
     let missing = b"<BlockList><Committed>QQ==</Committed></BlockList>";
     assert_eq!(client.put("/hello/big?comp=blocklist", &[], missing).await.code(), "InvalidBlockList");
     assert_eq!(client.put("/hello/big?comp=blocklist", &[], b"<no").await.code(), "InvalidXmlDocument");
-    let list = b"<?xml version=\"1.0\"?><BlockList><Latest>Qg==</Latest><Uncommitted>QQ==</Uncommitted></BlockList>";
+    let list = b"<?xml version=\"1.0\"?><BlockList><Latest>Qg==</Latest>\
+                 <Uncommitted>QQ==</Uncommitted></BlockList>";
     assert_eq!(client.put("/hello/big?comp=blocklist", &[], list).await.status, 201);
     assert_eq!(client.get("/hello/big").await.text(), "two one ");
     let blocks = client.get("/hello/big?comp=blocklist&blocklisttype=all").await.text();
@@ -302,7 +304,8 @@ async fn a_held_body_is_read_after_the_faults_change() {
     emulator.faults().add(Fault::always("blob", FaultKind::HoldBody));
     let mut stream = emulator.connect().await.unwrap();
     let head = format!(
-        "PUT /hello/held HTTP/1.1\r\nhost: {BLOB}\r\nconnection: close\r\nauthorization: {}\r\nx-ms-version: {VERSION}\r\n\
+        "PUT /hello/held HTTP/1.1\r\nhost: {BLOB}\r\nconnection: close\r\nauthorization: {}\r\n\
+         x-ms-version: {VERSION}\r\n\
          x-ms-blob-type: BlockBlob\r\ncontent-length: 4\r\nexpect: 100-continue\r\n\r\n",
         client.bearer
     );

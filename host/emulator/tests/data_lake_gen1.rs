@@ -18,15 +18,16 @@ async fn a_write_is_redirected_before_its_body_is_read() {
     let client = Client::new(&emulator, LAKE, DATALAKE).await;
     let first = client.put("/webhdfs/v1/new/a%20b?op=CREATE&overwrite=true&x=%2F", &[], &[7; 1 << 20]).await;
     assert_eq!(first.status, 307);
-    let location =
-        "https://contoso.azuredatalakestore.net/webhdfs/v1/new/a%20b?op=CREATE&write=true&overwrite=true&x=%2F";
+    let location = "https://contoso.azuredatalakestore.net/webhdfs/v1/new/a%20b?op=CREATE\
+                    &write=true&overwrite=true&x=%2F";
     assert_eq!(first.header("location"), Some(location));
     let logged = &emulator.log().for_service("datalake")[0];
     assert_eq!((logged.body_bytes, logged.body_unread, logged.header("content-length")), (0, true, Some("1048576")));
 
     // A client that sent `expect: 100-continue` sends no body.
     let head = format!(
-        "PUT /webhdfs/v1/new/c?op=CREATE HTTP/1.1\r\nhost: {LAKE}\r\nauthorization: {}\r\nconnection: close\r\n\
+        "PUT /webhdfs/v1/new/c?op=CREATE HTTP/1.1\r\nhost: {LAKE}\r\nauthorization: {}\r\n\
+         connection: close\r\n\
          content-length: 5\r\nexpect: 100-continue\r\n\r\n",
         client.bearer
     );

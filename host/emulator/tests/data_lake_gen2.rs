@@ -20,7 +20,10 @@ async fn a_file_is_created_appended_flushed_and_read() {
     );
     let patch = |query: &'static str, body: &'static [u8]| {
         let client = &client;
-        async move { client.request(&format!("PATCH /lake/new/deep/file.txt?{query}"), &[], body).await }
+        async move {
+            let line = format!("PATCH /lake/new/deep/file.txt?{query}");
+            client.request(&line, &[], body).await
+        }
     };
     assert_eq!(patch("action=append&position=0", b"Hello, ").await.status, 202);
     assert_eq!(patch("action=append&position=7", b"lake!").await.status, 202);

@@ -207,8 +207,10 @@ async fn a_batch_has_a_result_for_each_query() {
     let mut client = connect_with_password(&emulator).await;
     let batch = "SET NOCOUNT OFF
         DECLARE @least decimal(9, 2) = 50
-        SELECT TOP (1) id, CAST(total AS int) AS total FROM orders WHERE total > @least ORDER BY id DESC
-        SELECT COUNT(*) AS n, N'x' + customer AS who FROM [orders] WHERE id = 1; SELECT 1 WHERE 1 = 0";
+        SELECT TOP (1) id, CAST(total AS int) AS total FROM orders
+        WHERE total > @least ORDER BY id DESC
+        SELECT COUNT(*) AS n, N'x' + customer AS who FROM [orders] WHERE id = 1;
+        SELECT 1 WHERE 1 = 0";
     let results = client.simple_query(batch).await.unwrap().into_results().await.unwrap();
     assert_eq!(results.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, 0]);
     assert_eq!(results[0][0].get::<i32, _>("total"), Some(89));
@@ -216,14 +218,16 @@ async fn a_batch_has_a_result_for_each_query() {
     let sum = rows(&mut client, "SELECT SUM(o.total) AS s, MAX(placed) FROM orders o").await;
     assert_eq!(format!("{:?}", sum[0].cells().next().unwrap().1), "Numeric(Some(1290.54))");
     let total = rows(&mut client, "SELECT total FROM orders WHERE id = 3").await;
-    assert!(matches!(total[0].cells().next().unwrap().1, ColumnData::Numeric(Some(n)) if n.to_string() == "0.05"));
+    let (_, total) = total[0].cells().next().unwrap();
+    assert!(matches!(total, ColumnData::Numeric(Some(n)) if n.to_string() == "0.05"));
 }
 
 #[tokio::test]
 async fn a_temporary_table_belongs_to_its_session() {
     let emulator = emulator().await;
     let mut client = connect_with_password(&emulator).await;
-    let create = "CREATE TABLE #t (id int IDENTITY(1,1) PRIMARY KEY, name nvarchar(10), at datetime2(3) DEFAULT SYSUTCDATETIME() NOT NULL)";
+    let create = "CREATE TABLE #t (id int IDENTITY(1,1) PRIMARY KEY, name nvarchar(10), \
+                  at datetime2(3) DEFAULT SYSUTCDATETIME() NOT NULL)";
     client.simple_query(create).await.unwrap().into_results().await.unwrap();
     let made = rows(&mut client, "INSERT INTO #t (name) OUTPUT INSERTED.id, INSERTED.name VALUES (N'a'), (N'b')").await;
     assert_eq!((made.len(), made[1].get::<i32, _>("id"), made[1].get::<&str, _>("name")), (2, Some(2), Some("b")));
@@ -299,8 +303,8 @@ async fn an_attention_cancels_the_statement() {
     assert_eq!(rows(&mut client, "SELECT 2").await[0].get::<i32, _>(0), Some(2));
 }
 
-/// The acknowledgement of a cancellation during rows is a message of its own, which `cancel_query` of
-/// tiberius 0.13 does not read: such a connection is dropped.
+/// The acknowledgement of a cancellation during rows is a message of its own, which `cancel_query`
+/// of tiberius 0.13 does not read: such a connection is dropped.
 #[tokio::test]
 async fn a_statement_ends_when_its_client_disconnects() {
     let emulator = emulator().await;

@@ -15,7 +15,8 @@ async fn start() -> Emulator {
 
 async fn list(emulator: &Emulator, bearer: &str, account: &str, body: &Value) -> client::Response {
     let path = format!(
-        "/subscriptions/{SUBSCRIPTION}/resourceGroups/demo/providers/Microsoft.Storage/storageAccounts/{account}/listServiceSas"
+        "/subscriptions/{SUBSCRIPTION}/resourceGroups/demo/providers/Microsoft.Storage\
+         /storageAccounts/{account}/listServiceSas"
     );
     let headers = [("authorization", bearer), ("content-type", "application/json")];
     let line = format!("POST {path}?api-version=2024-01-01");
@@ -24,8 +25,13 @@ async fn list(emulator: &Emulator, bearer: &str, account: &str, body: &Value) ->
 
 fn wanted(resource: &str, permission: &str) -> Value {
     let kind = if resource.matches('/').count() > 3 { "b" } else { "c" };
-    json!({ "canonicalizedResource": resource, "signedResource": kind, "signedPermission": permission,
-            "signedProtocol": "https", "signedExpiry": "2100-01-01T00:00:00Z" })
+    json!({
+        "canonicalizedResource": resource,
+        "signedResource": kind,
+        "signedPermission": permission,
+        "signedProtocol": "https",
+        "signedExpiry": "2100-01-01T00:00:00Z",
+    })
 }
 
 async fn sas(emulator: &Emulator, resource: &str, permission: &str) -> String {
@@ -46,7 +52,8 @@ async fn a_signature_of_resource_manager_is_valid_for_its_blob_only() {
     assert_eq!(read.header("x-ms-version"), Some("2022-11-02"));
     let other = send(&emulator, BLOB, &format!("GET /lake/reports/2026.csv?{sas}"), &[], b"").await;
     assert_eq!((other.status, other.code()), (403, "AuthenticationFailed"));
-    let signed = "String to sign used was r\n\n2100-01-01T00:00:00Z\n/blob/contoso/lake/reports/2026.csv\n\n\nhttps\n2022-11-02\nb\n";
+    let signed = "String to sign used was r\n\n2100-01-01T00:00:00Z\n\
+                  /blob/contoso/lake/reports/2026.csv\n\n\nhttps\n2022-11-02\nb\n";
     assert!(other.text().contains(signed), "{}", other.text());
     let delete = send(&emulator, BLOB, &format!("DELETE /hello/world.txt?{sas}"), &[], b"").await;
     assert_eq!((delete.status, delete.code()), (403, "AuthorizationPermissionMismatch"));

@@ -22,16 +22,23 @@ fn root() -> &'static Path {
 async fn drive(program: impl Into<PathBuf>, script: &str, more: &[&str]) {
     let emulator = Emulator::start(Options::default()).await.unwrap();
     let token = client::token(&emulator, RESOURCE, "").await;
-    let file =
-        std::env::temp_dir().join(format!("keyward-drivers-{}-{script}{}.pem", std::process::id(), more.concat()));
+    let name = format!("keyward-drivers-{}-{script}{}.pem", std::process::id(), more.concat());
+    let file = std::env::temp_dir().join(name);
     std::fs::write(&file, emulator.ca_pem()).unwrap();
     let address = emulator.sql_address();
     let mut command = Command::new(program.into());
-    command.arg(root().join("tests/peers").join(script)).arg(address.ip().to_string()).arg(address.port().to_string());
-    command.arg(&file).arg(&token).args(more).env("TEDIOUS", skip::peers().join("tedious"));
+    command.arg(root().join("tests/peers").join(script));
+    command
+        .arg(address.ip().to_string())
+        .arg(address.port().to_string())
+        .arg(&file)
+        .arg(&token)
+        .args(more)
+        .env("TEDIOUS", skip::peers().join("tedious"));
     let Output { status, stdout, stderr } = command.output().await.unwrap();
     std::fs::remove_file(file).unwrap();
-    let (out, err) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr).replace(&token, "(token)"));
+    let out = String::from_utf8_lossy(&stdout);
+    let err = String::from_utf8_lossy(&stderr).replace(&token, "(token)");
     assert!(status.success(), "{out}\n{err}");
 }
 

@@ -69,8 +69,8 @@ pub(crate) fn handle(azure: &Azure, request: &Request) -> (Response, Option<Stri
     if !identity.is_allowed("arm", &request.path) {
         let message = format!(
             "The client '{}' with object id '{}' does not have authorization to perform action \
-             'Microsoft.Resources/subscriptions/resourceGroups/read' over scope '{}' or the scope is \
-             invalid. If access was recently granted, please refresh your credentials.",
+             'Microsoft.Resources/subscriptions/resourceGroups/read' over scope '{}' or the scope \
+             is invalid. If access was recently granted, please refresh your credentials.",
             identity.client_id, identity.object_id, request.path
         );
         return (Response::error(403, "AuthorizationFailed", &message), name);

@@ -1,6 +1,6 @@
 //! Long-running operations, in both forms of Resource Manager ([asynchronous operations]): a
-//! `Location` that responds with 202 until there is a result, and an `Azure-AsyncOperation` that has
-//! a status.
+//! `Location` that responds with 202 until there is a result, and an `Azure-AsyncOperation` that
+//! has a status.
 //!
 //! [asynchronous operations]: https://learn.microsoft.com/azure/azure-resource-manager/management/async-operations
 

@@ -1,7 +1,7 @@
 //! Converts values as CAST does, to the form in which they are stored.
 //!
-//! Dates and times, GUIDs and XML are stored as text in canonical form. Decimals and money are stored
-//! as numbers if SQLite keeps all digits, and otherwise as text.
+//! Dates and times, GUIDs and XML are stored as text in canonical form. Decimals and money are
+//! stored as numbers if SQLite keeps all digits, and otherwise as text.
 
 use rusqlite::types::Value;
 
@@ -69,7 +69,8 @@ pub(super) fn cast(value: Value, to: SqlType) -> Result<Value, SqlError> {
             if guid.len() != 36 || digits != 32 || !dashes {
                 return Err(SqlError::new(
                     8169,
-                    "Conversion failed when converting from a character string to uniqueidentifier.",
+                    "Conversion failed when converting from a character string to \
+                     uniqueidentifier.",
                 ));
             }
             Value::Text(guid)

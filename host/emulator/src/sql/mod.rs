@@ -1,9 +1,9 @@
 //! The database server: Azure SQL's TDS for real drivers, with SQLite.
 //!
-//! A connection starts with the [`handshake`]: PRELOGIN with TLS inside, or TLS first for TDS 8.0, and
-//! a login, which [`login_check`] authenticates. The [`message_loop`] then reads messages, and a
-//! [`session`] on a thread of its own responds: it parses a [`batch`] into statements, [`translate`]s
-//! each to SQLite's SQL, and runs the [`query`].
+//! A connection starts with the [`handshake`]: PRELOGIN with TLS inside, or TLS first for TDS 8.0,
+//! and a login, which [`login_check`] authenticates. The [`message_loop`] then reads messages. A
+//! [`session`] on a thread of its own responds: it parses a [`batch`] into statements,
+//! [`translate`]s each to SQLite's SQL, and runs the [`query`].
 
 mod batch;
 mod cast;

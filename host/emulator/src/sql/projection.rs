@@ -1,5 +1,5 @@
-//! The types of a result's columns, as far as the statement determines them. SQLite's values have types
-//! and its expressions have none.
+//! The types of a result's columns, as far as the statement determines them. In SQLite values have
+//! types and expressions have none.
 
 use sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, OutputClause, Query, SelectItem, SetExpr,

@@ -106,8 +106,8 @@ fn items_by_column(items: &[Item], columns: usize) -> Vec<Option<&Item>> {
 
 /// The type of the column with this name in any table, wide enough for sums.
 fn column_type(connection: &Connection, name: &str) -> Option<SqlType> {
-    let sql =
-        "SELECT c.type FROM sqlite_schema AS t JOIN pragma_table_info(t.name) AS c WHERE c.name = ?1 COLLATE NOCASE";
+    let sql = "SELECT c.type FROM sqlite_schema AS t JOIN pragma_table_info(t.name) AS c \
+               WHERE c.name = ?1 COLLATE NOCASE";
     let declared: String = connection.query_row(sql, [name], |row| row.get(0)).ok()?;
     Some(match SqlType::parse(&declared)? {
         SqlType::Decimal(_, scale) => SqlType::Decimal(38, scale),

@@ -63,13 +63,15 @@ impl SqlError {
     pub(super) fn numbered(number: i32, database: &str) -> Self {
         let message = match number {
             40613 => format!(
-                "Database '{database}' on server 'contoso' is not currently available.  Please retry the \
-                 connection later. If the problem persists, contact customer support."
+                "Database '{database}' on server 'contoso' is not currently available.  Please \
+                 retry the connection later. If the problem persists, contact customer support."
             ),
-            40197 => "The service has encountered an error processing your request. Please try again.".to_owned(),
+            40197 => "The service has encountered an error processing your request. Please try \
+                      again."
+                .to_owned(),
             40501 => "The service is currently busy. Retry the request after 10 seconds.".to_owned(),
-            1205 => "Transaction was deadlocked on lock resources with another process and has been chosen as \
-                     the deadlock victim. Rerun the transaction."
+            1205 => "Transaction was deadlocked on lock resources with another process and has been \
+                 chosen as the deadlock victim. Rerun the transaction."
                 .to_owned(),
             4060 => format!("Cannot open database \"{database}\" requested by the login. The login failed."),
             18456 => "Login failed for user '<token-identified principal>'.".to_owned(),
@@ -109,7 +111,10 @@ impl SqlError {
                 let column = after("failed: ").and_then(|name| name.split('.').nth(1)).unwrap_or_default();
                 return Self::new(
                     515,
-                    format!("Cannot insert the value NULL into column '{column}'; it does not allow nulls."),
+                    format!(
+                        "Cannot insert the value NULL into column '{column}'; it does not allow \
+                         nulls."
+                    ),
                 );
             }
             1555 | 2067 | 2579 => {
@@ -117,8 +122,8 @@ impl SqlError {
                 return Self::new(
                     2627,
                     format!(
-                        "Violation of PRIMARY KEY constraint. Cannot insert duplicate key in object \
-                         'dbo.{table}'."
+                        "Violation of PRIMARY KEY constraint. Cannot insert duplicate key in \
+                         object 'dbo.{table}'."
                     ),
                 );
             }

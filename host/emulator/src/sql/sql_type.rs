@@ -131,7 +131,8 @@ impl SqlType {
             Self::Decimal(precision, scale) => format!("{column} {name}_blob({precision},{scale})"),
             Self::Char(length) | Self::NChar(length) | Self::VarChar(Some(length)) | Self::NVarChar(Some(length)) => {
                 format!(
-                    "{column} {name}({length}) COLLATE NOCASE CONSTRAINT tds_2628 CHECK(length({column}) <= {length})"
+                    "{column} {name}({length}) COLLATE NOCASE CONSTRAINT tds_2628 \
+                     CHECK(length({column}) <= {length})"
                 )
             }
             Self::VarChar(None) | Self::NVarChar(None) => {

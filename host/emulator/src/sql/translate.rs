@@ -199,8 +199,8 @@ impl VisitorMut for Rewriter<'_> {
                 && arguments.args.len() < 2
                 && name.to_string().eq_ignore_ascii_case("GENERATE_SERIES")
             {
-                let message = "An insufficient number of arguments were supplied for the procedure or function \
-                               GENERATE_SERIES.";
+                let message = "An insufficient number of arguments were supplied for the procedure \
+                               or function GENERATE_SERIES.";
                 return ControlFlow::Break(SqlError::new(313, message));
             }
         }

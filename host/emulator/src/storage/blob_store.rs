@@ -1,5 +1,5 @@
-//! The containers and blobs of the account. A container is also a filesystem of Data Lake Gen2, and a
-//! blob a file.
+//! The containers and blobs of the account. A container is also a filesystem of Data Lake Gen2, and
+//! a blob a file.
 
 use std::collections::BTreeMap;
 
@@ -15,8 +15,8 @@ pub(super) type Metadata = BTreeMap<String, String>;
 /// The metadata that marks a blob as a directory of Data Lake Gen2.
 pub(super) const FOLDER: &str = "hdi_isfolder";
 
-/// The properties of a blob: the header field of responses, the one that sets it, and the element of
-/// lists.
+/// The properties of a blob: the header field of responses, the one that sets it, and the element
+/// of lists.
 pub(super) const PROPERTIES: [(&str, &str, &str); 6] = [
     ("content-type", "x-ms-blob-content-type", "Content-Type"),
     ("content-encoding", "x-ms-blob-content-encoding", "Content-Encoding"),

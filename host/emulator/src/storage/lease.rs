@@ -69,7 +69,8 @@ impl Lease {
         match (request.header("x-ms-lease-id"), locked) {
             (None, true) if writing => failed(
                 "LeaseIdMissing",
-                "There is currently a lease on the blob and no lease ID was specified in the request.",
+                "There is currently a lease on the blob and no lease ID was specified in the \
+                 request.",
             ),
             (Some(id), true) if !self.matches_id(id) => failed(
                 "LeaseIdMismatchWithBlobOperation",
@@ -104,8 +105,8 @@ impl Lease {
                         return Err(conflict("LeaseAlreadyPresent", message));
                     }
                     LeaseState::Breaking => {
-                        let message = "There is already a breaking lease, and can't be acquired until \
-                                       it's broken.";
+                        let message = "There is already a breaking lease, and can't be acquired \
+                                       until it's broken.";
                         return Err(conflict("LeaseIsBreakingAndCannotBeAcquired", message));
                     }
                     LeaseState::Available | LeaseState::Leased | LeaseState::Broken | LeaseState::Expired => {}
@@ -141,14 +142,14 @@ impl Lease {
                 }
                 match (action, self.state()) {
                     ("renew", LeaseState::Breaking | LeaseState::Broken) => {
-                        let message = "The lease ID matched, but the lease has been broken explicitly and \
-                                       can't be renewed.";
+                        let message = "The lease ID matched, but the lease has been broken \
+                                       explicitly and can't be renewed.";
                         return Err(conflict("LeaseIsBrokenAndCannotBeRenewed", message));
                     }
                     ("renew", _) => self.until = self.duration.map(|seconds| now() + seconds),
                     ("change", LeaseState::Breaking) => {
-                        let message = "The lease ID matched, but the lease is currently in breaking state and \
-                                       can't be changed.";
+                        let message = "The lease ID matched, but the lease is currently in \
+                                       breaking state and can't be changed.";
                         return Err(conflict("LeaseIsBreakingAndCannotBeChanged", message));
                     }
                     ("change", LeaseState::Broken | LeaseState::Expired) => {

@@ -44,8 +44,8 @@ pub(crate) fn list_service_sas(azure: &Azure, request: &Request, identity: &Iden
     if !identity.is_allowed("storage", &request.path) {
         let message = format!(
             "The client '{}' with object id '{}' does not have authorization to perform action \
-             'Microsoft.Storage/storageAccounts/listServiceSas/action' over scope '{}' or the scope \
-             is invalid.",
+             'Microsoft.Storage/storageAccounts/listServiceSas/action' over scope '{}' or the \
+             scope is invalid.",
             identity.client_id, identity.object_id, request.path
         );
         return Response::error(403, "AuthorizationFailed", &message);

@@ -1,8 +1,8 @@
 //! Storage: Blob, Data Lake Gen2 and Data Lake Gen1, of one account.
 //!
-//! [`handle`] passes a request to one of the three [`SERVICES`]: [`blob`], [`gen2`] or [`gen1`]. Blob
-//! and Gen2 share one [`blob_store`], Gen1 has its own tree. A service reads the body after it has
-//! authenticated the caller.
+//! [`handle`] passes a request to one of the three [`SERVICES`]: [`blob`], [`gen2`] or [`gen1`].
+//! Blob and Gen2 share one [`blob_store`], Gen1 has its own tree. A service reads the body after it
+//! has authenticated the caller.
 
 mod authentication;
 mod blob;

@@ -110,7 +110,7 @@ impl Sas {
         if !is_valid {
             return Err(authentication_failed(format!("Signature did not match. String to sign used was {text}")));
         }
-        // A blob's signature is only for the blob, even if its string to sign is that of a container.
+        // A blob's signature is only for the blob, even if a container has the same string to sign.
         if self.get("sr") == "b" && name.is_empty() {
             return Err(authentication_failed("sr is invalid for this resource"));
         }
@@ -125,8 +125,8 @@ impl Sas {
         match (from, until) {
             (Some(from), Some(until)) if from <= now && now < until => Ok(()),
             (Some(_), Some(_)) => Err(authentication_failed(format!(
-                "Signature not valid in the specified time frame: Start [{start}] - Expiry [{expiry}] - \
-                 Current [{}]",
+                "Signature not valid in the specified time frame: Start [{start}] - \
+                 Expiry [{expiry}] - Current [{}]",
                 time_format::http(now)
             ))),
             _ => Err(authentication_failed("st or se is not a time in UTC of ISO 8601")),
@@ -171,8 +171,8 @@ mod tests {
         let parameters = [("sv", VERSION), ("sr", "b"), ("sp", "r"), ("se", "2030-01-01T00:00:00Z"), ("spr", "https")];
         let sas = Sas::new(parameters.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
         let text = sas.string_to_sign("/blob/contoso/hello/world.txt");
-        let lines = "r\n\n2030-01-01T00:00:00Z\n/blob/contoso/hello/world.txt\n\n\nhttps\n2022-11-02\nb\n\
-                     \n\n\n\n\n\n";
+        let lines = "r\n\n2030-01-01T00:00:00Z\n/blob/contoso/hello/world.txt\n\n\nhttps\n\
+                     2022-11-02\nb\n\n\n\n\n\n\n";
         assert_eq!(text, lines);
         let query = sas.sign(b"a key", "/blob/contoso/hello/world.txt");
         let expected = "sv=2022-11-02&sr=b&se=2030-01-01T00%3A00%3A00Z&sp=r&spr=https\

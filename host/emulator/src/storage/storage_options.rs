@@ -10,8 +10,8 @@ use ring::rand::{SecureRandom, SystemRandom};
 pub struct StorageOptions {
     /// The name, which is the first label of its hosts. `contoso` by default.
     pub account: String,
-    /// The key that signs shared access signatures, not encoded. 64 random bytes by default. With the
-    /// key of another server, such as Azurite, the signatures are valid there.
+    /// The key that signs shared access signatures, not encoded. 64 random bytes by default. With
+    /// the key of another server, such as Azurite, the signatures are valid there.
     pub key: Vec<u8>,
     /// Whether Data Lake Gen1 has a data node, as Hadoop: the second step of an upload is at
     /// `ACCOUNT-node.azuredatalakestore.net`, and needs a ticket from the first step.

@@ -23,8 +23,8 @@ pub(super) fn iso(seconds: u64) -> String {
     humantime::format_rfc3339_seconds(time(seconds)).to_string()
 }
 
-/// Reads one of the three forms of ISO 8601 in a shared access signature, as Unix seconds: a date, a
-/// time in UTC with minutes, or one with seconds and fractions.
+/// Reads one of the three forms of ISO 8601 in a shared access signature, as Unix seconds: a date,
+/// a time in UTC with minutes, or one with seconds and fractions.
 pub(super) fn parse_iso(text: &str) -> Option<u64> {
     let full = match text.len() {
         10 => format!("{text}T00:00:00Z"),

@@ -83,8 +83,13 @@ fn store(
     }
     let (attributes, tags) = (body.get("attributes"), body.get("tags"));
     let thumbprint = keys::base64url(digest(&SHA1_FOR_LEGACY_USE_ONLY, certificate).as_ref());
-    let content = json!({ "cer": STANDARD.encode(certificate), "x5t": thumbprint, "contentType": PEM,
-        "attributes": attributes, "tags": tags });
+    let content = json!({
+        "cer": STANDARD.encode(certificate),
+        "x5t": thumbprint,
+        "contentType": PEM,
+        "attributes": attributes,
+        "tags": tags,
+    });
     let version = vault.put(Collection::Certificates, name, content)?;
     let curve = if key.der_bytes().len() > 65 { "P-384" } else { "P-256" };
     let public = keys::public(curve, key.der_bytes());

@@ -1,7 +1,7 @@
 //! The operations of keys alone: creating, importing and rotating them.
 //!
-//! Keys are elliptic curve keys, P-256 or P-384. Operations with a private key do not exist: clients
-//! send them to the host in the key's id, which is the real service.
+//! Keys are elliptic curve keys, P-256 or P-384. Operations with a private key do not exist:
+//! clients send them to the host in the key's id, which is the real service.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

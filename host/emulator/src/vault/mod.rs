@@ -1,4 +1,6 @@
-//! Key Vault: secrets, keys and certificates ([REST API](https://learn.microsoft.com/rest/api/keyvault/)).
+//! Key Vault: secrets, keys and certificates ([REST API]).
+//!
+//! [REST API]: https://learn.microsoft.com/rest/api/keyvault/
 //!
 //! [`handle`] verifies the token of a request. `secrets`, `keys` and `certificates` have the
 //! operations of one collection each, `objects` those that all three share.
@@ -95,8 +97,10 @@ pub(crate) fn handle(azure: &Azure, request: &Request) -> (Response, Option<Stri
 
 /// 401 with the challenge, which names the tenant and the audience.
 fn unauthorized(audience: &str, error: &TokenError) -> Response {
-    let mut field =
-        format!("Bearer authorization=\"https://login.microsoftonline.com/{TENANT}\", resource=\"{audience}\"");
+    let mut field = format!(
+        "Bearer authorization=\"https://login.microsoftonline.com/{TENANT}\", \
+         resource=\"{audience}\""
+    );
     let message = match error {
         TokenError::Missing => "AKV10000: Request is missing a Bearer or PoP token.".to_owned(),
         TokenError::Malformed => "AKV10012: The token is malformed.".to_owned(),

@@ -34,9 +34,10 @@ impl VaultError {
     pub(super) fn object_not_found(collection: Collection, name: &str) -> Self {
         let (kind, lower) = (collection.singular(), collection.singular().to_ascii_lowercase());
         let message = format!(
-            "A {lower} with (name/id) {name} was not found in this key vault. If you recently deleted \
-             this {lower} you may be able to recover it using the correct recovery command. For help \
-             resolving this issue, please see https://go.microsoft.com/fwlink/?linkid=2125182"
+            "A {lower} with (name/id) {name} was not found in this key vault. If you recently \
+             deleted this {lower} you may be able to recover it using the correct recovery \
+             command. For help resolving this issue, please see \
+             https://go.microsoft.com/fwlink/?linkid=2125182"
         );
         Self::new(404, &format!("{kind}NotFound"), message)
     }

@@ -1,6 +1,8 @@
-//! Blob Storage ([REST API](https://learn.microsoft.com/rest/api/storageservices/blob-service-rest-api)).
+//! Blob Storage ([REST API]).
 //!
 //! [`handle`] finds the operation, authorizes the caller, and then reads the body.
+//!
+//! [REST API]: https://learn.microsoft.com/rest/api/storageservices/blob-service-rest-api
 
 mod blob_copy;
 mod blob_listing;

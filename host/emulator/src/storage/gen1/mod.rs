@@ -64,8 +64,9 @@ pub(super) async fn handle(
     };
     if !identity.is_allowed("storage", &request.path) {
         let message = format!(
-            "{operation} failed with error 0x83090aa2 (Forbidden. ACL verification failed. Either the resource does not exist or \
-             the user is not authorized to perform the requested operation.). [{request_id}]"
+            "{operation} failed with error 0x83090aa2 (Forbidden. ACL verification failed. Either \
+             the resource does not exist or the user is not authorized to perform the requested \
+             operation.). [{request_id}]"
         );
         return respond(StorageError::new(403, "AccessControlException", message).remote_exception(), name);
     }

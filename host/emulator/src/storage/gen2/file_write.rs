@@ -76,8 +76,8 @@ pub(super) fn flush(call: &Call<'_>) -> Result<Response, StorageError> {
 }
 
 fn invalid_flush() -> StorageError {
-    let message = "The uploaded data is not contiguous or the position query parameter value is not equal to the length of the \
-                   file after appending the uploaded data.";
+    let message = "The uploaded data is not contiguous or the position query parameter value is \
+                   not equal to the length of the file after appending the uploaded data.";
     StorageError::new(400, "InvalidFlushPosition", message)
 }
 

@@ -59,8 +59,8 @@ pub(super) fn list(call: &Call<'_>) -> Result<Response, StorageError> {
     let all = store.containers.iter().filter(|(name, _)| name.starts_with(prefix));
     let items = all.map(|(name, container)| {
         let revision = &container.revision;
-        let value =
-            json!({ "name": name, "lastModified": time_format::http(revision.modified), "etag": revision.etag });
+        let modified = time_format::http(revision.modified);
+        let value = json!({ "name": name, "lastModified": modified, "etag": revision.etag });
         (name.clone(), value)
     });
     Ok(page(call.request, items.collect(), "filesystems"))

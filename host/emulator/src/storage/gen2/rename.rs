@@ -29,14 +29,16 @@ pub(super) fn rename(call: &Call<'_>) -> Result<Response, StorageError> {
         return Err(StorageError::new(404, "SourcePathNotFound", message));
     }
     if source.container == call.target.container && (from == to || to.starts_with(&directory_prefix(from))) {
-        let message = "The source and destination paths for a rename operation must not be within each other.";
+        let message = "The source and destination paths for a rename operation must not be within \
+                       each other.";
         return Err(StorageError::new(409, "InvalidRenameSourcePath", message));
     }
     if let Some(blob) = origin.blobs.get(from) {
         // A leased source needs its lease id, which has its own header field.
         let leased = matches!(blob.lease.header_values().1, "locked");
         if leased && !call.request.headers.contains_key("x-ms-source-lease-id") {
-            let message = "There is currently a lease on the source path and no lease ID was specified in the request.";
+            let message = "There is currently a lease on the source path and no lease ID was \
+                           specified in the request.";
             return Err(StorageError::new(412, "LeaseIdMissing", message));
         }
     }
