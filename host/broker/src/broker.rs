@@ -28,7 +28,7 @@ use crate::request::prepare;
 use crate::sandbox::{self, CompileEvent, Engine, Template, Templates};
 use crate::seal::{Kept, StateKey, export};
 use crate::service::MountService;
-use crate::sql::{Opener, Pool};
+use crate::sql::{self, DatabasePool};
 
 /// The field in which an answer has its call's number, which the audit has too.
 const CALL: HeaderName = HeaderName::from_static("x-keyward-call");
@@ -102,8 +102,9 @@ impl Broker {
             let databases = planned.grants.iter().any(|grant| grant.endpoint.protocol == Protocol::SqlServer);
             let databases = databases.then(|| {
                 let tls = trust.database_client().map_err(|error| StartError::Tls(error.to_string()))?;
-                let opener = Opener::new(connector, tls, config.egress.connect_timeout);
-                Ok::<_, StartError>(Pool::new(opener, planned.pool, Arc::clone(&options.clock)))
+                let (timeout, row_bytes) = (config.egress.connect_timeout, planned.limits.memory);
+                let clock = Arc::clone(&options.clock);
+                Ok::<_, StartError>(sql::pool(connector, tls, timeout, planned.pool, row_bytes, clock))
             });
             let databases = databases.transpose()?;
             // The plan saw to it that the identity is there.
@@ -233,7 +234,7 @@ fn mount(
     planned: PlannedMount,
     identity: &TokenCache,
     client: Client,
-    databases: Option<Pool>,
+    databases: Option<DatabasePool>,
     template: Template,
 ) -> Mount {
     let sum: String = planned.plugin.sha256.chars().take(12).collect();

@@ -14,7 +14,7 @@ use crate::grant::Grant;
 use crate::manifest::Manifest;
 use crate::sandbox::Template;
 use crate::seal::{Kept, StateKey};
-use crate::sql::Pool;
+use crate::sql::DatabasePool;
 
 /// What all calls of a mount share.
 pub(crate) struct Mount {
@@ -33,7 +33,7 @@ pub(crate) struct Mount {
     pub(crate) states: StateKey,
     pub(crate) client: Client,
     /// Its connections to databases, where it may have some.
-    pub(crate) databases: Option<Pool>,
+    pub(crate) databases: Option<DatabasePool>,
     pub(crate) template: Template,
     pub(crate) places: Places,
 }

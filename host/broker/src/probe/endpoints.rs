@@ -10,19 +10,19 @@ use http::Request;
 use http::header::{DATE, HOST, HeaderValue};
 use http_body_util::Empty;
 use hyper::client::conn::http1;
+use keyward_sql::Opener;
 
 use crate::cloud::Protocol;
 use crate::egress::{ConnectError, Connector, SystemResolver, Trust};
 use crate::error::StartError;
 use crate::grant::Endpoint;
 use crate::plan::Plan;
-use crate::sql::Opener;
 
 /// What reaches endpoints, by the rules and with the trust of a plan. Clones are the same one.
 #[derive(Clone)]
 pub struct Endpoints {
     connector: Connector,
-    opener: Arc<Opener>,
+    opener: Arc<Opener<Connector>>,
     within: Duration,
 }
 
@@ -88,7 +88,9 @@ impl Endpoints {
         let Endpoint { host, port, .. } = endpoint;
         match endpoint.protocol {
             Protocol::Https => drop(self.connector.tls(host, *port).await?),
-            Protocol::SqlServer => self.opener.reach(host, *port).await?,
+            Protocol::SqlServer => {
+                self.opener.reach(host, *port).await.map_err(ConnectError::from)?;
+            }
         }
         Ok(())
     }

@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use crate::sql::{Running, Session};
+use crate::sql::{DatabaseResults, DatabaseSession};
 
 // What is generated exports them again, and so they cannot be less than public.
 /// What a plugin's handle on a connection stands for.
 #[allow(unreachable_pub)]
-pub struct Connection(pub(super) Arc<Session>);
+pub struct Connection(pub(super) Arc<DatabaseSession>);
 
 /// What a plugin's handle on the results of a query stands for.
 #[allow(unreachable_pub)]
-pub struct Results(pub(super) Running);
+pub struct Results(pub(super) DatabaseResults);
 
 #[allow(missing_docs)]
 mod generated {

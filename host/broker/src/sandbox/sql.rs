@@ -1,14 +1,15 @@
-//! The interface `sql`, as plugins see it: connections without a credential in sight.
+//! The interface `sql` of plugins. It translates values and errors of `keyward_sql`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use keyward_sql::{Column, DataType, Isolation, Item, ServerError, Value};
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 
 use super::bindings::{Connection, Results, sql};
 use super::state::State;
 use crate::call::Call;
-use crate::sql::{Column, Credential, DataType, Isolation, Item, ServerError, Session, SqlError, Value};
+use crate::sql::{Credential, DatabaseError, DatabaseSession};
 
 struct Sql;
 
@@ -21,8 +22,8 @@ struct View<'a> {
     table: &'a mut ResourceTable,
 }
 
-/// What the guest gets: its own errors, or a trap.
-type Told<T> = wasmtime::Result<Result<T, sql::Error>>;
+/// A result for the guest, or a trap.
+type Response<T> = wasmtime::Result<Result<T, sql::Error>>;
 
 pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     sql::add_to_linker::<State, Sql>(linker, |state| View { call: Arc::clone(&state.call), table: &mut state.table })
@@ -31,12 +32,12 @@ pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
 impl sql::Host for View<'_> {}
 
 impl sql::HostConnection for View<'_> {
-    async fn open(&mut self, database: String, credential: sql::Credential) -> Told<Resource<Connection>> {
+    async fn open(&mut self, database: String, credential: sql::Credential) -> Response<Resource<Connection>> {
         let credential = match credential {
             sql::Credential::Token(surrogate) => Credential::Token(surrogate),
             sql::Credential::Password(sql::Login { user, password }) => Credential::Password { user, password },
         };
-        match Session::open(&self.call, database, credential).await {
+        match DatabaseSession::open(&self.call, database, credential).await {
             Ok(session) => Ok(Ok(self.table.push(Connection(Arc::new(session)))?)),
             Err(error) => Ok(Err(error.into())),
         }
@@ -48,11 +49,11 @@ impl sql::HostConnection for View<'_> {
         statement: String,
         parameters: Vec<sql::Value>,
         timeout_ms: Option<u32>,
-    ) -> Told<Resource<Results>> {
+    ) -> Response<Resource<Results>> {
         let session = Arc::clone(&self.table.get(&connection)?.0);
-        let running = session.query(statement, values(parameters), timeout(timeout_ms)).await;
-        match running {
-            Ok(running) => Ok(Ok(self.table.push(Results(running))?)),
+        let results = session.query(statement, values(parameters), timeout(timeout_ms)).await;
+        match results {
+            Ok(results) => Ok(Ok(self.table.push(Results(results))?)),
             Err(error) => Ok(Err(error.into())),
         }
     }
@@ -63,24 +64,24 @@ impl sql::HostConnection for View<'_> {
         statement: String,
         parameters: Vec<sql::Value>,
         timeout_ms: Option<u32>,
-    ) -> Told<Vec<u64>> {
+    ) -> Response<Vec<u64>> {
         let session = Arc::clone(&self.table.get(&connection)?.0);
         Ok(session.execute(statement, values(parameters), timeout(timeout_ms)).await.map_err(Into::into))
     }
 
-    async fn begin(&mut self, connection: Resource<Connection>, isolation: Option<sql::Isolation>) -> Told<()> {
+    async fn begin(&mut self, connection: Resource<Connection>, isolation: Option<sql::Isolation>) -> Response<()> {
         let session = Arc::clone(&self.table.get(&connection)?.0);
         Ok(session.begin(isolation.map(Into::into)).await.map_err(Into::into))
     }
 
-    async fn commit(&mut self, connection: Resource<Connection>) -> Told<()> {
+    async fn commit(&mut self, connection: Resource<Connection>) -> Response<()> {
         let session = Arc::clone(&self.table.get(&connection)?.0);
-        Ok(session.end(true).await.map_err(Into::into))
+        Ok(session.commit().await.map_err(Into::into))
     }
 
-    async fn rollback(&mut self, connection: Resource<Connection>) -> Told<()> {
+    async fn rollback(&mut self, connection: Resource<Connection>) -> Response<()> {
         let session = Arc::clone(&self.table.get(&connection)?.0);
-        Ok(session.end(false).await.map_err(Into::into))
+        Ok(session.rollback().await.map_err(Into::into))
     }
 
     async fn drop(&mut self, connection: Resource<Connection>) -> wasmtime::Result<()> {
@@ -90,9 +91,9 @@ impl sql::HostConnection for View<'_> {
 }
 
 impl sql::HostResults for View<'_> {
-    async fn next(&mut self, results: Resource<Results>, most: u32) -> Told<Option<sql::Item>> {
-        let Results(running) = self.table.get_mut(&results)?;
-        Ok(running.next(most).await.map(|item| item.map(Into::into)).map_err(Into::into))
+    async fn next(&mut self, results: Resource<Results>, most: u32) -> Response<Option<sql::Item>> {
+        let Results(results) = self.table.get_mut(&results)?;
+        Ok(results.next(most).await.map(|item| item.map(Into::into)).map_err(Into::into))
     }
 
     async fn drop(&mut self, results: Resource<Results>) -> wasmtime::Result<()> {
@@ -109,21 +110,21 @@ fn values(values: Vec<sql::Value>) -> Vec<Value> {
     values.into_iter().map(Into::into).collect()
 }
 
-impl From<SqlError> for sql::Error {
-    fn from(error: SqlError) -> Self {
+impl From<DatabaseError> for sql::Error {
+    fn from(error: DatabaseError) -> Self {
         match error {
-            SqlError::Server(ServerError { number, state, class, line, message, procedure }) => {
+            DatabaseError::Server(ServerError { number, state, class, line, message, procedure }) => {
                 Self::Server(sql::ServerError { number, state, class, line, message, procedure })
             }
-            SqlError::Unavailable(why) => Self::Unavailable(why),
-            SqlError::Throttled(seconds) => Self::Throttled(seconds),
-            SqlError::Unreachable(why) => Self::Unreachable(why),
-            SqlError::Busy(why) => Self::Busy(why),
-            SqlError::Broken(why) => Self::Broken(why),
-            SqlError::TimedOut => Self::TimedOut,
-            SqlError::Invalid(why) => Self::Invalid(why),
-            // The call is over, whatever the plugin does.
-            SqlError::Refused => Self::Invalid("the broker does not let this out".to_owned()),
+            DatabaseError::Unavailable(why) => Self::Unavailable(why),
+            DatabaseError::Throttled(seconds) => Self::Throttled(seconds),
+            DatabaseError::Unreachable(why) => Self::Unreachable(why),
+            DatabaseError::Busy(why) => Self::Busy(why),
+            DatabaseError::Broken(why) => Self::Broken(why),
+            DatabaseError::TimedOut => Self::TimedOut,
+            DatabaseError::Invalid(why) => Self::Invalid(why),
+            // The call has ended, so that the plugin's response does not matter.
+            DatabaseError::Denied => Self::Invalid("the broker denied this request".to_owned()),
         }
     }
 }
@@ -192,9 +193,9 @@ macro_rules! same {
 }
 
 same! {
-    Bit, Tinyint, Smallint, Int, Bigint, Decimal, Money, Smallmoney, Real, Float, Char, Varchar, Text, Nchar, Nvarchar,
-    Ntext, Binary, Varbinary, Image, Date, Time, Smalldatetime, Datetime, Datetime2, Datetimeoffset, Uniqueidentifier, Xml,
-    Udt, SqlVariant;
-    Bit, Tinyint, Smallint, Int, Bigint, Real, Float, Decimal, Text, Binary, Date, Time, Datetime, Datetimeoffset,
-    Uniqueidentifier, Xml
+    Bit, Tinyint, Smallint, Int, Bigint, Decimal, Money, Smallmoney, Real, Float, Char, Varchar,
+    Text, Nchar, Nvarchar, Ntext, Binary, Varbinary, Image, Date, Time, Smalldatetime, Datetime,
+    Datetime2, Datetimeoffset, Uniqueidentifier, Xml, Udt, SqlVariant;
+    Bit, Tinyint, Smallint, Int, Bigint, Real, Float, Decimal, Text, Binary, Date, Time, Datetime,
+    Datetimeoffset, Uniqueidentifier, Xml
 }

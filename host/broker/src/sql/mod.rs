@@ -1,66 +1,41 @@
-//! Databases: connections that the host opens, encrypts, logs in and pools, for plugins that name surrogates.
+//! Databases: what the boundary adds to the sessions of `keyward_sql`.
 //!
-//! [`rules`] judges what a plugin wants to open. [`open`] connects by the rules of egress, does TLS within TDS
-//! ([`handshake`], [`wire`], [`follow`]) and logs in with `tiberius`; [`pool`] keeps what comes of that, and a [`session`] lends it to one
-//! call. [`value`] and [`parameter`] translate between the plugin's values and the protocol's, [`civil`] dates among them.
+//! [`rules`] decides what a plugin may open. A [`DatabaseSession`] pairs a session with its call:
+//! it counts requests, writes audit notes, and ends the call if a rule or a limit is violated. The
+//! connections of a mount are in its [`DatabasePool`].
 
-mod civil;
-mod error;
-mod follow;
-mod handshake;
-mod open;
-mod parameter;
-mod pool;
+mod database_error;
+mod database_session;
 mod rules;
-mod session;
-mod socket;
-mod value;
-mod wire;
+mod session_hooks;
 
-use std::sync::LazyLock;
+use std::sync::Arc;
+use std::time::Duration;
 
-use tracing::instrument::{WithDispatch, WithSubscriber};
-use tracing::level_filters::LevelFilter;
-use tracing::span::{Attributes, Id};
-use tracing::{Dispatch, Event, Metadata, Subscriber};
+use keyward_identity::clock::Clock;
+use keyward_sql::{Limits, Opener, Pool};
+use rustls::ClientConfig;
 
-pub(crate) use error::{ServerError, SqlError};
-pub(crate) use open::Opener;
-pub(crate) use pool::Pool;
+use crate::config::PoolConfig;
+use crate::egress::Connector;
+
+pub(crate) use database_error::DatabaseError;
+pub(crate) use database_session::{DatabaseResults, DatabaseSession};
 pub(crate) use rules::Credential;
-pub(crate) use session::{Isolation, Running, Session};
-pub(crate) use value::{Column, DataType, Item, Value};
 
-/// Lets `tiberius` work without telling the log. It would warn of a connection without TLS, not knowing of ours, and repeat what
-/// a server says of data.
-fn quietly<F: Future>(work: F) -> WithDispatch<F> {
-    static QUIET: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(Quiet));
-    work.with_subscriber(QUIET.clone())
-}
+/// The database connections of a mount.
+pub(crate) type DatabasePool = Pool<Connector>;
 
-/// Hears nothing, and says so: what it is asked about is not even made.
-struct Quiet;
-
-impl Subscriber for Quiet {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        false
-    }
-
-    fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(LevelFilter::OFF)
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &tracing::span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, _: &Event<'_>) {}
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
+/// Creates the pool of a mount. A row may have `row_bytes` bytes.
+pub(crate) fn pool(
+    connector: Connector,
+    tls: Arc<ClientConfig>,
+    connect_timeout: Duration,
+    config: PoolConfig,
+    row_bytes: u64,
+    clock: Arc<dyn Clock>,
+) -> DatabasePool {
+    let PoolConfig { connections, wait, idle, age } = config;
+    let limits = Limits { connections, wait, idle, age, row_bytes };
+    Pool::new(Opener::new(connector, tls, connect_timeout), limits, Arc::new(move || clock.wall()))
 }

@@ -1,4 +1,4 @@
-//! A socket that can be looked at while something else holds it.
+//! A TCP socket with several handles.
 
 use std::future::poll_fn;
 use std::io;
@@ -9,27 +9,32 @@ use std::task::{Context, Poll, Waker, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// One of several handles on a socket.
+/// A handle on a socket. The pool has one to look at a socket that a driver owns.
 #[derive(Clone, Debug)]
-pub(super) struct Socket(Arc<TcpStream>);
+pub(crate) struct Socket(Arc<TcpStream>);
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream) -> Self {
+    pub(crate) fn new(stream: TcpStream) -> Self {
         Self(Arc::new(stream))
     }
 
-    /// Whether nothing has come that nobody asked for: neither bytes nor an end nor an error.
-    pub(super) fn is_quiet(&self) -> bool {
+    /// Whether nothing is to be read from the socket: neither bytes, nor its end, nor an error.
+    pub(crate) fn is_quiet(&self) -> bool {
         let mut byte = [0];
         let mut buffer = ReadBuf::new(&mut byte);
-        // A task that has had its share would be told that nothing is there.
-        let mut look = std::pin::pin!(tokio::task::unconstrained(poll_fn(|cx| self.0.poll_peek(cx, &mut buffer))));
-        look.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending()
+        // A task that has used up its budget would see nothing.
+        let peek = tokio::task::unconstrained(poll_fn(|cx| self.0.poll_peek(cx, &mut buffer)));
+        let peek = std::pin::pin!(peek);
+        peek.poll(&mut Context::from_waker(Waker::noop())).is_pending()
     }
 }
 
 impl AsyncRead for Socket {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         loop {
             ready!(self.0.poll_read_ready(cx))?;
             match self.0.try_read(buffer.initialize_unfilled()) {
@@ -45,7 +50,11 @@ impl AsyncRead for Socket {
 }
 
 impl AsyncWrite for Socket {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         loop {
             ready!(self.0.poll_write_ready(cx))?;
             match self.0.try_write(bytes) {
@@ -59,7 +68,7 @@ impl AsyncWrite for Socket {
         Poll::Ready(Ok(()))
     }
 
-    /// The socket is closed when its last handle is dropped.
+    /// Does nothing: the socket is closed when its last handle is dropped.
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }

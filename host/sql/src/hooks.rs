@@ -1,0 +1,40 @@
+//! What a session needs from its user.
+
+use std::borrow::Cow;
+
+/// Decisions and notifications of one session.
+pub trait SessionHooks: Send + Sync + 'static {
+    /// Returns what removes the login's secrets from responses. A new connection calls it, and
+    /// keeps it for all of its sessions.
+    fn redactor(&self) -> Box<dyn Redact>;
+
+    /// Whether a gateway may redirect the login to this server.
+    fn may_redirect(&self, host: &str, port: u16) -> bool;
+
+    /// A response arrived, or a part of one.
+    fn progress(&self);
+
+    /// A secret was removed from a response.
+    fn redacted(&self);
+}
+
+/// Removes secrets from responses.
+pub trait Redact: Send + Sync + 'static {
+    /// Returns the bytes without the secrets in them. `None` if there are none.
+    fn redact(&self, bytes: &[u8]) -> Option<Vec<u8>>;
+}
+
+/// Returns a text without the secrets in it. Sets `redacted` if there were any.
+pub(crate) fn redact_text(
+    text: Cow<'_, str>,
+    redactor: &dyn Redact,
+    redacted: &mut bool,
+) -> String {
+    match redactor.redact(text.as_bytes()) {
+        None => text.into_owned(),
+        Some(clean) => {
+            *redacted = true;
+            String::from_utf8_lossy(&clean).into_owned()
+        }
+    }
+}
