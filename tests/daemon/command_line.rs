@@ -392,12 +392,13 @@ fn a_malformed_request_is_a_mistake_of_the_command_line() {
 }
 
 /// Commands that print much, with what they need.
-fn printing(config: &str) -> [Vec<String>; 6] {
+fn printing(config: &str) -> [Vec<String>; 7] {
     [
         vec!["--help"],
         vec!["check", "--config", config],
         vec!["check", "--config", config, "--format", "json"],
         vec!["inspect", "sql"],
+        vec!["explain", "bad-request"],
         vec!["doctor", "--metadata", "127.0.0.1:1"],
         vec!["demo"],
     ]
@@ -436,7 +437,7 @@ fn output_that_cannot_be_written_is_an_error() {
 #[test]
 fn text_fits_the_width_of_the_terminal() {
     let directory = written(GOOD);
-    let commands = ["serve", "check", "doctor", "inspect", "call", "emulator", "dev", "demo"];
+    let commands = ["serve", "check", "doctor", "inspect", "call", "explain", "emulator", "dev", "demo"];
     let helps = commands.map(|command| vec![command.to_owned(), "--help".to_owned()]);
     for columns in [80, 100] {
         for arguments in printing(&path(&directory)).iter().chain(&helps) {

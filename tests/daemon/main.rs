@@ -10,6 +10,7 @@ mod databases;
 mod doctor;
 mod early;
 mod emulator;
+mod explain;
 mod forget;
 mod https;
 mod identity;

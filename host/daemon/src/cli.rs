@@ -34,6 +34,8 @@ enum Command {
     Inspect(Inspect),
     /// Call a mount of a running daemon, or of a configuration.
     Call(Call),
+    /// Explain a problem type or an exit code: its cause, and the fix.
+    Explain(Explain),
     /// Forget tokens, so that the next call fetches new ones.
     #[command(subcommand)]
     Token(Token),
@@ -129,6 +131,13 @@ pub(crate) struct Call {
     pub(crate) config: Option<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// The last part of a problem's `type`, such as `busy`, or all of it; or `exit` and a code.
+    #[arg(required = true, value_name = "KIND|exit CODE")]
+    pub(crate) topic: Vec<String>,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Token {
     /// Forget an identity's tokens, or the one for an audience: in the daemon that runs, and on disk.
@@ -193,6 +202,7 @@ impl Cli {
             Command::Inspect(inspect) => commands::inspect(&inspect),
             Command::Serve(serve) => block_on(commands::serve(serve)),
             Command::Call(call) => block_on(commands::call(call)),
+            Command::Explain(explain) => commands::explain(&explain),
             Command::Token(token) => block_on(commands::token(token)),
             #[cfg(feature = "emulator")]
             Command::Emulator(emulator) => block_on(commands::emulator(emulator)),
@@ -213,7 +223,9 @@ impl Command {
             Self::Emulator(_) | Self::Dev(_) => true,
             #[cfg(feature = "emulator")]
             Self::Demo => false,
-            Self::Check(_) | Self::Doctor(_) | Self::Inspect(_) | Self::Call(_) | Self::Token(_) => false,
+            Self::Check(_) | Self::Doctor(_) | Self::Inspect(_) | Self::Call(_) | Self::Explain(_) | Self::Token(_) => {
+                false
+            }
         }
     }
 }

@@ -35,7 +35,10 @@ Exit codes:
   70  an internal error
   71  a file, a permission or the operating system
   74  output could not be written
-  78  the configuration is invalid, or something that it names";
+  78  the configuration is invalid, or something that it names
+
+`keyward explain exit CODE` prints the cause and the fix of one, and `keyward explain KIND` those of \
+a response whose `type` is urn:keyward:problem:KIND.";
 
 impl Exit {
     pub(crate) const fn code(self) -> u8 {

@@ -10,6 +10,7 @@ mod dev;
 mod doctor;
 #[cfg(feature = "emulator")]
 mod emulator;
+mod explain;
 mod inspect;
 mod serve;
 mod start;
@@ -24,6 +25,7 @@ pub(crate) use dev::dev;
 pub(crate) use doctor::doctor;
 #[cfg(feature = "emulator")]
 pub(crate) use emulator::emulator;
+pub(crate) use explain::explain;
 pub(crate) use inspect::inspect;
 pub(crate) use serve::serve;
 pub(crate) use token::token;
