@@ -8,6 +8,7 @@ mod callers;
 mod command_line;
 mod databases;
 mod doctor;
+mod documentation;
 mod early;
 mod emulator;
 mod explain;

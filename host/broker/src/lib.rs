@@ -2,7 +2,7 @@
 //!
 //! Plugins, WebAssembly components in sandboxes, talk to Azure for local programs. They act with access tokens that they
 //! never see: a plugin holds a *surrogate*, and the host puts the token in its place on the wire, for the one endpoint that
-//! it is for. See the project's `README.md` for what that protects from, and what it does not.
+//! it is for. See `docs/SECURITY.md` for what that protects from, and what it does not.
 //!
 //! This crate is what a service embeds. The daemon is such a service.
 //!
