@@ -1,4 +1,4 @@
-//! The README and the pages in docs: their commands, configurations and links are right.
+//! The README and the pages in docs: their commands, configurations, links and names of files are right.
 //!
 //! Each page is followed from its top, in a directory of its own and beside an emulator:
 //!
@@ -343,6 +343,27 @@ fn links_of_the_documentation_lead_to_files_and_headings() {
         }
     }
     assert!(found > 20, "{found}");
+}
+
+#[test]
+fn files_that_the_pages_for_contributors_name_exist() {
+    let mut found = 0;
+    for page in ["docs/ARCHITECTURE.md", "docs/CONTRIBUTING.md", "docs/SECURITY.md"] {
+        let text = std::fs::read_to_string(root().join(page)).unwrap();
+        for span in text.split('`').skip(1).step_by(2) {
+            let is_path = span.contains('/') && !span.contains([' ', ':', '@', '<']) && !span.starts_with('/');
+            if !is_path || !(span.ends_with('/') || span.contains('.')) {
+                continue;
+            }
+            // What is in a directory whose name is the reader's, or has a `*`, is not looked for.
+            let known = span.split_inclusive('/').take_while(|part| !part.contains("NAME") && !part.contains('*'));
+            let known: String = known.collect();
+            let exists = ["", "host"].iter().any(|base| root().join(base).join(&known).exists());
+            assert!(exists, "{page}: {span}");
+            found += 1;
+        }
+    }
+    assert!(found > 60, "{found}");
 }
 
 #[test]
