@@ -1,6 +1,7 @@
 //! How a daemon ends, and how another begins.
 
 use keyward_emulator::{Fault, FaultKind};
+use rustix::process::Signal;
 
 use crate::process::{Daemon, keyward, run};
 
@@ -40,7 +41,7 @@ async fn another_daemon_does_not_take_a_socket_that_is_in_use() {
 #[tokio::test]
 async fn a_socket_that_a_killed_daemon_left_is_taken_over() {
     let mut daemon = Daemon::start().await;
-    daemon.signal("-KILL");
+    daemon.signal(Signal::KILL);
     daemon.ended().await;
     assert!(daemon.socket().exists());
     let mut command = keyward();
