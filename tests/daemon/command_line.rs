@@ -273,7 +273,7 @@ fn inspect_and_check_warn_of_a_pair_that_the_author_chose() {
     let warning = "warning this pair is the author's choice: whoever runs w.example can use the tokens. A mount must \
                    restate `endpoint` and `resource`";
     assert!(in_one_line(&text).contains(warning), "{text}");
-    let sum = keyward::plan::sha256(&weather);
+    let sum = keyward_policy::plan::sha256(&weather);
     let mount = format!(
         "[identity.default]\nsource = \"imds\"\n[mount.w]\nplugin = \"./w.wasm\"\nsha256 = \"{sum}\"\n\
          endpoint = \"https://w.example\"\nresource = \"https://w.example\"\n"

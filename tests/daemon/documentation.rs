@@ -161,7 +161,7 @@ impl Reader {
             "manifest" => {
                 let manifest = Manifest::parse(&block.place, &text).unwrap_or_else(|error| panic!("{error}"));
                 let component = component(&text);
-                self.sha256 = keyward::plan::sha256(&component);
+                self.sha256 = keyward_policy::plan::sha256(&component);
                 std::fs::write(self.at("work/plugins").join(format!("{}.wasm", manifest.name)), component).unwrap();
             }
             note => panic!("{}: unknown note {note:?}", block.place),

@@ -37,6 +37,6 @@ pub fn guest_with_manifest(name: &str, manifest: &str) -> Vec<u8> {
     let own = component.get_mut(start..start + length).expect("found");
     own.fill(b'\n');
     own.get_mut(..manifest.len()).expect("not longer").copy_from_slice(manifest.as_bytes());
-    assert!(keyward::manifest::read_text(&component).is_ok_and(|text| text.starts_with(manifest)), "replaced");
+    assert!(keyward_policy::manifest::read_text(&component).is_ok_and(|text| text.starts_with(manifest)), "replaced");
     component
 }

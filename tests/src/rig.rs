@@ -8,10 +8,10 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use keyward::audit::{AuditSink, Record};
-use keyward::config::{CompileCache, Config};
 use keyward::identity::clock::Clock;
-use keyward::{Broker, CallError, Caller, Options, Plan, Plugins, Resolve};
+use keyward::{Broker, CallError, Caller, Options, Plugins, Resolve};
 use keyward_emulator::Emulator;
+use keyward_policy::config::{CompileCache, Config};
 use tokio::sync::watch;
 
 use crate::{Logs, Secrets};
@@ -233,7 +233,7 @@ impl RigBuilder {
             if self.trusting { None } else { Some(Emulator::start(Default::default()).await.expect("another")) };
         config.tls.ca_pem.push(other.as_ref().unwrap_or(&emulator).ca_pem().to_owned());
         config.compile_cache = compiled();
-        let plan = Plan::new(config, &self.plugin).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        let plan = keyward::plan(config, &self.plugin).unwrap_or_else(|error| panic!("{error}\n{text}"));
         let audit = Recorded::new();
         let mut options = Options { audit: Arc::new(audit.clone()), ..Options::default() };
         if let Some(resolver) = self.resolver {

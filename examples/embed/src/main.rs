@@ -11,8 +11,9 @@ use http::Request;
 use http_body_util::{BodyExt, Empty};
 use keyward::cloud::Cloud;
 use keyward::config::{Config, IdentityConfig, IdentitySource, MountConfig, PluginRef};
-use keyward::grant::{Endpoint, Pattern};
-use keyward::{Broker, Caller, Plan, Plugins};
+use keyward::endpoint::Endpoint;
+use keyward::pattern::Pattern;
+use keyward::{Broker, Caller, Plugins};
 use keyward_emulator::Emulator;
 
 #[tokio::main]
@@ -28,7 +29,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     bring_to(&emulator, &mut config);
 
     let plugins = keyward_bundle::PLUGINS.iter().fold(Plugins::new(), |all, one| all.with(one.name, one.component));
-    let broker = Broker::start(Plan::new(config, &plugins)?)?;
+    let broker = Broker::start(keyward::plan(config, &plugins)?)?;
 
     let request = Request::get("/secrets/db").body(Empty::<Bytes>::new())?;
     let response = broker.call("vault", &Caller::named("the nightly report"), request).await?;

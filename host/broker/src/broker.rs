@@ -10,25 +10,29 @@ use http::header::CONTENT_LENGTH;
 use http::{HeaderName, HeaderValue, Request, Response};
 use keyward_identity::cache::{Persistence, Statistics};
 use keyward_identity::clock::{Clock, SystemClock};
-use keyward_identity::{Audience, TokenCache};
+use keyward_identity::{Audience, TokenCache, TokenSource};
 use wasmtime_wasi_config::WasiConfigVariables;
 
 use crate::audit::{AuditSink, Record};
 use crate::body::Body;
 use crate::call::Call;
 use crate::caller::Caller;
-use crate::cloud::Protocol;
-use crate::config::CompileCache;
-use crate::egress::{Client, Connector, Resolve, SystemResolver, Trust};
-use crate::error::{CallError, StartError};
+use crate::concurrency_limit::ConcurrencyLimit;
+use crate::database_pool::{self, DatabasePool};
+use crate::error::CallError;
+use crate::hand_out;
 use crate::identities::{self, Identities};
-use crate::mount::{Mount, Places};
-use crate::plan::{Plan, PlannedMount};
+use crate::mount::Mount;
 use crate::request::prepare;
+use crate::running_grant::RunningGrant;
 use crate::sandbox::{self, CompileEvent, Engine, Template, Templates};
-use crate::seal::{Kept, StateKey, export};
-use crate::service::MountService;
-use crate::sql::{self, DatabasePool};
+use crate::seal::{ResponseCache, StateKey};
+use crate::start_error::StartError;
+use crate::upstream::{Client, Connector, Resolve, SystemResolver, Trust};
+use keyward_policy::config::CompileCache;
+use keyward_policy::endpoint::Protocol;
+use keyward_policy::grant::Grant;
+use keyward_policy::plan::{Plan, PlannedMount};
 
 /// The field in which an answer has its call's number, which the audit has too.
 const CALL: HeaderName = HeaderName::from_static("x-keyward-call");
@@ -38,7 +42,7 @@ const CALL: HeaderName = HeaderName::from_static("x-keyward-call");
 pub struct Broker(Arc<Inner>);
 
 struct Inner {
-    mounts: HashMap<String, Arc<Mount>>,
+    mounts: HashMap<String, Entry>,
     identities: BTreeMap<String, TokenCache>,
     /// Where tokens survive a restart.
     files: Vec<Persistence>,
@@ -50,6 +54,12 @@ struct Inner {
     calls: AtomicU64,
 }
 
+/// A mount, with what its sandboxes are made of.
+struct Entry {
+    mount: Arc<Mount>,
+    template: Template,
+}
+
 /// What a broker is started with, beside its plan.
 pub struct Options<'a> {
     /// Where records of calls go. By default they are events of `tracing` at level `info`.
@@ -58,6 +68,9 @@ pub struct Options<'a> {
     pub resolver: Arc<dyn Resolve>,
     /// What tokens are kept by.
     pub clock: Arc<dyn Clock>,
+    /// Token sources of the embedding service, by the names of their identities: those that are
+    /// configured as [`IdentityConfig::supplied`](crate::config::IdentityConfig::supplied).
+    pub sources: BTreeMap<String, Arc<dyn TokenSource>>,
     /// Is told of plugins being compiled.
     pub on_compile: Option<&'a mut dyn FnMut(CompileEvent<'_>)>,
 }
@@ -83,7 +96,8 @@ impl Broker {
     pub fn start_with(plan: Plan, options: Options<'_>) -> Result<Self, StartError> {
         let Plan { mounts: planned, config } = plan;
         let trust = Trust::load(&config.tls)?;
-        let Identities { caches: identities, files } = identities::caches(&config, &trust, &options.clock)?;
+        let Identities { caches: identities, files } =
+            identities::caches(&config, &trust, &options.clock, &options.sources)?;
         let engine = Engine::new(planned.iter().map(|mount| &mount.limits))?;
         let directory = match &config.compile_cache {
             CompileCache::Directory(directory) => Some(directory.as_path()),
@@ -104,12 +118,13 @@ impl Broker {
                 let tls = trust.database_client().map_err(|error| StartError::Tls(error.to_string()))?;
                 let (timeout, row_bytes) = (config.egress.connect_timeout, planned.limits.memory);
                 let clock = Arc::clone(&options.clock);
-                Ok::<_, StartError>(sql::pool(connector, tls, timeout, planned.pool, row_bytes, clock))
+                Ok::<_, StartError>(database_pool::pool(connector, tls, timeout, planned.pool, row_bytes, clock))
             });
             let databases = databases.transpose()?;
             // The plan saw to it that the identity is there.
             let Some(identity) = identities.get(&planned.identity) else { continue };
-            mounts.insert(planned.name.clone(), Arc::new(mount(planned, identity, client, databases, template)));
+            let mount = Arc::new(mount(planned, identity, client, databases));
+            mounts.insert(mount.name.clone(), Entry { mount, template });
         }
         let number = getrandom::u32().map_err(|error| StartError::Engine { why: error.to_string() })?;
         let calls = AtomicU64::new(0);
@@ -131,10 +146,10 @@ impl Broker {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let unknown = || CallError::UnknownMount { name: mount.chars().take(100).collect(), known: self.mounts() };
-        let mount = self.0.mounts.get(mount).ok_or_else(unknown)?;
+        let Entry { mount, template } = self.0.mounts.get(mount).ok_or_else(unknown)?;
         let id = format!("{:08x}-{:x}", self.0.number, self.0.calls.fetch_add(1, Ordering::Relaxed));
         let call = Call::new(id.clone(), Arc::clone(mount), Arc::clone(&self.0.audit), caller, &request);
-        let answered = self.answer(&call, request).await;
+        let answered = self.answer(&call, template, request).await;
         if let Err(error) = &answered {
             call.fail(error.clone());
             call.note_status(error.status().as_u16());
@@ -147,34 +162,32 @@ impl Broker {
         Ok(response)
     }
 
-    async fn answer<B>(&self, call: &Arc<Call>, request: Request<B>) -> Result<Response<Body>, CallError>
+    async fn answer<B>(
+        &self,
+        call: &Arc<Call>,
+        template: &Template,
+        request: Request<B>,
+    ) -> Result<Response<Body>, CallError>
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let (request, scheme) = prepare(call, request)?;
-        let exports = export::is_asked(call.mount(), &request)?;
+        let exports = hand_out::is_requested(call.mount(), &request)?;
         if exports {
             call.set_exporting();
         }
-        let permit = call.mount().places.enter().await.ok_or_else(|| call.mount().busy())?;
-        let (response, guest) = sandbox::run(call, request, scheme, permit).await?;
+        let permit = call.mount().permits.acquire().await.ok_or_else(|| call.mount().busy())?;
+        let (response, guest) = sandbox::run(call, template, request, scheme, permit).await?;
         let (parts, body) = response.into_parts();
         let left = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         let response = Response::from_parts(parts, Body::from_plugin(body, left, Arc::clone(call), guest));
-        if exports { export::unseal(call, response).await } else { Ok(response) }
+        if exports { hand_out::unseal(call, response).await } else { Ok(response) }
     }
 
-    /// One mount, for one caller, as a `tower::Service`.
-    ///
-    /// # Errors
-    ///
-    /// There is no such mount.
-    pub fn service(&self, mount: &str, caller: Caller) -> Result<MountService, CallError> {
-        if self.0.mounts.contains_key(mount) {
-            return Ok(MountService::new(self.clone(), mount.to_owned(), caller));
-        }
-        Err(CallError::UnknownMount { name: mount.to_owned(), known: self.mounts() })
+    /// Whether there is a mount of this name.
+    pub(crate) fn has_mount(&self, name: &str) -> bool {
+        self.0.mounts.contains_key(name)
     }
 
     /// The mounts' names, in their order.
@@ -214,8 +227,8 @@ impl Broker {
     /// Waits until no call runs any more, and what is kept on disk is there. Calls that begin meanwhile wait, and are never
     /// run.
     pub async fn drain(&self) {
-        for mount in self.0.mounts.values() {
-            mount.places.close(mount.limits.concurrency).await;
+        for Entry { mount, .. } in self.0.mounts.values() {
+            mount.permits.close(mount.limits.concurrency).await;
         }
         for file in self.0.files.clone() {
             if let Err(error) = flush(file).await {
@@ -230,15 +243,12 @@ async fn flush(file: Persistence) -> std::io::Result<()> {
     tokio::task::spawn_blocking(move || file.flush()).await.map_err(std::io::Error::other)?
 }
 
-fn mount(
-    planned: PlannedMount,
-    identity: &TokenCache,
-    client: Client,
-    databases: Option<DatabasePool>,
-    template: Template,
-) -> Mount {
+fn mount(planned: PlannedMount, identity: &TokenCache, client: Client, databases: Option<DatabasePool>) -> Mount {
     let sum: String = planned.plugin.sha256.chars().take(12).collect();
-    let tokens = planned.grants.iter().map(|grant| identity.audience(&grant.audience)).collect();
+    let with_token = |grant: Grant| {
+        let token = identity.audience(&grant.audience);
+        RunningGrant::new(grant, token)
+    };
     let mut variables = WasiConfigVariables::new();
     for (name, value) in planned.variables {
         variables.insert(name, value);
@@ -247,16 +257,14 @@ fn mount(
         name: planned.name,
         plugin: format!("{}@{sum}", planned.manifest.name).into(),
         manifest: planned.manifest,
-        grants: planned.grants,
-        tokens,
+        grants: planned.grants.into_iter().map(with_token).collect(),
         variables,
-        places: Places::new(&planned.limits),
+        permits: ConcurrencyLimit::new(&planned.limits),
         limits: planned.limits,
-        kept: Kept::default(),
+        sealed_responses: ResponseCache::default(),
         states: StateKey::default(),
         client,
         databases,
-        template,
     }
 }
 
@@ -276,6 +284,7 @@ impl Default for Options<'_> {
             audit: Arc::new(Events),
             resolver: Arc::new(SystemResolver),
             clock: Arc::new(SystemClock::default()),
+            sources: BTreeMap::new(),
             on_compile: None,
         }
     }

@@ -3,14 +3,13 @@
 use std::fmt;
 use std::time::Duration;
 
-use http::{Method, StatusCode};
+use http::StatusCode;
 
 use crate::audit::Outcome;
-use crate::config::{bare, human_size};
-use crate::egress::{MintingDenied, Misuse, RedirectDenied, Refusal};
-use crate::grant::{Endpoint, NormalPath, NotCovered};
-use crate::mount::Mount;
-pub use crate::start_error::StartError;
+use crate::denial::{MintingDenied, NotAllowed, RedirectDenied};
+use keyward_policy::authorize::{Denied, Violation};
+use keyward_policy::grant::NotCovered;
+use keyward_policy::text::{bare, human_size};
 
 /// Why a call got no answer of the plugin's. [`CallError::into_response`](crate::CallError::into_response) is what the
 /// caller is told, as problem details ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)).
@@ -64,20 +63,20 @@ pub enum CallError {
     #[error(transparent)]
     Redirect(Box<RedirectDenied>),
     /// The plugin wanted to send something that no well-meaning plugin sends.
-    #[error("the plugin of mount `{mount}` sent a request that is not permitted: {misuse}")]
-    Misuse {
+    #[error("the plugin of mount `{mount}` sent a request that is not permitted: {violation}")]
+    Violation {
         /// The mount.
         mount: String,
         /// What it was.
-        misuse: Misuse,
+        violation: Violation,
     },
     /// The caller's own request, which the plugin passed on, is one that the broker does not let out.
-    #[error("mount `{mount}` does not pass this request on: {misuse}")]
+    #[error("mount `{mount}` does not pass this request on: {violation}")]
     Caller {
         /// The mount.
         mount: String,
         /// What is wrong with it.
-        misuse: Misuse,
+        violation: Violation,
     },
     /// The endpoint's name leads to an address that no request may go to.
     #[error(
@@ -158,50 +157,6 @@ pub enum CallError {
     },
 }
 
-/// A request that no grant covers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct NotAllowed {
-    /// The mount.
-    pub mount: String,
-    /// The audience's name, where it is not the plugin's first.
-    pub audience: Option<String>,
-    /// The method.
-    pub method: Method,
-    /// The path behind the endpoint.
-    pub path: NormalPath,
-    /// The endpoint.
-    pub endpoint: Endpoint,
-    /// Which half of the grant is missing.
-    pub why: NotCovered,
-}
-
-impl fmt::Display for NotAllowed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { mount, audience, method, path, endpoint, why } = self;
-        let section = match audience {
-            None => format!("[mount.{}]", bare(mount)),
-            Some(audience) => format!("[mount.{}.audience.{}]", bare(mount), bare(audience)),
-        };
-        match why {
-            NotCovered::NotAllowed => write!(
-                f,
-                "mount `{mount}` may not send {method} {path} to {endpoint}: no pattern in `allow` of {section} covers it{}. \
-                 To allow it, add \"{method} {}\" there",
-                if path.readings().nth(1).is_some() { " in all ways in which the path may be read" } else { "" },
-                path.to_allow()
-            ),
-            NotCovered::NotDeclared => write!(
-                f,
-                "mount `{mount}` may not send {method} {path} to {endpoint}: its plugin does not declare it in its \
-                 manifest, so that no configuration can allow it"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for NotAllowed {}
-
 /// A limit that a call ran into, with its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -280,39 +235,21 @@ impl CallError {
         Self::Limit { mount: mount.to_owned(), limit }
     }
 
-    pub(crate) fn misuse(mount: &str, misuse: Misuse) -> Self {
-        Self::Misuse { mount: mount.to_owned(), misuse }
+    pub(crate) fn violation(mount: &str, violation: Violation) -> Self {
+        Self::Violation { mount: mount.to_owned(), violation }
     }
 
     pub(crate) fn forbidden_address(mount: &str, why: String) -> Self {
         Self::ForbiddenAddress { mount: mount.to_owned(), why }
     }
 
-    pub(crate) fn refused(mount: &Mount, refusal: &Refusal) -> Self {
-        match refusal {
-            Refusal::Misuse(misuse) => Self::misuse(&mount.name, misuse.clone()),
-            Refusal::NotCovered { grant: number, method, path, why } => match mount.grants.get(*number) {
-                Some(grant) => Self::NotAllowed(Box::new(NotAllowed {
-                    mount: mount.name.clone(),
-                    audience: (*number > 0).then(|| grant.name.to_string()),
-                    method: method.clone(),
-                    path: path.clone(),
-                    endpoint: grant.endpoint.clone(),
-                    why: *why,
-                })),
-                None => Self::misuse(&mount.name, Misuse::OutsidePrefix),
-            },
-            Refusal::Minting { grant: number, method, path, why } => match mount.grants.get(*number) {
-                Some(grant) => Self::Minting(Box::new(MintingDenied {
-                    mount: mount.name.clone(),
-                    audience: (*number > 0).then(|| grant.name.to_string()),
-                    method: method.clone(),
-                    path: path.clone(),
-                    endpoint: grant.endpoint.clone(),
-                    why: (**why).clone(),
-                })),
-                None => Self::misuse(&mount.name, Misuse::OutsidePrefix),
-            },
+    /// The error of a request of the plugin's that is denied.
+    pub(crate) fn denied(mount: &str, denied: Denied) -> Self {
+        let mount = mount.to_owned();
+        match denied {
+            Denied::Violation(violation) => Self::Violation { mount, violation },
+            Denied::NotCovered(request) => Self::NotAllowed(Box::new(NotAllowed { mount, request: *request })),
+            Denied::Minting(request) => Self::Minting(Box::new(MintingDenied { mount, request: *request })),
         }
     }
 
@@ -322,14 +259,14 @@ impl CallError {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::UnknownMount { .. } => StatusCode::NOT_FOUND,
-            Self::Caller { misuse, .. } if is_denial(misuse) => StatusCode::FORBIDDEN,
+            Self::Caller { violation, .. } if is_denial(violation) => StatusCode::FORBIDDEN,
             Self::BadRequest { .. } | Self::Override { .. } | Self::Caller { .. } => StatusCode::BAD_REQUEST,
             Self::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::NotAllowed(_) | Self::Minting(_) | Self::Redirect(_) | Self::ExportOff { .. } => {
                 StatusCode::FORBIDDEN
             }
             Self::Limit { limit: Limit::IdleTime(_) | Limit::WallTime(_), .. } => StatusCode::GATEWAY_TIMEOUT,
-            Self::Misuse { .. }
+            Self::Violation { .. }
             | Self::ForbiddenAddress { .. }
             | Self::Limit { .. }
             | Self::Trapped { .. }
@@ -346,13 +283,13 @@ impl CallError {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::UnknownMount { .. } => "unknown-mount",
-            Self::Caller { misuse, .. } if is_denial(misuse) => "not-allowed",
+            Self::Caller { violation, .. } if is_denial(violation) => "not-allowed",
             Self::BadRequest { .. } | Self::Override { .. } | Self::Caller { .. } => "bad-request",
             Self::Busy { .. } => "busy",
             Self::NotAllowed(_) => "not-allowed",
             Self::Minting(_) => "minting",
             Self::Redirect(_) => "redirect",
-            Self::Misuse { .. } => "plugin-misuse",
+            Self::Violation { .. } => "plugin-misuse",
             Self::ForbiddenAddress { .. } => "forbidden-address",
             Self::Limit { .. } => "limit",
             Self::Trapped { .. } => "plugin-failed",
@@ -370,13 +307,13 @@ impl CallError {
     pub fn title(&self) -> &'static str {
         match self {
             Self::UnknownMount { .. } => "Unknown mount",
-            Self::Caller { misuse, .. } if is_denial(misuse) => "Not allowed",
+            Self::Caller { violation, .. } if is_denial(violation) => "Not allowed",
             Self::BadRequest { .. } | Self::Override { .. } | Self::Caller { .. } => "Invalid request",
             Self::Busy { .. } => "The mount is busy",
             Self::NotAllowed(_) => "Not allowed",
             Self::Minting(_) => "Minting a credential is not allowed",
             Self::Redirect(_) => "The mount may not follow the redirect",
-            Self::Misuse { .. } => "Request blocked",
+            Self::Violation { .. } => "Request blocked",
             Self::ForbiddenAddress { .. } => "Forbidden address",
             Self::Limit { .. } => "Limit exceeded",
             Self::Trapped { .. } => "The plugin failed",
@@ -393,13 +330,13 @@ impl CallError {
     #[must_use]
     pub fn rule(&self) -> &'static str {
         match self {
-            Self::NotAllowed(not_allowed) => match not_allowed.why {
+            Self::NotAllowed(not_allowed) => match not_allowed.request.why {
                 NotCovered::NotAllowed => "allow",
                 NotCovered::NotDeclared => "declared",
             },
-            Self::Minting(denied) => denied.why.rule(),
+            Self::Minting(denied) => denied.request.why.rule(),
             Self::Redirect(_) => "redirects",
-            Self::Misuse { misuse, .. } | Self::Caller { misuse, .. } => misuse.rule(),
+            Self::Violation { violation, .. } | Self::Caller { violation, .. } => violation.rule(),
             Self::ForbiddenAddress { .. } => "address",
             Self::Override { .. } => "override",
             Self::Limit { limit, .. } => limit.key(),
@@ -423,7 +360,7 @@ impl CallError {
             Self::NotAllowed(_)
             | Self::Minting(_)
             | Self::Redirect(_)
-            | Self::Misuse { .. }
+            | Self::Violation { .. }
             | Self::Caller { .. }
             | Self::ForbiddenAddress { .. }
             | Self::Override { .. }
@@ -443,8 +380,8 @@ impl CallError {
 }
 
 /// Whether a caller's request is well-formed, and not permitted.
-fn is_denial(misuse: &Misuse) -> bool {
-    matches!(misuse, Misuse::SecondPath(_) | Misuse::SecondPathElsewhere { .. })
+fn is_denial(violation: &Violation) -> bool {
+    matches!(violation, Violation::UncheckableReference(_) | Violation::ReferenceToOtherHost { .. })
 }
 
 fn how_to_hand_out(mount: &str, operation: Option<&str>, audience: Option<&str>) -> String {
@@ -464,5 +401,5 @@ fn known_mounts(known: &[String]) -> String {
     if known.is_empty() {
         return ": none is configured".to_owned();
     }
-    format!(". The first part of the path names it: {}", crate::config::one_of(known.iter().map(String::as_str)))
+    format!(". The first part of the path names it: {}", keyward_policy::text::one_of(known.iter().map(String::as_str)))
 }

@@ -10,12 +10,13 @@ use keyward_identity::clock::Clock;
 use keyward_identity::source::{self, Imds, InvalidSource, Pace, Retry, Settings, Tls};
 use keyward_identity::{TokenCache, TokenSource};
 
-use crate::config::{
-    Config, ConfigError, Diagnostic, IdentityConfig, IdentitySource, ImdsConfig, PersistConfig, PersistKeyConfig,
-    SourceConfig, bare,
+use crate::start_error::StartError;
+use crate::upstream::Trust;
+use keyward_policy::config::{
+    Config, IdentityConfig, IdentitySource, ImdsConfig, PersistConfig, PersistKeyConfig, SourceConfig,
 };
-use crate::egress::Trust;
-use crate::error::StartError;
+use keyward_policy::diagnostic::{ConfigError, Diagnostic};
+use keyward_policy::text::bare;
 
 /// The identities at work.
 pub(crate) struct Identities {
@@ -25,12 +26,17 @@ pub(crate) struct Identities {
 }
 
 /// A cache for each identity. Those of one endpoint share its pace, and those of one file the file.
-pub(crate) fn caches(config: &Config, trust: &Trust, clock: &Arc<dyn Clock>) -> Result<Identities, StartError> {
+pub(crate) fn caches(
+    config: &Config,
+    trust: &Trust,
+    clock: &Arc<dyn Clock>,
+    supplied: &Sources,
+) -> Result<Identities, StartError> {
     let tls = trust.client().map_err(|error| StartError::Tls(error.to_string()))?;
-    let mut making = Making::new(config, tls.into(), clock);
+    let mut making = Making::new(config, tls.into(), clock, supplied);
     let mut caches = BTreeMap::new();
     for (name, identity) in &config.identities {
-        let source = making.source(identity).map_err(|why| {
+        let source = making.source(name, identity).map_err(|why| {
             let message = format!("the identity `{name}` has no source: {why}");
             ConfigError::from(Diagnostic::new(identity.place.clone(), message))
         })?;
@@ -55,18 +61,26 @@ pub(crate) struct Making<'c> {
     tls: Tls,
     /// `[egress.resolve]`.
     addresses: &'c BTreeMap<(String, u16), SocketAddr>,
+    /// Sources that the embedding service supplies, by their identities' names.
+    supplied: &'c Sources,
 }
 
+/// Token sources by the names of their identities.
+pub(crate) type Sources = BTreeMap<String, Arc<dyn TokenSource>>;
+
 impl<'c> Making<'c> {
-    pub(crate) fn new(config: &'c Config, tls: Tls, clock: &'c Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(config: &'c Config, tls: Tls, clock: &'c Arc<dyn Clock>, supplied: &'c Sources) -> Self {
         let (authority, addresses) = (config.cloud.authority.as_str(), &config.egress.resolve);
-        Self { paces: HashMap::new(), files: HashMap::new(), clock, authority, tls, addresses }
+        Self { paces: HashMap::new(), files: HashMap::new(), clock, authority, tls, addresses, supplied }
     }
 
-    pub(crate) fn source(&mut self, identity: &IdentityConfig) -> Result<Arc<dyn TokenSource>, String> {
+    pub(crate) fn source(&mut self, name: &str, identity: &IdentityConfig) -> Result<Arc<dyn TokenSource>, String> {
         let words = |error: InvalidSource| error.to_string();
         match &identity.source {
-            IdentitySource::Custom(source) => Ok(Arc::clone(source)),
+            IdentitySource::Supplied => match self.supplied.get(name) {
+                Some(source) => Ok(Arc::clone(source)),
+                None => Err("the service that embeds the broker supplies none (`Options::sources`)".to_owned()),
+            },
             IdentitySource::Imds(imds) => self.imds(imds).map(|imds| Arc::new(imds) as _),
             IdentitySource::Platform(kind, config) => {
                 let (identity, settings) = (config.user_assigned.clone(), self.settings(config));

@@ -8,8 +8,8 @@ use keyward_identity::cache::Persistence;
 use keyward_identity::clock::{Clock, SystemClock};
 use keyward_identity::source::Tls;
 
-use crate::identities::{Making, key};
-use crate::plan::Plan;
+use crate::identities::{Making, Sources, key};
+use keyward_policy::plan::Plan;
 
 /// Why persisted tokens could not be removed.
 #[derive(Debug, thiserror::Error)]
@@ -57,7 +57,8 @@ pub fn forget_persisted_tokens(
     let Some(persist) = &config.persist else { return Ok(None) };
     let key = key(persist).map_err(|error| ForgetError::Unusable { name: name(), why: error.to_string() })?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-    let source = Making::new(&plan.config, Tls::no_roots(), &clock).source(config);
+    let none = Sources::new();
+    let source = Making::new(&plan.config, Tls::no_roots(), &clock, &none).source(identity, config);
     let source = source.map_err(|why| ForgetError::Unusable { name: name(), why })?;
     let file = Persistence::open(&persist.path, key);
     let forgotten = file.forget(&source.describe(), audience);

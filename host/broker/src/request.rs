@@ -13,9 +13,8 @@ use wasmtime_wasi_http::Error as WasiError;
 use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
 
 use crate::call::Call;
-use crate::egress::overrides;
 use crate::error::CallError;
-use crate::grant::Grant;
+use keyward_policy::authorize::override_fields;
 
 /// Where callers reach a mount, so that its plugin can write links that lead back. A service that embeds the broker puts it
 /// into the request's extensions; without it the request's own host and `/MOUNT` are taken.
@@ -68,10 +67,10 @@ where
     call.expectation().read(parts.version, &parts.headers);
     drop_headers(&mut parts.headers);
     let grants = &call.mount().grants;
-    let overriding = if grants.iter().any(Grant::is_narrowed) {
-        overrides::find(&parts.headers)
+    let overriding = if grants.iter().any(|grant| grant.is_narrowed()) {
+        override_fields::find(&parts.headers)
     } else if grants.iter().any(|grant| !grant.minting.services.is_empty()) {
-        overrides::find_of(overrides::PATHS, &parts.headers)
+        override_fields::find_of(override_fields::PATHS, &parts.headers)
     } else {
         None
     };

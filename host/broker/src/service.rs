@@ -10,6 +10,7 @@ use http::{Request, Response};
 use crate::body::Body;
 use crate::broker::Broker;
 use crate::caller::Caller;
+use crate::error::CallError;
 
 /// One mount, for one caller, as a `tower::Service`. Errors become responses: see
 /// [`CallError::into_response`](crate::CallError::into_response).
@@ -53,5 +54,19 @@ where
             let answer = broker.call(&mount, &caller, request).await;
             Ok(answer.unwrap_or_else(crate::CallError::into_response))
         })
+    }
+}
+
+impl Broker {
+    /// One mount, for one caller, as a `tower::Service`.
+    ///
+    /// # Errors
+    ///
+    /// There is no such mount.
+    pub fn service(&self, mount: &str, caller: Caller) -> Result<MountService, CallError> {
+        if self.has_mount(mount) {
+            return Ok(MountService::new(self.clone(), mount.to_owned(), caller));
+        }
+        Err(CallError::UnknownMount { name: mount.to_owned(), known: self.mounts() })
     }
 }

@@ -8,7 +8,7 @@ use std::fmt;
 pub enum StartError {
     /// The configuration is wrong.
     #[error(transparent)]
-    Config(#[from] crate::config::ConfigError),
+    Config(#[from] keyward_policy::diagnostic::ConfigError),
     /// The mounts together may have more calls at once than one process can hold.
     #[error(
         "the mounts allow {wanted} concurrent calls, and one process can hold {most}. Lower `concurrency` in [mount.NAME.limits]"
@@ -52,7 +52,7 @@ impl StartError {
     }
 
     /// A component that does not compile, or wants what no plugin has.
-    pub(crate) fn unusable(plugin: &crate::plan::Plugin, error: &dyn fmt::Display) -> Self {
+    pub(crate) fn unusable(plugin: &keyward_policy::plan::Plugin, error: &dyn fmt::Display) -> Self {
         let why = format!("{error:#}");
         let why = match why.split_once("component imports ") {
             Some((_, import)) => {

@@ -1,20 +1,17 @@
-//! Surrogates: what stands for a credential inside a sandbox.
+//! Surrogates: placeholders for credentials inside a sandbox.
 
 use std::fmt;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use memchr::memmem;
+use keyward_policy::authorize::{self, Credential};
+#[cfg(test)]
+use keyward_policy::surrogate::is_in;
+use keyward_policy::surrogate::{PREFIX, RANDOM_CHARACTERS};
 use rand::Rng;
 
-use crate::seal::SealedValue;
-
-/// What every surrogate begins with, so that one that turns up in a log is known for what it is.
-pub const PREFIX: &str = "keyward-surrogate-";
-
-/// 256 random bits, in base64url.
-const RANDOM_CHARACTERS: usize = 43;
+use crate::sealed_value::SealedValue;
 
 /// The stand-in for a credential: a random string that only the call in which it was made can spend.
 #[derive(Clone, PartialEq, Eq)]
@@ -42,105 +39,92 @@ impl fmt::Debug for Surrogate {
     }
 }
 
-/// What a surrogate stands for.
-#[derive(Clone, Debug)]
-pub(crate) enum StandsFor {
-    /// The token of one of the mount's grants, by its number.
-    Token(usize),
-    /// A sealed value, which may be spent at the endpoint of this grant.
-    Sealed(usize, Arc<SealedValue>),
-}
-
 /// The surrogates of one call.
 #[derive(Debug, Default)]
-pub(crate) struct Surrogates(Mutex<Vec<(StandsFor, Surrogate)>>);
+pub(crate) struct Surrogates(Mutex<Vec<(Credential<Arc<SealedValue>>, Surrogate)>>);
 
 impl Surrogates {
-    /// The surrogate for a grant: the same each time it is asked for.
-    pub(crate) fn of_grant(&self, grant: usize) -> Surrogate {
-        let mut live = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_it = |stands: &StandsFor| matches!(stands, StandsFor::Token(number) if *number == grant);
-        if let Some((_, surrogate)) = live.iter().find(|(stands, _)| is_it(stands)) {
+    /// The surrogate for the token of an audience: the same each time it is requested.
+    pub(crate) fn for_token(&self, audience: &Arc<str>) -> Surrogate {
+        self.find_or_create(
+            |known| matches!(known, Credential::Token(name) if name == audience),
+            || Credential::Token(Arc::clone(audience)),
+        )
+    }
+
+    /// The surrogate for a sealed value: the same each time it is requested. `audience` is the one
+    /// at whose endpoint it may be spent; `None` for nowhere.
+    pub(crate) fn for_sealed(&self, audience: Option<&Arc<str>>, value: &Arc<SealedValue>) -> Surrogate {
+        self.find_or_create(
+            |known| matches!(known, Credential::Sealed(_, own) if Arc::ptr_eq(own, value)),
+            || Credential::Sealed(audience.cloned(), Arc::clone(value)),
+        )
+    }
+
+    fn find_or_create(
+        &self,
+        is_it: impl Fn(&Credential<Arc<SealedValue>>) -> bool,
+        credential: impl FnOnce() -> Credential<Arc<SealedValue>>,
+    ) -> Surrogate {
+        let mut live = self.lock();
+        if let Some((_, surrogate)) = live.iter().find(|(known, _)| is_it(known)) {
             return surrogate.clone();
         }
         let surrogate = Surrogate::random();
-        live.push((StandsFor::Token(grant), surrogate.clone()));
+        live.push((credential(), surrogate.clone()));
         surrogate
-    }
-
-    /// The surrogate for a sealed value: the same each time it is asked for.
-    pub(crate) fn of_sealed(&self, grant: usize, value: &Arc<SealedValue>) -> Surrogate {
-        let mut live = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_it = |stands: &StandsFor| matches!(stands, StandsFor::Sealed(_, own) if Arc::ptr_eq(own, value));
-        if let Some((_, surrogate)) = live.iter().find(|(stands, _)| is_it(stands)) {
-            return surrogate.clone();
-        }
-        let surrogate = Surrogate::random();
-        live.push((StandsFor::Sealed(grant, Arc::clone(value)), surrogate.clone()));
-        surrogate
-    }
-
-    /// What a surrogate stands for, in this call.
-    pub(crate) fn stands_for(&self, text: &[u8]) -> Option<StandsFor> {
-        let live = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        live.iter().find(|(_, surrogate)| surrogate.0.as_bytes() == text).map(|(stands, _)| stands.clone())
     }
 
     /// The sealed values, with their surrogates.
     pub(crate) fn sealed(&self) -> Vec<(Surrogate, Arc<SealedValue>)> {
-        let live = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let sealed = live.iter().filter_map(|(stands, surrogate)| match stands {
-            StandsFor::Sealed(_, value) => Some((surrogate.clone(), Arc::clone(value))),
-            StandsFor::Token(_) => None,
+        let live = self.lock();
+        let sealed = live.iter().filter_map(|(credential, surrogate)| match credential {
+            Credential::Sealed(_, value) => Some((surrogate.clone(), Arc::clone(value))),
+            Credential::Token(_) => None,
         });
         sealed.collect()
     }
 
-    /// All that were handed out so far.
+    /// All surrogates that were handed out so far.
     pub(crate) fn all(&self) -> Vec<Surrogate> {
-        let live = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        live.iter().map(|(_, surrogate)| surrogate.clone()).collect()
+        self.lock().iter().map(|(_, surrogate)| surrogate.clone()).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<(Credential<Arc<SealedValue>>, Surrogate)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Whether there is a surrogate in a text, of whatever call.
-pub(crate) fn is_in(text: &[u8]) -> bool {
-    static FINDER: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(PREFIX));
-    if text.len() < PREFIX.len() + RANDOM_CHARACTERS {
-        return false;
+impl authorize::Surrogates for Surrogates {
+    type Sealed = Arc<SealedValue>;
+
+    fn resolve(&self, text: &[u8]) -> Option<Credential<Arc<SealedValue>>> {
+        let live = self.lock();
+        let found = live.iter().find(|(_, surrogate)| surrogate.0.as_bytes() == text);
+        found.map(|(credential, _)| credential.clone())
     }
-    FINDER.find_iter(text).any(|start| {
-        let random = text.get(start + PREFIX.len()..).unwrap_or_default();
-        let is_base64url = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        random.iter().take_while(|byte| is_base64url(byte)).count() >= RANDOM_CHARACTERS
-    })
 }
 
 #[cfg(test)]
 mod tests {
+    use keyward_policy::authorize::Surrogates as _;
+
     use super::*;
 
     #[test]
-    fn a_surrogate_is_256_random_bits_behind_the_prefix_and_its_calls_own() {
+    fn a_surrogate_is_256_random_bits_behind_the_prefix_and_valid_in_one_call() {
         let (one, other) = (Surrogates::default(), Surrogates::default());
-        let surrogate = one.of_grant(1);
+        let (vault, arm) = ("vault".into(), "arm".into());
+        let surrogate = one.for_token(&vault);
         assert_eq!(surrogate.as_str().len(), PREFIX.len() + RANDOM_CHARACTERS);
-        assert_eq!(one.of_grant(1), surrogate);
-        assert_ne!(one.of_grant(0), surrogate);
-        assert_ne!(other.of_grant(1), surrogate);
-        assert!(matches!(one.stands_for(surrogate.as_str().as_bytes()), Some(StandsFor::Token(1))));
-        assert!(other.stands_for(surrogate.as_str().as_bytes()).is_none());
+        assert!(is_in(surrogate.as_str().as_bytes()));
+        assert_eq!(one.for_token(&vault), surrogate);
+        assert_ne!(one.for_token(&arm), surrogate);
+        assert_ne!(other.for_token(&vault), surrogate);
+        let resolved = one.resolve(surrogate.as_str().as_bytes());
+        assert!(matches!(resolved, Some(Credential::Token(name)) if name == vault));
+        assert!(other.resolve(surrogate.as_str().as_bytes()).is_none());
         assert_eq!(one.all().len(), 2);
         assert!(!format!("{one:?}").contains(PREFIX));
-    }
-
-    #[test]
-    fn a_surrogate_is_found_wherever_it_stands() {
-        let surrogate = Surrogates::default().of_grant(0);
-        assert!(is_in(format!("x={}&y", surrogate.as_str()).as_bytes()));
-        assert!(is_in(format!("{PREFIX}{}", surrogate.as_str()).as_bytes()));
-        assert!(!is_in(surrogate.as_str().split_at(60).0.as_bytes()));
-        assert!(!is_in(b"keyward-surrogate-"));
-        assert!(!is_in(b""));
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use keyward::cloud::Cloud;
+use keyward_policy::cloud::Cloud;
 use tracing::Level;
 
 use crate::exit::{self, Exit, Failure};

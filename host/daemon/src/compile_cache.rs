@@ -1,6 +1,6 @@
 //! Where compiled plugins are kept, where the configuration does not say.
 
-use keyward::config::{CompileCache, Config};
+use keyward_policy::config::{CompileCache, Config};
 
 use crate::directories;
 

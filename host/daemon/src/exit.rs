@@ -131,8 +131,8 @@ impl From<keyward::StartError> for Failure {
     }
 }
 
-impl From<keyward::config::ConfigError> for Failure {
-    fn from(error: keyward::config::ConfigError) -> Self {
+impl From<keyward_policy::diagnostic::ConfigError> for Failure {
+    fn from(error: keyward_policy::diagnostic::ConfigError) -> Self {
         Self::config(error)
     }
 }

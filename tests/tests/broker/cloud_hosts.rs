@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use http::Request;
-use keyward::config::Config;
 use keyward::{Plan, Plugins};
+use keyward_policy::config::Config;
 use keyward_tests::{Rig, get, post};
 use serde_json::json;
 
@@ -32,7 +32,7 @@ fn plan(cloud: &str, plugin: &str, endpoint: &str) -> Result<Plan, String> {
     // With nothing but its manifest, which is what is planned with.
     let plugins = Plugins::new().with(plugin, component(manifest(plugin)));
     let config = Config::from_toml(Path::new("keyward.toml"), &text);
-    config.and_then(|config| Plan::new(config, &plugins)).map_err(|error| error.to_string())
+    config.and_then(|config| keyward::plan(config, &plugins)).map_err(|error| error.to_string())
 }
 
 fn audience(cloud: &str, plugin: &str, endpoint: &str) -> String {

@@ -4,10 +4,10 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use keyward::cloud::Cloud;
-use keyward::config::{CompileCache, Config, IdentityConfig, MountConfig, PluginRef};
-use keyward::{Broker, CompileEvent, Options, Plan, Plugins, StartError};
+use keyward::{Broker, CompileEvent, Options, Plugins, StartError};
 use keyward_emulator::Emulator;
+use keyward_policy::cloud::Cloud;
+use keyward_policy::config::{CompileCache, Config, IdentityConfig, MountConfig, PluginRef};
 
 /// Starts a broker with this compile cache, and says how many plugins it compiled.
 async fn compiled_in(directory: &Path) -> Result<usize, StartError> {
@@ -23,7 +23,7 @@ async fn compiled_in(directory: &Path) -> Result<usize, StartError> {
     let mut on_compile =
         |event: CompileEvent<'_>| count += usize::from(matches!(event, CompileEvent::Compiling { .. }));
     let options = Options { on_compile: Some(&mut on_compile), ..Options::default() };
-    Broker::start_with(Plan::new(config, &plugins).unwrap(), options)?;
+    Broker::start_with(keyward::plan(config, &plugins).unwrap(), options)?;
     Ok(count)
 }
 

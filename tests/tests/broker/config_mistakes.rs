@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use keyward::config::Config;
-use keyward::{Plan, Plugins};
+use keyward::Plugins;
+use keyward_policy::config::Config;
 
 /// What is said of a configuration. Its files are relative to a directory that is not there.
 fn mistakes(text: &str) -> String {
@@ -11,7 +11,7 @@ fn mistakes(text: &str) -> String {
     let plugins = plugins.fold(Plugins::new(), |plugins, plugin| plugins.with(plugin.name, plugin.component));
     let plugins = plugins.with("thief", keyward_bundle::THIEF);
     let text = text.trim_start_matches('\n');
-    match Config::from_toml(Path::new("keyward.toml"), text).and_then(|config| Plan::new(config, &plugins)) {
+    match Config::from_toml(Path::new("keyward.toml"), text).and_then(|config| keyward::plan(config, &plugins)) {
         Ok(_) => panic!("nothing is wrong with\n{text}"),
         Err(error) => format!("{text}\n---\n{error}"),
     }
@@ -197,6 +197,6 @@ fn a_certificate_file_that_cannot_be_read_is_named_with_its_line() {
         "[identity.default]\nsource = \"imds\"\n[mount.arm]\nplugin = \"arm\"\n[tls]\nca_files = [\"nowhere.pem\"]\n";
     let config = Config::from_toml(Path::new("keyward.toml"), text).unwrap();
     let plugins = Plugins::new().with("arm", keyward_bundle::plugin("arm").unwrap().component);
-    let error = keyward::Broker::start(Plan::new(config, &plugins).unwrap()).unwrap_err().to_string();
+    let error = keyward::Broker::start(keyward::plan(config, &plugins).unwrap()).unwrap_err().to_string();
     assert!(error.starts_with("keyward.toml:6:13: cannot use the certificates in ./nowhere.pem"), "{error}");
 }

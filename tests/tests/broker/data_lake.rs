@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Full};
 use keyward::audit::Outcome;
-use keyward::{CallError, Caller, Misuse};
+use keyward::{CallError, Caller, Violation};
 use keyward_emulator::{Fault, FaultKind, Options};
 use keyward_tests::{Answer, Rig, RigBuilder};
 
@@ -73,7 +73,7 @@ async fn an_upload_does_not_go_elsewhere() {
         // What `redirects` could name, the message does; what it could not is no host at all.
         let status = match &answer.error {
             Some(CallError::Redirect(_)) => 403,
-            Some(CallError::Misuse { misuse: Misuse::Elsewhere { .. }, .. }) | None => 502,
+            Some(CallError::Violation { violation: Violation::OtherHost { .. }, .. }) | None => 502,
             Some(other) => panic!("{elsewhere}: {other}"),
         };
         assert_eq!(answer.status, status, "{elsewhere}: {}", answer.text());
@@ -128,8 +128,8 @@ async fn what_may_be_redirected_to_is_checked_with_the_configuration() {
              redirects = [{redirects}]\n"
         );
         let plugins = keyward::Plugins::new().with("adls", keyward_bundle::plugin("adls").unwrap().component);
-        let config = keyward::config::Config::from_toml(std::path::Path::new("k.toml"), &text);
-        config.and_then(|config| keyward::Plan::new(config, &plugins)).map_err(|error| error.to_string())
+        let config = keyward_policy::config::Config::from_toml(std::path::Path::new("k.toml"), &text);
+        config.and_then(|config| keyward::plan(config, &plugins)).map_err(|error| error.to_string())
     };
     for wrong in
         ["http://x.example", "https://u@x.example", "https://x.example/?a", "sqlserver://x.example", "https://*.x"]

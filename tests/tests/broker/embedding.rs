@@ -10,13 +10,14 @@ use http::{Request, Response};
 use http_body_util::channel::Channel;
 use http_body_util::{BodyExt, Empty, Full};
 use keyward::audit::Outcome;
-use keyward::cloud::Cloud;
-use keyward::config::{Config, IdentityConfig, IdentitySource, MountConfig, PluginRef, SourceConfig};
-use keyward::grant::{Endpoint, Pattern};
 use keyward::identity::source::{SourceKind, UserAssigned};
 use keyward::identity::{AccessToken, Audience, Fetch, TokenSource};
-use keyward::{Broker, CallError, Caller, Options, Plan, Plugins};
+use keyward::{Broker, CallError, Caller, Options, Plugins};
 use keyward_emulator::{Emulator, Fault, FaultKind};
+use keyward_policy::cloud::Cloud;
+use keyward_policy::config::{Config, IdentityConfig, IdentitySource, MountConfig, PluginRef, SourceConfig};
+use keyward_policy::endpoint::Endpoint;
+use keyward_policy::pattern::Pattern;
 use keyward_tests::{Recorded, Rig, get};
 use tower_service::Service;
 
@@ -40,7 +41,7 @@ impl TokenSource for Own {
 
 fn in_code(emulator: &Emulator, source: Own) -> (Broker, Recorded) {
     let mut config = Config::new(Cloud::named("public").unwrap().clone());
-    config.identities.insert("default".to_owned(), IdentityConfig::custom(source));
+    config.identities.insert("default".to_owned(), IdentityConfig::supplied());
     let mount = MountConfig::new(PluginRef::Bytes {
         name: "a plugin at hand".to_owned(),
         component: keyward_bundle::plugin("keyvault").unwrap().component.into(),
@@ -52,8 +53,9 @@ fn in_code(emulator: &Emulator, source: Own) -> (Broker, Recorded) {
     config.tls.system_roots = false;
     config.tls.ca_pem.push(emulator.ca_pem().to_owned());
     let audit = Recorded::new();
-    let options = Options { audit: Arc::new(audit.clone()), ..Options::default() };
-    (Broker::start_with(Plan::new(config, &Plugins::new()).unwrap(), options).unwrap(), audit)
+    let mut options = Options { audit: Arc::new(audit.clone()), ..Options::default() };
+    options.sources.insert("default".to_owned(), Arc::new(source));
+    (Broker::start_with(keyward::plan(config, &Plugins::new()).unwrap(), options).unwrap(), audit)
 }
 
 #[tokio::test]
@@ -64,7 +66,7 @@ async fn a_platform_source_asks_imds_for_the_identity_that_is_named() {
     identity.source = IdentitySource::Platform(SourceKind::Imds, source);
     let mut config = Config::new(Cloud::named("public").unwrap().clone());
     config.identities.insert("default".to_owned(), identity);
-    let plan = Plan::new(config, &Plugins::new()).unwrap();
+    let plan = keyward::plan(config, &Plugins::new()).unwrap();
     let identities = keyward::probe::Identities::of(&plan, Duration::from_secs(1));
     let described = identities.describe("default").unwrap();
     assert!(described.contains("22222222-aaaa-4aaa-8aaa-000000000001"), "{described}");

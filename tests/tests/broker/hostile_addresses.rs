@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use keyward::{CallError, Misuse, Resolve, Resolving};
+use keyward::{CallError, Resolve, Resolving, Violation};
 use keyward_tests::{Rig, get};
 
 #[tokio::test]
@@ -32,17 +32,25 @@ async fn a_surrogate_goes_to_no_other_address_in_any_spelling() {
     ] {
         let answer = rig.call(get("/", &[("x-authority", authority)])).await;
         match answer.error {
-            Some(CallError::Misuse { misuse: Misuse::Elsewhere { .. }, .. }) => {}
+            Some(CallError::Violation { violation: Violation::OtherHost { .. }, .. }) => {}
             ref other => panic!("{authority}: {other:?} {}", answer.text()),
         }
         rig.assert_no_token_in(&answer);
     }
     let user = rig.call(get("/", &[("x-authority", "user@contoso.vault.azure.net")])).await;
-    assert!(matches!(user.error, Some(CallError::Misuse { misuse: Misuse::UserInfo, .. })), "{:?}", user.error);
+    assert!(
+        matches!(user.error, Some(CallError::Violation { violation: Violation::UserInfo, .. })),
+        "{:?}",
+        user.error
+    );
     for scheme in ["http", "ftp", "ws"] {
         let headers = [("x-authority", "contoso.vault.azure.net"), ("x-scheme", scheme)];
         let answer = rig.call(get("/", &headers)).await;
-        assert!(matches!(answer.error, Some(CallError::Misuse { misuse: Misuse::Scheme, .. })), "{:?}", answer.error);
+        assert!(
+            matches!(answer.error, Some(CallError::Violation { violation: Violation::Scheme, .. })),
+            "{:?}",
+            answer.error
+        );
     }
     assert_eq!(rig.emulator.log().for_service("vault").len(), 0);
     let good = rig.call(get("/", &[("x-authority", "contoso.vault.azure.net:443")])).await;
@@ -83,7 +91,7 @@ async fn a_path_outside_allow_is_refused_in_any_spelling() {
     ] {
         let answer = rig.call(get("/", &[("x-path", path)])).await;
         match &answer.error {
-            Some(CallError::Misuse { misuse: Misuse::Path(_), .. } | CallError::NotAllowed(_)) => {}
+            Some(CallError::Violation { violation: Violation::Path(_), .. } | CallError::NotAllowed(_)) => {}
             other => panic!("{path}: {other:?} {}", answer.text()),
         }
         rig.assert_no_token_in(&answer);

@@ -1,7 +1,7 @@
 //! Guests that want a credential, or want to spend one where they must not.
 
 use keyward::audit::Outcome;
-use keyward::{CallError, Misuse, SURROGATE_PREFIX};
+use keyward::{CallError, SURROGATE_PREFIX, Violation};
 use keyward_emulator::{Fault, FaultKind};
 use keyward_tests::{Answer, Logs, Rig, get};
 
@@ -11,10 +11,10 @@ async fn confessed(rig: &str) {
     assert!(line.contains(" 0 tokens"), "{line}");
 }
 
-fn misuse(answer: &Answer) -> &Misuse {
+fn violation(answer: &Answer) -> &Violation {
     match &answer.error {
-        Some(CallError::Misuse { misuse, .. }) => misuse,
-        other => panic!("no misuse: {other:?}, {}", answer.text()),
+        Some(CallError::Violation { violation, .. }) => violation,
+        other => panic!("no violation: {other:?}, {}", answer.text()),
     }
 }
 
@@ -58,7 +58,7 @@ async fn a_surrogate_is_spent_in_its_one_place_only() {
     ] {
         let rig = Rig::hostile(guest).start().await;
         let answer = rig.call(get("/", &[])).await;
-        assert_eq!(misuse(&answer), &Misuse::SurrogateElsewhere(place), "{guest}");
+        assert_eq!(violation(&answer), &Violation::MisplacedSurrogate(place), "{guest}");
         assert_eq!(answer.status, 502);
         rig.assert_no_token_in(&answer);
         confessed(&guest.replace('_', "-")).await;
@@ -75,7 +75,7 @@ async fn a_surrogate_is_spent_in_its_one_place_only() {
 async fn a_surrogate_twice_in_one_request_fails_it() {
     let rig = Rig::hostile("surrogate_twice").start().await;
     let answer = rig.call(get("/", &[])).await;
-    assert_eq!(misuse(&answer), &Misuse::SeveralAuthorizations);
+    assert_eq!(violation(&answer), &Violation::SeveralAuthorizations);
     assert_eq!(rig.emulator.log().for_service("vault").len(), 0);
     rig.assert_no_token_in(&answer);
     confessed("surrogate-twice").await;
@@ -90,7 +90,7 @@ async fn no_authorization_but_this_calls_surrogate_goes_out() {
     for value in [&format!("Bearer {earlier}"), &forged, "Bearer eyJ0.own.token", "Basic dXNlcjpwYXNz", "SharedKey a:b"]
     {
         let answer = rig.call(get("/", &[("x-authorization", value)])).await;
-        assert_eq!(misuse(&answer), &Misuse::ForeignAuthorization, "{value}");
+        assert_eq!(violation(&answer), &Violation::ForeignAuthorization, "{value}");
         rig.assert_no_token_in(&answer);
     }
     assert_eq!(rig.emulator.log().for_service("vault").len(), 0);
@@ -125,7 +125,7 @@ async fn a_redirect_elsewhere_is_handed_over_and_not_followed() {
         rig.emulator.faults().status("vault", 302, &[("location", location)], "");
         let answer = rig.call(get("/", &[])).await;
         match outcome {
-            "elsewhere" => assert!(matches!(misuse(&answer), Misuse::Elsewhere { .. }), "{location}"),
+            "elsewhere" => assert!(matches!(violation(&answer), Violation::OtherHost { .. }), "{location}"),
             "redirect" => {
                 assert!(matches!(answer.error, Some(CallError::Redirect(_))), "{location}: {:?}", answer.error);
                 let line = "redirects = [\\\"https://evil.example\\\"] in [mount.redirect-follower]";

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use keyward::audit::Outcome;
-use keyward::{CallError, Limit, Misuse, Resolve, Resolving, SURROGATE_PREFIX};
+use keyward::{CallError, Limit, Resolve, Resolving, SURROGATE_PREFIX, Violation};
 use keyward_tests::{Answer, Rig, get};
 
 async fn act(rig: &Rig, steps: &str) -> Answer {
@@ -15,9 +15,9 @@ async fn act(rig: &Rig, steps: &str) -> Answer {
 }
 
 #[track_caller]
-fn misuse(answer: &Answer) -> &Misuse {
+fn violation(answer: &Answer) -> &Violation {
     match &answer.error {
-        Some(CallError::Misuse { misuse, .. }) => misuse,
+        Some(CallError::Violation { violation, .. }) => violation,
         other => panic!("{other:?} {}", answer.text()),
     }
 }
@@ -28,20 +28,20 @@ async fn a_login_takes_a_surrogate_of_this_call_and_of_a_database_and_nothing_el
     let earlier = act(&rig, "surrogate sql").await.text().replace("surrogate: ", "");
     assert!(earlier.starts_with(SURROGATE_PREFIX), "{earlier}");
     for (steps, expected) in [
-        ("text eyJ0.a.token | open shop".to_owned(), Misuse::ForeignLogin),
-        (format!("text {} | open shop", earlier.trim()), Misuse::ForeignLogin),
-        (format!("text {SURROGATE_PREFIX}{} | open shop", "A".repeat(43)), Misuse::ForeignLogin),
-        ("token vault | open shop".to_owned(), Misuse::OtherAudience { audience: "vault".to_owned() }),
-        ("login-with-token app | open shop".to_owned(), Misuse::ForeignLogin),
-        ("token-from-password sql-password | open shop".to_owned(), Misuse::ForeignLogin),
-        ("spend-in-query sql-password".to_owned(), Misuse::SurrogateElsewhere("query")),
-        ("open-with-surrogate".to_owned(), Misuse::SurrogateElsewhere("database's name")),
-        ("open shop | query-with-surrogate".to_owned(), Misuse::SurrogateElsewhere("statement")),
-        ("open a/b".to_owned(), Misuse::Database),
-        ("open ..".to_owned(), Misuse::Database),
+        ("text eyJ0.a.token | open shop".to_owned(), Violation::ForeignLogin),
+        (format!("text {} | open shop", earlier.trim()), Violation::ForeignLogin),
+        (format!("text {SURROGATE_PREFIX}{} | open shop", "A".repeat(43)), Violation::ForeignLogin),
+        ("token vault | open shop".to_owned(), Violation::OtherAudience { audience: "vault".to_owned() }),
+        ("login-with-token app | open shop".to_owned(), Violation::ForeignLogin),
+        ("token-from-password sql-password | open shop".to_owned(), Violation::ForeignLogin),
+        ("spend-in-query sql-password".to_owned(), Violation::MisplacedSurrogate("query")),
+        ("open-with-surrogate".to_owned(), Violation::MisplacedSurrogate("database's name")),
+        ("open shop | query-with-surrogate".to_owned(), Violation::MisplacedSurrogate("statement")),
+        ("open a/b".to_owned(), Violation::Database),
+        ("open ..".to_owned(), Violation::Database),
     ] {
         let answer = act(&rig, &steps).await;
-        assert_eq!(misuse(&answer), &expected, "{steps}");
+        assert_eq!(violation(&answer), &expected, "{steps}");
     }
     let statements = rig.emulator.log().for_service("sql").into_iter().filter(|seen| seen.method != "LOGIN").count();
     assert_eq!(statements, 0, "nothing was run");

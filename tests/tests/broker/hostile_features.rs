@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use keyward::config::Config;
 use keyward::{Plan, Plugins};
+use keyward_policy::config::Config;
 
 /// Plans a mount of a component that holds this core module.
 fn plan(module: &str) -> Result<Plan, String> {
@@ -15,7 +15,7 @@ fn plan(module: &str) -> Result<Plan, String> {
     let text = "[identity.default]\nsource = \"imds\"\n[mount.m]\nplugin = \"wat\"\n\
                 endpoint = \"https://contoso.vault.azure.net\"\n";
     let config = Config::from_toml(Path::new("keyward.toml"), text).unwrap();
-    Plan::new(config, &Plugins::new().with("wat", component)).map_err(|error| error.to_string())
+    keyward::plan(config, &Plugins::new().with("wat", component)).map_err(|error| error.to_string())
 }
 
 fn assert_refused(module: &str, feature: &str) {

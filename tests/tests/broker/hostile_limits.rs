@@ -192,8 +192,8 @@ async fn all<F: Future<Output = Answer>>(calls: Vec<F>) -> Vec<Answer> {
 async fn a_component_that_wants_more_than_the_world_has_is_refused_by_name() {
     let plan = |component: Vec<u8>| {
         let config = "[identity.default]\nsource = \"imds\"\n[mount.m]\nplugin = \"p\"\nendpoint = \"https://a.vault.azure.net\"\n";
-        let config = keyward::config::Config::from_toml(std::path::Path::new("k.toml"), config).unwrap();
-        keyward::Plan::new(config, &keyward::Plugins::new().with("p", component)).unwrap()
+        let config = keyward_policy::config::Config::from_toml(std::path::Path::new("k.toml"), config).unwrap();
+        keyward::plan(config, &keyward::Plugins::new().with("p", component)).unwrap()
     };
     let files =
         r#"(component (import "wasi:filesystem/preopens@0.2.12" (instance (export "get-directories" (func)))))"#;

@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use keyward::config::Config;
 use keyward::{CallError, Plan, Plugins};
+use keyward_policy::config::Config;
 use keyward_tests::{Rig, get, guest_with_manifest};
 
 /// A plugin's manifest with one audience of its own.
@@ -36,7 +36,7 @@ fn plan(top: &str, manifest: &str, lines: &str) -> Result<Plan, String> {
     let text =
         format!("{top}\n[identity.default]\nsource = \"imds\"\n[mount.weather]\nplugin = \"weather\"\n{lines}\n");
     let config = Config::from_toml(Path::new("keyward.toml"), &text).map_err(|error| error.to_string())?;
-    Plan::new(config, &plugins).map_err(|error| error.to_string())
+    keyward::plan(config, &plugins).map_err(|error| error.to_string())
 }
 
 fn refused(top: &str, manifest: &str, lines: &str) -> String {
@@ -218,6 +218,6 @@ async fn a_pair_that_the_mount_restates_works_and_stays_within_its_host() {
     let rig = Rig::of(guest_with_manifest("elsewhere", manifest)).mount_lines("resource = \"https://vault.azure.net\"");
     let rig = rig.start().await;
     let answer = rig.call(get("/", &[("x-authority", "other.vault.azure.net")])).await;
-    assert!(matches!(answer.error, Some(CallError::Misuse { .. })), "{} {}", answer.status, answer.text());
+    assert!(matches!(answer.error, Some(CallError::Violation { .. })), "{} {}", answer.status, answer.text());
     rig.assert_no_token_in(&answer);
 }

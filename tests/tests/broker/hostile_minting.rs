@@ -42,7 +42,7 @@ fn assert_nothing_minted_in(rig: &Rig, answer: &Answer) {
 
 fn why(answer: &Answer) -> &MintingRule {
     match &answer.error {
-        Some(CallError::Minting(denied)) => &denied.why,
+        Some(CallError::Minting(denied)) => &denied.request.why,
         other => panic!("nothing was denied: {other:?}, {}", answer.text()),
     }
 }

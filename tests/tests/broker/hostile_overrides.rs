@@ -2,7 +2,7 @@
 
 use http::Request;
 use keyward::audit::Outcome;
-use keyward::{CallError, Misuse};
+use keyward::{CallError, Violation};
 use keyward_tests::{Rig, get};
 
 /// A field for each thing that is overridden, and one in the spelling of variables.
@@ -21,7 +21,9 @@ async fn a_guest_that_overrides_its_request_ends_its_call() {
     for (number, (field, known)) in FIELDS.into_iter().enumerate() {
         let answer = rig.call(get("/", &[("x-field", field)])).await;
         match &answer.error {
-            Some(CallError::Misuse { misuse, .. }) => assert_eq!(*misuse, Misuse::Override(known), "{field}"),
+            Some(CallError::Violation { violation, .. }) => {
+                assert_eq!(*violation, Violation::Override(known), "{field}")
+            }
             other => panic!("{field}: {other:?}, {}", answer.text()),
         }
         rig.assert_no_token_in(&answer);

@@ -1,6 +1,6 @@
 //! Callers whose path means one thing to `allow`, and may mean another to the service.
 
-use keyward::{CallError, Misuse};
+use keyward::{CallError, Violation};
 use keyward_tests::{Rig, get};
 
 /// No path of these reaches the service, and a good one does afterwards.
@@ -9,7 +9,7 @@ async fn assert_refused(paths: &[&str]) {
     for path in paths {
         let answer = rig.call(get(path, &[])).await;
         match &answer.error {
-            Some(CallError::Caller { misuse: Misuse::Path(_), .. }) => assert_eq!(answer.status, 400, "{path}"),
+            Some(CallError::Caller { violation: Violation::Path(_), .. }) => assert_eq!(answer.status, 400, "{path}"),
             other => panic!("{path}: {other:?} {}", answer.text()),
         }
         rig.assert_no_token_in(&answer);

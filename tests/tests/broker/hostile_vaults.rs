@@ -3,9 +3,9 @@
 
 use std::path::Path;
 
-use keyward::config::Config;
-use keyward::manifest::SpendPlace;
 use keyward::{CallError, Plan, Plugins, SURROGATE_PREFIX};
+use keyward_policy::config::Config;
+use keyward_policy::manifest::SpendPlace;
 use keyward_tests::{Answer, Rig, get, guest_with_manifest};
 
 const SECRET: &str = "correct-horse";
@@ -45,7 +45,7 @@ async fn a_secret_that_the_manifest_would_put_into_a_query_is_spent_as_a_passwor
     assert_sealed("seal = [{ field = \"/value\", spend = \"sql\", as = \"query\" }]").await;
     let rig = Rig::database_of(with_seal("seal = [{field=\"/value\",spend=\"vault\",as=\"query\"}]"), "").start().await;
     let answer = act(&rig, "spend-in-query sql-password").await;
-    assert!(matches!(answer.error, Some(CallError::Misuse { .. })), "{:?} {}", answer.error, answer.text());
+    assert!(matches!(answer.error, Some(CallError::Violation { .. })), "{:?} {}", answer.error, answer.text());
     assert!(rig.emulator.log().for_service("vault").iter().all(|seen| !seen.path.contains(SECRET)));
 }
 
@@ -85,7 +85,7 @@ fn plan(vault: &str, lines: &str) -> Result<Plan, String> {
          [mount.m.audience.keys]\nendpoint = \"https://{host}\"\n{lines}\n"
     );
     let config = Config::from_toml(Path::new("keyward.toml"), &text).map_err(|error| error.to_string())?;
-    Plan::new(config, &Plugins::new().with("weather", component)).map_err(|error| error.to_string())
+    keyward::plan(config, &Plugins::new().with("weather", component)).map_err(|error| error.to_string())
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn a_secret_is_not_spent_in_a_query_to_the_authors_host() {
     let seal = "cloud = \"vault\"\nseal = [{ field = \"/value\", spend = \"api\", as = \"query\", keep = \"15m\" }]";
     let plan = plan(seal, "").unwrap();
     let [seal] = plan.mounts[0].grants[1].seals.as_slice() else { panic!("{:?}", plan.mounts[0].grants) };
-    assert_eq!((seal.field.as_str(), seal.spend, seal.place), ("/value", usize::MAX, SpendPlace::LoginPassword));
+    assert_eq!((seal.field.as_str(), seal.spend.as_deref(), seal.place), ("/value", None, SpendPlace::LoginPassword));
     assert!(seal.imposed);
 }
 

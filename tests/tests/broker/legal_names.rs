@@ -4,8 +4,8 @@
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
-use keyward::grant::PathError;
-use keyward::{CallError, Misuse};
+use keyward::{CallError, Violation};
+use keyward_policy::path::PathError;
 use keyward_tests::{Answer, Rig, RigBuilder, get};
 use percent_encoding::percent_decode_str;
 
@@ -268,7 +268,7 @@ async fn a_caller_that_hides_another_container_in_a_name_is_refused() {
     for path in ESCAPES {
         let answer = rig.call(get(path, &[])).await;
         match &answer.error {
-            Some(CallError::Caller { misuse: Misuse::Path(_), .. }) => assert_eq!(answer.status, 400, "{path}"),
+            Some(CallError::Caller { violation: Violation::Path(_), .. }) => assert_eq!(answer.status, 400, "{path}"),
             Some(CallError::NotAllowed(_)) => assert_eq!(answer.status, 403, "{path}"),
             other => panic!("{path}: {other:?} {}", answer.text()),
         }
@@ -390,8 +390,11 @@ async fn a_path_that_the_plugin_made_up_is_the_plugins_mistake() {
     let rig = Rig::hostile("path_escape").start().await;
     for caller in ["/", "/secrets/db", "/secrets/a%2Fb"] {
         let answer = rig.call(get(caller, &[("x-path", "/secrets/../keys/signing")])).await;
-        let expected = Misuse::Path(PathError::DotSegment);
-        assert!(matches!(&answer.error, Some(CallError::Misuse { misuse, .. }) if *misuse == expected), "{caller}");
+        let expected = Violation::Path(PathError::DotSegment);
+        assert!(
+            matches!(&answer.error, Some(CallError::Violation { violation, .. }) if *violation == expected),
+            "{caller}"
+        );
         assert_eq!(answer.status, 502, "{caller}");
     }
 }

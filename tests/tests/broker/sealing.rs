@@ -2,7 +2,7 @@
 
 use http::Request;
 use keyward::audit::Outcome;
-use keyward::{CallError, Misuse, SURROGATE_PREFIX};
+use keyward::{CallError, SURROGATE_PREFIX, Violation};
 use keyward_emulator::{Fault, FaultKind, SUBSCRIPTION};
 use keyward_tests::{Answer, Logs, Rig, get};
 use serde_json::{Value, json};
@@ -33,10 +33,10 @@ async fn call(rig: &Rig, fields: &[(&str, &str)]) -> Answer {
     answer
 }
 
-fn misuse(answer: &Answer) -> &Misuse {
+fn violation(answer: &Answer) -> &Violation {
     match &answer.error {
-        Some(CallError::Misuse { misuse, .. }) => misuse,
-        other => panic!("no misuse: {other:?}, {}", answer.text()),
+        Some(CallError::Violation { violation, .. }) => violation,
+        other => panic!("no violation: {other:?}, {}", answer.text()),
     }
 }
 
@@ -141,19 +141,19 @@ async fn a_signature_is_spent_in_the_query_of_its_endpoint() {
 #[tokio::test]
 async fn a_signature_is_spent_nowhere_else() {
     for (place, expected) in [
-        ("part of a parameter", Misuse::SurrogateElsewhere("query")),
-        ("twice", Misuse::SeveralCredentials),
-        ("beside a token", Misuse::SeveralCredentials),
-        ("authorization", Misuse::SurrogateElsewhere("authorization")),
-        ("another field", Misuse::SurrogateElsewhere("header fields")),
-        ("path", Misuse::SurrogateElsewhere("path")),
-        ("body", Misuse::SurrogateElsewhere("body")),
-        ("another endpoint", Misuse::OtherAudience { audience: "blob".to_owned() }),
-        ("token in the query", Misuse::SurrogateElsewhere("query")),
+        ("part of a parameter", Violation::MisplacedSurrogate("query")),
+        ("twice", Violation::SeveralCredentials),
+        ("beside a token", Violation::SeveralCredentials),
+        ("authorization", Violation::MisplacedSurrogate("authorization")),
+        ("another field", Violation::MisplacedSurrogate("header fields")),
+        ("path", Violation::MisplacedSurrogate("path")),
+        ("body", Violation::MisplacedSurrogate("body")),
+        ("another endpoint", Violation::OtherAudience { audience: "blob".to_owned() }),
+        ("token in the query", Violation::MisplacedSurrogate("query")),
     ] {
         let rig = Rig::hostile_to_seals("sas_spender").start().await;
         let answer = call(&rig, &[("x-where", place)]).await;
-        assert_eq!(misuse(&answer), &expected, "{place}");
+        assert_eq!(violation(&answer), &expected, "{place}");
         assert!(
             rig.emulator.log().for_service("blob").iter().all(|seen| seen.status == 0),
             "{place}: nothing was answered"
@@ -162,7 +162,7 @@ async fn a_signature_is_spent_nowhere_else() {
     }
     let rig = Rig::hostile_to_seals("sas_spender").start().await;
     let answer = call(&rig, &[("x-where", "elsewhere")]).await;
-    assert_eq!(misuse(&answer).rule(), "endpoint");
+    assert_eq!(violation(&answer).rule(), "endpoint");
 }
 
 #[tokio::test]

@@ -1,52 +1,50 @@
 //! Whose fault a request is that does not leave: the plugin's, or the caller's, which the plugin passed on.
 
-use http::uri::Authority;
 use http::{HeaderValue, Request, Uri};
 use percent_encoding::percent_decode_str;
 
-use super::minting;
-use super::rules::{Misuse, origin_of};
 use crate::call::Call;
-use crate::grant::Grant;
+use crate::running_grant::RunningGrant;
+use keyward_policy::authorize::{Violation, is_origin_of, minting};
 
 /// Whether what is wrong with a request is so in the caller's own.
-pub(super) fn is_callers<B>(call: &Call, request: &Request<B>, misuse: &Misuse) -> bool {
-    let authority = request.uri().authority().map_or("", Authority::as_str);
-    let mut grants = call.mount().grants.iter().filter(|grant| origin_of(authority, grant).is_some());
+pub(super) fn is_callers<B>(call: &Call, request: &Request<B>, violation: &Violation) -> bool {
+    let authority = request.uri().authority();
+    let mut grants = call.mount().grants.iter().filter(|grant| is_origin_of(authority, grant));
     let requested = call.requested();
-    match misuse {
-        Misuse::Path(_) => {
+    match violation {
+        Violation::Path(_) => {
             let path = requested.path();
-            let refuses = |grant: &Grant| grant.read(&format!("{}{path}", grant.endpoint.prefix)).is_err();
+            let refuses = |grant: &RunningGrant| grant.read(&format!("{}{path}", grant.endpoint.prefix)).is_err();
             request.uri().path().ends_with(path) && grants.any(refuses)
         }
-        Misuse::SecondPath(place) | Misuse::SecondPathElsewhere { place, .. } => {
+        Violation::UncheckableReference(place) | Violation::ReferenceToOtherHost { field: place, .. } => {
             let is_same = |sent: &HeaderValue| call.references(place).any(|own| own == sent);
             request.headers().get_all(place).into_iter().any(is_same) || has_same(request.uri(), requested, place)
         }
-        Misuse::SecondPathForm { place, .. } => {
+        Violation::AmbiguousReference { field: place, .. } => {
             let is_same =
                 |sent: &HeaderValue| call.references(place).any(|own| own.as_bytes().ends_with(path_of(sent)));
             request.headers().get_all(place).into_iter().any(is_same) || has_same(request.uri(), requested, place)
         }
-        Misuse::Ambiguous(_) => {
+        Violation::Ambiguous(_) => {
             let query = requested.query().unwrap_or_default();
             grants.any(|grant| minting::is_ambiguous(grant, query))
         }
-        Misuse::Scheme
-        | Misuse::NoHost
-        | Misuse::UserInfo
-        | Misuse::Elsewhere { .. }
-        | Misuse::OutsidePrefix
-        | Misuse::SeveralAuthorizations
-        | Misuse::ForeignAuthorization
-        | Misuse::SurrogateElsewhere(_)
-        | Misuse::SeveralCredentials
-        | Misuse::OtherAudience { .. }
-        | Misuse::Override(_)
-        | Misuse::ForeignLogin
-        | Misuse::Database
-        | Misuse::Method(_) => false,
+        Violation::Scheme
+        | Violation::NoHost
+        | Violation::UserInfo
+        | Violation::OtherHost { .. }
+        | Violation::OutsidePrefix
+        | Violation::SeveralAuthorizations
+        | Violation::ForeignAuthorization
+        | Violation::MisplacedSurrogate(_)
+        | Violation::SeveralCredentials
+        | Violation::OtherAudience { .. }
+        | Violation::Override(_)
+        | Violation::ForeignLogin
+        | Violation::Database
+        | Violation::Method(_) => false,
     }
 }
 

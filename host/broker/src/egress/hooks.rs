@@ -7,7 +7,8 @@ use http::uri::Scheme;
 use wasmtime_wasi_http::{DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, Result};
 use wasmtime_wasi_http::{WasiBody, WasiHttpHooks};
 
-use super::send;
+use super::admit::admit;
+use super::pipeline::send;
 use super::upload::{Upload, streams};
 use crate::call::Call;
 
@@ -53,11 +54,11 @@ impl WasiHttpHooks for EgressHooks {
         _: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Sending {
         let call = Arc::clone(&self.0);
-        let passed = send::admit(&call, &request);
-        let can_wait = passed.as_ref().is_ok_and(|passed| streams(&call, passed));
+        let authorized = admit(&call, &request);
+        let can_wait = authorized.as_ref().is_ok_and(streams);
         let (request, upload) = Upload::watch(&call, request, can_wait);
         Box::new(async move {
-            let response = send::send(&call, request, passed?, options.unwrap_or_default()).await?;
+            let response = send(&call, request, authorized?, options.unwrap_or_default()).await?;
             if let Some(upload) = upload {
                 upload.answered(response.status());
             }

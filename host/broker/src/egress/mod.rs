@@ -1,43 +1,37 @@
-//! How requests leave: the only way out of a sandbox.
+//! Egress: the only way out of a sandbox.
 //!
-//! A plugin's request comes to [`hooks`], is judged by [`rules`], and is sent by [`send`] through the mount's own
-//! [`client`], whose connector resolves names and checks [`address`]es. What comes back goes through [`scan`], which
-//! blanks out a token that a service sends back; a compressed response goes through [`coding`] to be searched.
+//! A plugin's request comes to [`hooks`], and goes through these stages, each in a file of its name:
+//!
+//! 1. [`admit`]: the policy decides whether it may leave, and with which credential.
+//! 2. [`attach_credential`]: the token, or a sealed value, takes the surrogate's place.
+//! 3. [`transmit`]: it is sent on a connection of the mount's own ([`upstream`](crate::upstream)).
+//! 4. [`filter_response`]: what comes back is redacted as it streams.
+//!
+//! [`pipeline`] takes it from one to the next. A response with a credential in it is [`sealed`]
+//! instead of streamed.
 
-mod address;
-mod body;
-mod client;
-mod coding;
-mod connect;
-mod error;
+mod admit;
+mod attach_credential;
 mod fault;
+mod filter_response;
 mod hooks;
-mod minting;
-pub(crate) mod overrides;
-mod read_on;
+mod pipeline;
 mod redirect;
 mod rejected;
-mod resolve;
-mod rules;
-mod scan;
+mod request_body;
 mod sealed;
-mod second_path;
-mod send;
-mod signature;
-mod tls;
+mod signature_request;
+mod transmit;
 mod upload;
 
-pub(crate) use address::forbidden_even_if_resolved;
-pub(crate) use client::Client;
-pub(crate) use connect::Connector;
-pub(crate) use error::ConnectError;
+use std::sync::Arc;
+
+use keyward_policy::authorize;
+
 pub(crate) use hooks::EgressHooks;
-pub use minting::{MintingDenied, MintingRule};
-pub use redirect::RedirectDenied;
-pub(crate) use redirect::Redirects;
-pub use resolve::{Resolve, Resolving, SystemResolver};
-pub use rules::Misuse;
-pub(crate) use rules::{Refusal, Spend};
-pub(crate) use scan::Scanner;
-pub use signature::SignatureRule;
-pub(crate) use tls::Trust;
+
+use crate::running_grant::RunningGrant;
+use crate::sealed_value::SealedValue;
+
+/// A request that may leave.
+type Authorized = authorize::Authorized<RunningGrant, Arc<SealedValue>>;

@@ -4,92 +4,15 @@
 //! to another origin because its service said so, and not because the plugin did, is remembered for the message: it says
 //! which line would allow it.
 
-use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use http::header::LOCATION;
 use http::uri::Scheme;
 use http::{HeaderMap, StatusCode, Uri};
 
-use super::rules::{Misuse, Refusal};
+use keyward_policy::authorize::{Denied, Violation};
+
 use crate::call::Call;
-use crate::config::bare;
-use crate::grant::Endpoint;
-
-/// How many origins are remembered of one call.
-const MOST: usize = 4;
-
-/// A request to where the service redirected, which the configuration does not allow.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RedirectDenied {
-    /// The mount.
-    pub mount: String,
-    /// The audience's name, where it is not the plugin's first.
-    pub audience: Option<String>,
-    /// The endpoint whose service redirected.
-    pub endpoint: Endpoint,
-    /// Where to.
-    pub to: Endpoint,
-    /// The origins that `redirects` names.
-    pub named: Vec<Endpoint>,
-}
-
-impl fmt::Display for RedirectDenied {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { mount, audience, endpoint, to, named } = self;
-        let section = match audience {
-            None => format!("[mount.{}]", bare(mount)),
-            Some(audience) => format!("[mount.{}.audience.{}]", bare(mount), bare(audience)),
-        };
-        let named: Vec<String> = named.iter().chain([to]).map(|origin| format!("\"{origin}\"")).collect();
-        write!(
-            f,
-            "{endpoint} redirects to {to}, which `redirects` of {section} does not name. If you trust that host, write \
-             redirects = [{}] in {section}",
-            named.join(", ")
-        )
-    }
-}
-
-impl std::error::Error for RedirectDenied {}
-
-/// The origins that services redirected to in one call, each with the grant whose service it was.
-#[derive(Debug, Default)]
-pub(crate) struct Redirects(Mutex<Vec<(usize, Endpoint)>>);
-
-impl Redirects {
-    pub(crate) fn note(&self, grant: usize, to: Endpoint) {
-        let mut noted = self.noted();
-        if noted.len() < MOST && !noted.contains(&(grant, to.clone())) {
-            noted.push((grant, to));
-        }
-    }
-
-    /// As text, for a call that comes later.
-    pub(crate) fn to_text(&self) -> String {
-        let noted = self.noted();
-        noted.iter().map(|(grant, to)| format!("{grant} {to}")).collect::<Vec<String>>().join(" ")
-    }
-
-    /// Adds what [`to_text`](Self::to_text) wrote.
-    pub(crate) fn add(&self, text: &str) {
-        let mut words = text.split(' ');
-        while let (Some(grant), Some(to)) = (words.next(), words.next()) {
-            if let (Ok(grant), Ok(to)) = (grant.parse(), Endpoint::parse(to)) {
-                self.note(grant, to);
-            }
-        }
-    }
-
-    fn grant_of(&self, to: &Endpoint) -> Option<usize> {
-        self.noted().iter().find(|(_, noted)| noted == to).map(|(grant, _)| *grant)
-    }
-
-    fn noted(&self) -> MutexGuard<'_, Vec<(usize, Endpoint)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+use crate::denial::RedirectDenied;
+use keyward_policy::endpoint::Endpoint;
 
 /// The origin that a response redirects to. `None` also where `redirects` could not name it: its scheme is not https, or an
 /// address in place of a name.
@@ -112,15 +35,14 @@ fn origin(uri: &Uri) -> Option<Endpoint> {
 }
 
 /// Why a request was refused, where its service had redirected it to that origin.
-pub(super) fn denied(call: &Call, uri: &Uri, refusal: &Refusal) -> Option<RedirectDenied> {
-    let Refusal::Misuse(Misuse::Elsewhere { .. }) = refusal else { return None };
+pub(super) fn denied(call: &Call, uri: &Uri, denied: &Denied) -> Option<RedirectDenied> {
+    let Denied::Violation(Violation::OtherHost { .. }) = denied else { return None };
     let to = origin(uri)?;
-    let number = call.redirects().grant_of(&to)?;
     let mount = call.mount();
-    let grant = mount.grants.get(number)?;
+    let grant = mount.grant(&call.redirects().audience_of(&to)?)?;
     Some(RedirectDenied {
         mount: mount.name.clone(),
-        audience: (number > 0).then(|| grant.name.to_string()),
+        audience: (!grant.is_first).then(|| grant.name.to_string()),
         endpoint: grant.endpoint.clone(),
         to,
         named: grant.redirects.iter().map(|redirect| redirect.endpoint.clone()).collect(),
@@ -162,21 +84,5 @@ mod tests {
             assert_eq!(to(307, location), None, "{location}");
         }
         assert_eq!((to(200, "https://node.example"), to(304, "https://node.example")), (None, None));
-    }
-
-    #[test]
-    fn redirects_are_the_same_in_a_later_call() {
-        let (redirects, later) = (Redirects::default(), Redirects::default());
-        for host in ["a", "b", "b", "c", "d", "e"] {
-            redirects.note(usize::from(host == "b"), Endpoint::parse(&format!("https://{host}.example:1")).unwrap());
-        }
-        later.add(&redirects.to_text());
-        assert_eq!(
-            later.to_text(),
-            "0 https://a.example:1 1 https://b.example:1 0 https://c.example:1 0 https://d.example:1"
-        );
-        later.add("");
-        later.add("x y 0");
-        assert_eq!(later.noted().len(), MOST);
     }
 }

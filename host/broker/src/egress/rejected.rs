@@ -8,7 +8,8 @@ use http::request::Parts;
 use http::{HeaderName, Method, Request, StatusCode};
 use keyward_identity::AccessToken;
 
-use crate::call::Call;
+use super::attach_credential::put_token;
+use crate::running_grant::RunningGrant;
 
 /// The errors of a bearer challenge that another token may cure: RFC 6750, and continuous access evaluation.
 const ERRORS: [&str; 2] = ["invalid_token", "insufficient_claims"];
@@ -43,18 +44,17 @@ pub(super) fn repeatable(parts: &Parts, has_body: bool) -> Option<Request<()>> {
 
 /// Has a rejected token replaced. Returns the request again, with the new token, where it may be repeated and there is one.
 pub(super) async fn replace(
-    call: &Call,
-    grant: usize,
+    grant: &RunningGrant,
     rejected: &AccessToken,
     again: Option<Request<()>>,
 ) -> Option<(Request<()>, AccessToken)> {
-    let token = call.mount().tokens.get(grant)?;
+    let token = grant.token();
     let Some(mut request) = again else {
         token.reject(rejected);
         return None;
     };
     let fresh = token.replacement(rejected).await?;
-    request.headers_mut().insert(AUTHORIZATION, fresh.authorization());
+    put_token(&fresh, request.headers_mut());
     Some((request, fresh))
 }
 

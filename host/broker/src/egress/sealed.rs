@@ -13,17 +13,19 @@ use http_body_util::{BodyExt, Full, Limited};
 use keyward_identity::AccessToken;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
-use super::body::ToService;
-use super::coding;
+use super::Authorized;
+use super::attach_credential::fetch_and_put_token;
 use super::rejected;
-use super::rules::{Passed, Spend};
-use super::scan::Scanner;
-use super::send;
+use super::request_body::RequestBody;
+use super::transmit::transmit;
 use crate::audit::Upstream;
 use crate::call::{Call, UpstreamNote};
 use crate::error::CallError;
-use crate::grant::Seal;
-use crate::seal::{Answer, Key};
+use crate::redact::{Scanner, coding_of, decode_whole};
+use crate::seal::{Key, SealedResponse};
+use crate::sealed_value::Spend;
+use crate::upstream::innermost;
+use keyward_policy::grant::Seal;
 
 /// The longest request and the longest answer, in bytes. Those that were seen are of one kilobyte.
 pub(super) const LONGEST: usize = 256 << 10;
@@ -31,13 +33,13 @@ pub(super) const LONGEST: usize = 256 << 10;
 pub(super) async fn exchange(
     call: &Arc<Call>,
     request: Request<WasiBody>,
-    passed: Passed,
+    authorized: Authorized,
     seals: Vec<Seal>,
     options: RequestOptions,
     note: &UpstreamNote,
 ) -> Result<Response<WasiBody>, Error> {
     let (parts, body) = request.into_parts();
-    let body = ToService::new(body, Arc::clone(call));
+    let body = RequestBody::new(body, Arc::clone(call));
     let body = Limited::new(body, LONGEST).collect().await;
     let body = body.map_err(|error| Error::InternalError(Some(error.to_string())))?.to_bytes();
     let mut headers = HeaderMap::new();
@@ -46,25 +48,26 @@ pub(super) async fn exchange(
             headers.insert(name, value.clone());
         }
     }
-    let grant = passed.grant.to_be_bytes();
-    let with = [u8::from(passed.spend == Spend::Token)];
+    let audience = authorized.grant.name.as_bytes();
+    let with = [u8::from(matches!(authorized.spend, Spend::Token))];
     let content_type = headers.get(CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
-    let uri = passed.uri.to_string();
-    let key = Key::of([&grant[..], &with, parts.method.as_str().as_bytes(), uri.as_bytes(), content_type, &body]);
+    let uri = authorized.uri.to_string();
+    let key = Key::of([audience, &with, parts.method.as_str().as_bytes(), uri.as_bytes(), content_type, &body]);
 
     let mut request = Request::new(body);
-    (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (parts.method, passed.uri.clone(), headers);
-    let ask = async { ask(call, request, &passed, &seals, &options, note).await.map(Arc::new) };
-    let (answer, kept) = call.mount().kept.get(key, ask).await?;
+    (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) =
+        (parts.method, authorized.uri.clone(), headers);
+    let ask = async { ask(call, request, &authorized, &seals, &options, note).await.map(Arc::new) };
+    let (answer, kept) = call.mount().sealed_responses.get(key, ask).await?;
     call.progress();
     note.update(|upstream: &mut Upstream| {
         upstream.kept = kept;
         upstream.status = Some(answer.status.as_u16());
     });
-    if answer.blanked && !kept {
-        call.note_echo();
+    if answer.redacted && !kept {
+        call.note_redacted();
     }
-    if let Some(minted) = passed.minted.filter(|minted| minted.handed_out) {
+    if let Some(minted) = authorized.minted.filter(|minted| minted.handed_out) {
         call.allow_export(minted.operation, answer.values());
     }
     let body = Full::new(answer.for_call(call.surrogates())).map_err(|never: Infallible| match never {});
@@ -81,35 +84,35 @@ pub(super) async fn exchange(
 async fn ask(
     call: &Arc<Call>,
     request: Request<Bytes>,
-    passed: &Passed,
+    authorized: &Authorized,
     seals: &[Seal],
     options: &RequestOptions,
     note: &UpstreamNote,
-) -> Result<Answer, Error> {
+) -> Result<SealedResponse, Error> {
     let (mut parts, body) = request.into_parts();
-    let spent = match &passed.spend {
-        Spend::Token => Some(send::authorize(call, passed.grant, &mut parts.headers).await?),
+    let spent = match &authorized.spend {
+        Spend::Token => Some(fetch_and_put_token(&authorized.grant, &mut parts.headers).await?),
         Spend::Nothing => None,
         Spend::Query(_) => return Err(Error::HttpRequestDenied),
     };
     let token = Scanner::new(spent.as_ref().map(AccessToken::expose_secret));
     let body = Full::new(body).map_err(|never: Infallible| match never {});
-    let response = send::transmit(call, Request::from_parts(parts, body.boxed_unsync()), options).await?;
+    let response = transmit(call, Request::from_parts(parts, body.boxed_unsync()), options).await?;
     if let Some(spent) = spent.filter(|_| rejected::is_rejection(response.status(), response.headers())) {
         note.update(|upstream: &mut Upstream| upstream.token_rejected = true);
-        rejected::replace(call, passed.grant, &spent, None).await;
+        rejected::replace(&authorized.grant, &spent, None).await;
     }
 
     let unsealable = |why: String| {
-        let grant = call.mount().grants.get(passed.grant).filter(|grant| grant.seals.iter().any(|seal| seal.imposed));
-        let why = match grant {
-            Some(grant) => format!(
+        let grant = &authorized.grant;
+        let why = match grant.seals.iter().any(|seal| seal.imposed) {
+            true => format!(
                 "{why}. Secrets of a further Key Vault are sealed; `unseal = true` in [mount.{}.audience.{}] shows them to \
                  the plugin",
                 call.mount().name,
                 grant.name
             ),
-            None => why,
+            false => why,
         };
         call.fail(CallError::Unsealable { mount: call.mount().name.clone(), why });
         Error::HttpRequestDenied
@@ -118,20 +121,20 @@ async fn ask(
     let body =
         Limited::new(body, LONGEST).collect().await.map_err(|error| match error.downcast_ref::<hyper::Error>() {
             Some(error) if error.is_incomplete_message() => Error::HttpResponseIncomplete,
-            Some(error) => Error::InternalError(Some(super::error::innermost(error).to_string())),
+            Some(error) => Error::InternalError(Some(innermost(error).to_string())),
             None => unsealable(format!("it is longer than {LONGEST} bytes")),
         });
     let mut body = body?.to_bytes();
     note.update(|upstream: &mut Upstream| upstream.bytes = body.len() as u64);
     if !body.is_empty() {
-        let decoded = coding::of(&parts, false).and_then(|coding| match coding {
-            Some(coding) => coding::decode_whole(coding, &body, LONGEST),
+        let decoded = coding_of(&parts, false).and_then(|coding| match coding {
+            Some(coding) => decode_whole(coding, &body, LONGEST),
             None => Ok(body),
         });
         body = decoded.map_err(|why| unsealable(why.to_string()))?;
     }
     let mut answer =
-        Answer::take_apart(parts.status, &body, seals, &token).map_err(|why| unsealable(why.to_string()))?;
+        SealedResponse::take_apart(parts.status, &body, seals, &token).map_err(|why| unsealable(why.to_string()))?;
     answer.retry_after = parts.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
     Ok(answer)
 }

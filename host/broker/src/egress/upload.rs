@@ -20,7 +20,7 @@ use http_body_util::BodyExt;
 use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
 use wasmtime_wasi_http::{Error, WasiBody};
 
-use super::rules::Passed;
+use super::Authorized;
 use crate::call::Call;
 
 const ANSWERED: u8 = 1;
@@ -105,9 +105,9 @@ impl Progress {
 }
 
 /// Whether a request is sent while its body comes. Where a credential may be in its answer, the host has the body first.
-pub(super) fn streams(call: &Call, passed: &Passed) -> bool {
-    let is_sealed = call.mount().grants.get(passed.grant).is_some_and(|grant| !grant.seals.is_empty());
-    passed.minted.is_none() && !is_sealed
+pub(super) fn streams(authorized: &Authorized) -> bool {
+    let is_sealed = !authorized.grant.seals.is_empty();
+    authorized.minted.is_none() && !is_sealed
 }
 
 struct Watched {

@@ -4,8 +4,8 @@
 //! without trying for long. No token comes out. `keyward doctor` prints what is found here; a service may look at it when it
 //! starts.
 
-mod endpoints;
-mod identities;
+mod endpoint_probe;
+mod identity_probe;
 
-pub use endpoints::{Endpoints, NotReached};
-pub use identities::{Answered, Identities, NoToken};
+pub use endpoint_probe::{Endpoints, NotReached};
+pub use identity_probe::{Answered, Identities, NoToken};

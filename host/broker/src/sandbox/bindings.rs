@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::sql::{DatabaseResults, DatabaseSession};
+use crate::database::{DatabaseResults, DatabaseSession};
 
 // What is generated exports them again, and so they cannot be less than public.
 /// What a plugin's handle on a connection stands for.

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use crate::error::StartError;
+use crate::start_error::StartError;
 
 /// The length of a SHA-256 sum, in bytes.
 const SUM: usize = 32;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-use crate::config::Limits;
-use crate::error::StartError;
+use crate::start_error::StartError;
+use keyward_policy::config::Limits;
 
 /// How long a guest computes before others get their turn, and the grain in which its time is measured.
 const TICK: Duration = Duration::from_millis(10);

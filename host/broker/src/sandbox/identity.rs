@@ -24,7 +24,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
 impl identity::Host for View {
     async fn get_token(&mut self, audience: String) -> wasmtime::Result<Result<identity::Token, identity::Error>> {
         let mount = Arc::clone(self.0.mount());
-        let Some(grant) = mount.grants.iter().position(|grant| *grant.name == *audience) else {
+        let Some(grant) = mount.grant(&audience) else {
             self.0.note_refused_audience(&audience);
             let refused = match mount.manifest.audience(&audience) {
                 Some(_) => identity::Error::NotGranted(mount.not_granted(&audience)),
@@ -32,11 +32,10 @@ impl identity::Host for View {
             };
             return Ok(Err(refused));
         };
-        let Some(token) = mount.tokens.get(grant) else { return Ok(Err(identity::Error::NotDeclared)) };
-        match token.expires_on().await {
+        match grant.token().expires_on().await {
             Ok(expires_on) => {
                 self.0.progress();
-                let bearer = self.0.surrogates().of_grant(grant).as_str().to_owned();
+                let bearer = self.0.surrogates().for_token(&grant.name).as_str().to_owned();
                 Ok(Ok(identity::Token { bearer, expires_on }))
             }
             Err(TokenError::Throttled { retry_after }) => {

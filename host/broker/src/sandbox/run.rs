@@ -17,6 +17,7 @@ use wasmtime_wasi_http::{Error as WasiError, FieldMapError, WasiBody, WasiHttpVi
 use super::guest::Guest;
 use super::meter::{Meter, Metered};
 use super::state::State;
+use super::template::Template;
 use crate::call::Call;
 use crate::error::{CallError, Limit};
 
@@ -27,6 +28,7 @@ type Answer = Result<Response<WasiBody>, ErrorCode>;
 /// dropped.
 pub(crate) async fn run<B>(
     call: &Arc<Call>,
+    template: &Template,
     request: Request<B>,
     scheme: Scheme,
     permit: OwnedSemaphorePermit,
@@ -38,7 +40,7 @@ where
     let (sender, mut receiver) = oneshot::channel();
     // The guest lives in its caller's task as long as it can. A small answer is whole by the time its head is taken, and no
     // other task, on another processor perhaps, was ever woken.
-    let mut life = Box::pin(live(Arc::clone(call), request, scheme, sender, permit));
+    let mut life = Box::pin(live(Arc::clone(call), template.clone(), request, scheme, sender, permit));
     let (answer, mut ended) = tokio::select! {
         biased;
         () = life.as_mut() => (receiver.try_recv().ok(), true),
@@ -68,6 +70,7 @@ where
 /// The guest's life. Its verdict is known before its store is dropped, and with it the ends of its bodies.
 async fn live<B>(
     call: Arc<Call>,
+    template: Template,
     request: Request<B>,
     scheme: Scheme,
     sender: oneshot::Sender<Answer>,
@@ -79,13 +82,13 @@ async fn live<B>(
     let _permit = permit;
     let mount = Arc::clone(call.mount());
     let meter = Meter::new(mount.limits.cpu_time);
-    let mut store = State::store(mount.template.pre.engine(), &call, Arc::clone(&meter));
+    let mut store = State::store(template.pre.engine(), &call, Arc::clone(&meter));
     // Dropped before the store, however this ends.
     let _ended = Ended(Arc::clone(&call));
 
     let answered = Arc::new(AtomicBool::new(false));
     let handled = {
-        let future = Box::pin(handle(&call, &mut store, request, scheme, sender, Arc::clone(&answered)));
+        let future = Box::pin(handle(&template, &mut store, request, scheme, sender, Arc::clone(&answered)));
         tokio::select! {
             biased;
             handled = Metered { future, meter } => handled,
@@ -120,7 +123,7 @@ impl Drop for Ended {
 }
 
 async fn handle<B>(
-    call: &Call,
+    template: &Template,
     store: &mut Store<State>,
     request: Request<B>,
     scheme: Scheme,
@@ -131,13 +134,8 @@ where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<WasiError>,
 {
-    let proxy = call
-        .mount()
-        .template
-        .pre
-        .instantiate_async(&mut *store)
-        .await
-        .map_err(|error| NotStarted(error.to_string()))?;
+    let proxy = template.pre.instantiate_async(&mut *store).await;
+    let proxy = proxy.map_err(|error| NotStarted(error.to_string()))?;
     let mut http = store.data_mut().http();
     let request = http.new_incoming_request(scheme, request)?;
     let out = http.new_response_outparam_from_callback(move |answer| {
@@ -201,7 +199,7 @@ fn verdict(call: &Call, error: &wasmtime::Error) -> CallError {
 }
 
 /// The limits that wasmtime has no type of error for.
-fn limit_by_words(error: &wasmtime::Error, limits: &crate::config::Limits) -> Option<Limit> {
+fn limit_by_words(error: &wasmtime::Error, limits: &keyward_policy::config::Limits) -> Option<Limit> {
     let words = error.root_cause().to_string();
     if words.contains("hostcall") && words.contains("fuel") {
         Some(Limit::HostcallBytes(limits.hostcall_bytes))

@@ -9,7 +9,8 @@ use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 use super::bindings::{Connection, Results, sql};
 use super::state::State;
 use crate::call::Call;
-use crate::sql::{Credential, DatabaseError, DatabaseSession};
+use crate::database::{DatabaseError, DatabaseSession};
+use keyward_policy::authorize::LoginCredentials;
 
 struct Sql;
 
@@ -34,8 +35,8 @@ impl sql::Host for View<'_> {}
 impl sql::HostConnection for View<'_> {
     async fn open(&mut self, database: String, credential: sql::Credential) -> Response<Resource<Connection>> {
         let credential = match credential {
-            sql::Credential::Token(surrogate) => Credential::Token(surrogate),
-            sql::Credential::Password(sql::Login { user, password }) => Credential::Password { user, password },
+            sql::Credential::Token(surrogate) => LoginCredentials::Token(surrogate),
+            sql::Credential::Password(sql::Login { user, password }) => LoginCredentials::Password { user, password },
         };
         match DatabaseSession::open(&self.call, database, credential).await {
             Ok(session) => Ok(Ok(self.table.push(Connection(Arc::new(session)))?)),

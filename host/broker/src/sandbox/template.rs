@@ -11,8 +11,8 @@ use super::Engine;
 use super::compiled::CompiledDirectory;
 use super::linker::linker;
 use super::state::State;
-use crate::error::StartError;
-use crate::plan::Plugin;
+use crate::start_error::StartError;
+use keyward_policy::plan::Plugin;
 
 /// A plugin, ready to be started for a call.
 #[derive(Clone)]

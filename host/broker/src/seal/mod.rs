@@ -1,17 +1,15 @@
-//! Sealing: a field of an answer that is a credential is replaced by a surrogate before the plugin sees it.
+//! Sealing: a field of a response that is a credential is replaced by a surrogate before the plugin
+//! sees it.
 //!
-//! A shared access signature, say: the plugin asks Resource Manager for it and spends it at the storage, and never knows it.
-//! The way of such an answer: [`egress`](crate::egress) reads it whole, an [`Answer`] holds what of it is no secret beside
-//! the [`SealedValue`]s, [`Kept`] has it for the time that its rule allows, and each call that gets it gets surrogates of
-//! its own.
+//! A shared access signature, for example: the plugin requests it from Resource Manager and spends it
+//! at the storage, and never sees it. [`egress`](crate::egress) reads such a response whole, a
+//! [`SealedResponse`] separates the secrets from the rest, [`ResponseCache`] holds it for the time that
+//! its rule allows, and each call gets surrogates of its own.
 
-mod answer;
-pub(crate) mod export;
-mod kept;
-mod state;
-mod value;
+mod response_cache;
+mod sealed_response;
+mod state_key;
 
-pub(crate) use answer::Answer;
-pub(crate) use kept::{Kept, Key};
-pub(crate) use state::{SealError, StateKey};
-pub(crate) use value::SealedValue;
+pub(crate) use response_cache::{Key, ResponseCache};
+pub(crate) use sealed_response::SealedResponse;
+pub(crate) use state_key::{SealError, StateKey};

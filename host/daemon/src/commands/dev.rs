@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use keyward::config::{Config, IdentitySource};
+use keyward_policy::config::{Config, IdentitySource};
 
 use super::emulator::Running;
 use super::serve::Stop;
@@ -51,7 +51,7 @@ fn is_for(running: &Running, file: &Path, config: &Config) -> Result<(), Failure
             IdentitySource::Imds(source) => {
                 source.endpoint.as_deref().is_some_and(|endpoint| endpoint.trim_end_matches('/') == imds)
             }
-            IdentitySource::Platform(..) | IdentitySource::Auto(_) | IdentitySource::Custom(_) => false,
+            IdentitySource::Platform(..) | IdentitySource::Auto(_) | IdentitySource::Supplied => false,
         };
         if !is_here {
             return Err(Failure::config(format!(

@@ -29,7 +29,7 @@ pub(super) struct Running {
 
 /// The directory of the emulator that a configuration is for, where it is in one.
 pub(super) fn directory_of(config: &Path) -> Option<PathBuf> {
-    let directory = keyward::config::base_directory(config);
+    let directory = keyward_policy::config::base_directory(config);
     directory.join(STATE).exists().then(|| directory.to_owned())
 }
 

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use keyward::cloud::Cloud;
-use keyward::manifest::{DeclaredAudience, DeclaredSeal, Manifest, ResolvedService};
-use keyward::plan::{sha256, used_but_off, warning};
+use keyward_policy::cloud::Cloud;
+use keyward_policy::manifest::{DeclaredAudience, DeclaredSeal, Manifest, ResolvedService};
+use keyward_policy::plan::{sha256, used_but_off, warning};
 use serde_json::{Value, json};
 
 use crate::cli::{Format, Inspect};

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use keyward::config::{Diagnostic, Section, Unfit};
+use keyward_policy::diagnostic::Diagnostic;
+use keyward_policy::document::{Section, Unfit};
 
 use crate::{directories, sockets};
 

@@ -4,8 +4,10 @@ mod listen;
 
 use std::path::{Path, PathBuf};
 
-use keyward::config::{Config, Diagnostic, Document, Section, base_directory};
 use keyward::{Plan, Plugins};
+use keyward_policy::config::{Config, base_directory};
+use keyward_policy::diagnostic::Diagnostic;
+use keyward_policy::document::{Document, Section};
 
 use crate::compile_cache;
 use crate::exit::Failure;
@@ -59,7 +61,7 @@ impl DaemonConfig {
 
     /// Fits it to the bundled plugins.
     pub(crate) fn plan(self) -> Result<(Plan, Listen, Audit), Failure> {
-        Ok((Plan::new(self.broker, &bundled())?, self.listen, self.audit))
+        Ok((keyward::plan(self.broker, &bundled())?, self.listen, self.audit))
     }
 }
 

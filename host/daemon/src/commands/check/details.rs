@@ -1,10 +1,11 @@
 //! What a mount may do beside its grants: redirects, sealed and minted credentials, second paths, settings.
 
-use keyward::cloud::SecondPath;
-use keyward::config::names_secret;
-use keyward::grant::{Grant, PathReading, Redirect, Seal};
-use keyward::manifest::SpendPlace;
-use keyward::plan::PlannedMount;
+use keyward_policy::cloud::SecondPath;
+use keyward_policy::grant::{Grant, Redirect, Seal};
+use keyward_policy::manifest::SpendPlace;
+use keyward_policy::path::PathReading;
+use keyward_policy::plan::PlannedMount;
+use keyward_policy::secret_keys::names_secret;
 use serde_json::{Value, json};
 
 /// The column at which a detail begins.
@@ -98,7 +99,8 @@ fn second_path(path: &SecondPath) -> String {
 }
 
 fn spent(mount: &PlannedMount, seal: &Seal) -> String {
-    match (mount.grants.get(seal.spend), seal.place) {
+    let spend = mount.grants.iter().find(|grant| Some(&grant.name) == seal.spend.as_ref());
+    match (spend, seal.place) {
         (None, SpendPlace::Query | SpendPlace::LoginPassword) => "spent nowhere".to_owned(),
         (Some(grant), SpendPlace::Query) => format!("spent in a query to `{}`", grant.name),
         (Some(grant), SpendPlace::LoginPassword) => format!("spent as a password at `{}`", grant.name),
@@ -121,8 +123,8 @@ pub(super) fn mount_json(mount: &PlannedMount) -> (Value, Value) {
 }
 
 /// The same of a grant, for programs: what is added to its object.
-pub(super) fn grant_json(mount: &PlannedMount, grant: &Grant) -> Value {
-    let seals: Vec<Value> = grant.seals.iter().map(|seal| seal_json(mount, seal)).collect();
+pub(super) fn grant_json(grant: &Grant) -> Value {
+    let seals: Vec<Value> = grant.seals.iter().map(|seal| seal_json(seal)).collect();
     let second_paths: Vec<Value> = grant.second_paths.iter().map(second_path_json).collect();
     let redirects = grant.redirects.iter();
     let redirects: Vec<Value> = redirects
@@ -142,10 +144,10 @@ pub(super) fn grant_json(mount: &PlannedMount, grant: &Grant) -> Value {
     })
 }
 
-fn seal_json(mount: &PlannedMount, seal: &Seal) -> Value {
+fn seal_json(seal: &Seal) -> Value {
     json!({
         "field": seal.field,
-        "spend": mount.grants.get(seal.spend).map(|grant| &*grant.name),
+        "spend": seal.spend.as_deref(),
         "as": seal.place.as_str(),
         "keep_seconds": seal.keep.map(|keep| keep.as_secs()),
         "export": seal.export.as_ref().map(ToString::to_string),

@@ -2,8 +2,8 @@
 
 mod details;
 
-use keyward::grant::Grant;
-use keyward::plan::PlannedMount;
+use keyward_policy::grant::Grant;
+use keyward_policy::plan::PlannedMount;
 use serde_json::{Value, json};
 
 use crate::cli::{Check, Format};
@@ -102,7 +102,7 @@ fn mount_json(mount: &PlannedMount) -> Value {
                 "declared": patterns(&grant.declared),
                 "allowed": patterns(&grant.allowed),
             });
-            merged(own, details::grant_json(mount, grant))
+            merged(own, details::grant_json(grant))
         })
         .collect();
     let (hand_out, settings) = details::mount_json(mount);

@@ -13,9 +13,9 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Full};
 use keyward::audit::{AuditSink, Record};
-use keyward::config::Config;
 use keyward::{Broker, CallError, Caller, Plan};
 use keyward_emulator::{Emulator, Options};
+use keyward_policy::config::Config;
 
 use super::start;
 use crate::compile_cache;
@@ -136,5 +136,5 @@ fn plan(emulator: &Emulator) -> Result<Plan, Failure> {
     let mut config = Config::from_toml(Path::new("demo.toml"), &text)?;
     config.tls.ca_pem.push(emulator.ca_pem().to_owned());
     compile_cache::settle(&mut config);
-    Ok(Plan::new(config, &bundled().with("thief", keyward_bundle::THIEF))?)
+    Ok(keyward::plan(config, &bundled().with("thief", keyward_bundle::THIEF))?)
 }

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use keyward::grant::Endpoint;
 use keyward::probe::Endpoints;
+use keyward_policy::endpoint::Endpoint;
 
 use super::all;
 use super::finding::{Check, Finding};

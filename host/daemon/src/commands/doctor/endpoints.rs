@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use keyward::Plan;
-use keyward::grant::Endpoint;
 use keyward::probe::{Endpoints, NotReached};
+use keyward_policy::endpoint::Endpoint;
 
 use super::finding::{Check, Finding, Status};
 use super::{ENDPOINT, all};

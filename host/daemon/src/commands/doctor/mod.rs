@@ -119,8 +119,8 @@ fn configuration(file: Option<&Path>) -> (Finding, Option<(Plan, Listen)>) {
 /// Identities for the sources that are here, each named after its source.
 fn without_configuration(kinds: &[SourceKind]) -> Result<Plan, Failure> {
     let text: String = kinds.iter().map(|kind| format!("[identity.{kind}]\nsource = \"{kind}\"\n")).collect();
-    let config = keyward::config::Config::from_toml(Path::new("this machine"), &text)?;
-    Ok(Plan::new(config, &bundled())?)
+    let config = keyward_policy::config::Config::from_toml(Path::new("this machine"), &text)?;
+    Ok(keyward::plan(config, &bundled())?)
 }
 
 /// Runs all of these at once, and gives what came of them in their order.

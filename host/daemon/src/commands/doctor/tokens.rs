@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use keyward::Plan;
-use keyward::config::{IdentityConfig, IdentitySource};
 use keyward::identity::Audience;
 use keyward::identity::source::SourceKind;
 use keyward::probe::{Answered, Identities, NoToken};
+use keyward_policy::config::{IdentityConfig, IdentitySource};
 
 use super::clock::{Reading, now};
 use super::finding::{Check, Finding, Status};
@@ -119,7 +119,7 @@ fn human(duration: Duration) -> String {
 pub(super) fn endpoint(identity: &IdentityConfig) -> Option<&str> {
     match &identity.source {
         IdentitySource::Imds(imds) => imds.endpoint.as_deref(),
-        IdentitySource::Platform(SourceKind::Imds, _) | IdentitySource::Auto(_) | IdentitySource::Custom(_) => None,
+        IdentitySource::Platform(SourceKind::Imds, _) | IdentitySource::Auto(_) | IdentitySource::Supplied => None,
         IdentitySource::Platform(kind, _) => Some(kind.as_str()),
     }
 }

@@ -1,0 +1,148 @@
+//! One call, from the caller's request to the end of the response: what all its parts share.
+
+mod exports;
+mod progress;
+mod record;
+mod redirects;
+
+use std::sync::{Arc, OnceLock};
+
+use http::{HeaderName, HeaderValue, Request, Uri};
+
+pub(crate) use record::UpstreamNote;
+
+use crate::audit::{AuditSink, Outcome, Record};
+use crate::caller::Caller;
+use crate::error::CallError;
+use crate::expect::Expectation;
+use crate::mount::Mount;
+use crate::surrogate::Surrogates;
+use exports::Exports;
+use progress::Progress;
+use record::CallRecord;
+use redirects::Redirects;
+
+/// A call. When the last of its parts is gone, its audit record is written.
+///
+/// # What decides how a call ends
+///
+/// In this order:
+///
+/// 1. The *verdict* ([`Call::fail`]), the first one that is set: a rule that was broken, a limit,
+///    the guest's trap, or a response that broke off. It outweighs whatever the plugin responds.
+/// 2. The plugin's own error in place of a response (`wasi:http`'s error code) becomes a verdict
+///    where there is none.
+/// 3. Without a verdict, a caller that went away makes the call `abandoned`, even if the guest ran
+///    to its end.
+/// 4. Otherwise the plugin's response counts, whatever its status.
+pub(crate) struct Call {
+    mount: Arc<Mount>,
+    caller: Caller,
+    /// The URI that the caller requested, behind the mount's name.
+    requested: Uri,
+    /// The caller's header fields that refer to second paths.
+    references: Vec<(HeaderName, HeaderValue)>,
+    surrogates: Surrogates,
+    verdict: OnceLock<CallError>,
+    expectation: Expectation,
+    redirects: Redirects,
+    exports: Exports,
+    progress: Progress,
+    record: CallRecord,
+}
+
+impl Call {
+    pub(crate) fn new<B>(
+        id: String,
+        mount: Arc<Mount>,
+        audit: Arc<dyn AuditSink>,
+        caller: &Caller,
+        request: &Request<B>,
+    ) -> Arc<Self> {
+        let second_paths = mount.grants.iter().flat_map(|grant| &grant.second_paths);
+        let references = second_paths
+            .filter_map(|path| path.header.as_deref())
+            .flat_map(|field| {
+                let values = request.headers().get_all(field).into_iter();
+                values.map(move |value| (field, value.clone()))
+            })
+            .filter_map(|(field, value)| Some((field.parse().ok()?, value)))
+            .collect();
+        Arc::new(Self {
+            record: CallRecord::new(id, &mount, audit, caller, request),
+            mount,
+            caller: caller.clone(),
+            requested: request.uri().clone(),
+            references,
+            surrogates: Surrogates::default(),
+            verdict: OnceLock::new(),
+            expectation: Expectation::default(),
+            redirects: Redirects::default(),
+            exports: Exports::default(),
+            progress: Progress::default(),
+        })
+    }
+
+    pub(crate) fn mount(&self) -> &Arc<Mount> {
+        &self.mount
+    }
+
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// The URI that the caller requested, behind the mount's name.
+    pub(crate) fn requested(&self) -> &Uri {
+        &self.requested
+    }
+
+    /// The caller's values of a header field that refers to a second path.
+    pub(crate) fn references(&self, field: &str) -> impl Iterator<Item = &HeaderValue> {
+        self.references.iter().filter(move |(name, _)| name.as_str() == field).map(|(_, value)| value)
+    }
+
+    pub(crate) fn surrogates(&self) -> &Surrogates {
+        &self.surrogates
+    }
+
+    /// Ends the call with an error, whatever the plugin responds. The first one counts.
+    pub(crate) fn fail(&self, error: CallError) {
+        tracing::debug!(mount = %self.mount.name, %error, "a call fails");
+        drop(self.verdict.set(error));
+    }
+
+    /// The error that ended the call, where one did.
+    pub(crate) fn verdict(&self) -> Option<&CallError> {
+        self.verdict.get()
+    }
+
+    /// What the caller expects before it sends its body.
+    pub(crate) fn expectation(&self) -> &Expectation {
+        &self.expectation
+    }
+
+    /// Where services redirected to in this call.
+    pub(crate) fn redirects(&self) -> &Redirects {
+        &self.redirects
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        let Self { verdict, progress, record, .. } = self;
+        record.finish(|record: &mut Record| {
+            record.bytes_in = *progress.bytes_in.get_mut();
+            record.bytes_out = *progress.bytes_out.get_mut();
+            match verdict.get() {
+                Some(error) => {
+                    record.outcome = error.outcome();
+                    record.rule = Some(error.rule());
+                    record.problem = Some(error.to_string());
+                }
+                None if *progress.abandoned.get_mut() => record.outcome = Outcome::Abandoned,
+                None if *progress.delivered.get_mut() => record.outcome = Outcome::Answered,
+                None => {}
+            }
+        });
+    }
+}

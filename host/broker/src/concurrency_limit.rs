@@ -1,0 +1,56 @@
+//! How many calls of a mount run, and how many wait.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use keyward_policy::config::Limits;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Bounds the calls of a mount: those that run, and those that wait.
+pub(crate) struct ConcurrencyLimit {
+    running: Arc<Semaphore>,
+    waiting: AtomicU32,
+    max_waiting: u32,
+}
+
+impl ConcurrencyLimit {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let running = Arc::new(Semaphore::new(limits.concurrency as usize));
+        Self { running, waiting: AtomicU32::new(0), max_waiting: limits.queue }
+    }
+
+    /// Waits for a permit to run; `None` where the queue is full. The call runs until the permit is
+    /// dropped.
+    pub(crate) async fn acquire(&self) -> Option<OwnedSemaphorePermit> {
+        if let Ok(permit) = Arc::clone(&self.running).try_acquire_owned() {
+            return Some(permit);
+        }
+        let _waiting = Waiting::begin(&self.waiting, self.max_waiting)?;
+        // The semaphore is never closed.
+        Arc::clone(&self.running).acquire_owned().await.ok()
+    }
+
+    /// Waits until no call runs.
+    pub(crate) async fn close(&self, concurrency: u32) {
+        drop(self.running.acquire_many(concurrency).await);
+    }
+}
+
+/// One place in the queue, given up when it is dropped.
+struct Waiting<'a>(&'a AtomicU32);
+
+impl<'a> Waiting<'a> {
+    fn begin(waiting: &'a AtomicU32, max: u32) -> Option<Self> {
+        if waiting.fetch_add(1, Ordering::SeqCst) < max {
+            return Some(Self(waiting));
+        }
+        waiting.fetch_sub(1, Ordering::SeqCst);
+        None
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}

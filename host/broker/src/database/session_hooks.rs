@@ -1,0 +1,43 @@
+//! What sessions get from the broker: redaction, and their call.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use keyward_sql::{Redact, SessionHooks};
+
+use crate::call::Call;
+use crate::redact::Scanner;
+use crate::running_grant::RunningGrant;
+
+impl Redact for Scanner {
+    fn redact(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+        self.redacted(bytes)
+    }
+}
+
+/// Hooks of one session.
+pub(super) struct CallHooks {
+    pub(super) call: Arc<Call>,
+    /// The grant to whose endpoint the session goes.
+    pub(super) grant: RunningGrant,
+    /// The secrets of the login, in all forms in which a server may send them.
+    pub(super) secrets: Vec<Bytes>,
+}
+
+impl SessionHooks for CallHooks {
+    fn redactor(&self) -> Box<dyn Redact> {
+        Box::new(Scanner::new(self.secrets.iter().cloned()))
+    }
+
+    fn may_redirect(&self, host: &str, port: u16) -> bool {
+        self.grant.routes.as_ref().is_some_and(|routes| routes.cover(host, port))
+    }
+
+    fn progress(&self) {
+        self.call.progress();
+    }
+
+    fn redacted(&self) {
+        self.call.note_redacted();
+    }
+}

@@ -1,0 +1,221 @@
+//! Fourth stage: what a service sends back, without the credentials of the request in it.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use wasmtime_wasi_http::{Error, WasiBody};
+
+use super::{Authorized, redirect};
+use crate::audit::Upstream;
+use crate::call::{Call, UpstreamNote};
+use crate::error::CallError;
+use crate::redact::{CodedScanner, CodingError, Scanner, coding_of};
+use crate::upstream::innermost;
+
+/// Redacts a response as it streams. `scanner` finds the credentials of its request.
+pub(super) fn filter(
+    call: &Arc<Call>,
+    authorized: &Authorized,
+    response: Response<Incoming>,
+    scanner: Option<Scanner>,
+    note: &UpstreamNote,
+) -> Result<Response<WasiBody>, Error> {
+    let (mut parts, body) = response.into_parts();
+    if let Some(scanner) = &scanner
+        && redact_headers(&mut parts.headers, scanner)
+    {
+        call.note_redacted();
+    }
+    if let Some(to) = redirect::target(parts.status, &parts.headers) {
+        call.redirects().note(&authorized.grant.name, to);
+    }
+    let search = match scanner {
+        None => Search::Off,
+        // Without a body there is nothing to decode: a response to HEAD, 204, 304.
+        Some(scanner) if body.is_end_stream() => Search::Plain(scanner),
+        Some(scanner) => {
+            let stored = authorized.grant.returns_stored_content;
+            match coding_of(&parts, stored).map_err(|error| unsearchable(call, &error))? {
+                None => Search::Plain(scanner),
+                Some(coding) => Search::Coded(CodedScanner::new(coding, scanner)),
+            }
+        }
+    };
+    let body = ResponseBody::new(body, search, Arc::clone(call), note.clone());
+    Ok(Response::from_parts(parts, body.boxed_unsync()))
+}
+
+/// Redacts a token in the header fields. Returns whether there was one.
+fn redact_headers(headers: &mut HeaderMap, scanner: &Scanner) -> bool {
+    let mut found = false;
+    for value in headers.values_mut() {
+        if let Some(redacted) = scanner.redacted(value.as_bytes()) {
+            *value = HeaderValue::from_bytes(&redacted).unwrap_or_else(|_| HeaderValue::from_static("*"));
+            found = true;
+        }
+    }
+    // A name is in lower case, and a token in lower case is not valid any more. It is removed all the same.
+    let odd: Vec<HeaderName> =
+        headers.keys().filter(|name| scanner.has_ignoring_case(name.as_str())).cloned().collect();
+    for name in odd {
+        headers.remove(name);
+        found = true;
+    }
+    found
+}
+
+/// Ends the call over a compressed response that must not go on.
+fn unsearchable(call: &Call, error: &CodingError) -> Error {
+    if *error == CodingError::Token {
+        call.note_redacted();
+    }
+    call.fail(CallError::Unsearchable { mount: call.mount().name.clone(), why: error.to_string() });
+    Error::HttpResponseContentCoding(None)
+}
+
+/// How the body of a response is searched for credentials that its request spent.
+enum Search {
+    /// The request spent none.
+    Off,
+    /// What is found is redacted.
+    Plain(Scanner),
+    /// A compressed body, which ends where one is found.
+    Coded(CodedScanner),
+}
+
+impl Search {
+    /// Takes the next bytes. Returns those that may go on, and whether a credential was redacted.
+    fn push(&mut self, data: Bytes) -> Result<(Bytes, bool), CodingError> {
+        match self {
+            Self::Off => Ok((data, false)),
+            Self::Plain(scanner) => {
+                let scanned = scanner.push(data);
+                Ok((scanned.bytes, scanned.found))
+            }
+            Self::Coded(scanner) => Ok((scanner.push(data)?, false)),
+        }
+    }
+
+    fn finish(&mut self) -> Bytes {
+        match self {
+            Self::Off => Bytes::new(),
+            Self::Plain(scanner) => scanner.finish(),
+            Self::Coded(scanner) => scanner.finish(),
+        }
+    }
+
+    fn held(&self) -> usize {
+        match self {
+            Self::Off => 0,
+            Self::Plain(scanner) => scanner.held(),
+            Self::Coded(scanner) => scanner.held(),
+        }
+    }
+}
+
+/// The body of a service's response, without the credentials in it.
+struct ResponseBody {
+    inner: Incoming,
+    search: Search,
+    call: Arc<Call>,
+    note: UpstreamNote,
+    bytes: u64,
+    ended: bool,
+}
+
+impl ResponseBody {
+    fn new(inner: Incoming, search: Search, call: Arc<Call>, note: UpstreamNote) -> Self {
+        Self { inner, search, call, note, bytes: 0, ended: false }
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let this = &mut *self;
+        if this.ended {
+            return Poll::Ready(None);
+        }
+        loop {
+            let Some(frame) = ready!(Pin::new(&mut this.inner).poll_frame(cx)) else {
+                this.ended = true;
+                let rest = this.search.finish();
+                return Poll::Ready(rest.has_remaining().then(|| Ok(Frame::data(rest))));
+            };
+            let frame = match frame {
+                Ok(frame) => frame,
+                Err(error) => {
+                    this.ended = true;
+                    let error = if error.is_incomplete_message() || error.is_body_write_aborted() {
+                        Error::HttpResponseIncomplete
+                    } else {
+                        Error::InternalError(Some(innermost(&error).to_string()))
+                    };
+                    this.note.update(|upstream: &mut Upstream| upstream.error = Some(error.to_string()));
+                    return Poll::Ready(Some(Err(error)));
+                }
+            };
+            let Ok(data) = frame.into_data() else { continue };
+            this.call.progress();
+            this.bytes += data.len() as u64;
+            match this.search.push(data) {
+                Ok((bytes, found)) => {
+                    if found {
+                        this.call.note_redacted();
+                    }
+                    if bytes.has_remaining() {
+                        return Poll::Ready(Some(Ok(Frame::data(bytes))));
+                    }
+                }
+                Err(error) => {
+                    this.ended = true;
+                    let error = unsearchable(&this.call, &error);
+                    this.note.update(|upstream: &mut Upstream| upstream.error = Some(error.to_string()));
+                    return Poll::Ready(Some(Err(error)));
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ended || (self.inner.is_end_stream() && self.search.held() == 0)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        let bytes = self.bytes;
+        self.note.update(|upstream: &mut Upstream| upstream.bytes = bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_that_comes_back_in_a_header_is_redacted() {
+        let scanner = Scanner::new([Bytes::from_static(b"eyJ.Secret")]);
+        let mut headers = HeaderMap::new();
+        headers.insert("x-echo", HeaderValue::from_static("Bearer eyJ.Secret."));
+        headers.insert("x-eyj.secret", HeaderValue::from_static("a name"));
+        headers.insert("x-other", HeaderValue::from_static("stays"));
+        assert!(redact_headers(&mut headers, &scanner));
+        assert_eq!(headers.get("x-echo").unwrap(), "Bearer **********.");
+        assert_eq!(headers.get("x-other").unwrap(), "stays");
+        assert_eq!(headers.len(), 2);
+        assert!(!redact_headers(&mut headers, &scanner));
+    }
+}

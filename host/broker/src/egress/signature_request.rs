@@ -1,0 +1,61 @@
+//! Requests for a shared access signature: the host reads their body, and sends what it has read.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::HeaderValue;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http_body_util::{BodyExt, Full, Limited};
+use keyward_policy::authorize::{Denied, DeniedRequest, MintingRule, Violation, signature};
+use wasmtime_wasi_http::{Error, WasiBody};
+
+use super::request_body::RequestBody;
+use super::{Authorized, sealed};
+use crate::audit::Upstream;
+use crate::call::{Call, UpstreamNote};
+use crate::error::CallError;
+
+/// Checks the body of a request for a signature, and returns the request as it is to be sent.
+/// `exported` is whether the response goes to the plugin unsealed. The same checks apply where a
+/// caller has asked to be handed the signature.
+pub(super) async fn check(
+    call: &Arc<Call>,
+    request: http::Request<WasiBody>,
+    authorized: &Authorized,
+    exported: bool,
+    note: &UpstreamNote,
+) -> Result<http::Request<WasiBody>, Error> {
+    let Some((minted, signs)) = authorized.minted.and_then(|minted| Some((minted, minted.signs?))) else {
+        return Ok(request);
+    };
+    let (mut parts, body) = request.into_parts();
+    let body = Limited::new(RequestBody::new(body, Arc::clone(call)), sealed::LONGEST).collect().await;
+    let body = body.map_err(|error| Error::InternalError(Some(error.to_string())))?.to_bytes();
+    let mount = call.mount();
+    let leaves = exported || (minted.handed_out && call.is_exporting());
+    let looked = if leaves {
+        signature::check_exported(signs, authorized.uri.path(), &body, &mount.grants).map(Bytes::from)
+    } else {
+        signature::check_sealed(&body).map(|()| body)
+    };
+    let body = looked.map_err(|rule| {
+        let denied = match authorized.grant.read(authorized.uri.path()) {
+            Ok(Some(path)) => {
+                let why = MintingRule::Signature(rule);
+                Denied::Minting(DeniedRequest::new(&authorized.grant, &parts.method, &path, why))
+            }
+            Ok(None) => Violation::OutsidePrefix.into(),
+            Err(error) => Violation::Path(error).into(),
+        };
+        let error = CallError::denied(&mount.name, denied);
+        note.update(|upstream: &mut Upstream| upstream.refused = Some(error.rule()));
+        call.fail(error);
+        Error::HttpRequestDenied
+    })?;
+    // In the one encoding that was looked at.
+    parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    parts.headers.insert(CONTENT_LENGTH, body.len().into());
+    let body = Full::new(body).map_err(|never: Infallible| match never {});
+    Ok(http::Request::from_parts(parts, body.boxed_unsync()))
+}

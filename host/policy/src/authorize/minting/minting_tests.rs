@@ -1,0 +1,224 @@
+use http::header::HeaderName;
+
+use super::*;
+use crate::cloud::Cloud;
+use crate::grant::Minting;
+
+fn grant(endpoint: &str, allowed: Option<&[&str]>, hand_out: &[&str]) -> Grant {
+    let grant = Grant::example(endpoint);
+    let grant = allowed.map_or(grant.clone(), |allowed| grant.allowing(allowed));
+    let meaning = Cloud::named("public").unwrap().meaning(&grant.endpoint.host, "");
+    let mut minting = Minting::of(&meaning);
+    minting.hand_out = hand_out.iter().map(|name| (*name).to_owned()).collect();
+    Grant { minting, paths: meaning.paths, paths_ignore_case: meaning.paths_ignore_case, ..grant }
+}
+
+const ARM: &str = "https://management.azure.com";
+const BLOB: &str = "https://contoso.blob.core.windows.net";
+const VAULT: &str = "https://contoso.vault.azure.net";
+const GROUP: &str = "/subscriptions/s/resourceGroups/g";
+
+fn decide(
+    grants: &[Grant],
+    method: Method,
+    uri: &str,
+    fields: &[(&'static str, &str)],
+) -> Result<Option<Minted>, Denied> {
+    let (path, query) = uri.split_once('?').map_or((uri, None), |(path, query)| (path, Some(query)));
+    let path = grants[0].read(path).unwrap().unwrap();
+    let fields = fields.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()));
+    let headers = fields.collect();
+    let request = CoveredRequest { sealed: None, method: &method, path: &path, query, headers: &headers };
+    check(grants, &grants[0], &request)
+}
+
+fn why(decided: Result<Option<Minted>, Denied>) -> MintingRule {
+    match decided {
+        Err(Denied::Minting(denied)) => denied.why,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn arm(allowed: Option<&[&str]>, method: Method, path: &str) -> Result<Option<Minted>, Denied> {
+    decide(&[grant(ARM, allowed, &[])], method, &format!("{GROUP}/providers/{path}"), &[])
+}
+
+#[test]
+fn what_mints_is_denied_whatever_allow_says_and_passes_where_it_is_handed_out() {
+    for (endpoint, uri, name) in [
+        (ARM, "/subscriptions/s/x/providers/M.S/storageAccounts/a/listKeys", "listKeys"),
+        (BLOB, "/?restype=service&comp=userdelegationkey", "userdelegationkey"),
+        ("https://contoso.dfs.core.windows.net", "/?restype=service&comp=userdelegationkey", "userdelegationkey"),
+        (VAULT, "/keys/k/backup", "backup"),
+        (VAULT, "/keys/k/v/release", "release"),
+    ] {
+        for allowed in [None, Some(["POST /**", "POST /"].as_slice())] {
+            let denied = decide(&[grant(endpoint, allowed, &[])], Method::POST, uri, &[]);
+            assert_eq!(why(denied), MintingRule::NotHandedOut(name), "{uri}");
+            let passed = decide(&[grant(endpoint, allowed, &[name])], Method::POST, uri, &[]).unwrap().unwrap();
+            assert!(passed.handed_out && passed.operation == name && passed.is_plain(&[]));
+            let other = decide(&[grant(endpoint, allowed, &["batch"])], Method::POST, uri, &[]);
+            assert_eq!(why(other), MintingRule::NotHandedOut(name), "{uri}");
+        }
+    }
+}
+
+#[test]
+fn a_parameter_that_two_readers_may_read_differently_is_an_error() {
+    let blobs = [grant(BLOB, None, &[])];
+    for query in [
+        "comp=list&comp=userdelegationkey",
+        "comp=userdelegationkey&comp=list",
+        "%63omp=userdelegationkey",
+        "%2563omp=userdelegationkey",
+        "comp=%75serdelegationkey",
+        "comp=list,userdelegationkey",
+        "comp+=userdelegationkey",
+        "a=b;comp=list",
+        "comp=list;comp=userdelegationkey",
+        "com%00p=userdelegationkey",
+    ] {
+        let decided = decide(&blobs, Method::POST, &format!("/?restype=service&{query}"), &[]);
+        let is_denied = match &decided {
+            Err(Denied::Violation(Violation::Ambiguous("comp"))) => true,
+            other => query == "a=b;comp=list" && other == &Ok(None),
+        };
+        assert!(is_denied, "{query}: {decided:?}");
+    }
+    for query in ["COMP=userdelegationkey", "comp=UserDelegationKey", "x=y&comp=userdelegationkey#"] {
+        let decided = decide(&blobs, Method::POST, &format!("/?{}", query.trim_end_matches('#')), &[]);
+        assert_eq!(why(decided), MintingRule::NotHandedOut("userdelegationkey"), "{query}");
+    }
+    assert_eq!(decide(&blobs, Method::GET, "/c?restype=container&comp=list&prefix=%2563omp", &[]), Ok(None));
+}
+
+#[test]
+fn an_action_passes_where_it_is_harmless_or_named() {
+    let start = "Microsoft.Compute/virtualMachines/v/start";
+    assert_eq!(arm(None, Method::POST, start), Ok(None));
+    assert_eq!(arm(None, Method::POST, "Microsoft.Compute/virtualMachines/v/START"), Ok(None));
+    let run = "Microsoft.Compute/virtualMachines/v/runCommand";
+    let unknown = MintingRule::UnknownAction("runCommand".to_owned());
+    let wide = ["* /**", "POST /subscriptions/*/resourceGroups/*/providers/*/*/*/*"];
+    assert_eq!(why(arm(None, Method::POST, run)), unknown);
+    assert_eq!(why(arm(Some(&wide), Method::POST, run)), unknown);
+    let named = ["POST /subscriptions/*/resourceGroups/*/providers/*/*/*/RUNcommand"];
+    assert_eq!(arm(Some(&named), Method::POST, run), Ok(None));
+    let keys = "Microsoft.Storage/storageAccounts/a/listKeys";
+    let named = ["POST /subscriptions/*/resourceGroups/*/providers/*/*/*/listKeys"];
+    assert_eq!(why(arm(Some(&named), Method::POST, keys)), MintingRule::NotHandedOut("listKeys"));
+    let trick = "Microsoft.X/providers/providers/mint/start";
+    assert_eq!(why(arm(None, Method::POST, trick)), MintingRule::UnknownAction("start".to_owned()));
+}
+
+#[test]
+fn a_write_that_gives_rights_away_is_named() {
+    let wide = ["* /**"];
+    for (path, segment) in [
+        ("Microsoft.Resources/deployments/d", "deployments"),
+        ("Microsoft.Authorization/roleAssignments/r", "roleAssignments"),
+        (
+            "Microsoft.ManagedIdentity/userAssignedIdentities/i/FEDERATEDidentitycredentials/f",
+            "FEDERATEDidentitycredentials",
+        ),
+        ("Microsoft.Compute/virtualMachines/v/runCommands/r", "runCommands"),
+        ("Microsoft.Compute/virtualMachines/v/extensions/e", "extensions"),
+    ] {
+        for method in [Method::PUT, Method::PATCH] {
+            for allowed in [None, Some(wide.as_slice())] {
+                assert_eq!(
+                    why(arm(allowed, method.clone(), path)),
+                    MintingRule::Privileged(segment.to_owned()),
+                    "{path}"
+                );
+            }
+        }
+        assert_eq!(arm(None, Method::GET, path), Ok(None));
+    }
+    let named = ["PUT /subscriptions/*/resourceGroups/*/providers/*/deployments/*"];
+    assert_eq!(arm(Some(&named), Method::PUT, "Microsoft.Resources/deployments/d"), Ok(None));
+    assert_eq!(arm(None, Method::PUT, "Microsoft.Compute/virtualMachines/v"), Ok(None));
+}
+
+#[test]
+fn a_request_with_others_in_its_body_passes_no_narrowed_grant() {
+    for (endpoint, uri) in
+        [(ARM, "/batch?api-version=1"), (BLOB, "/c?comp=batch"), ("https://own.example", "/v1/$batch")]
+    {
+        for hand_out in [&[][..], &["batch"]] {
+            let narrowed = [grant(endpoint, Some(&["* /**"]), hand_out)];
+            assert_eq!(why(decide(&narrowed, Method::POST, uri, &[])), MintingRule::Carrier, "{uri}");
+        }
+        let free = decide(&[grant(endpoint, None, &[])], Method::POST, uri, &[]);
+        assert_eq!(why(free), MintingRule::NotHandedOut("batch"), "{uri}");
+        assert!(decide(&[grant(endpoint, None, &["batch"])], Method::POST, uri, &[]).unwrap().is_some(), "{uri}");
+    }
+}
+
+#[test]
+fn a_header_field_does_not_make_another_request_of_it() {
+    let path = format!("{GROUP}/providers/Microsoft.Compute/virtualMachines/v/runCommand");
+    // CGI and WSGI take the last one for the first.
+    for field in override_fields::METHODS.iter().copied().chain(["x_http_method_override"]) {
+        let decided = decide(&[grant(ARM, None, &[])], Method::GET, &path, &[(field, "POST")]);
+        assert_eq!(why(decided), MintingRule::UnknownAction("runCommand".to_owned()), "{field}");
+    }
+    for &field in override_fields::PATHS {
+        let decided = decide(&[grant(ARM, None, &[])], Method::GET, "/subscriptions", &[(field, "/x/listKeys")]);
+        assert_eq!(decided, Err(Denied::Violation(Violation::Ambiguous(field))));
+    }
+}
+
+#[test]
+fn a_name_hides_nothing_that_mints_or_carries() {
+    let own = |uri: &str| {
+        let mut grant = grant(VAULT, None, &[]);
+        grant.paths = crate::path::PathReading::Names { after: 1 };
+        decide(&[grant], Method::POST, uri, &[])
+    };
+    for uri in ["/keys/k/backup", "/keys/k%2Fbackup", "/keys/k%252Fbackup", "/keys/x/../k/%62ackup", "/keys/k\\backup"]
+    {
+        assert_eq!(why(own(uri)), MintingRule::NotHandedOut("backup"), "{uri}");
+    }
+    for uri in ["/c/$batch", "/c/a%2F%24batch", "/c//$batch/.", "/c/a%252F%2524batch"] {
+        let decided = decide(&[grant(BLOB, None, &[])], Method::POST, uri, &[]);
+        assert_eq!(why(decided), MintingRule::NotHandedOut("batch"), "{uri}");
+    }
+}
+
+#[test]
+fn a_method_in_other_letters_may_be_any() {
+    let (run, deployment) = ("Microsoft.Compute/virtualMachines/v/runCommand", "Microsoft.Resources/deployments/d");
+    let method = |name: &str| Method::from_bytes(name.as_bytes()).unwrap();
+    assert_eq!(why(arm(None, method("post"), run)), MintingRule::UnknownAction("runCommand".to_owned()));
+    assert_eq!(why(arm(Some(&["* /**"]), method("Put"), deployment)), MintingRule::UnknownAction("d".to_owned()));
+    assert_eq!(arm(None, Method::GET, run), Ok(None));
+}
+
+#[test]
+fn a_sealed_value_selects_no_operation() {
+    let path = NormalPath::parse("/c/b").unwrap();
+    let (method, headers) = (Method::POST, HeaderMap::new());
+    let with = |sealed: &'static [u8]| {
+        let sealed = Some(sealed);
+        let request = CoveredRequest { method: &method, path: &path, query: None, sealed, headers: &headers };
+        let grants = [grant(BLOB, None, &[])];
+        check(&grants, &grants[0], &request)
+    };
+    assert_eq!(with(b"sv=2022-11-02&sr=b&sp=r&sig=abc"), Ok(None));
+    assert_eq!(why(with(b"sig=abc&comp=userdelegationkey")), MintingRule::NotHandedOut("userdelegationkey"));
+}
+
+#[test]
+fn a_response_that_the_host_seals_whole_needs_no_permission() {
+    let sas = "/subscriptions/s/x/providers/M.S/storageAccounts/contoso/listServiceSas";
+    let alone = decide(&[grant(ARM, None, &[])], Method::POST, sas, &[]);
+    assert_eq!(why(alone), MintingRule::NotHandedOut("listServiceSas"));
+    let blob = Grant { name: "blob".into(), ..grant(BLOB, None, &[]) };
+    let both = [grant(ARM, None, &[]), blob];
+    let passed = decide(&both, Method::POST, sas, &[]).unwrap().unwrap();
+    assert!(!passed.handed_out);
+    let seals = seals(&both, &both[0], Some(&passed));
+    assert_eq!((seals[0].field.as_str(), seals[0].spend.as_deref()), ("/serviceSasToken", Some("blob")));
+    assert!(!passed.is_plain(&seals));
+}

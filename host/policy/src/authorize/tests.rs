@@ -1,0 +1,256 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::endpoint::Endpoint;
+use crate::grant::Redirect;
+use crate::manifest::SpendPlace;
+
+/// A sealed value of a test.
+#[derive(Debug, PartialEq, Eq)]
+struct Sealed(&'static str);
+
+impl SealedCredential for Sealed {
+    fn place(&self) -> SpendPlace {
+        SpendPlace::Query
+    }
+
+    fn expose_secret(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+/// The surrogates of a call: in place of random ones, one for each name.
+#[derive(Default)]
+struct Known(Vec<(String, Credential<Arc<Sealed>>)>);
+
+impl Surrogates for Known {
+    type Sealed = Arc<Sealed>;
+
+    fn resolve(&self, text: &[u8]) -> Option<Credential<Arc<Sealed>>> {
+        let found = self.0.iter().find(|(surrogate, _)| surrogate.as_bytes() == text);
+        found.map(|(_, credential)| credential.clone())
+    }
+}
+
+fn surrogate_of(name: &str) -> String {
+    format!("{}{name:A<43}", surrogate::PREFIX)
+}
+
+fn grant(name: &str, endpoint: &str, allowed: &[&str]) -> Grant {
+    Grant { name: name.into(), ..Grant::example(endpoint).allowing(allowed) }
+}
+
+struct Mount {
+    grants: Vec<Grant>,
+    surrogates: Known,
+}
+
+fn mount() -> Mount {
+    let grants = vec![
+        grant("vault", "https://contoso.vault.azure.net", &["GET /secrets/*"]),
+        grant("arm", "https://management.azure.com", &["* /**"]),
+        grant("odd", "https://localhost:8443/tenant", &["GET /**"]),
+    ];
+    let token = |grant: &Grant| (surrogate_of(&grant.name), Credential::Token(grant.name.clone()));
+    let surrogates = Known(grants.iter().map(token).collect());
+    Mount { grants, surrogates }
+}
+
+impl Mount {
+    fn bearer(&self, grant: usize) -> String {
+        format!("Bearer {}", surrogate_of(&self.grants[grant].name))
+    }
+
+    fn authorize(&self, uri: &str, headers: &[(&str, &str)]) -> Result<Authorized<Grant, Arc<Sealed>>, Denied> {
+        let mut request = Request::get(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        authorize(&request.body(()).unwrap(), &self.grants, &self.surrogates)
+    }
+
+    fn violation(&self, uri: &str, headers: &[(&str, &str)]) -> Violation {
+        match self.authorize(uri, headers) {
+            Err(Denied::Violation(misuse)) => misuse,
+            other => panic!("{uri}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_surrogate_is_spent_at_its_own_endpoint() {
+    let mount = mount();
+    let bearer = mount.bearer(0);
+    let authorized =
+        mount.authorize("https://contoso.vault.azure.net/%73ecrets/db?a=%2e", &[("authorization", &bearer)]).unwrap();
+    assert_eq!((&*authorized.grant.name, authorized.spend), ("vault", Spend::Token));
+    assert_eq!(authorized.uri, "https://contoso.vault.azure.net/secrets/db?a=%2e");
+    let authorized = mount.authorize("https://contoso.vault.azure.net:443/secrets/db", &[]).unwrap();
+    assert_eq!(
+        (authorized.spend, authorized.uri.to_string().as_str()),
+        (Spend::Nothing, "https://contoso.vault.azure.net/secrets/db")
+    );
+    let authorized = mount.authorize("https://localhost:8443/tenant/x", &[]).unwrap();
+    assert_eq!(
+        (&*authorized.grant.name, authorized.uri.to_string().as_str()),
+        ("odd", "https://localhost:8443/tenant/x")
+    );
+}
+
+#[test]
+fn no_other_spelling_of_an_endpoint_is_one() {
+    let mount = mount();
+    for authority in [
+        "evil.example",
+        "contoso.vault.azure.net.evil.example",
+        "contoso.vault.azure.net.",
+        "CONTOSO.vault.azure.net",
+        "contoso.vault.azure.net:8443",
+        "contoso.vault.azure.net:0443",
+        "xcontoso.vault.azure.net",
+        "other.vault.azure.net",
+        "169.254.169.254",
+        "168.63.129.16",
+        "127.0.0.1",
+        "2130706433",
+        "0x7f.1",
+        "[::1]",
+        "[::ffff:169.254.169.254]",
+        "localhost",
+    ] {
+        let violation = mount.violation(&format!("https://{authority}/secrets/db"), &[]);
+        assert!(matches!(violation, Violation::OtherHost { .. }), "{authority}: {violation:?}");
+    }
+    let user = mount.violation("https://user@contoso.vault.azure.net/secrets/db", &[]);
+    assert_eq!(user, Violation::UserInfo);
+    assert_eq!(mount.violation("http://contoso.vault.azure.net/secrets/db", &[]), Violation::Scheme);
+    assert_eq!(mount.violation("/secrets/db", &[]), Violation::Scheme);
+}
+
+#[test]
+fn a_surrogate_at_any_other_place_fails_the_request() {
+    let mount = mount();
+    let bearer = mount.bearer(0);
+    let surrogate = bearer.strip_prefix("Bearer ").unwrap();
+    let vault = "https://contoso.vault.azure.net/secrets";
+    let misplaced = Violation::MisplacedSurrogate;
+    assert_eq!(mount.violation(&format!("{vault}/{surrogate}"), &[]), misplaced("path"));
+    assert_eq!(mount.violation(&format!("{vault}/db?x={surrogate}"), &[]), misplaced("query"));
+    let db = format!("{vault}/db");
+    assert_eq!(mount.violation(&db, &[("x-token", surrogate)]), misplaced("header fields"));
+    assert_eq!(mount.violation(&db, &[("authorization", &bearer), ("cookie", surrogate)]), misplaced("header fields"));
+    let twice = [("authorization", bearer.as_str()), ("authorization", bearer.as_str())];
+    assert_eq!(mount.violation(&db, &twice), Violation::SeveralAuthorizations);
+    assert_eq!(mount.violation("https://evil.example/", &[("x", surrogate)]), misplaced("header fields"));
+}
+
+#[test]
+fn no_other_authorization_goes_out() {
+    let mount = mount();
+    let bearer = mount.bearer(0);
+    let surrogate = bearer.strip_prefix("Bearer ").unwrap();
+    let earlier = surrogate_of("of-another-call");
+    for value in [
+        "Bearer eyJ0.own",
+        "Basic dXNlcjpwYXNz",
+        &format!("bearer {surrogate}"),
+        &format!("Bearer  {surrogate}"),
+        &format!("Bearer {surrogate} "),
+        &format!("{bearer}, {bearer}"),
+        &format!("Bearer {earlier}"),
+        &format!("Bearer {}{}", surrogate::PREFIX, "A".repeat(43)),
+        surrogate,
+        "",
+    ] {
+        let violation = mount.violation("https://contoso.vault.azure.net/secrets/db", &[("authorization", value)]);
+        assert_eq!(violation, Violation::ForeignAuthorization, "{value:?}");
+    }
+}
+
+#[test]
+fn a_token_for_one_audience_is_refused_at_anothers_endpoint() {
+    let mount = mount();
+    let violation = mount.violation("https://management.azure.com/x", &[("authorization", &mount.bearer(0))]);
+    assert_eq!(violation, Violation::OtherAudience { audience: "vault".to_owned() });
+}
+
+/// The vault of [`mount`], which may redirect to a host for its tokens and to two others.
+fn redirecting() -> Mount {
+    let mut mount = mount();
+    let origins = [("https://other.vault.azure.net", true), ("https://node.example:8443", false)];
+    let origins = origins.into_iter().chain([("https://management.azure.com", false)]);
+    mount.grants[0].redirects = origins
+        .map(|(origin, takes_token)| Redirect { endpoint: Endpoint::parse(origin).unwrap(), takes_token })
+        .collect();
+    mount
+}
+
+#[test]
+fn a_token_goes_to_a_redirects_host_only_where_it_is_one_for_tokens() {
+    let mount = redirecting();
+    let spent = |uri: &str| {
+        let authorized = mount.authorize(uri, &[("authorization", &mount.bearer(0))]).unwrap();
+        (authorized.grant.name.to_string(), authorized.spend, authorized.uri.to_string())
+    };
+    for (uri, spend) in [
+        ("https://other.vault.azure.net/secrets/db", Spend::Token),
+        ("https://node.example:8443/secrets/db?a=b", Spend::Nothing),
+        // Also the endpoint of another audience.
+        ("https://management.azure.com/secrets/db", Spend::Nothing),
+    ] {
+        assert_eq!(spent(uri), ("vault".to_owned(), spend, uri.to_owned()));
+    }
+    let arms = mount.authorize("https://management.azure.com/x", &[("authorization", &mount.bearer(1))]).unwrap();
+    assert_eq!((&*arms.grant.name, arms.spend), ("arm", Spend::Token));
+    let other = mount.violation("https://node.example:8443/secrets/db", &[("authorization", &mount.bearer(1))]);
+    assert_eq!(other, Violation::OtherAudience { audience: "arm".to_owned() });
+}
+
+#[test]
+fn a_redirects_host_is_within_allow_and_has_one_spelling() {
+    let mount = redirecting();
+    let denied = mount.authorize("https://node.example:8443/keys/k", &[]).unwrap_err();
+    assert!(matches!(denied, Denied::NotCovered(_)), "{denied:?}");
+    for authority in ["node.example", "node.example:443", "Node.example:8443", "x.node.example:8443"] {
+        let violation = mount.violation(&format!("https://{authority}/secrets/db"), &[]);
+        assert!(matches!(violation, Violation::OtherHost { .. }), "{authority}: {violation:?}");
+    }
+}
+
+#[test]
+fn a_sealed_value_is_not_spent_at_a_redirects_host_that_takes_no_token() {
+    let mount = redirecting();
+    let mut mount = mount;
+    let sealed = Arc::new(Sealed("sv=1&sig=x"));
+    let surrogate = surrogate_of("sealed");
+    let credential = Credential::Sealed(Some("vault".into()), Arc::clone(&sealed));
+    mount.surrogates.0.push((surrogate.clone(), credential));
+    let spent = |origin: &str| mount.authorize(&format!("{origin}/secrets/db?{surrogate}"), &[]);
+    assert_eq!(spent("https://other.vault.azure.net").unwrap().spend, Spend::Query(Arc::clone(&sealed)));
+    let denied = spent("https://node.example:8443").unwrap_err();
+    assert_eq!(denied, Denied::Violation(Violation::OtherAudience { audience: "vault".to_owned() }));
+}
+
+#[test]
+fn a_path_outside_allow_is_refused_in_every_spelling() {
+    let mount = mount();
+    let vault = "https://contoso.vault.azure.net";
+    for path in ["/keys/k", "/secrets", "/secrets/db/v", "/", "/Secrets/db", "/%6beys/k"] {
+        let denied = mount.authorize(&format!("{vault}{path}"), &[]).unwrap_err();
+        assert!(matches!(denied, Denied::NotCovered(_)), "{path}: {denied:?}");
+    }
+    for path in ["/secrets/../keys/k", "/secrets/%2e%2e/keys", "/secrets/a%2fb", "/secrets//db", "/secrets/%5c"] {
+        let violation = mount.violation(&format!("{vault}{path}"), &[]);
+        assert!(matches!(violation, Violation::Path(_)), "{path}: {violation:?}");
+    }
+    assert_eq!(mount.violation("https://localhost:8443/tenants", &[]), Violation::OutsidePrefix);
+    assert_eq!(mount.violation("https://localhost:8443/", &[]), Violation::OutsidePrefix);
+}
+
+#[test]
+fn a_tunnel_is_not_let_out() {
+    let mount = mount();
+    let request = Request::connect("https://contoso.vault.azure.net/secrets/db").body(()).unwrap();
+    let denied = authorize(&request, &mount.grants, &mount.surrogates).unwrap_err();
+    assert_eq!(denied, Denied::Violation(Violation::Method(Method::CONNECT)));
+}

@@ -1,0 +1,128 @@
+//! The configuration: what a TOML file says, or code in its place.
+//!
+//! [`Config::from_toml`] reads a file's text. What it gives is complete and well-formed in itself; whether it fits the
+//! plugins that it names is found out by [`Plan::new`](crate::plan::Plan::new).
+
+mod cloud;
+mod egress;
+mod identity;
+mod limits;
+mod mount;
+mod pool;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+pub use egress::{EgressConfig, TlsConfig};
+pub use identity::{IdentityConfig, IdentitySource, ImdsConfig, PersistConfig, PersistKeyConfig, SourceConfig};
+pub use limits::Limits;
+pub use mount::{AudienceConfig, MountConfig, PluginRef, SettingValue};
+pub use pool::PoolConfig;
+
+use crate::cloud::Cloud;
+use crate::diagnostic::ConfigError;
+use crate::document::{Document, Section};
+
+/// What a broker is made of.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The cloud: audiences and hosts of its services.
+    pub cloud: Cloud,
+    /// The identities, by name.
+    pub identities: BTreeMap<String, IdentityConfig>,
+    /// The mounts, by name.
+    pub mounts: BTreeMap<String, MountConfig>,
+    /// How requests leave.
+    pub egress: EgressConfig,
+    /// Whom TLS trusts.
+    pub tls: TlsConfig,
+    /// Where compiled plugins are kept between runs.
+    pub compile_cache: CompileCache,
+}
+
+/// Where compiled plugins are kept between runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum CompileCache {
+    /// Nothing is said: nowhere, but for a program that has a place of its own for such things.
+    #[default]
+    Unset,
+    /// Nowhere.
+    Off,
+    /// In this directory. It must belong to the user who runs the broker, and nobody else may write in it.
+    Directory(PathBuf),
+}
+
+impl Config {
+    /// An empty configuration for a cloud: no identity, no mount.
+    #[must_use]
+    pub fn new(cloud: Cloud) -> Self {
+        Self {
+            cloud,
+            identities: BTreeMap::new(),
+            mounts: BTreeMap::new(),
+            egress: EgressConfig::default(),
+            tls: TlsConfig::default(),
+            compile_cache: CompileCache::default(),
+        }
+    }
+
+    /// The files of plugins that the mounts name. Whoever makes the plan reads them
+    /// ([`Plugins::with_file`](crate::plan::Plugins::with_file)).
+    pub fn plugin_files(&self) -> impl Iterator<Item = &Path> {
+        self.mounts.values().filter_map(|mount| match &mount.plugin.value {
+            PluginRef::File { path, .. } => Some(path.as_path()),
+            PluginRef::Bundled(_) | PluginRef::Bytes { .. } => None,
+        })
+    }
+
+    /// Reads a text. `file` is its name in messages; files that it names are relative to the directory of that one.
+    ///
+    /// # Errors
+    ///
+    /// All mistakes, each with its line, what was expected, and what to write instead.
+    pub fn from_toml(file: &Path, text: &str) -> Result<Self, ConfigError> {
+        let document = Document::parse(&file.display().to_string(), text)?;
+        let config = {
+            let root = document.root();
+            let config = Self::read(&root, base_directory(file));
+            root.finish();
+            config
+        };
+        document.finish(config)
+    }
+
+    /// Takes the broker's sections of a document that has others beside: `cloud` or `[cloud]`, `[identity]`, `[mount]`, `[egress]`,
+    /// `[tls]` and `[compile_cache]`. Mistakes are left with the document.
+    #[must_use]
+    pub fn read(root: &Section<'_>, base: &Path) -> Self {
+        Self {
+            cloud: cloud::read(root),
+            identities: identity::read(root, base),
+            mounts: mount::read(root, base),
+            egress: egress::read_egress(root),
+            tls: egress::read_tls(root, base),
+            compile_cache: read_compile_cache(root, base),
+        }
+    }
+}
+
+fn read_compile_cache(root: &Section<'_>, base: &Path) -> CompileCache {
+    let section = root.section("compile_cache");
+    let enabled = section.boolean("enabled").is_none_or(|enabled| enabled.value);
+    let directory = section.text("directory", "/var/cache/keyward").map(|text| base.join(text.value));
+    section.finish();
+    match directory {
+        _ if !enabled => CompileCache::Off,
+        Some(directory) => CompileCache::Directory(directory),
+        None => CompileCache::Unset,
+    }
+}
+
+/// The directory that a configuration's relative paths are relative to.
+#[must_use]
+pub fn base_directory(file: &Path) -> &Path {
+    match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}

@@ -1,0 +1,298 @@
+//! `[mount.NAME]`: a plugin under a name, with what it may do.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use keyward_types::Audience;
+
+use super::limits::Limits;
+use super::pool::PoolConfig;
+use crate::diagnostic::{Diagnostic, Located, Place};
+use crate::document::{Section, Unfit};
+use crate::endpoint::Endpoint;
+use crate::manifest::patterns;
+use crate::pattern::Pattern;
+
+/// A mount.
+#[derive(Clone, Debug)]
+pub struct MountConfig {
+    /// Its plugin.
+    pub plugin: Located<PluginRef>,
+    /// Its identity's name; `default` where there is none.
+    pub identity: Option<Located<String>>,
+    /// The endpoint and allowance of the plugin's first audience.
+    pub first: AudienceConfig,
+    /// Those of its further audiences, by name: `[mount.NAME.audience.X]`.
+    pub audiences: BTreeMap<String, AudienceConfig>,
+    /// The plugin's settings: `[mount.NAME.settings]`.
+    pub settings: BTreeMap<String, Located<SettingValue>>,
+    /// What a call may use.
+    pub limits: Limits,
+    /// How its database connections are kept: `[mount.NAME.pool]`.
+    pub pool: PoolConfig,
+    /// The operations whose credentials may be handed out to callers.
+    pub hand_out: Vec<Located<String>>,
+    /// An older way to write `hand_out` for shared access signatures.
+    pub sas_export: Option<Located<bool>>,
+    /// Where it is configured.
+    pub place: Option<Place>,
+}
+
+/// Which plugin.
+#[derive(Clone, Debug)]
+pub enum PluginRef {
+    /// One of those that the broker was given under a name.
+    Bundled(String),
+    /// A component in a file, with the SHA-256 of its bytes in hexadecimal digits.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Its sum. A file without one is refused, with the line to add.
+        sha256: Option<Located<String>>,
+    },
+    /// A component at hand.
+    Bytes {
+        /// What to call it in messages.
+        name: String,
+        /// The component.
+        component: Arc<[u8]>,
+    },
+}
+
+/// What is granted for one audience.
+#[derive(Clone, Debug, Default)]
+pub struct AudienceConfig {
+    /// Where its tokens may be sent; the cloud's one host where there is none.
+    pub endpoint: Option<Located<Endpoint>>,
+    /// What its tokens are for. It restates an audience that the manifest describes itself, by `resource` and `hosts`;
+    /// without it that is not granted.
+    pub resource: Option<Located<Audience>>,
+    /// Other origins that the service may redirect to. Its tokens go to those that are hosts for them.
+    pub redirects: Vec<Located<Endpoint>>,
+    /// Whether the plugin sees the secrets of a further Key Vault, which are sealed otherwise.
+    pub unseal: Option<Located<bool>>,
+    /// What may be sent; what the manifest declares where there is none.
+    pub allow: Option<Vec<Pattern>>,
+    /// Where `allow` stands.
+    pub allow_place: Option<Place>,
+    /// Where it is configured.
+    pub place: Option<Place>,
+}
+
+/// The value of a setting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SettingValue {
+    /// One text; numbers and booleans are texts to a plugin.
+    Text(String),
+    /// A section of texts.
+    Table(BTreeMap<String, String>),
+}
+
+impl MountConfig {
+    /// A mount of a plugin, with nothing else said.
+    #[must_use]
+    pub fn new(plugin: PluginRef) -> Self {
+        Self {
+            plugin: plugin.into(),
+            identity: None,
+            first: AudienceConfig::default(),
+            audiences: BTreeMap::new(),
+            settings: BTreeMap::new(),
+            limits: Limits::default(),
+            pool: PoolConfig::default(),
+            hand_out: Vec::new(),
+            sas_export: None,
+            place: None,
+        }
+    }
+
+    /// With this identity.
+    #[must_use]
+    pub fn identity(mut self, name: &str) -> Self {
+        self.identity = Some(name.to_owned().into());
+        self
+    }
+
+    /// With this endpoint for its first audience.
+    #[must_use]
+    pub fn endpoint(mut self, endpoint: Endpoint) -> Self {
+        self.first.endpoint = Some(endpoint.into());
+        self
+    }
+
+    /// With this resource for its first audience, which the plugin's manifest describes itself.
+    #[must_use]
+    pub fn resource(mut self, resource: Audience) -> Self {
+        self.first.resource = Some(resource.into());
+        self
+    }
+
+    /// Allowing only these, for its first audience.
+    #[must_use]
+    pub fn allow(mut self, patterns: impl IntoIterator<Item = Pattern>) -> Self {
+        self.first.allow = Some(patterns.into_iter().collect());
+        self
+    }
+
+    /// Granting a further audience.
+    #[must_use]
+    pub fn audience(mut self, name: &str, config: AudienceConfig) -> Self {
+        self.audiences.insert(name.to_owned(), config);
+        self
+    }
+
+    /// With this setting.
+    #[must_use]
+    pub fn setting(mut self, name: &str, value: &str) -> Self {
+        self.settings.insert(name.to_owned(), SettingValue::Text(value.to_owned()).into());
+        self
+    }
+
+    /// Handing out the credentials that these operations mint.
+    #[must_use]
+    pub fn hand_out(mut self, operations: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.hand_out.extend(operations.into_iter().map(|operation| operation.into().into()));
+        self
+    }
+
+    /// With these limits.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+}
+
+pub(super) fn read(root: &Section<'_>, base: &Path) -> BTreeMap<String, MountConfig> {
+    let mut mounts = BTreeMap::new();
+    for (name, section) in root.sections("mount") {
+        if !is_mount_name(&name.value) {
+            let message = format!("`{}` is not a valid mount name", name.value);
+            let expected = "letters, digits, hyphens, underscores and single dots between them, a letter or digit \
+                            first: it begins a path";
+            section.push(Diagnostic::new(name.place.clone(), message).expected(expected));
+        }
+        if let Some(mount) = mount(section, base) {
+            mounts.insert(name.value, mount);
+        }
+    }
+    mounts
+}
+
+/// Whether a name can be the first segment of a path as it is. `/-/` is kept for the daemon.
+pub(crate) fn is_mount_name(name: &str) -> bool {
+    let begins = name.starts_with(|first: char| first.is_ascii_alphanumeric());
+    let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
+    begins && plain && name.split('.').all(|part| !part.is_empty()) && name.len() <= 64
+}
+
+fn mount(section: Section<'_>, base: &Path) -> Option<MountConfig> {
+    let place = section.place();
+    let plugin = plugin(&section, base);
+    if plugin.is_none() && section.key_place("plugin").is_none() {
+        let message = format!("{} has no `plugin`", section.header());
+        let expected = "the name of a bundled plugin, or the path of a component with its `sha256`";
+        section.push(Diagnostic::new(place.clone(), message).expected(expected).write("plugin = \"keyvault\""));
+    }
+    let first = audience(&section);
+    let audiences = section.sections("audience").into_iter().map(|(name, section)| {
+        let config = audience(&section);
+        section.finish();
+        (name.value, config)
+    });
+    let audiences = audiences.collect();
+    let identity = section.text("identity", "default");
+    let settings = settings(section.section("settings"));
+    let limits = Limits::read(section.section("limits"));
+    let pool = PoolConfig::read(section.section("pool"));
+    let hand_out = section.texts("hand_out", "listKeys").map(|names| names.value).unwrap_or_default();
+    let sas_export = section.boolean("sas_export");
+    section.finish();
+    let plugin = plugin?;
+    Some(MountConfig { plugin, identity, first, audiences, settings, limits, pool, hand_out, sas_export, place })
+}
+
+fn plugin(section: &Section<'_>, base: &Path) -> Option<Located<PluginRef>> {
+    let plugin = section.text("plugin", "keyvault");
+    let expected = "64 hexadecimal digits, as sha256sum prints them";
+    let sha256 = section.parsed("sha256", expected, &"0".repeat(64), |text| {
+        let is_sum = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if is_sum { Ok(text.to_ascii_lowercase()) } else { Err(Unfit::default()) }
+    });
+    let Located { value, place } = plugin?;
+    let is_path = value.contains(['/', '\\']) || value.ends_with(".wasm");
+    if let (false, Some(sum)) = (is_path, &sha256) {
+        let message =
+            format!("`sha256` in {} beside a bundled plugin, which is part of this program", section.header());
+        section.push(Diagnostic::new(sum.place.clone(), message).help("remove this line"));
+    }
+    let plugin = if is_path { PluginRef::File { path: base.join(value), sha256 } } else { PluginRef::Bundled(value) };
+    Some(Located { value: plugin, place })
+}
+
+fn audience(section: &Section<'_>) -> AudienceConfig {
+    let expected = "\"https://host\", with a port and a path where the service has them, and nothing else; for a database \
+                    \"sqlserver://host\"";
+    let endpoint = section.parsed("endpoint", expected, "https://contoso.vault.azure.net", |text| {
+        Endpoint::parse(text).map_err(|error| Unfit::because(error.to_string()))
+    });
+    let redirects = section.texts("redirects", "https://other.example").map_or_else(Vec::new, |texts| {
+        let parsed = texts.value.into_iter().filter_map(|text| match Endpoint::parse(&text.value) {
+            Ok(value) => Some(Located { value, place: text.place }),
+            Err(error) => {
+                let message =
+                    format!("`{}` in `redirects` of {} cannot be used: {error}", text.value, section.header());
+                section.push(Diagnostic::new(text.place, message).expected(expected));
+                None
+            }
+        });
+        parsed.collect()
+    });
+    let expected = "the `resource` of the plugin's manifest";
+    let resource = section.parsed("resource", expected, "https://api.example.com", |text| {
+        Audience::new(text).map_err(|_| Unfit::default())
+    });
+    AudienceConfig {
+        endpoint,
+        resource,
+        redirects,
+        unseal: section.boolean("unseal"),
+        allow: patterns(section, "allow"),
+        allow_place: section.key_place("allow"),
+        place: section.place(),
+    }
+}
+
+fn settings(section: Section<'_>) -> BTreeMap<String, Located<SettingValue>> {
+    let mut settings = BTreeMap::new();
+    for name in section.names() {
+        let value = if section.has_table(&name.value) {
+            let table = section.section(&name.value);
+            let names = table.names();
+            let entries = names.into_iter().filter_map(|name| Some((table.scalar(&name.value)?.value, name)));
+            Some(SettingValue::Table(entries.map(|(value, name)| (name.value, value)).collect()))
+        } else {
+            section.scalar(&name.value).map(|text| SettingValue::Text(text.value))
+        };
+        if let Some(value) = value {
+            settings.insert(name.value, Located { value, place: name.place });
+        }
+    }
+    settings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mount_name_is_the_first_segment_of_a_path_as_it_is() {
+        for name in ["vault", "2nd", "a-b_c", "contoso.dfs.core"] {
+            assert!(is_mount_name(name), "{name}");
+        }
+        for name in ["", "-", ".", "..", ".a", "a.", "a..b", "a/b", "a%2Fb", "a b", "\u{e4}", &"a".repeat(65)] {
+            assert!(!is_mount_name(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Mistakes in a configuration or a manifest: where, what was expected, and the line to write instead.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// A place in a file. Lines and columns count from 1, columns in characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The file's name, as it was given.
+    pub file: Arc<str>,
+    /// The line.
+    pub line: u32,
+    /// The column.
+    pub column: u32,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+/// A value, and where it was written. What is made in code has no place.
+#[derive(Clone, Debug)]
+pub struct Located<T> {
+    /// The value.
+    pub value: T,
+    /// Where it stands.
+    pub place: Option<Place>,
+}
+
+impl<T> From<T> for Located<T> {
+    fn from(value: T) -> Self {
+        Self { value, place: None }
+    }
+}
+
+/// One mistake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// Where it is; `None` for what was made in code, or is missing altogether.
+    pub place: Option<Place>,
+    /// What is wrong.
+    pub message: String,
+    /// What was expected.
+    pub expected: Option<String>,
+    /// What to do instead, where it is not a line to write.
+    pub help: Option<String>,
+    /// What to write instead.
+    pub write: Option<String>,
+}
+
+impl Diagnostic {
+    /// Something is wrong, somewhere.
+    #[must_use]
+    pub fn new(place: Option<Place>, message: impl Into<String>) -> Self {
+        Self { place, message: message.into(), expected: None, help: None, write: None }
+    }
+
+    /// The same, saying what was expected.
+    #[must_use]
+    pub fn expected(mut self, expected: impl Into<String>) -> Self {
+        self.expected = Some(expected.into());
+        self
+    }
+
+    /// The same, with what to do instead.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// The same, with the line or lines to write instead.
+    #[must_use]
+    pub fn write(mut self, write: impl Into<String>) -> Self {
+        self.write = Some(write.into());
+        self
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = &self.place {
+            write!(f, "{place}: ")?;
+        }
+        f.write_str(&self.message)?;
+        if let Some(expected) = &self.expected {
+            write!(f, "\n    expected: {expected}")?;
+        }
+        if let Some(help) = &self.help {
+            write!(f, "\n    help:     {help}")?;
+        }
+        if let Some(write) = &self.write {
+            let mut lines = write.lines();
+            write!(f, "\n    write:    {}", lines.next().unwrap_or_default())?;
+            for line in lines {
+                write!(f, "\n              {line}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// All mistakes that were found, in the order of their places. There is at least one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct ConfigError {
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl ConfigError {
+    /// The mistakes.
+    #[must_use]
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        &self.diagnostics
+    }
+}
+
+impl From<Diagnostic> for ConfigError {
+    fn from(diagnostic: Diagnostic) -> Self {
+        Self { diagnostics: vec![diagnostic] }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, diagnostic) in self.diagnostics.iter().enumerate() {
+            let separator = if number == 0 { "" } else { "\n" };
+            write!(f, "{separator}{diagnostic}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Collects mistakes, so that all of them are reported at once.
+#[derive(Debug, Default)]
+pub struct Diagnostics(Vec<Diagnostic>);
+
+impl Diagnostics {
+    /// None yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// One more.
+    pub fn push(&mut self, diagnostic: Diagnostic) {
+        self.0.push(diagnostic);
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The value, where there is no mistake.
+    ///
+    /// # Errors
+    ///
+    /// All mistakes.
+    pub fn into_result<T>(mut self, value: T) -> Result<T, ConfigError> {
+        if self.0.is_empty() {
+            return Ok(value);
+        }
+        self.0.sort_by_key(|diagnostic| diagnostic.place.as_ref().map(|place| (place.line, place.column)));
+        Err(ConfigError { diagnostics: self.0 })
+    }
+}

@@ -1,0 +1,32 @@
+//! What a configuration and the manifests of its plugins come to, and the decision about each
+//! request.
+//!
+//! This crate is pure: it opens no file and no socket, runs no plugin, and knows no clock.
+//!
+//! From the text to the decision:
+//!
+//! 1. [`config::Config::from_toml`] reads a configuration, section by section ([`document`]), and
+//!    reports every mistake with its line and a fix ([`diagnostic`]).
+//! 2. [`manifest::Manifest`] is what a plugin declares, read from its component.
+//! 3. [`plan::Plan::new`] puts the two together with the [`cloud`] table: for each mount, one
+//!    [`grant::Grant`] per audience, which is what the plugin declares ∩ what the configuration
+//!    allows.
+//! 4. [`authorize`] decides whether a plugin's request may leave, and with which credential.
+
+pub mod address;
+pub mod authorize;
+pub mod cloud;
+pub mod config;
+pub mod diagnostic;
+pub mod document;
+pub mod endpoint;
+pub mod grant;
+pub mod host_pattern;
+pub mod manifest;
+pub mod path;
+pub mod pattern;
+mod percent;
+pub mod plan;
+pub mod secret_keys;
+pub mod surrogate;
+pub mod text;
