@@ -14,7 +14,7 @@ async fn a_call_that_runs_may_end_after_sigterm() {
         let request = http::Request::get("/vault/secrets/db").body(http_body_util::Full::default()).unwrap();
         crate::process::send(&socket, request).await
     });
-    daemon.log_line("keyward::call: sending").await;
+    daemon.log_line("sending mount=").await;
     daemon.terminate();
     daemon.log_line("stopping").await;
     daemon.emulator.faults().clear();

@@ -121,8 +121,10 @@ impl Broker {
                 Ok::<_, StartError>(database_pool::pool(connector, tls, timeout, planned.pool, row_bytes, clock))
             });
             let databases = databases.transpose()?;
-            // The plan saw to it that the identity is there.
-            let Some(identity) = identities.get(&planned.identity) else { continue };
+            let identity = identities.get(&planned.identity);
+            let identity = identity.ok_or_else(|| StartError::Internal {
+                what: format!("the plan has no identity `{}`", planned.identity),
+            })?;
             let mount = Arc::new(mount(planned, identity, client, databases));
             mounts.insert(mount.name.clone(), Entry { mount, template });
         }

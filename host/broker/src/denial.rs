@@ -24,16 +24,26 @@ impl fmt::Display for NotAllowed {
         match why {
             NotCovered::NotAllowed => write!(
                 f,
-                "mount `{mount}` may not send {method} {path} to {endpoint}: no pattern in `allow` of {section} covers it{}. \
-                 To allow it, add \"{method} {}\" there",
-                if path.readings().nth(1).is_some() { " in all ways in which the path may be read" } else { "" },
-                path.to_allow()
+                "mount `{mount}` may not send {method} {path} to {endpoint}: no pattern in `allow` of {section} covers it{}",
+                if path.readings().nth(1).is_some() { " in all ways in which the path may be read" } else { "" }
             ),
             NotCovered::NotDeclared => write!(
                 f,
                 "mount `{mount}` may not send {method} {path} to {endpoint}: its plugin does not declare it in its \
                  manifest, so that no configuration can allow it"
             ),
+        }
+    }
+}
+
+impl NotAllowed {
+    /// What to do about it.
+    #[must_use]
+    pub fn help(&self) -> Option<String> {
+        let DeniedRequest { method, path, why, .. } = &self.request;
+        match why {
+            NotCovered::NotAllowed => Some(format!("To allow it, add \"{method} {}\" there", path.to_allow())),
+            NotCovered::NotDeclared => None,
         }
     }
 }
@@ -52,30 +62,45 @@ pub struct MintingDenied {
 
 impl fmt::Display for MintingDenied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { mount, request: DeniedRequest { audience, method, path, endpoint, why } } = self;
-        let of_mount = section_of(mount, None);
-        let section = section_of(mount, audience.as_deref());
+        let Self { mount, request: DeniedRequest { method, path, endpoint, why, .. } } = self;
         write!(f, "mount `{mount}` may not send {method} {path} to {endpoint}: ")?;
         match why {
-            MintingRule::NotHandedOut(operation) => write!(
-                f,
-                "the response of `{operation}` is a credential. To hand it out to callers, write \
-                 hand_out = [\"{operation}\"] in {of_mount}"
-            ),
-            MintingRule::Carrier => {
-                write!(f, "it carries other requests in its body, which `allow` cannot check. Send them one by one")
+            MintingRule::NotHandedOut(operation) => {
+                write!(f, "the response of `{operation}` is a credential")
             }
-            MintingRule::UnknownAction(action) => write!(
-                f,
-                "`{action}` is not known to be harmless. To allow it, name it in `allow` of {section}: \
-                 \"{method} {path}\", where `*` may stand for other segments than the last"
-            ),
-            MintingRule::Privileged(segment) => write!(
-                f,
-                "writing `{segment}` can give rights away. To allow it, name it in `allow` of {section}: \
-                 \"{method} {path}\", where `*` may stand for other segments than `{segment}`"
-            ),
+            MintingRule::Carrier => f.write_str("it carries other requests in its body, which `allow` cannot check"),
+            MintingRule::UnknownAction(action) => {
+                write!(f, "`{action}` is not known to be harmless")
+            }
+            MintingRule::Privileged(segment) => {
+                write!(f, "writing `{segment}` can give rights away")
+            }
             MintingRule::Signature(rule) => write!(f, "{rule}"),
+        }
+    }
+}
+
+impl MintingDenied {
+    /// What to do about it.
+    #[must_use]
+    pub fn help(&self) -> Option<String> {
+        let Self { mount, request: DeniedRequest { audience, method, path, why, .. } } = self;
+        let of_mount = section_of(mount, None);
+        let section = section_of(mount, audience.as_deref());
+        match why {
+            MintingRule::NotHandedOut(operation) => {
+                Some(format!("To hand it out to callers, write hand_out = [\"{operation}\"] in {of_mount}"))
+            }
+            MintingRule::Carrier => Some("Send them one by one".to_owned()),
+            MintingRule::UnknownAction(_) => Some(format!(
+                "To allow it, name it in `allow` of {section}: \"{method} {path}\", where `*` may \
+                 take the place of other segments than the last"
+            )),
+            MintingRule::Privileged(segment) => Some(format!(
+                "To allow it, name it in `allow` of {section}: \"{method} {path}\", where `*` may \
+                 take the place of other segments than `{segment}`"
+            )),
+            MintingRule::Signature(_) => None,
         }
     }
 }
@@ -108,15 +133,21 @@ pub struct RedirectDenied {
 
 impl fmt::Display for RedirectDenied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { mount, audience, endpoint, to, named } = self;
+        let Self { mount, audience, endpoint, to, .. } = self;
         let section = section_of(mount, audience.as_deref());
-        let named: Vec<String> = named.iter().chain([to]).map(|origin| format!("\"{origin}\"")).collect();
-        write!(
-            f,
-            "{endpoint} redirects to {to}, which `redirects` of {section} does not name. If you trust that host, write \
-             redirects = [{}] in {section}",
-            named.join(", ")
-        )
+        write!(f, "{endpoint} redirects to {to}, which `redirects` of {section} does not name")
+    }
+}
+
+impl RedirectDenied {
+    /// What to do about it.
+    #[must_use]
+    pub fn help(&self) -> String {
+        let section = section_of(&self.mount, self.audience.as_deref());
+        let named = self.named.iter().chain([&self.to]);
+        let named: Vec<String> = named.map(|origin| format!("\"{origin}\"")).collect();
+        let named = named.join(", ");
+        format!("If you trust that host, write redirects = [{named}] in {section}")
     }
 }
 

@@ -1,4 +1,4 @@
-//! Why a call got no answer of the plugin's.
+//! Errors of calls, as callers and the audit see them.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,22 +9,25 @@ use crate::audit::Outcome;
 use crate::denial::{MintingDenied, NotAllowed, RedirectDenied};
 use keyward_policy::authorize::{Denied, Violation};
 use keyward_policy::grant::NotCovered;
-use keyward_policy::text::{bare, human_size};
+use keyward_policy::text::{bare, human_size, one_of};
 
-/// Why a call got no answer of the plugin's. [`CallError::into_response`](crate::CallError::into_response) is what the
-/// caller is told, as problem details ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)).
+/// Why a call ended without the plugin's response.
+///
+/// Its `Display` is the message; [`help`](Self::help) says what to do about it.
+/// [`into_response`](Self::into_response) makes the response for the caller, as problem details
+/// ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallError {
     /// There is no mount of that name.
-    #[error("there is no mount `{name}`{}", known_mounts(known))]
+    #[error("there is no mount `{name}`")]
     UnknownMount {
-        /// What was asked for.
+        /// The name that was requested.
         name: String,
-        /// The mounts there are.
+        /// The names of the mounts.
         known: Vec<String>,
     },
-    /// The request is none that a mount takes.
+    /// The caller's request is invalid.
     #[error("invalid request: {why}")]
     BadRequest {
         /// What is wrong with it.
@@ -32,8 +35,8 @@ pub enum CallError {
     },
     /// The request has a header field that overrides its method or URL, which the mount's rules cannot check.
     #[error(
-        "the header field `{field}` overrides a request's method or URL, which the rules of mount `{mount}` cannot check. \
-         Remove it, and send the intended method and URL"
+        "the header field `{field}` overrides a request's method or URL, which the rules of mount \
+         `{mount}` cannot check"
     )]
     Override {
         /// The mount.
@@ -41,10 +44,8 @@ pub enum CallError {
         /// The field.
         field: &'static str,
     },
-    /// All places are taken, those for waiting too.
-    #[error(
-        "mount `{mount}` is busy: {concurrency} calls are running and {queue} are waiting. To allow more, raise `concurrency` in [mount.{mount}.limits]"
-    )]
+    /// The mount is at its concurrency limit, and its queue is full.
+    #[error("mount `{mount}` is busy: {concurrency} calls are running and {queue} are waiting")]
     Busy {
         /// The mount.
         mount: String,
@@ -53,16 +54,16 @@ pub enum CallError {
         /// Calls that wait.
         queue: u32,
     },
-    /// No grant covers what the plugin wanted to send.
+    /// No grant covers the plugin's request.
     #[error(transparent)]
     NotAllowed(Box<NotAllowed>),
-    /// The plugin wanted to send something that mints a credential, or gives rights away.
+    /// The plugin's request would mint a credential, or give rights away.
     #[error(transparent)]
     Minting(Box<MintingDenied>),
     /// The service redirects to an origin that the configuration does not name.
     #[error(transparent)]
     Redirect(Box<RedirectDenied>),
-    /// The plugin wanted to send something that no well-meaning plugin sends.
+    /// The plugin's request breaks a rule of the boundary.
     #[error("the plugin of mount `{mount}` sent a request that is not permitted: {violation}")]
     Violation {
         /// The mount.
@@ -70,7 +71,7 @@ pub enum CallError {
         /// What it was.
         violation: Violation,
     },
-    /// The caller's own request, which the plugin passed on, is one that the broker does not let out.
+    /// The caller's own request, which the plugin passed on, breaks a rule of the boundary.
     #[error("mount `{mount}` does not pass this request on: {violation}")]
     Caller {
         /// The mount.
@@ -79,17 +80,15 @@ pub enum CallError {
         violation: Violation,
     },
     /// The endpoint's name leads to an address that no request may go to.
-    #[error(
-        "mount `{mount}` cannot reach its endpoint: {why}. If that address is correct, add it to [egress.resolve]; link-local and metadata addresses are never permitted"
-    )]
+    #[error("mount `{mount}` cannot reach its endpoint: {why}")]
     ForbiddenAddress {
         /// The mount.
         mount: String,
         /// Which name, and which address.
         why: String,
     },
-    /// The call used more than it may.
-    #[error("the plugin of mount `{mount}` {limit}. `{}` in [mount.{mount}.limits] sets this limit", limit.key())]
+    /// The call exceeded one of its limits.
+    #[error("the plugin of mount `{mount}` {limit}")]
     Limit {
         /// The mount.
         mount: String,
@@ -110,7 +109,7 @@ pub enum CallError {
         /// The mount.
         mount: String,
     },
-    /// A service's answer has a credential in it, and cannot be shown to the plugin without it.
+    /// A service's response contains a credential that cannot be sealed.
     #[error("a response to mount `{mount}` that contains a credential cannot be sealed: {why}")]
     Unsealable {
         /// The mount.
@@ -118,7 +117,7 @@ pub enum CallError {
         /// Why not.
         why: String,
     },
-    /// A service's compressed response may have a token in it, or has one.
+    /// A service's compressed response contains a token, or cannot be searched for one.
     #[error("a compressed response to mount `{mount}` was stopped: {why}")]
     Unsearchable {
         /// The mount.
@@ -126,11 +125,8 @@ pub enum CallError {
         /// Why.
         why: String,
     },
-    /// The caller asks for a credential, and the configuration does not say that callers may have it.
-    #[error(
-        "mount `{mount}` does not hand out credentials. {}",
-        how_to_hand_out(mount, operation.as_deref(), audience.as_deref())
-    )]
+    /// The caller requests a credential that the configuration does not hand out.
+    #[error("mount `{mount}` does not hand out credentials")]
     ExportOff {
         /// The mount.
         mount: String,
@@ -139,7 +135,7 @@ pub enum CallError {
         /// The audience's name, where the mount does not grant it.
         audience: Option<String>,
     },
-    /// The answer ended before its end, since the service broke off or the plugin gave up.
+    /// The response is truncated: the service or the plugin broke it off.
     #[error("the response of mount `{mount}` is truncated: {why}")]
     BrokenOff {
         /// The mount.
@@ -147,7 +143,7 @@ pub enum CallError {
         /// How.
         why: String,
     },
-    /// The plugin could not be started, which is the broker's fault or the machine's.
+    /// The plugin could not be started, because of the broker or the machine.
     #[error("the plugin of mount `{mount}` could not be started: {why}")]
     NotStarted {
         /// The mount.
@@ -250,6 +246,58 @@ impl CallError {
             Denied::Violation(violation) => Self::Violation { mount, violation },
             Denied::NotCovered(request) => Self::NotAllowed(Box::new(NotAllowed { mount, request: *request })),
             Denied::Minting(request) => Self::Minting(Box::new(MintingDenied { mount, request: *request })),
+        }
+    }
+
+    /// What to do about it, as a sentence without a full stop; `None` where there is no advice.
+    #[must_use]
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::UnknownMount { known, .. } if known.is_empty() => {
+                Some("Configure a mount: a section [mount.NAME]".to_owned())
+            }
+            Self::UnknownMount { known, .. } => {
+                let known = one_of(known.iter().map(String::as_str));
+                Some(format!("The first segment of the path names the mount: {known}"))
+            }
+            Self::Override { .. } => Some("Remove it, and send the intended method and URL".to_owned()),
+            Self::Busy { mount, .. } => {
+                let mount = bare(mount);
+                Some(format!("To allow more, raise `concurrency` in [mount.{mount}.limits]"))
+            }
+            Self::NotAllowed(denied) => denied.help(),
+            Self::Minting(denied) => denied.help(),
+            Self::Redirect(denied) => Some(denied.help()),
+            Self::ForbiddenAddress { .. } => Some(
+                "If that address is correct, add it to [egress.resolve]; link-local and metadata \
+                 addresses are never permitted"
+                    .to_owned(),
+            ),
+            Self::Limit { mount, limit } => {
+                let (mount, key) = (bare(mount), limit.key());
+                Some(format!("`{key}` in [mount.{mount}.limits] sets this limit"))
+            }
+            Self::ExportOff { mount, operation, audience } => {
+                Some(how_to_hand_out(mount, operation.as_deref(), audience.as_deref()))
+            }
+            Self::BadRequest { .. }
+            | Self::Violation { .. }
+            | Self::Caller { .. }
+            | Self::Trapped { .. }
+            | Self::NoAnswer { .. }
+            | Self::Unsealable { .. }
+            | Self::Unsearchable { .. }
+            | Self::BrokenOff { .. }
+            | Self::NotStarted { .. } => None,
+        }
+    }
+
+    /// The message, with the help behind it.
+    #[must_use]
+    pub fn detail(&self) -> String {
+        match self.help() {
+            None => self.to_string(),
+            Some(help) => format!("{self}. {help}"),
         }
     }
 
@@ -395,11 +443,4 @@ fn how_to_hand_out(mount: &str, operation: Option<&str>, audience: Option<&str>)
         ),
         (None, _) => "No operation that its plugin offers can be handed out".to_owned(),
     }
-}
-
-fn known_mounts(known: &[String]) -> String {
-    if known.is_empty() {
-        return ": none is configured".to_owned();
-    }
-    format!(". The first part of the path names it: {}", keyward_policy::text::one_of(known.iter().map(String::as_str)))
 }

@@ -9,10 +9,10 @@ use crate::body::Body;
 use crate::error::CallError;
 
 impl CallError {
-    /// The response that tells the caller.
+    /// The response for the caller: `detail` is the message with its help.
     #[must_use]
     pub fn into_response(self) -> Response<Body> {
-        let mut response = problem(self.status(), self.kind(), self.title(), &self.to_string());
+        let mut response = problem(self.status(), self.kind(), self.title(), &self.detail());
         if matches!(self, Self::Busy { .. }) {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }

@@ -41,6 +41,12 @@ pub enum StartError {
         /// Why not.
         why: String,
     },
+    /// A mistake in the broker itself, which its plan should have excluded.
+    #[error("internal error: {what}. Please report it")]
+    Internal {
+        /// What is wrong.
+        what: String,
+    },
     /// TLS cannot be set up.
     #[error("cannot set up TLS: {0}")]
     Tls(String),

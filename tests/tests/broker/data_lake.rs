@@ -114,7 +114,7 @@ async fn a_redirect_that_is_not_named_says_which_line_to_write() {
     assert_eq!(answer.status, 403, "{}", answer.text());
     let error = answer.error.unwrap();
     let line = "redirects = [\"https://other.azuredatalakestore.net\", \"https://node.example:8443\"] in [mount.lake]";
-    assert!(error.to_string().contains(line), "{error}");
+    assert!(error.detail().contains(line), "{error}");
     assert!(error.to_string().contains("https://contoso.azuredatalakestore.net redirects to"), "{error}");
     let record = rig.audit.wait(1).await;
     assert_eq!((record.rule, record.outcome), (Some("redirects"), Outcome::Denied));
@@ -208,7 +208,7 @@ async fn a_link_does_not_lead_beyond_redirects() {
     let second = send(&rig, "PUT", &link, "x").await;
     // The redirect came to an earlier call.
     let Some(CallError::Redirect(denied)) = second.error else { panic!("{}", second.text()) };
-    assert!(denied.to_string().contains(&format!("{REDIRECTS} in [mount.lake]")), "{denied}");
+    assert!(denied.help().contains(&format!("{REDIRECTS} in [mount.lake]")), "{denied}");
     assert!(rig.emulator.log().for_service("datalake").iter().all(|seen| seen.host != NODE));
 }
 

@@ -137,7 +137,7 @@ impl Drop for Call {
                 Some(error) => {
                     record.outcome = error.outcome();
                     record.rule = Some(error.rule());
-                    record.problem = Some(error.to_string());
+                    record.problem = Some(error.detail());
                 }
                 None if *progress.abandoned.get_mut() => record.outcome = Outcome::Abandoned,
                 None if *progress.delivered.get_mut() => record.outcome = Outcome::Answered,

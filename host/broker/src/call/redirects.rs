@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use keyward_policy::endpoint::Endpoint;
+use serde_json::{Value, json};
 
 /// The most origins that are remembered of one call.
 const MOST: usize = 4;
@@ -23,8 +24,8 @@ impl Redirects {
     /// As text, for a call that comes later.
     pub(crate) fn to_text(&self) -> String {
         let noted = self.noted();
-        serde_json::to_string(&noted.iter().map(|(name, to)| (&**name, to.to_string())).collect::<Vec<_>>())
-            .unwrap_or_default()
+        let noted = noted.iter().map(|(audience, to)| json!([&**audience, to.to_string()]));
+        Value::Array(noted.collect()).to_string()
     }
 
     /// Adds what [`to_text`](Self::to_text) wrote.

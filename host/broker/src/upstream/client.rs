@@ -25,7 +25,9 @@ const BUFFER: usize = 128 << 10;
 /// A pool of connections for each thread, HTTP/1.1 only: one request at a time on each connection, so that no call can
 /// stand in another's way, and no thread waits for another's connection.
 pub(crate) struct Client {
-    pools: Box<[legacy::Client<Connector, WasiBody>]>,
+    first: legacy::Client<Connector, WasiBody>,
+    /// Those of the other threads.
+    others: Box<[legacy::Client<Connector, WasiBody>]>,
 }
 
 impl Client {
@@ -34,15 +36,16 @@ impl Client {
         builder.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE).pool_max_idle_per_host(MOST_IDLE);
         builder.http1_max_headers(200).http1_max_buf_size(BUFFER);
         let threads = available_parallelism().map_or(1, std::num::NonZero::get);
-        Self { pools: (0..threads).map(|_| builder.build(connector.clone())).collect() }
+        let pool = || builder.build(connector.clone());
+        Self { first: pool(), others: (1..threads).map(|_| pool()).collect() }
     }
 
     /// Sends a request whose URI is absolute.
     pub(crate) async fn send(&self, request: Request<WasiBody>) -> Result<Response<Incoming>, legacy::Error> {
-        // There is a pool for every thread, and so there is one at this place.
-        match self.pools.get(thread_number() % self.pools.len().max(1)) {
-            Some(pool) => pool.request(request).await,
-            None => std::future::pending().await,
-        }
+        let pool = match thread_number() % (self.others.len() + 1) {
+            0 => None,
+            number => self.others.get(number - 1),
+        };
+        pool.unwrap_or(&self.first).request(request).await
     }
 }
