@@ -1,4 +1,4 @@
-//! The body of an answer.
+//! The body of a response.
 
 use std::fmt;
 use std::pin::Pin;
@@ -14,7 +14,8 @@ use crate::call::Call;
 use crate::error::CallError;
 use crate::sandbox::Guest;
 
-/// The body of an answer, streaming. Dropping it before its end stops the plugin and what it does upstream.
+/// The body of a response, streaming. Dropping it before its end stops the plugin and what it does
+/// upstream.
 pub struct Body(Content);
 
 enum Content {
@@ -22,7 +23,8 @@ enum Content {
     Plugin(FromPlugin),
 }
 
-/// An answer's body broke off: the plugin failed, or the service did. What came before is not the whole.
+/// A response's body broke off: the plugin failed, or the service did. What came before is not the
+/// whole.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the response is truncated: {0}")]
 pub struct BodyError(String);
@@ -46,8 +48,8 @@ impl Body {
     }
 }
 
-/// What a plugin writes. It is the end only where the plugin said so: a guest that traps leaves an end behind that looks
-/// like any other, and so the call is asked.
+/// What a plugin writes. It is the end only where the plugin said so: a guest that traps leaves an
+/// end behind that looks like any other, and so the call is asked.
 struct FromPlugin {
     inner: WasiBody,
     /// How many bytes are still to come, where a length was announced.
@@ -79,7 +81,7 @@ impl FromPlugin {
             Some(Err(error)) => {
                 self.ended = true;
                 let (mount, why) = (self.call.mount().name.clone(), error.to_string());
-                self.call.fail(CallError::BrokenOff { mount, why: why.clone() });
+                self.call.fail(CallError::Truncated { mount, why: why.clone() });
                 Poll::Ready(Some(Err(BodyError(why))))
             }
             None => {

@@ -34,7 +34,7 @@ use keyward_policy::endpoint::Protocol;
 use keyward_policy::grant::Grant;
 use keyward_policy::plan::{Plan, PlannedMount};
 
-/// The field in which an answer has its call's number, which the audit has too.
+/// The field in which a response has its call's number, which the audit has too.
 const CALL: HeaderName = HeaderName::from_static("x-keyward-call");
 
 /// A broker. Clones are the same one.
@@ -78,8 +78,8 @@ pub struct Options<'a> {
 impl Broker {
     /// Starts a broker, with records of calls as events of `tracing`.
     ///
-    /// Must be called within a Tokio runtime. Compiles the plugins that are not in the compile cache, which takes up to a
-    /// second each.
+    /// Must be called within a Tokio runtime. Compiles the plugins that are not in the compile
+    /// cache, which takes up to a second each.
     ///
     /// # Errors
     ///
@@ -135,8 +135,9 @@ impl Broker {
 
     /// Calls a mount.
     ///
-    /// The request's path is the one behind the mount's name. The answer's body streams; dropping it stops the plugin and
-    /// what it does upstream. [`Front`](crate::Front) among the request's extensions says where callers reach the mount.
+    /// The request's path is the one behind the mount's name. The response's body streams; dropping
+    /// it stops the plugin and what it does upstream. [`PublicUrl`](crate::PublicUrl) among the request's
+    /// extensions says where callers reach the mount.
     ///
     /// # Errors
     ///
@@ -206,8 +207,9 @@ impl Broker {
         self.0.identities.iter().map(|(name, cache)| (name.clone(), cache.statistics())).collect()
     }
 
-    /// Forgets the tokens of an identity, or the one for an audience, in memory and on disk; the next call fetches another.
-    /// Returns the audiences that there were tokens for; `None` where there is no such identity.
+    /// Forgets the tokens of an identity, or the one for an audience, in memory and on disk; the
+    /// next call fetches another. Returns the audiences that there were tokens for; `None` where
+    /// there is no such identity.
     ///
     /// # Errors
     ///
@@ -226,8 +228,8 @@ impl Broker {
         Ok(Some(forgotten))
     }
 
-    /// Waits until no call runs any more, and what is kept on disk is there. Calls that begin meanwhile wait, and are never
-    /// run.
+    /// Waits until no call runs any more, and what is kept on disk is there. Calls that begin
+    /// meanwhile wait, and are never run.
     pub async fn drain(&self) {
         for Entry { mount, .. } in self.0.mounts.values() {
             mount.permits.close(mount.limits.concurrency).await;

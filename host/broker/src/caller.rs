@@ -34,7 +34,8 @@ impl Caller {
         Self::Embedded { name: name.into() }
     }
 
-    /// What is the same in all calls of one caller, over whatever connection and from whatever process they come.
+    /// What is the same in all calls of one caller, over whatever connection and from whatever
+    /// process they come.
     pub(crate) fn identity(&self) -> String {
         match self {
             Self::Embedded { name } => format!("name={name}"),

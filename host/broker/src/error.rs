@@ -33,7 +33,8 @@ pub enum CallError {
         /// What is wrong with it.
         why: &'static str,
     },
-    /// The request has a header field that overrides its method or URL, which the mount's rules cannot check.
+    /// The request has a header field that overrides its method or URL, which the mount's rules
+    /// cannot check.
     #[error(
         "the header field `{field}` overrides a request's method or URL, which the rules of mount \
          `{mount}` cannot check"
@@ -105,7 +106,7 @@ pub enum CallError {
     },
     /// The plugin ended without a response.
     #[error("the plugin of mount `{mount}` ended without a response")]
-    NoAnswer {
+    NoResponse {
         /// The mount.
         mount: String,
     },
@@ -137,7 +138,7 @@ pub enum CallError {
     },
     /// The response is truncated: the service or the plugin broke it off.
     #[error("the response of mount `{mount}` is truncated: {why}")]
-    BrokenOff {
+    Truncated {
         /// The mount.
         mount: String,
         /// How.
@@ -284,10 +285,10 @@ impl CallError {
             | Self::Violation { .. }
             | Self::Caller { .. }
             | Self::Trapped { .. }
-            | Self::NoAnswer { .. }
+            | Self::NoResponse { .. }
             | Self::Unsealable { .. }
             | Self::Unsearchable { .. }
-            | Self::BrokenOff { .. }
+            | Self::Truncated { .. }
             | Self::NotStarted { .. } => None,
         }
     }
@@ -301,8 +302,8 @@ impl CallError {
         }
     }
 
-    /// The status that the caller gets. What is the caller's own doing is 4xx; a plugin that does what it must not is a
-    /// bad gateway.
+    /// The status that the caller gets. What is the caller's own doing is 4xx; a plugin that does
+    /// what it must not is a bad gateway.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
@@ -318,10 +319,10 @@ impl CallError {
             | Self::ForbiddenAddress { .. }
             | Self::Limit { .. }
             | Self::Trapped { .. }
-            | Self::BrokenOff { .. }
+            | Self::Truncated { .. }
             | Self::Unsealable { .. }
             | Self::Unsearchable { .. }
-            | Self::NoAnswer { .. } => StatusCode::BAD_GATEWAY,
+            | Self::NoResponse { .. } => StatusCode::BAD_GATEWAY,
             Self::NotStarted { .. } => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -341,11 +342,11 @@ impl CallError {
             Self::ForbiddenAddress { .. } => "forbidden-address",
             Self::Limit { .. } => "limit",
             Self::Trapped { .. } => "plugin-failed",
-            Self::BrokenOff { .. } => "broken-off",
+            Self::Truncated { .. } => "broken-off",
             Self::Unsealable { .. } => "unsealable",
             Self::Unsearchable { .. } => "unsearchable",
             Self::ExportOff { .. } => "sas-export-off",
-            Self::NoAnswer { .. } => "no-answer",
+            Self::NoResponse { .. } => "no-answer",
             Self::NotStarted { .. } => "not-started",
         }
     }
@@ -365,11 +366,11 @@ impl CallError {
             Self::ForbiddenAddress { .. } => "Forbidden address",
             Self::Limit { .. } => "Limit exceeded",
             Self::Trapped { .. } => "The plugin failed",
-            Self::BrokenOff { .. } => "Response truncated",
+            Self::Truncated { .. } => "Response truncated",
             Self::Unsealable { .. } => "The response cannot be sealed",
             Self::Unsearchable { .. } => "The response cannot be checked for tokens",
             Self::ExportOff { .. } => "Credentials are not handed out",
-            Self::NoAnswer { .. } => "No response from the plugin",
+            Self::NoResponse { .. } => "No response from the plugin",
             Self::NotStarted { .. } => "The plugin could not be started",
         }
     }
@@ -392,11 +393,11 @@ impl CallError {
             | Self::BadRequest { .. }
             | Self::Busy { .. }
             | Self::Trapped { .. }
-            | Self::NoAnswer { .. }
+            | Self::NoResponse { .. }
             | Self::Unsealable { .. }
             | Self::Unsearchable { .. }
             | Self::ExportOff { .. }
-            | Self::BrokenOff { .. }
+            | Self::Truncated { .. }
             | Self::NotStarted { .. } => self.kind(),
         }
     }
@@ -418,10 +419,10 @@ impl CallError {
             | Self::Busy { .. }
             | Self::Limit { .. }
             | Self::Trapped { .. }
-            | Self::NoAnswer { .. }
+            | Self::NoResponse { .. }
             | Self::Unsealable { .. }
             | Self::Unsearchable { .. }
-            | Self::BrokenOff { .. }
+            | Self::Truncated { .. }
             | Self::NotStarted { .. } => Outcome::Failed,
         }
     }

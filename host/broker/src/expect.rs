@@ -43,8 +43,8 @@ impl Expectation {
         }
     }
 
-    /// Holds the caller's body back for a request of the plugin's. Returns whether it has to ask the
-    /// service.
+    /// Holds the caller's body back for a request of the plugin's. Returns whether it has to ask
+    /// the service.
     pub(crate) fn hold(&self) -> bool {
         self.hold_for(WAIT)
     }

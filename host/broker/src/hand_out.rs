@@ -1,8 +1,8 @@
 //! Handing a sealed value out, to callers that may have it.
 //!
-//! That is another thing than sealing, wanted at times: a browser that is to upload by itself, say. It takes a route of the
-//! plugin's, named in its manifest, and the operation that mints the value in `hand_out` of the mount; and it leaves an audit
-//! record of its own.
+//! That is another thing than sealing, wanted at times: a browser that is to upload by itself, say.
+//! It takes a route of the plugin's, named in its manifest, and the operation that mints the value
+//! in `hand_out` of the mount; and it leaves an audit record of its own.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use keyward_policy::manifest::{DeclaredAudience, DeclaredSeal, DeclaredService};
 use keyward_policy::path::{PathReading, Purpose};
 use keyward_policy::pattern::Pattern;
 
-/// The longest answer that hands out a value, in bytes.
+/// The longest response that hands out a value, in bytes.
 const LONGEST: usize = 64 << 10;
 
 /// Whether a request's answer may hold a sealed value itself.
@@ -33,7 +33,8 @@ pub(crate) fn is_requested<B>(mount: &Mount, request: &Request<B>) -> Result<boo
     if !mount.manifest.audiences.iter().flat_map(|declared| &declared.seal).any(|seal| seal.export.is_some()) {
         return Ok(false);
     }
-    // The route is the plugin's, and behind it is a name: what a pattern of a route cannot take apart is in there.
+    // The route is the plugin's, and behind it is a name: what a pattern of a route cannot take
+    // apart is in there.
     let route = PathReading::Names { after: 1 };
     let Ok(Some(path)) = route.read(request.uri().path(), "", Purpose::Compare) else { return Ok(false) };
     let mut denied = None;
@@ -72,7 +73,8 @@ fn operation_of(declared: &DeclaredAudience, seal: &DeclaredSeal) -> Option<Stri
     minting.map(|operation| operation.name.clone())
 }
 
-/// Puts the values into the places of their surrogates, in the answer to a caller who may have them.
+/// Puts the values into the places of their surrogates, in the response to a caller who may have
+/// them.
 ///
 /// # Errors
 ///
@@ -86,11 +88,12 @@ pub(crate) async fn unseal(call: &Arc<Call>, response: Response<Body>) -> Result
     if let Some(verdict) = call.verdict() {
         return Err(verdict.clone());
     }
-    let broken = |why: String| CallError::BrokenOff { mount: call.mount().name.clone(), why };
+    let broken = |why: String| CallError::Truncated { mount: call.mount().name.clone(), why };
     let body = collected.map_err(|error| broken(error.to_string()))?.to_bytes();
     let mut text = Zeroizing::new(body.to_vec());
     let mut handed_out = None;
-    // Only what was minted by an operation that is handed out; whatever else the plugin has got stays sealed.
+    // Only what was minted by an operation that is handed out; whatever else the plugin has got
+    // stays sealed.
     let exportable = call.exportable();
     for (surrogate, value) in call.surrogates().sealed() {
         let operation = exportable.iter().find(|(_, own)| Arc::ptr_eq(own, &value)).map(|(operation, _)| *operation);

@@ -33,10 +33,10 @@ pub(crate) fn caches(
     supplied: &Sources,
 ) -> Result<Identities, StartError> {
     let tls = trust.client().map_err(|error| StartError::Tls(error.to_string()))?;
-    let mut making = Making::new(config, tls.into(), clock, supplied);
+    let mut factory = SourceFactory::new(config, tls.into(), clock, supplied);
     let mut caches = BTreeMap::new();
     for (name, identity) in &config.identities {
-        let source = making.source(name, identity).map_err(|why| {
+        let source = factory.source(name, identity).map_err(|why| {
             let message = format!("the identity `{name}` has no source: {why}");
             ConfigError::from(Diagnostic::new(identity.place.clone(), message))
         })?;
@@ -44,15 +44,15 @@ pub(crate) fn caches(
         let (clock, policy) = (Arc::clone(clock), Policy::default());
         let cache = match &identity.persist {
             None => TokenCache::with(source, clock, policy),
-            Some(persist) => TokenCache::persisted(source, clock, policy, making.file(name, persist, identity)?),
+            Some(persist) => TokenCache::persisted(source, clock, policy, factory.file(name, persist, identity)?),
         };
         caches.insert(name.clone(), cache);
     }
-    Ok(Identities { caches, files: making.files.into_values().collect() })
+    Ok(Identities { caches, files: factory.files.into_values().collect() })
 }
 
 /// Makes the sources of identities.
-pub(crate) struct Making<'c> {
+pub(crate) struct SourceFactory<'c> {
     paces: HashMap<Option<String>, Pace>,
     files: HashMap<PathBuf, Persistence>,
     clock: &'c Arc<dyn Clock>,
@@ -68,7 +68,7 @@ pub(crate) struct Making<'c> {
 /// Token sources by the names of their identities.
 pub(crate) type Sources = BTreeMap<String, Arc<dyn TokenSource>>;
 
-impl<'c> Making<'c> {
+impl<'c> SourceFactory<'c> {
     pub(crate) fn new(config: &'c Config, tls: Tls, clock: &'c Arc<dyn Clock>, supplied: &'c Sources) -> Self {
         let (authority, addresses) = (config.cloud.authority.as_str(), &config.egress.resolve);
         Self { paces: HashMap::new(), files: HashMap::new(), clock, authority, tls, addresses, supplied }

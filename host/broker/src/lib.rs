@@ -1,8 +1,9 @@
 //! A credential broker for Azure managed identities.
 //!
-//! Plugins, WebAssembly components in sandboxes, talk to Azure for local programs. They act with access tokens that they
-//! never see: a plugin holds a *surrogate*, and the host puts the token in its place on the wire, for the one endpoint that
-//! it is for. See `docs/SECURITY.md` for what that protects from, and what it does not.
+//! Plugins, WebAssembly components in sandboxes, talk to Azure for local programs. They act with
+//! access tokens that they never see: a plugin holds a *surrogate*, and the host puts the token in
+//! its place on the wire, for the one endpoint that it is for. See `docs/SECURITY.md` for what that
+//! protects from, and what it does not.
 //!
 //! This crate is what a service embeds. The daemon is such a service.
 //!
@@ -35,7 +36,8 @@
 //! }
 //! ```
 //!
-//! Where to go from here: [`Broker::call`] is the way of a call; [`config::Config`] can be made in code too;
+//! Where to go from here: [`Broker::call`] is the way of a call; [`config::Config`] can be made in
+//! code too;
 //! [`keyward_identity::TokenSource`] is the trait for tokens of one's own; [`audit`] says what happened; [`probe`] looks for
 //! what stands in the way, before any call does; [`metrics`] counts tokens, for Prometheus.
 
@@ -84,7 +86,7 @@ pub use keyward_policy::{cloud, config, diagnostic, endpoint, grant, manifest, p
 pub use persisted::{ForgetError, forget_persisted_tokens};
 pub use plan_files::plan;
 pub use problem::problem;
-pub use request::Front;
+pub use request::PublicUrl;
 pub use sandbox::CompileEvent;
 pub use service::MountService;
 pub use start_error::StartError;

@@ -10,8 +10,8 @@
 //! # }
 //! ```
 //!
-//! Each has the labels `identity`, the name in the configuration, and `audience`. Nothing of a token is in them, but when it
-//! ends.
+//! Each has the labels `identity`, the name in the configuration, and `audience`. Nothing of a
+//! token is in them, but when it ends.
 //!
 //! | name | counts |
 //! |---|---|

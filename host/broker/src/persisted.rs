@@ -8,7 +8,7 @@ use keyward_identity::cache::Persistence;
 use keyward_identity::clock::{Clock, SystemClock};
 use keyward_identity::source::Tls;
 
-use crate::identities::{Making, Sources, key};
+use crate::identities::{SourceFactory, Sources, key};
 use keyward_policy::plan::Plan;
 
 /// Why persisted tokens could not be removed.
@@ -35,8 +35,8 @@ pub enum ForgetError {
     Disk(#[from] std::io::Error),
 }
 
-/// Removes an identity's tokens from its file, or the one for an audience, and returns the audiences that there were tokens
-/// for; `None` where the identity has no file.
+/// Removes an identity's tokens from its file, or the one for an audience, and returns the
+/// audiences that there were tokens for; `None` where the identity has no file.
 ///
 /// A broker that runs with the same file does not notice, and writes its tokens again: use
 /// [`Broker::forget_tokens`](crate::Broker::forget_tokens) there.
@@ -58,7 +58,7 @@ pub fn forget_persisted_tokens(
     let key = key(persist).map_err(|error| ForgetError::Unusable { name: name(), why: error.to_string() })?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let none = Sources::new();
-    let source = Making::new(&plan.config, Tls::no_roots(), &clock, &none).source(identity, config);
+    let source = SourceFactory::new(&plan.config, Tls::no_roots(), &clock, &none).source(identity, config);
     let source = source.map_err(|why| ForgetError::Unusable { name: name(), why })?;
     let file = Persistence::open(&persist.path, key);
     let forgotten = file.forget(&source.describe(), audience);

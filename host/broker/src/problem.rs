@@ -1,4 +1,5 @@
-//! Errors as the caller sees them: problem details for HTTP APIs, [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457).
+//! Errors as the caller sees them: problem details for HTTP APIs, [RFC
+//! 9457](https://www.rfc-editor.org/rfc/rfc9457).
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};

@@ -16,15 +16,17 @@ use crate::call::Call;
 use crate::error::CallError;
 use keyward_policy::authorize::override_fields;
 
-/// Where callers reach a mount, so that its plugin can write links that lead back. A service that embeds the broker puts it
-/// into the request's extensions; without it the request's own host and `/MOUNT` are taken.
+/// Where callers reach a mount, so that its plugin can write links that lead back. A service that
+/// embeds the broker puts it into the request's extensions; without it the request's own host and
+/// `/MOUNT` are taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Front {
+pub struct PublicUrl {
     /// `http` or `https`.
     pub scheme: &'static str,
     /// The host, with a port where it is not the scheme's.
     pub host: String,
-    /// The path before what the plugin sees: empty, or a slash and more, without a slash at its end.
+    /// The path before what the plugin sees: empty, or a slash and more, without a slash at its
+    /// end.
     pub prefix: String,
 }
 
@@ -32,8 +34,9 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 
-/// Header fields of a caller's that go no further: its own credentials, those of the connection, and those in which only
-/// the host's word counts. `connection` itself, and the others of the connection, never reach a plugin anyway.
+/// Header fields of a caller's that go no further: its own credentials, those of the connection,
+/// and those in which only the host's word counts. `connection` itself, and the others of the
+/// connection, never reach a plugin anyway.
 const DROPPED: [HeaderName; 8] = [
     header::AUTHORIZATION,
     header::PROXY_AUTHORIZATION,
@@ -61,7 +64,7 @@ where
     if !path_and_query.starts_with('/') {
         return Err(CallError::BadRequest { why: "the path must begin with a slash" });
     }
-    let front = front(call, &mut parts.extensions, &parts.uri, &parts.headers);
+    let public_url = public_url(call, &mut parts.extensions, &parts.uri, &parts.headers);
     parts.uri = path_and_query.parse().map_err(|_| CallError::BadRequest { why: "its path is malformed" })?;
 
     call.expectation().read(parts.version, &parts.headers);
@@ -87,23 +90,23 @@ where
         parts.headers.insert(CONTENT_LENGTH, length.into());
     }
     let unusual = || CallError::BadRequest { why: "malformed host" };
-    let scheme = if front.scheme == "https" { Scheme::Https } else { Scheme::Http };
-    parts.headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(front.scheme));
-    parts.headers.insert(X_FORWARDED_HOST, HeaderValue::from_str(&front.host).map_err(|_| unusual())?);
-    parts.headers.insert(X_FORWARDED_PREFIX, HeaderValue::from_str(&front.prefix).map_err(|_| unusual())?);
+    let scheme = if public_url.scheme == "https" { Scheme::Https } else { Scheme::Http };
+    parts.headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(public_url.scheme));
+    parts.headers.insert(X_FORWARDED_HOST, HeaderValue::from_str(&public_url.host).map_err(|_| unusual())?);
+    parts.headers.insert(X_FORWARDED_PREFIX, HeaderValue::from_str(&public_url.prefix).map_err(|_| unusual())?);
     // WASI takes the request's authority from here, and keeps the field from the plugin.
-    parts.headers.insert(header::HOST, HeaderValue::from_str(&front.host).map_err(|_| unusual())?);
+    parts.headers.insert(header::HOST, HeaderValue::from_str(&public_url.host).map_err(|_| unusual())?);
     Ok((Request::from_parts(parts, FromCaller { inner: body, call: Arc::clone(call), wait: None }), scheme))
 }
 
-fn front(call: &Call, extensions: &mut http::Extensions, uri: &Uri, headers: &HeaderMap) -> Front {
-    if let Some(front) = extensions.remove::<Front>() {
-        return front;
+fn public_url(call: &Call, extensions: &mut http::Extensions, uri: &Uri, headers: &HeaderMap) -> PublicUrl {
+    if let Some(public_url) = extensions.remove::<PublicUrl>() {
+        return public_url;
     }
     let host = uri.authority().map(|authority| authority.as_str());
     let host = host.or_else(|| headers.get(header::HOST)?.to_str().ok()).unwrap_or("localhost");
     let scheme = if uri.scheme_str() == Some("https") { "https" } else { "http" };
-    Front { scheme, host: host.to_owned(), prefix: format!("/{}", call.mount().name) }
+    PublicUrl { scheme, host: host.to_owned(), prefix: format!("/{}", call.mount().name) }
 }
 
 fn drop_headers(headers: &mut HeaderMap) {

@@ -18,7 +18,7 @@ const SHORTEST_PASSWORD: usize = 8;
 /// The longest password, in UTF-16 code units ([MS-TDS] 2.2.6.4).
 const LONGEST_PASSWORD: usize = 128;
 
-/// A credential that a service gave in an answer. It is zeroed when nobody may spend it any more.
+/// A credential that a service gave in a response. It is zeroed when nobody may spend it any more.
 pub(crate) struct SealedValue {
     value: Bytes,
     place: SpendPlace,
@@ -27,8 +27,8 @@ pub(crate) struct SealedValue {
 }
 
 impl SealedValue {
-    /// A shared access signature: parameters of a query, with or without the question mark. `None` where it cannot be a
-    /// part of a query as it is.
+    /// A shared access signature: parameters of a query, with or without the question mark. `None`
+    /// where it cannot be a part of a query as it is.
     pub(crate) fn query(text: &str) -> Option<Self> {
         let text = text.strip_prefix('?').unwrap_or(text);
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$'()*+,;=:@/?%&".contains(&byte);

@@ -15,13 +15,14 @@ use crate::error::CallError;
 /// One mount, for one caller, as a `tower::Service`. Errors become responses: see
 /// [`CallError::into_response`](crate::CallError::into_response).
 ///
-/// A service may answer before it has read the whole body of a request, for example with 404 or 403. Then the response is
-/// there while the rest of the body is unread, and the server that runs this service decides what becomes of it: one that
-/// closes the connection at once makes the kernel reset it, and the caller may lose the response. Close the write side, then
-/// read and discard for a bounded time before closing, as the daemon does and as nginx's `lingering_close`.
+/// A service may answer before it has read the whole body of a request, for example with 404 or
+/// 403. Then the response is there while the rest of the body is unread, and the server that runs
+/// this service decides what becomes of it: one that closes the connection at once makes the kernel
+/// reset it, and the caller may lose the response. Close the write side, then read and discard for
+/// a bounded time before closing, as the daemon does and as nginx's `lingering_close`.
 ///
-/// A caller's `Expect: 100-continue` is passed on to the service where the request has the field: the body is not polled
-/// before the service wants it, or for a second.
+/// A caller's `Expect: 100-continue` is passed on to the service where the request has the field:
+/// the body is not polled before the service wants it, or for a second.
 #[derive(Clone)]
 pub struct MountService {
     broker: Broker,

@@ -13,7 +13,8 @@ use rand::Rng;
 
 use crate::sealed_value::SealedValue;
 
-/// The stand-in for a credential: a random string that only the call in which it was made can spend.
+/// The stand-in for a credential: a random string that only the call in which it was made can
+/// spend.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Surrogate(String);
 

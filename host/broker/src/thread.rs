@@ -1,4 +1,5 @@
-//! Which thread this is: what one thread opened is best used by the same, since nobody else need be woken for it.
+//! Which thread this is: what one thread opened is best used by the same, since nobody else need be
+//! woken for it.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -199,7 +199,7 @@ async fn a_connection_is_used_again_in_the_state_of_a_new_one() {
     assert!(report.contains("error 208"), "without what the one before left there: {report}");
     assert_eq!(logins(&rig).len(), 1);
     let record = rig.audit.wait(2).await;
-    assert!(record.upstream[0].kept, "it was kept: {record:?}");
+    assert!(record.upstream[0].cached, "it was kept: {record:?}");
 }
 
 #[tokio::test]

@@ -33,7 +33,7 @@ fn why(answer: &Answer) -> &str {
 fn assert_stopped(answer: &Answer, audited: &keyward::audit::Record) {
     assert!(answer.broken.is_some() || matches!(answer.error, Some(CallError::Unsearchable { .. })), "{answer:?}");
     assert_eq!(audited.rule, Some("unsearchable"));
-    assert!(audited.echo_blanked, "the audit says that a token was sent back");
+    assert!(audited.redacted, "the audit says that a token was sent back");
 }
 
 #[tokio::test]
@@ -44,7 +44,7 @@ async fn a_token_that_a_service_sends_back_compressed_does_not_reach_the_plugin(
         let answer = rig.call(get("/secrets/db?api-version=7.4", &[("accept-encoding", "gzip")])).await;
         let record = rig.audit.wait(1).await;
         assert_eq!(record.rule, Some("unsearchable"), "{number}: {answer:?}");
-        assert!(record.echo_blanked);
+        assert!(record.redacted);
         assert_eq!(why(&answer), "the service sent a token back in it");
         rig.assert_no_token_in(&answer);
         let after = rig.call(get("/secrets/db?api-version=7.4", &[])).await;

@@ -35,7 +35,7 @@ async fn an_undeclared_audience_is_not_there() {
     rig.assert_no_token_in(&answer);
     confessed("undeclared-audience").await;
     assert_eq!(rig.emulator.log().for_service("imds").len(), 0);
-    assert_eq!(rig.audit.wait(1).await.refused_audiences.len(), 5);
+    assert_eq!(rig.audit.wait(1).await.denied_audiences.len(), 5);
 }
 
 #[tokio::test]
@@ -45,7 +45,7 @@ async fn an_audience_that_is_not_granted_names_the_section_that_would() {
     assert!(answer.text().contains("NotGranted"), "{}", answer.text());
     assert!(answer.text().contains("[mount.ungranted-audience.audience.arm]"), "{}", answer.text());
     assert_eq!(rig.emulator.log().for_service("imds").len(), 0, "nobody asks for what is not granted");
-    assert_eq!(rig.audit.wait(1).await.refused_audiences, ["arm"]);
+    assert_eq!(rig.audit.wait(1).await.denied_audiences, ["arm"]);
 }
 
 #[tokio::test]
@@ -165,7 +165,7 @@ async fn a_token_that_a_service_sends_back_is_blanked_out_wherever_it_is_cut() {
         assert!(text.contains("\"and again\": \"Bearer ****"), "in pieces of {piece}: {text}");
         assert!(text.contains("x-echo: Bearer ****"), "{text}");
         rig.assert_no_token_in(&answer);
-        assert!(rig.audit.wait(number + 1).await.echo_blanked);
+        assert!(rig.audit.wait(number + 1).await.redacted);
     }
     confessed("reads").await;
 }

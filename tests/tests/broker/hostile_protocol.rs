@@ -15,7 +15,7 @@ fn trapped(answer: &Answer) -> &str {
 async fn no_answer_is_said_so() {
     let rig = Rig::hostile("no_answer").start().await;
     let answer = rig.call(get("/", &[])).await;
-    assert!(matches!(answer.error, Some(CallError::NoAnswer { .. })), "{:?}", answer.error);
+    assert!(matches!(answer.error, Some(CallError::NoResponse { .. })), "{:?}", answer.error);
     assert_eq!(answer.status, 502);
     assert_eq!(rig.audit.wait(1).await.outcome, Outcome::Failed);
 }

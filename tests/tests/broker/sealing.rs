@@ -70,7 +70,7 @@ async fn a_guest_that_asks_gets_a_surrogate_however_it_asks() {
             }
         }
         let record = rig.audit.wait(1).await;
-        assert_eq!((record.upstream[0].kept, record.upstream[1].kept), (false, true));
+        assert_eq!((record.upstream[0].cached, record.upstream[1].cached), (false, true));
     }
 }
 
@@ -184,7 +184,7 @@ async fn a_service_that_repeats_the_signature_finds_it_blanked_out() {
     let answer = rig.call(get("/hello/world.txt", &[])).await;
     rig.assert_no_token_in(&answer);
     assert!(answer.text().contains("***"), "{}", answer.text());
-    assert!(rig.audit.wait(2).await.echo_blanked);
+    assert!(rig.audit.wait(2).await.redacted);
 }
 
 #[tokio::test]

@@ -7,14 +7,16 @@ use std::time::Duration;
 
 use super::{AuditSink, Record};
 
-/// How many bytes may wait to be written. A call that finds no room waits: no record is ever dropped.
+/// How many bytes may wait to be written. A call that finds no room waits: no record is ever
+/// dropped.
 const ROOM: usize = 16 << 20;
 
-/// How long lines are gathered before they are written. To wake the writer for each of them cost a tenth of all small GETs.
+/// How long lines are gathered before they are written. To wake the writer for each of them cost a
+/// tenth of all small GETs.
 const GATHERING: Duration = Duration::from_millis(5);
 
-/// Writes each record as a line of JSON, in a thread of its own, a few milliseconds after it came. Dropping it writes what
-/// is left.
+/// Writes each record as a line of JSON, in a thread of its own, a few milliseconds after it came.
+/// Dropping it writes what is left.
 #[derive(Debug)]
 pub struct JsonLines {
     queue: Arc<Queue>,

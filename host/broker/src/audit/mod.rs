@@ -1,7 +1,7 @@
-//! The audit: one record for every call, whatever became of it.
+//! The audit: one record for every call, however it ended.
 //!
-//! A record says who called what, with which audience, to where, and how it ended. It holds no credential, no body, no
-//! header field and no query, since a query may be a credential.
+//! A record says who called what, with which audience, to where, and how it ended. It holds no
+//! credential, no body, no header field and no query, since a query may be a credential.
 
 mod lines;
 
@@ -12,9 +12,10 @@ use serde::Serialize;
 
 pub use lines::JsonLines;
 
-/// Takes records. It is called on the way of every call: what takes long belongs behind a queue, as in [`JsonLines`].
+/// Receives audit records. Every call waits for it: slow work belongs behind a queue, as in
+/// [`JsonLines`].
 pub trait AuditSink: Send + Sync + 'static {
-    /// Takes one record.
+    /// Receives one record.
     fn record(&self, record: &Record);
 }
 
@@ -25,7 +26,7 @@ pub struct Record {
     /// When it began, in RFC 3339.
     #[serde(serialize_with = "rfc3339")]
     pub time: SystemTime,
-    /// Its number, unique on this machine; the caller has it as `x-keyward-call`.
+    /// Its id, unique on this machine; the caller gets it as `x-keyward-call`.
     pub call: String,
     /// Who called.
     pub caller: String,
@@ -45,24 +46,25 @@ pub struct Record {
     /// The rule or limit that ended it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<&'static str>,
-    /// What the caller was told of that.
+    /// The message that the caller got.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
-    /// Requests for tokens that were refused, by the audience's name.
+    /// Audiences whose tokens were requested and denied, by name.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub refused_audiences: Vec<String>,
+    pub denied_audiences: Vec<String>,
     /// The requests that the plugin sent.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub upstream: Vec<Upstream>,
-    /// Whether a service sent a token back. It was blanked out, or, in a compressed response, stopped.
+    /// Whether a service sent a token back. It was redacted, or the (compressed) response was
+    /// stopped.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub echo_blanked: bool,
+    pub redacted: bool,
     /// The operation whose credential is handed out, in a record that says so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub handed_out: Option<&'static str>,
     /// Bytes of the caller's body.
     pub bytes_in: u64,
-    /// Bytes of the answer's body.
+    /// Bytes of the response's body.
     pub bytes_out: u64,
     /// How long it took, in microseconds.
     pub duration_us: u64,
@@ -73,9 +75,9 @@ pub struct Record {
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Outcome {
-    /// The plugin answered, and the caller has the whole answer.
+    /// The caller has the whole of the plugin's response.
     Answered,
-    /// A rule or a grant refused what the plugin wanted to send.
+    /// A rule or a grant denied a request of the plugin's.
     Denied,
     /// The plugin failed, hit a limit, or broke off.
     Failed,
@@ -104,22 +106,22 @@ pub struct Upstream {
     /// Whether a sealed value went with it: a shared access signature, or a password.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub sealed: bool,
-    /// Whether the host answered it itself, with an answer that it had kept, or with a connection.
+    /// Whether the host used a cached response, or a pooled connection, instead of a new one.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub kept: bool,
+    pub cached: bool,
     /// The operation, where its response is a credential.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mints: Option<&'static str>,
     /// The service's status.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// The rule that refused it.
+    /// The rule that denies it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub refused: Option<&'static str>,
-    /// Why there was no whole answer.
+    pub denied: Option<&'static str>,
+    /// Why the response was not whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// Bytes of the answer's body.
+    /// Bytes of the response's body.
     pub bytes: u64,
 }
 
@@ -132,10 +134,10 @@ impl Upstream {
             token: false,
             token_rejected: false,
             sealed: false,
-            kept: false,
+            cached: false,
             mints: None,
             status: None,
-            refused: None,
+            denied: None,
             error: None,
             bytes: 0,
         }

@@ -52,9 +52,9 @@ impl CallRecord {
             status: None,
             rule: None,
             problem: None,
-            refused_audiences: Vec::new(),
+            denied_audiences: Vec::new(),
             upstream: Vec::new(),
-            echo_blanked: false,
+            redacted: false,
             handed_out: None,
             bytes_in: 0,
             bytes_out: 0,
@@ -67,7 +67,7 @@ impl CallRecord {
     pub(super) fn finish(&mut self, complete: impl FnOnce(&mut Record)) {
         let duration_us = self.duration_us();
         let record = self.record.get_mut().unwrap_or_else(PoisonError::into_inner);
-        record.echo_blanked = *self.redacted.get_mut();
+        record.redacted = *self.redacted.get_mut();
         record.duration_us = duration_us;
         complete(record);
         self.sink.record(record);
@@ -105,20 +105,20 @@ impl Call {
         self.record.sink.record(&record);
     }
 
-    pub(crate) fn note_refused_audience(&self, audience: &str) {
+    pub(crate) fn note_denied_audience(&self, audience: &str) {
         let mut record = self.record.lock();
-        if record.refused_audiences.len() < LISTED {
-            record.refused_audiences.push(audience.chars().take(100).collect());
+        if record.denied_audiences.len() < LISTED {
+            record.denied_audiences.push(audience.chars().take(100).collect());
         }
     }
 
-    pub(crate) fn note_refused<B>(&self, request: &Request<B>, rule: &'static str) {
+    pub(crate) fn note_denied<B>(&self, request: &Request<B>, rule: &'static str) {
         // A denied request may contain a surrogate anywhere, so its path is not recorded.
         let uri = request.uri();
         let authority = authority(uri).chars().take(200).collect::<String>();
         let url = format!("{}://{authority}", uri.scheme_str().unwrap_or_default());
         let method = request.method().to_string();
-        self.push_upstream(Upstream { url, refused: Some(rule), ..Upstream::of(method) });
+        self.push_upstream(Upstream { url, denied: Some(rule), ..Upstream::of(method) });
     }
 
     pub(crate) fn note_upstream(
@@ -154,8 +154,8 @@ impl Call {
         UpstreamNote { call: Arc::clone(self), index: self.push_upstream(upstream) }
     }
 
-    pub(crate) fn note_refused_sql(&self, rule: &'static str) {
-        self.push_upstream(Upstream { refused: Some(rule), ..Upstream::of("CONNECT".to_owned()) });
+    pub(crate) fn note_denied_sql(&self, rule: &'static str) {
+        self.push_upstream(Upstream { denied: Some(rule), ..Upstream::of("CONNECT".to_owned()) });
     }
 
     fn push_upstream(&self, upstream: Upstream) -> Option<usize> {

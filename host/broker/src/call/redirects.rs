@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 /// The most origins that are remembered of one call.
 const MOST: usize = 4;
 
-/// The origins that services redirected to in one call, each with the audience whose service it was.
+/// The origins that services redirected to in one call, each with the audience whose service it
+/// was.
 #[derive(Debug, Default)]
 pub(crate) struct Redirects(Mutex<Vec<(Arc<str>, Endpoint)>>);
 

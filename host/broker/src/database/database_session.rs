@@ -73,7 +73,7 @@ impl DatabaseSession {
             }
             noted(&note, not_opened(call, error))
         })?;
-        note.update(|upstream| upstream.kept = session.is_reused());
+        note.update(|upstream| upstream.cached = session.is_reused());
         let path = path.to_string();
         Ok(Self { call: Arc::clone(call), grant, path, note, session, _count: count })
     }
@@ -209,7 +209,7 @@ fn count_request(call: &Call) -> Result<(), DatabaseError> {
 /// Ends the call.
 fn deny(call: &Call, denied: Denied) -> DatabaseError {
     let error = CallError::denied(&call.mount().name, denied);
-    call.note_refused_sql(error.rule());
+    call.note_denied_sql(error.rule());
     call.fail(error);
     DatabaseError::Denied
 }

@@ -1,7 +1,7 @@
 //! Databases: what the boundary adds to the sessions of `keyward_sql`.
 //!
-//! The policy decides what a plugin may open. A [`DatabaseSession`] pairs a session with its call: it
-//! counts requests, writes audit notes, and ends the call if a rule or a limit is violated. The
+//! The policy decides what a plugin may open. A [`DatabaseSession`] pairs a session with its call:
+//! it counts requests, writes audit notes, and ends the call if a rule or a limit is violated. The
 //! connections of a mount are in its [`DatabasePool`](crate::database_pool::DatabasePool).
 
 mod database_error;

@@ -28,7 +28,7 @@ pub(super) fn admit<B>(call: &Arc<Call>, request: &Request<B>) -> Result<Authori
                 }
                 (None, denied) => CallError::denied(&mount.name, denied),
             };
-            call.note_refused(request, error.rule());
+            call.note_denied(request, error.rule());
             call.fail(error);
             Err(Error::HttpRequestDenied)
         }

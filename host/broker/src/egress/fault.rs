@@ -1,4 +1,5 @@
-//! Whose fault a request is that does not leave: the plugin's, or the caller's, which the plugin passed on.
+//! Whose fault a request is that does not leave: the plugin's, or the caller's, which the plugin
+//! passed on.
 
 use http::{HeaderValue, Request, Uri};
 use percent_encoding::percent_decode_str;
@@ -48,7 +49,8 @@ pub(super) fn is_callers<B>(call: &Call, request: &Request<B>, violation: &Viola
     }
 }
 
-/// The path of a URL in a header field. A plugin may have written the endpoint's address for the mount's in front of it.
+/// The path of a URL in a header field. A plugin may have written the endpoint's address for the
+/// mount's in front of it.
 fn path_of(value: &HeaderValue) -> &[u8] {
     let text = value.as_bytes();
     let Some(authority) = text.strip_prefix(b"https://") else { return text };

@@ -60,7 +60,8 @@ fn redact_headers(headers: &mut HeaderMap, scanner: &Scanner) -> bool {
             found = true;
         }
     }
-    // A name is in lower case, and a token in lower case is not valid any more. It is removed all the same.
+    // A name is in lower case, and a token in lower case is not valid any more. It is removed all
+    // the same.
     let odd: Vec<HeaderName> =
         headers.keys().filter(|name| scanner.has_ignoring_case(name.as_str())).cloned().collect();
     for name in odd {

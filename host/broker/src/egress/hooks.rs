@@ -18,7 +18,8 @@ const CHUNK: usize = 128 << 10;
 /// The hooks of one call.
 pub(crate) struct EgressHooks(pub(crate) Arc<Call>);
 
-/// What `wasi:http` asks for: the answer, and a task that goes on while its body is read, of which there is none here.
+/// What `wasi:http` asks for: the response, and a task that goes on while its body is read, of which
+/// there is none here.
 type Sending = Box<
     dyn Future<Output = Result<(http::Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>)>> + Send,
 >;
@@ -42,7 +43,8 @@ impl WasiHttpHooks for EgressHooks {
         false
     }
 
-    /// How much of a body waits between guest and peer. With the default, a mebibyte, sixteen large transfers took 70 MiB.
+    /// How much of a body waits between guest and peer. With the default, a mebibyte, sixteen large
+    /// transfers took 70 MiB.
     fn p2_outgoing_body_chunk_size(&mut self) -> usize {
         CHUNK
     }

@@ -1,8 +1,8 @@
 //! Redirects of services to origins that `redirects` does not name.
 //!
-//! The host follows no redirect: it hands it to the plugin, and the next request is checked like any other. That one goes
-//! to another origin because its service said so, and not because the plugin did, is remembered for the message: it says
-//! which line would allow it.
+//! The host follows no redirect: it hands it to the plugin, and the next request is checked like
+//! any other. That one goes to another origin because its service said so, and not because the
+//! plugin did, is remembered for the message: it says which line would allow it.
 
 use http::header::LOCATION;
 use http::uri::Scheme;
@@ -14,8 +14,8 @@ use crate::call::Call;
 use crate::denial::RedirectDenied;
 use keyward_policy::endpoint::Endpoint;
 
-/// The origin that a response redirects to. `None` also where `redirects` could not name it: its scheme is not https, or an
-/// address in place of a name.
+/// The origin that a response redirects to. `None` also where `redirects` could not name it: its
+/// scheme is not https, or an address in place of a name.
 pub(super) fn target(status: StatusCode, headers: &HeaderMap) -> Option<Endpoint> {
     if !status.is_redirection() || status == StatusCode::NOT_MODIFIED {
         return None;

@@ -1,7 +1,10 @@
-//! Tokens that a service rejects before their time, because it revoked them or because they lack a claim.
+//! Tokens that a service rejects before their time, because it revoked them or because they lack a
+//! claim.
 //!
-//! Such a token is replaced: see [`CachedToken::reject`](keyward_identity::cache::CachedToken::reject), which limits how
-//! often. The request is repeated with the new one only where nothing can run twice: a `GET` or `HEAD` without a body.
+//! Such a token is replaced: see
+//! [`CachedToken::reject`](keyward_identity::cache::CachedToken::reject), which limits how often.
+//! The request is repeated with the new one only where nothing can run twice: a `GET` or `HEAD`
+//! without a body.
 
 use http::header::{AUTHORIZATION, HeaderMap, WWW_AUTHENTICATE};
 use http::request::Parts;
@@ -11,7 +14,8 @@ use keyward_identity::AccessToken;
 use super::attach_credential::put_token;
 use crate::running_grant::RunningGrant;
 
-/// The errors of a bearer challenge that another token may cure: RFC 6750, and continuous access evaluation.
+/// The errors of a bearer challenge that another token may cure: RFC 6750, and continuous access
+/// evaluation.
 const ERRORS: [&str; 2] = ["invalid_token", "insufficient_claims"];
 
 /// Storage's field, and its code for a token that it does not take.
@@ -42,7 +46,8 @@ pub(super) fn repeatable(parts: &Parts, has_body: bool) -> Option<Request<()>> {
     Some(request)
 }
 
-/// Has a rejected token replaced. Returns the request again, with the new token, where it may be repeated and there is one.
+/// Has a rejected token replaced. Returns the request again, with the new token, where it may be
+/// repeated and there is one.
 pub(super) async fn replace(
     grant: &RunningGrant,
     rejected: &AccessToken,
@@ -58,8 +63,8 @@ pub(super) async fn replace(
     Some((request, fresh))
 }
 
-/// The values of the parameters named `error` in a challenge. Quoted strings are skipped as a whole: a description may have
-/// anything in it.
+/// The values of the parameters named `error` in a challenge. Quoted strings are skipped as a
+/// whole: a description may have anything in it.
 fn errors(challenge: &str) -> Vec<String> {
     let mut errors = Vec::new();
     let mut characters = challenge.chars().peekable();

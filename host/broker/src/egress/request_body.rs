@@ -13,8 +13,8 @@ use crate::call::Call;
 use crate::error::CallError;
 use crate::redact::Scanner;
 
-/// The body of a plugin's request. It ends the call where a surrogate is in it, and never ends well where the plugin did
-/// not end it itself.
+/// The body of a plugin's request. It ends the call where a surrogate is in it, and never ends well
+/// where the plugin did not end it itself.
 pub(super) struct RequestBody {
     inner: WasiBody,
     call: Arc<Call>,

@@ -1,7 +1,8 @@
 //! Requests whose answers have a credential in them: see [`seal`](crate::seal).
 //!
-//! Nothing streams here. The request is made anew of what identifies it, so that a plugin can ask for no range, no encoding
-//! and no field that a service repeats; the answer is read whole, taken apart, and put together for this call.
+//! Nothing streams here. The request is made again of what identifies it, so that a plugin can ask
+//! for no range, no encoding and no field that a service repeats; the response is read whole, taken
+//! apart, and put together for this call.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -27,7 +28,7 @@ use crate::sealed_value::Spend;
 use crate::upstream::innermost;
 use keyward_policy::grant::Seal;
 
-/// The longest request and the longest answer, in bytes. Those that were seen are of one kilobyte.
+/// The longest request and the longest response, in bytes. Those that were seen are of one kilobyte.
 pub(super) const LONGEST: usize = 256 << 10;
 
 pub(super) async fn exchange(
@@ -61,7 +62,7 @@ pub(super) async fn exchange(
     let (answer, kept) = call.mount().sealed_responses.get(key, ask).await?;
     call.progress();
     note.update(|upstream: &mut Upstream| {
-        upstream.kept = kept;
+        upstream.cached = kept;
         upstream.status = Some(answer.status.as_u16());
     });
     if answer.redacted && !kept {
@@ -80,7 +81,7 @@ pub(super) async fn exchange(
     Ok(response)
 }
 
-/// Asks the service, and takes its answer apart.
+/// Asks the service, and takes its response apart.
 async fn ask(
     call: &Arc<Call>,
     request: Request<Bytes>,

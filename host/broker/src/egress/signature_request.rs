@@ -49,7 +49,7 @@ pub(super) async fn check(
             Err(error) => Violation::Path(error).into(),
         };
         let error = CallError::denied(&mount.name, denied);
-        note.update(|upstream: &mut Upstream| upstream.refused = Some(error.rule()));
+        note.update(|upstream: &mut Upstream| upstream.denied = Some(error.rule()));
         call.fail(error);
         Error::HttpRequestDenied
     })?;

@@ -1,12 +1,12 @@
-//! Uploads and the answers that overtake them.
+//! Uploads and the responses that overtake them.
 //!
-//! A service may answer before it has the whole body of a request. A plugin that has the answer has
+//! A service may answer before it has the whole body of a request. A plugin that has the response has
 //! no reason to send the rest, so a body that it leaves unfinished then is not its failure: the
 //! call counts such uploads.
 //!
-//! Nor does such a service need the connection any more. Where the answer is not a success, or came
+//! Nor does such a service need the connection any more. Where the response is not a success, or came
 //! before the body's end, the service may be about to close it with bytes that it has not read, and
-//! another request on it would get no answer. So it is not used again.
+//! another request on it would get no response. So it is not used again.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -44,7 +44,8 @@ struct Progress {
 
 impl Upload {
     /// Watches the body of a request, where it has one. `can_wait` is whether the request is sent
-    /// before its body is at hand: then a caller that expects `100 Continue` waits for the service's.
+    /// before its body is at hand: then a caller that expects `100 Continue` waits for the
+    /// service's.
     pub(super) fn watch(
         call: &Arc<Call>,
         request: Request<WasiBody>,
@@ -71,7 +72,7 @@ impl Upload {
         (request, Some(Self { progress, connection }))
     }
 
-    /// The answer has arrived.
+    /// The response has arrived.
     pub(super) fn answered(&self, status: StatusCode) {
         let is_overtaken = self.progress.answered();
         if (is_overtaken || !status.is_success())
@@ -83,7 +84,7 @@ impl Upload {
 }
 
 impl Progress {
-    /// Returns whether the answer came before all bytes were sent.
+    /// Returns whether the response came before all bytes were sent.
     fn answered(&self) -> bool {
         let state = self.state.fetch_or(ANSWERED, Ordering::Relaxed);
         if state & ENDED == 0 {
@@ -104,7 +105,8 @@ impl Progress {
     }
 }
 
-/// Whether a request is sent while its body comes. Where a credential may be in its answer, the host has the body first.
+/// Whether a request is sent while its body comes. Where a credential may be in its response, the
+/// host has the body first.
 pub(super) fn streams(authorized: &Authorized) -> bool {
     let is_sealed = !authorized.grant.seals.is_empty();
     authorized.minted.is_none() && !is_sealed
@@ -112,7 +114,8 @@ pub(super) fn streams(authorized: &Authorized) -> bool {
 
 struct Watched {
     inner: WasiBody,
-    /// How many bytes are still to come, where a length was announced. The client does not ask for the end then.
+    /// How many bytes are still to come, where a length was announced. The client does not ask for
+    /// the end then.
     left: Option<u64>,
     progress: Progress,
 }

@@ -78,8 +78,8 @@ impl Endpoints {
         }
     }
 
-    /// Connects to an endpoint, up to the end of the TLS handshake: to a database too, where that comes behind a greeting.
-    /// Nothing else is sent.
+    /// Connects to an endpoint, up to the end of the TLS handshake: to a database too, where that
+    /// comes behind a greeting. Nothing else is sent.
     ///
     /// # Errors
     ///
@@ -95,8 +95,8 @@ impl Endpoints {
         Ok(())
     }
 
-    /// What the clock of an endpoint says, since 1970-01-01T00:00:00Z, by the answer to a request without credentials. `None`
-    /// where it does not say, or speaks no HTTP.
+    /// What the clock of an endpoint says, since 1970-01-01T00:00:00Z, by the response to a request
+    /// without credentials. `None` where it does not say, or speaks no HTTP.
     pub async fn clock(&self, endpoint: &Endpoint) -> Option<Duration> {
         if endpoint.protocol != Protocol::Https {
             return None;
@@ -111,7 +111,7 @@ impl Endpoints {
         let request = Request::head("/").header(HOST, host).body(Empty::<Bytes>::new()).ok()?;
         let asking = sender.send_request(request);
         let response = tokio::select! {
-            // A server that closes the connection behind its answer has answered.
+            // A server that closes the connection behind its response has answered.
             biased;
             response = asking => response.ok()?,
             _ = connection => return None,

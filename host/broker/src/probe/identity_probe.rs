@@ -9,7 +9,7 @@ use keyward_identity::clock::{Clock, SystemClock};
 use keyward_identity::source::{SourceKind, Tls};
 use keyward_identity::{Audience, TokenError, TokenSource};
 
-use crate::identities::{Making, Sources, key};
+use crate::identities::{SourceFactory, Sources, key};
 use crate::upstream::Trust;
 use keyward_policy::config::{IdentityConfig, IdentitySource, SourceConfig};
 use keyward_policy::plan::Plan;
@@ -46,7 +46,7 @@ pub enum NoToken {
     NoSource(String),
     /// Its source gives none.
     #[error(transparent)]
-    Refused(#[from] TokenError),
+    Denied(#[from] TokenError),
     /// Nothing came in time.
     #[error("no answer within {} s", .0.as_secs_f32())]
     TimedOut(Duration),
@@ -57,13 +57,14 @@ impl Identities {
     #[must_use]
     pub fn of(plan: &Plan, within: Duration) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-        // Certificates that cannot be read are an error of `Endpoints::of`. Until they can be, none is trusted.
+        // Certificates that cannot be read are an error of `Endpoints::of`. Until they can be, none
+        // is trusted.
         let trust = Trust::load(&plan.config.tls).ok().and_then(|trust| trust.client().ok());
         let none = Sources::new();
-        let mut making = Making::new(&plan.config, trust.map_or_else(Tls::no_roots, Tls::from), &clock, &none);
+        let mut factory = SourceFactory::new(&plan.config, trust.map_or_else(Tls::no_roots, Tls::from), &clock, &none);
         let identities = || plan.config.identities.iter();
         let sources =
-            identities().map(|(name, identity)| (name.clone(), making.source(name, &hasty(identity, within))));
+            identities().map(|(name, identity)| (name.clone(), factory.source(name, &hasty(identity, within))));
         let sources = sources.collect();
         let keys = identities().filter_map(|(name, identity)| {
             let key = key(identity.persist.as_ref()?).map(drop).map_err(|error| error.to_string());
@@ -79,7 +80,8 @@ impl Identities {
         self.sources.get(name)?.as_ref().ok().map(|source| source.describe())
     }
 
-    /// Whether the key of an identity's tokens on disk can be used, or why not; `None` where it keeps none.
+    /// Whether the key of an identity's tokens on disk can be used, or why not; `None` where it
+    /// keeps none.
     #[must_use]
     pub fn key(&self, name: &str) -> Option<&Result<(), String>> {
         self.keys.get(name)
@@ -106,7 +108,8 @@ impl Identities {
     }
 }
 
-/// The same identity, whose source gives up soon. The Azure CLI, which is no endpoint, takes its time.
+/// The same identity, whose source gives up soon. The Azure CLI, which is no endpoint, takes its
+/// time.
 fn hasty(identity: &IdentityConfig, within: Duration) -> IdentityConfig {
     let mut identity = identity.clone();
     let sooner = |time: Option<Duration>| Some(time.map_or(within, |time| time.min(within)));

@@ -1,8 +1,9 @@
-//! What a configuration comes to on this machine: whether its identities answer, and its endpoints can be reached.
+//! What a configuration comes to on this machine: whether its identities answer, and its endpoints
+//! can be reached.
 //!
-//! Everything is done as the broker does it, by the same sources, rules and trust, but once, with no plugin and no cache, and
-//! without trying for long. No token comes out. `keyward doctor` prints what is found here; a service may look at it when it
-//! starts.
+//! Everything is done as the broker does it, by the same sources, rules and trust, but once, with
+//! no plugin and no cache, and without trying for long. No token comes out. `keyward doctor` prints
+//! what is found here; a service may look at it when it starts.
 
 mod endpoint_probe;
 mod identity_probe;

@@ -1,9 +1,10 @@
 //! The search for tokens in compressed responses.
 //!
-//! The host asks for `accept-encoding: identity` with every credential, but a service may compress its response all the
-//! same, and a stored blob has the coding that its owner gave it. Such a response is decoded for the search only: its own
-//! bytes go to the plugin, except those behind which a token may end, which wait until the search is past it. They are
-//! searched as they come, too: decoders skip comments and metadata, which can have any text in them.
+//! The host asks for `accept-encoding: identity` with every credential, but a service may compress
+//! its response all the same, and a stored blob has the coding that its owner gave it. Such a
+//! response is decoded for the search only: its own bytes go to the plugin, except those behind
+//! which a token may end, which wait until the search is past it. They are searched as they come,
+//! too: decoders skip comments and metadata, which can have any text in them.
 
 use std::io::{self, Read, Write};
 use std::mem;
@@ -16,8 +17,8 @@ use http::{HeaderMap, HeaderName, StatusCode, response};
 
 use super::scanner::Scanner;
 
-/// The most bytes that a response may expand to: a fixed part, and a multiple of what was received. Logs and JSON were
-/// seen to compress to a hundredth.
+/// The most bytes that a response may expand to: a fixed part, and a multiple of what was received.
+/// Logs and JSON were seen to compress to a hundredth.
 const FIXED_OUTPUT: u64 = 8 << 20;
 const MAX_RATIO: u64 = 256;
 
@@ -27,7 +28,8 @@ const MAX_HELD: usize = 1 << 20;
 /// The size of Brotli's output buffer.
 const BROTLI_BUFFER: usize = 32 << 10;
 
-/// A content coding that the host can decode ([RFC 9110, 8.4.1](https://www.rfc-editor.org/rfc/rfc9110#section-8.4.1)).
+/// A content coding that the host can decode ([RFC 9110,
+/// 8.4.1](https://www.rfc-editor.org/rfc/rfc9110#section-8.4.1)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Coding {
     /// `gzip`, members one behind the other.
@@ -64,7 +66,8 @@ pub(crate) enum CodingError {
     Token,
 }
 
-/// The coding of a response, if any. `stored` says that a partial response is a part of what a client stored.
+/// The coding of a response, if any. `stored` says that a partial response is a part of what a
+/// client stored.
 ///
 /// # Errors
 ///
@@ -131,7 +134,8 @@ impl CodedScanner {
         Self { undecoded, decoder, received: 0, held: BytesMut::new() }
     }
 
-    /// Takes the next bytes, and returns those that may go on. It is not called again after an error.
+    /// Takes the next bytes, and returns those that may go on. It is not called again after an
+    /// error.
     pub(crate) fn push(&mut self, chunk: Bytes) -> Result<Bytes, CodingError> {
         self.received += chunk.len() as u64;
         self.decoder.search().max_output = FIXED_OUTPUT.saturating_add(self.received.saturating_mul(MAX_RATIO));

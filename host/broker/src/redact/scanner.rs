@@ -6,12 +6,13 @@ use memchr::{memchr_iter, memmem};
 /// What a secret is redacted with, byte for byte, so that no length changes.
 const BLANK: u8 = b'*';
 
-/// How much of a secret's beginning is searched for, before the rest is compared. Preparing a search takes time by the
-/// length of what is searched for, and a token is two kilobytes long: measured with small GETs, that was 4 % of a call.
+/// How much of a secret's beginning is searched for, before the rest is compared. Preparing a
+/// search takes time by the length of what is searched for, and a token is two kilobytes long:
+/// measured with small GETs, that was 4 % of a call.
 const BEGINNING: usize = 32;
 
-/// Looks for secrets in what it is fed. Bytes that may be the beginning of one are held back until what follows shows
-/// whether they are.
+/// Looks for secrets in what it is fed. Bytes that may be the beginning of one are held back until
+/// what follows shows whether they are.
 pub(crate) struct Scanner {
     secrets: Vec<Secret>,
     held: BytesMut,

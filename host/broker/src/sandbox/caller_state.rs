@@ -24,7 +24,8 @@ pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
 
 impl caller_state::Host for View {
     async fn seal(&mut self, state: String) -> wasmtime::Result<Result<String, caller_state::Error>> {
-        // A request that a later call sends with this state may be to where a service redirects now.
+        // A request that a later call sends with this state may be to where a service redirects
+        // now.
         let redirects = self.0.redirects().to_text();
         let sealed = self.0.mount().states.seal(&redirects, &state, &self.0.caller().identity(), SystemTime::now());
         Ok(sealed.map_err(|error| match error {

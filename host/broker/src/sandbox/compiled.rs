@@ -1,8 +1,9 @@
 //! Compiled plugins, kept between runs.
 //!
-//! Loading compiled code runs it, whatever it is. So only files are loaded that this broker wrote itself, in a directory
-//! that belongs to the user it runs as and that nobody else can write in, under a name that holds the engine's version and
-//! settings and the component's sum. Each file begins with the sum of the rest, which tells a torn one from a whole one.
+//! Loading compiled code runs it, whatever it is. So only files are loaded that this broker wrote
+//! itself, in a directory that belongs to the user it runs as and that nobody else can write in,
+//! under a name that holds the engine's version and settings and the component's sum. Each file
+//! begins with the sum of the rest, which tells a torn one from a whole one.
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -22,7 +23,8 @@ const SUM: usize = 32;
 #[derive(Debug)]
 pub(super) struct CompiledDirectory {
     path: PathBuf,
-    /// What must be the same for compiled code to fit: wasmtime's version, its settings, the processor's features.
+    /// What must be the same for compiled code to fit: wasmtime's version, its settings, the
+    /// processor's features.
     engine: u64,
 }
 
@@ -97,9 +99,10 @@ fn random() -> io::Result<u64> {
 /// Loads compiled code.
 #[allow(unsafe_code)]
 fn load(engine: &Engine, compiled: &[u8]) -> wasmtime::Result<Component> {
-    // SAFETY: the bytes were written by `CompiledDirectory::write`, from what wasmtime's compiler gave: the file and its
-    // directory belong to this user, nobody else can write there (`check` and `read_own`), and the sum before them shows
-    // that they are whole. Whether they fit this version of wasmtime, it checks itself.
+    // SAFETY: the bytes were written by `CompiledDirectory::write`, from what wasmtime's compiler
+    // gave: the file and its directory belong to this user, nobody else can write there (`check`
+    // and `read_own`), and the sum before them shows that they are whole. Whether they fit this
+    // version of wasmtime, it checks itself.
     unsafe { Component::deserialize(engine, compiled) }
 }
 
@@ -158,7 +161,8 @@ mod platform {
         std::fs::create_dir_all(path)
     }
 
-    /// Whose a directory is cannot be told here without calls that are unsafe, and so nothing is loaded from any.
+    /// Whose a directory is cannot be told here without calls that are unsafe, and so nothing is
+    /// loaded from any.
     pub(super) fn check(_: &Path) -> Result<(), String> {
         Err("on this system the broker cannot tell who may write in it; leave [compile_cache] out".to_owned())
     }

@@ -9,14 +9,16 @@ use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 use crate::start_error::StartError;
 use keyward_policy::config::Limits;
 
-/// How long a guest computes before others get their turn, and the grain in which its time is measured.
+/// How long a guest computes before others get their turn, and the grain in which its time is
+/// measured.
 const TICK: Duration = Duration::from_millis(10);
 
-/// The most sandboxes at once. Each takes about six memory mappings, and Linux lets a process have 65,530
-/// (`vm.max_map_count`).
+/// The most sandboxes at once. Each takes about six memory mappings, and Linux lets a process have
+/// 65,530 (`vm.max_map_count`).
 pub(crate) const MOST_SANDBOXES: u32 = 8192;
 
-/// What a component may consist of. Those that were seen have one memory and two or three tables, whatever their language.
+/// What a component may consist of. Those that were seen have one memory and two or three tables,
+/// whatever their language.
 const MEMORIES_EACH: u32 = 2;
 const TABLES_EACH: u32 = 4;
 const CORE_INSTANCES_EACH: u32 = 64;
@@ -25,8 +27,9 @@ const CORE_INSTANCES_EACH: u32 = 64;
 const STACK: usize = 1 << 20;
 const WASM_STACK: usize = 512 << 10;
 
-/// How much of a memory and a table is cleared by writing, and kept, rather than given back to the system and mapped anew
-/// for the next call. Measured with small GETs at 2 cores: without, page-table work across cores halves the rate.
+/// How much of a memory and a table is cleared by writing, and kept, rather than given back to the
+/// system and mapped again for the next call. Measured with small GETs at 2 cores: without,
+/// page-table work across cores halves the rate.
 const MEMORY_KEPT: usize = 1 << 20;
 const TABLE_KEPT: usize = 64 << 10;
 
@@ -84,7 +87,8 @@ fn config(sandboxes: u32, memory: u64, elements: usize) -> Config {
         .shared_memory(false)
         .wasm_memory64(false)
         .wasm_stack_switching(false)
-        // `plan::features` names these to the author of a plugin that uses one. Reference types stay: compilers use them.
+        // `plan::features` names these to the author of a plugin that uses one. Reference types
+        // stay: compilers use them.
         .wasm_gc(false)
         .wasm_function_references(false)
         .wasm_exceptions(false)

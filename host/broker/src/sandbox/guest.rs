@@ -1,4 +1,4 @@
-//! A guest at work, held by whoever waits for the rest of its answer.
+//! A guest at work, held by whoever waits for the rest of its response.
 
 use std::pin::Pin;
 

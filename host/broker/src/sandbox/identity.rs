@@ -25,7 +25,7 @@ impl identity::Host for View {
     async fn get_token(&mut self, audience: String) -> wasmtime::Result<Result<identity::Token, identity::Error>> {
         let mount = Arc::clone(self.0.mount());
         let Some(grant) = mount.grant(&audience) else {
-            self.0.note_refused_audience(&audience);
+            self.0.note_denied_audience(&audience);
             let refused = match mount.manifest.audience(&audience) {
                 Some(_) => identity::Error::NotGranted(mount.not_granted(&audience)),
                 None => identity::Error::NotDeclared,

@@ -5,8 +5,8 @@ use wasmtime::ResourceLimiter;
 use crate::error::Limit;
 use keyward_policy::config::Limits;
 
-/// What a sandbox may still take. The stock limiter bounds each memory; this bounds their sum, so that a component of many
-/// memories gets no more than one of one.
+/// What a sandbox may still take. The stock limiter bounds each memory; this bounds their sum, so
+/// that a component of many memories gets no more than one of one.
 #[derive(Debug)]
 pub(super) struct Budget {
     memory: u64,

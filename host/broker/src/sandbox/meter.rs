@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 /// other programs'.
 const EXACT_FROM: Duration = Duration::from_millis(50);
 
-/// Measures the time that a future is being polled. A guest that waits is not polled, so that is the time it computes,
-/// what the host does for it included.
+/// Measures the time that a future is being polled. A guest that waits is not polled, so that is
+/// the time it computes, what the host does for it included.
 #[derive(Debug)]
 pub(super) struct Meter {
     start: Instant,

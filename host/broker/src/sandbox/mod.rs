@@ -1,7 +1,7 @@
 //! Sandboxes: a fresh one for every call.
 //!
-//! An [`Engine`] holds the pool that they are taken from; a [`Template`] is a plugin, compiled and linked; [`run`] makes a
-//! sandbox of it, hands it one request, and ends it.
+//! An [`Engine`] holds the pool that they are taken from; a [`Template`] is a plugin, compiled and
+//! linked; [`run`] makes a sandbox of it, hands it one request, and ends it.
 
 mod bindings;
 mod caller_state;

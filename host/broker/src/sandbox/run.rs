@@ -24,8 +24,8 @@ use crate::error::{CallError, Limit};
 /// The guest's answer, or that it chose to give an error in place of one.
 type Answer = Result<Response<WasiBody>, ErrorCode>;
 
-/// Hands a request to a fresh sandbox, and waits for the head of its answer. What comes with it stops the guest when it is
-/// dropped.
+/// Hands a request to a fresh sandbox, and waits for the head of its response. What comes with it
+/// stops the guest when it is dropped.
 pub(crate) async fn run<B>(
     call: &Arc<Call>,
     template: &Template,
@@ -38,8 +38,8 @@ where
     B::Error: Into<WasiError>,
 {
     let (sender, mut receiver) = oneshot::channel();
-    // The guest lives in its caller's task as long as it can. A small answer is whole by the time its head is taken, and no
-    // other task, on another processor perhaps, was ever woken.
+    // The guest lives in its caller's task as long as it can. A small response is whole by the time
+    // its head is taken, and no other task, on another processor perhaps, was ever woken.
     let mut life = Box::pin(live(Arc::clone(call), template.clone(), request, scheme, sender, permit));
     let (answer, mut ended) = tokio::select! {
         biased;
@@ -50,7 +50,7 @@ where
         ended = poll_fn(|cx| Poll::Ready(life.as_mut().poll(cx).is_ready())).await;
     }
     let guest = if ended { Guest::ended() } else { Guest::in_task(life) };
-    // A rule that was broken before the answer outweighs it.
+    // A rule that was broken before the response outweighs it.
     if let Some(verdict) = call.verdict() {
         return Err(verdict.clone());
     }
@@ -62,12 +62,13 @@ where
             call.fail(error.clone());
             Err(error)
         }
-        // A guest that ends without an answer leaves a verdict, so this is none.
-        None => Err(CallError::NoAnswer { mount: mount() }),
+        // A guest that ends without a response leaves a verdict, so this is none.
+        None => Err(CallError::NoResponse { mount: mount() }),
     }
 }
 
-/// The guest's life. Its verdict is known before its store is dropped, and with it the ends of its bodies.
+/// The guest's life. Its verdict is known before its store is dropped, and with it the ends of its
+/// bodies.
 async fn live<B>(
     call: Arc<Call>,
     template: Template,
@@ -107,7 +108,7 @@ async fn live<B>(
             CallError::Trapped { mount: mount.name.clone(), why }
         }
         Ok(()) if answered => return,
-        Ok(()) => CallError::NoAnswer { mount: mount.name.clone() },
+        Ok(()) => CallError::NoResponse { mount: mount.name.clone() },
         Err(error) => verdict(&call, &error),
     };
     call.fail(error);
@@ -151,7 +152,8 @@ where
 #[error("{0}")]
 struct NotStarted(String);
 
-/// Returns when the call has taken too long, or nothing moves any more. Looks four times in the time allowed for that.
+/// Returns when the call has taken too long, or nothing moves any more. Looks four times in the
+/// time allowed for that.
 async fn watch(call: &Call) -> Limit {
     let limits = &call.mount().limits;
     let began = Instant::now();

@@ -58,12 +58,14 @@ impl State {
 }
 
 impl State {
-    /// Whether there is a body that the guest has begun and neither ended nor dropped. Its end would look like a good one.
+    /// Whether there is a body that the guest has begun and neither ended nor dropped. Its end
+    /// would look like a good one.
     pub(super) fn has_open_body(&mut self) -> bool {
         self.table.iter_mut().any(|entry| entry.is::<HostOutgoingBody>())
     }
 
-    /// Breaks off the bodies that the guest has neither ended nor dropped: who reads one gets an error in place of its end.
+    /// Breaks off the bodies that the guest has neither ended nor dropped: who reads one gets an
+    /// error in place of its end.
     pub(super) fn abort_open_bodies(&mut self) {
         for body in self.table.iter_mut().filter_map(|entry| entry.downcast_mut::<HostOutgoingBody>()) {
             let (nothing, _) = HostOutgoingBody::new(StreamContext::Request, None, 1, 1);

@@ -20,8 +20,8 @@ pub(crate) struct Template {
     pub(super) pre: ProxyPre<State>,
 }
 
-/// What becomes of a plugin while the broker starts. Compiling one takes up to a second for a small one, several for one
-/// that brings its language's runtime along.
+/// What becomes of a plugin while the broker starts. Compiling one takes up to a second for a small
+/// one, several for one that brings its language's runtime along.
 #[derive(Clone, Debug)]
 pub enum CompileEvent<'a> {
     /// It is being compiled.

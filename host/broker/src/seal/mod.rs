@@ -1,8 +1,8 @@
 //! Sealing: a field of a response that is a credential is replaced by a surrogate before the plugin
 //! sees it.
 //!
-//! A shared access signature, for example: the plugin requests it from Resource Manager and spends it
-//! at the storage, and never sees it. [`egress`](crate::egress) reads such a response whole, a
+//! A shared access signature, for example: the plugin requests it from Resource Manager and spends
+//! it at the storage, and never sees it. [`egress`](crate::egress) reads such a response whole, a
 //! [`SealedResponse`] separates the secrets from the rest, [`ResponseCache`] holds it for the time that
 //! its rule allows, and each call gets surrogates of its own.
 

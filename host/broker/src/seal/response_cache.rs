@@ -17,7 +17,7 @@ const MOST: usize = 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key([u8; 32]);
 
-/// The answers that a mount keeps, each asked for once at a time.
+/// The responses that a mount keeps, each asked for once at a time.
 #[derive(Default)]
 pub(crate) struct ResponseCache(Mutex<HashMap<Key, Arc<Slot>>>);
 
@@ -42,7 +42,7 @@ impl Key {
 }
 
 impl ResponseCache {
-    /// The answer to a request, asked for where none is kept; and whether it was kept.
+    /// The response to a request, asked for where none is kept; and whether it was kept.
     pub(crate) async fn get<E>(
         &self,
         key: Key,
@@ -63,10 +63,10 @@ impl ResponseCache {
         Ok((answer, false))
     }
 
-    /// Keeps the answer that a value is of no longer: a service would not take it.
+    /// Keeps the response that a value is of no longer: a service would not take it.
     pub(crate) fn forget(&self, value: &Arc<SealedValue>) {
         let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // One that is locked is being asked for anew.
+        // One that is locked is being asked for again.
         let is_of = |slot: &Slot| {
             slot.try_lock().is_ok_and(|entry| entry.as_ref().is_some_and(|entry| entry.answer.has(value)))
         };

@@ -1,4 +1,4 @@
-//! An answer with secrets in it, taken apart.
+//! A response with secrets in it, taken apart.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,16 +13,16 @@ use crate::surrogate::Surrogates;
 use keyward_policy::grant::Seal;
 use keyward_policy::manifest::SpendPlace;
 
-/// How long an error is the answer to those who ask the same.
+/// How long an error is the response to those who ask the same.
 const ERROR_KEPT: Duration = Duration::from_secs(1);
 
 /// The longest message of an error that a plugin is told.
 const LONGEST_MESSAGE: usize = 2048;
 
-/// An answer whose secrets are set apart.
+/// A response whose secrets are set apart.
 pub(crate) struct SealedResponse {
     pub(crate) status: StatusCode,
-    /// The answer, without the secrets.
+    /// The response, without the secrets.
     document: Value,
     sealed: Vec<(Seal, Arc<SealedValue>)>,
     /// For how many seconds the service asks for patience.
@@ -31,7 +31,7 @@ pub(crate) struct SealedResponse {
     pub(crate) redacted: bool,
 }
 
-/// Why an answer cannot be sealed, and so cannot be shown.
+/// Why a response cannot be sealed, and so cannot be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unsealable {
     #[error("it is not JSON")]
@@ -43,10 +43,10 @@ pub(crate) enum Unsealable {
 }
 
 impl SealedResponse {
-    /// Takes an answer apart. `token` finds the token that it was asked with.
+    /// Takes a response apart. `token` finds the token that it was asked with.
     ///
-    /// An error has no field to seal. What it says is reduced to the code and the message that Azure's errors have, without
-    /// anything that looks like a signature.
+    /// An error has no field to seal. What it says is reduced to the code and the message that
+    /// Azure's errors have, without anything that looks like a signature.
     pub(crate) fn take_apart(
         status: StatusCode,
         body: &[u8],
@@ -85,7 +85,8 @@ impl SealedResponse {
         Self { status, document, sealed: Vec::new(), retry_after: None, redacted }
     }
 
-    /// How long it may be used again. An error is told to all who wait for the same, and not asked for by each.
+    /// How long it may be used again. An error is told to all who wait for the same, and not asked
+    /// for by each.
     pub(crate) fn keep(&self) -> Option<Duration> {
         if self.sealed.is_empty() {
             return Some(ERROR_KEPT);
@@ -103,7 +104,7 @@ impl SealedResponse {
         self.sealed.iter().map(|(_, value)| value)
     }
 
-    /// The answer for one call: with surrogates of its own in the secrets' places.
+    /// The response for one call: with surrogates of its own in the secrets' places.
     pub(crate) fn for_call(&self, surrogates: &Surrogates) -> Bytes {
         let mut document = self.document.clone();
         for (seal, value) in &self.sealed {

@@ -34,8 +34,8 @@ impl Default for StateKey {
 }
 
 impl StateKey {
-    /// Seals a state for a caller, with a line of the host's own. Nonces are random: one key would have to seal four
-    /// thousand million states before two of them are likely to meet.
+    /// Seals a state for a caller, with a line of the host's own. Nonces are random: one key would
+    /// have to seal four thousand million states before two of them are likely to meet.
     pub(crate) fn seal(&self, own: &str, state: &str, caller: &str, now: SystemTime) -> Result<String, SealError> {
         if state.len() > LONGEST {
             return Err(SealError::TooLong);

@@ -18,12 +18,13 @@ const IDLE: Duration = Duration::from_secs(60);
 /// How many unused connections each thread keeps.
 const MOST_IDLE: usize = 128;
 
-/// How many bytes a connection reads ahead, and the longest head of an answer. Hyper's own 400 KiB made sixteen large
-/// transfers take 70 MiB, and made none of them faster: TLS gives 16 KiB at a time.
+/// How many bytes a connection reads ahead, and the longest head of a response. Hyper's own 400 KiB
+/// made sixteen large transfers take 70 MiB, and made none of them faster: TLS gives 16 KiB at a
+/// time.
 const BUFFER: usize = 128 << 10;
 
-/// A pool of connections for each thread, HTTP/1.1 only: one request at a time on each connection, so that no call can
-/// stand in another's way, and no thread waits for another's connection.
+/// A pool of connections for each thread, HTTP/1.1 only: one request at a time on each connection,
+/// so that no call can stand in another's way, and no thread waits for another's connection.
 pub(crate) struct Client {
     first: legacy::Client<Connector, WasiBody>,
     /// Those of the other threads.

@@ -1,4 +1,5 @@
-//! Makes connections: the name is resolved once, every address is checked, and the connection goes to one of those.
+//! Makes connections: the name is resolved once, every address is checked, and the connection goes
+//! to one of those.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -45,8 +46,8 @@ impl Connector {
 }
 
 impl Connector {
-    /// A connection without TLS, to one of the addresses that were checked. Whoever asks sees to it that it takes no longer
-    /// than it may.
+    /// A connection without TLS, to one of the addresses that were checked. Whoever asks sees to it
+    /// that it takes no longer than it may.
     pub(crate) async fn tcp(&self, host: &str, port: u16) -> Result<TcpStream, ConnectError> {
         connect_first(host, &self.addresses(host, port).await?).await
     }

@@ -1,4 +1,4 @@
-//! Why a request did not get an answer.
+//! Why a request did not get a response.
 
 use std::io;
 
@@ -36,7 +36,8 @@ impl ConnectError {
     }
 }
 
-/// The first cause of an error: "Connection reset by peer" says more than "client error (SendRequest)".
+/// The first cause of an error: "Connection reset by peer" says more than "client error
+/// (SendRequest)".
 pub(crate) fn innermost<'e>(error: &'e (dyn std::error::Error + 'static)) -> &'e (dyn std::error::Error + 'static) {
     let mut error = error;
     while let Some(source) = error.source() {

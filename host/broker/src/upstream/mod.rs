@@ -1,5 +1,5 @@
-//! Connections to services: a client for each mount, whose connector resolves names, checks addresses
-//! and speaks TLS. It knows of no call.
+//! Connections to services: a client for each mount, whose connector resolves names, checks
+//! addresses and speaks TLS. It knows of no call.
 
 mod client;
 mod connect;

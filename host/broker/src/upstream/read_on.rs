@@ -1,9 +1,9 @@
 //! Reads on where a write has failed: a service may answer before it has the whole request, and
 //! close its end.
 //!
-//! hyper gives up a connection whose write fails, with an answer that may already be in the
+//! hyper gives up a connection whose write fails, with a response that may already be in the
 //! socket's buffer. Here such a write, and every one after it, discards its bytes and succeeds, so
-//! hyper goes on reading: it finds the answer, or the end of the stream, which is an error.
+//! hyper goes on reading: it finds the response, or the end of the stream, which is an error.
 //!
 //! Reading on needs no timeout. A write fails when the socket is dead in both directions: what
 //! arrived before is read, and then comes the end, at once. That is also why the connection is not
@@ -161,7 +161,7 @@ mod tests {
         }
     }
 
-    /// Uploads a mebibyte to such a service. Gives the answer's status and body, and whether the
+    /// Uploads a mebibyte to such a service. Gives the response's status and body, and whether the
     /// connection can be used again.
     async fn upload(says: &'static [u8], error: ErrorKind) -> Result<(u16, Vec<u8>, bool), hyper::Error> {
         let service = Closed { says, error, is_asked: false, reader: None };

@@ -7,8 +7,8 @@ use std::pin::Pin;
 /// What [`Resolve::resolve`] gives back.
 pub type Resolving = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
 
-/// Finds the addresses of a host. A service that embeds the broker may bring its own; whatever it finds is checked before
-/// anything is connected to.
+/// Finds the addresses of a host. A service that embeds the broker may bring its own; whatever it
+/// finds is checked before anything is connected to.
 pub trait Resolve: Send + Sync + 'static {
     /// The addresses of a host, with this port.
     fn resolve(&self, host: &str, port: u16) -> Resolving;

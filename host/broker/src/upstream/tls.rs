@@ -70,7 +70,8 @@ impl Trust {
         Ok(Arc::new(config))
     }
 
-    /// The TLS of one mount to databases. Within TDS there is none newer than 1.2, and no protocol to agree on.
+    /// The TLS of one mount to databases. Within TDS there is none newer than 1.2, and no protocol
+    /// to agree on.
     pub(crate) fn database_client(&self) -> Result<Arc<ClientConfig>, rustls::Error> {
         let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider));
         let builder = builder.with_protocol_versions(&[&rustls::version::TLS12])?;

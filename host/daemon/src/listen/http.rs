@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use keyward::{Body, Broker, CallError, Caller, Front, problem};
+use keyward::{Body, Broker, CallError, Caller, PublicUrl, problem};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::control;
@@ -91,7 +91,7 @@ async fn answer(broker: &Broker, caller: &Caller, door: Door, mut request: Reque
         Err(_) => return CallError::BadRequest { why: "its path is malformed" }.into_response(),
     }
     let scheme = if door == Door::LoopbackTls { "https" } else { "http" };
-    request.extensions_mut().insert(Front { scheme, host, prefix: format!("/{mount}") });
+    request.extensions_mut().insert(PublicUrl { scheme, host, prefix: format!("/{mount}") });
     broker.call(&mount, caller, request).await.unwrap_or_else(CallError::into_response)
 }
 
