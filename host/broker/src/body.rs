@@ -43,7 +43,12 @@ impl Body {
     }
 
     /// `left` is the length that was announced.
-    pub(crate) fn from_plugin(inner: WasiBody, left: Option<u64>, call: Arc<Call>, guest: Guest) -> Self {
+    pub(crate) fn from_plugin(
+        inner: WasiBody,
+        left: Option<u64>,
+        call: Arc<Call>,
+        guest: Guest,
+    ) -> Self {
         Self(Content::Plugin(FromPlugin { inner, left, call, guest: Some(guest), ended: false }))
     }
 }
@@ -61,7 +66,10 @@ struct FromPlugin {
 }
 
 impl FromPlugin {
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         if self.ended {
             return Poll::Ready(None);
         }
@@ -115,7 +123,10 @@ impl HttpBody for Body {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match &mut self.0 {
             Content::Whole(full) => Pin::new(full).poll_frame(cx).map_err(|never| match never {}),
             Content::Plugin(body) => body.poll_frame(cx),

@@ -111,14 +111,24 @@ impl Broker {
             let template = templates.template(&planned.plugin)?;
             let tls = trust.client().map_err(|error| StartError::Tls(error.to_string()))?;
             let resolver = Arc::clone(&options.resolver);
-            let connector = Connector::new(tls, resolver, Arc::clone(&pinned), config.egress.connect_timeout);
+            let connector =
+                Connector::new(tls, resolver, Arc::clone(&pinned), config.egress.connect_timeout);
             let client = Client::new(&connector);
-            let databases = planned.grants.iter().any(|grant| grant.endpoint.protocol == Protocol::SqlServer);
+            let databases =
+                planned.grants.iter().any(|grant| grant.endpoint.protocol == Protocol::SqlServer);
             let databases = databases.then(|| {
-                let tls = trust.database_client().map_err(|error| StartError::Tls(error.to_string()))?;
+                let tls =
+                    trust.database_client().map_err(|error| StartError::Tls(error.to_string()))?;
                 let (timeout, row_bytes) = (config.egress.connect_timeout, planned.limits.memory);
                 let clock = Arc::clone(&options.clock);
-                Ok::<_, StartError>(database_pool::pool(connector, tls, timeout, planned.pool, row_bytes, clock))
+                Ok::<_, StartError>(database_pool::pool(
+                    connector,
+                    tls,
+                    timeout,
+                    planned.pool,
+                    row_bytes,
+                    clock,
+                ))
             });
             let databases = databases.transpose()?;
             let identity = identities.get(&planned.identity);
@@ -128,30 +138,49 @@ impl Broker {
             let mount = Arc::new(mount(planned, identity, client, databases));
             mounts.insert(mount.name.clone(), Entry { mount, template });
         }
-        let number = getrandom::u32().map_err(|error| StartError::Engine { why: error.to_string() })?;
+        let number =
+            getrandom::u32().map_err(|error| StartError::Engine { why: error.to_string() })?;
         let calls = AtomicU64::new(0);
-        Ok(Self(Arc::new(Inner { mounts, identities, files, audit: options.audit, _engine: engine, number, calls })))
+        Ok(Self(Arc::new(Inner {
+            mounts,
+            identities,
+            files,
+            audit: options.audit,
+            _engine: engine,
+            number,
+            calls,
+        })))
     }
 
     /// Calls a mount.
     ///
     /// The request's path is the one behind the mount's name. The response's body streams; dropping
-    /// it stops the plugin and what it does upstream. [`PublicUrl`](crate::PublicUrl) among the request's
-    /// extensions says where callers reach the mount.
+    /// it stops the plugin and what it does upstream. [`PublicUrl`](crate::PublicUrl) among the
+    /// request's extensions says where callers reach the mount.
     ///
     /// # Errors
     ///
     /// There is no such mount, it is busy, or its plugin broke a rule, ran into a limit or failed.
     /// [`CallError::into_response`] tells a caller. What a *service* answers is never an error.
-    pub async fn call<B>(&self, mount: &str, caller: &Caller, request: Request<B>) -> Result<Response<Body>, CallError>
+    pub async fn call<B>(
+        &self,
+        mount: &str,
+        caller: &Caller,
+        request: Request<B>,
+    ) -> Result<Response<Body>, CallError>
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let unknown = || CallError::UnknownMount { name: mount.chars().take(100).collect(), known: self.mounts() };
+        let unknown = || CallError::UnknownMount {
+            name: mount.chars().take(100).collect(),
+            known: self.mounts(),
+        };
         let Entry { mount, template } = self.0.mounts.get(mount).ok_or_else(unknown)?;
-        let id = format!("{:08x}-{:x}", self.0.number, self.0.calls.fetch_add(1, Ordering::Relaxed));
-        let call = Call::new(id.clone(), Arc::clone(mount), Arc::clone(&self.0.audit), caller, &request);
+        let id =
+            format!("{:08x}-{:x}", self.0.number, self.0.calls.fetch_add(1, Ordering::Relaxed));
+        let call =
+            Call::new(id.clone(), Arc::clone(mount), Arc::clone(&self.0.audit), caller, &request);
         let answered = self.answer(&call, template, request).await;
         if let Err(error) = &answered {
             call.fail(error.clone());
@@ -183,8 +212,10 @@ impl Broker {
         let permit = call.mount().permits.acquire().await.ok_or_else(|| call.mount().busy())?;
         let (response, guest) = sandbox::run(call, template, request, scheme, permit).await?;
         let (parts, body) = response.into_parts();
-        let left = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        let response = Response::from_parts(parts, Body::from_plugin(body, left, Arc::clone(call), guest));
+        let left =
+            parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        let response =
+            Response::from_parts(parts, Body::from_plugin(body, left, Arc::clone(call), guest));
         if exports { hand_out::unseal(call, response).await } else { Ok(response) }
     }
 
@@ -247,7 +278,12 @@ async fn flush(file: Persistence) -> std::io::Result<()> {
     tokio::task::spawn_blocking(move || file.flush()).await.map_err(std::io::Error::other)?
 }
 
-fn mount(planned: PlannedMount, identity: &TokenCache, client: Client, databases: Option<DatabasePool>) -> Mount {
+fn mount(
+    planned: PlannedMount,
+    identity: &TokenCache,
+    client: Client,
+    databases: Option<DatabasePool>,
+) -> Mount {
     let sum: String = planned.plugin.sha256.chars().take(12).collect();
     let with_token = |grant: Grant| {
         let token = identity.audience(&grant.audience);
@@ -278,7 +314,10 @@ struct Events;
 impl AuditSink for Events {
     fn record(&self, record: &Record) {
         let Record { call, caller, mount, method, path, outcome, status, rule, .. } = record;
-        tracing::info!(target: "keyward::audit", call, caller, mount, method, path, ?outcome, status, rule);
+        tracing::info!(
+            target: "keyward::audit",
+            call, caller, mount, method, path, ?outcome, status, rule
+        );
     }
 }
 

@@ -49,7 +49,9 @@ impl fmt::Display for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Embedded { name } => f.write_str(name),
-            Self::Process { uid, gid, pid: Some(pid) } => write!(f, "uid={uid} gid={gid} pid={pid}"),
+            Self::Process { uid, gid, pid: Some(pid) } => {
+                write!(f, "uid={uid} gid={gid} pid={pid}")
+            }
             Self::Process { uid, gid, pid: None } => write!(f, "uid={uid} gid={gid}"),
             Self::Anybody { peer } => write!(f, "anybody at {peer}"),
         }

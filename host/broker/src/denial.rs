@@ -24,12 +24,18 @@ impl fmt::Display for NotAllowed {
         match why {
             NotCovered::NotAllowed => write!(
                 f,
-                "mount `{mount}` may not send {method} {path} to {endpoint}: no pattern in `allow` of {section} covers it{}",
-                if path.readings().nth(1).is_some() { " in all ways in which the path may be read" } else { "" }
+                "mount `{mount}` may not send {method} {path} to {endpoint}: no pattern in \
+                 `allow` of {section} covers it{}",
+                if path.readings().nth(1).is_some() {
+                    " in all ways in which the path may be read"
+                } else {
+                    ""
+                }
             ),
             NotCovered::NotDeclared => write!(
                 f,
-                "mount `{mount}` may not send {method} {path} to {endpoint}: its plugin does not declare it in its \
+                "mount `{mount}` may not send {method} {path} to {endpoint}: its plugin does not \
+                 declare it in its \
                  manifest, so that no configuration can allow it"
             ),
         }
@@ -42,7 +48,9 @@ impl NotAllowed {
     pub fn help(&self) -> Option<String> {
         let DeniedRequest { method, path, why, .. } = &self.request;
         match why {
-            NotCovered::NotAllowed => Some(format!("To allow it, add \"{method} {}\" there", path.to_allow())),
+            NotCovered::NotAllowed => {
+                Some(format!("To allow it, add \"{method} {}\" there", path.to_allow()))
+            }
             NotCovered::NotDeclared => None,
         }
     }
@@ -68,7 +76,9 @@ impl fmt::Display for MintingDenied {
             MintingRule::NotHandedOut(operation) => {
                 write!(f, "the response of `{operation}` is a credential")
             }
-            MintingRule::Carrier => f.write_str("it carries other requests in its body, which `allow` cannot check"),
+            MintingRule::Carrier => {
+                f.write_str("it carries other requests in its body, which `allow` cannot check")
+            }
             MintingRule::UnknownAction(action) => {
                 write!(f, "`{action}` is not known to be harmless")
             }
@@ -88,9 +98,9 @@ impl MintingDenied {
         let of_mount = section_of(mount, None);
         let section = section_of(mount, audience.as_deref());
         match why {
-            MintingRule::NotHandedOut(operation) => {
-                Some(format!("To hand it out to callers, write hand_out = [\"{operation}\"] in {of_mount}"))
-            }
+            MintingRule::NotHandedOut(operation) => Some(format!(
+                "To hand it out to callers, write hand_out = [\"{operation}\"] in {of_mount}"
+            )),
             MintingRule::Carrier => Some("Send them one by one".to_owned()),
             MintingRule::UnknownAction(_) => Some(format!(
                 "To allow it, name it in `allow` of {section}: \"{method} {path}\", where `*` may \

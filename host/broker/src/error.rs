@@ -215,12 +215,20 @@ impl fmt::Display for Limit {
             Self::IdleTime(time) => write!(f, "made no progress for {}", human(time)),
             Self::WallTime(time) => write!(f, "took more than {}", human(time)),
             Self::Requests(count) => write!(f, "sent more than {count} requests"),
-            Self::Connections(count) => write!(f, "opened more than {count} database connections at once"),
-            Self::RowBytes(bytes) => write!(f, "asked a database for a row of more than {}", human_size(*bytes)),
+            Self::Connections(count) => {
+                write!(f, "opened more than {count} database connections at once")
+            }
+            Self::RowBytes(bytes) => {
+                write!(f, "asked a database for a row of more than {}", human_size(*bytes))
+            }
             Self::LogBytes(bytes) => write!(f, "logged more than {}", human_size(*bytes)),
-            Self::HeaderBytes(bytes) => write!(f, "created header fields of more than {}", human_size(*bytes)),
+            Self::HeaderBytes(bytes) => {
+                write!(f, "created header fields of more than {}", human_size(*bytes))
+            }
             Self::Resources(count) => write!(f, "held more than {count} handles"),
-            Self::HostcallBytes(bytes) => write!(f, "passed more than {} to the host at once", human_size(*bytes)),
+            Self::HostcallBytes(bytes) => {
+                write!(f, "passed more than {} to the host at once", human_size(*bytes))
+            }
         }
     }
 }
@@ -245,8 +253,12 @@ impl CallError {
         let mount = mount.to_owned();
         match denied {
             Denied::Violation(violation) => Self::Violation { mount, violation },
-            Denied::NotCovered(request) => Self::NotAllowed(Box::new(NotAllowed { mount, request: *request })),
-            Denied::Minting(request) => Self::Minting(Box::new(MintingDenied { mount, request: *request })),
+            Denied::NotCovered(request) => {
+                Self::NotAllowed(Box::new(NotAllowed { mount, request: *request }))
+            }
+            Denied::Minting(request) => {
+                Self::Minting(Box::new(MintingDenied { mount, request: *request }))
+            }
         }
     }
 
@@ -261,7 +273,9 @@ impl CallError {
                 let known = one_of(known.iter().map(String::as_str));
                 Some(format!("The first segment of the path names the mount: {known}"))
             }
-            Self::Override { .. } => Some("Remove it, and send the intended method and URL".to_owned()),
+            Self::Override { .. } => {
+                Some("Remove it, and send the intended method and URL".to_owned())
+            }
             Self::Busy { mount, .. } => {
                 let mount = bare(mount);
                 Some(format!("To allow more, raise `concurrency` in [mount.{mount}.limits]"))
@@ -309,12 +323,16 @@ impl CallError {
         match self {
             Self::UnknownMount { .. } => StatusCode::NOT_FOUND,
             Self::Caller { violation, .. } if is_denial(violation) => StatusCode::FORBIDDEN,
-            Self::BadRequest { .. } | Self::Override { .. } | Self::Caller { .. } => StatusCode::BAD_REQUEST,
+            Self::BadRequest { .. } | Self::Override { .. } | Self::Caller { .. } => {
+                StatusCode::BAD_REQUEST
+            }
             Self::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::NotAllowed(_) | Self::Minting(_) | Self::Redirect(_) | Self::ExportOff { .. } => {
                 StatusCode::FORBIDDEN
             }
-            Self::Limit { limit: Limit::IdleTime(_) | Limit::WallTime(_), .. } => StatusCode::GATEWAY_TIMEOUT,
+            Self::Limit { limit: Limit::IdleTime(_) | Limit::WallTime(_), .. } => {
+                StatusCode::GATEWAY_TIMEOUT
+            }
             Self::Violation { .. }
             | Self::ForbiddenAddress { .. }
             | Self::Limit { .. }
@@ -357,7 +375,9 @@ impl CallError {
         match self {
             Self::UnknownMount { .. } => "Unknown mount",
             Self::Caller { violation, .. } if is_denial(violation) => "Not allowed",
-            Self::BadRequest { .. } | Self::Override { .. } | Self::Caller { .. } => "Invalid request",
+            Self::BadRequest { .. } | Self::Override { .. } | Self::Caller { .. } => {
+                "Invalid request"
+            }
             Self::Busy { .. } => "The mount is busy",
             Self::NotAllowed(_) => "Not allowed",
             Self::Minting(_) => "Minting a credential is not allowed",
@@ -435,9 +455,12 @@ fn is_denial(violation: &Violation) -> bool {
 
 fn how_to_hand_out(mount: &str, operation: Option<&str>, audience: Option<&str>) -> String {
     match (operation, audience) {
-        (Some(operation), None) => format!("To allow it, write hand_out = [{operation:?}] in [mount.{}]", bare(mount)),
+        (Some(operation), None) => {
+            format!("To allow it, write hand_out = [{operation:?}] in [mount.{}]", bare(mount))
+        }
         (Some(operation), Some(audience)) => format!(
-            "To allow it, write hand_out = [{operation:?}] in [mount.{mount}], and grant its audience by a section \
+            "To allow it, write hand_out = [{operation:?}] in [mount.{mount}], and grant its \
+             audience by a section \
              [mount.{mount}.audience.{}]",
             bare(audience),
             mount = bare(mount)

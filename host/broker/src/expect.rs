@@ -67,7 +67,11 @@ impl Expectation {
     }
 
     /// Waits until the caller's body may be read. From then on it is read freely.
-    pub(crate) fn poll_wanted(&self, sleep: &mut Option<Pin<Box<Sleep>>>, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_wanted(
+        &self,
+        sleep: &mut Option<Pin<Box<Sleep>>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
         if !self.is_set.load(Ordering::Relaxed) {
             return Poll::Ready(());
         }
@@ -138,9 +142,11 @@ mod tests {
     #[tokio::test]
     async fn a_body_is_read_at_once_where_no_service_is_asked() {
         wanted(&expecting(Version::HTTP_11, "100-continue")).await;
-        for nothing in
-            [expecting(Version::HTTP_11, "200-ok"), expecting(Version::HTTP_10, "100-continue"), Arc::default()]
-        {
+        for nothing in [
+            expecting(Version::HTTP_11, "200-ok"),
+            expecting(Version::HTTP_10, "100-continue"),
+            Arc::default(),
+        ] {
             assert!(!nothing.hold());
             wanted(&nothing).await;
         }

@@ -30,16 +30,26 @@ const LONGEST: usize = 64 << 10;
 ///
 /// It asks for one, and the configuration does not say that callers may have it.
 pub(crate) fn is_requested<B>(mount: &Mount, request: &Request<B>) -> Result<bool, CallError> {
-    if !mount.manifest.audiences.iter().flat_map(|declared| &declared.seal).any(|seal| seal.export.is_some()) {
+    if !mount
+        .manifest
+        .audiences
+        .iter()
+        .flat_map(|declared| &declared.seal)
+        .any(|seal| seal.export.is_some())
+    {
         return Ok(false);
     }
     // The route is the plugin's, and behind it is a name: what a pattern of a route cannot take
     // apart is in there.
     let route = PathReading::Names { after: 1 };
-    let Ok(Some(path)) = route.read(request.uri().path(), "", Purpose::Compare) else { return Ok(false) };
+    let Ok(Some(path)) = route.read(request.uri().path(), "", Purpose::Compare) else {
+        return Ok(false);
+    };
     let mut denied = None;
     let matches = |export: &Option<Pattern>| {
-        export.as_ref().is_some_and(|pattern| pattern.matches_reading(request.method(), path.as_str(), false))
+        export
+            .as_ref()
+            .is_some_and(|pattern| pattern.matches_reading(request.method(), path.as_str(), false))
     };
     for grant in &mount.grants {
         for seal in grant.seals.iter().filter(|seal| matches(&seal.export)) {
@@ -52,7 +62,9 @@ pub(crate) fn is_requested<B>(mount: &Mount, request: &Request<B>) -> Result<boo
             denied.get_or_insert(CallError::ExportOff { mount, operation, audience: None });
         }
     }
-    for declared in mount.manifest.audiences.iter().filter(|declared| mount.grant(&declared.name).is_none()) {
+    for declared in
+        mount.manifest.audiences.iter().filter(|declared| mount.grant(&declared.name).is_none())
+    {
         for seal in declared.seal.iter().filter(|seal| matches(&seal.export)) {
             let (mount, operation) = (mount.name.clone(), operation_of(declared, seal));
             let audience = Some(declared.name.clone());
@@ -68,8 +80,12 @@ fn operation_of(declared: &DeclaredAudience, seal: &DeclaredSeal) -> Option<Stri
         DeclaredService::Cloud(services) => services.as_slice(),
         DeclaredService::Own { .. } => &[],
     };
-    let mut operations = services.iter().filter_map(|service| Operations::of(service)).flat_map(Operations::sealable);
-    let minting = operations.find(|operation| operation.secret.as_deref() == Some(seal.field.as_str()));
+    let mut operations = services
+        .iter()
+        .filter_map(|service| Operations::of(service))
+        .flat_map(Operations::sealable);
+    let minting =
+        operations.find(|operation| operation.secret.as_deref() == Some(seal.field.as_str()));
     minting.map(|operation| operation.name.clone())
 }
 
@@ -79,7 +95,10 @@ fn operation_of(declared: &DeclaredAudience, seal: &DeclaredSeal) -> Option<Stri
 /// # Errors
 ///
 /// The response is truncated or too long.
-pub(crate) async fn unseal(call: &Arc<Call>, response: Response<Body>) -> Result<Response<Body>, CallError> {
+pub(crate) async fn unseal(
+    call: &Arc<Call>,
+    response: Response<Body>,
+) -> Result<Response<Body>, CallError> {
     if !response.status().is_success() {
         return Ok(response);
     }
@@ -96,7 +115,10 @@ pub(crate) async fn unseal(call: &Arc<Call>, response: Response<Body>) -> Result
     // stays sealed.
     let exportable = call.exportable();
     for (surrogate, value) in call.surrogates().sealed() {
-        let operation = exportable.iter().find(|(_, own)| Arc::ptr_eq(own, &value)).map(|(operation, _)| *operation);
+        let operation = exportable
+            .iter()
+            .find(|(_, own)| Arc::ptr_eq(own, &value))
+            .map(|(operation, _)| *operation);
         let Some(operation) = operation else { continue };
         let whole = memchr::memmem::find(&text, surrogate.as_str().as_bytes());
         if let Some(start) = whole {

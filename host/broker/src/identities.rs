@@ -13,7 +13,8 @@ use keyward_identity::{TokenCache, TokenSource};
 use crate::start_error::StartError;
 use crate::upstream::Trust;
 use keyward_policy::config::{
-    Config, IdentityConfig, IdentitySource, ImdsConfig, PersistConfig, PersistKeyConfig, SourceConfig,
+    Config, IdentityConfig, IdentitySource, ImdsConfig, PersistConfig, PersistKeyConfig,
+    SourceConfig,
 };
 use keyward_policy::diagnostic::{ConfigError, Diagnostic};
 use keyward_policy::text::bare;
@@ -44,7 +45,9 @@ pub(crate) fn caches(
         let (clock, policy) = (Arc::clone(clock), Policy::default());
         let cache = match &identity.persist {
             None => TokenCache::with(source, clock, policy),
-            Some(persist) => TokenCache::persisted(source, clock, policy, factory.file(name, persist, identity)?),
+            Some(persist) => {
+                TokenCache::persisted(source, clock, policy, factory.file(name, persist, identity)?)
+            }
         };
         caches.insert(name.clone(), cache);
     }
@@ -69,22 +72,43 @@ pub(crate) struct SourceFactory<'c> {
 pub(crate) type Sources = BTreeMap<String, Arc<dyn TokenSource>>;
 
 impl<'c> SourceFactory<'c> {
-    pub(crate) fn new(config: &'c Config, tls: Tls, clock: &'c Arc<dyn Clock>, supplied: &'c Sources) -> Self {
+    pub(crate) fn new(
+        config: &'c Config,
+        tls: Tls,
+        clock: &'c Arc<dyn Clock>,
+        supplied: &'c Sources,
+    ) -> Self {
         let (authority, addresses) = (config.cloud.authority.as_str(), &config.egress.resolve);
-        Self { paces: HashMap::new(), files: HashMap::new(), clock, authority, tls, addresses, supplied }
+        Self {
+            paces: HashMap::new(),
+            files: HashMap::new(),
+            clock,
+            authority,
+            tls,
+            addresses,
+            supplied,
+        }
     }
 
-    pub(crate) fn source(&mut self, name: &str, identity: &IdentityConfig) -> Result<Arc<dyn TokenSource>, String> {
+    pub(crate) fn source(
+        &mut self,
+        name: &str,
+        identity: &IdentityConfig,
+    ) -> Result<Arc<dyn TokenSource>, String> {
         let words = |error: InvalidSource| error.to_string();
         match &identity.source {
             IdentitySource::Supplied => match self.supplied.get(name) {
                 Some(source) => Ok(Arc::clone(source)),
-                None => Err("the service that embeds the broker supplies none (`Options::sources`)".to_owned()),
+                None => {
+                    Err("the service that embeds the broker supplies none (`Options::sources`)"
+                        .to_owned())
+                }
             },
             IdentitySource::Imds(imds) => self.imds(imds).map(|imds| Arc::new(imds) as _),
             IdentitySource::Platform(kind, config) => {
                 let (identity, settings) = (config.user_assigned.clone(), self.settings(config));
-                source::source(*kind, &variable, identity, Some(self.authority), settings).map_err(words)
+                source::source(*kind, &variable, identity, Some(self.authority), settings)
+                    .map_err(words)
             }
             IdentitySource::Auto(config) => {
                 let (identity, settings) = (config.user_assigned.clone(), self.settings(config));

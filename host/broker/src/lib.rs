@@ -37,9 +37,9 @@
 //! ```
 //!
 //! Where to go from here: [`Broker::call`] is the way of a call; [`config::Config`] can be made in
-//! code too;
-//! [`keyward_identity::TokenSource`] is the trait for tokens of one's own; [`audit`] says what happened; [`probe`] looks for
-//! what stands in the way, before any call does; [`metrics`] counts tokens, for Prometheus.
+//! code too; [`keyward_identity::TokenSource`] is the trait for tokens of one's own; [`audit`] says
+//! what happened; [`probe`] looks for what stands in the way, before any call does; [`metrics`]
+//! counts tokens, for Prometheus.
 
 pub mod audit;
 mod body;

@@ -41,16 +41,24 @@ const METRICS: [Metric; 7] = [
     ("keyward_token_requests_total", "counter", "How often a token was asked for.", |tokens| {
         Some(tokens.used.saturating_add(tokens.refused))
     }),
-    ("keyward_token_refused_total", "counter", "How often there was no token.", |tokens| Some(tokens.refused)),
+    ("keyward_token_refused_total", "counter", "How often there was no token.", |tokens| {
+        Some(tokens.refused)
+    }),
     (
         "keyward_token_stale_total",
         "counter",
         "How often it was the old token, near its end, since there was no new one in time.",
         |tokens| Some(tokens.stale),
     ),
-    ("keyward_token_fetches_total", "counter", "How often the source gave a token.", |tokens| Some(tokens.fetched)),
-    ("keyward_token_failures_total", "counter", "How often the source failed.", |tokens| Some(tokens.failed)),
-    ("keyward_token_restored_total", "counter", "How often a token was found on disk.", |tokens| Some(tokens.restored)),
+    ("keyward_token_fetches_total", "counter", "How often the source gave a token.", |tokens| {
+        Some(tokens.fetched)
+    }),
+    ("keyward_token_failures_total", "counter", "How often the source failed.", |tokens| {
+        Some(tokens.failed)
+    }),
+    ("keyward_token_restored_total", "counter", "How often a token was found on disk.", |tokens| {
+        Some(tokens.restored)
+    }),
     (
         "keyward_token_expires_at_seconds",
         "gauge",
@@ -70,7 +78,10 @@ pub fn write(broker: &Broker, to: &mut String) {
             for tokens in tokens {
                 let Some(value) = value(tokens) else { continue };
                 let audience = escaped(tokens.audience.as_str());
-                let _ = writeln!(to, "{name}{{identity=\"{identity}\",audience=\"{audience}\"}} {value}");
+                let _ = writeln!(
+                    to,
+                    "{name}{{identity=\"{identity}\",audience=\"{audience}\"}} {value}"
+                );
             }
         }
     }

@@ -46,7 +46,8 @@ impl Mount {
     /// The message for a plugin that requests an audience that is not granted.
     pub(crate) fn not_granted(&self, audience: &str) -> String {
         format!(
-            "the configuration of mount `{}` does not grant the audience `{audience}`. To grant it, add the section \
+            "the configuration of mount `{}` does not grant the audience `{audience}`. To grant \
+             it, add the section \
              [mount.{}.audience.{audience}]",
             self.name,
             keyward_policy::text::bare(&self.name)

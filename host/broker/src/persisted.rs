@@ -55,10 +55,12 @@ pub fn forget_persisted_tokens(
         return Err(ForgetError::UnknownIdentity { name: name(), known });
     };
     let Some(persist) = &config.persist else { return Ok(None) };
-    let key = key(persist).map_err(|error| ForgetError::Unusable { name: name(), why: error.to_string() })?;
+    let key = key(persist)
+        .map_err(|error| ForgetError::Unusable { name: name(), why: error.to_string() })?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let none = Sources::new();
-    let source = SourceFactory::new(&plan.config, Tls::no_roots(), &clock, &none).source(identity, config);
+    let source =
+        SourceFactory::new(&plan.config, Tls::no_roots(), &clock, &none).source(identity, config);
     let source = source.map_err(|why| ForgetError::Unusable { name: name(), why })?;
     let file = Persistence::open(&persist.path, key);
     let forgotten = file.forget(&source.describe(), audience);

@@ -49,7 +49,10 @@ const DROPPED: [HeaderName; 8] = [
 ];
 
 /// Prepares a request for the plugin of a mount.
-pub(crate) fn prepare<B>(call: &Arc<Call>, request: Request<B>) -> Result<(Request<FromCaller<B>>, Scheme), CallError>
+pub(crate) fn prepare<B>(
+    call: &Arc<Call>,
+    request: Request<B>,
+) -> Result<(Request<FromCaller<B>>, Scheme), CallError>
 where
     B: Body<Data = Bytes>,
 {
@@ -65,7 +68,9 @@ where
         return Err(CallError::BadRequest { why: "the path must begin with a slash" });
     }
     let public_url = public_url(call, &mut parts.extensions, &parts.uri, &parts.headers);
-    parts.uri = path_and_query.parse().map_err(|_| CallError::BadRequest { why: "its path is malformed" })?;
+    parts.uri = path_and_query
+        .parse()
+        .map_err(|_| CallError::BadRequest { why: "its path is malformed" })?;
 
     call.expectation().read(parts.version, &parts.headers);
     drop_headers(&mut parts.headers);
@@ -92,14 +97,29 @@ where
     let unusual = || CallError::BadRequest { why: "malformed host" };
     let scheme = if public_url.scheme == "https" { Scheme::Https } else { Scheme::Http };
     parts.headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(public_url.scheme));
-    parts.headers.insert(X_FORWARDED_HOST, HeaderValue::from_str(&public_url.host).map_err(|_| unusual())?);
-    parts.headers.insert(X_FORWARDED_PREFIX, HeaderValue::from_str(&public_url.prefix).map_err(|_| unusual())?);
+    parts
+        .headers
+        .insert(X_FORWARDED_HOST, HeaderValue::from_str(&public_url.host).map_err(|_| unusual())?);
+    parts.headers.insert(
+        X_FORWARDED_PREFIX,
+        HeaderValue::from_str(&public_url.prefix).map_err(|_| unusual())?,
+    );
     // WASI takes the request's authority from here, and keeps the field from the plugin.
-    parts.headers.insert(header::HOST, HeaderValue::from_str(&public_url.host).map_err(|_| unusual())?);
-    Ok((Request::from_parts(parts, FromCaller { inner: body, call: Arc::clone(call), wait: None }), scheme))
+    parts
+        .headers
+        .insert(header::HOST, HeaderValue::from_str(&public_url.host).map_err(|_| unusual())?);
+    Ok((
+        Request::from_parts(parts, FromCaller { inner: body, call: Arc::clone(call), wait: None }),
+        scheme,
+    ))
 }
 
-fn public_url(call: &Call, extensions: &mut http::Extensions, uri: &Uri, headers: &HeaderMap) -> PublicUrl {
+fn public_url(
+    call: &Call,
+    extensions: &mut http::Extensions,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> PublicUrl {
     if let Some(public_url) = extensions.remove::<PublicUrl>() {
         return public_url;
     }
@@ -140,7 +160,10 @@ where
     type Data = Bytes;
     type Error = WasiError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, WasiError>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, WasiError>>> {
         let this = &mut *self;
         ready!(this.call.expectation().poll_wanted(&mut this.wait, cx));
         loop {

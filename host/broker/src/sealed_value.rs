@@ -31,7 +31,8 @@ impl SealedValue {
     /// where it cannot be a part of a query as it is.
     pub(crate) fn query(text: &str) -> Option<Self> {
         let text = text.strip_prefix('?').unwrap_or(text);
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$'()*+,;=:@/?%&".contains(&byte);
+        let plain =
+            |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$'()*+,;=:@/?%&".contains(&byte);
         if text.is_empty() || !text.bytes().all(plain) {
             return None;
         }
@@ -55,7 +56,8 @@ impl SealedValue {
         }
         let value = zeroing(text.as_bytes());
         // In a database texts are UTF-16, where they are told as bytes.
-        let wide = Zeroizing::new(text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>());
+        let wide =
+            Zeroizing::new(text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>());
         let mut forms = vec![value.clone(), zeroing(&wide)];
         if text.len() < SHORTEST_PASSWORD {
             forms.clear();

@@ -17,9 +17,10 @@ use crate::error::CallError;
 ///
 /// A service may answer before it has read the whole body of a request, for example with 404 or
 /// 403. Then the response is there while the rest of the body is unread, and the server that runs
-/// this service decides what becomes of it: one that closes the connection at once makes the kernel
-/// reset it, and the caller may lose the response. Close the write side, then read and discard for
-/// a bounded time before closing, as the daemon does and as nginx's `lingering_close`.
+///      this service decides what becomes of it: one that closes the connection at once makes the
+///      kernel reset it, and the caller may lose the response. Close the write side, then read and
+///      discard for a bounded time before closing, as the daemon does and as nginx's
+///      `lingering_close`.
 ///
 /// A caller's `Expect: 100-continue` is passed on to the service where the request has the field:
 /// the body is not polled before the service wants it, or for a second.

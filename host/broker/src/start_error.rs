@@ -11,7 +11,8 @@ pub enum StartError {
     Config(#[from] keyward_policy::diagnostic::ConfigError),
     /// The mounts together may have more calls at once than one process can hold.
     #[error(
-        "the mounts allow {wanted} concurrent calls, and one process can hold {most}. Lower `concurrency` in [mount.NAME.limits]"
+        "the mounts allow {wanted} concurrent calls, and one process can hold {most}. Lower \
+         `concurrency` in [mount.NAME.limits]"
     )]
     TooManySandboxes {
         /// The sum of all `concurrency`.
@@ -58,12 +59,18 @@ impl StartError {
     }
 
     /// A component that does not compile, or wants what no plugin has.
-    pub(crate) fn unusable(plugin: &keyward_policy::plan::Plugin, error: &dyn fmt::Display) -> Self {
+    pub(crate) fn unusable(
+        plugin: &keyward_policy::plan::Plugin,
+        error: &dyn fmt::Display,
+    ) -> Self {
         let why = format!("{error:#}");
         let why = match why.split_once("component imports ") {
             Some((_, import)) => {
                 let import = import.split(", but").next().unwrap_or(import);
-                format!("it wants {import}, which no plugin gets; a plugin may import the world keyward:broker/plugin")
+                format!(
+                    "it wants {import}, which no plugin gets; a plugin may import the world \
+                     keyward:broker/plugin"
+                )
             }
             None => why,
         };

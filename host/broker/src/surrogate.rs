@@ -55,7 +55,11 @@ impl Surrogates {
 
     /// The surrogate for a sealed value: the same each time it is requested. `audience` is the one
     /// at whose endpoint it may be spent; `None` for nowhere.
-    pub(crate) fn for_sealed(&self, audience: Option<&Arc<str>>, value: &Arc<SealedValue>) -> Surrogate {
+    pub(crate) fn for_sealed(
+        &self,
+        audience: Option<&Arc<str>>,
+        value: &Arc<SealedValue>,
+    ) -> Surrogate {
         self.find_or_create(
             |known| matches!(known, Credential::Sealed(_, own) if Arc::ptr_eq(own, value)),
             || Credential::Sealed(audience.cloned(), Arc::clone(value)),

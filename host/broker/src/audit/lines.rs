@@ -48,7 +48,9 @@ impl JsonLines {
     pub fn new(to: impl Write + Send + 'static) -> io::Result<Self> {
         let queue = Arc::new(Queue::default());
         let written = Arc::clone(&queue);
-        let writer = std::thread::Builder::new().name("keyward-audit".to_owned()).spawn(move || written.write(to))?;
+        let writer = std::thread::Builder::new()
+            .name("keyward-audit".to_owned())
+            .spawn(move || written.write(to))?;
         Ok(Self { queue, writer: Some(writer) })
     }
 }
@@ -69,7 +71,8 @@ impl Queue {
 
     fn push(&self, line: &[u8]) {
         let full = |waiting: &mut Waiting| waiting.lines.len() >= ROOM && !waiting.closed;
-        let mut waiting = self.room.wait_while(self.lock(), full).unwrap_or_else(PoisonError::into_inner);
+        let mut waiting =
+            self.room.wait_while(self.lock(), full).unwrap_or_else(PoisonError::into_inner);
         waiting.lines.extend_from_slice(line);
         waiting.lines.push(b'\n');
         if std::mem::take(&mut waiting.writer_sleeps) {
@@ -140,7 +143,9 @@ mod tests {
         let threads: Vec<_> = (0..4)
             .map(|thread| {
                 let queue = Arc::clone(&lines.queue);
-                std::thread::spawn(move || (0..10_000).for_each(|n| queue.push(format!("{thread} {n}").as_bytes())))
+                std::thread::spawn(move || {
+                    (0..10_000).for_each(|n| queue.push(format!("{thread} {n}").as_bytes()))
+                })
             })
             .collect();
         threads.into_iter().for_each(|thread| thread.join().unwrap());
@@ -148,8 +153,12 @@ mod tests {
         let text = String::from_utf8(slow.0.lock().unwrap().clone()).unwrap();
         assert_eq!(text.lines().count(), 40_000);
         for thread in 0..4 {
-            let own: Vec<&str> = text.lines().filter(|line| line.starts_with(&format!("{thread} "))).collect();
-            assert!(own.iter().enumerate().all(|(n, line)| *line == format!("{thread} {n}")), "in their order");
+            let own: Vec<&str> =
+                text.lines().filter(|line| line.starts_with(&format!("{thread} "))).collect();
+            assert!(
+                own.iter().enumerate().all(|(n, line)| *line == format!("{thread} {n}")),
+                "in their order"
+            );
         }
     }
 }

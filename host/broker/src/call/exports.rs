@@ -28,7 +28,11 @@ impl Call {
     }
 
     /// These values may be handed to the caller, if it asks for a credential.
-    pub(crate) fn allow_export<'v>(&self, operation: &'static str, values: impl Iterator<Item = &'v Arc<SealedValue>>) {
+    pub(crate) fn allow_export<'v>(
+        &self,
+        operation: &'static str,
+        values: impl Iterator<Item = &'v Arc<SealedValue>>,
+    ) {
         if self.is_exporting() {
             let mut exportable = self.exports.values.lock().unwrap_or_else(PoisonError::into_inner);
             exportable.extend(values.map(|value| (operation, Arc::clone(value))));

@@ -98,7 +98,10 @@ impl Call {
 
     /// The caller's values of a header field that refers to a second path.
     pub(crate) fn references(&self, field: &str) -> impl Iterator<Item = &HeaderValue> {
-        self.references.iter().filter(move |(name, _)| name.as_str() == field).map(|(_, value)| value)
+        self.references
+            .iter()
+            .filter(move |(name, _)| name.as_str() == field)
+            .map(|(_, value)| value)
     }
 
     pub(crate) fn surrogates(&self) -> &Surrogates {

@@ -60,7 +60,12 @@ impl CallRecord {
             bytes_out: 0,
             duration_us: 0,
         };
-        Self { sink, started: Instant::now(), redacted: AtomicBool::new(false), record: Mutex::new(record) }
+        Self {
+            sink,
+            started: Instant::now(),
+            redacted: AtomicBool::new(false),
+            record: Mutex::new(record),
+        }
     }
 
     /// Completes the record, and writes it.
@@ -134,7 +139,8 @@ impl Call {
         tracing::debug!(mount, %method, host = uri.host(), path, token, sealed, "sending");
         let url = format!("{}://{}{path}", uri.scheme_str().unwrap_or_default(), authority(uri));
         let audience = Some(grant.audience.to_string());
-        let upstream = Upstream { url, audience, token, sealed, ..Upstream::of(method.to_string()) };
+        let upstream =
+            Upstream { url, audience, token, sealed, ..Upstream::of(method.to_string()) };
         UpstreamNote { call: Arc::clone(self), index: self.push_upstream(upstream) }
     }
 

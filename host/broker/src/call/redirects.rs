@@ -58,11 +58,15 @@ mod tests {
         let (redirects, later) = (Redirects::default(), Redirects::default());
         for host in ["a", "b", "b", "c", "d", "e"] {
             let audience = if host == "b" { "arm" } else { "vault" };
-            redirects.note(&audience.into(), Endpoint::parse(&format!("https://{host}.example:1")).unwrap());
+            redirects.note(
+                &audience.into(),
+                Endpoint::parse(&format!("https://{host}.example:1")).unwrap(),
+            );
         }
         later.add(&redirects.to_text());
         let expected = [("vault", "a"), ("arm", "b"), ("vault", "c"), ("vault", "d")];
-        let expected = expected.map(|(audience, host)| format!(r#"["{audience}","https://{host}.example:1"]"#));
+        let expected = expected
+            .map(|(audience, host)| format!(r#"["{audience}","https://{host}.example:1"]"#));
         assert_eq!(later.to_text(), format!("[{}]", expected.join(",")));
         later.add("");
         later.add("x y 0");

@@ -4,10 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use keyward_policy::authorize::{self, AuthorizedLogin, Denied, LoginCredentials, Violation, authorize_login};
+use keyward_policy::authorize::{
+    self, AuthorizedLogin, Denied, LoginCredentials, Violation, authorize_login,
+};
 use keyward_policy::surrogate;
 use keyward_policy::text::bare;
-use keyward_sql::{Isolation, Item, Login, OpenError, Results, Secret, Session, SessionError, Target, Value};
+use keyward_sql::{
+    Isolation, Item, Login, OpenError, Results, Secret, Session, SessionError, Target, Value,
+};
 
 use super::database_error::DatabaseError;
 use super::session_hooks::CallHooks;
@@ -37,7 +41,8 @@ impl DatabaseSession {
     ) -> Result<Self, DatabaseError> {
         let mount = Arc::clone(call.mount());
         let authorized = authorize_login(&database, &credentials, &mount.grants, call.surrogates());
-        let AuthorizedLogin { grant, path, login } = authorized.map_err(|denied| deny(call, denied))?;
+        let AuthorizedLogin { grant, path, login } =
+            authorized.map_err(|denied| deny(call, denied))?;
         let Some(pool) = &mount.databases else {
             return Err(deny(call, Violation::ForeignLogin.into()));
         };
@@ -59,8 +64,12 @@ impl DatabaseSession {
         };
         call.progress();
         let hooks = CallHooks { call: Arc::clone(call), grant: grant.clone(), secrets };
-        let target =
-            Target { host: grant.endpoint.host.clone(), port: grant.endpoint.port, database, login: server_login };
+        let target = Target {
+            host: grant.endpoint.host.clone(),
+            port: grant.endpoint.port,
+            database,
+            login: server_login,
+        };
         let opened = pool.open(target, Arc::new(hooks)).await;
         call.progress();
         let session = opened.map_err(|error| {
@@ -129,7 +138,12 @@ impl DatabaseSession {
     }
 
     /// Counts a request, checks what the plugin put into it, and notes it for the audit.
-    fn begin_request(&self, method: &'static str, statement: &str, parameters: &[Value]) -> Result<(), DatabaseError> {
+    fn begin_request(
+        &self,
+        method: &'static str,
+        statement: &str,
+        parameters: &[Value],
+    ) -> Result<(), DatabaseError> {
         count_request(&self.call)?;
         let mut values = parameters.iter().filter_map(Value::as_bytes);
         if surrogate::is_in(statement.as_bytes()) || values.any(surrogate::is_in) {
@@ -142,7 +156,9 @@ impl DatabaseSession {
     fn failed(&self, error: SessionError) -> DatabaseError {
         match error {
             SessionError::Server(error) => noted(&self.note, DatabaseError::Server(error)),
-            SessionError::Broken(error) => noted(&self.note, DatabaseError::Broken(error.to_string())),
+            SessionError::Broken(error) => {
+                noted(&self.note, DatabaseError::Broken(error.to_string()))
+            }
             SessionError::TimedOut => noted(&self.note, DatabaseError::TimedOut),
             SessionError::RowTooLong { limit } => {
                 let mount = &self.call.mount().name;
@@ -251,7 +267,9 @@ fn not_opened(call: &Call, error: OpenError<ConnectError>) -> DatabaseError {
             | ConnectError::Tls { .. }
             | ConnectError::TimedOut { .. } => DatabaseError::Unreachable(error.to_string()),
         },
-        OpenError::Connect(keyward_sql::ConnectError::Tls { .. } | keyward_sql::ConnectError::TimedOut { .. })
+        OpenError::Connect(
+            keyward_sql::ConnectError::Tls { .. } | keyward_sql::ConnectError::TimedOut { .. },
+        )
         | OpenError::Login { .. }
         | OpenError::ForbiddenRedirect { .. }
         | OpenError::TooManyRedirects { .. } => DatabaseError::Unreachable(error.to_string()),

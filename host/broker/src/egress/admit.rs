@@ -23,7 +23,9 @@ pub(super) fn admit<B>(call: &Arc<Call>, request: &Request<B>) -> Result<Authori
         Err(denied) => {
             let error = match (redirect::denied(call, request.uri(), &denied), denied) {
                 (Some(redirect), _) => CallError::Redirect(Box::new(redirect)),
-                (None, Denied::Violation(violation)) if fault::is_callers(call, request, &violation) => {
+                (None, Denied::Violation(violation))
+                    if fault::is_callers(call, request, &violation) =>
+                {
                     CallError::Caller { mount: mount.name.clone(), violation }
                 }
                 (None, denied) => CallError::denied(&mount.name, denied),

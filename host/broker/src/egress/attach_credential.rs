@@ -49,7 +49,10 @@ pub(super) async fn attach(authorized: &Authorized, parts: &mut Parts) -> Result
 }
 
 /// Gets a grant's token, puts it into `authorization`, and returns it.
-pub(super) async fn fetch_and_put_token(grant: &RunningGrant, headers: &mut HeaderMap) -> Result<AccessToken, Error> {
+pub(super) async fn fetch_and_put_token(
+    grant: &RunningGrant,
+    headers: &mut HeaderMap,
+) -> Result<AccessToken, Error> {
     let token = grant.token().get().await;
     let token = token.map_err(|error| Error::InternalError(Some(error.to_string())))?;
     put_token(&token, headers);
@@ -72,7 +75,8 @@ fn with_query(uri: &Uri, value: &SealedValue) -> Option<Uri> {
     let mut parts = uri.clone().into_parts();
     let path_and_query = uri.path_and_query()?.as_str();
     let separator = if path_and_query.contains('?') { b'&' } else { b'?' };
-    let whole = Zeroizing::new([path_and_query.as_bytes(), &[separator], value.expose_secret()].concat());
+    let whole =
+        Zeroizing::new([path_and_query.as_bytes(), &[separator], value.expose_secret()].concat());
     parts.path_and_query = Some(PathAndQuery::from_maybe_shared(Bytes::from_owner(whole)).ok()?);
     Uri::from_parts(parts).ok()
 }

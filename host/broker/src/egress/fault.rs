@@ -16,17 +16,23 @@ pub(super) fn is_callers<B>(call: &Call, request: &Request<B>, violation: &Viola
     match violation {
         Violation::Path(_) => {
             let path = requested.path();
-            let refuses = |grant: &RunningGrant| grant.read(&format!("{}{path}", grant.endpoint.prefix)).is_err();
+            let refuses = |grant: &RunningGrant| {
+                grant.read(&format!("{}{path}", grant.endpoint.prefix)).is_err()
+            };
             request.uri().path().ends_with(path) && grants.any(refuses)
         }
-        Violation::UncheckableReference(place) | Violation::ReferenceToOtherHost { field: place, .. } => {
+        Violation::UncheckableReference(place)
+        | Violation::ReferenceToOtherHost { field: place, .. } => {
             let is_same = |sent: &HeaderValue| call.references(place).any(|own| own == sent);
-            request.headers().get_all(place).into_iter().any(is_same) || has_same(request.uri(), requested, place)
+            request.headers().get_all(place).into_iter().any(is_same)
+                || has_same(request.uri(), requested, place)
         }
         Violation::AmbiguousReference { field: place, .. } => {
-            let is_same =
-                |sent: &HeaderValue| call.references(place).any(|own| own.as_bytes().ends_with(path_of(sent)));
-            request.headers().get_all(place).into_iter().any(is_same) || has_same(request.uri(), requested, place)
+            let is_same = |sent: &HeaderValue| {
+                call.references(place).any(|own| own.as_bytes().ends_with(path_of(sent)))
+            };
+            request.headers().get_all(place).into_iter().any(is_same)
+                || has_same(request.uri(), requested, place)
         }
         Violation::Ambiguous(_) => {
             let query = requested.query().unwrap_or_default();

@@ -56,7 +56,8 @@ fn redact_headers(headers: &mut HeaderMap, scanner: &Scanner) -> bool {
     let mut found = false;
     for value in headers.values_mut() {
         if let Some(redacted) = scanner.redacted(value.as_bytes()) {
-            *value = HeaderValue::from_bytes(&redacted).unwrap_or_else(|_| HeaderValue::from_static("*"));
+            *value = HeaderValue::from_bytes(&redacted)
+                .unwrap_or_else(|_| HeaderValue::from_static("*"));
             found = true;
         }
     }
@@ -140,7 +141,10 @@ impl Body for ResponseBody {
     type Data = Bytes;
     type Error = Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = &mut *self;
         if this.ended {
             return Poll::Ready(None);
@@ -160,7 +164,8 @@ impl Body for ResponseBody {
                     } else {
                         Error::InternalError(Some(innermost(&error).to_string()))
                     };
-                    this.note.update(|upstream: &mut Upstream| upstream.error = Some(error.to_string()));
+                    this.note
+                        .update(|upstream: &mut Upstream| upstream.error = Some(error.to_string()));
                     return Poll::Ready(Some(Err(error)));
                 }
             };
@@ -179,7 +184,8 @@ impl Body for ResponseBody {
                 Err(error) => {
                     this.ended = true;
                     let error = unsearchable(&this.call, &error);
-                    this.note.update(|upstream: &mut Upstream| upstream.error = Some(error.to_string()));
+                    this.note
+                        .update(|upstream: &mut Upstream| upstream.error = Some(error.to_string()));
                     return Poll::Ready(Some(Err(error)));
                 }
             }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use http::header::{self, HeaderName};
 use http::uri::Scheme;
-use wasmtime_wasi_http::{DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, Result};
+use wasmtime_wasi_http::{
+    DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, Result,
+};
 use wasmtime_wasi_http::{WasiBody, WasiHttpHooks};
 
 use super::admit::admit;
@@ -18,10 +20,15 @@ const CHUNK: usize = 128 << 10;
 /// The hooks of one call.
 pub(crate) struct EgressHooks(pub(crate) Arc<Call>);
 
-/// What `wasi:http` asks for: the response, and a task that goes on while its body is read, of which
-/// there is none here.
+/// What `wasi:http` asks for: the response, and a task that goes on while its body is read, of
+/// which there is none here.
 type Sending = Box<
-    dyn Future<Output = Result<(http::Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>)>> + Send,
+    dyn Future<
+            Output = Result<(
+                http::Response<WasiBody>,
+                Box<dyn Future<Output = Result<(), Error>> + Send>,
+            )>,
+        > + Send,
 >;
 
 impl WasiHttpHooks for EgressHooks {

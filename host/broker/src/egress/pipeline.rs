@@ -22,7 +22,8 @@ use crate::redact::Scanner;
 use crate::sealed_value::Spend;
 
 /// Fields by which the host describes the mount to the plugin. They are not for services.
-const FORWARDED: [&str; 4] = ["forwarded", "x-forwarded-host", "x-forwarded-prefix", "x-forwarded-proto"];
+const FORWARDED: [&str; 4] =
+    ["forwarded", "x-forwarded-host", "x-forwarded-prefix", "x-forwarded-proto"];
 
 /// Sends an authorized request, and waits for the head of its response.
 pub(super) async fn send(
@@ -31,7 +32,8 @@ pub(super) async fn send(
     authorized: Authorized,
     options: RequestOptions,
 ) -> Result<Response<WasiBody>, Error> {
-    let note = call.note_upstream(&authorized.grant, request.method(), &authorized.uri, &authorized.spend);
+    let note =
+        call.note_upstream(&authorized.grant, request.method(), &authorized.uri, &authorized.spend);
     let mints = authorized.minted.map(|minted| minted.operation);
     note.update(|upstream: &mut Upstream| upstream.mints = mints);
     let sent = send_noted(call, request, authorized, options, &note).await;
@@ -51,7 +53,8 @@ async fn send_noted(
     let minted = authorized.minted;
     let seals = minting::seals(&call.mount().grants, &authorized.grant, minted.as_ref());
     let plain = minted.filter(|minted| minted.is_plain(&seals));
-    let request = signature_request::check(call, request, &authorized, plain.is_some(), note).await?;
+    let request =
+        signature_request::check(call, request, &authorized, plain.is_some(), note).await?;
     let response = if seals.is_empty() {
         exchange(call, request, authorized, options, note).await?
     } else {
@@ -79,7 +82,8 @@ async fn exchange(
     let again = token.as_ref().and_then(|_| rejected::repeatable(&parts, !body.is_end_stream()));
     let request = Request::from_parts(parts, body.boxed_unsync());
     let mut response = transmit(call, request, &options).await?;
-    let is_rejected = |response: &Response<_>| rejected::is_rejection(response.status(), response.headers());
+    let is_rejected =
+        |response: &Response<_>| rejected::is_rejection(response.status(), response.headers());
     if let Some(token) = token.filter(|_| is_rejected(&response)) {
         note.update(|upstream: &mut Upstream| upstream.token_rejected = true);
         if let Some((again, fresh)) = rejected::replace(&authorized.grant, &token, again).await {

@@ -28,9 +28,15 @@ fn origin(uri: &Uri) -> Option<Endpoint> {
     if uri.scheme() != Some(&Scheme::HTTPS) {
         return None;
     }
-    let origin = Endpoint::parse(&format!("https://{}", uri.authority()?.as_str().to_ascii_lowercase())).ok()?;
+    let origin =
+        Endpoint::parse(&format!("https://{}", uri.authority()?.as_str().to_ascii_lowercase()))
+            .ok()?;
     // No name ends with a label of digits.
-    let is_name = origin.host.rsplit('.').next().is_some_and(|label| label.bytes().any(|byte| !byte.is_ascii_digit()));
+    let is_name = origin
+        .host
+        .rsplit('.')
+        .next()
+        .is_some_and(|label| label.bytes().any(|byte| !byte.is_ascii_digit()));
     is_name.then_some(origin)
 }
 
@@ -83,6 +89,9 @@ mod tests {
         ] {
             assert_eq!(to(307, location), None, "{location}");
         }
-        assert_eq!((to(200, "https://node.example"), to(304, "https://node.example")), (None, None));
+        assert_eq!(
+            (to(200, "https://node.example"), to(304, "https://node.example")),
+            (None, None)
+        );
     }
 }

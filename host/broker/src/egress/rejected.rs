@@ -27,10 +27,13 @@ pub(super) fn is_rejection(status: StatusCode, headers: &HeaderMap) -> bool {
     if status != StatusCode::UNAUTHORIZED {
         return false;
     }
-    let challenges = headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
+    let challenges =
+        headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
     let says_so = |error: String| ERRORS.iter().any(|known| error.eq_ignore_ascii_case(known));
     challenges.flat_map(errors).any(says_so)
-        || headers.get(STORAGE_CODE).is_some_and(|code| code.as_bytes().eq_ignore_ascii_case(STORAGE_ERROR.as_bytes()))
+        || headers
+            .get(STORAGE_CODE)
+            .is_some_and(|code| code.as_bytes().eq_ignore_ascii_case(STORAGE_ERROR.as_bytes()))
 }
 
 /// The head of a request that may be sent twice, without its token.
@@ -74,12 +77,16 @@ fn errors(challenge: &str) -> Vec<String> {
             '=' => {
                 let mut value = String::new();
                 if characters.next_if_eq(&'"').is_some() {
-                    while let Some(character) = characters.next().filter(|character| *character != '"') {
+                    while let Some(character) =
+                        characters.next().filter(|character| *character != '"')
+                    {
                         let escaped = if character == '\\' { characters.next() } else { None };
                         value.push(escaped.unwrap_or(character));
                     }
                 } else {
-                    while let Some(character) = characters.next_if(|next| !matches!(next, ' ' | '\t' | ',')) {
+                    while let Some(character) =
+                        characters.next_if(|next| !matches!(next, ' ' | '\t' | ','))
+                    {
                         value.push(character);
                     }
                 }
@@ -105,8 +112,12 @@ mod tests {
     use super::*;
 
     fn is_rejected(field: &'static str, value: &str) -> bool {
-        let headers = HeaderMap::from_iter([(HeaderName::from_static(field), value.parse().unwrap())]);
-        assert!(!is_rejection(StatusCode::FORBIDDEN, &headers) && !is_rejection(StatusCode::OK, &headers));
+        let headers =
+            HeaderMap::from_iter([(HeaderName::from_static(field), value.parse().unwrap())]);
+        assert!(
+            !is_rejection(StatusCode::FORBIDDEN, &headers)
+                && !is_rejection(StatusCode::OK, &headers)
+        );
         is_rejection(StatusCode::UNAUTHORIZED, &headers)
     }
 
@@ -114,7 +125,8 @@ mod tests {
     fn a_challenge_that_rejects_the_token_is_recognised() {
         for challenge in [
             "Bearer error=\"invalid_token\"",
-            "Bearer authorization_uri=\"https://login.windows.net/t\", error=\"invalid_token\", error_description=\"\"",
+            "Bearer authorization_uri=\"https://login.windows.net/t\", error=\"invalid_token\", \
+             error_description=\"\"",
             "bearer realm=\"\",ERROR=invalid_token",
             "Bearer realm=\"a \\\" b\", error=\"insufficient_claims\", claims=\"eyJ\"",
             "Basic realm=\"x\", Bearer error=\"Invalid_Token\"",
@@ -127,7 +139,8 @@ mod tests {
     #[test]
     fn a_challenge_of_another_kind_is_not() {
         for challenge in [
-            "Bearer authorization=\"https://login.windows.net/t\", resource=\"https://vault.azure.net\"",
+            "Bearer authorization=\"https://login.windows.net/t\", \
+             resource=\"https://vault.azure.net\"",
             "Bearer error=\"insufficient_scope\"",
             "Bearer error_description=\"error=invalid_token\"",
             "Bearer realm=\"x, error=\\\"invalid_token\\\"\"",
@@ -143,8 +156,13 @@ mod tests {
 
     #[test]
     fn only_what_runs_once_however_often_it_is_sent_is_repeatable() {
-        let parts = |method: Method| Request::builder().method(method).uri("/x").body(()).unwrap().into_parts().0;
-        assert!(repeatable(&parts(Method::GET), false).is_some() && repeatable(&parts(Method::HEAD), false).is_some());
+        let parts = |method: Method| {
+            Request::builder().method(method).uri("/x").body(()).unwrap().into_parts().0
+        };
+        assert!(
+            repeatable(&parts(Method::GET), false).is_some()
+                && repeatable(&parts(Method::HEAD), false).is_some()
+        );
         assert!(repeatable(&parts(Method::GET), true).is_none());
         for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS] {
             assert!(repeatable(&parts(method.clone()), false).is_none(), "{method}");

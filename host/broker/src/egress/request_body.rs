@@ -25,9 +25,12 @@ pub(super) struct RequestBody {
 impl RequestBody {
     pub(super) fn new(inner: WasiBody, call: Arc<Call>) -> Self {
         let surrogates = call.surrogates().all();
-        let secrets = surrogates.iter().map(|surrogate| Bytes::copy_from_slice(surrogate.as_str().as_bytes()));
+        let secrets = surrogates
+            .iter()
+            .map(|surrogate| Bytes::copy_from_slice(surrogate.as_str().as_bytes()));
         // A body that is known to be empty needs no looking at.
-        let scanner = (!surrogates.is_empty() && !inner.is_end_stream()).then(|| Scanner::new(secrets));
+        let scanner =
+            (!surrogates.is_empty() && !inner.is_end_stream()).then(|| Scanner::new(secrets));
         Self { inner, call, scanner, ended: false }
     }
 }
@@ -36,7 +39,10 @@ impl Body for RequestBody {
     type Data = Bytes;
     type Error = Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = &mut *self;
         if this.ended {
             return Poll::Ready(None);
@@ -57,11 +63,16 @@ impl Body for RequestBody {
                 Err(_trailers) => continue,
             };
             this.call.progress();
-            let Some(scanner) = &mut this.scanner else { return Poll::Ready(Some(Ok(Frame::data(data)))) };
+            let Some(scanner) = &mut this.scanner else {
+                return Poll::Ready(Some(Ok(Frame::data(data))));
+            };
             let scanned = scanner.push(data);
             if scanned.found {
                 this.ended = true;
-                this.call.fail(CallError::violation(&this.call.mount().name, Violation::MisplacedSurrogate("body")));
+                this.call.fail(CallError::violation(
+                    &this.call.mount().name,
+                    Violation::MisplacedSurrogate("body"),
+                ));
                 return Poll::Ready(Some(Err(Error::HttpRequestDenied)));
             }
             if scanned.bytes.has_remaining() {
@@ -71,7 +82,9 @@ impl Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ended || (self.inner.is_end_stream() && self.scanner.as_ref().is_none_or(|scanner| scanner.held() == 0))
+        self.ended
+            || (self.inner.is_end_stream()
+                && self.scanner.as_ref().is_none_or(|scanner| scanner.held() == 0))
     }
 
     fn size_hint(&self) -> SizeHint {

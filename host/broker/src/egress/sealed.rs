@@ -28,7 +28,8 @@ use crate::sealed_value::Spend;
 use crate::upstream::innermost;
 use keyward_policy::grant::Seal;
 
-/// The longest request and the longest response, in bytes. Those that were seen are of one kilobyte.
+/// The longest request and the longest response, in bytes. Those that were seen are of one
+/// kilobyte.
 pub(super) const LONGEST: usize = 256 << 10;
 
 pub(super) async fn exchange(
@@ -53,7 +54,14 @@ pub(super) async fn exchange(
     let with = [u8::from(matches!(authorized.spend, Spend::Token))];
     let content_type = headers.get(CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
     let uri = authorized.uri.to_string();
-    let key = Key::of([audience, &with, parts.method.as_str().as_bytes(), uri.as_bytes(), content_type, &body]);
+    let key = Key::of([
+        audience,
+        &with,
+        parts.method.as_str().as_bytes(),
+        uri.as_bytes(),
+        content_type,
+        &body,
+    ]);
 
     let mut request = Request::new(body);
     (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) =
@@ -71,7 +79,8 @@ pub(super) async fn exchange(
     if let Some(minted) = authorized.minted.filter(|minted| minted.handed_out) {
         call.allow_export(minted.operation, answer.values());
     }
-    let body = Full::new(answer.for_call(call.surrogates())).map_err(|never: Infallible| match never {});
+    let body =
+        Full::new(answer.for_call(call.surrogates())).map_err(|never: Infallible| match never {});
     let mut response = Response::new(body.boxed_unsync());
     *response.status_mut() = answer.status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -99,7 +108,9 @@ async fn ask(
     let token = Scanner::new(spent.as_ref().map(AccessToken::expose_secret));
     let body = Full::new(body).map_err(|never: Infallible| match never {});
     let response = transmit(call, Request::from_parts(parts, body.boxed_unsync()), options).await?;
-    if let Some(spent) = spent.filter(|_| rejected::is_rejection(response.status(), response.headers())) {
+    if let Some(spent) =
+        spent.filter(|_| rejected::is_rejection(response.status(), response.headers()))
+    {
         note.update(|upstream: &mut Upstream| upstream.token_rejected = true);
         rejected::replace(&authorized.grant, &spent, None).await;
     }
@@ -108,7 +119,8 @@ async fn ask(
         let grant = &authorized.grant;
         let why = match grant.seals.iter().any(|seal| seal.imposed) {
             true => format!(
-                "{why}. Secrets of a further Key Vault are sealed; `unseal = true` in [mount.{}.audience.{}] shows them to \
+                "{why}. Secrets of a further Key Vault are sealed; `unseal = true` in \
+                 [mount.{}.audience.{}] shows them to \
                  the plugin",
                 call.mount().name,
                 grant.name
@@ -119,12 +131,13 @@ async fn ask(
         Error::HttpRequestDenied
     };
     let (parts, body) = response.into_parts();
-    let body =
-        Limited::new(body, LONGEST).collect().await.map_err(|error| match error.downcast_ref::<hyper::Error>() {
+    let body = Limited::new(body, LONGEST).collect().await.map_err(|error| {
+        match error.downcast_ref::<hyper::Error>() {
             Some(error) if error.is_incomplete_message() => Error::HttpResponseIncomplete,
             Some(error) => Error::InternalError(Some(innermost(error).to_string())),
             None => unsealable(format!("it is longer than {LONGEST} bytes")),
-        });
+        }
+    });
     let mut body = body?.to_bytes();
     note.update(|upstream: &mut Upstream| upstream.bytes = body.len() as u64);
     if !body.is_empty() {
@@ -134,8 +147,9 @@ async fn ask(
         });
         body = decoded.map_err(|why| unsealable(why.to_string()))?;
     }
-    let mut answer =
-        SealedResponse::take_apart(parts.status, &body, seals, &token).map_err(|why| unsealable(why.to_string()))?;
-    answer.retry_after = parts.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    let mut answer = SealedResponse::take_apart(parts.status, &body, seals, &token)
+        .map_err(|why| unsealable(why.to_string()))?;
+    answer.retry_after =
+        parts.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
     Ok(answer)
 }

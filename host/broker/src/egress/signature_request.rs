@@ -26,16 +26,19 @@ pub(super) async fn check(
     exported: bool,
     note: &UpstreamNote,
 ) -> Result<http::Request<WasiBody>, Error> {
-    let Some((minted, signs)) = authorized.minted.and_then(|minted| Some((minted, minted.signs?))) else {
+    let Some((minted, signs)) = authorized.minted.and_then(|minted| Some((minted, minted.signs?)))
+    else {
         return Ok(request);
     };
     let (mut parts, body) = request.into_parts();
-    let body = Limited::new(RequestBody::new(body, Arc::clone(call)), sealed::LONGEST).collect().await;
+    let body =
+        Limited::new(RequestBody::new(body, Arc::clone(call)), sealed::LONGEST).collect().await;
     let body = body.map_err(|error| Error::InternalError(Some(error.to_string())))?.to_bytes();
     let mount = call.mount();
     let leaves = exported || (minted.handed_out && call.is_exporting());
     let looked = if leaves {
-        signature::check_exported(signs, authorized.uri.path(), &body, &mount.grants).map(Bytes::from)
+        signature::check_exported(signs, authorized.uri.path(), &body, &mount.grants)
+            .map(Bytes::from)
     } else {
         signature::check_sealed(&body).map(|()| body)
     };

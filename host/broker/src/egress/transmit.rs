@@ -17,7 +17,9 @@ pub(super) async fn transmit(
 ) -> Result<Response<Incoming>, Error> {
     let sending = call.mount().client.send(request);
     let sent = match options.first_byte_timeout {
-        Some(timeout) => tokio::time::timeout(timeout, sending).await.map_err(|_| Error::ConnectionReadTimeout)?,
+        Some(timeout) => tokio::time::timeout(timeout, sending)
+            .await
+            .map_err(|_| Error::ConnectionReadTimeout)?,
         None => sending.await,
     };
     let response = sent.map_err(|error| failed(call, &error))?;

@@ -1,12 +1,12 @@
 //! Uploads and the responses that overtake them.
 //!
-//! A service may answer before it has the whole body of a request. A plugin that has the response has
-//! no reason to send the rest, so a body that it leaves unfinished then is not its failure: the
+//! A service may answer before it has the whole body of a request. A plugin that has the response
+//! has no reason to send the rest, so a body that it leaves unfinished then is not its failure: the
 //! call counts such uploads.
 //!
-//! Nor does such a service need the connection any more. Where the response is not a success, or came
-//! before the body's end, the service may be about to close it with bytes that it has not read, and
-//! another request on it would get no response. So it is not used again.
+//! Nor does such a service need the connection any more. Where the response is not a success, or
+//! came before the body's end, the service may be about to close it with bytes that it has not
+//! read, and another request on it would get no response. So it is not used again.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -58,7 +58,8 @@ impl Upload {
         let watched = progress.clone();
         let length = request.headers().get(header::CONTENT_LENGTH);
         let left = length.and_then(|length| length.to_str().ok()?.parse().ok());
-        let mut request = request.map(|inner| Watched { inner, left, progress: watched }.boxed_unsync());
+        let mut request =
+            request.map(|inner| Watched { inner, left, progress: watched }.boxed_unsync());
         let connection = capture_connection(&mut request);
         if can_wait && call.expectation().hold() {
             request.headers_mut().insert(header::EXPECT, HeaderValue::from_static("100-continue"));
@@ -124,7 +125,10 @@ impl Body for Watched {
     type Data = Bytes;
     type Error = Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
         if let Some(Ok(frame)) = &frame {
             let count = frame.data_ref().map_or(0, |data| data.len() as u64);

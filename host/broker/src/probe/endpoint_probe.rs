@@ -59,7 +59,8 @@ impl Endpoints {
         let trust = Trust::load(&plan.config.tls)?;
         let tls = |error: rustls::Error| StartError::Tls(error.to_string());
         let pinned = Arc::new(plan.config.egress.resolve.clone());
-        let connector = Connector::new(trust.client().map_err(tls)?, Arc::new(SystemResolver), pinned, within);
+        let connector =
+            Connector::new(trust.client().map_err(tls)?, Arc::new(SystemResolver), pinned, within);
         let databases = trust.database_client().map_err(tls)?;
         let opener = Arc::new(Opener::new(connector.clone(), databases, within));
         Ok(Self { connector, opener, within })
@@ -130,7 +131,8 @@ impl From<ConnectError> for NotReached {
             ConnectError::Connect { .. } => Self::Unconnected(text),
             ConnectError::TimedOut { .. } => Self::TimedOut(text),
             ConnectError::Tls { source, .. } => {
-                let error = source.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+                let error =
+                    source.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
                 match error {
                     Some(rustls::Error::InvalidCertificate(_)) => Self::Untrusted(text),
                     _ => Self::NoTls(text),

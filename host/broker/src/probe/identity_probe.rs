@@ -61,10 +61,15 @@ impl Identities {
         // is trusted.
         let trust = Trust::load(&plan.config.tls).ok().and_then(|trust| trust.client().ok());
         let none = Sources::new();
-        let mut factory = SourceFactory::new(&plan.config, trust.map_or_else(Tls::no_roots, Tls::from), &clock, &none);
+        let mut factory = SourceFactory::new(
+            &plan.config,
+            trust.map_or_else(Tls::no_roots, Tls::from),
+            &clock,
+            &none,
+        );
         let identities = || plan.config.identities.iter();
-        let sources =
-            identities().map(|(name, identity)| (name.clone(), factory.source(name, &hasty(identity, within))));
+        let sources = identities()
+            .map(|(name, identity)| (name.clone(), factory.source(name, &hasty(identity, within))));
         let sources = sources.collect();
         let keys = identities().filter_map(|(name, identity)| {
             let key = key(identity.persist.as_ref()?).map(drop).map_err(|error| error.to_string());
@@ -92,7 +97,12 @@ impl Identities {
     /// # Errors
     ///
     /// There is none.
-    pub async fn ask(&self, name: &str, audience: &Audience, within: Duration) -> Result<Answered, NoToken> {
+    pub async fn ask(
+        &self,
+        name: &str,
+        audience: &Audience,
+        within: Duration,
+    ) -> Result<Answered, NoToken> {
         let source = self.sources.get(name).ok_or(NoToken::Unknown)?;
         let source = source.as_ref().map_err(|why| NoToken::NoSource(why.clone()))?;
         let issued = tokio::time::timeout(within, source.fetch(audience)).await;
@@ -104,7 +114,11 @@ impl Identities {
             let seconds_ago = now.as_secs().saturating_sub(issued.token.expires_on());
             return Err(TokenError::Expired { seconds_ago }.into());
         }
-        Ok(Answered { valid_for, client_id: issued.client_id, endpoint_clock: issued.endpoint_clock })
+        Ok(Answered {
+            valid_for,
+            client_id: issued.client_id,
+            endpoint_clock: issued.endpoint_clock,
+        })
     }
 }
 

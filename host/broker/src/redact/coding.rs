@@ -45,7 +45,8 @@ pub(crate) enum Coding {
 pub(crate) enum CodingError {
     /// A coding that the host cannot decode.
     #[error(
-        "its coding {0:?} is unknown: gzip, deflate and br are supported. The host asks for `accept-encoding: identity`; \
+        "its coding {0:?} is unknown: gzip, deflate and br are supported. The host asks for \
+         `accept-encoding: identity`; \
          if the coding is a stored object's own, change the object's Content-Encoding"
     )]
     Unknown(String),
@@ -53,7 +54,9 @@ pub(crate) enum CodingError {
     #[error("it has more than one content coding")]
     Several,
     /// A partial response, which cannot be decoded without what comes before it.
-    #[error("it is a part of a compressed response, which cannot be decoded alone; ask without `range`")]
+    #[error(
+        "it is a part of a compressed response, which cannot be decoded alone; ask without `range`"
+    )]
     Partial,
     /// The body is not in the coding that its header field names.
     #[error("it is not in the coding that its header fields name")]
@@ -95,8 +98,13 @@ pub(crate) fn of(response: &response::Parts, stored: bool) -> Result<Option<Codi
 }
 
 fn names<'h>(headers: &'h HeaderMap, field: &HeaderName) -> impl Iterator<Item = String> + use<'h> {
-    let values = headers.get_all(field).into_iter().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-    values.flat_map(|value| value.split(',').map(|name| name.trim().to_ascii_lowercase()).collect::<Vec<_>>())
+    let values = headers
+        .get_all(field)
+        .into_iter()
+        .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    values.flat_map(|value| {
+        value.split(',').map(|name| name.trim().to_ascii_lowercase()).collect::<Vec<_>>()
+    })
 }
 
 /// Whether a partial response begins with the first byte.
@@ -129,7 +137,9 @@ impl CodedScanner {
         let decoder = match coding {
             Coding::Gzip => Decoder::Gzip(Box::new(MultiGzDecoder::new(search))),
             Coding::Deflate => Decoder::Deflate(Box::new(ZlibDecoder::new(search))),
-            Coding::Brotli => Decoder::Brotli(Box::new(DecompressorWriter::new(search, BROTLI_BUFFER))),
+            Coding::Brotli => {
+                Decoder::Brotli(Box::new(DecompressorWriter::new(search, BROTLI_BUFFER)))
+            }
         };
         Self { undecoded, decoder, received: 0, held: BytesMut::new() }
     }
@@ -138,7 +148,8 @@ impl CodedScanner {
     /// error.
     pub(crate) fn push(&mut self, chunk: Bytes) -> Result<Bytes, CodingError> {
         self.received += chunk.len() as u64;
-        self.decoder.search().max_output = FIXED_OUTPUT.saturating_add(self.received.saturating_mul(MAX_RATIO));
+        self.decoder.search().max_output =
+            FIXED_OUTPUT.saturating_add(self.received.saturating_mul(MAX_RATIO));
         self.decoder.decode(&chunk).map_err(|error| {
             let own = error.get_ref().and_then(|error| error.downcast_ref::<CodingError>());
             own.cloned().unwrap_or(CodingError::Malformed)
@@ -225,7 +236,11 @@ impl Write for SearchWriter {
 /// # Errors
 ///
 /// It is malformed, or too large.
-pub(crate) fn decode_whole(coding: Coding, body: &[u8], max_output: usize) -> Result<Bytes, CodingError> {
+pub(crate) fn decode_whole(
+    coding: Coding,
+    body: &[u8],
+    max_output: usize,
+) -> Result<Bytes, CodingError> {
     let mut decoder: Box<dyn Read> = match coding {
         Coding::Gzip => Box::new(flate2::read::MultiGzDecoder::new(body)),
         Coding::Deflate => Box::new(flate2::read::ZlibDecoder::new(body)),

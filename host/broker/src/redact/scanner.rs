@@ -50,7 +50,8 @@ impl Scanner {
             self.held.split().freeze()
         };
         let (mut bytes, found) = self.redact(chunk);
-        let keep = self.secrets.iter().map(|secret| secret.beginning_at_end_of(&bytes)).max().unwrap_or(0);
+        let keep =
+            self.secrets.iter().map(|secret| secret.beginning_at_end_of(&bytes)).max().unwrap_or(0);
         let held = bytes.split_off(bytes.len() - keep);
         self.held.extend_from_slice(&held);
         Scanned { bytes, found }
@@ -107,7 +108,8 @@ impl Secret {
     /// Where it begins in a text, whole.
     fn places<'t>(&'t self, text: &'t [u8]) -> impl Iterator<Item = usize> + 't {
         let beginning = self.0.get(..BEGINNING).unwrap_or(&self.0);
-        let whole = move |start: &usize| text.get(*start..).is_some_and(|rest| rest.starts_with(&self.0));
+        let whole =
+            move |start: &usize| text.get(*start..).is_some_and(|rest| rest.starts_with(&self.0));
         // Most texts are header fields and small bodies, and too short: then no search is prepared.
         let fits = text.len() >= self.0.len();
         fits.then(|| memmem::find_iter(text, beginning)).into_iter().flatten().filter(whole)
@@ -118,7 +120,8 @@ impl Secret {
         let Some((first, _)) = self.0.split_first() else { return 0 };
         let longest = (self.0.len() - 1).min(text.len());
         let tail = text.get(text.len() - longest..).unwrap_or_default();
-        let begins = |start: &usize| tail.get(*start..).is_some_and(|rest| self.0.starts_with(rest));
+        let begins =
+            |start: &usize| tail.get(*start..).is_some_and(|rest| self.0.starts_with(rest));
         memchr_iter(*first, tail).find(begins).map_or(0, |start| tail.len() - start)
     }
 }
@@ -129,7 +132,8 @@ mod tests {
 
     /// What comes out when a text is fed in pieces of this length, and whether a secret was found.
     fn scan(text: &[u8], piece: usize, secrets: &[&'static str]) -> (Vec<u8>, bool) {
-        let mut scanner = Scanner::new(secrets.iter().map(|secret| Bytes::from_static(secret.as_bytes())));
+        let mut scanner =
+            Scanner::new(secrets.iter().map(|secret| Bytes::from_static(secret.as_bytes())));
         let (mut out, mut found) = (Vec::new(), false);
         for chunk in text.chunks(piece) {
             let scanned = scanner.push(Bytes::copy_from_slice(chunk));
@@ -147,7 +151,11 @@ mod tests {
         let expected = b"{\"echo\": \"**********\", \"eyJ\": \"eyJ.secre**********\"} eyJ.secre";
         for piece in 1..=text.len() {
             let (out, found) = scan(text, piece, &["eyJ.secret"]);
-            assert_eq!(String::from_utf8_lossy(&out), String::from_utf8_lossy(expected), "in pieces of {piece}");
+            assert_eq!(
+                String::from_utf8_lossy(&out),
+                String::from_utf8_lossy(expected),
+                "in pieces of {piece}"
+            );
             assert!(found);
         }
     }

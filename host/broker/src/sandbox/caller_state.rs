@@ -23,11 +23,19 @@ pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
 }
 
 impl caller_state::Host for View {
-    async fn seal(&mut self, state: String) -> wasmtime::Result<Result<String, caller_state::Error>> {
+    async fn seal(
+        &mut self,
+        state: String,
+    ) -> wasmtime::Result<Result<String, caller_state::Error>> {
         // A request that a later call sends with this state may be to where a service redirects
         // now.
         let redirects = self.0.redirects().to_text();
-        let sealed = self.0.mount().states.seal(&redirects, &state, &self.0.caller().identity(), SystemTime::now());
+        let sealed = self.0.mount().states.seal(
+            &redirects,
+            &state,
+            &self.0.caller().identity(),
+            SystemTime::now(),
+        );
         Ok(sealed.map_err(|error| match error {
             SealError::TooLong => caller_state::Error::TooLong,
             SealError::Unavailable => caller_state::Error::Unavailable,
@@ -35,7 +43,8 @@ impl caller_state::Host for View {
     }
 
     async fn open(&mut self, sealed: String) -> wasmtime::Result<Option<String>> {
-        let opened = self.0.mount().states.open(&sealed, &self.0.caller().identity(), SystemTime::now());
+        let opened =
+            self.0.mount().states.open(&sealed, &self.0.caller().identity(), SystemTime::now());
         Ok(opened.map(|(redirects, state)| {
             self.0.redirects().add(&redirects);
             state

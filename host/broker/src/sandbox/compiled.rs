@@ -31,7 +31,8 @@ pub(super) struct CompiledDirectory {
 impl CompiledDirectory {
     /// Opens the directory, and makes it where it is missing.
     pub(super) fn open(path: &Path, engine: &Engine) -> Result<Self, StartError> {
-        let unsafe_directory = |why: String| StartError::CompileCache { path: path.to_owned(), why };
+        let unsafe_directory =
+            |why: String| StartError::CompileCache { path: path.to_owned(), why };
         create(path).map_err(|error| unsafe_directory(format!("it cannot be made: {error}")))?;
         check(path).map_err(unsafe_directory)?;
         let mut hasher = DefaultHasher::new();
@@ -54,7 +55,8 @@ impl CompiledDirectory {
         let bytes = bytes.ok()?;
         let (sum, compiled) = bytes.split_at_checked(SUM)?;
         if Sha256::digest(compiled).as_slice() != sum {
-            tracing::warn!(file = %file.display(), "a compiled plugin is torn; it is compiled again");
+            let file = file.display();
+            tracing::warn!(%file, "a compiled plugin is damaged; compiling it again");
             return None;
         }
         match load(engine, compiled) {
@@ -70,7 +72,8 @@ impl CompiledDirectory {
     pub(super) fn keep(&self, sha256: &str, component: &Component) {
         let file = self.file(sha256);
         let kept = component.serialize().map_err(|error| error.to_string());
-        let kept = kept.and_then(|compiled| self.write(&file, &compiled).map_err(|error| error.to_string()));
+        let kept = kept
+            .and_then(|compiled| self.write(&file, &compiled).map_err(|error| error.to_string()));
         if let Err(error) = kept {
             tracing::warn!(file = %file.display(), error, "a compiled plugin cannot be kept");
         }
@@ -124,9 +127,15 @@ mod platform {
         if !metadata.is_dir() {
             Err("it is not a directory, or is a symbolic link".to_owned())
         } else if metadata.uid() != user {
-            Err(format!("it belongs to user {}, and the broker runs as user {user}", metadata.uid()))
+            Err(format!(
+                "it belongs to user {}, and the broker runs as user {user}",
+                metadata.uid()
+            ))
         } else if metadata.mode() & 0o022 != 0 {
-            Err(format!("others may write in it (mode {:04o}); run: chmod go-w on it", metadata.mode() & 0o7777))
+            Err(format!(
+                "others may write in it (mode {:04o}); run: chmod go-w on it",
+                metadata.mode() & 0o7777
+            ))
         } else {
             Ok(())
         }
@@ -137,9 +146,13 @@ mod platform {
         let no_follow = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or_default();
         let mut file = OpenOptions::new().read(true).custom_flags(no_follow).open(path)?;
         let metadata = file.metadata()?;
-        let own = metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode() & 0o022 == 0;
+        let own =
+            metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode() & 0o022 == 0;
         if !own || !metadata.is_file() {
-            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "others may have written it"));
+            return Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                "others may have written it",
+            ));
         }
         let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default());
         file.read_to_end(&mut bytes)?;
@@ -164,7 +177,8 @@ mod platform {
     /// Whose a directory is cannot be told here without calls that are unsafe, and so nothing is
     /// loaded from any.
     pub(super) fn check(_: &Path) -> Result<(), String> {
-        Err("on this system the broker cannot tell who may write in it; leave [compile_cache] out".to_owned())
+        Err("on this system the broker cannot tell who may write in it; leave [compile_cache] out"
+            .to_owned())
     }
 
     pub(super) fn read_own(path: &Path) -> io::Result<Vec<u8>> {

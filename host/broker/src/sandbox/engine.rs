@@ -42,8 +42,11 @@ pub(crate) struct Engine {
 
 impl Engine {
     /// An engine for mounts with these limits.
-    pub(crate) fn new<'l>(limits: impl Iterator<Item = &'l Limits> + Clone) -> Result<Self, StartError> {
-        let wanted = limits.clone().fold(0_u32, |sum, limits| sum.saturating_add(limits.concurrency));
+    pub(crate) fn new<'l>(
+        limits: impl Iterator<Item = &'l Limits> + Clone,
+    ) -> Result<Self, StartError> {
+        let wanted =
+            limits.clone().fold(0_u32, |sum, limits| sum.saturating_add(limits.concurrency));
         if wanted > MOST_SANDBOXES {
             return Err(StartError::TooManySandboxes { wanted, most: MOST_SANDBOXES });
         }
@@ -51,7 +54,8 @@ impl Engine {
         let elements = limits.map(|limits| limits.table_elements).max().unwrap_or_default();
         let config = config(wanted.max(1), memory, elements as usize);
         let engine = wasmtime::Engine::new(&config).map_err(StartError::engine)?;
-        let ticker = Ticker::start(&engine).map_err(|error| StartError::Engine { why: error.to_string() })?;
+        let ticker = Ticker::start(&engine)
+            .map_err(|error| StartError::Engine { why: error.to_string() })?;
         Ok(Self { engine, _ticker: Arc::new(ticker) })
     }
 }
@@ -132,7 +136,8 @@ mod tests {
     fn the_engine_itself_has_the_features_off_that_plugins_cannot_use() {
         let engine = wasmtime::Engine::new(&config(1, 1 << 20, 1000)).unwrap();
         let module = |sections: &[u8]| [b"\0asm\x01\0\0\0", sections].concat();
-        let valid = |sections: &[u8]| wasmtime::Module::validate(&engine, &module(sections)).is_ok();
+        let valid =
+            |sections: &[u8]| wasmtime::Module::validate(&engine, &module(sections)).is_ok();
         assert!(valid(b"\x04\x04\x01\x6f\0\0"), "a table of external references");
         assert!(!valid(b"\x01\x03\x01\x5f\0"), "a struct, of the garbage collection proposal");
         assert!(!valid(b"\x01\x04\x01\x60\0\0\x0d\x03\x01\0\0"), "a tag of exceptions");

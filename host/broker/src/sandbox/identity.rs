@@ -22,7 +22,10 @@ pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
 }
 
 impl identity::Host for View {
-    async fn get_token(&mut self, audience: String) -> wasmtime::Result<Result<identity::Token, identity::Error>> {
+    async fn get_token(
+        &mut self,
+        audience: String,
+    ) -> wasmtime::Result<Result<identity::Token, identity::Error>> {
         let mount = Arc::clone(self.0.mount());
         let Some(grant) = mount.grant(&audience) else {
             self.0.note_denied_audience(&audience);

@@ -17,12 +17,22 @@ pub(super) struct Budget {
 
 impl Budget {
     pub(super) fn new(limits: &Limits) -> Self {
-        Self { memory: 0, memory_limit: limits.memory, elements: 0, element_limit: limits.table_elements }
+        Self {
+            memory: 0,
+            memory_limit: limits.memory,
+            elements: 0,
+            element_limit: limits.table_elements,
+        }
     }
 }
 
 impl ResourceLimiter for Budget {
-    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         let more = (desired as u64).saturating_sub(current as u64);
         self.memory = self.memory.saturating_add(more);
         if self.memory > self.memory_limit {
@@ -31,7 +41,12 @@ impl ResourceLimiter for Budget {
         Ok(true)
     }
 
-    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         let more = (desired as u64).saturating_sub(current as u64);
         self.elements = self.elements.saturating_add(more);
         if self.elements > u64::from(self.element_limit) {
@@ -47,7 +62,8 @@ mod tests {
 
     #[test]
     fn the_sum_of_all_memories_counts() {
-        let mut budget = Budget::new(&Limits { memory: 100, table_elements: 10, ..Limits::default() });
+        let mut budget =
+            Budget::new(&Limits { memory: 100, table_elements: 10, ..Limits::default() });
         assert!(budget.memory_growing(0, 60, None).unwrap());
         assert!(budget.memory_growing(0, 40, None).unwrap());
         let error = budget.memory_growing(40, 41, None).unwrap_err();

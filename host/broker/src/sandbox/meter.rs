@@ -28,7 +28,13 @@ pub(super) struct Meter {
 impl Meter {
     pub(super) fn new(limit: Duration) -> Arc<Self> {
         let (used, poll_began) = (AtomicU64::new(0), AtomicU64::new(0));
-        Arc::new(Self { start: Instant::now(), limit, used, poll_began, is_exact: AtomicBool::new(false) })
+        Arc::new(Self {
+            start: Instant::now(),
+            limit,
+            used,
+            poll_began,
+            is_exact: AtomicBool::new(false),
+        })
     }
 
     /// Whether the limit is passed. To be asked within a poll.
@@ -148,7 +154,8 @@ mod tests {
         }
 
         let meter = Meter::new(Duration::from_secs(5));
-        Metered { future: Computes { polls: 1, each: EXACT_FROM }, meter: Arc::clone(&meter) }.await;
+        Metered { future: Computes { polls: 1, each: EXACT_FROM }, meter: Arc::clone(&meter) }
+            .await;
         let before = meter.used();
         Metered { future: Blocks, meter: Arc::clone(&meter) }.await;
         let counted = Duration::from_nanos(meter.used() - before);

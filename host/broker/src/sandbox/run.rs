@@ -40,7 +40,8 @@ where
     let (sender, mut receiver) = oneshot::channel();
     // The guest lives in its caller's task as long as it can. A small response is whole by the time
     // its head is taken, and no other task, on another processor perhaps, was ever woken.
-    let mut life = Box::pin(live(Arc::clone(call), template.clone(), request, scheme, sender, permit));
+    let mut life =
+        Box::pin(live(Arc::clone(call), template.clone(), request, scheme, sender, permit));
     let (answer, mut ended) = tokio::select! {
         biased;
         () = life.as_mut() => (receiver.try_recv().ok(), true),
@@ -58,7 +59,10 @@ where
     match answer {
         Some(Ok(response)) => Ok((response, guest)),
         Some(Err(code)) => {
-            let error = CallError::Trapped { mount: mount(), why: format!("it answered with the error {code}") };
+            let error = CallError::Trapped {
+                mount: mount(),
+                why: format!("it answered with the error {code}"),
+            };
             call.fail(error.clone());
             Err(error)
         }
@@ -89,7 +93,8 @@ async fn live<B>(
 
     let answered = Arc::new(AtomicBool::new(false));
     let handled = {
-        let future = Box::pin(handle(&template, &mut store, request, scheme, sender, Arc::clone(&answered)));
+        let future =
+            Box::pin(handle(&template, &mut store, request, scheme, sender, Arc::clone(&answered)));
         tokio::select! {
             biased;
             handled = Metered { future, meter } => handled,
@@ -182,7 +187,9 @@ fn verdict(call: &Call, error: &wasmtime::Error) -> CallError {
         Some(*limit)
     } else if let Some(ResourceTableError::Full) = error.downcast_ref() {
         Some(Limit::Resources(limits.resources))
-    } else if let Some(FieldMapError::TotalSizeTooBig | FieldMapError::TooManyFields) = error.downcast_ref() {
+    } else if let Some(FieldMapError::TotalSizeTooBig | FieldMapError::TooManyFields) =
+        error.downcast_ref()
+    {
         Some(Limit::HeaderBytes(limits.header_bytes))
     } else {
         limit_by_words(error, limits)
@@ -201,7 +208,10 @@ fn verdict(call: &Call, error: &wasmtime::Error) -> CallError {
 }
 
 /// The limits that wasmtime has no type of error for.
-fn limit_by_words(error: &wasmtime::Error, limits: &keyward_policy::config::Limits) -> Option<Limit> {
+fn limit_by_words(
+    error: &wasmtime::Error,
+    limits: &keyward_policy::config::Limits,
+) -> Option<Limit> {
     let words = error.root_cause().to_string();
     if words.contains("hostcall") && words.contains("fuel") {
         Some(Limit::HostcallBytes(limits.hostcall_bytes))

@@ -27,16 +27,25 @@ struct View<'a> {
 type Response<T> = wasmtime::Result<Result<T, sql::Error>>;
 
 pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    sql::add_to_linker::<State, Sql>(linker, |state| View { call: Arc::clone(&state.call), table: &mut state.table })
+    sql::add_to_linker::<State, Sql>(linker, |state| View {
+        call: Arc::clone(&state.call),
+        table: &mut state.table,
+    })
 }
 
 impl sql::Host for View<'_> {}
 
 impl sql::HostConnection for View<'_> {
-    async fn open(&mut self, database: String, credential: sql::Credential) -> Response<Resource<Connection>> {
+    async fn open(
+        &mut self,
+        database: String,
+        credential: sql::Credential,
+    ) -> Response<Resource<Connection>> {
         let credential = match credential {
             sql::Credential::Token(surrogate) => LoginCredentials::Token(surrogate),
-            sql::Credential::Password(sql::Login { user, password }) => LoginCredentials::Password { user, password },
+            sql::Credential::Password(sql::Login { user, password }) => {
+                LoginCredentials::Password { user, password }
+            }
         };
         match DatabaseSession::open(&self.call, database, credential).await {
             Ok(session) => Ok(Ok(self.table.push(Connection(Arc::new(session)))?)),
@@ -67,10 +76,17 @@ impl sql::HostConnection for View<'_> {
         timeout_ms: Option<u32>,
     ) -> Response<Vec<u64>> {
         let session = Arc::clone(&self.table.get(&connection)?.0);
-        Ok(session.execute(statement, values(parameters), timeout(timeout_ms)).await.map_err(Into::into))
+        Ok(session
+            .execute(statement, values(parameters), timeout(timeout_ms))
+            .await
+            .map_err(Into::into))
     }
 
-    async fn begin(&mut self, connection: Resource<Connection>, isolation: Option<sql::Isolation>) -> Response<()> {
+    async fn begin(
+        &mut self,
+        connection: Resource<Connection>,
+        isolation: Option<sql::Isolation>,
+    ) -> Response<()> {
         let session = Arc::clone(&self.table.get(&connection)?.0);
         Ok(session.begin(isolation.map(Into::into)).await.map_err(Into::into))
     }
@@ -114,9 +130,14 @@ fn values(values: Vec<sql::Value>) -> Vec<Value> {
 impl From<DatabaseError> for sql::Error {
     fn from(error: DatabaseError) -> Self {
         match error {
-            DatabaseError::Server(ServerError { number, state, class, line, message, procedure }) => {
-                Self::Server(sql::ServerError { number, state, class, line, message, procedure })
-            }
+            DatabaseError::Server(ServerError {
+                number,
+                state,
+                class,
+                line,
+                message,
+                procedure,
+            }) => Self::Server(sql::ServerError { number, state, class, line, message, procedure }),
             DatabaseError::Unavailable(why) => Self::Unavailable(why),
             DatabaseError::Throttled(seconds) => Self::Throttled(seconds),
             DatabaseError::Unreachable(why) => Self::Unreachable(why),
@@ -147,13 +168,15 @@ impl From<Item> for sql::Item {
         match item {
             Item::Columns(columns) => {
                 let columns = columns.into_iter();
-                let columns =
-                    columns.map(|Column { name, data_type }| sql::Column { name, data_type: data_type.into() });
+                let columns = columns.map(|Column { name, data_type }| sql::Column {
+                    name,
+                    data_type: data_type.into(),
+                });
                 Self::Columns(columns.collect())
             }
-            Item::Rows(rows) => {
-                Self::Rows(rows.into_iter().map(|row| row.into_iter().map(Into::into).collect()).collect())
-            }
+            Item::Rows(rows) => Self::Rows(
+                rows.into_iter().map(|row| row.into_iter().map(Into::into).collect()).collect(),
+            ),
         }
     }
 }

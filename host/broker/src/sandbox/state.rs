@@ -33,17 +33,32 @@ impl State {
         let limits = &call.mount().limits;
         let (stdout, stderr) = Output::pair(call);
         let mut wasi = WasiCtx::builder();
-        wasi.stdout(stdout).stderr(stderr).max_random_size(RANDOM).allow_tcp(false).allow_udp(false);
+        wasi.stdout(stdout)
+            .stderr(stderr)
+            .max_random_size(RANDOM)
+            .allow_tcp(false)
+            .allow_udp(false);
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(usize::try_from(limits.header_bytes).unwrap_or(usize::MAX));
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.resources as usize);
         let hooks = EgressHooks(Arc::clone(call));
-        Self { table, wasi: wasi.build(), http, hooks, call: Arc::clone(call), budget: Budget::new(limits) }
+        Self {
+            table,
+            wasi: wasi.build(),
+            http,
+            hooks,
+            call: Arc::clone(call),
+            budget: Budget::new(limits),
+        }
     }
 
     /// A store with all limits on it.
-    pub(super) fn store(engine: &wasmtime::Engine, call: &Arc<Call>, meter: Arc<Meter>) -> Store<Self> {
+    pub(super) fn store(
+        engine: &wasmtime::Engine,
+        call: &Arc<Call>,
+        meter: Arc<Meter>,
+    ) -> Store<Self> {
         let limits = call.mount().limits;
         let mut store = Store::new(engine, Self::new(call));
         store.limiter(|state| &mut state.budget);
@@ -51,7 +66,11 @@ impl State {
         store.set_max_component_handles(limits.resources as usize);
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(move |_| {
-            if meter.is_over() { Err(Limit::CpuTime(limits.cpu_time).into()) } else { Ok(UpdateDeadline::Yield(1)) }
+            if meter.is_over() {
+                Err(Limit::CpuTime(limits.cpu_time).into())
+            } else {
+                Ok(UpdateDeadline::Yield(1))
+            }
         });
         store
     }
@@ -67,7 +86,9 @@ impl State {
     /// Breaks off the bodies that the guest has neither ended nor dropped: who reads one gets an
     /// error in place of its end.
     pub(super) fn abort_open_bodies(&mut self) {
-        for body in self.table.iter_mut().filter_map(|entry| entry.downcast_mut::<HostOutgoingBody>()) {
+        for body in
+            self.table.iter_mut().filter_map(|entry| entry.downcast_mut::<HostOutgoingBody>())
+        {
             let (nothing, _) = HostOutgoingBody::new(StreamContext::Request, None, 1, 1);
             std::mem::replace(body, nothing).abort();
         }

@@ -58,7 +58,9 @@ impl<'e, 'o> Templates<'e, 'o> {
         on_event: Option<&'o mut dyn FnMut(CompileEvent<'_>)>,
     ) -> Result<Self, StartError> {
         let linker = linker(&engine.engine).map_err(StartError::engine)?;
-        let compiled = compile_cache.map(|directory| CompiledDirectory::open(directory, &engine.engine)).transpose()?;
+        let compiled = compile_cache
+            .map(|directory| CompiledDirectory::open(directory, &engine.engine))
+            .transpose()?;
         Ok(Self { engine, linker, compiled, made: HashMap::new(), on_event })
     }
 
@@ -69,13 +71,18 @@ impl<'e, 'o> Templates<'e, 'o> {
         let began = Instant::now();
         let unusable = |error: wasmtime::Error| StartError::unusable(plugin, &error);
         let engine = &self.engine.engine;
-        let found = self.compiled.as_ref().and_then(|compiled| compiled.find(engine, &plugin.sha256));
+        let found =
+            self.compiled.as_ref().and_then(|compiled| compiled.find(engine, &plugin.sha256));
         let was_found = found.is_some();
         let component = match found {
             Some(component) => component,
             None => {
-                self.tell(CompileEvent::Compiling { plugin: &plugin.label, bytes: plugin.component.len() });
-                let component = wasmtime::component::Component::from_binary(engine, &plugin.component);
+                self.tell(CompileEvent::Compiling {
+                    plugin: &plugin.label,
+                    bytes: plugin.component.len(),
+                });
+                let component =
+                    wasmtime::component::Component::from_binary(engine, &plugin.component);
                 let component = component.map_err(unusable)?;
                 if let Some(compiled) = &self.compiled {
                     compiled.keep(&plugin.sha256, &component);
@@ -83,9 +90,14 @@ impl<'e, 'o> Templates<'e, 'o> {
                 component
             }
         };
-        let pre = self.linker.instantiate_pre(&component).and_then(ProxyPre::new).map_err(unusable)?;
+        let pre =
+            self.linker.instantiate_pre(&component).and_then(ProxyPre::new).map_err(unusable)?;
         let template = Template { pre };
-        self.tell(CompileEvent::Ready { plugin: &plugin.label, found: was_found, took: began.elapsed() });
+        self.tell(CompileEvent::Ready {
+            plugin: &plugin.label,
+            found: was_found,
+            took: began.elapsed(),
+        });
         self.made.insert(plugin.sha256.clone(), template.clone());
         Ok(template)
     }

@@ -3,8 +3,8 @@
 //!
 //! A shared access signature, for example: the plugin requests it from Resource Manager and spends
 //! it at the storage, and never sees it. [`egress`](crate::egress) reads such a response whole, a
-//! [`SealedResponse`] separates the secrets from the rest, [`ResponseCache`] holds it for the time that
-//! its rule allows, and each call gets surrogates of its own.
+//! [`SealedResponse`] separates the secrets from the rest, [`ResponseCache`] holds it for the time
+//! that its rule allows, and each call gets surrogates of its own.
 
 mod response_cache;
 mod sealed_response;

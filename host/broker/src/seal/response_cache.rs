@@ -68,7 +68,8 @@ impl ResponseCache {
         let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // One that is locked is being asked for again.
         let is_of = |slot: &Slot| {
-            slot.try_lock().is_ok_and(|entry| entry.as_ref().is_some_and(|entry| entry.answer.has(value)))
+            slot.try_lock()
+                .is_ok_and(|entry| entry.as_ref().is_some_and(|entry| entry.answer.has(value)))
         };
         slots.retain(|_, slot| !is_of(slot));
     }
@@ -90,14 +91,18 @@ fn make_room(slots: &mut HashMap<Key, Arc<Slot>>) {
         // It is in use.
         Err(_) => Some(now + std::time::Duration::from_secs(u32::MAX.into())),
     };
-    slots.retain(|_, slot| Arc::strong_count(slot) > 1 || until(slot).is_some_and(|until| until > now));
+    slots.retain(|_, slot| {
+        Arc::strong_count(slot) > 1 || until(slot).is_some_and(|until| until > now)
+    });
     if slots.len() < MOST {
         return;
     }
     let mut ends: Vec<Instant> = slots.values().filter_map(|slot| until(slot)).collect();
     ends.sort();
     if let Some(middle) = ends.get(ends.len() / 2) {
-        slots.retain(|_, slot| Arc::strong_count(slot) > 1 || until(slot).is_some_and(|until| until > *middle));
+        slots.retain(|_, slot| {
+            Arc::strong_count(slot) > 1 || until(slot).is_some_and(|until| until > *middle)
+        });
     }
 }
 
@@ -125,7 +130,13 @@ mod tests {
         };
         let token = Scanner::new([Bytes::from_static(b"token")]);
         Arc::new(
-            SealedResponse::take_apart(StatusCode::OK, br#"{"s":"sig=0123456789abcdef"}"#, &[seal], &token).unwrap(),
+            SealedResponse::take_apart(
+                StatusCode::OK,
+                br#"{"s":"sig=0123456789abcdef"}"#,
+                &[seal],
+                &token,
+            )
+            .unwrap(),
         )
     }
 
@@ -152,8 +163,10 @@ mod tests {
     async fn an_answer_is_asked_for_again_when_it_is_over_or_refused_or_not_to_be_kept() {
         let kept = ResponseCache::default();
         let get = async |key: &str, keep| {
-            let (answer, kept) =
-                kept.get(Key::of([key.as_bytes()]), async { Ok::<_, ()>(answer(keep)) }).await.unwrap();
+            let (answer, kept) = kept
+                .get(Key::of([key.as_bytes()]), async { Ok::<_, ()>(answer(keep)) })
+                .await
+                .unwrap();
             (answer, kept)
         };
         let minute = Some(Duration::from_secs(60));

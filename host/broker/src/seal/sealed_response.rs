@@ -75,11 +75,17 @@ impl SealedResponse {
     }
 
     fn error(status: StatusCode, document: &Value, token: &Scanner) -> Self {
-        let text = |pointer: &str| document.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-        let code: String = text("/error/code").chars().filter(char::is_ascii_alphanumeric).take(100).collect();
+        let text =
+            |pointer: &str| document.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let code: String =
+            text("/error/code").chars().filter(char::is_ascii_alphanumeric).take(100).collect();
         let message: String = text("/error/message").chars().take(LONGEST_MESSAGE).collect();
         let hides_nothing = !message.to_ascii_lowercase().contains("sig");
-        let message = if hides_nothing { message } else { "(kept back: it has a signature in it)".to_owned() };
+        let message = if hides_nothing {
+            message
+        } else {
+            "(kept back: it has a signature in it)".to_owned()
+        };
         let mut document = json!({ "error": { "code": code, "message": message } });
         let redacted = redact(&mut document, &[token]);
         Self { status, document, sealed: Vec::new(), retry_after: None, redacted }
@@ -109,7 +115,9 @@ impl SealedResponse {
         let mut document = self.document.clone();
         for (seal, value) in &self.sealed {
             if let Some(field) = document.pointer_mut(&seal.field) {
-                *field = Value::String(surrogates.for_sealed(seal.spend.as_ref(), value).as_str().to_owned());
+                *field = Value::String(
+                    surrogates.for_sealed(seal.spend.as_ref(), value).as_str().to_owned(),
+                );
             }
         }
         document.to_string().into()
@@ -130,9 +138,12 @@ fn redact(value: &mut Value, scanners: &[&Scanner]) -> bool {
     };
     match value {
         Value::String(text) => clean(text),
-        Value::Array(items) => items.iter_mut().fold(false, |found, item| redact(item, scanners) | found),
+        Value::Array(items) => {
+            items.iter_mut().fold(false, |found, item| redact(item, scanners) | found)
+        }
         Value::Object(entries) => {
-            let mut found = entries.values_mut().fold(false, |found, entry| redact(entry, scanners) | found);
+            let mut found =
+                entries.values_mut().fold(false, |found, entry| redact(entry, scanners) | found);
             let names: Vec<String> = entries.keys().cloned().collect();
             for name in names {
                 let mut redacted = name.clone();
@@ -167,7 +178,12 @@ mod tests {
 
     fn apart(status: u16, body: &str) -> Result<SealedResponse, Unsealable> {
         let token = Scanner::new([Bytes::from_static(b"a-token-of-some-length")]);
-        SealedResponse::take_apart(StatusCode::from_u16(status).unwrap(), body.as_bytes(), &seals(), &token)
+        SealedResponse::take_apart(
+            StatusCode::from_u16(status).unwrap(),
+            body.as_bytes(),
+            &seals(),
+            &token,
+        )
     }
 
     fn seen(answer: &SealedResponse) -> String {
@@ -203,18 +219,23 @@ mod tests {
         assert_eq!(why(200, "sv=2022&sig=abc"), Some(Unsealable::NoJson));
         assert_eq!(why(200, r#"{"other":"x"}"#), Some(Unsealable::NoField));
         assert_eq!(why(200, r#"{"serviceSasToken":{"a":"b"}}"#), Some(Unsealable::NoField));
-        assert_eq!(why(200, r#"{"serviceSasToken":"with a space"}"#), Some(Unsealable::Unspendable));
+        assert_eq!(
+            why(200, r#"{"serviceSasToken":"with a space"}"#),
+            Some(Unsealable::Unspendable)
+        );
     }
 
     #[test]
     fn an_error_is_its_code_and_its_message() {
-        let body =
-            format!(r#"{{"serviceSasToken":"{SAS}","error":{{"code":"Bad","message":"no {SAS}","more":"{SAS}"}}}}"#);
+        let body = format!(
+            r#"{{"serviceSasToken":"{SAS}","error":{{"code":"Bad","message":"no {SAS}","more":"{SAS}"}}}}"#
+        );
         for status in [206, 302, 400, 500] {
             let seen = seen(&apart(status, &body).unwrap());
             assert!(seen.contains("\"Bad\"") && !seen.contains("c2lnbmF0dXJl"), "{seen}");
         }
-        let plain = apart(403, r#"{"error":{"code":"AuthorizationFailed","message":"not you"}}"#).unwrap();
+        let plain =
+            apart(403, r#"{"error":{"code":"AuthorizationFailed","message":"not you"}}"#).unwrap();
         assert!(seen(&plain).contains("not you"));
         assert!(seen(&apart(502, "<html>").unwrap()).contains("error"));
     }

@@ -36,22 +36,38 @@ impl Default for StateKey {
 impl StateKey {
     /// Seals a state for a caller, with a line of the host's own. Nonces are random: one key would
     /// have to seal four thousand million states before two of them are likely to meet.
-    pub(crate) fn seal(&self, own: &str, state: &str, caller: &str, now: SystemTime) -> Result<String, SealError> {
+    pub(crate) fn seal(
+        &self,
+        own: &str,
+        state: &str,
+        caller: &str,
+        now: SystemTime,
+    ) -> Result<String, SealError> {
         if state.len() > LONGEST {
             return Err(SealError::TooLong);
         }
         let key = self.0.as_ref().ok_or(SealError::Unavailable)?;
         let mut nonce = [0; NONCE_LEN];
         rand::rng().fill_bytes(&mut nonce);
-        let mut text = [&seconds(now + LIFETIME).to_be_bytes(), own.as_bytes(), b"\n", state.as_bytes()].concat();
-        let sealed =
-            key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(caller.as_bytes()), &mut text);
+        let mut text =
+            [&seconds(now + LIFETIME).to_be_bytes(), own.as_bytes(), b"\n", state.as_bytes()]
+                .concat();
+        let sealed = key.seal_in_place_append_tag(
+            Nonce::assume_unique_for_key(nonce),
+            Aad::from(caller.as_bytes()),
+            &mut text,
+        );
         sealed.map_err(|_| SealError::Unavailable)?;
         Ok(URL_SAFE_NO_PAD.encode([&nonce[..], &text].concat()))
     }
 
     /// Opens a state that was sealed for this caller. Returns the host's own line, and the state.
-    pub(crate) fn open(&self, sealed: &str, caller: &str, now: SystemTime) -> Option<(String, String)> {
+    pub(crate) fn open(
+        &self,
+        sealed: &str,
+        caller: &str,
+        now: SystemTime,
+    ) -> Option<(String, String)> {
         if sealed.len() > 2 * LONGEST {
             return None;
         }
@@ -59,7 +75,8 @@ impl StateKey {
         let (nonce, text) = bytes.split_first_chunk::<NONCE_LEN>()?;
         let mut text = text.to_vec();
         let nonce = Nonce::assume_unique_for_key(*nonce);
-        let text = self.0.as_ref()?.open_in_place(nonce, Aad::from(caller.as_bytes()), &mut text).ok()?;
+        let text =
+            self.0.as_ref()?.open_in_place(nonce, Aad::from(caller.as_bytes()), &mut text).ok()?;
         let (until, state) = text.split_first_chunk::<8>()?;
         if seconds(now) >= u64::from_be_bytes(*until) {
             return None;
@@ -103,7 +120,11 @@ mod tests {
         for position in 0..decoded.len() {
             let mut changed = decoded.clone();
             changed[position] ^= 1;
-            assert_eq!(key.open(&URL_SAFE_NO_PAD.encode(changed), "uid=1", at(0)), None, "{position}");
+            assert_eq!(
+                key.open(&URL_SAFE_NO_PAD.encode(changed), "uid=1", at(0)),
+                None,
+                "{position}"
+            );
         }
         for other in ["", "x", "!", STATE, &sealed[1..]] {
             assert_eq!(key.open(other, "uid=1", at(0)), None, "{other}");

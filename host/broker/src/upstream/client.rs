@@ -34,7 +34,10 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) fn new(connector: &Connector) -> Self {
         let mut builder = legacy::Client::builder(TokioExecutor::new());
-        builder.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE).pool_max_idle_per_host(MOST_IDLE);
+        builder
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE)
+            .pool_max_idle_per_host(MOST_IDLE);
         builder.http1_max_headers(200).http1_max_buf_size(BUFFER);
         let threads = available_parallelism().map_or(1, std::num::NonZero::get);
         let pool = || builder.build(connector.clone());
@@ -42,7 +45,10 @@ impl Client {
     }
 
     /// Sends a request whose URI is absolute.
-    pub(crate) async fn send(&self, request: Request<WasiBody>) -> Result<Response<Incoming>, legacy::Error> {
+    pub(crate) async fn send(
+        &self,
+        request: Request<WasiBody>,
+    ) -> Result<Response<Incoming>, legacy::Error> {
         let pool = match thread_number() % (self.others.len() + 1) {
             0 => None,
             number => self.others.get(number - 1),

@@ -53,7 +53,11 @@ impl Connector {
     }
 
     /// The addresses of a host, all of which were checked.
-    pub(crate) async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {
+    pub(crate) async fn addresses(
+        &self,
+        host: &str,
+        port: u16,
+    ) -> Result<Vec<SocketAddr>, ConnectError> {
         self.0.addresses(host, port).await
     }
 
@@ -90,12 +94,19 @@ impl Shared {
         let resolve_error = |source| ConnectError::Resolve { host: host.to_owned(), source };
         let addresses = self.resolver.resolve(host, port).await.map_err(resolve_error)?;
         if addresses.is_empty() {
-            return Err(resolve_error(io::Error::new(io::ErrorKind::NotFound, "it has no address")));
+            return Err(resolve_error(io::Error::new(
+                io::ErrorKind::NotFound,
+                "it has no address",
+            )));
         }
         // One bad address spoils the name: whoever put it there may try again.
         for address in &addresses {
             if let Some(why) = forbidden(address.ip()) {
-                return Err(ConnectError::Forbidden { host: host.to_owned(), address: address.ip(), why });
+                return Err(ConnectError::Forbidden {
+                    host: host.to_owned(),
+                    address: address.ip(),
+                    why,
+                });
             }
         }
         Ok(addresses)
@@ -157,7 +168,11 @@ impl hyper::rt::Read for TlsConnection {
 }
 
 impl hyper::rt::Write for TlsConnection {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.0).poll_write(cx, bytes)
     }
 

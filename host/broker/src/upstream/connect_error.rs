@@ -28,17 +28,23 @@ impl ConnectError {
     /// What the plugin is told. The names of the errors are WASI's.
     pub(crate) fn to_wasi(&self) -> WasiError {
         match self {
-            Self::Resolve { .. } => WasiError::DnsError { rcode: Some(self.to_string()), info_code: None },
+            Self::Resolve { .. } => {
+                WasiError::DnsError { rcode: Some(self.to_string()), info_code: None }
+            }
             Self::Forbidden { .. } => WasiError::DestinationIpProhibited,
             Self::TimedOut { .. } => WasiError::ConnectionTimeout,
-            Self::Connect { .. } | Self::Tls { .. } => WasiError::InternalError(Some(self.to_string())),
+            Self::Connect { .. } | Self::Tls { .. } => {
+                WasiError::InternalError(Some(self.to_string()))
+            }
         }
     }
 }
 
 /// The first cause of an error: "Connection reset by peer" says more than "client error
 /// (SendRequest)".
-pub(crate) fn innermost<'e>(error: &'e (dyn std::error::Error + 'static)) -> &'e (dyn std::error::Error + 'static) {
+pub(crate) fn innermost<'e>(
+    error: &'e (dyn std::error::Error + 'static),
+) -> &'e (dyn std::error::Error + 'static) {
     let mut error = error;
     while let Some(source) = error.source() {
         error = source;
@@ -47,7 +53,9 @@ pub(crate) fn innermost<'e>(error: &'e (dyn std::error::Error + 'static)) -> &'e
 }
 
 /// Looks for an error of this type in a chain.
-pub(crate) fn find<'e, E: std::error::Error + 'static>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e E> {
+pub(crate) fn find<'e, E: std::error::Error + 'static>(
+    error: &'e (dyn std::error::Error + 'static),
+) -> Option<&'e E> {
     let mut error = Some(error);
     while let Some(current) = error {
         if let Some(found) = current.downcast_ref::<E>() {

@@ -43,7 +43,10 @@ impl<S> ReadOn<S> {
 }
 
 fn is_closed_by_peer(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted)
+    matches!(
+        error.kind(),
+        ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted
+    )
 }
 
 impl<S: Connection> Connection for ReadOn<S> {
@@ -53,13 +56,21 @@ impl<S: Connection> Connection for ReadOn<S> {
 }
 
 impl<S: Read + Unpin> Read for ReadOn<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
 }
 
 impl<S: Write + Unpin> Write for ReadOn<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         if self.is_broken {
             return Poll::Ready(Ok(bytes.len()));
         }
@@ -148,7 +159,11 @@ mod tests {
     }
 
     impl Write for Closed {
-        fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            _: &[u8],
+        ) -> Poll<io::Result<usize>> {
             self.refuse()
         }
 
@@ -163,7 +178,10 @@ mod tests {
 
     /// Uploads a mebibyte to such a service. Gives the response's status and body, and whether the
     /// connection can be used again.
-    async fn upload(says: &'static [u8], error: ErrorKind) -> Result<(u16, Vec<u8>, bool), hyper::Error> {
+    async fn upload(
+        says: &'static [u8],
+        error: ErrorKind,
+    ) -> Result<(u16, Vec<u8>, bool), hyper::Error> {
         let service = Closed { says, error, is_asked: false, reader: None };
         let (mut sender, connection) = handshake(ReadOn::new(service)).await?;
         let driver = tokio::spawn(connection);
@@ -177,7 +195,9 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_that_has_arrived_outlives_a_failed_write() {
-        for error in [ErrorKind::BrokenPipe, ErrorKind::ConnectionReset, ErrorKind::ConnectionAborted] {
+        for error in
+            [ErrorKind::BrokenPipe, ErrorKind::ConnectionReset, ErrorKind::ConnectionAborted]
+        {
             let says = b"HTTP/1.1 404 Not Found\r\ncontent-length: 11\r\n\r\nnot so fast";
             let answer = upload(says, error).await.unwrap();
             assert_eq!(answer, (404, b"not so fast".to_vec(), false), "{error}");

@@ -36,27 +36,38 @@ impl Trust {
         for file in &config.ca_files {
             let pem = std::fs::read(&file.value).map_err(|error| error.to_string());
             if let Err(why) = pem.and_then(|pem| add(&mut roots, &pem)) {
-                let message = format!("cannot use the certificates in {}: {why}", file.value.display());
-                diagnostics
-                    .push(Diagnostic::new(file.place.clone(), message).expected("a file of certificates in PEM"));
+                let message =
+                    format!("cannot use the certificates in {}: {why}", file.value.display());
+                diagnostics.push(
+                    Diagnostic::new(file.place.clone(), message)
+                        .expected("a file of certificates in PEM"),
+                );
             }
         }
         for pem in &config.ca_pem {
             if let Err(why) = add(&mut roots, pem.as_bytes()) {
-                diagnostics.push(Diagnostic::new(None, format!("cannot use the certificates at hand: {why}")));
+                diagnostics.push(Diagnostic::new(
+                    None,
+                    format!("cannot use the certificates at hand: {why}"),
+                ));
             }
         }
         if roots.is_empty() && diagnostics.is_empty() {
             let message = "no trust anchors: the system has none, and [tls] names none";
             let write = "[tls]\nca_files = [\"/etc/ssl/certs/ca-certificates.crt\"]";
-            diagnostics.push(Diagnostic::new(None, message).expected("ca-certificates, or a file").write(write));
+            diagnostics.push(
+                Diagnostic::new(None, message).expected("ca-certificates, or a file").write(write),
+            );
         }
         diagnostics.into_result(())?;
 
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build();
         let verifier =
-            verifier.map_err(|error| Diagnostic::new(None, format!("cannot verify certificates: {error}")))?;
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+                .build();
+        let verifier = verifier.map_err(|error| {
+            Diagnostic::new(None, format!("cannot verify certificates: {error}"))
+        })?;
         Ok(Self { provider, verifier })
     }
 
@@ -64,7 +75,8 @@ impl Trust {
     pub(crate) fn client(&self) -> Result<Arc<ClientConfig>, rustls::Error> {
         let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider));
         let builder = builder.with_safe_default_protocol_versions()?;
-        let mut config = builder.with_webpki_verifier(Arc::clone(&self.verifier)).with_no_client_auth();
+        let mut config =
+            builder.with_webpki_verifier(Arc::clone(&self.verifier)).with_no_client_auth();
         config.resumption = Resumption::in_memory_sessions(SESSIONS);
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Arc::new(config))
@@ -75,7 +87,8 @@ impl Trust {
     pub(crate) fn database_client(&self) -> Result<Arc<ClientConfig>, rustls::Error> {
         let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider));
         let builder = builder.with_protocol_versions(&[&rustls::version::TLS12])?;
-        let mut config = builder.with_webpki_verifier(Arc::clone(&self.verifier)).with_no_client_auth();
+        let mut config =
+            builder.with_webpki_verifier(Arc::clone(&self.verifier)).with_no_client_auth();
         config.resumption = Resumption::in_memory_sessions(SESSIONS);
         Ok(Arc::new(config))
     }

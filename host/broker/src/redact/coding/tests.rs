@@ -11,8 +11,7 @@ const TOKEN: &str = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJub2JvZHkifQ.c2lnbmF0dXJl";
 /// `{"sent": "Bearer TOKEN"}`, and the token's beginning twenty times, in Brotli.
 const BROTLI_WITH_TOKEN: &str = "1b4900f8656a5da9deecf4932295d420fca72412955423d0e2033d011e024291acc50a158f51a76ad6b88d71\
                                  a438d5eb230a178ff1e681ae1a67ac754de9c319de8fe9a0a07968f4e00f";
-const BROTLI_WITHOUT: &str =
-    "1bdf01f8ad1278ce2af8fdc272d305dffaa98c2d4fb9d4549a5b838ca1d569259923b10d93249626288c132ce86a0ebf190e";
+const BROTLI_WITHOUT: &str = "1bdf01f8ad1278ce2af8fdc272d305dffaa98c2d4fb9d4549a5b838ca1d569259923b10d93249626288c132ce86a0ebf190e";
 
 fn bytes(hex: &str) -> Vec<u8> {
     (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
@@ -32,7 +31,8 @@ fn zlib(text: &[u8]) -> Vec<u8> {
 
 /// Pushes an input in pieces of this length. Returns what went on, and the error that ended it.
 fn search(coding: Coding, input: &[u8], piece: usize) -> (Vec<u8>, Result<(), CodingError>) {
-    let mut scanner = CodedScanner::new(coding, Scanner::new([Bytes::from_static(TOKEN.as_bytes())]));
+    let mut scanner =
+        CodedScanner::new(coding, Scanner::new([Bytes::from_static(TOKEN.as_bytes())]));
     let mut out = Vec::new();
     for chunk in input.chunks(piece) {
         match scanner.push(Bytes::copy_from_slice(chunk)) {
@@ -44,7 +44,11 @@ fn search(coding: Coding, input: &[u8], piece: usize) -> (Vec<u8>, Result<(), Co
     (out, Ok(()))
 }
 
-fn coding(status: u16, fields: &[(&'static str, &'static str)], stored: bool) -> Result<Option<Coding>, CodingError> {
+fn coding(
+    status: u16,
+    fields: &[(&'static str, &'static str)],
+    stored: bool,
+) -> Result<Option<Coding>, CodingError> {
     let mut response = Response::builder().status(status);
     for (name, value) in fields {
         response = response.header(*name, HeaderValue::from_static(value));
@@ -64,14 +68,22 @@ fn a_response_has_one_known_coding_or_none() {
         assert_eq!(content(unknown), Err(CodingError::Unknown(unknown.to_owned())));
     }
     assert_eq!(content("gzip, gzip"), Err(CodingError::Several));
-    assert_eq!(coding(200, &[("content-encoding", "br"), ("content-encoding", "br")], true), Err(CodingError::Several));
+    assert_eq!(
+        coding(200, &[("content-encoding", "br"), ("content-encoding", "br")], true),
+        Err(CodingError::Several)
+    );
     assert_eq!(coding(200, &[("transfer-encoding", "chunked")], true), Ok(None));
-    assert_eq!(coding(200, &[("transfer-encoding", "gzip, chunked")], true), Ok(Some(Coding::Gzip)));
+    assert_eq!(
+        coding(200, &[("transfer-encoding", "gzip, chunked")], true),
+        Ok(Some(Coding::Gzip))
+    );
 }
 
 #[test]
 fn a_part_of_a_compressed_response_passes_only_where_it_is_stored_content() {
-    let part = |range, stored| coding(206, &[("content-encoding", "gzip"), ("content-range", range)], stored);
+    let part = |range, stored| {
+        coding(206, &[("content-encoding", "gzip"), ("content-range", range)], stored)
+    };
     for stored in [true, false] {
         assert_eq!(part("bytes 0-99/200", stored), Ok(Some(Coding::Gzip)));
     }
@@ -110,7 +122,10 @@ fn the_bytes_behind_which_a_token_ends_do_not_leave() {
         for piece in [1, 7, 1000] {
             let (out, ended) = search(coding, &input, piece);
             assert_eq!(ended, Err(CodingError::Token), "{coding:?} in pieces of {piece}");
-            let mut scanner = CodedScanner::new(coding, Scanner::new([Bytes::from_static(&TOKEN.as_bytes()[..8])]));
+            let mut scanner = CodedScanner::new(
+                coding,
+                Scanner::new([Bytes::from_static(&TOKEN.as_bytes()[..8])]),
+            );
             let left = scanner.push(Bytes::from(out));
             assert!(left.is_ok(), "{coding:?} in pieces of {piece}: eight bytes of the token left");
         }
@@ -166,7 +181,9 @@ fn a_decompression_bomb_is_too_large() {
 
 #[test]
 fn a_whole_response_is_decoded() {
-    for (coding, input) in [(Coding::Gzip, [gzip(b"te"), gzip(b"xt")].concat()), (Coding::Deflate, zlib(b"text"))] {
+    for (coding, input) in
+        [(Coding::Gzip, [gzip(b"te"), gzip(b"xt")].concat()), (Coding::Deflate, zlib(b"text"))]
+    {
         assert_eq!(decode_whole(coding, &input, 4).as_deref(), Ok(&b"text"[..]));
         assert_eq!(decode_whole(coding, &input, 3), Err(CodingError::TooLarge));
         assert_eq!(decode_whole(coding, b"text", 3), Err(CodingError::Malformed));
