@@ -122,8 +122,8 @@ impl Certificates {
         let chain = vec![certificate.der().clone(), ca_der];
         let mut server = builder.with_no_client_auth().with_single_cert(chain, private)?;
         server.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let mut strict = server.clone();
-        strict.alpn_protocols = vec![b"tds/8.0".to_vec()];
+        let mut tds8 = server.clone();
+        tds8.alpn_protocols = vec![b"tds/8.0".to_vec()];
         // TDS 7 wraps the handshake in packets and nothing after it, so the last message of the
         // handshake must be the server's: no TLS 1.3, which sends tickets later, and no resumption.
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -131,7 +131,7 @@ impl Certificates {
             ServerConfig::builder_with_provider(provider).with_protocol_versions(&[&rustls::version::TLS12])?;
         let mut in_tds = builder.with_no_client_auth().with_cert_resolver(Arc::clone(&server.cert_resolver));
         in_tds.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
-        let sql = sql::Tls { in_tds: Arc::new(in_tds), strict: Arc::new(strict) };
+        let sql = sql::Tls { in_tds: Arc::new(in_tds), tds8: Arc::new(tds8) };
         let chain_pem = format!("{}{}", certificate.pem(), ca_pair.certificate_pem);
         Ok(Self { ca: ca_pair, chain_pem, key_pem: key.serialize_pem(), server: Arc::new(server), sql })
     }

@@ -43,7 +43,7 @@ pub(super) async fn serve(mut stream: TcpStream, tls: &Tls, azure: &Azure) -> io
     let [first] = first;
     let mut incoming = PacketReader::default();
     if first == TLS_HANDSHAKE {
-        let mut stream = TlsAcceptor::from(tls.strict.clone()).accept(PreloginStream::new(stream, false)).await?;
+        let mut stream = TlsAcceptor::from(tls.tds8.clone()).accept(PreloginStream::new(stream, false)).await?;
         let prelogin = prelogin(&mut incoming, &mut stream).await?;
         stream.write_all(&packet(RESULT, true, 1, &prelogin.response(true))).await?;
         stream.flush().await?;

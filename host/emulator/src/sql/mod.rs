@@ -78,7 +78,7 @@ impl Sql {
 #[derive(Clone, Debug)]
 pub(crate) struct Tls {
     pub(crate) in_tds: Arc<ServerConfig>,
-    pub(crate) strict: Arc<ServerConfig>,
+    pub(crate) tds8: Arc<ServerConfig>,
 }
 
 pub(crate) async fn serve(listener: TcpListener, tls: Tls, azure: Arc<Azure>) {

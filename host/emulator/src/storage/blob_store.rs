@@ -13,7 +13,7 @@ use crate::messages::Request;
 pub(super) type Metadata = BTreeMap<String, String>;
 
 /// The metadata that marks a blob as a directory of Data Lake Gen2.
-pub(super) const FOLDER: &str = "hdi_isfolder";
+pub(super) const DIRECTORY_MARK: &str = "hdi_isfolder";
 
 /// The properties of a blob: the header field of responses, the one that sets it, and the element
 /// of lists.
@@ -136,13 +136,13 @@ impl Blob {
 
     pub(super) fn directory(revision: Revision) -> Self {
         let mut blob = Self::new(BlobType::Block, Content::default(), revision);
-        blob.metadata.insert(FOLDER.to_owned(), "true".to_owned());
+        blob.metadata.insert(DIRECTORY_MARK.to_owned(), "true".to_owned());
         blob.access = Access::new(true);
         blob
     }
 
     pub(super) fn is_directory(&self) -> bool {
-        self.metadata.get(FOLDER).is_some_and(|value| value.eq_ignore_ascii_case("true"))
+        self.metadata.get(DIRECTORY_MARK).is_some_and(|value| value.eq_ignore_ascii_case("true"))
     }
 
     /// The ETag and the time, for conditions.

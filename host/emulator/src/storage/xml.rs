@@ -90,7 +90,7 @@ pub(super) fn parse_block_list(text: &[u8]) -> Option<Vec<(BlockState, String)>>
             }
             Event::Empty(element) if depth == 0 && element.name().as_ref() == "BlockList" => lists += 1,
             Event::Empty(_) | Event::DocType(_) | Event::GeneralRef(_) => return None,
-            Event::Text(piece) => id.push_str(&piece),
+            Event::Text(text) => id.push_str(&text),
             Event::End(_) => {
                 depth -= 1;
                 if let Some(state) = open.take() {

@@ -6,7 +6,7 @@ use super::Call;
 use super::blob_read::with_revision;
 use crate::content::Content;
 use crate::messages::{Request, Response};
-use crate::storage::blob_store::{Blob, BlobType, Container, PROPERTIES, metadata_of};
+use crate::storage::blob_store::{Blob, BlobType, Container, DIRECTORY_MARK, PROPERTIES, metadata_of};
 use crate::storage::conditional_headers::{self, AccessKind};
 use crate::storage::storage_error::{StorageError, invalid_header, missing_header, not_implemented};
 
@@ -28,7 +28,7 @@ pub(super) fn check_replaceable(container: &Container, name: &str, request: &Req
     let existing = container.blobs.get(name);
     conditional_headers::check(request, existing.and_then(Blob::etag_and_time), AccessKind::Write)?;
     match existing {
-        Some(blob) if blob.is_directory() && !metadata_of(request).contains_key(crate::storage::blob_store::FOLDER) => {
+        Some(blob) if blob.is_directory() && !metadata_of(request).contains_key(DIRECTORY_MARK) => {
             let message = "This operation is not permitted on a directory.";
             Err(StorageError::new(409, "OperationNotAllowedOnDirectory", message))
         }
@@ -54,7 +54,7 @@ fn encrypted(response: Response) -> Response {
 
 pub(super) fn put(call: Call<'_>) -> Result<Response, StorageError> {
     let request = call.request;
-    let kind = match request.header("x-ms-blob-type").ok_or_else(|| missing_header("x-ms-blob-type"))? {
+    let blob_type = match request.header("x-ms-blob-type").ok_or_else(|| missing_header("x-ms-blob-type"))? {
         "BlockBlob" => BlobType::Block,
         "AppendBlob" if call.body.is_empty() => BlobType::Append,
         "AppendBlob" => {
@@ -67,7 +67,7 @@ pub(super) fn put(call: Call<'_>) -> Result<Response, StorageError> {
     let revision = store.next_revision();
     let container = store.container_mut(&call.target.container)?;
     check_replaceable(container, &call.target.name, request)?;
-    let mut blob = Blob::new(kind, call.body, revision.clone());
+    let mut blob = Blob::new(blob_type, call.body, revision.clone());
     // Put Blob also accepts plain names; `x-ms-blob-` takes precedence.
     let plain = PROPERTIES.iter().filter_map(|(field, ..)| Some((*field, request.header(field)?.to_owned())));
     blob.properties.extend(plain);

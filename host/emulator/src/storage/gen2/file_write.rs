@@ -4,7 +4,7 @@ use super::filesystems::{properties_of, with_revision};
 use super::{Call, filesystem_mut, path_mut, path_not_found};
 use crate::content::Content;
 use crate::messages::{Request, Response};
-use crate::storage::blob_store::{Blob, Container, FOLDER, PROPERTIES, Revision};
+use crate::storage::blob_store::{Blob, Container, DIRECTORY_MARK, PROPERTIES, Revision};
 use crate::storage::conditional_headers::{self, AccessKind};
 use crate::storage::storage_error::{StorageError, invalid_parameter, missing_parameter};
 
@@ -111,8 +111,8 @@ pub(super) fn set_properties(call: &Call<'_>) -> Result<Response, StorageError> 
     put_headers(blob, call.request);
     if let Some(properties) = properties {
         // A directory is_kept a directory.
-        blob.metadata.retain(|name, _| name == FOLDER);
-        blob.metadata.extend(properties.into_iter().filter(|(name, _)| name != FOLDER));
+        blob.metadata.retain(|name, _| name == DIRECTORY_MARK);
+        blob.metadata.extend(properties.into_iter().filter(|(name, _)| name != DIRECTORY_MARK));
     }
     blob.revision = revision.clone();
     Ok(with_revision(200, &revision))

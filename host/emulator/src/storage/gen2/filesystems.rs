@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Call, filesystem, filesystem_mut};
 use crate::messages::{Request, Response};
-use crate::storage::blob_store::{Container, FOLDER, Metadata, Revision};
+use crate::storage::blob_store::{Container, DIRECTORY_MARK, Metadata, Revision};
 use crate::storage::conditional_headers::{self, AccessKind};
 use crate::storage::storage_error::{StorageError, invalid_header};
 use crate::storage::time_format;
@@ -35,7 +35,7 @@ pub(super) fn properties_of(request: &Request) -> Result<Option<Metadata>, Stora
 
 /// Writes `x-ms-properties`, without the mark of a directory.
 pub(super) fn encode_properties(properties: &Metadata) -> String {
-    let visible = properties.iter().filter(|(name, _)| *name != FOLDER);
+    let visible = properties.iter().filter(|(name, _)| *name != DIRECTORY_MARK);
     visible.map(|(name, value)| format!("{name}={}", STANDARD.encode(value))).collect::<Vec<_>>().join(",")
 }
 

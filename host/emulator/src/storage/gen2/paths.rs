@@ -1,11 +1,14 @@
 //! Creates and deletes files and directories.
 
+use super::acl_text::to_symbolic;
+use super::file_write::put_headers;
 use super::filesystems::{properties_of, with_revision};
 use super::{Call, filesystem_mut, path_not_found};
 use crate::content::Content;
 use crate::messages::Response;
-use crate::storage::blob_store::{Blob, BlobType, Container, FOLDER, Revision};
+use crate::storage::blob_store::{Blob, BlobType, Container, DIRECTORY_MARK, Revision};
 use crate::storage::conditional_headers::{self, AccessKind};
+use crate::storage::lease::Lease;
 use crate::storage::storage_error::StorageError;
 
 /// The common prefix of all names in a directory.
@@ -59,7 +62,7 @@ pub(super) fn create(call: &Call<'_>, directory: bool) -> Result<Response, Stora
             blob.lease.check(call.request, true)?;
             blob.lease.clone()
         }
-        None => crate::storage::lease::Lease::default(),
+        None => Lease::default(),
     };
     create_parents(container, name, &revision)?;
     let mut blob = if directory {
@@ -68,10 +71,10 @@ pub(super) fn create(call: &Call<'_>, directory: bool) -> Result<Response, Stora
         Blob::new(BlobType::Block, Content::default(), revision.clone())
     };
     blob.lease = lease;
-    blob.metadata.extend(properties.into_iter().filter(|(name, _)| name != FOLDER));
-    super::file_write::put_headers(&mut blob, call.request);
+    blob.metadata.extend(properties.into_iter().filter(|(name, _)| name != DIRECTORY_MARK));
+    put_headers(&mut blob, call.request);
     if let Some(permissions) = call.request.header("x-ms-permissions") {
-        blob.access.permissions = super::acl_text::to_symbolic(permissions)?;
+        blob.access.permissions = to_symbolic(permissions)?;
     }
     container.unflushed.remove(name);
     container.uncommitted.remove(name);
