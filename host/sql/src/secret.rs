@@ -7,8 +7,8 @@ use zeroize::Zeroizing;
 
 /// A token or a password.
 ///
-/// It cannot be printed or serialized. Clones share the bytes. Comparison is not constant-time: both
-/// sides are logins of the pool's owner.
+/// It cannot be printed or serialized. Clones share the bytes. Comparison is not constant-time:
+/// both sides are logins of the pool's owner.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Bytes);
 
