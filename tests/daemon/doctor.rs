@@ -172,7 +172,7 @@ async fn doctor_tells_of_an_endpoint_that_hangs_and_takes_the_time_from_a_servic
     machine.emulator.faults().add(Fault::always("imds", FaultKind::Hang));
     let said = machine.examine().await;
     assert_eq!((said.code, said.problems()), (Some(1), vec!["token"]), "{}", said.table);
-    said.says("token", "default for https://vault", "problem", &["answer within 4 s"]);
+    said.says("token", "default for https://vault", "problem", &["no response within 4 s"]);
     said.says("clock", "", "ok", &["agrees with https://"]);
 }
 
@@ -183,7 +183,7 @@ async fn doctor_tells_of_an_identity_that_the_machine_has_not() {
     machine.emulator.faults().status("imds", 400, &[], body);
     let said = machine.examine().await;
     assert_eq!((said.code, said.problems()), (Some(1), vec!["token"]));
-    let words = ["has no such identity", "Identity not found", "-> Assign the managed identity"];
+    let words = ["does not have this identity", "Identity not found", "-> Assign the managed identity"];
     said.says("token", "default for https://vault", "problem", &words);
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use keyward_identity::cache::{InvalidKey, PersistKey, Persistence, Policy};
 use keyward_identity::clock::Clock;
-use keyward_identity::source::{self, Imds, InvalidSource, Pace, Retry, Settings, Tls};
+use keyward_identity::source::{self, Imds, InvalidSource, RateLimit, Retry, Settings, Tls};
 use keyward_identity::{TokenCache, TokenSource};
 
 use crate::start_error::StartError;
@@ -26,7 +26,8 @@ pub(crate) struct Identities {
     pub(crate) files: Vec<Persistence>,
 }
 
-/// A cache for each identity. Those of one endpoint share its pace, and those of one file the file.
+/// A cache for each identity. Those of one endpoint share its rate limit, and those of one file
+/// share the file.
 pub(crate) fn caches(
     config: &Config,
     trust: &Trust,
@@ -37,9 +38,10 @@ pub(crate) fn caches(
     let mut factory = SourceFactory::new(config, tls.into(), clock, supplied);
     let mut caches = BTreeMap::new();
     for (name, identity) in &config.identities {
-        let source = factory.source(name, identity).map_err(|why| {
-            let message = format!("the identity `{name}` has no source: {why}");
-            ConfigError::from(Diagnostic::new(identity.place.clone(), message))
+        let source = factory.create(name, identity).map_err(|error| {
+            let message = format!("the identity `{name}` has no source: {error}");
+            let diagnostic = Diagnostic::new(identity.place.clone(), message);
+            ConfigError::from(with_help(diagnostic, error.help()))
         })?;
         tracing::debug!(identity = name, source = source.describe(), "identity");
         let (clock, policy) = (Arc::clone(clock), Policy::default());
@@ -54,9 +56,32 @@ pub(crate) fn caches(
     Ok(Identities { caches, files: factory.files.into_values().collect() })
 }
 
-/// Makes the sources of identities.
+/// Why an identity has no source.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoSource {
+    /// It is supplied by the service that embeds the broker, and there is none.
+    #[error("the service that embeds the broker does not supply it")]
+    NotSupplied,
+    /// It cannot be created.
+    #[error(transparent)]
+    Invalid(#[from] InvalidSource),
+}
+
+impl NoSource {
+    /// What to do about the error.
+    #[must_use]
+    pub fn help(&self) -> Option<&'static str> {
+        match self {
+            Self::NotSupplied => Some("Add it to `Options::sources`"),
+            Self::Invalid(error) => error.help(),
+        }
+    }
+}
+
+/// Creates the sources of identities.
 pub(crate) struct SourceFactory<'c> {
-    paces: HashMap<Option<String>, Pace>,
+    /// By the endpoint of IMDS; `None` is the default one.
+    rate_limits: HashMap<Option<String>, RateLimit>,
     files: HashMap<PathBuf, Persistence>,
     clock: &'c Arc<dyn Clock>,
     authority: &'c str,
@@ -80,7 +105,7 @@ impl<'c> SourceFactory<'c> {
     ) -> Self {
         let (authority, addresses) = (config.cloud.authority.as_str(), &config.egress.resolve);
         Self {
-            paces: HashMap::new(),
+            rate_limits: HashMap::new(),
             files: HashMap::new(),
             clock,
             authority,
@@ -90,42 +115,36 @@ impl<'c> SourceFactory<'c> {
         }
     }
 
-    pub(crate) fn source(
+    pub(crate) fn create(
         &mut self,
         name: &str,
         identity: &IdentityConfig,
-    ) -> Result<Arc<dyn TokenSource>, String> {
-        let words = |error: InvalidSource| error.to_string();
-        match &identity.source {
-            IdentitySource::Supplied => match self.supplied.get(name) {
-                Some(source) => Ok(Arc::clone(source)),
-                None => {
-                    Err("the service that embeds the broker supplies none (`Options::sources`)"
-                        .to_owned())
-                }
-            },
-            IdentitySource::Imds(imds) => self.imds(imds).map(|imds| Arc::new(imds) as _),
+    ) -> Result<Arc<dyn TokenSource>, NoSource> {
+        Ok(match &identity.source {
+            IdentitySource::Supplied => {
+                self.supplied.get(name).map(Arc::clone).ok_or(NoSource::NotSupplied)?
+            }
+            IdentitySource::Imds(imds) => Arc::new(self.imds(imds)?),
             IdentitySource::Platform(kind, config) => {
                 let (identity, settings) = (config.user_assigned.clone(), self.settings(config));
-                source::source(*kind, &variable, identity, Some(self.authority), settings)
-                    .map_err(words)
+                source::create(*kind, &variable, identity, Some(self.authority), settings)?
             }
             IdentitySource::Auto(config) => {
                 let (identity, settings) = (config.user_assigned.clone(), self.settings(config));
-                source::auto(&variable, identity, Some(self.authority), settings).map_err(words)
+                source::auto(&variable, identity, Some(self.authority), settings)?
             }
-        }
+        })
     }
 
-    fn imds(&mut self, config: &ImdsConfig) -> Result<Imds, String> {
-        let pace = self.paces.entry(config.endpoint.clone()).or_default().clone();
-        let settings = Settings::default().pace(pace).clock(Arc::clone(self.clock));
+    fn imds(&mut self, config: &ImdsConfig) -> Result<Imds, InvalidSource> {
+        let rate_limit = self.rate_limits.entry(config.endpoint.clone()).or_default().clone();
+        let settings = Settings::default().rate_limit(rate_limit).clock(Arc::clone(self.clock));
         let mut imds = Imds::new().settings(settings.addresses(self.addresses.clone()));
         if let Some(user_assigned) = &config.user_assigned {
             imds = imds.user_assigned(user_assigned.clone());
         }
         if let Some(endpoint) = &config.endpoint {
-            imds = imds.endpoint(endpoint).map_err(|error| error.to_string())?;
+            imds = imds.endpoint(endpoint)?;
         }
         if let Some(timeout) = config.timeout {
             imds = imds.timeout(timeout);
@@ -136,10 +155,10 @@ impl<'c> SourceFactory<'c> {
         Ok(imds)
     }
 
-    /// Sources that name no endpoint share the pace of the machine's own.
+    /// Sources without an endpoint in the configuration share the rate limit of the default one.
     fn settings(&mut self, config: &SourceConfig) -> Settings {
-        let pace = self.paces.entry(None).or_default().clone();
-        let mut settings = Settings::default().pace(pace).clock(Arc::clone(self.clock));
+        let rate_limit = self.rate_limits.entry(None).or_default().clone();
+        let mut settings = Settings::default().rate_limit(rate_limit).clock(Arc::clone(self.clock));
         settings = settings.tls(self.tls.clone()).addresses(self.addresses.clone());
         if let Some(timeout) = config.timeout {
             settings = settings.timeout(timeout);
@@ -165,7 +184,7 @@ impl<'c> SourceFactory<'c> {
                 PersistKeyConfig::Credential(_) => "persist_credential",
             };
             let message = format!("`{line}` in [identity.{}]: {error}", bare(name));
-            Diagnostic::new(identity.place.clone(), message)
+            with_help(Diagnostic::new(identity.place.clone(), message), error.help())
         })?;
         let file = Persistence::open(&config.path, key);
         self.files.insert(config.path.clone(), file.clone());
@@ -173,7 +192,11 @@ impl<'c> SourceFactory<'c> {
     }
 }
 
-/// The key that tokens on disk are encrypted with.
+fn with_help(diagnostic: Diagnostic, help: Option<&str>) -> Diagnostic {
+    help.into_iter().fold(diagnostic, Diagnostic::help)
+}
+
+/// The key that encrypts the tokens on disk.
 pub(crate) fn key(config: &PersistConfig) -> Result<PersistKey, InvalidKey> {
     match &config.key {
         PersistKeyConfig::File(path) => PersistKey::from_file(path),

@@ -78,6 +78,7 @@ pub use broker::{Broker, Options};
 pub use caller::Caller;
 pub use denial::{MintingDenied, NotAllowed, RedirectDenied};
 pub use error::{CallError, Limit};
+pub use identities::NoSource;
 pub use keyward_identity as identity;
 pub use keyward_policy::authorize::{MintingRule, SignatureRule, Violation};
 pub use keyward_policy::plan::{Plan, Plugins};

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use keyward_identity::Audience;
-use keyward_identity::cache::Persistence;
+use keyward_identity::cache::{InvalidKey, Persistence};
 use keyward_identity::clock::{Clock, SystemClock};
 use keyward_identity::source::Tls;
 
-use crate::identities::{SourceFactory, Sources, key};
+use crate::identities::{NoSource, SourceFactory, Sources, key};
 use keyward_policy::plan::Plan;
 
 /// Why persisted tokens could not be removed.
@@ -17,22 +17,42 @@ pub enum ForgetError {
     /// The configuration has no such identity.
     #[error("there is no identity `{name}`; the configuration has {}", known.join(", "))]
     UnknownIdentity {
-        /// What was asked for.
+        /// The requested identity.
         name: String,
-        /// The identities there are.
+        /// The identities of the configuration.
         known: Vec<String>,
     },
-    /// The identity's source or key cannot be used.
-    #[error("the tokens of `{name}` on disk cannot be read: {why}")]
-    Unusable {
+    /// The identity has no source, whose description is the key of its tokens in the file.
+    #[error("the tokens of `{name}` on disk cannot be read: {source}")]
+    NoSource {
         /// The identity.
         name: String,
         /// Why not.
-        why: String,
+        source: NoSource,
+    },
+    /// The identity's key cannot be used.
+    #[error("the tokens of `{name}` on disk cannot be read: {source}")]
+    NoKey {
+        /// The identity.
+        name: String,
+        /// Why not.
+        source: InvalidKey,
     },
     /// The file cannot be written.
     #[error("the tokens on disk cannot be written: {0}")]
     Disk(#[from] std::io::Error),
+}
+
+impl ForgetError {
+    /// What to do about the error.
+    #[must_use]
+    pub fn help(&self) -> Option<&str> {
+        match self {
+            Self::NoSource { source, .. } => source.help(),
+            Self::NoKey { source, .. } => source.help(),
+            Self::UnknownIdentity { .. } | Self::Disk(_) => None,
+        }
+    }
 }
 
 /// Removes an identity's tokens from its file, or the one for an audience, and returns the
@@ -55,13 +75,12 @@ pub fn forget_persisted_tokens(
         return Err(ForgetError::UnknownIdentity { name: name(), known });
     };
     let Some(persist) = &config.persist else { return Ok(None) };
-    let key = key(persist)
-        .map_err(|error| ForgetError::Unusable { name: name(), why: error.to_string() })?;
+    let key = key(persist).map_err(|source| ForgetError::NoKey { name: name(), source })?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let none = Sources::new();
-    let source =
-        SourceFactory::new(&plan.config, Tls::no_roots(), &clock, &none).source(identity, config);
-    let source = source.map_err(|why| ForgetError::Unusable { name: name(), why })?;
+    let mut factory = SourceFactory::new(&plan.config, Tls::no_roots(), &clock, &none);
+    let source = factory.create(identity, config);
+    let source = source.map_err(|source| ForgetError::NoSource { name: name(), source })?;
     let file = Persistence::open(&persist.path, key);
     let forgotten = file.forget(&source.describe(), audience);
     file.flush()?;

@@ -1,4 +1,4 @@
-//! Time, so that tests need not wait for it.
+//! Clocks: the system's, and one that tests set.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,10 +6,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::watch;
 
-/// What a clock's sleep is.
+/// The future of a clock's sleep.
 pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// What both clocks of a [`Clock`] say at one moment.
+/// Both readings of a [`Clock`] at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
     /// The wall clock.
@@ -18,19 +18,34 @@ pub struct Moment {
     pub steady: Duration,
 }
 
+impl Moment {
+    /// The current moment.
+    #[must_use]
+    pub fn now(clock: &dyn Clock) -> Self {
+        Self { wall: clock.wall(), steady: clock.steady() }
+    }
+
+    /// Whether this moment has passed by either clock.
+    #[must_use]
+    pub fn has_passed(self, now: Self) -> bool {
+        now.wall >= self.wall || now.steady >= self.steady
+    }
+}
+
 /// Two readings of time, and a way to wait.
 ///
-/// The wall clock may jump, either way, when somebody sets it; the steady clock never does, but may stand still while the
-/// machine sleeps. Whoever must not serve a dead token looks at both.
+/// The wall clock may jump in either direction when somebody sets it. The steady clock never jumps,
+/// but may stand still while the machine sleeps. Code that must not use an expired token compares
+/// both.
 pub trait Clock: Send + Sync + 'static {
     /// The wall clock: time since 1970-01-01T00:00:00Z.
     fn wall(&self) -> Duration;
 
-    /// The steady clock: time since some moment before.
+    /// The steady clock: time since an arbitrary moment.
     fn steady(&self) -> Duration;
 
-    /// Both clocks, as they were some milliseconds ago at most: for whoever asks often.
-    fn lately(&self) -> Moment {
+    /// Both clocks as they were a few milliseconds ago at most, for callers in a hot path.
+    fn recently(&self) -> Moment {
         Moment { wall: self.wall(), steady: self.steady() }
     }
 
@@ -38,14 +53,14 @@ pub trait Clock: Send + Sync + 'static {
     fn sleep(&self, duration: Duration) -> Sleep;
 
     /// A timer that limits how long other work may take. A clock that skips sleeps does not skip
-    /// it: the work is what time is given to.
+    /// timers: the other work needs the time.
     fn timer(&self, duration: Duration) -> Sleep {
         self.sleep(duration)
     }
 }
 
-/// Runs `work` for at most `limit` by this clock. `None` when the time is up.
-pub(crate) async fn within<F: Future>(clock: &dyn Clock, limit: Duration, work: F) -> Option<F::Output> {
+/// Runs `work` for at most `limit` by this clock; `None` if it does not finish in time.
+pub(crate) async fn timeout<F: Future>(clock: &dyn Clock, limit: Duration, work: F) -> Option<F::Output> {
     tokio::select! {
         biased;
         output = work => Some(output),
@@ -57,7 +72,7 @@ pub(crate) async fn within<F: Future>(clock: &dyn Clock, limit: Duration, work: 
 #[derive(Clone, Copy, Debug)]
 pub struct SystemClock {
     start: Instant,
-    /// The same moment, as the kernel counts.
+    /// `start` by the kernel's monotonic clock.
     #[cfg(target_os = "linux")]
     kernel_start: Duration,
 }
@@ -67,14 +82,13 @@ impl Default for SystemClock {
         Self {
             start: Instant::now(),
             #[cfg(target_os = "linux")]
-            kernel_start: kernel(rustix::time::ClockId::Monotonic),
+            kernel_start: kernel_clock(rustix::time::ClockId::Monotonic),
         }
     }
 }
 
-/// One of the kernel's clocks.
 #[cfg(target_os = "linux")]
-fn kernel(clock: rustix::time::ClockId) -> Duration {
+fn kernel_clock(clock: rustix::time::ClockId) -> Duration {
     rustix::time::clock_gettime(clock).try_into().unwrap_or_default()
 }
 
@@ -87,13 +101,13 @@ impl Clock for SystemClock {
         self.start.elapsed()
     }
 
-    /// As of the kernel's last tick, 10 milliseconds ago at most. Measured: 2 ns for each clock, and 22 for one that reads the
-    /// processor's counter.
+    /// As of the kernel's last tick, 10 ms ago at most. Measured: 2 ns for each clock, where one
+    /// that reads the processor's counter takes 22 ns.
     #[cfg(target_os = "linux")]
-    fn lately(&self) -> Moment {
+    fn recently(&self) -> Moment {
         use rustix::time::ClockId;
-        let steady = kernel(ClockId::MonotonicCoarse).saturating_sub(self.kernel_start);
-        Moment { wall: kernel(ClockId::RealtimeCoarse), steady }
+        let steady = kernel_clock(ClockId::MonotonicCoarse).saturating_sub(self.kernel_start);
+        Moment { wall: kernel_clock(ClockId::RealtimeCoarse), steady }
     }
 
     fn sleep(&self, duration: Duration) -> Sleep {
@@ -101,55 +115,50 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that goes when it is told to. Clones are the same clock.
+/// A clock that stands still until it is advanced. Clones are the same clock.
 #[derive(Clone, Debug)]
-pub struct ManualClock(Arc<Manual>);
+pub struct ManualClock(Arc<Inner>);
 
 #[derive(Debug)]
-struct Manual {
-    time: watch::Sender<Time>,
+struct Inner {
+    now: watch::Sender<Moment>,
     slept: Mutex<Vec<Duration>>,
-    skips: bool,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Time {
-    wall: Duration,
-    steady: Duration,
+    skips_sleeps: bool,
 }
 
 impl ManualClock {
-    /// A clock that stands at `wall` after 1970-01-01T00:00:00Z. Who sleeps by it wakes when it has been advanced so far.
+    /// A clock that stands at `wall` after 1970-01-01T00:00:00Z. Sleeps end when it is advanced far
+    /// enough.
     #[must_use]
     pub fn at(wall: Duration) -> Self {
         Self::new(wall, false)
     }
 
-    /// The same, but whoever sleeps by it moves it on and wakes at once.
+    /// The same, but a sleep advances the clock and ends at once.
     #[must_use]
     pub fn skipping_sleeps(wall: Duration) -> Self {
         Self::new(wall, true)
     }
 
-    fn new(wall: Duration, skips: bool) -> Self {
-        let (time, _) = watch::channel(Time { wall, steady: Duration::ZERO });
-        Self(Arc::new(Manual { time, slept: Mutex::default(), skips }))
+    fn new(wall: Duration, skips_sleeps: bool) -> Self {
+        let (now, _) = watch::channel(Moment { wall, steady: Duration::ZERO });
+        Self(Arc::new(Inner { now, slept: Mutex::default(), skips_sleeps }))
     }
 
-    /// Lets time pass, on both clocks.
+    /// Advances both clocks.
     pub fn advance(&self, by: Duration) {
-        self.0.time.send_modify(|time| {
-            time.wall += by;
-            time.steady += by;
+        self.0.now.send_modify(|now| {
+            now.wall += by;
+            now.steady += by;
         });
     }
 
     /// Sets the wall clock, as an administrator or NTP may.
     pub fn set_wall(&self, wall: Duration) {
-        self.0.time.send_modify(|time| time.wall = wall);
+        self.0.now.send_modify(|now| now.wall = wall);
     }
 
-    /// What was slept by this clock, in the order in which the sleeps began.
+    /// The durations of all sleeps, in the order in which they began.
     #[must_use]
     pub fn slept(&self) -> Vec<Duration> {
         self.0.slept.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -158,29 +167,29 @@ impl ManualClock {
 
 impl Clock for ManualClock {
     fn wall(&self) -> Duration {
-        self.0.time.borrow().wall
+        self.0.now.borrow().wall
     }
 
     fn steady(&self) -> Duration {
-        self.0.time.borrow().steady
+        self.0.now.borrow().steady
     }
 
     fn sleep(&self, duration: Duration) -> Sleep {
         self.0.slept.lock().unwrap_or_else(PoisonError::into_inner).push(duration);
-        if self.0.skips {
+        if self.0.skips_sleeps {
             self.advance(duration);
             return Box::pin(tokio::task::yield_now());
         }
         self.timer(duration)
     }
 
-    /// Fires when the clock has been advanced so far, also where sleeps are skipped.
+    /// Ends when the clock has been advanced far enough, even if it skips sleeps.
     fn timer(&self, duration: Duration) -> Sleep {
-        let mut time = self.0.time.subscribe();
+        let mut now = self.0.now.subscribe();
         let until = self.steady() + duration;
         Box::pin(async move {
-            // The sender lives as long as a clock does; without one nobody can advance it.
-            if time.wait_for(|time| time.steady >= until).await.is_err() {
+            // The channel closes with the last clone of the clock: then time stands still forever.
+            if now.wait_for(|now| now.steady >= until).await.is_err() {
                 std::future::pending::<()>().await;
             }
         })
@@ -192,7 +201,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_clock_that_skips_sleeps_does_not_skip_a_timer() {
+    async fn a_clock_that_skips_sleeps_does_not_skip_timers() {
         let clock = ManualClock::skipping_sleeps(Duration::ZERO);
         let second = Duration::from_secs(1);
         let mut timer = clock.timer(second);
@@ -204,23 +213,27 @@ mod tests {
         assert!(!fired);
         clock.sleep(second).await;
         timer.await;
-        assert_eq!(within(&clock, second, async { 1 }).await, Some(1));
+        assert_eq!(timeout(&clock, second, async { 1 }).await, Some(1));
         let advancing = async {
             clock.advance(second);
             std::future::pending::<()>().await;
         };
-        assert_eq!(within(&clock, second, advancing).await, None);
+        assert_eq!(timeout(&clock, second, advancing).await, None);
     }
 
     #[test]
-    fn lately_is_no_later_than_now_and_no_more_than_moments_ago() {
+    fn the_recent_moment_is_at_most_moments_before_now() {
         const MOMENTS: Duration = Duration::from_secs(60);
         let clock = SystemClock::default();
-        std::thread::sleep(Duration::from_millis(20));
-        let lately = clock.lately();
-        let now = Moment { wall: clock.wall(), steady: clock.steady() };
-        assert!(lately.wall <= now.wall && lately.steady <= now.steady, "{lately:?} {now:?}");
-        assert!(now.wall - lately.wall < MOMENTS && now.steady - lately.steady < MOMENTS, "{lately:?} {now:?}");
-        assert!(!lately.steady.is_zero());
+        // Until the kernel's first tick after the start.
+        while clock.recently().steady.is_zero() {
+            std::thread::yield_now();
+        }
+        let recently = clock.recently();
+        let now = Moment::now(&clock);
+        let is_before = recently.wall <= now.wall && recently.steady <= now.steady;
+        assert!(is_before, "{recently:?} {now:?}");
+        assert!(now.wall - recently.wall < MOMENTS, "{recently:?} {now:?}");
+        assert!(now.steady - recently.steady < MOMENTS, "{recently:?} {now:?}");
     }
 }

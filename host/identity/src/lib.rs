@@ -1,11 +1,12 @@
 //! Access tokens of Azure managed identities.
 //!
-//! A [`TokenSource`] gets tokens from the endpoint that the platform gives a machine; [`source::Imds`] is the one of
-//! virtual machines, [`source`] has those of App Service, Azure Arc, Service Fabric, Cloud Shell and Kubernetes, and
-//! [`source::auto`] takes the one that a machine has. A [`TokenCache`] in front of it keeps them: one request to the endpoint
-//! however many ask, renewed ahead of their end, and the old one served while it is valid and the endpoint is not. With a
-//! [`cache::Persistence`] they survive a restart, encrypted. What comes out is an [`AccessToken`], which goes into an
-//! `authorization` header and is hard to put anywhere else.
+//! A [`TokenSource`] gets tokens from the endpoint that the platform provides: [`source::Imds`] is
+//! the one of virtual machines, [`source`] has those of App Service, Azure Arc, Service Fabric,
+//! Cloud Shell and Kubernetes, and [`source::auto`] chooses the one that a machine has. A
+//! [`TokenCache`] sends one request however many callers wait, renews tokens ahead of their expiry,
+//! and uses the old token while it is valid and the endpoint fails. With a [`cache::Persistence`],
+//! tokens survive a restart, encrypted. The result is an [`AccessToken`], which is made for an
+//! `authorization` header field and cannot be printed or serialized.
 //!
 //! ```no_run
 //! use keyward_identity::source::{Imds, UserAssigned};
@@ -18,7 +19,8 @@
 //!     let audience = Audience::new("https://vault.azure.net")?;
 //!
 //!     let token = cache.token(&audience).await?;
-//!     let request = http::Request::get("https://contoso.vault.azure.net/secrets/db?api-version=7.4")
+//!     let url = "https://contoso.vault.azure.net/secrets/db?api-version=7.4";
+//!     let request = http::Request::get(url)
 //!         .header(http::header::AUTHORIZATION, token.authorization())
 //!         .body(())?;
 //!     # drop(request);
@@ -26,7 +28,7 @@
 //! }
 //! ```
 //!
-//! This crate knows nothing of WebAssembly and nothing of the broker.
+//! This crate does not depend on WebAssembly or on the broker.
 
 pub mod cache;
 pub mod clock;
@@ -34,8 +36,9 @@ mod error;
 pub mod source;
 mod token;
 
+pub use keyward_types::{Audience, InvalidAudience, InvalidScope};
+
 pub use cache::TokenCache;
 pub use error::TokenError;
-pub use keyward_types::{Audience, InvalidAudience, InvalidScope};
 pub use source::{Fetch, Issued, TokenSource};
 pub use token::{AccessToken, InvalidToken};

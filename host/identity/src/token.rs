@@ -1,118 +1,125 @@
-//! The type that holds a token. Nothing else does.
+//! The type that holds an access token. No other type does.
 
 use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use crossbeam_utils::CachePadded;
 use http::HeaderValue;
 use zeroize::{Zeroize, Zeroizing};
 
-/// The scheme in front of the token, in the one form in which it is kept: ready to be sent.
+/// The scheme before the token. Tokens are stored with it, ready to be sent.
 const SCHEME: &str = "Bearer ";
 
-/// The longest token that is taken, in bytes. Entra's are 1 to 4 KiB, more with many groups; a header of more than 16 KiB
-/// is refused by the services.
-const LONGEST: usize = 16 * 1024;
+/// The longest valid token, in bytes. Entra's tokens have 1 to 4 KiB, more with many groups;
+/// services reject header fields over 16 KiB.
+const MAX_LENGTH: usize = 16 * 1024;
 
-/// An access token, and when it ends.
+/// An access token and its expiry.
 ///
-/// It cannot be printed, serialised or compared, and its memory is zeroed when the last clone is dropped. A clone shares
-/// the bytes. The token is opaque: it is never looked into.
+/// It cannot be printed, serialized or compared, and its memory is zeroed when the last clone is
+/// dropped. Clones share that memory. The token is opaque: its contents are never parsed.
 #[derive(Clone)]
 pub struct AccessToken {
-    held: Arc<Held>,
+    inner: Arc<CachePadded<Inner>>,
 }
 
-/// It keeps a pair of lines of a processor's cache to itself, the unit in which they are fetched.
-#[repr(align(128))]
-struct Held {
-    /// `Bearer <token>`, in memory that zeroes itself.
-    header: Bytes,
+struct Inner {
+    /// `Bearer <token>`, in memory that is zeroed on drop.
+    bytes: Bytes,
+    /// The same bytes, marked sensitive.
+    header: HeaderValue,
     expires_on: u64,
 }
 
-/// An answer that has no usable token in it.
+/// A string that is not usable as a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidToken {
-    /// There are no characters.
+    /// It is empty.
     #[error("the token is empty")]
     Empty,
-    /// There are more than 16 KiB.
-    #[error("the token is longer than {LONGEST} bytes")]
+    /// It is longer than 16 KiB.
+    #[error("the token is longer than {MAX_LENGTH} bytes")]
     TooLong,
-    /// There is a character that no header may carry.
+    /// It contains a character that is not visible ASCII.
     #[error("the token has a character that a header field cannot contain")]
     Malformed,
 }
 
 impl AccessToken {
-    /// Takes a token and its end, in seconds since 1970-01-01T00:00:00Z. The text that is handed in is zeroed.
+    /// Takes a token and its expiry, in seconds since 1970-01-01T00:00:00Z. The memory of `secret`
+    /// is zeroed.
     ///
     /// # Errors
     ///
-    /// [`InvalidToken`] for what cannot be sent in a header.
+    /// [`InvalidToken`] if it cannot be sent in a header field.
     pub fn new(mut secret: String, expires_on: u64) -> Result<Self, InvalidToken> {
-        let checked = Self::check(&secret);
-        let header = checked.map(|()| {
-            let mut header = Zeroizing::new(Vec::with_capacity(SCHEME.len() + secret.len()));
-            header.extend_from_slice(SCHEME.as_bytes());
-            header.extend_from_slice(secret.as_bytes());
-            Bytes::from_owner(header)
+        let bytes = check(&secret).map(|()| {
+            let mut bytes = Zeroizing::new(Vec::with_capacity(SCHEME.len() + secret.len()));
+            bytes.extend_from_slice(SCHEME.as_bytes());
+            bytes.extend_from_slice(secret.as_bytes());
+            Bytes::from_owner(bytes)
         });
         secret.zeroize();
-        Ok(Self { held: Arc::new(Held { header: header?, expires_on }) })
+        Self::from_bytes(bytes?, expires_on)
     }
 
-    /// The same token in the same memory, whose clones are counted at a place of their own. Where many threads clone one
-    /// token, the count of its clones is what they wait for.
-    pub(crate) fn counted_apart(&self) -> Self {
-        let header = Bytes::from_owner(Apart(self.held.header.clone()));
-        Self { held: Arc::new(Held { header, expires_on: self.held.expires_on }) }
+    fn from_bytes(bytes: Bytes, expires_on: u64) -> Result<Self, InvalidToken> {
+        let header = HeaderValue::from_maybe_shared(bytes.clone());
+        let mut header = header.map_err(|_| InvalidToken::Malformed)?;
+        header.set_sensitive(true);
+        Ok(Self { inner: Arc::new(CachePadded::new(Inner { bytes, header, expires_on })) })
     }
 
-    /// Whether two are the same token. Neither is a stranger's guess, so that it may take any time.
+    /// A clone with reference counts of its own, over the same memory. Threads that clone one token
+    /// all the time contend for its counts.
+    pub(crate) fn clone_unshared(&self) -> Self {
+        let owner = PaddedOwner(CachePadded::new(self.inner.bytes.clone()));
+        let unshared = Self::from_bytes(Bytes::from_owner(owner), self.expires_on());
+        // These bytes were valid before, and a clone that shares its counts is correct, if slower.
+        unshared.unwrap_or_else(|_| self.clone())
+    }
+
+    /// Whether both are the same token. Not in constant time: both come from an identity endpoint,
+    /// neither from somebody who guesses.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        self.held.header == other.held.header
+        self.inner.bytes == other.inner.bytes
     }
 
-    fn check(secret: &str) -> Result<(), InvalidToken> {
-        match secret.len() {
-            0 => Err(InvalidToken::Empty),
-            length if length > LONGEST => Err(InvalidToken::TooLong),
-            _ if secret.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(()),
-            _ => Err(InvalidToken::Malformed),
-        }
-    }
-
-    /// When it ends, in seconds since 1970-01-01T00:00:00Z.
+    /// When it expires, in seconds since 1970-01-01T00:00:00Z.
     #[must_use]
     pub fn expires_on(&self) -> u64 {
-        self.held.expires_on
+        self.inner.expires_on
     }
 
-    /// The value of an `authorization` header, marked sensitive. No byte is copied.
+    /// The value of an `authorization` header field, marked sensitive. Shares the token's memory.
     #[must_use]
     pub fn authorization(&self) -> HeaderValue {
-        // Every token was checked to be visible ASCII, so the empty value is never made.
-        let value = HeaderValue::from_maybe_shared(self.held.header.clone());
-        let mut value = value.unwrap_or_else(|_| HeaderValue::from_static(""));
-        value.set_sensitive(true);
-        value
+        self.inner.header.clone()
     }
 
-    /// The token itself, for the few places that must have it: the login of a protocol without headers, and the search
-    /// for a token that a service sends back.
+    /// The token itself, for the few callers that need it: logins of protocols without header
+    /// fields, and the search for tokens that a service echoes.
     #[must_use]
     pub fn expose_secret(&self) -> Bytes {
-        self.held.header.slice(SCHEME.len()..)
+        self.inner.bytes.slice(SCHEME.len()..)
     }
 }
 
-/// An owner of its own for memory that others own too. It is alone in its lines, with the count of its clones before it.
-#[repr(align(128))]
-struct Apart(Bytes);
+fn check(secret: &str) -> Result<(), InvalidToken> {
+    match secret.len() {
+        0 => Err(InvalidToken::Empty),
+        length if length > MAX_LENGTH => Err(InvalidToken::TooLong),
+        _ if secret.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(()),
+        _ => Err(InvalidToken::Malformed),
+    }
+}
 
-impl AsRef<[u8]> for Apart {
+/// Another owner of a token's memory. `Bytes` stores its count of clones next to the owner, so both
+/// are padded.
+struct PaddedOwner(CachePadded<Bytes>);
+
+impl AsRef<[u8]> for PaddedOwner {
     fn as_ref(&self) -> &[u8] {
         &self.0
     }
@@ -129,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn debug_and_the_header_say_nothing() {
+    fn debug_output_does_not_contain_the_token() {
         let token = AccessToken::new("eyJ0.secret".to_owned(), 1).unwrap();
         assert_eq!(format!("{token:?}"), "AccessToken(..)");
         assert_eq!(format!("{:?}", token.authorization()), "Sensitive");
@@ -138,21 +145,20 @@ mod tests {
     }
 
     #[test]
-    fn a_clone_and_a_header_share_the_memory_that_zeroes_itself() {
+    fn clones_and_header_values_share_the_memory_that_is_zeroed() {
         let token = AccessToken::new("eyJ0.secret".to_owned(), 1).unwrap();
-        let address = token.held.header.as_ptr();
-        let clone = token.clone();
-        assert_eq!((clone.held.header.as_ptr(), token.held.header.as_ptr()), (address, address));
-        assert_eq!(token.counted_apart().held.header.as_ptr(), address);
+        let address = token.inner.bytes.as_ptr();
+        assert_eq!(token.clone().inner.bytes.as_ptr(), address);
+        assert_eq!(token.clone_unshared().inner.bytes.as_ptr(), address);
         assert_eq!(token.authorization().as_bytes().as_ptr(), address);
     }
 
     #[test]
-    fn what_cannot_be_sent_is_no_token() {
+    fn a_string_that_no_header_field_can_contain_is_not_a_token() {
         let error = |secret: &str| AccessToken::new(secret.to_owned(), 1).err();
         assert_eq!(error(""), Some(InvalidToken::Empty));
         assert_eq!(error("a b"), Some(InvalidToken::Malformed));
         assert_eq!(error("a\r\nx: y"), Some(InvalidToken::Malformed));
-        assert_eq!(error(&"x".repeat(LONGEST + 1)), Some(InvalidToken::TooLong));
+        assert_eq!(error(&"x".repeat(MAX_LENGTH + 1)), Some(InvalidToken::TooLong));
     }
 }

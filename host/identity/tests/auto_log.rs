@@ -1,4 +1,4 @@
-//! What `source = "auto"` says in the log: what it took, and why.
+//! The log of `source = "auto"`.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::io;
@@ -20,7 +20,7 @@ impl io::Write for Log {
     }
 }
 
-/// What is logged while a source is made of these variables, without the time.
+/// The log lines of `auto` with these variables, without the time.
 fn logged(set: &[(&str, &str)], identity: Option<UserAssigned>) -> Vec<String> {
     let log = Log::default();
     let writer = log.clone();
@@ -30,29 +30,34 @@ fn logged(set: &[(&str, &str)], identity: Option<UserAssigned>) -> Vec<String> {
         .without_time()
         .with_writer(move || writer.clone())
         .finish();
-    let env = |name: &str| set.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-    tracing::subscriber::with_default(subscriber, || drop(auto(&env, identity, None, Settings::default())));
+    let env = |name: &str| {
+        let variable = set.iter().find(|(known, _)| *known == name);
+        variable.map(|(_, value)| (*value).to_owned())
+    };
+    tracing::subscriber::with_default(subscriber, || {
+        drop(auto(&env, identity, None, Settings::default()));
+    });
     let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     text.lines().map(|line| line.trim().to_owned()).collect()
 }
 
 #[test]
-fn auto_says_in_one_line_what_it_took_and_why() {
+fn auto_logs_the_chosen_source_and_why_in_one_line() {
     let app = [("IDENTITY_ENDPOINT", "http://localhost:1/"), ("IDENTITY_HEADER", "secret-of-the-platform")];
     let shell = [("MSI_ENDPOINT", "http://localhost:1/")];
     let pod = [("AZURE_CLIENT_ID", "c"), ("AZURE_TENANT_ID", "t"), ("AZURE_FEDERATED_TOKEN_FILE", "/f")];
-    let reports = || Some(UserAssigned::ClientId("00001111-aaaa-2222-bbbb-3333cccc4444".to_owned()));
-    for (set, identity, words) in [
+    let reports = UserAssigned::ClientId("00001111-aaaa-2222-bbbb-3333cccc4444".to_owned());
+    for (set, identity, parts) in [
         (
             &app[..],
-            reports(),
+            Some(reports),
             [
                 "source=app-service",
                 "IDENTITY_ENDPOINT and IDENTITY_HEADER are set",
                 "App Service, user-assigned by client id 00001111-aaaa-2222-bbbb-3333cccc4444",
             ],
         ),
-        (&shell, None, ["source=cloud-shell", "MSI_ENDPOINT is set", "Cloud Shell, the signed-in person"]),
+        (&shell, None, ["source=cloud-shell", "MSI_ENDPOINT is set", "Cloud Shell, signed-in user"]),
         (
             &pod,
             None,
@@ -66,16 +71,17 @@ fn auto_says_in_one_line_what_it_took_and_why() {
     ] {
         let lines = logged(set, identity);
         assert_eq!(lines.len(), 1, "{lines:?}");
-        assert!(lines[0].starts_with("INFO keyward_identity::source::auto: chose an identity source"), "{lines:?}");
-        for word in words {
-            assert!(lines[0].contains(word), "{word} is not in {lines:?}");
+        let start = "INFO keyward_identity::source::auto: chose an identity source";
+        assert!(lines[0].starts_with(start), "{lines:?}");
+        for part in parts {
+            assert!(lines[0].contains(part), "{part} is not in {lines:?}");
         }
         assert!(!lines[0].contains("secret"), "{lines:?}");
     }
 }
 
 #[test]
-fn auto_says_nothing_of_a_source_that_it_cannot_make() {
+fn auto_logs_nothing_if_the_source_cannot_be_created() {
     let machine_learning = [("MSI_ENDPOINT", "http://localhost:1/"), ("MSI_SECRET", "secret")];
     assert!(logged(&machine_learning, None).is_empty());
     let shell = [("MSI_ENDPOINT", "http://localhost:1/")];

@@ -1,4 +1,4 @@
-//! What the cache promises, by a clock that stands still until it is told to go.
+//! Properties of the cache, with a clock that the tests advance.
 #![allow(clippy::panic, clippy::unwrap_used, missing_docs)]
 
 use std::collections::VecDeque;
@@ -14,23 +14,26 @@ use tokio::sync::Semaphore;
 const NOW: Duration = Duration::from_secs(1_700_000_000);
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// A source that gives one token after the other, named `1`, `2`, ..., for an hour each, or the errors it was told to.
+/// A source of tokens `1`, `2`, ..., which live for an hour each, and of scripted errors.
 #[derive(Clone)]
 struct Script(Arc<Inner>);
 
 struct Inner {
     clock: ManualClock,
     fetches: AtomicUsize,
-    errors: Mutex<VecDeque<Option<TokenError>>>,
+    errors: Mutex<VecDeque<TokenError>>,
+    /// A permit lets one fetch finish.
     gate: Semaphore,
 }
 
 impl Script {
     fn new(clock: &ManualClock) -> Self {
         let (fetches, errors) = (AtomicUsize::new(0), Mutex::default());
-        Self(Arc::new(Inner { clock: clock.clone(), fetches, errors, gate: Semaphore::new(1_000_000) }))
+        let gate = Semaphore::new(1_000_000);
+        Self(Arc::new(Inner { clock: clock.clone(), fetches, errors, gate }))
     }
 
+    /// A source whose fetches hang until [`open`](Self::open) lets one finish.
     fn closed(clock: &ManualClock) -> Self {
         let script = Self::new(clock);
         script.0.gate.forget_permits(1_000_000);
@@ -41,9 +44,9 @@ impl Script {
         self.0.gate.add_permits(1);
     }
 
-    /// From here on every fetch fails, `times` times.
+    /// The next fetches fail, `times` times.
     fn fail(&self, error: TokenError, times: usize) {
-        self.0.errors.lock().unwrap().extend(vec![Some(error); times]);
+        self.0.errors.lock().unwrap().extend(vec![error; times]);
     }
 
     fn fetches(&self) -> usize {
@@ -56,7 +59,7 @@ impl TokenSource for Script {
         Box::pin(async move {
             let number = self.0.fetches.fetch_add(1, Ordering::SeqCst) + 1;
             self.0.gate.acquire().await.unwrap().forget();
-            if let Some(Some(error)) = self.0.errors.lock().unwrap().pop_front() {
+            if let Some(error) = self.0.errors.lock().unwrap().pop_front() {
                 return Err(error);
             }
             let expires_on = (self.0.clock.wall() + MINUTE * 60).as_secs();
@@ -78,7 +81,7 @@ fn vault() -> Audience {
 }
 
 fn down() -> TokenError {
-    TokenError::Unavailable { said: "status 500".to_owned() }
+    TokenError::Unavailable { reason: "status 500".to_owned() }
 }
 
 async fn number(cache: &TokenCache) -> Result<usize, TokenError> {
@@ -86,7 +89,7 @@ async fn number(cache: &TokenCache) -> Result<usize, TokenError> {
     Ok(String::from_utf8(token.expose_secret().to_vec()).unwrap().parse().unwrap())
 }
 
-/// Lets the background do all that it can.
+/// Lets background tasks run until they wait.
 async fn settle() {
     for _ in 0..100 {
         tokio::task::yield_now().await;
@@ -115,7 +118,7 @@ async fn ten_thousand_callers_on_a_cold_cache_make_one_request() {
 }
 
 #[tokio::test]
-async fn two_audiences_are_fetched_side_by_side() {
+async fn each_audience_is_fetched_on_its_own() {
     let clock = ManualClock::at(NOW);
     let script = Script::new(&clock);
     let cache = cache(&script);
@@ -125,7 +128,7 @@ async fn two_audiences_are_fetched_side_by_side() {
 }
 
 #[tokio::test]
-async fn a_caller_who_goes_away_neither_cancels_nor_loses_the_fetch() {
+async fn a_caller_that_goes_away_does_not_cancel_the_fetch() {
     let clock = ManualClock::at(NOW);
     let script = Script::closed(&clock);
     let cache = cache(&script);
@@ -142,7 +145,7 @@ async fn a_caller_who_goes_away_neither_cancels_nor_loses_the_fetch() {
 }
 
 #[tokio::test]
-async fn a_token_is_renewed_in_the_background_while_the_old_one_is_served() {
+async fn a_token_is_renewed_in_the_background_while_calls_get_the_old_one() {
     let clock = ManualClock::at(NOW);
     let script = Script::new(&clock);
     let cache = cache(&script);
@@ -150,7 +153,7 @@ async fn a_token_is_renewed_in_the_background_while_the_old_one_is_served() {
     clock.advance(MINUTE * 49);
     assert_eq!(number(&cache).await, Ok(1));
     settle().await;
-    assert_eq!(script.fetches(), 1, "49 minutes in, nothing is renewed yet");
+    assert_eq!(script.fetches(), 1, "no renewal within 49 minutes");
     clock.advance(MINUTE);
     assert_eq!(number(&cache).await, Ok(1));
     settle().await;
@@ -159,7 +162,7 @@ async fn a_token_is_renewed_in_the_background_while_the_old_one_is_served() {
 }
 
 #[tokio::test]
-async fn within_five_minutes_of_the_end_a_caller_gets_the_new_token() {
+async fn within_five_minutes_of_expiry_a_call_gets_the_new_token() {
     let clock = ManualClock::at(NOW);
     let script = Script::new(&clock);
     let cache = cache(&script);
@@ -169,7 +172,7 @@ async fn within_five_minutes_of_the_end_a_caller_gets_the_new_token() {
 }
 
 #[tokio::test]
-async fn a_renewal_that_hangs_keeps_a_caller_for_a_moment_only() {
+async fn a_renewal_that_hangs_delays_a_call_for_the_longest_wait() {
     let clock = ManualClock::at(NOW);
     let script = Script::closed(&clock);
     script.open();
@@ -182,12 +185,12 @@ async fn a_renewal_that_hangs_keeps_a_caller_for_a_moment_only() {
     });
     settle().await;
     assert!(!caller.is_finished());
-    clock.advance(Policy::default().patience);
+    clock.advance(Policy::default().max_wait);
     assert_eq!(caller.await.unwrap(), Ok(1));
 }
 
 #[tokio::test]
-async fn a_valid_token_keeps_serving_while_the_endpoint_is_down() {
+async fn a_valid_token_is_used_while_the_endpoint_is_down() {
     let clock = ManualClock::at(NOW);
     let script = Script::new(&clock);
     let cache = cache(&script);
@@ -202,7 +205,7 @@ async fn a_valid_token_keeps_serving_while_the_endpoint_is_down() {
 }
 
 #[tokio::test]
-async fn a_dead_endpoint_is_not_hammered() {
+async fn an_endpoint_that_is_down_gets_few_requests() {
     let clock = ManualClock::at(NOW);
     let script = Script::new(&clock);
     let cache = cache(&script);
@@ -216,19 +219,19 @@ async fn a_dead_endpoint_is_not_hammered() {
 }
 
 #[tokio::test]
-async fn the_first_success_after_a_failure_is_served_to_all() {
+async fn a_failure_is_remembered_for_the_pause() {
     let clock = ManualClock::at(NOW);
     let script = Script::new(&clock);
     let cache = cache(&script);
     script.fail(down(), 1);
     assert_eq!(number(&cache).await, Err(down()));
-    assert_eq!(number(&cache).await, Err(down()), "remembered");
+    assert_eq!(number(&cache).await, Err(down()), "without a request");
     clock.advance(Duration::from_secs(1));
     assert_eq!(number(&cache).await, Ok(2));
 }
 
 #[tokio::test]
-async fn an_endpoint_that_asks_for_patience_is_left_alone_for_so_long() {
+async fn a_throttled_endpoint_gets_no_request_before_retry_after() {
     let clock = ManualClock::at(NOW);
     let script = Script::new(&clock);
     let cache = cache(&script);
@@ -243,7 +246,7 @@ async fn an_endpoint_that_asks_for_patience_is_left_alone_for_so_long() {
 }
 
 #[tokio::test]
-async fn a_clock_set_forward_costs_one_request_and_no_storm() {
+async fn a_clock_set_forward_causes_one_request() {
     let clock = ManualClock::at(NOW);
     let script = Script::new(&clock);
     let cache = cache(&script);
@@ -256,7 +259,7 @@ async fn a_clock_set_forward_costs_one_request_and_no_storm() {
 }
 
 #[tokio::test]
-async fn a_clock_set_back_serves_no_dead_token() {
+async fn a_token_expires_although_the_clock_was_set_back() {
     let clock = ManualClock::at(NOW);
     let script = Script::new(&clock);
     let cache = cache(&script);
@@ -272,7 +275,7 @@ struct Panics(Arc<AtomicUsize>);
 impl TokenSource for Panics {
     fn fetch<'a>(&'a self, _: &'a Audience) -> Fetch<'a> {
         self.0.fetch_add(1, Ordering::SeqCst);
-        Box::pin(async { panic!("a source of an embedder's may") })
+        Box::pin(async { panic!("as the source of an embedder may") })
     }
 
     fn describe(&self) -> String {
@@ -281,7 +284,7 @@ impl TokenSource for Panics {
 }
 
 #[tokio::test]
-async fn a_source_that_panics_is_an_error_for_its_callers_and_no_more() {
+async fn a_source_that_panics_is_an_error_for_its_callers() {
     let fetches = Arc::new(AtomicUsize::new(0));
     let clock = Arc::new(ManualClock::at(NOW));
     let cache = TokenCache::with(Arc::new(Panics(Arc::clone(&fetches))), clock, Policy::default());
@@ -289,5 +292,5 @@ async fn a_source_that_panics_is_an_error_for_its_callers_and_no_more() {
         let error = cache.token(&vault()).await.unwrap_err();
         assert!(matches!(error, TokenError::Unavailable { .. }), "{error:?}");
     }
-    assert_eq!(fetches.load(Ordering::SeqCst), 1, "its failure is remembered");
+    assert_eq!(fetches.load(Ordering::SeqCst), 1, "the failure is remembered");
 }

@@ -1,4 +1,5 @@
-//! The cache against a model of it, by a virtual clock: whatever callers, clocks and the endpoint do, in any order.
+//! The cache compared with a model of it, in arbitrary sequences of calls and of changes of the
+//! clocks and of the endpoint's behavior.
 #![allow(clippy::panic, clippy::unwrap_used, missing_docs)]
 
 use std::collections::VecDeque;
@@ -12,58 +13,57 @@ use proptest::prelude::*;
 
 const NOW: u64 = 1_700_000_000;
 
-/// What happens next.
+/// A step of a sequence.
 #[derive(Clone, Debug)]
 enum Event {
-    /// So many callers at once.
-    Ask(usize),
-    /// A caller who goes away before there is an answer.
-    AskAndLeave,
-    /// Time passes, in seconds.
-    Pass(u64),
-    /// Somebody sets the wall clock, by so many seconds.
+    /// Concurrent calls.
+    Call(usize),
+    /// A call that is cancelled before it gets a token.
+    CancelledCall,
+    /// Both clocks advance, by seconds.
+    Advance(u64),
+    /// The wall clock jumps, by seconds.
     Jump(i64),
-    /// What the endpoint will do, from here on.
-    Endpoint(Does),
+    /// The endpoint's behavior changes.
+    Endpoint(Behavior),
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Does {
-    /// Gives tokens that live so long, and says so in one way or both.
-    Gives {
+enum Behavior {
+    /// Issues tokens that live for `life` seconds, with an absolute expiry or with both.
+    Issue {
         life: u64,
         relative: bool,
     },
-    Fails,
-    /// Asks for so many seconds of patience.
-    Throttles(u64),
+    Fail,
+    /// Throttles, with this `Retry-After` in seconds.
+    Throttle(u64),
 }
 
-/// The endpoint. Its own clock is right, whatever this machine's is.
+/// The endpoint. Its own clock is correct, even if this machine's jumps.
 struct Endpoint {
     clock: ManualClock,
-    does: Mutex<Does>,
-    /// When it was asked, on the steady clock.
-    asked: Mutex<Vec<u64>>,
+    behavior: Mutex<Behavior>,
+    requests: Mutex<usize>,
 }
 
 impl TokenSource for Endpoint {
     fn fetch<'a>(&'a self, _: &'a Audience) -> Fetch<'a> {
         let now = self.clock.steady().as_secs();
         let number = {
-            let mut asked = self.asked.lock().unwrap();
-            asked.push(now);
-            asked.len()
+            let mut requests = self.requests.lock().unwrap();
+            *requests += 1;
+            *requests
         };
-        let does = *self.does.lock().unwrap();
+        let behavior = *self.behavior.lock().unwrap();
         Box::pin(async move {
-            match does {
-                Does::Gives { life, relative } => {
+            match behavior {
+                Behavior::Issue { life, relative } => {
                     let token = AccessToken::new(number.to_string(), NOW + now + life)?;
                     Ok(Issued::new(token, relative.then_some(Duration::from_secs(life))))
                 }
-                Does::Fails => Err(TokenError::Unavailable { said: "status 500".to_owned() }),
-                Does::Throttles(wait) => Err(TokenError::Throttled { retry_after: Duration::from_secs(wait) }),
+                Behavior::Fail => Err(TokenError::Unavailable { reason: "status 500".to_owned() }),
+                Behavior::Throttle(seconds) => Err(TokenError::Throttled { retry_after: Duration::from_secs(seconds) }),
             }
         })
     }
@@ -73,98 +73,101 @@ impl TokenSource for Endpoint {
     }
 }
 
-/// What the cache should do, written down in the simplest way: whole seconds times four, so that a quarter of any life is
-/// exact.
+/// What the cache should do, in quarters of a second, so that a quarter of any life is exact.
 struct Model {
     wall: i64,
     steady: i64,
-    does: Does,
-    asked: usize,
-    held: Option<Held>,
+    behavior: Behavior,
+    requests: usize,
+    entry: Option<Entry>,
+    /// When the pause ends, and whether a failure caused it.
     pause: Option<(i64, bool)>,
     failures: u32,
 }
 
 #[derive(Clone, Copy)]
-struct Held {
+struct Entry {
     number: usize,
     wall: i64,
     steady: i64,
     life: i64,
-    /// Its end by the endpoint's own clock.
-    dies: i64,
+    /// When it expires by the endpoint's own clock.
+    expires: i64,
 }
 
 impl Model {
-    /// How much the token has left: the clock on which more has passed counts.
-    fn left(&self, held: Held) -> i64 {
-        held.life - (self.wall - held.wall).max(self.steady - held.steady)
+    /// How long the token is valid, by the clock that advanced more.
+    fn left(&self, entry: Entry) -> i64 {
+        entry.life - (self.wall - entry.wall).max(self.steady - entry.steady)
     }
 
-    fn paused(&self) -> bool {
+    fn is_paused(&self) -> bool {
         self.pause.is_some_and(|(until, _)| self.steady < until)
     }
 
-    /// Asks the endpoint, unless it is left alone for now.
+    /// Sends a request, unless there is a pause.
     fn renew(&mut self) -> Option<usize> {
-        if self.paused() {
+        if self.is_paused() {
             return None;
         }
-        self.asked += 1;
-        let failed = |model: &mut Self, patience: i64| {
-            let pause = (4 << model.failures.min(16)).min(30 * 4).max(patience);
+        self.requests += 1;
+        let failed = |model: &mut Self, retry_after: i64| {
+            let pause = (4 << model.failures.min(16)).min(30 * 4).max(retry_after);
             model.failures += 1;
             model.pause = Some((model.steady + pause, true));
             None
         };
-        match self.does {
-            Does::Gives { life, relative } => {
+        match self.behavior {
+            Behavior::Issue { life, relative } => {
                 let life = life as i64 * 4;
-                let dies = self.steady + life;
-                let left = if relative { life } else { NOW as i64 * 4 + dies - self.wall };
+                let expires = self.steady + life;
+                let left = if relative { life } else { NOW as i64 * 4 + expires - self.wall };
                 if left <= 0 {
                     return failed(self, 0);
                 }
                 let (wall, steady) = (self.wall, self.steady);
-                self.held = Some(Held { number: self.asked, wall, steady, life: left, dies });
+                let number = self.requests;
+                self.entry = Some(Entry { number, wall, steady, life: left, expires });
                 (self.failures, self.pause) = (0, None);
-                Some(self.asked)
+                Some(number)
             }
-            Does::Fails => failed(self, 0),
-            Does::Throttles(seconds) => failed(self, seconds as i64 * 4),
+            Behavior::Fail => failed(self, 0),
+            Behavior::Throttle(seconds) => failed(self, seconds as i64 * 4),
         }
     }
 
-    /// The number of the token that a caller gets, where there is one.
-    fn ask(&mut self) -> Option<usize> {
-        let Some(held) = self.held else { return self.renew() };
-        let margin = (held.life / 4).min(5 * 60 * 4);
-        match self.left(held) {
+    /// The number of the token that a call gets, if there is one.
+    fn call(&mut self) -> Option<usize> {
+        let Some(entry) = self.entry else { return self.renew() };
+        let margin = (entry.life / 4).min(5 * 60 * 4);
+        match self.left(entry) {
             left if left <= 0 => self.renew(),
-            left if left <= margin => self.renew().or(Some(held.number)),
+            left if left <= margin => self.renew().or(Some(entry.number)),
             left if left <= margin * 2 => {
                 self.renew();
-                Some(held.number)
+                Some(entry.number)
             }
-            _ => Some(held.number),
+            _ => Some(entry.number),
         }
     }
 }
 
 fn event() -> impl Strategy<Value = Event> {
     let life = prop_oneof![Just(1_u64), 2_u64..600, 600_u64..90_000];
-    let gives = (life, any::<bool>()).prop_map(|(life, relative)| Does::Gives { life, relative });
-    let does = prop_oneof![4 => gives, 2 => Just(Does::Fails), 1 => (1_u64..200).prop_map(Does::Throttles)];
-    let second = prop_oneof![
+    let issue = (life, any::<bool>());
+    let issue = issue.prop_map(|(life, relative)| Behavior::Issue { life, relative });
+    let throttle = (1_u64..200).prop_map(Behavior::Throttle);
+    let behavior = prop_oneof![4 => issue, 2 => Just(Behavior::Fail), 1 => throttle];
+    let seconds = prop_oneof![
         1 => Just(0_u64), 3 => 1_u64..4, 2 => 4_u64..40, 1 => 40_u64..600, 1 => 600_u64..100_000
     ];
     let jump = prop_oneof![-5_i64..5, -1000_i64..1000, -200_000_i64..200_000];
     prop_oneof![
-        6 => (1_usize..4).prop_map(Event::Ask),
-        1 => Just(Event::AskAndLeave),
-        5 => second.prop_map(Event::Pass),
+        6 => (1_usize..4).prop_map(Event::Call),
+        1 => Just(Event::CancelledCall),
+        5 => seconds.prop_map(Event::Advance),
         2 => jump.prop_map(Event::Jump),
-        1 => does.prop_map(Event::Endpoint),
+        1 => behavior.prop_map(Event::Endpoint),
     ]
 }
 
@@ -174,54 +177,57 @@ async fn settle() {
     }
 }
 
+fn endpoint(clock: &ManualClock, behavior: Behavior) -> (Arc<Endpoint>, TokenCache) {
+    let (behavior, requests) = (Mutex::new(behavior), Mutex::new(0));
+    let endpoint = Arc::new(Endpoint { clock: clock.clone(), behavior, requests });
+    let source = Arc::clone(&endpoint) as Arc<dyn TokenSource>;
+    (endpoint, TokenCache::with(source, Arc::new(clock.clone()), Policy::default()))
+}
+
 async fn play(events: Vec<Event>) -> Result<(), TestCaseError> {
     let clock = ManualClock::at(Duration::from_secs(NOW));
-    let does = Does::Gives { life: 3600, relative: true };
-    let endpoint = Arc::new(Endpoint { clock: clock.clone(), does: Mutex::new(does), asked: Mutex::default() });
-    let cache =
-        TokenCache::with(Arc::clone(&endpoint) as Arc<dyn TokenSource>, Arc::new(clock.clone()), Policy::default());
+    let behavior = Behavior::Issue { life: 3600, relative: true };
+    let (endpoint, cache) = endpoint(&clock, behavior);
     let audience = Audience::new("https://vault.azure.net").unwrap();
-    let wall = NOW as i64 * 4;
-    let mut model = Model { wall, steady: 0, does, asked: 0, held: None, pause: None, failures: 0 };
+    let start = NOW as i64 * 4;
+    let mut model = Model { wall: start, steady: 0, behavior, requests: 0, entry: None, pause: None, failures: 0 };
+    let call = || {
+        let (cache, audience) = (cache.clone(), audience.clone());
+        tokio::spawn(async move { cache.token(&audience).await })
+    };
 
     for event in events {
         match &event {
-            Event::Ask(callers) => {
-                // The first is served by what is there and may start a renewal, which the others may find done.
-                let mut waiting: VecDeque<_> = (0..*callers)
-                    .map(|_| {
-                        let (cache, audience) = (cache.clone(), audience.clone());
-                        tokio::spawn(async move { cache.token(&audience).await })
-                    })
-                    .collect();
-                let before = model.held.map(|held| held.number);
-                let expected = model.ask();
-                let now = model.held.map(|held| held.number);
-                while let Some(caller) = waiting.pop_front() {
-                    let got = caller.await.unwrap();
+            Event::Call(calls) => {
+                // The first call may start a renewal, and the others may get its token.
+                let mut waiting: VecDeque<_> = (0..*calls).map(|_| call()).collect();
+                let before = model.entry.map(|entry| entry.number);
+                let expected = model.call();
+                let now = model.entry.map(|entry| entry.number);
+                while let Some(call) = waiting.pop_front() {
+                    let got = call.await.unwrap();
                     let number = got.as_ref().ok().map(number);
-                    let fits = number == expected || (number.is_some() && [before, now].contains(&number));
-                    prop_assert!(fits, "{event:?}: {got:?} is {number:?}, not {expected:?}");
-                    if let (Some(number), Some(held)) = (number, model.held)
-                        && held.number == number
+                    let is_known = number.is_some() && [before, now].contains(&number);
+                    let is_right = number == expected || is_known;
+                    prop_assert!(is_right, "{event:?}: {got:?} is {number:?}, not {expected:?}");
+                    if let (Some(number), Some(entry)) = (number, model.entry)
+                        && entry.number == number
                     {
-                        prop_assert!(model.left(held) > 0, "a dead token");
-                        let honest = model.wall - wall == model.steady;
-                        prop_assert!(!honest || model.steady < held.dies, "a token that is dead for its service");
+                        prop_assert!(model.left(entry) > 0, "an expired token");
+                        let never_jumped = model.wall - start == model.steady;
+                        let is_valid = !never_jumped || model.steady < entry.expires;
+                        prop_assert!(is_valid, "a token that has expired for its service");
                     }
                 }
             }
-            Event::AskAndLeave => {
-                let caller = tokio::spawn({
-                    let (cache, audience) = (cache.clone(), audience.clone());
-                    async move { cache.token(&audience).await }
-                });
+            Event::CancelledCall => {
+                let call = call();
                 tokio::task::yield_now().await;
-                caller.abort();
-                let _ = caller.await;
-                model.ask();
+                call.abort();
+                let _ = call.await;
+                model.call();
             }
-            Event::Pass(seconds) => {
+            Event::Advance(seconds) => {
                 clock.advance(Duration::from_secs(*seconds));
                 model.wall += *seconds as i64 * 4;
                 model.steady += *seconds as i64 * 4;
@@ -231,18 +237,18 @@ async fn play(events: Vec<Event>) -> Result<(), TestCaseError> {
                 clock.set_wall(Duration::from_secs(to as u64));
                 model.wall = to * 4;
             }
-            Event::Endpoint(does) => {
-                *endpoint.does.lock().unwrap() = *does;
-                model.does = *does;
+            Event::Endpoint(behavior) => {
+                *endpoint.behavior.lock().unwrap() = *behavior;
+                model.behavior = *behavior;
             }
         }
         settle().await;
-        let asked = endpoint.asked.lock().unwrap().len();
-        prop_assert_eq!(asked, model.asked, "after {:?}, the endpoint was asked", event);
+        let requests = *endpoint.requests.lock().unwrap();
+        prop_assert_eq!(requests, model.requests, "requests after {:?}", event);
     }
     let statistics = cache.statistics();
     let total: u64 = statistics.iter().map(|of| of.fetched + of.failed).sum();
-    prop_assert_eq!(total, model.asked as u64);
+    prop_assert_eq!(total, model.requests as u64);
     Ok(())
 }
 
@@ -251,38 +257,47 @@ fn number(token: &AccessToken) -> usize {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 1500,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
-    fn the_cache_does_what_its_model_does(events in proptest::collection::vec(event(), 1..80)) {
+    fn the_cache_behaves_like_its_model(events in proptest::collection::vec(event(), 1..80)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(play(events))?;
     }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 100,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
-    /// No model: time stands still but for a wall clock that is set before every call. A failure ends the asking, since its
-    /// pause is on the steady clock; what else is asked for is a token that is about to end by the wall clock.
+    /// The steady clock stands still, so the first failure ends all requests. Further requests are
+    /// due to tokens that are about to expire by the wall clock.
     #[test]
-    fn a_clock_that_jumps_at_every_call_makes_no_storm(jumps in proptest::collection::vec(-100_000_i64..100_000, 100)) {
+    fn a_wall_clock_that_jumps_before_every_call_causes_few_requests(
+        jumps in proptest::collection::vec(-100_000_i64..100_000, 100)
+    ) {
         const LIFE: i64 = 86_400;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let asked = runtime.block_on(async {
+        let requests = runtime.block_on(async {
             let clock = ManualClock::at(Duration::from_secs(NOW));
-            let does = Mutex::new(Does::Gives { life: LIFE as u64, relative: false });
-            let endpoint = Arc::new(Endpoint { clock: clock.clone(), does, asked: Mutex::default() });
-            let source = Arc::clone(&endpoint) as Arc<dyn TokenSource>;
-            let cache = TokenCache::with(source, Arc::new(clock.clone()), Policy::default());
+            let behavior = Behavior::Issue { life: LIFE as u64, relative: false };
+            let (endpoint, cache) = endpoint(&clock, behavior);
             for jump in &jumps {
                 clock.set_wall(Duration::from_secs(NOW.saturating_add_signed(*jump)));
                 let _ = cache.token(&Audience::new("a").unwrap()).await;
                 settle().await;
             }
-            endpoint.asked.lock().unwrap().len()
+            let requests = *endpoint.requests.lock().unwrap();
+            requests
         });
-        let about_to_end = jumps.iter().filter(|jump| (LIFE - 600..LIFE).contains(*jump)).count();
-        prop_assert!(asked <= 2 + about_to_end, "{asked} requests");
+        let about_to_expire = jumps.iter().filter(|jump| (LIFE - 600..LIFE).contains(*jump));
+        prop_assert!(requests <= 2 + about_to_expire.count(), "{requests} requests");
     }
 }

@@ -1,4 +1,4 @@
-//! Tokens that end before their time.
+//! Tokens that are removed before they expire.
 #![allow(clippy::panic, clippy::unwrap_used, missing_docs)]
 
 use std::sync::Arc;
@@ -12,18 +12,19 @@ use keyward_identity::{AccessToken, Audience, Fetch, Issued, TokenCache, TokenEr
 const NOW: Duration = Duration::from_secs(1_700_000_000);
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Numbered tokens for a day, the same one again, or none.
+/// A source of numbered tokens that live for a day.
 #[derive(Clone)]
-struct Endpoint(Arc<State>);
+struct Numbers(Arc<Inner>);
 
-struct State {
+struct Inner {
     clock: ManualClock,
     fetches: AtomicUsize,
+    /// Returns the first token again.
     repeats: AtomicBool,
     fails: AtomicBool,
 }
 
-impl TokenSource for Endpoint {
+impl TokenSource for Numbers {
     fn fetch<'a>(&'a self, _: &'a Audience) -> Fetch<'a> {
         let number = self.0.fetches.fetch_add(1, Ordering::SeqCst) + 1;
         let number = if self.0.repeats.load(Ordering::SeqCst) { 1 } else { number };
@@ -31,7 +32,7 @@ impl TokenSource for Endpoint {
         let fails = self.0.fails.load(Ordering::SeqCst);
         Box::pin(async move {
             if fails {
-                return Err(TokenError::Unavailable { said: "it is down".to_owned() });
+                return Err(TokenError::Unavailable { reason: "it is down".to_owned() });
             }
             Ok(Issued::new(AccessToken::new(number.to_string(), expires_on)?, None))
         })
@@ -44,7 +45,7 @@ impl TokenSource for Endpoint {
 
 struct Machine {
     clock: ManualClock,
-    endpoint: Endpoint,
+    source: Numbers,
     cache: TokenCache,
 }
 
@@ -52,13 +53,13 @@ impl Machine {
     fn new(persistence: Option<Persistence>) -> Self {
         let clock = ManualClock::at(NOW);
         let (fetches, [repeats, fails]) = (AtomicUsize::new(0), [false, false].map(AtomicBool::new));
-        let endpoint = Endpoint(Arc::new(State { clock: clock.clone(), fetches, repeats, fails }));
-        let (source, shared) = (Arc::new(endpoint.clone()), Arc::new(clock.clone()));
+        let source = Numbers(Arc::new(Inner { clock: clock.clone(), fetches, repeats, fails }));
+        let (shared, policy) = (Arc::new(clock.clone()), Policy::default());
         let cache = match persistence {
-            Some(file) => TokenCache::persisted(source, shared, Policy::default(), file),
-            None => TokenCache::with(source, shared, Policy::default()),
+            Some(file) => TokenCache::persisted(Arc::new(source.clone()), shared, policy, file),
+            None => TokenCache::with(Arc::new(source.clone()), shared, policy),
         };
-        Self { clock, endpoint, cache }
+        Self { clock, source, cache }
     }
 
     fn vault(&self) -> CachedToken {
@@ -66,7 +67,7 @@ impl Machine {
     }
 
     fn fetches(&self) -> usize {
-        self.endpoint.0.fetches.load(Ordering::SeqCst)
+        self.source.0.fetches.load(Ordering::SeqCst)
     }
 }
 
@@ -79,7 +80,7 @@ fn text(token: &AccessToken) -> String {
 }
 
 #[tokio::test]
-async fn a_rejected_token_is_replaced_once_however_many_say_so() {
+async fn a_rejected_token_is_replaced_once_however_many_calls_report_it() {
     let machine = Machine::new(None);
     let token = machine.vault();
     let first = token.get().await.unwrap();
@@ -97,7 +98,7 @@ async fn a_rejected_token_is_replaced_once_however_many_say_so() {
 }
 
 #[tokio::test]
-async fn a_service_that_rejects_every_token_costs_one_request_a_minute() {
+async fn a_service_that_rejects_every_token_causes_one_request_a_minute() {
     let machine = Machine::new(None);
     let token = machine.vault();
     let mut current = token.get().await.unwrap();
@@ -114,35 +115,36 @@ async fn a_service_that_rejects_every_token_costs_one_request_a_minute() {
 }
 
 #[tokio::test]
-async fn a_token_that_was_renewed_meanwhile_is_not_the_one_that_was_rejected() {
+async fn a_rejected_token_that_was_renewed_meanwhile_is_not_replaced_again() {
     let machine = Machine::new(None);
     let token = machine.vault();
     let first = token.get().await.unwrap();
     machine.clock.advance(MINUTE * 60 * 24);
     assert_eq!(text(&token.get().await.unwrap()), "2");
-    assert_eq!(token.replacement(&first).await.map(|token| text(&token)).as_deref(), Some("2"));
-    assert_eq!(machine.fetches(), 2, "nothing was fetched for that");
+    let replacement = token.replacement(&first).await;
+    assert_eq!(replacement.map(|token| text(&token)).as_deref(), Some("2"));
+    assert_eq!(machine.fetches(), 2, "nothing was fetched for it");
 }
 
 #[tokio::test]
-async fn a_rejected_token_is_served_while_there_is_no_other() {
+async fn a_rejected_token_is_used_until_there_is_another_one() {
     let machine = Machine::new(None);
     let token = machine.vault();
     let first = token.get().await.unwrap();
-    machine.endpoint.0.fails.store(true, Ordering::SeqCst);
+    machine.source.0.fails.store(true, Ordering::SeqCst);
     assert!(token.replacement(&first).await.is_none());
-    assert_eq!(text(&token.get().await.unwrap()), "1", "a service that lies takes no token from its neighbours");
-    machine.endpoint.0.fails.store(false, Ordering::SeqCst);
+    assert_eq!(text(&token.get().await.unwrap()), "1", "other services still accept it");
+    machine.source.0.fails.store(false, Ordering::SeqCst);
     machine.clock.advance(MINUTE);
     assert_ne!(text(&token.get().await.unwrap()), "1");
 }
 
 #[tokio::test]
-async fn an_endpoint_with_a_cache_of_its_own_may_give_the_same_token_again() {
+async fn an_endpoint_that_returns_the_same_token_again_has_no_replacement() {
     let machine = Machine::new(None);
     let token = machine.vault();
     let first = token.get().await.unwrap();
-    machine.endpoint.0.repeats.store(true, Ordering::SeqCst);
+    machine.source.0.repeats.store(true, Ordering::SeqCst);
     for _ in 0..10 {
         assert!(token.replacement(&first).await.is_none());
     }
@@ -150,7 +152,7 @@ async fn an_endpoint_with_a_cache_of_its_own_may_give_the_same_token_again() {
 }
 
 #[tokio::test]
-async fn a_rejected_token_is_on_no_disk() {
+async fn a_rejected_token_is_removed_from_the_file() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("tokens");
     let open = || Persistence::open(&path, PersistKey::new([1; 32]));
@@ -159,15 +161,15 @@ async fn a_rejected_token_is_on_no_disk() {
     let token = machine.vault();
     let first = token.get().await.unwrap();
     file.flush().unwrap();
-    assert_eq!(open().forget("numbers", None), [vault()], "it was on the disk");
-    machine.endpoint.0.fails.store(true, Ordering::SeqCst);
+    assert_eq!(open().forget("numbers", None), [vault()], "it was in the file");
+    machine.source.0.fails.store(true, Ordering::SeqCst);
     assert!(token.replacement(&first).await.is_none());
     file.flush().unwrap();
     assert!(open().forget("numbers", None).is_empty(), "a restart does not find it");
 }
 
 #[tokio::test]
-async fn what_is_forgotten_by_hand_is_gone_from_memory_and_disk() {
+async fn forget_removes_tokens_from_memory_and_from_the_file() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("tokens");
     let file = Persistence::open(&path, PersistKey::new([1; 32]));

@@ -12,7 +12,7 @@ pub struct Audience(Arc<str>);
 /// character that is not visible ASCII.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{text:?} is not an audience: expected a resource as the service names it, such as \
+    "{text:?} is not a valid audience: expected a resource as the service names it, such as \
      \"https://vault.azure.net\""
 )]
 pub struct InvalidAudience {
@@ -22,7 +22,7 @@ pub struct InvalidAudience {
 /// A scope that does not name a resource.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{text:?} is not a scope of a resource: expected one that ends in \"/.default\", such as \
+    "{text:?} is not a valid scope: expected one that ends in \"/.default\", such as \
      \"https://vault.azure.net/.default\""
 )]
 pub struct InvalidScope {

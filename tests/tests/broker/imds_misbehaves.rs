@@ -34,7 +34,7 @@ async fn every_bad_answer_is_a_clear_problem() {
         (status(410, ""), "status 410"),
         (status(500, ""), "status 500"),
         (status(503, r#"{"error":"unknown","error_description":"busy doing nothing"}"#), "busy doing nothing"),
-        (status(400, identity), "no such identity"),
+        (status(400, identity), "does not have this identity"),
         (status(403, ""), "status 403"),
         (status(200, ""), "is invalid"),
         (status(200, "{\"access_token\": \"eyJ0eXAi"), "is invalid"),
@@ -43,8 +43,8 @@ async fn every_bad_answer_is_a_clear_problem() {
         (status(200, &expired), "expired"),
         (FaultKind::Html, "is invalid"),
         (FaultKind::HalfBody, "is invalid"),
-        (FaultKind::Truncate(100), "fails"),
-        (FaultKind::Close, "fails"),
+        (FaultKind::Truncate(100), "is unavailable"),
+        (FaultKind::Close, "is unavailable"),
     ] {
         let (status, text) = told(misbehaviour.clone()).await;
         assert_eq!(status, 503, "{misbehaviour:?}: {text}");
@@ -118,7 +118,7 @@ async fn several_identities_must_be_told_apart() {
     let rig = Rig::keyvault().emulator(options).start().await;
     let answer = read_secret(&rig).await;
     assert_eq!(answer.status, 503);
-    assert!(answer.text().contains("set client_id, object_id or resource_id"), "{}", answer.text());
+    assert!(answer.text().contains("Set client_id, object_id or resource_id"), "{}", answer.text());
 }
 
 #[tokio::test]

@@ -41,6 +41,6 @@ impl From<TokenError> for DatabaseError {
             let seconds = u32::try_from(retry_after.as_secs()).unwrap_or(u32::MAX);
             return Self::Throttled(seconds.max(1));
         }
-        Self::Unavailable(error.to_string())
+        Self::Unavailable(error.message_and_help())
     }
 }

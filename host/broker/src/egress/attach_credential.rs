@@ -54,7 +54,7 @@ pub(super) async fn fetch_and_put_token(
     headers: &mut HeaderMap,
 ) -> Result<AccessToken, Error> {
     let token = grant.token().get().await;
-    let token = token.map_err(|error| Error::InternalError(Some(error.to_string())))?;
+    let token = token.map_err(|error| Error::InternalError(Some(error.message_and_help())))?;
     put_token(&token, headers);
     request_identity_coding(headers);
     Ok(token)

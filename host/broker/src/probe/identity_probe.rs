@@ -1,15 +1,17 @@
 //! Whether identities answer.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use keyward_identity::cache::InvalidKey;
 use keyward_identity::clock::{Clock, SystemClock};
 use keyward_identity::source::{SourceKind, Tls};
 use keyward_identity::{Audience, TokenError, TokenSource};
 
-use crate::identities::{SourceFactory, Sources, key};
+use crate::identities::{NoSource, SourceFactory, Sources, key};
 use crate::upstream::Trust;
 use keyward_policy::config::{IdentityConfig, IdentitySource, SourceConfig};
 use keyward_policy::plan::Plan;
@@ -17,8 +19,8 @@ use keyward_policy::plan::Plan;
 /// The identities of a plan. Clones are the same ones.
 #[derive(Clone)]
 pub struct Identities {
-    sources: BTreeMap<String, Result<Arc<dyn TokenSource>, String>>,
-    keys: BTreeMap<String, Result<(), String>>,
+    sources: BTreeMap<String, Result<Arc<dyn TokenSource>, NoSource>>,
+    keys: BTreeMap<String, Result<(), InvalidKey>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -41,15 +43,27 @@ pub enum NoToken {
     /// There is no identity of this name.
     #[error("there is no such identity")]
     Unknown,
-    /// Its source is not on this machine.
-    #[error("{0}")]
-    NoSource(String),
-    /// Its source gives none.
+    /// It has no source on this machine.
     #[error(transparent)]
-    Denied(#[from] TokenError),
-    /// Nothing came in time.
-    #[error("no answer within {} s", .0.as_secs_f32())]
+    NoSource(#[from] NoSource),
+    /// Its source failed.
+    #[error(transparent)]
+    Failed(#[from] TokenError),
+    /// There was no response in time.
+    #[error("no response within {} s", .0.as_secs_f32())]
     TimedOut(Duration),
+}
+
+impl NoToken {
+    /// What to do about the error.
+    #[must_use]
+    pub fn help(&self) -> Option<Cow<'static, str>> {
+        match self {
+            Self::NoSource(error) => error.help().map(Cow::Borrowed),
+            Self::Failed(error) => error.help(),
+            Self::Unknown | Self::TimedOut(_) => None,
+        }
+    }
 }
 
 impl Identities {
@@ -61,19 +75,15 @@ impl Identities {
         // is trusted.
         let trust = Trust::load(&plan.config.tls).ok().and_then(|trust| trust.client().ok());
         let none = Sources::new();
-        let mut factory = SourceFactory::new(
-            &plan.config,
-            trust.map_or_else(Tls::no_roots, Tls::from),
-            &clock,
-            &none,
-        );
+        let tls = trust.map_or_else(Tls::no_roots, Tls::from);
+        let mut factory = SourceFactory::new(&plan.config, tls, &clock, &none);
         let identities = || plan.config.identities.iter();
         let sources = identities()
-            .map(|(name, identity)| (name.clone(), factory.source(name, &hasty(identity, within))));
+            .map(|(name, identity)| (name.clone(), factory.create(name, &hasty(identity, within))));
         let sources = sources.collect();
         let keys = identities().filter_map(|(name, identity)| {
-            let key = key(identity.persist.as_ref()?).map(drop).map_err(|error| error.to_string());
-            Some((name.clone(), key))
+            let key = key(identity.persist.as_ref()?);
+            Some((name.clone(), key.map(drop)))
         });
         let keys = keys.collect();
         Self { sources, keys, clock }
@@ -88,7 +98,7 @@ impl Identities {
     /// Whether the key of an identity's tokens on disk can be used, or why not; `None` where it
     /// keeps none.
     #[must_use]
-    pub fn key(&self, name: &str) -> Option<&Result<(), String>> {
+    pub fn key(&self, name: &str) -> Option<&Result<(), InvalidKey>> {
         self.keys.get(name)
     }
 
@@ -104,7 +114,7 @@ impl Identities {
         within: Duration,
     ) -> Result<Answered, NoToken> {
         let source = self.sources.get(name).ok_or(NoToken::Unknown)?;
-        let source = source.as_ref().map_err(|why| NoToken::NoSource(why.clone()))?;
+        let source = source.as_ref().map_err(NoSource::clone)?;
         let issued = tokio::time::timeout(within, source.fetch(audience)).await;
         let issued = issued.map_err(|_| NoToken::TimedOut(within))??;
         let now = self.clock.wall();

@@ -45,7 +45,7 @@ impl identity::Host for View {
                 let seconds = u32::try_from(retry_after.as_secs()).unwrap_or(u32::MAX);
                 Ok(Err(identity::Error::Throttled(seconds.max(1))))
             }
-            Err(error) => Ok(Err(identity::Error::Unavailable(error.to_string()))),
+            Err(error) => Ok(Err(identity::Error::Unavailable(error.message_and_help()))),
         }
     }
 }

@@ -60,8 +60,11 @@ fn on_disk(forget: &Forget, plan: &Plan, audience: Option<&Audience>) -> Result<
         Ok(Some(audiences)) => report(forget, " on disk", audiences.iter().map(Audience::as_str))?,
         Ok(None) => print_line(&format!("`{}` has no `persist`: none of its tokens are on disk", forget.identity))?,
         Err(error @ ForgetError::Disk(_)) => return Err(Failure::system(error)),
-        Err(error @ (ForgetError::UnknownIdentity { .. } | ForgetError::Unusable { .. })) => {
-            return Err(Failure::config(error));
+        Err(
+            error @ (ForgetError::UnknownIdentity { .. } | ForgetError::NoSource { .. } | ForgetError::NoKey { .. }),
+        ) => {
+            let help = error.help().map(|help| format!("\n    help:     {help}"));
+            return Err(Failure::config(format!("{error}{}", help.unwrap_or_default())));
         }
     }
     Ok(Exit::Success)

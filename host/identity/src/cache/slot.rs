@@ -1,87 +1,96 @@
-//! One audience's place in the cache.
+//! The cached token of one audience, and the state of its renewal.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::watch;
 
-use super::Shared;
-use super::places::Count;
-use super::validity::{Held, Phase};
+use super::cache_entry::{CacheEntry, Phase};
+use super::per_thread::Counter;
 use crate::clock::Clock;
 use crate::{AccessToken, Audience, TokenError};
 
+/// One audience of a cache.
 pub(super) struct Slot {
     audience: Audience,
-    held: ArcSwapOption<Held>,
+    entry: ArcSwapOption<CacheEntry>,
     renewal: Mutex<Renewal>,
-    used: Count,
-    fetched: AtomicU64,
-    failed: AtomicU64,
+    uses: Counter,
+    pub(super) fetched: AtomicU64,
+    pub(super) failed: AtomicU64,
     restored: u64,
-    stale: AtomicU64,
-    refused: AtomicU64,
+    pub(super) stale: AtomicU64,
+    pub(super) refused: AtomicU64,
 }
 
-/// How often a token was asked for and fetched.
+/// How often a token was used and fetched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Statistics {
-    /// What it is for.
+    /// The token's audience.
     pub audience: Audience,
-    /// How often it was handed out.
+    /// How many calls got a token.
     pub used: u64,
-    /// How often the source was asked, and gave one.
+    /// How many requests to the source returned a token.
     pub fetched: u64,
-    /// How often the source was asked, and failed.
+    /// How many requests to the source failed.
     pub failed: u64,
-    /// How often it was found on disk: once at most.
+    /// How often a persisted token was restored: once at most.
     pub restored: u64,
-    /// How often a caller got the old token within the margin before its end, since there was no new one in time.
+    /// How many calls got the old token within its margin, since no new one was there in time.
     pub stale: u64,
-    /// How often a caller got an error.
+    /// How many calls got an error.
     pub refused: u64,
-    /// When the token ends that is kept, in seconds since 1970-01-01T00:00:00Z; `None` where there is none.
+    /// When the cached token expires, in seconds since 1970-01-01T00:00:00Z; `None` if there is no
+    /// token.
     pub expires_on: Option<u64>,
 }
 
-/// The state of getting a new token.
+/// The state of a slot's renewal.
 #[derive(Default)]
-struct Renewal {
-    running: Option<watch::Receiver<Outcome>>,
-    /// Until when, on the steady clock, the source is left alone, and why.
-    pause: Option<Pause>,
-    failures: u32,
-    /// When, on the steady clock, a rejected token was last replaced.
-    rejected: Option<Duration>,
+pub(super) struct Renewal {
+    pub(super) running: Option<watch::Receiver<Outcome>>,
+    pub(super) pause: Option<Pause>,
+    pub(super) failures: u32,
+    /// When a rejected token was last replaced, on the steady clock.
+    last_rejection: Option<Duration>,
 }
 
-#[derive(Clone)]
-struct Pause {
-    until: Duration,
-    /// `None` where a renewal worked, but gave a token that needs the next one already.
-    error: Option<TokenError>,
+/// A time without requests to the source.
+pub(super) struct Pause {
+    /// When it ends, on the steady clock.
+    pub(super) until: Duration,
+    /// The failure that caused it; `None` if the renewal returned a token that is due for renewal
+    /// already.
+    pub(super) error: Option<TokenError>,
 }
 
-/// What a renewal came to; `None` while it runs.
-type Outcome = Option<Result<AccessToken, TokenError>>;
+/// The result of a renewal; `None` while it runs.
+pub(super) type Outcome = Option<Result<AccessToken, TokenError>>;
 
-/// What became of the wish for a renewal.
-pub(super) enum Started {
-    Running(watch::Receiver<Outcome>),
-    Paused(Option<TokenError>),
+/// What a slot does with a token that a service rejected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rejection {
+    /// The token is marked, and a renewal is due.
+    Marked,
+    /// It was marked before.
+    Known,
+    /// The slot has another token already.
+    Replaced,
+    /// A rejected token was replaced a moment ago, so this one is kept.
+    TooSoon,
 }
 
 impl Slot {
-    pub(super) fn new(audience: Audience, held: Option<Held>) -> Self {
+    pub(super) fn new(audience: Audience, restored: Option<CacheEntry>) -> Self {
         Self {
             audience,
-            restored: u64::from(held.is_some()),
-            held: ArcSwapOption::from_pointee(held),
+            restored: u64::from(restored.is_some()),
+            entry: ArcSwapOption::from_pointee(restored),
             renewal: Mutex::default(),
-            used: Count::default(),
+            uses: Counter::default(),
             fetched: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             stale: AtomicU64::new(0),
@@ -94,189 +103,72 @@ impl Slot {
     }
 
     pub(super) fn count_use(&self) {
-        self.used.add_one();
+        self.uses.increment();
     }
 
-    /// The token, used, where nothing is to be done but to hand it out. It waits for nothing, and writes to no place where
-    /// other threads write.
+    /// The token, if it is fresh; counts the use. Takes no lock, and writes to no memory that other
+    /// threads write to.
     pub(super) fn hit(&self, clock: &dyn Clock) -> Option<AccessToken> {
-        let held = self.held.load();
-        let held = held.as_ref().filter(|held| held.was_fresh(clock.lately()))?;
+        let entry = self.entry.load();
+        let entry = entry.as_ref().filter(|entry| entry.was_fresh(clock.recently()))?;
         self.count_use();
-        Some(held.token())
+        Some(entry.token())
     }
 
-    /// Marks this token, which a service rejected, for replacement. Returns whether another one is there or may be fetched.
-    pub(super) fn reject(&self, rejected: &AccessToken, now: Duration, pause: Duration) -> Rejected {
-        let held = self.held.load();
-        let Some(held) = held.as_ref().filter(|held| held.token().is_same(rejected)) else { return Rejected::Replaced };
-        if held.is_rejected() {
-            return Rejected::Known;
-        }
-        let mut renewal = self.renewal.lock().unwrap_or_else(PoisonError::into_inner);
-        if renewal.rejected.is_some_and(|last| now < last.saturating_add(pause)) {
-            return Rejected::TooSoon;
-        }
-        renewal.rejected = Some(now);
-        held.reject();
-        Rejected::Marked
+    /// The token and its phase.
+    pub(super) fn current(&self, clock: &dyn Clock) -> Option<(AccessToken, Phase)> {
+        let entry = self.entry.load();
+        let entry = entry.as_ref()?;
+        Some((entry.token(), entry.phase(clock)))
     }
 
-    /// Drops the token. Returns whether there was one.
+    pub(super) fn renewal(&self) -> MutexGuard<'_, Renewal> {
+        self.renewal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn store(&self, entry: CacheEntry) {
+        self.entry.store(Some(entry.into()));
+        self.fetched.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Marks a token that a service rejected for replacement, unless one was replaced less than
+    /// `pause` ago.
+    pub(super) fn reject(&self, rejected: &AccessToken, now: Duration, pause: Duration) -> Rejection {
+        let entry = self.entry.load();
+        let Some(entry) = entry.as_ref().filter(|entry| entry.token().is_same(rejected)) else {
+            return Rejection::Replaced;
+        };
+        if entry.is_rejected() {
+            return Rejection::Known;
+        }
+        let mut renewal = self.renewal();
+        if renewal.last_rejection.is_some_and(|last| now < last.saturating_add(pause)) {
+            return Rejection::TooSoon;
+        }
+        renewal.last_rejection = Some(now);
+        entry.reject();
+        Rejection::Marked
+    }
+
+    /// Removes the token. Returns whether there was one.
     pub(super) fn forget(&self) -> bool {
-        let mut renewal = self.renewal.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut renewal = self.renewal();
         if renewal.pause.as_ref().is_some_and(|pause| pause.error.is_none()) {
             renewal.pause = None;
         }
-        self.held.swap(None).is_some()
+        self.entry.swap(None).is_some()
     }
 
     pub(super) fn statistics(&self) -> Statistics {
         Statistics {
             audience: self.audience.clone(),
-            used: self.used.sum(),
+            used: self.uses.sum(),
             fetched: self.fetched.load(Ordering::Relaxed),
             failed: self.failed.load(Ordering::Relaxed),
             restored: self.restored,
             stale: self.stale.load(Ordering::Relaxed),
             refused: self.refused.load(Ordering::Relaxed),
-            expires_on: self.held.load().as_ref().map(|held| held.ends()),
+            expires_on: self.entry.load().as_ref().map(|entry| entry.expires_on()),
         }
     }
-}
-
-/// What becomes of a token that a service rejected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Rejected {
-    /// It is replaced with the next fetch, which is due.
-    Marked,
-    /// Another caller said so before.
-    Known,
-    /// The cache has another one already.
-    Replaced,
-    /// One was replaced a moment ago: it stays.
-    TooSoon,
-}
-
-/// The slot's token: see the module's table.
-pub(super) async fn token(shared: &Arc<Shared>, slot: &Arc<Slot>) -> Result<AccessToken, TokenError> {
-    match current(shared, slot) {
-        Some((token, Phase::Fresh)) => Ok(token),
-        Some((token, Phase::RenewAhead)) => {
-            renew(shared, slot);
-            Ok(token)
-        }
-        Some((old, Phase::Margin)) => {
-            let renewed = match renew(shared, slot) {
-                Started::Paused(_) => None,
-                Started::Running(running) => tokio::select! {
-                    outcome = wait(running) => outcome.ok(),
-                    () = shared.clock.sleep(shared.policy.patience) => None,
-                },
-            };
-            Ok(renewed.unwrap_or_else(|| {
-                slot.stale.fetch_add(1, Ordering::Relaxed);
-                old
-            }))
-        }
-        None | Some((_, Phase::Dead)) => {
-            let renewed = match renew(shared, slot) {
-                Started::Running(running) => wait(running).await,
-                // A pause without an error follows a token that has died in the meantime.
-                Started::Paused(error) => Err(error.unwrap_or(TokenError::Expired { seconds_ago: 0 })),
-            };
-            renewed.inspect_err(|_| {
-                slot.refused.fetch_add(1, Ordering::Relaxed);
-            })
-        }
-    }
-}
-
-fn current(shared: &Shared, slot: &Slot) -> Option<(AccessToken, Phase)> {
-    let held = slot.held.load();
-    let held = held.as_ref()?;
-    Some((held.token(), held.phase(&*shared.clock)))
-}
-
-async fn wait(mut running: watch::Receiver<Outcome>) -> Result<AccessToken, TokenError> {
-    match running.wait_for(Option::is_some).await {
-        Ok(outcome) => outcome.clone().unwrap_or_else(|| Err(abandoned())),
-        Err(_) => Err(abandoned()),
-    }
-}
-
-fn abandoned() -> TokenError {
-    TokenError::Unavailable { said: "the request for a token was abandoned".to_owned() }
-}
-
-/// Starts a renewal, or joins the one that runs, or leaves the source alone for now.
-pub(super) fn renew(shared: &Arc<Shared>, slot: &Arc<Slot>) -> Started {
-    let mut renewal = slot.renewal.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(running) = &renewal.running {
-        // A runtime that was shut down took its tasks along: their senders are dropped, and there is nothing to join.
-        if running.has_changed().is_ok() || running.borrow().is_some() {
-            return Started::Running(running.clone());
-        }
-    }
-    if let Some(pause) = &renewal.pause
-        && shared.clock.steady() < pause.until
-    {
-        return Started::Paused(pause.error.clone());
-    }
-    let (sender, running) = watch::channel(None);
-    renewal.running = Some(running.clone());
-    drop(renewal);
-
-    let (shared, slot) = (Arc::clone(shared), Arc::clone(slot));
-    tokio::spawn(async move {
-        // A task of its own: a source that panics ends that one, and is a failure like any other here.
-        let fetch = tokio::spawn({
-            let (shared, slot) = (Arc::clone(&shared), Arc::clone(&slot));
-            async move { shared.source.fetch(&slot.audience).await }
-        });
-        let issued = fetch.await.unwrap_or_else(|_| Err(abandoned()));
-        let held = issued.and_then(|issued| Held::new(issued, &*shared.clock, shared.policy));
-        let outcome = finish(&shared, &slot, held);
-        let got = outcome.is_ok();
-        sender.send_replace(Some(outcome));
-        if let (true, Some((persistence, _))) = (got, &shared.kept) {
-            persistence.clone().save().await;
-        }
-    });
-    Started::Running(running)
-}
-
-/// Keeps what a renewal gave, before anybody who waits is told: who comes next finds the token, and no renewal that runs.
-fn finish(shared: &Shared, slot: &Slot, held: Result<Held, TokenError>) -> Result<AccessToken, TokenError> {
-    let audience = &slot.audience;
-    let mut renewal = slot.renewal.lock().unwrap_or_else(PoisonError::into_inner);
-    let now = shared.clock.steady();
-    let outcome = match held {
-        Ok(held) => {
-            let token = held.token();
-            let fresh = held.phase(&*shared.clock) == Phase::Fresh;
-            renewal.failures = 0;
-            if let Some((persistence, identity)) = &shared.kept {
-                let wall = shared.clock.wall();
-                persistence.put(identity, audience, held.entry(wall), wall);
-            }
-            renewal.pause = (!fresh).then(|| Pause { until: now + shared.policy.longest_pause, error: None });
-            slot.held.store(Some(Arc::new(held)));
-            slot.fetched.fetch_add(1, Ordering::Relaxed);
-            tracing::debug!(%audience, expires_on = token.expires_on(), "got a token");
-            Ok(token)
-        }
-        Err(error) => {
-            let doubled = shared.policy.first_pause * 2_u32.saturating_pow(renewal.failures.min(16));
-            let asked = if let TokenError::Throttled { retry_after } = error { retry_after } else { Duration::ZERO };
-            let pause = doubled.min(shared.policy.longest_pause).max(asked);
-            renewal.failures = renewal.failures.saturating_add(1);
-            renewal.pause = Some(Pause { until: now + pause, error: Some(error.clone()) });
-            slot.failed.fetch_add(1, Ordering::Relaxed);
-            tracing::warn!(%audience, %error, pause_s = pause.as_secs(), "no token");
-            Err(error)
-        }
-    };
-    renewal.running = None;
-    outcome
 }

@@ -1,20 +1,24 @@
-//! App Service, Functions and Container Apps ([how they are asked for tokens]).
+//! App Service, Functions and Container Apps ([REST endpoint reference]).
 //!
-//! [how they are asked for tokens]: https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference
+//! [REST endpoint reference]: https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference
 
 use std::fmt;
 
 use http::{HeaderValue, Request};
 
 use super::endpoint::{self, Endpoint, get};
+use super::invalid::InvalidSource;
+use super::settings::Settings;
+use super::token_source::{Env, Fetch, TokenSource};
 use super::transport::Body;
-use super::{Env, Fetch, InvalidSource, Settings, SourceKind, TokenSource, UserAssigned};
+use super::{SourceKind, UserAssigned};
 use crate::Audience;
 
 const KIND: SourceKind = SourceKind::AppService;
 const API_VERSION: &str = "2019-08-01";
 
-/// The identity endpoint of an app in App Service, Functions or Container Apps, for one of the app's identities.
+/// The identity endpoint of an app in App Service, Functions or Container Apps, for one of the
+/// app's identities.
 #[derive(Clone)]
 pub struct AppService {
     endpoint: Endpoint,
@@ -23,28 +27,28 @@ pub struct AppService {
 }
 
 impl AppService {
-    /// The address in `IDENTITY_ENDPOINT`, and the secret in `IDENTITY_HEADER`, which keeps requests off that somebody
-    /// else had the app send.
+    /// A source with the values of `IDENTITY_ENDPOINT` and `IDENTITY_HEADER`. The latter is a
+    /// secret: requests that somebody else made the app send do not have it.
     ///
     /// # Errors
     ///
-    /// [`InvalidSource`] where they cannot be used.
+    /// [`InvalidSource`] if a value is invalid.
     pub fn new(endpoint: &str, header: &str, identity: Option<UserAssigned>) -> Result<Self, InvalidSource> {
         let header = endpoint::secret(KIND, "IDENTITY_HEADER", header)?;
         Ok(Self { endpoint: Endpoint::new(KIND, "http", endpoint)?, header, identity })
     }
 
-    /// The same, from the variables that the platform sets.
+    /// A source with the platform's environment variables.
     ///
     /// # Errors
     ///
-    /// [`InvalidSource`] where they are not there, or cannot be used.
+    /// [`InvalidSource`] if a variable is missing or invalid.
     pub fn from_env(env: Env<'_>, identity: Option<UserAssigned>) -> Result<Self, InvalidSource> {
         let endpoint = endpoint::variable(KIND, env, "IDENTITY_ENDPOINT")?;
         Self::new(&endpoint, &endpoint::variable(KIND, env, "IDENTITY_HEADER")?, identity)
     }
 
-    /// How it is asked.
+    /// How it talks to the endpoint.
     #[must_use]
     pub fn settings(mut self, settings: Settings) -> Self {
         self.endpoint.set(settings);
@@ -64,8 +68,8 @@ impl AppService {
 
 impl TokenSource for AppService {
     fn fetch<'a>(&'a self, audience: &'a Audience) -> Fetch<'a> {
-        let asked = self.identity.as_ref();
-        Box::pin(self.endpoint.token(move || self.endpoint.ask(audience, asked, self.request(audience))))
+        let (endpoint, identity) = (&self.endpoint, self.identity.as_ref());
+        Box::pin(endpoint.token(move || endpoint.request(audience, identity, self.request(audience))))
     }
 
     fn describe(&self) -> String {

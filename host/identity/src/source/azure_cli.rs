@@ -1,4 +1,5 @@
-//! The Azure CLI, for a developer's machine ([`az account get-access-token`]). Never chosen by itself.
+//! The Azure CLI, for a developer's machine ([`az account get-access-token`]). `auto` never chooses
+//! it.
 //!
 //! [`az account get-access-token`]: https://learn.microsoft.com/cli/azure/account#az-account-get-access-token
 
@@ -10,14 +11,23 @@ use std::time::Duration;
 use tokio::process::Command;
 use zeroize::Zeroizing;
 
-use super::refusal::quotable;
-use super::{Fetch, InvalidSource, Issued, Settings, SourceKind, TokenSource, answer};
-use crate::clock::{Clock, SystemClock, within};
+use super::SourceKind;
+use super::invalid::InvalidSource;
+use super::issued::Issued;
+use super::quote::quotable;
+use super::response;
+use super::settings::Settings;
+use super::token_source::{Fetch, TokenSource};
+use crate::clock::{Clock, SystemClock, timeout};
 use crate::{Audience, TokenError};
 
 const KIND: SourceKind = SourceKind::AzureCli;
+const COMMAND: &str = "az account get-access-token";
 
-/// Whoever ran `az login` on this machine.
+/// The default time limit, that of the SDKs. The CLI is a Python program that sends requests.
+const TIMEOUT: Duration = Duration::from_secs(13);
+
+/// The user who ran `az login` on this machine.
 #[derive(Clone)]
 pub struct AzureCli {
     program: PathBuf,
@@ -33,13 +43,12 @@ impl Default for AzureCli {
 }
 
 impl AzureCli {
-    /// `az`, wherever `PATH` has it.
+    /// The `az` in `PATH`.
     #[must_use]
     pub fn new() -> Self {
         let program = PathBuf::from(if cfg!(windows) { "az.cmd" } else { "az" });
-        // It is a Python program that asks the network: 13 seconds is what the SDKs give it.
-        let (timeout, clock) = (Duration::from_secs(13), Arc::new(SystemClock::default()));
-        Self { program, tenant: None, timeout, clock }
+        let clock = Arc::new(SystemClock::default());
+        Self { program, tenant: None, timeout: TIMEOUT, clock }
     }
 
     /// Another program than `az`.
@@ -49,34 +58,35 @@ impl AzureCli {
         self
     }
 
-    /// A tenant other than that of the chosen subscription.
+    /// A tenant other than that of the selected subscription.
     ///
     /// # Errors
     ///
-    /// [`InvalidSource`] for what is neither a UUID nor a domain.
+    /// [`InvalidSource`] if it is neither a UUID nor a domain.
     pub fn tenant(mut self, tenant: &str) -> Result<Self, InvalidSource> {
-        let fits = tenant.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
-        if tenant.is_empty() || !fits {
-            return Err(InvalidSource::Value { kind: KIND, name: "tenant", expected: "a UUID or a domain" });
+        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+        if tenant.is_empty() || !tenant.bytes().all(is_allowed) {
+            let (name, expected) = ("tenant", "a UUID or a domain");
+            return Err(InvalidSource::Value { kind: KIND, name, expected });
         }
         self.tenant = Some(tenant.to_owned());
         Ok(self)
     }
 
-    /// How long it may take.
+    /// The time limit of the command.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// The clock, and the time limit where one was set, of the settings for every source.
+    /// The clock of the settings, and their time limit if it was set.
     pub(super) fn settings(self, settings: &Settings) -> Self {
         let cli = self.clock(Arc::clone(&settings.clock));
-        settings.own_timeout().into_iter().fold(cli, Self::timeout)
+        settings.explicit_timeout().into_iter().fold(cli, Self::timeout)
     }
 
-    /// Another clock.
+    /// The clock.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
@@ -84,28 +94,33 @@ impl AzureCli {
     }
 
     async fn run(&self, audience: &Audience) -> Result<Issued, TokenError> {
-        let failed = |said: String| TokenError::Command { command: "az account get-access-token".to_owned(), said };
-        // It is an argument of a program, and on Windows one of a batch file.
-        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:/".contains(&byte);
-        if !audience.as_str().bytes().all(fits) {
-            return Err(failed(format!("{audience} has a character that is not handed to a command")));
+        let error = |reason: String| TokenError::Command { command: COMMAND.to_owned(), reason };
+        // On Windows the program is a batch file, whose arguments a shell parses.
+        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:/".contains(&byte);
+        if !audience.as_str().bytes().all(is_allowed) {
+            let reason = format!("{audience} has a character that is not allowed in an argument");
+            return Err(error(reason));
         }
         let mut command = Command::new(&self.program);
-        command.args(["account", "get-access-token", "--output", "json"]).arg(format!("--resource={audience}"));
+        command.args(["account", "get-access-token", "--output", "json"]);
+        command.arg(format!("--resource={audience}"));
         if let Some(tenant) = &self.tenant {
             command.arg(format!("--tenant={tenant}"));
         }
-        // Its `expiresOn` is in local time and says no offset: here, local is UTC.
-        command.env("TZ", "UTC0").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        let output = match within(&*self.clock, self.timeout, command.output()).await {
-            Some(output) => output.map_err(|error| failed(format!("{}: {error}", self.program.display())))?,
-            None => return Err(failed(format!("no answer within {} s", self.timeout.as_secs_f32()))),
-        };
+        // `expiresOn` is in local time without an offset.
+        command.env("TZ", "UTC0");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.kill_on_drop(true);
+        let output = timeout(&*self.clock, self.timeout, command.output()).await;
+        let output = output
+            .ok_or_else(|| error(format!("no output within {} s", self.timeout.as_secs_f32())))?
+            .map_err(|failed| error(format!("{}: {failed}", self.program.display())))?;
         let stdout = Zeroizing::new(output.stdout);
         if !output.status.success() {
-            return Err(failed(format!("{}: {}", output.status, quotable(&String::from_utf8_lossy(&output.stderr)))));
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            return Err(error(format!("{}: {}", output.status, quotable(&stderr))));
         }
-        answer::parse(&stdout, self.clock.wall(), None)
+        response::parse(&stdout, self.clock.wall(), None)
     }
 }
 

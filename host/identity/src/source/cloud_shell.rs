@@ -1,54 +1,57 @@
-//! Azure Cloud Shell ([how it is asked for tokens]), and the virtual machines' extension that came before IMDS.
+//! Azure Cloud Shell ([acquire a token]), and the virtual machine extension that preceded IMDS.
 //!
-//! [how it is asked for tokens]: https://learn.microsoft.com/azure/cloud-shell/msi-authorization
+//! [acquire a token]: https://learn.microsoft.com/azure/cloud-shell/msi-authorization
 
 use std::fmt;
 
 use http::{HeaderValue, Request};
 
 use super::endpoint::{self, Endpoint, form, post};
+use super::invalid::{self, InvalidSource};
+use super::settings::Settings;
+use super::token_source::{Env, Fetch, TokenSource};
 use super::transport::Body;
-use super::{Env, Fetch, InvalidSource, Settings, SourceKind, TokenSource, UserAssigned, invalid};
+use super::{SourceKind, UserAssigned};
 use crate::Audience;
 
 const KIND: SourceKind = SourceKind::CloudShell;
 
-/// Where the extension listens on every machine that has it.
-const PORT_50342: &str = "http://localhost:50342/oauth2/token";
+/// The endpoint of the virtual machine extension.
+const EXTENSION: &str = "http://localhost:50342/oauth2/token";
 
-/// The identity endpoint of Cloud Shell. Its tokens are those of the person who is signed in.
+/// The identity endpoint of Cloud Shell. Its tokens are for the signed-in user.
 #[derive(Clone)]
 pub struct CloudShell {
     endpoint: Endpoint,
 }
 
 impl CloudShell {
-    /// The address in `MSI_ENDPOINT`.
+    /// A source with the value of `MSI_ENDPOINT`.
     ///
     /// # Errors
     ///
-    /// [`InvalidSource`] where it cannot be used, or an identity is named.
+    /// [`InvalidSource`] if it is invalid, or `identity` is not `None`.
     pub fn new(endpoint: &str, identity: Option<UserAssigned>) -> Result<Self, InvalidSource> {
         invalid::check(KIND, identity.as_ref())?;
         Ok(Self { endpoint: Endpoint::new(KIND, "http", endpoint)? })
     }
 
-    /// The same, from the variable that the platform sets.
+    /// A source with the platform's environment variable.
     ///
     /// # Errors
     ///
-    /// [`InvalidSource`] where it is not there, or cannot be used, or an identity is named.
+    /// [`InvalidSource`] if it is missing or invalid, or `identity` is not `None`.
     pub fn from_env(env: Env<'_>, identity: Option<UserAssigned>) -> Result<Self, InvalidSource> {
         Self::new(&endpoint::variable(KIND, env, "MSI_ENDPOINT")?, identity)
     }
 
-    /// The extension for virtual machines, at port 50342 of this machine, which sets no variable.
+    /// The virtual machine extension, at port 50342 of this machine. It sets no variable.
     #[must_use]
     pub fn vm_extension() -> Self {
-        Self { endpoint: Endpoint::known(KIND, PORT_50342.to_owned()) }
+        Self { endpoint: Endpoint::known(KIND, EXTENSION.to_owned()) }
     }
 
-    /// How it is asked.
+    /// How it talks to the endpoint.
     #[must_use]
     pub fn settings(mut self, settings: Settings) -> Self {
         self.endpoint.set(settings);
@@ -64,12 +67,14 @@ impl CloudShell {
 
 impl TokenSource for CloudShell {
     fn fetch<'a>(&'a self, audience: &'a Audience) -> Fetch<'a> {
-        Box::pin(self.endpoint.token(move || self.endpoint.ask(audience, None, self.request(audience))))
+        let endpoint = &self.endpoint;
+        Box::pin(endpoint.token(move || endpoint.request(audience, None, self.request(audience))))
     }
 
     fn describe(&self) -> String {
-        let extension = self.endpoint.url == PORT_50342;
-        if extension { "the extension at port 50342" } else { "Cloud Shell, the signed-in person" }.to_owned()
+        let is_extension = self.endpoint.url == EXTENSION;
+        let description = if is_extension { "the extension at port 50342" } else { "Cloud Shell, signed-in user" };
+        description.to_owned()
     }
 }
 
@@ -84,9 +89,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_extension_is_at_its_port() {
+    fn the_extension_listens_at_port_50342() {
         let source = CloudShell::vm_extension();
-        let request = source.request(&Audience::new("https://vault.azure.net").unwrap()).unwrap();
+        let audience = Audience::new("https://vault.azure.net").unwrap();
+        let request = source.request(&audience).unwrap();
         assert_eq!(request.uri(), "http://localhost:50342/oauth2/token");
         assert_eq!(request.method(), http::Method::POST);
         assert_eq!(source.describe(), "the extension at port 50342");

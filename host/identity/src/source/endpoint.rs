@@ -1,4 +1,5 @@
-//! One endpoint over HTTP: asking it, and what its answer means. What every such source has in common.
+//! A token endpoint over HTTP: requests, and how responses are interpreted. All sources but the
+//! Azure CLI are built on it.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,16 +10,22 @@ use http_body_util::Full;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use zeroize::Zeroizing;
 
-use super::refusal::Refused;
+use super::error_response::ErrorResponses;
+use super::invalid::InvalidSource;
+use super::issued::Issued;
+use super::response;
 use super::retry::{self, Attempt};
-use super::transport::{Answer, Body, Failure, Transport};
-use super::{Env, InvalidSource, Issued, Settings, SourceKind, UserAssigned, answer};
+use super::settings::Settings;
+use super::token_source::Env;
+use super::transport::{Body, Failure, Response, Transport};
+use super::{SourceKind, UserAssigned};
 use crate::{Audience, TokenError};
 
-/// All but the unreserved characters ([RFC 3986, 2.3](https://www.rfc-editor.org/rfc/rfc3986#section-2.3)).
+/// All characters that are not unreserved
+/// ([RFC 3986, 2.3](https://www.rfc-editor.org/rfc/rfc3986#section-2.3)).
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// An address, with all that is needed to ask there.
+/// A token endpoint, and how to send requests to it.
 #[derive(Clone)]
 pub(super) struct Endpoint {
     pub(super) kind: SourceKind,
@@ -30,19 +37,21 @@ pub(super) struct Endpoint {
 impl Endpoint {
     /// # Errors
     ///
-    /// [`InvalidSource::Endpoint`] where it is no address of this scheme: `http`, or `https`.
+    /// [`InvalidSource::Endpoint`] if it is not a URL of this scheme: `http`, or `https`.
     pub(super) fn new(kind: SourceKind, scheme: &'static str, url: &str) -> Result<Self, InvalidSource> {
-        let expected = if scheme == "https" { "\"https://host:port/path\"" } else { "\"http://host:port/path\"" };
-        let invalid = || InvalidSource::Endpoint { kind, endpoint: url.chars().take(200).collect(), expected };
+        let is_https = scheme == "https";
+        let expected = if is_https { "\"https://host:port/path\"" } else { "\"http://host:port/path\"" };
+        let invalid = || InvalidSource::endpoint(kind, url, expected);
         let uri: Uri = url.trim().parse().map_err(|_| invalid())?;
         let authority = uri.authority().ok_or_else(invalid)?;
-        if uri.scheme_str() != Some(scheme) || authority.as_str().contains('@') || authority.host().is_empty() {
+        let has_user = authority.as_str().contains('@');
+        if uri.scheme_str() != Some(scheme) || has_user || authority.host().is_empty() {
             return Err(invalid());
         }
         Ok(Self::known(kind, url.trim().to_owned()))
     }
 
-    /// An address that is right.
+    /// An endpoint at a URL that is valid.
     pub(super) fn known(kind: SourceKind, url: String) -> Self {
         let settings = Settings::default();
         Self { kind, url, transport: settings.transport(), settings }
@@ -57,13 +66,13 @@ impl Endpoint {
         &self.settings
     }
 
-    /// The address with a query, escaped.
+    /// The URL with further query parameters, which are escaped.
     pub(super) fn query(&self, pairs: &[(&str, &str)]) -> String {
-        let joint = if self.url.contains('?') { '&' } else { '?' };
-        format!("{}{joint}{}", self.url, form(pairs).as_str())
+        let separator = if self.url.contains('?') { '&' } else { '?' };
+        format!("{}{separator}{}", self.url, form(pairs).as_str())
     }
 
-    /// Asks until there is a token, it is clear that there will be none, or it takes too long.
+    /// Retries attempts until there is a token, a permanent failure, or no time left.
     pub(super) async fn token<F>(&self, attempt: impl Fn() -> F) -> Result<Issued, TokenError>
     where
         F: Future<Output = Attempt<Issued>>,
@@ -72,79 +81,86 @@ impl Endpoint {
         retry::run(*retry, self.settings.request_timeout(), &**clock, attempt).await
     }
 
-    /// One request, at the endpoint's pace, and what came of it.
-    pub(super) async fn ask(
+    /// Sends a request and interprets the response.
+    pub(super) async fn request(
         &self,
         audience: &Audience,
-        asked: Option<&UserAssigned>,
+        requested: Option<&UserAssigned>,
         request: Result<Request<Body>, http::Error>,
     ) -> Attempt<Issued> {
         match self.send(request).await {
-            Ok(answer) => self.judge(audience, asked, &answer),
+            Ok(response) => self.interpret(audience, requested, &response),
             Err(attempt) => attempt,
         }
     }
 
-    /// One request, for an answer of whatever status.
-    pub(super) async fn send<T>(&self, request: Result<Request<Body>, http::Error>) -> Result<Answer, Attempt<T>> {
-        let malformed = |error| Attempt::Final(TokenError::Malformed { what: format!("no request: {error}") });
-        let request = request.map_err(malformed)?;
-        let turn = self.settings.pace.turn(&*self.settings.clock).await;
-        let answer = self.transport.send(request).await;
-        drop(turn);
-        answer.map_err(|failure| {
+    /// Sends a request within the endpoint's rate limit. Returns a response of any status.
+    pub(super) async fn send<T>(&self, request: Result<Request<Body>, http::Error>) -> Result<Response, Attempt<T>> {
+        let request = request
+            .map_err(|error| Attempt::Final(TokenError::Malformed { reason: format!("no request: {error}") }))?;
+        let permit = self.settings.rate_limit.acquire(&*self.settings.clock).await;
+        let response = self.transport.send(request).await;
+        drop(permit);
+        response.map_err(|failure| {
             let (kind, endpoint) = (self.kind, self.url.clone());
             let error = match failure {
-                Failure::Untrusted(said) => return Attempt::Final(TokenError::Untrusted { kind, endpoint, said }),
-                Failure::Unreachable(said) => TokenError::Unreachable { kind, endpoint, said },
-                Failure::Broken(said) => TokenError::Unavailable { said },
+                Failure::Untrusted(reason) => {
+                    return Attempt::Final(TokenError::Untrusted { kind, endpoint, reason });
+                }
+                Failure::Unreachable(reason) => TokenError::Unreachable { kind, endpoint, reason },
+                Failure::Broken(reason) => TokenError::Unavailable { reason },
             };
-            Attempt::Later { error, after: None, gone: false }
+            Attempt::Retry { error, after: None, gone: false }
         })
     }
 
-    pub(super) fn judge(&self, audience: &Audience, asked: Option<&UserAssigned>, got: &Answer) -> Attempt<Issued> {
+    pub(super) fn interpret(
+        &self,
+        audience: &Audience,
+        requested: Option<&UserAssigned>,
+        response: &Response,
+    ) -> Attempt<Issued> {
         let wall = self.settings.clock.wall();
-        if got.status == StatusCode::OK {
-            return match answer::parse(&got.body, wall, asked) {
-                Ok(issued) => Attempt::Done(Issued { endpoint_clock: date(&got.headers), ..issued }),
-                Err(error) => Attempt::Final(error),
-            };
+        if response.status != StatusCode::OK {
+            let not_found_is_final = self.kind == SourceKind::ServiceFabric;
+            let errors = ErrorResponses { endpoint: &self.url, audience, wall, not_found_is_final };
+            return errors.interpret(response);
         }
-        let not_found_is_final = self.kind == SourceKind::ServiceFabric;
-        Refused { endpoint: &self.url, audience, wall, not_found_is_final }.judge(got)
+        match response::parse(&response.body, wall, requested) {
+            Ok(issued) => Attempt::Done(Issued { endpoint_clock: date(&response.headers), ..issued }),
+            Err(error) => Attempt::Final(error),
+        }
     }
 }
 
-/// What a server's clock says.
+/// The time in a `Date` header field, since 1970-01-01T00:00:00Z.
 fn date(headers: &HeaderMap) -> Option<Duration> {
     let date = httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()?;
     date.duration_since(SystemTime::UNIX_EPOCH).ok()
 }
 
-/// A `GET` with one header.
+/// A `GET` with one header field.
 pub(super) fn get(url: String, name: &'static str, value: HeaderValue) -> Result<Request<Body>, http::Error> {
     Request::get(url).header(HeaderName::from_static(name), value).body(Full::default())
 }
 
 /// A `POST` of a form.
 pub(super) fn post(url: &str, form: Zeroizing<String>) -> Result<Request<Body>, http::Error> {
-    let body = Bytes::from_owner(Owned(form));
+    let body = Bytes::from_owner(ZeroizingBytes(form));
     Request::post(url).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(Full::new(body))
 }
 
-/// Adds an `authorization` of the scheme Basic.
+/// Adds an `authorization` header field.
 pub(super) fn with_authorization(
     request: Result<Request<Body>, http::Error>,
     value: HeaderValue,
 ) -> Result<Request<Body>, http::Error> {
-    request.map(|mut request| {
-        request.headers_mut().insert(AUTHORIZATION, value);
-        request
-    })
+    let mut request = request?;
+    request.headers_mut().insert(AUTHORIZATION, value);
+    Ok(request)
 }
 
-/// `a=b&c=d`, escaped.
+/// Encodes pairs as `a=b&c=d`.
 pub(super) fn form(pairs: &[(&str, &str)]) -> Zeroizing<String> {
     let mut form = Zeroizing::new(String::with_capacity(16 * 1024));
     for (name, value) in pairs {
@@ -158,23 +174,24 @@ pub(super) fn form(pairs: &[(&str, &str)]) -> Zeroizing<String> {
     form
 }
 
-/// A secret as the value of a header.
-pub(super) fn secret(kind: SourceKind, name: &'static str, text: &str) -> Result<HeaderValue, InvalidSource> {
+/// A secret as the value of a header field.
+pub(super) fn secret(kind: SourceKind, name: &'static str, value: &str) -> Result<HeaderValue, InvalidSource> {
     let invalid = InvalidSource::Value { kind, name, expected: "visible characters only" };
-    let mut value = HeaderValue::from_str(text).map_err(|_| invalid)?;
+    let mut value = HeaderValue::from_str(value).map_err(|_| invalid)?;
     value.set_sensitive(true);
     Ok(value)
 }
 
-/// The value of an environment variable that has to be there.
+/// The value of an environment variable that must be set.
 pub(super) fn variable(kind: SourceKind, env: Env<'_>, variable: &'static str) -> Result<String, InvalidSource> {
-    env(variable).filter(|value| !value.trim().is_empty()).ok_or(InvalidSource::MissingVariable { kind, variable })
+    let value = env(variable).filter(|value| !value.trim().is_empty());
+    value.ok_or(InvalidSource::MissingVariable { kind, variable })
 }
 
-/// Text that zeroes itself, as the owner of a body.
-struct Owned(Zeroizing<String>);
+/// A string that is zeroed on drop, as the owner of a body.
+struct ZeroizingBytes(Zeroizing<String>);
 
-impl AsRef<[u8]> for Owned {
+impl AsRef<[u8]> for ZeroizingBytes {
     fn as_ref(&self) -> &[u8] {
         self.0.as_bytes()
     }
@@ -185,14 +202,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_taken_with_its_path_and_query() {
+    fn a_url_keeps_its_path_and_query() {
         let endpoint = |url: &str| Endpoint::new(SourceKind::AppService, "http", url);
         let query = |url: &str| endpoint(url).unwrap().query(&[("a", "b c&d"), ("e", "/")]);
-        assert_eq!(query("http://localhost:42356/msi/token"), "http://localhost:42356/msi/token?a=b%20c%26d&e=%2F");
-        assert_eq!(query("http://127.0.0.1:1/msi/token?x=y"), "http://127.0.0.1:1/msi/token?x=y&a=b%20c%26d&e=%2F");
-        assert_eq!(query("http://[::1]:1/msi"), "http://[::1]:1/msi?a=b%20c%26d&e=%2F");
-        for bad in ["", "/msi", "localhost:1/msi", "https://localhost/msi", "http://u@localhost/msi", "ftp://a/b"] {
-            assert!(matches!(endpoint(bad).err(), Some(InvalidSource::Endpoint { .. })), "{bad}");
+        for (url, expected) in [
+            ("http://localhost:42356/msi/token", "http://localhost:42356/msi/token?a=b%20c%26d&e=%2F"),
+            ("http://127.0.0.1:1/msi/token?x=y", "http://127.0.0.1:1/msi/token?x=y&a=b%20c%26d&e=%2F"),
+            ("http://[::1]:1/msi", "http://[::1]:1/msi?a=b%20c%26d&e=%2F"),
+        ] {
+            assert_eq!(query(url), expected);
+        }
+        for invalid in ["", "/msi", "localhost:1/msi", "https://localhost/msi", "http://u@localhost/msi", "ftp://a/b"] {
+            let error = endpoint(invalid).err();
+            assert!(matches!(error, Some(InvalidSource::Endpoint { .. })), "{invalid}");
         }
     }
 }

@@ -1,13 +1,16 @@
-//! When a token ends, in every way in which the endpoints say it.
+//! Expiry times, in every form that token endpoints use.
 //!
-//! | written | by |
+//! | form | used by |
 //! |---|---|
-//! | `1700086400`, `"1700086400"`, `1700086400.5` | IMDS, Azure Arc, Service Fabric; some as text, some as a number |
-//! | `2023-11-15T22:13:20.1234567+00:00`, `...Z`, `2023-11-15 22:13:20.123456` | Azure Stack, the Azure CLI |
-//! | `11/15/2023 10:13:20 PM +00:00`, `11/15/2023 22:13:20 +00:00` | App Service, Windows and Linux |
+//! | `1700086400`, `"1700086400"`, `1700086400.5` | IMDS, Azure Arc, Service Fabric |
+//! | `2023-11-15T22:13:20.1234567+00:00`, `...Z` | Azure Stack |
+//! | `2023-11-15 22:13:20.123456` | the Azure CLI |
+//! | `11/15/2023 10:13:20 PM +00:00` | App Service on Windows |
+//! | `11/15/2023 22:13:20 +00:00` | App Service on Linux |
 //! | `Wed, 15 Nov 2023 22:13:20 GMT` | gateways in front of one of them |
 //!
-//! The SDKs' own tests name them ([.NET], [Java]). A date without an offset is UTC, as all of the platform's times are.
+//! The SDKs' own tests have them ([.NET], [Java]). A date without an offset is UTC, as all of the
+//! platform's times are.
 //!
 //! [.NET]: https://github.com/Azure/azure-sdk-for-net/issues/12869
 //! [Java]: https://github.com/Azure/azure-sdk-for-java/blob/main/sdk/identity/azure-identity/src/test/java/com/azure/identity/implementation/MSITokenTests.java
@@ -15,52 +18,59 @@
 use serde::Deserialize;
 use time::{Date, Month, PrimitiveDateTime, Time, UtcOffset};
 
-/// The end of the year 9999. What is later was not meant to be seconds.
+/// The end of the year 9999. Larger numbers are not seconds.
 const LATEST: u64 = 253_402_300_799;
 
-/// A value of `expires_on` or `expires_in`, not read yet: any JSON, so that an odd one does not spoil the other.
+/// A value of `expires_on` or `expires_in`. Deserializes from any JSON, so that an invalid value
+/// does not make the whole response invalid.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
-pub(super) enum Written {
-    Whole(u64),
-    Fraction(f64),
-    Text(String),
-    Else(serde::de::IgnoredAny),
+pub(super) enum ExpiryValue {
+    Integer(u64),
+    Float(f64),
+    String(String),
+    Other(serde::de::IgnoredAny),
 }
 
-impl Written {
-    /// As an instant: seconds since 1970-01-01T00:00:00Z.
+impl ExpiryValue {
+    /// The value as an instant, in seconds since 1970-01-01T00:00:00Z.
     pub(super) fn instant(&self) -> Option<u64> {
         match self {
-            Self::Whole(_) | Self::Fraction(_) => self.seconds(),
-            Self::Text(text) => seconds(text.trim()).or_else(|| date(text.trim())).filter(|at| *at <= LATEST),
-            Self::Else(_) => None,
+            Self::Integer(_) | Self::Float(_) => self.seconds(),
+            Self::String(text) => {
+                let text = text.trim();
+                seconds(text).or_else(|| date(text)).filter(|instant| *instant <= LATEST)
+            }
+            Self::Other(_) => None,
         }
     }
 
-    /// As a number of seconds.
+    /// The value as a number of seconds.
     pub(super) fn seconds(&self) -> Option<u64> {
         let seconds = match self {
-            Self::Whole(seconds) => Some(*seconds),
-            Self::Fraction(seconds) => whole(*seconds),
-            Self::Text(text) => seconds(text.trim()),
-            Self::Else(_) => None,
+            Self::Integer(seconds) => Some(*seconds),
+            Self::Float(seconds) => floor(*seconds),
+            Self::String(text) => seconds(text.trim()),
+            Self::Other(_) => None,
         };
         seconds.filter(|seconds| *seconds <= LATEST)
     }
 }
 
-/// Rounded down, so that no token is believed to live longer than it does.
+/// Rounds down, so that a token is not used after it expires.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
-fn whole(seconds: f64) -> Option<u64> {
+fn floor(seconds: f64) -> Option<u64> {
     (0.0..=LATEST as f64).contains(&seconds).then_some(seconds as u64)
 }
 
-/// Digits, and perhaps a fraction.
+/// Parses digits with an optional fraction, which is dropped.
 fn seconds(text: &str) -> Option<u64> {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    if digits(whole) && digits(fraction) { whole.parse().ok() } else { None }
+    let (integer, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    if is_digits(integer) && is_digits(fraction) { integer.parse().ok() } else { None }
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn date(text: &str) -> Option<u64> {
@@ -72,75 +82,81 @@ fn rfc1123(text: &str) -> Option<u64> {
     Some(at.duration_since(std::time::SystemTime::UNIX_EPOCH).ok()?.as_secs())
 }
 
-/// `yyyy-MM-ddTHH:mm:ss[.fffffff][Z|+hh:mm]`, with a blank for the `T` too.
+/// Parses `yyyy-MM-ddTHH:mm:ss[.fffffff][Z|+hh:mm]`, with `T` or a space.
 fn iso(text: &str) -> Option<u64> {
-    let (day, rest) = text.split_once(['T', 't', ' '])?;
-    let [year, month, day] = numbers(day, '-', [4, 2, 2])?;
+    let (date, rest) = text.split_once(['T', 't', ' '])?;
     let rest = rest.trim_start();
     let split = rest.find(['Z', 'z', '+', '-', ' ']).unwrap_or(rest.len());
-    let (clock, zone) = rest.split_at_checked(split)?;
-    let (clock, fraction) = clock.split_once('.').unwrap_or((clock, "0"));
-    if fraction.is_empty() || fraction.len() > 9 || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+    let (time, offset) = rest.split_at_checked(split)?;
+    let (time, fraction) = time.split_once('.').unwrap_or((time, "0"));
+    if !is_digits(fraction) || fraction.len() > 9 {
         return None;
     }
-    instant(year, month, day, numbers(clock, ':', [2, 2, 2])?, zone.trim())
+    instant(numbers(date, '-', [4, 2, 2])?, numbers(time, ':', [2, 2, 2])?, offset.trim())
 }
 
-/// `M/d/yyyy h:mm:ss [AM|PM] [+hh:mm]`. With AM or PM some write 0 for 12, some 13 to 23.
+/// Parses `M/d/yyyy h:mm:ss [AM|PM] [+hh:mm]`. With AM or PM, some endpoints write 0 for 12, and
+/// some write 13 to 23.
 fn american(text: &str) -> Option<u64> {
     let mut words = text.split_ascii_whitespace();
     let [month, day, year] = numbers(words.next()?, '/', [2, 2, 4])?;
     let [hour, minute, second] = numbers(words.next()?, ':', [2, 2, 2])?;
     let mut word = words.next();
-    let half = word.filter(|word| word.eq_ignore_ascii_case("am") || word.eq_ignore_ascii_case("pm"));
-    if half.is_some() {
+    let is_pm = word.and_then(|word| match word.to_ascii_lowercase().as_str() {
+        "am" => Some(false),
+        "pm" => Some(true),
+        _ => None,
+    });
+    if is_pm.is_some() {
         word = words.next();
     }
     if words.next().is_some() {
         return None;
     }
-    let hour = match (half.map(|half| half.eq_ignore_ascii_case("pm")), hour) {
+    let hour = match (is_pm, hour) {
         (None, hour) | (Some(true), hour @ 12..) | (Some(false), hour @ 0..12) => hour,
         (Some(true), hour) => hour + 12,
         (Some(false), 12) => 0,
         (Some(false), _) => return None,
     };
-    instant(year, month, day, [hour, minute, second], word.unwrap_or_default())
+    instant([year, month, day], [hour, minute, second], word.unwrap_or_default())
 }
 
-/// Numbers with a separator between them, of so many digits at most; the one of four has all four.
+/// Parses three numbers with a separator and at most so many digits; one of four digits has exactly
+/// four.
 fn numbers(text: &str, separator: char, lengths: [usize; 3]) -> Option<[u16; 3]> {
     let mut parts = text.split(separator);
     let mut next = |length: usize| {
         let part = parts.next()?;
-        let fits = (1..=length).contains(&part.len()) && (length < 4 || part.len() == 4);
-        if fits && part.bytes().all(|byte| byte.is_ascii_digit()) { part.parse().ok() } else { None }
+        let has_length = part.len() <= length && (length < 4 || part.len() == 4);
+        if has_length && is_digits(part) { part.parse().ok() } else { None }
     };
     let [a, b, c] = lengths;
     let numbers = [next(a)?, next(b)?, next(c)?];
     parts.next().is_none().then_some(numbers)
 }
 
-fn instant(year: u16, month: u16, day: u16, clock: [u16; 3], zone: &str) -> Option<u64> {
+fn instant(date: [u16; 3], time: [u16; 3], offset: &str) -> Option<u64> {
     let small = |number: u16| u8::try_from(number).ok();
-    let [hour, minute, second] = clock;
-    let day = Date::from_calendar_date(i32::from(year), Month::try_from(small(month)?).ok()?, small(day)?).ok()?;
+    let ([year, month, day], [hour, minute, second]) = (date, time);
+    let month = Month::try_from(small(month)?).ok()?;
+    let date = Date::from_calendar_date(i32::from(year), month, small(day)?).ok()?;
     let time = Time::from_hms(small(hour)?, small(minute)?, small(second)?).ok()?;
-    let at = PrimitiveDateTime::new(day, time).assume_offset(offset(zone)?).unix_timestamp();
-    u64::try_from(at).ok()
+    let instant = PrimitiveDateTime::new(date, time).assume_offset(utc_offset(offset)?);
+    u64::try_from(instant.unix_timestamp()).ok()
 }
 
-/// Nothing, `Z`, `UTC`, `GMT`, `+hh:mm` or `+hhmm`.
-fn offset(zone: &str) -> Option<UtcOffset> {
-    if ["", "Z", "UTC", "GMT"].iter().any(|utc| zone.eq_ignore_ascii_case(utc)) {
+/// Parses nothing, `Z`, `UTC`, `GMT`, `+hh:mm` or `+hhmm`.
+fn utc_offset(text: &str) -> Option<UtcOffset> {
+    if ["", "Z", "UTC", "GMT"].iter().any(|utc| text.eq_ignore_ascii_case(utc)) {
         return Some(UtcOffset::UTC);
     }
-    let (sign, digits) = match zone.strip_prefix('-') {
+    let (sign, digits) = match text.strip_prefix('-') {
         Some(digits) => (-1, digits),
-        None => (1, zone.strip_prefix('+')?),
+        None => (1, text.strip_prefix('+')?),
     };
     let digits: String = digits.split(':').collect();
-    if digits.len() != 4 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+    if digits.len() != 4 || !is_digits(&digits) {
         return None;
     }
     let (hours, minutes) = digits.split_at_checked(2)?;
@@ -157,15 +173,19 @@ mod tests {
 
     use super::*;
 
-    fn read(json: &str) -> Option<u64> {
-        serde_json::from_str::<Written>(json).unwrap().instant()
+    fn value(json: &str) -> ExpiryValue {
+        serde_json::from_str(json).unwrap()
+    }
+
+    fn string(text: &str) -> ExpiryValue {
+        ExpiryValue::String(text.to_owned())
     }
 
     /// 2020-01-10T15:03:28Z, the instant of the Java SDK's tests.
     const AT: u64 = 1_578_668_608;
 
     #[test]
-    fn every_documented_form_is_the_same_instant() {
+    fn every_documented_form_is_parsed() {
         for json in [
             "1578668608",
             "1578668608.0",
@@ -200,15 +220,15 @@ mod tests {
             r#""Friday, 10-Jan-20 15:03:28 GMT""#,
             r#""Fri Jan 10 15:03:28 2020""#,
         ] {
-            assert_eq!(read(json), Some(AT), "{json}");
+            assert_eq!(value(json).instant(), Some(AT), "{json}");
         }
     }
 
     #[test]
-    fn noon_and_midnight_in_american() {
+    fn noon_and_midnight_are_12_with_am_or_pm() {
         const MIDNIGHT: u64 = 1_577_836_800;
         const HOUR: u64 = 3600;
-        for (text, at) in [
+        for (text, expected) in [
             ("1/1/2020 12:00:00 AM +00:00", MIDNIGHT),
             ("1/1/2020 0:00:00 AM +00:00", MIDNIGHT),
             ("1/1/2020 0:00:00 +00:00", MIDNIGHT),
@@ -218,12 +238,12 @@ mod tests {
             ("12/31/2019 11:59:59 PM +00:00", MIDNIGHT - 1),
             ("2/29/2020 1:00:00 AM +00:00", MIDNIGHT + 59 * 24 * HOUR + HOUR),
         ] {
-            assert_eq!(Written::Text(text.to_owned()).instant(), Some(at), "{text}");
+            assert_eq!(string(text).instant(), Some(expected), "{text}");
         }
     }
 
     #[test]
-    fn what_is_no_instant_is_none() {
+    fn an_invalid_instant_is_none() {
         for json in [
             r#""""#,
             r#"" ""#,
@@ -263,13 +283,13 @@ mod tests {
             r#""1/10/2020 3:03:28 PM +00:00 x""#,
             r#""1/1/1960 0:00:00 +00:00""#,
         ] {
-            assert_eq!(read(json), None, "{json}");
+            assert_eq!(value(json).instant(), None, "{json}");
         }
     }
 
     #[test]
-    fn a_number_of_seconds_is_no_date() {
-        let seconds = |json| serde_json::from_str::<Written>(json).unwrap().seconds();
+    fn a_number_of_seconds_is_not_a_date() {
+        let seconds = |json| value(json).seconds();
         assert_eq!(seconds("3599"), Some(3599));
         assert_eq!(seconds(r#""3599""#), Some(3599));
         assert_eq!(seconds("3599.7"), Some(3599));
@@ -278,43 +298,46 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_breaks_the_parser(text in "\\PC*") {
-            let _ = Written::Text(text).instant();
+        fn arbitrary_text_does_not_panic(text in "\\PC*") {
+            let _ = ExpiryValue::String(text).instant();
         }
 
         #[test]
-        fn no_text_that_looks_like_a_date_breaks_the_parser(text in "[0-9/:. TZ+\\-APM]{0,40}") {
-            let _ = Written::Text(text).instant();
+        fn text_like_a_date_does_not_panic(text in "[0-9/:. TZ+\\-APM]{0,40}") {
+            let _ = ExpiryValue::String(text).instant();
         }
 
         #[test]
-        fn any_json_is_read_or_refused(text in "[0-9eE.+\\-\\[\\]{}\",:tfn]{0,20}") {
-            if let Ok(written) = serde_json::from_str::<Written>(&text) {
-                prop_assert!(written.instant().is_none_or(|at| at <= LATEST));
+        fn arbitrary_json_is_none_or_before_the_year_10000(
+            text in "[0-9eE.+\\-\\[\\]{}\",:tfn]{0,20}"
+        ) {
+            if let Ok(value) = serde_json::from_str::<ExpiryValue>(&text) {
+                prop_assert!(value.instant().is_none_or(|instant| instant <= LATEST));
             }
         }
 
         #[test]
-        fn an_instant_survives_every_style(
+        fn an_instant_is_parsed_from_every_form(
             at in 0_u64..=LATEST - 86_400, minutes in -840_i32..=840, ticks in 0_u32..10_000_000
         ) {
             let zone = UtcOffset::from_whole_seconds(minutes * 60).unwrap();
-            let there = time::OffsetDateTime::from_unix_timestamp(at as i64).unwrap().to_offset(zone);
-            prop_assume!(there.year() >= 1000 && there.year() <= 9999);
-            let (y, mo, d) = (there.year(), u8::from(there.month()), there.day());
-            let (h, mi, s) = there.to_hms();
+            let local = time::OffsetDateTime::from_unix_timestamp(at as i64).unwrap();
+            let local = local.to_offset(zone);
+            prop_assume!((1000..=9999).contains(&local.year()));
+            let (y, mo, d) = (local.year(), u8::from(local.month()), local.day());
+            let (h, mi, s) = local.to_hms();
             let sign = if minutes < 0 { '-' } else { '+' };
             let offset = format!("{sign}{:02}:{:02}", minutes.abs() / 60, minutes.abs() % 60);
-            let (half, twelve) = (if h < 12 { "AM" } else { "PM" }, if h % 12 == 0 { 12 } else { h % 12 });
+            let (half, h12) = (if h < 12 { "AM" } else { "PM" }, (h + 11) % 12 + 1);
             for text in [
                 at.to_string(),
                 format!("{at}.{ticks:07}"),
                 format!("{y:04}-{mo:02}-{d:02}T{h:02}:{mi:02}:{s:02}.{ticks:07}{offset}"),
                 format!("{y:04}-{mo:02}-{d:02} {h:02}:{mi:02}:{s:02}{offset}"),
-                format!("{mo}/{d}/{y:04} {twelve}:{mi:02}:{s:02} {half} {offset}"),
+                format!("{mo}/{d}/{y:04} {h12}:{mi:02}:{s:02} {half} {offset}"),
                 format!("{mo:02}/{d:02}/{y:04} {h:02}:{mi:02}:{s:02} {offset}"),
             ] {
-                prop_assert_eq!(Written::Text(text.clone()).instant(), Some(at), "{}", text);
+                prop_assert_eq!(string(&text).instant(), Some(at), "{}", text);
             }
         }
     }

@@ -1,40 +1,45 @@
-//! The way in for the fuzz target in `fuzz`, and what must hold of every answer. Compiled with `--cfg fuzzing` only, and for
-//! the test that has the corpus read.
+//! The entry point of the fuzz target in `fuzz`, and the properties of all responses. Compiled with
+//! `--cfg fuzzing`, and for a test that reads the corpus.
 //!
-//! An input is an answer as a person would write it down: a line with the status, lines with headers, an empty line, the
-//! body. What begins otherwise is a body of status 200.
+//! An input is a response in a readable form: a line with the status, lines with header fields, an
+//! empty line, the body. Any other input is a body of status 200.
 
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use zeroize::Zeroizing;
 
-use super::refusal::Refused;
+use super::UserAssigned;
+use super::error_response::ErrorResponses;
+use super::issued::Issued;
+use super::response;
 use super::retry::Attempt;
-use super::transport::Answer;
-use super::{Issued, UserAssigned, answer};
+use super::transport::Response;
 use crate::{Audience, TokenError};
 
 const NOW: Duration = Duration::from_secs(1_700_000_000);
-/// The end of the year 9999, in seconds: no end is later.
+/// The end of the year 9999, in seconds: no token expires later.
 const LATEST: u64 = 253_402_300_799;
 
-/// Reads an answer as the sources do.
+/// Interprets a response as the sources do.
 ///
 /// # Panics
 ///
-/// Where one of them gives what it must not.
-pub fn read(input: &[u8]) {
-    let answer = parse(input);
-    if answer.status == StatusCode::OK {
-        let client = UserAssigned::ClientId("00001111-aaaa-2222-bbbb-3333cccc4444".to_owned());
-        for asked in [None, Some(&client)] {
-            check_issued(answer::parse(&answer.body, NOW, asked));
+/// If the result breaks a property.
+pub fn check(input: &[u8]) {
+    let response = parse(input);
+    if response.status == StatusCode::OK {
+        let client = "00001111-aaaa-2222-bbbb-3333cccc4444".to_owned();
+        let client = UserAssigned::ClientId(client);
+        for requested in [None, Some(&client)] {
+            check_issued(response::parse(&response.body, NOW, requested));
         }
     } else if let Ok(audience) = Audience::new("https://vault.azure.net") {
         for not_found_is_final in [false, true] {
-            let refused = Refused { endpoint: "http://x", audience: &audience, wall: NOW, not_found_is_final };
-            check_refused(&refused.judge(&answer));
+            let endpoint = "http://x";
+            let audience = &audience;
+            let errors = ErrorResponses { endpoint, audience, wall: NOW, not_found_is_final };
+            check_attempt(&errors.interpret(&response));
         }
     }
 }
@@ -50,47 +55,54 @@ fn check_issued(issued: Result<Issued, TokenError>) {
     }
 }
 
-fn check_refused(attempt: &Attempt<()>) {
+fn check_attempt(attempt: &Attempt<()>) {
     match attempt {
-        Attempt::Done(()) => unreachable!("a refusal gives no token"),
+        Attempt::Done(()) => unreachable!("an error response has no token"),
         Attempt::Final(error) => check_error(error),
-        Attempt::Later { error, after, .. } => {
+        Attempt::Retry { error, after, .. } => {
             assert!(after.is_none_or(|after| after <= Duration::from_secs(3600)));
             check_error(error);
         }
     }
 }
 
-/// It quotes no word like a token, and not without end.
+/// An error quotes nothing like a token, and has a limited length.
 fn check_error(error: &TokenError) {
-    for text in [error.to_string(), format!("{error:?}")] {
+    for text in [error.message_and_help(), format!("{error:?}")] {
         assert!(!text.contains("eyJ"), "{text}");
         assert!(text.chars().count() < 8000, "{text}");
     }
 }
 
-fn parse(input: &[u8]) -> Answer {
+fn parse(input: &[u8]) -> Response {
     let mut headers = HeaderMap::new();
-    let whole = |headers| Answer { status: StatusCode::OK, headers, body: Zeroizing::new(input.to_vec()) };
-    let Some((first, mut rest)) = line(input) else { return whole(headers) };
-    let Ok(status) = StatusCode::from_bytes(first) else { return whole(headers) };
+    let body_only = |headers| {
+        let body = Zeroizing::new(input.to_vec());
+        Response { status: StatusCode::OK, headers, body }
+    };
+    let Some((first, mut rest)) = line(input) else { return body_only(headers) };
+    let Ok(status) = StatusCode::from_bytes(first) else { return body_only(headers) };
     while let Some((header, after)) = line(rest) {
         rest = after;
         if header.is_empty() {
             break;
         }
         let colon = header.iter().position(|byte| *byte == b':');
-        let Some((name, value)) = colon.and_then(|at| header.split_at_checked(at)) else { continue };
+        let Some((name, value)) = colon.and_then(|at| header.split_at_checked(at)) else {
+            continue;
+        };
         let value = value.strip_prefix(b":").unwrap_or(value).trim_ascii();
-        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
+        let field = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value));
+        if let (Ok(name), Ok(value)) = field {
             headers.append(name, value);
         }
     }
-    Answer { status, headers, body: Zeroizing::new(rest.to_vec()) }
+    Response { status, headers, body: Zeroizing::new(rest.to_vec()) }
 }
 
 fn line(input: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (line, rest) = input.split_at_checked(input.iter().position(|byte| *byte == b'\n')?)?;
+    let end = input.iter().position(|byte| *byte == b'\n')?;
+    let (line, rest) = input.split_at_checked(end)?;
     Some((line, rest.strip_prefix(b"\n").unwrap_or(rest)))
 }
 
@@ -99,29 +111,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_input_is_an_answer() {
-        let answer = parse(b"429\nretry-after: 7\n\n{}\n");
-        assert_eq!((answer.status.as_u16(), &answer.body[..]), (429, &b"{}\n"[..]));
-        assert_eq!(answer.headers["retry-after"], "7");
-        for bare in [&b"{\"access_token\":\n\"x\"}"[..], b"", b"\n", b"20\n"] {
-            let answer = parse(bare);
-            assert_eq!((answer.status.as_u16(), &answer.body[..]), (200, bare));
+    fn an_input_is_a_response() {
+        let response = parse(b"429\nretry-after: 7\n\n{}\n");
+        assert_eq!((response.status.as_u16(), &response.body[..]), (429, &b"{}\n"[..]));
+        assert_eq!(response.headers["retry-after"], "7");
+        for body in [&b"{\"access_token\":\n\"x\"}"[..], b"", b"\n", b"20\n"] {
+            let response = parse(body);
+            assert_eq!((response.status.as_u16(), &response.body[..]), (200, body));
         }
     }
 
     #[test]
-    fn every_answer_of_the_corpus_is_read() {
-        let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/answer");
-        let files: Vec<_> = std::fs::read_dir(corpus).unwrap().map(|file| file.unwrap().path()).collect();
+    fn every_response_of_the_corpus_has_the_properties() {
+        let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/token_response");
+        let files = std::fs::read_dir(corpus).unwrap();
+        let files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
         assert!(files.len() > 50, "{}", files.len());
         for file in files {
-            read(&std::fs::read(file).unwrap());
+            check(&std::fs::read(file).unwrap());
         }
     }
 
     #[test]
     #[should_panic(expected = "eyJ")]
     fn an_error_that_quotes_a_token_is_found() {
-        check_error(&TokenError::Unavailable { said: "eyJsecret".to_owned() });
+        check_error(&TokenError::Unavailable { reason: "eyJsecret".to_owned() });
     }
 }

@@ -1,6 +1,6 @@
-//! The instance metadata service of Azure virtual machines and scale sets ([how it is asked for tokens]).
+//! The instance metadata service of Azure virtual machines and scale sets ([acquire a token]).
 //!
-//! [how it is asked for tokens]: https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token
+//! [acquire a token]: https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,24 +9,29 @@ use std::time::Duration;
 use http::{HeaderValue, Request, Uri};
 
 use super::endpoint::{Endpoint, get};
+use super::invalid::InvalidSource;
+use super::rate_limit::RateLimit;
+use super::retry::Retry;
+use super::settings::Settings;
+use super::token_source::{Fetch, TokenSource};
 use super::transport::Body;
-use super::{Fetch, Pace, Retry, Settings, SourceKind, TokenSource, UserAssigned};
+use super::{SourceKind, UserAssigned};
 use crate::Audience;
 use crate::clock::Clock;
 
-/// Where it answers on every Azure virtual machine.
-const ENDPOINT: &str = "http://169.254.169.254";
+const KIND: SourceKind = SourceKind::Imds;
+
+/// The origin of the service on every Azure virtual machine.
+const ORIGIN: &str = "http://169.254.169.254";
 const PATH: &str = "/metadata/identity/oauth2/token";
 const API_VERSION: &str = "2018-02-01";
 
 /// The instance metadata service, for one identity of the machine.
 #[derive(Clone)]
 pub struct Imds {
-    /// The origin.
-    endpoint: String,
+    origin: String,
     identity: Option<UserAssigned>,
-    settings: Settings,
-    asked: Endpoint,
+    endpoint: Endpoint,
 }
 
 impl Default for Imds {
@@ -39,8 +44,8 @@ impl Imds {
     /// The system-assigned identity, at the address that every virtual machine has.
     #[must_use]
     pub fn new() -> Self {
-        let asked = Endpoint::known(SourceKind::Imds, format!("{ENDPOINT}{PATH}"));
-        Self { endpoint: ENDPOINT.to_owned(), identity: None, settings: asked.settings().clone(), asked }
+        let endpoint = Endpoint::known(KIND, format!("{ORIGIN}{PATH}"));
+        Self { origin: ORIGIN.to_owned(), identity: None, endpoint }
     }
 
     /// A user-assigned identity.
@@ -54,54 +59,53 @@ impl Imds {
     ///
     /// # Errors
     ///
-    /// [`InvalidEndpoint`] where it is none.
-    pub fn endpoint(mut self, endpoint: &str) -> Result<Self, InvalidEndpoint> {
-        let endpoint = endpoint.trim_end_matches('/');
-        let invalid = || InvalidEndpoint { endpoint: endpoint.chars().take(200).collect() };
-        let uri: Uri = endpoint.parse().map_err(|_| invalid())?;
+    /// [`InvalidSource::Endpoint`] if it is invalid.
+    pub fn endpoint(mut self, origin: &str) -> Result<Self, InvalidSource> {
+        let origin = origin.trim_end_matches('/');
+        let invalid = || InvalidSource::endpoint(KIND, origin, "\"http://host:port\" without a path");
+        let uri: Uri = origin.parse().map_err(|_| invalid())?;
         let is_origin = uri.scheme_str() == Some("http") && uri.path() == "/" && uri.query().is_none();
         if !is_origin || uri.authority().is_none_or(|authority| authority.as_str().contains('@')) {
             return Err(invalid());
         }
-        endpoint.clone_into(&mut self.endpoint);
-        self.asked = Endpoint::known(SourceKind::Imds, format!("{endpoint}{PATH}"));
-        let settings = self.settings.clone();
+        let settings = self.endpoint.settings().clone();
+        origin.clone_into(&mut self.origin);
+        self.endpoint = Endpoint::known(KIND, format!("{origin}{PATH}"));
         Ok(self.settings(settings))
     }
 
-    /// How it is asked: all of the following at once.
+    /// How it talks to the endpoint: all of the following at once.
     #[must_use]
     pub fn settings(mut self, settings: Settings) -> Self {
-        self.asked.set(settings.clone());
-        self.settings = settings;
+        self.endpoint.set(settings);
         self
     }
 
-    /// How long it is tried.
+    /// How long requests are retried.
     #[must_use]
     pub fn retry(self, retry: Retry) -> Self {
-        let settings = self.settings.clone().retry(retry);
+        let settings = self.endpoint.settings().clone().retry(retry);
         self.settings(settings)
     }
 
-    /// How long one request may take.
+    /// The time limit of one request.
     #[must_use]
     pub fn timeout(self, timeout: Duration) -> Self {
-        let settings = self.settings.clone().timeout(timeout);
+        let settings = self.endpoint.settings().clone().timeout(timeout);
         self.settings(settings)
     }
 
-    /// The pace of all requests from this machine. Sources for one endpoint should share one.
+    /// The rate limit of the endpoint. Sources with the same endpoint should share one.
     #[must_use]
-    pub fn pace(self, pace: Pace) -> Self {
-        let settings = self.settings.clone().pace(pace);
+    pub fn rate_limit(self, rate_limit: RateLimit) -> Self {
+        let settings = self.endpoint.settings().clone().rate_limit(rate_limit);
         self.settings(settings)
     }
 
-    /// Another clock.
+    /// The clock.
     #[must_use]
     pub fn clock(self, clock: Arc<dyn Clock>) -> Self {
-        let settings = self.settings.clone().clock(clock);
+        let settings = self.endpoint.settings().clone().clock(clock);
         self.settings(settings)
     }
 
@@ -112,39 +116,29 @@ impl Imds {
             UserAssigned::ObjectId(id) => ("object_id", id.as_str()),
             UserAssigned::ResourceId(id) => ("msi_res_id", id.as_str()),
         }));
-        get(self.asked.query(&pairs), "metadata", HeaderValue::from_static("true"))
+        get(self.endpoint.query(&pairs), "metadata", HeaderValue::from_static("true"))
     }
 }
 
 impl TokenSource for Imds {
     fn fetch<'a>(&'a self, audience: &'a Audience) -> Fetch<'a> {
-        let asked = self.identity.as_ref();
-        Box::pin(self.asked.token(move || self.asked.ask(audience, asked, self.request(audience))))
+        let (endpoint, identity) = (&self.endpoint, self.identity.as_ref());
+        Box::pin(endpoint.token(move || endpoint.request(audience, identity, self.request(audience))))
     }
 
     fn describe(&self) -> String {
-        let place = if self.endpoint == ENDPOINT { String::new() } else { format!(" at {}", self.endpoint) };
+        let address = if self.origin == ORIGIN { String::new() } else { format!(" at {}", self.origin) };
         match &self.identity {
-            None => format!("IMDS{place}, system-assigned"),
-            Some(identity) => format!("IMDS{place}, user-assigned by {identity}"),
+            None => format!("IMDS{address}, system-assigned"),
+            Some(identity) => format!("IMDS{address}, user-assigned by {identity}"),
         }
     }
 }
 
 impl fmt::Debug for Imds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Imds")
-            .field("endpoint", &self.endpoint)
-            .field("identity", &self.identity)
-            .finish_non_exhaustive()
+        f.debug_struct("Imds").field("endpoint", &self.origin).field("identity", &self.identity).finish_non_exhaustive()
     }
-}
-
-/// An address that is none.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{endpoint:?} is not an identity endpoint: expected \"http://host:port\" and nothing behind it")]
-pub struct InvalidEndpoint {
-    endpoint: String,
 }
 
 #[cfg(test)]
@@ -152,32 +146,47 @@ mod tests {
     use super::*;
 
     fn url(imds: &Imds) -> String {
-        imds.request(&Audience::new("https://vault.azure.net").unwrap()).unwrap().uri().to_string()
+        let audience = Audience::new("https://vault.azure.net").unwrap();
+        imds.request(&audience).unwrap().uri().to_string()
     }
 
     #[test]
-    fn each_identity_form_has_its_parameter() {
+    fn each_identity_form_has_a_parameter() {
         let base = "http://169.254.169.254/metadata/identity/oauth2/token?api-version=2018-02-01\
                     &resource=https%3A%2F%2Fvault.azure.net";
-        let with = |identity| url(&Imds::new().user_assigned(identity));
         assert_eq!(url(&Imds::new()), base);
-        assert_eq!(with(UserAssigned::ClientId("c".into())), format!("{base}&client_id=c"));
-        assert_eq!(with(UserAssigned::ObjectId("o".into())), format!("{base}&object_id=o"));
         let resource = UserAssigned::ResourceId("/subscriptions/s/resourceGroups/g".into());
-        assert_eq!(with(resource), format!("{base}&msi_res_id=%2Fsubscriptions%2Fs%2FresourceGroups%2Fg"));
+        for (identity, parameter) in [
+            (UserAssigned::ClientId("c".into()), "client_id=c"),
+            (UserAssigned::ObjectId("o".into()), "object_id=o"),
+            (resource, "msi_res_id=%2Fsubscriptions%2Fs%2FresourceGroups%2Fg"),
+        ] {
+            let imds = Imds::new().user_assigned(identity);
+            assert_eq!(url(&imds), format!("{base}&{parameter}"));
+        }
     }
 
     #[test]
     fn an_identity_cannot_add_a_parameter() {
-        let url = url(&Imds::new().user_assigned(UserAssigned::ClientId("c&resource=x#".into())));
+        let identity = UserAssigned::ClientId("c&resource=x#".into());
+        let url = url(&Imds::new().user_assigned(identity));
         assert!(url.ends_with("&client_id=c%26resource%3Dx%23"), "{url}");
     }
 
     #[test]
-    fn only_an_http_origin_is_an_endpoint() {
-        for bad in ["", "127.0.0.1:80", "https://127.0.0.1", "http://127.0.0.1/x", "http://u@127.0.0.1", "http://h?q"] {
-            assert!(Imds::new().endpoint(bad).is_err(), "{bad}");
+    fn only_an_http_origin_is_a_valid_endpoint() {
+        for invalid in
+            ["", "127.0.0.1:80", "https://127.0.0.1", "http://127.0.0.1/x", "http://u@127.0.0.1", "http://h?q"]
+        {
+            assert!(Imds::new().endpoint(invalid).is_err(), "{invalid}");
         }
         assert!(Imds::new().endpoint("http://127.0.0.1:8400/").is_ok());
+    }
+
+    #[test]
+    fn settings_are_kept_when_the_endpoint_changes() {
+        let timeout = Duration::from_secs(77);
+        let imds = Imds::new().timeout(timeout).endpoint("http://127.0.0.1:8400").unwrap();
+        assert_eq!(imds.endpoint.settings().request_timeout(), timeout);
     }
 }

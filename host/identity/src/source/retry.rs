@@ -1,27 +1,38 @@
-//! When to try again, and when to give up.
+//! Retries of requests that fail.
 
 use std::time::Duration;
 
 use http::HeaderMap;
+use http::header::RETRY_AFTER;
 
 use crate::TokenError;
-use crate::clock::{Clock, within};
+use crate::clock::{Clock, timeout};
 
 /// The documented waits before the second and each later attempt, in seconds ([retry guidance]).
 ///
 /// [retry guidance]: https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token#retry-guidance
 const WAITS: [u64; 5] = [0, 2, 6, 14, 30];
 
-/// While its endpoint is being updated, IMDS answers 410 and is back within 70 seconds.
+/// The further waits while the endpoint responds with 410, in seconds.
+const WAIT_WHILE_GONE: u64 = 10;
+
+/// The time that is left for the last attempt while the endpoint responds with 410.
+const LAST_ATTEMPT: Duration = Duration::from_secs(2);
+
+/// IMDS responds with 410 while it is updated, for up to 70 seconds.
 const GONE: Duration = Duration::from_secs(70);
 
-/// How long an endpoint that does not answer well is tried.
+/// The longest `Retry-After`. Endpoints ask for minutes at most; a wrong value, or a wrong clock,
+/// must not disable an identity for longer.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
+
+/// How long failing requests are retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Retry {
-    /// For how long at most, from the first attempt on, the waits included.
+    /// The time limit from the first attempt on, waits included.
     pub deadline: Duration,
-    /// The same, for an endpoint that answers 410.
+    /// The same, once the endpoint responded with 410.
     pub gone_deadline: Duration,
 }
 
@@ -32,31 +43,33 @@ impl Default for Retry {
 }
 
 impl Retry {
-    /// Gives up after so long, whatever the endpoint answers.
+    /// One time limit for all failures.
     #[must_use]
     pub fn within(deadline: Duration) -> Self {
         Self { deadline, gone_deadline: deadline }
     }
 }
 
-/// What one attempt came to.
-pub(crate) enum Attempt<T> {
+/// The result of one attempt.
+pub(super) enum Attempt<T> {
     Done(T),
-    /// Trying again would change nothing.
+    /// The failure is permanent.
     Final(TokenError),
-    /// It may work later: after so long at least, where the endpoint said.
-    Later {
+    /// The failure may be temporary.
+    Retry {
         error: TokenError,
+        /// How long the endpoint asked to wait.
         after: Option<Duration>,
+        /// Whether the endpoint responded with 410.
         gone: bool,
     },
 }
 
-/// Tries until it works, fails for good, or takes too long. No wait goes past the deadline, and no attempt either, but
-/// that a first one always has the time of one request.
-pub(crate) async fn run<T, F: Future<Output = Attempt<T>>>(
+/// Repeats attempts until one succeeds or fails permanently, or the deadline is over. The deadline
+/// cuts off waits and attempts, except that the first attempt always has the time of one request.
+pub(super) async fn run<T, F: Future<Output = Attempt<T>>>(
     retry: Retry,
-    request: Duration,
+    request_timeout: Duration,
     clock: &dyn Clock,
     mut attempt: impl FnMut() -> F,
 ) -> Result<T, TokenError> {
@@ -65,23 +78,24 @@ pub(crate) async fn run<T, F: Future<Output = Attempt<T>>>(
     let mut deadline = retry.deadline;
     let mut last = None;
     loop {
-        let most = deadline.max(request);
-        let left = most.saturating_sub(clock.steady().saturating_sub(start));
-        let Some(attempted) = within(clock, left, attempt()).await else {
-            let said = format!("no answer within {} s", most.as_secs_f32());
-            return Err(last.unwrap_or(TokenError::Unavailable { said }));
+        let limit = deadline.max(request_timeout);
+        let left = limit.saturating_sub(clock.steady().saturating_sub(start));
+        let Some(attempted) = timeout(clock, left, attempt()).await else {
+            let reason = format!("no response within {} s", limit.as_secs_f32());
+            return Err(last.unwrap_or(TokenError::Unavailable { reason }));
         };
         let (error, after, gone) = match attempted {
             Attempt::Done(value) => return Ok(value),
             Attempt::Final(error) => return Err(error),
-            Attempt::Later { error, after, gone } => (error, after, gone),
+            Attempt::Retry { error, after, gone } => (error, after, gone),
         };
         if gone {
-            // It comes back with other errors first, perhaps: the 70 seconds are for these too.
+            // For the rest of the attempts: an endpoint that comes back may fail otherwise first.
             deadline = deadline.max(retry.gone_deadline);
         }
-        // While it is gone for an update, it is asked every 10 seconds until the 70 are over.
-        let Some(seconds) = waits.next().or_else(|| gone.then_some(10)) else { return Err(error) };
+        let Some(seconds) = waits.next().or_else(|| gone.then_some(WAIT_WHILE_GONE)) else {
+            return Err(error);
+        };
         let mut wait = jittered(Duration::from_secs(seconds)).max(after.unwrap_or_default());
         let left = deadline.saturating_sub(clock.steady().saturating_sub(start));
         if gone && after.is_none() && wait > left {
@@ -94,7 +108,8 @@ pub(crate) async fn run<T, F: Future<Output = Attempt<T>>>(
         if wait > left {
             return Err(error);
         }
-        tracing::debug!(wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX), %error, "trying again");
+        let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        tracing::debug!(wait_ms, %error, "retrying");
         last = Some(error);
         if !wait.is_zero() {
             clock.sleep(wait).await;
@@ -102,27 +117,22 @@ pub(crate) async fn run<T, F: Future<Output = Attempt<T>>>(
     }
 }
 
-/// The time that the last attempt has, where the endpoint is gone for an update.
-const LAST_ATTEMPT: Duration = Duration::from_secs(2);
-
-/// Up to a fifth more, so that machines that failed together do not come back together.
+/// Adds up to a fifth, so that machines that failed together do not retry together.
 fn jittered(wait: Duration) -> Duration {
-    wait.mul_f64(1.0 + fastrand::f64() / 5.0)
+    wait.mul_f64(rand::random_range(1.0..1.2))
 }
 
-/// No endpoint asks for more than minutes. One that is wrong about it, or about the date, does not silence an identity.
-const LONGEST_ASKED: Duration = Duration::from_secs(3600);
-
-/// `Retry-After`, in seconds or as a date, an hour at most ([RFC 9110, 10.2.3]).
+/// Parses `Retry-After`, in seconds or as a date ([RFC 9110, 10.2.3]); an hour at most.
 ///
 /// [RFC 9110, 10.2.3]: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
-pub(crate) fn retry_after(headers: &HeaderMap, now: Duration) -> Option<Duration> {
-    let value = headers.get(http::header::RETRY_AFTER)?.to_str().ok()?.trim();
+pub(super) fn retry_after(headers: &HeaderMap, wall: Duration) -> Option<Duration> {
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds).min(LONGEST_ASKED));
+        return Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER));
     }
-    let at = httpdate::parse_http_date(value).ok()?.duration_since(std::time::SystemTime::UNIX_EPOCH).ok()?;
-    Some(at.saturating_sub(now).min(LONGEST_ASKED))
+    let date = httpdate::parse_http_date(value).ok()?;
+    let until = date.duration_since(std::time::SystemTime::UNIX_EPOCH).ok()?;
+    Some(until.saturating_sub(wall).min(MAX_RETRY_AFTER))
 }
 
 #[cfg(test)]
@@ -130,9 +140,26 @@ mod tests {
     use super::*;
     use crate::clock::ManualClock;
 
-    fn later(gone: bool, after: Option<u64>) -> Attempt<()> {
-        let error = TokenError::Unavailable { said: "500".to_owned() };
-        Attempt::Later { error, after: after.map(Duration::from_secs), gone }
+    fn failed(gone: bool, after: Option<u64>) -> Attempt<()> {
+        let error = TokenError::Unavailable { reason: "500".to_owned() };
+        Attempt::Retry { error, after: after.map(Duration::from_secs), gone }
+    }
+
+    fn clock() -> ManualClock {
+        ManualClock::skipping_sleeps(Duration::ZERO)
+    }
+
+    fn seconds(seconds: u64) -> Retry {
+        Retry::within(Duration::from_secs(seconds))
+    }
+
+    /// Runs attempts that may take no time at all.
+    async fn run<F: Future<Output = Attempt<()>>>(
+        retry: Retry,
+        clock: &ManualClock,
+        attempt: impl FnMut() -> F,
+    ) -> Result<(), TokenError> {
+        super::run(retry, Duration::ZERO, clock, attempt).await
     }
 
     fn whole_seconds(clock: &ManualClock) -> Vec<u64> {
@@ -140,104 +167,101 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_documented_waits_with_up_to_a_fifth_more() {
-        let clock = ManualClock::skipping_sleeps(Duration::ZERO);
-        let result =
-            run(Retry::within(Duration::from_secs(600)), Duration::ZERO, &clock, || async { later(false, None) }).await;
-        assert!(result.is_err());
+    async fn waits_are_the_documented_ones_plus_up_to_a_fifth() {
+        let clock = clock();
+        assert!(run(seconds(600), &clock, || async { failed(false, None) }).await.is_err());
         let slept = clock.slept();
-        assert_eq!(slept.len(), 4, "the first retry is at once");
+        assert_eq!(slept.len(), 4, "the first retry is immediate");
         for (slept, wait) in slept.iter().zip([2.0, 6.0, 14.0, 30.0]) {
             assert!((wait..=wait * 1.2).contains(&slept.as_secs_f64()), "{slept:?} for {wait}");
         }
     }
 
     #[tokio::test]
-    async fn no_wait_goes_past_the_deadline() {
-        let clock = ManualClock::skipping_sleeps(Duration::ZERO);
-        let result =
-            run(Retry::within(Duration::from_secs(10)), Duration::ZERO, &clock, || async { later(false, None) }).await;
-        assert!(result.is_err());
+    async fn no_wait_ends_after_the_deadline() {
+        let clock = clock();
+        assert!(run(seconds(10), &clock, || async { failed(false, None) }).await.is_err());
         assert!(clock.steady() <= Duration::from_secs(10));
         assert_eq!(whole_seconds(&clock).len(), 2);
     }
 
     #[tokio::test]
-    async fn an_endpoint_that_is_gone_has_seventy_seconds() {
-        // However the waits are jittered.
+    async fn an_endpoint_that_is_gone_is_retried_for_seventy_seconds() {
+        // Whatever the jitter of the waits.
         for _ in 0..1000 {
-            let clock = ManualClock::skipping_sleeps(Duration::ZERO);
+            let clock = clock();
             let back_at = Duration::from_secs(67);
-            let attempt = || async { if clock.steady() < back_at { later(true, None) } else { Attempt::Done(()) } };
-            assert!(run(Retry::default(), Duration::ZERO, &clock, attempt).await.is_ok());
+            let attempt = || async { if clock.steady() < back_at { failed(true, None) } else { Attempt::Done(()) } };
+            assert!(run(Retry::default(), &clock, attempt).await.is_ok());
             assert!(clock.steady() <= Duration::from_secs(70));
         }
     }
 
     #[tokio::test]
-    async fn retry_after_is_honoured_and_never_shortened() {
-        let clock = ManualClock::skipping_sleeps(Duration::ZERO);
-        let retry = Retry::within(Duration::from_secs(30));
-        let _ = run(retry, Duration::ZERO, &clock, || async { later(false, Some(9)) }).await;
+    async fn waits_are_at_least_retry_after() {
+        let clock = clock();
+        let _ = run(seconds(30), &clock, || async { failed(false, Some(9)) }).await;
         assert_eq!(whole_seconds(&clock), [9, 9, 9]);
     }
 
     #[tokio::test]
-    async fn an_endpoint_that_comes_back_with_other_errors_has_the_rest_of_the_seventy_seconds() {
-        let clock = ManualClock::skipping_sleeps(Duration::ZERO);
+    async fn an_endpoint_that_was_gone_and_fails_otherwise_is_retried_for_the_rest_of_the_time() {
+        let clock = clock();
         let attempt = || async {
             match clock.steady().as_secs() {
-                0..20 => later(true, None),
-                20..50 => later(false, None),
+                0..20 => failed(true, None),
+                20..50 => failed(false, None),
                 _ => Attempt::Done(()),
             }
         };
-        assert!(run(Retry::default(), Duration::ZERO, &clock, attempt).await.is_ok());
+        assert!(run(Retry::default(), &clock, attempt).await.is_ok());
     }
 
     #[tokio::test]
-    async fn an_endpoint_that_stays_gone_is_given_up_within_seventy_seconds() {
-        let clock = ManualClock::skipping_sleeps(Duration::ZERO);
-        assert!(run(Retry::default(), Duration::ZERO, &clock, || async { later(true, None) }).await.is_err());
+    async fn an_endpoint_that_stays_gone_fails_within_seventy_seconds() {
+        let clock = clock();
+        let result = run(Retry::default(), &clock, || async { failed(true, None) }).await;
+        assert!(result.is_err());
         assert!(clock.steady() <= GONE, "{:?}", clock.steady());
         assert!(clock.steady() >= Duration::from_secs(50), "{:?}", clock.steady());
     }
 
     #[tokio::test]
-    async fn a_wait_that_is_asked_for_and_goes_past_the_deadline_is_not_begun() {
-        let clock = ManualClock::skipping_sleeps(Duration::ZERO);
-        assert!(run(Retry::default(), Duration::ZERO, &clock, || async { later(false, Some(31)) }).await.is_err());
+    async fn a_retry_after_beyond_the_deadline_is_not_waited_for() {
+        let clock = clock();
+        let result = run(Retry::default(), &clock, || async { failed(false, Some(31)) }).await;
+        assert!(result.is_err());
         assert!(clock.slept().is_empty());
     }
 
     #[tokio::test]
-    async fn an_attempt_that_never_ends_is_ended_by_the_deadline() {
+    async fn an_attempt_that_hangs_ends_at_the_deadline() {
         let clock = ManualClock::at(Duration::ZERO);
-        let deadline = Duration::from_secs(30);
         let attempt = || async {
-            clock.advance(deadline);
+            clock.advance(Duration::from_secs(30));
             std::future::pending::<Attempt<()>>().await
         };
-        let error = run(Retry::within(deadline), Duration::ZERO, &clock, attempt).await.unwrap_err();
+        let error = run(seconds(30), &clock, attempt).await.unwrap_err();
         assert!(matches!(error, TokenError::Unavailable { .. }));
     }
 
     #[tokio::test]
-    async fn what_is_final_is_not_tried_again() {
-        let clock = ManualClock::skipping_sleeps(Duration::ZERO);
+    async fn a_permanent_failure_is_not_retried() {
+        let clock = clock();
         let mut attempts = 0;
         let attempt = || {
             attempts += 1;
-            async { Attempt::<()>::Final(TokenError::Refused { status: 400, said: String::new() }) }
+            let error = TokenError::Rejected { status: 400, message: String::new() };
+            async { Attempt::Final(error) }
         };
-        assert!(run(Retry::default(), Duration::ZERO, &clock, attempt).await.is_err());
+        assert!(run(Retry::default(), &clock, attempt).await.is_err());
         assert_eq!(attempts, 1);
     }
 
     #[test]
-    fn retry_after_comes_in_two_forms() {
+    fn retry_after_is_a_number_or_a_date() {
         let parse = |value: &str| {
-            let headers = [(http::header::RETRY_AFTER, value.parse().unwrap())].into_iter().collect();
+            let headers = [(RETRY_AFTER, value.parse().unwrap())].into_iter().collect();
             retry_after(&headers, Duration::from_secs(784_111_770))
         };
         assert_eq!(parse("7"), Some(Duration::from_secs(7)));
@@ -245,7 +269,7 @@ mod tests {
         assert_eq!(parse("Sun, 06 Nov 1994 08:40:00 GMT"), Some(Duration::ZERO));
         assert_eq!(parse("soon"), None);
         assert_eq!(parse("-1"), None);
-        assert_eq!(parse("31536000"), Some(LONGEST_ASKED));
-        assert_eq!(parse("Sat, 06 Nov 2094 08:49:37 GMT"), Some(LONGEST_ASKED));
+        assert_eq!(parse("31536000"), Some(MAX_RETRY_AFTER));
+        assert_eq!(parse("Sat, 06 Nov 2094 08:49:37 GMT"), Some(MAX_RETRY_AFTER));
     }
 }

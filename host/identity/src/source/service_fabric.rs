@@ -1,23 +1,26 @@
-//! Service Fabric ([how it is asked for tokens]).
+//! Service Fabric ([acquire a token]).
 //!
-//! [how it is asked for tokens]: https://learn.microsoft.com/azure/service-fabric/how-to-managed-identity-service-fabric-app-code
+//! [acquire a token]: https://learn.microsoft.com/azure/service-fabric/how-to-managed-identity-service-fabric-app-code
 
 use std::fmt;
 
 use http::{HeaderValue, Request};
 
 use super::endpoint::{self, Endpoint, get};
-use super::tls::Thumbprint;
+use super::invalid::{self, InvalidSource};
+use super::settings::Settings;
+use super::tls::{Thumbprint, Tls};
+use super::token_source::{Env, Fetch, TokenSource};
 use super::transport::Body;
-use super::{Env, Fetch, InvalidSource, Settings, SourceKind, Tls, TokenSource, UserAssigned, invalid};
+use super::{SourceKind, UserAssigned};
 use crate::Audience;
 
 const KIND: SourceKind = SourceKind::ServiceFabric;
 const API_VERSION: &str = "2019-07-01-preview";
 
-/// The identity endpoint of an application in Service Fabric. The application has the identity that it was deployed with,
-/// and cannot ask for another one. The endpoint's certificate is signed by itself: it is known by its thumbprint, and
-/// nothing is sent to one that has another.
+/// The identity endpoint of an application in Service Fabric. An application has the identity that
+/// it was deployed with, and no other. The endpoint's certificate is self-signed and identified by
+/// its thumbprint; nothing is sent to a server with another certificate.
 #[derive(Clone)]
 pub struct ServiceFabric {
     endpoint: Endpoint,
@@ -26,12 +29,12 @@ pub struct ServiceFabric {
 }
 
 impl ServiceFabric {
-    /// The address in `IDENTITY_ENDPOINT`, the secret in `IDENTITY_HEADER`, the certificate's thumbprint in
+    /// A source with the values of `IDENTITY_ENDPOINT`, `IDENTITY_HEADER` (a secret) and
     /// `IDENTITY_SERVER_THUMBPRINT`.
     ///
     /// # Errors
     ///
-    /// [`InvalidSource`] where they cannot be used, or an identity is named.
+    /// [`InvalidSource`] if a value is invalid, or `identity` is not `None`.
     pub fn new(
         endpoint: &str,
         header: &str,
@@ -40,25 +43,30 @@ impl ServiceFabric {
     ) -> Result<Self, InvalidSource> {
         invalid::check(KIND, identity.as_ref())?;
         let header = endpoint::secret(KIND, "IDENTITY_HEADER", header)?;
-        let expected = "the 40 hexadecimal digits of a certificate's SHA-1, or the 64 of its SHA-256";
-        let no_thumbprint = InvalidSource::Value { kind: KIND, name: "IDENTITY_SERVER_THUMBPRINT", expected };
-        let tls = Tls::pinned(Thumbprint::parse(thumbprint.trim()).ok_or(no_thumbprint)?);
-        let source = Self { endpoint: Endpoint::new(KIND, "https", endpoint)?, header, tls };
+        let thumbprint = Thumbprint::parse(thumbprint.trim()).ok_or(InvalidSource::Value {
+            kind: KIND,
+            name: "IDENTITY_SERVER_THUMBPRINT",
+            expected: "40 hexadecimal digits of the certificate's SHA-1, or 64 of its SHA-256",
+        })?;
+        let endpoint = Endpoint::new(KIND, "https", endpoint)?;
+        let source = Self { endpoint, header, tls: Tls::pinned(thumbprint) };
         Ok(source.settings(Settings::default()))
     }
 
-    /// The same, from the variables that the platform sets.
+    /// A source with the platform's environment variables.
     ///
     /// # Errors
     ///
-    /// [`InvalidSource`] where they are not there, or cannot be used, or an identity is named.
+    /// [`InvalidSource`] if a variable is missing or invalid, or `identity` is not `None`.
     pub fn from_env(env: Env<'_>, identity: Option<UserAssigned>) -> Result<Self, InvalidSource> {
         let endpoint = endpoint::variable(KIND, env, "IDENTITY_ENDPOINT")?;
         let header = endpoint::variable(KIND, env, "IDENTITY_HEADER")?;
-        Self::new(&endpoint, &header, &endpoint::variable(KIND, env, "IDENTITY_SERVER_THUMBPRINT")?, identity)
+        let thumbprint = endpoint::variable(KIND, env, "IDENTITY_SERVER_THUMBPRINT")?;
+        Self::new(&endpoint, &header, &thumbprint, identity)
     }
 
-    /// How it is asked; whom to trust stays as it is.
+    /// How it talks to the endpoint. The pinned certificate takes the place of
+    /// [`Settings::tls`].
     #[must_use]
     pub fn settings(mut self, settings: Settings) -> Self {
         self.endpoint.set(settings.tls(self.tls.clone()));
@@ -66,14 +74,15 @@ impl ServiceFabric {
     }
 
     fn request(&self, audience: &Audience) -> Result<Request<Body>, http::Error> {
-        let url = self.endpoint.query(&[("api-version", API_VERSION), ("resource", audience.as_str())]);
-        get(url, "secret", self.header.clone())
+        let pairs = [("api-version", API_VERSION), ("resource", audience.as_str())];
+        get(self.endpoint.query(&pairs), "secret", self.header.clone())
     }
 }
 
 impl TokenSource for ServiceFabric {
     fn fetch<'a>(&'a self, audience: &'a Audience) -> Fetch<'a> {
-        Box::pin(self.endpoint.token(move || self.endpoint.ask(audience, None, self.request(audience))))
+        let endpoint = &self.endpoint;
+        Box::pin(endpoint.token(move || endpoint.request(audience, None, self.request(audience))))
     }
 
     fn describe(&self) -> String {

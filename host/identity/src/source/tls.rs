@@ -1,19 +1,18 @@
-//! Whom an endpoint with TLS has to be.
+//! TLS trust anchors, and the pinned certificate of Service Fabric.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring::default_provider, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::ring::default_provider;
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::TlsConnector;
 
-use super::transport::Failure;
-
-/// Which certificates are trusted: the system's roots, and perhaps some more.
+/// TLS trust anchors: the system's, and possibly more.
 ///
 /// Clones share what was loaded.
 #[derive(Clone, Default)]
@@ -21,75 +20,82 @@ pub struct Tls(Config);
 
 #[derive(Clone, Default)]
 enum Config {
-    /// The system's roots.
+    /// The system's trust anchors.
     #[default]
     System,
-    /// `None` where rustls does not take it. Nothing is connected then.
-    Of(Option<Arc<ClientConfig>>),
+    /// `None` if rustls rejects the configuration. Then no connection is made.
+    Custom(Option<Arc<ClientConfig>>),
 }
 
 /// Certificates that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{what}. Expected certificates of authorities in PEM (\"-----BEGIN CERTIFICATE-----\")")]
+#[error(
+    "the certificates cannot be used: {reason}; expected certificates of authorities in PEM \
+     (\"-----BEGIN CERTIFICATE-----\")"
+)]
 pub struct InvalidCertificates {
-    what: String,
+    reason: String,
 }
 
 impl Tls {
-    /// The system's roots. They are loaded with the first request that needs them, once.
+    /// The system's trust anchors. They are loaded once, for the first request that needs them.
     #[must_use]
     pub fn system() -> Self {
         Self(Config::System)
     }
 
-    /// The system's roots, and the authorities in a PEM text.
+    /// The system's trust anchors, and the authorities in a PEM text.
     ///
     /// # Errors
     ///
-    /// [`InvalidCertificates`] where there are none in it, or broken ones.
+    /// [`InvalidCertificates`] if there is no certificate in it, or an invalid one.
     pub fn system_and_pem(pem: &[u8]) -> Result<Self, InvalidCertificates> {
         let mut roots = system_roots();
-        let invalid = |what: String| InvalidCertificates { what };
-        let mut found = false;
+        let invalid = |reason: String| InvalidCertificates { reason };
+        let mut is_empty = true;
         for certificate in CertificateDer::pem_slice_iter(pem) {
-            let certificate = certificate.map_err(|error| invalid(format!("no PEM: {error}")))?;
+            let certificate = certificate.map_err(|error| invalid(format!("invalid PEM: {error}")))?;
             roots.add(certificate).map_err(|error| invalid(error.to_string()))?;
-            found = true;
+            is_empty = false;
         }
-        if found { Ok(Self(Config::Of(trusting(roots)))) } else { Err(invalid("there is no certificate".to_owned())) }
+        if is_empty {
+            return Err(invalid("there is no certificate".to_owned()));
+        }
+        Ok(Self(Config::Custom(client_config(roots))))
     }
 
-    /// No authority: every certificate is untrusted.
+    /// No trust anchors: no certificate is trusted.
     #[must_use]
     pub fn no_roots() -> Self {
-        Self(Config::Of(trusting(RootCertStore::empty())))
+        Self(Config::Custom(client_config(RootCertStore::empty())))
     }
 
-    /// One certificate and no other, by its thumbprint: Service Fabric's is signed by itself.
+    /// Trusts the certificate with this thumbprint, and no other.
     pub(super) fn pinned(thumbprint: Thumbprint) -> Self {
         let provider = Arc::new(default_provider());
-        let verifier = Arc::new(Pinned { thumbprint, provider: Arc::clone(&provider) });
-        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().ok();
+        let verifier = Arc::new(PinnedCertificate { thumbprint, provider: Arc::clone(&provider) });
+        let builder = ClientConfig::builder_with_provider(provider);
+        let builder = builder.with_safe_default_protocol_versions().ok();
         let config =
             builder.map(|builder| builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth());
-        Self(Config::Of(config.map(Arc::new)))
+        Self(Config::Custom(config.map(Arc::new)))
     }
 
-    pub(super) fn connector(&self) -> Result<TlsConnector, Failure> {
+    /// Connects with this configuration; `None` if rustls rejects it.
+    pub(super) fn connector(&self) -> Option<TlsConnector> {
         static SYSTEM: OnceLock<Option<Arc<ClientConfig>>> = OnceLock::new();
         let config = match &self.0 {
-            Config::System => SYSTEM.get_or_init(|| trusting(system_roots())).clone(),
-            Config::Of(config) => config.clone(),
+            Config::System => SYSTEM.get_or_init(|| client_config(system_roots())).clone(),
+            Config::Custom(config) => config.clone(),
         };
-        let none = || Failure::Broken("TLS cannot be set up".to_owned());
-        config.map(TlsConnector::from).ok_or_else(none)
+        config.map(TlsConnector::from)
     }
 }
 
 impl From<Arc<ClientConfig>> for Tls {
-    /// A configuration of one's own.
+    /// A complete configuration from elsewhere.
     fn from(config: Arc<ClientConfig>) -> Self {
-        Self(Config::Of(Some(config)))
+        Self(Config::Custom(Some(config)))
     }
 }
 
@@ -97,38 +103,41 @@ impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match &self.0 {
             Config::System => "Tls(system)",
-            Config::Of(_) => "Tls(..)",
+            Config::Custom(_) => "Tls(..)",
         })
     }
 }
 
 fn system_roots() -> RootCertStore {
     let mut roots = RootCertStore::empty();
-    let (_, ignored) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let certificates = rustls_native_certs::load_native_certs().certs;
+    let (_, ignored) = roots.add_parsable_certificates(certificates);
     if ignored > 0 {
-        tracing::debug!(ignored, "certificates of the system that cannot be read");
+        tracing::debug!(ignored, "ignored malformed certificates of the system");
     }
     roots
 }
 
-fn trusting(roots: RootCertStore) -> Option<Arc<ClientConfig>> {
+fn client_config(roots: RootCertStore) -> Option<Arc<ClientConfig>> {
     let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()));
     let builder = builder.with_safe_default_protocol_versions().ok()?;
     Some(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
 }
 
-/// The digest of a certificate: SHA-1, as the platform gives it, or SHA-256.
+/// The digest of a certificate: SHA-1, as the platform provides it, or SHA-256.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Thumbprint(Vec<u8>);
 
 impl Thumbprint {
-    /// 40 or 64 hexadecimal digits; the colons and blanks that some tools put between them do no harm.
+    /// 40 or 64 hexadecimal digits. Colons and spaces between them are ignored.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let digits: String = text.chars().filter(|c| !matches!(c, ':' | ' ')).collect();
-        if !matches!(digits.len(), 40 | 64) || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        let is_hexadecimal = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if !matches!(digits.len(), 40 | 64) || !is_hexadecimal {
             return None;
         }
-        let bytes = (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok());
+        let bytes = (0..digits.len()).step_by(2);
+        let bytes = bytes.map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok());
         bytes.collect::<Option<_>>().map(Self)
     }
 
@@ -139,12 +148,12 @@ impl Thumbprint {
 }
 
 #[derive(Debug)]
-struct Pinned {
+struct PinnedCertificate {
     thumbprint: Thumbprint,
     provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for Pinned {
+impl ServerCertVerifier for PinnedCertificate {
     fn verify_server_cert(
         &self,
         certificate: &CertificateDer<'_>,
@@ -160,14 +169,15 @@ impl ServerCertVerifier for Pinned {
         }
     }
 
-    // That the server has the certificate's key is checked as ever.
+    // The server still has to prove that it owns the certificate's key.
     fn verify_tls12_signature(
         &self,
         message: &[u8],
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signed, algorithms)
     }
 
     fn verify_tls13_signature(
@@ -176,7 +186,8 @@ impl ServerCertVerifier for Pinned {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signed, algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -190,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_thumbprint_is_hexadecimal_in_either_length_and_case() {
-        // The SHA-1 and SHA-256 of no bytes at all.
+        // The SHA-1 and the SHA-256 of no bytes.
         for text in [
             "da39a3ee5e6b4b0d3255bfef95601890afd80709",
             "DA39A3EE5E6B4B0D3255BFEF95601890AFD80709",
@@ -206,8 +217,9 @@ mod tests {
     }
 
     #[test]
-    fn what_holds_no_certificate_is_refused() {
+    fn text_without_a_valid_certificate_is_an_error() {
+        let invalid = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         assert!(Tls::system_and_pem(b"").is_err());
-        assert!(Tls::system_and_pem(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").is_err());
+        assert!(Tls::system_and_pem(invalid).is_err());
     }
 }

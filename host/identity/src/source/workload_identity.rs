@@ -1,7 +1,8 @@
-//! Workload identity: a pod of Kubernetes changes its service account's token for one of Entra's ([how], [the request]).
+//! Workload identity: a pod in Kubernetes exchanges its service account's token for one of Entra's
+//! ([introduction], [token request]).
 //!
-//! [how]: https://azure.github.io/azure-workload-identity/docs/introduction.html
-//! [the request]: https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow#third-case-access-token-request-with-a-federated-credential
+//! [introduction]: https://azure.github.io/azure-workload-identity/docs/introduction.html
+//! [token request]: https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow#third-case-access-token-request-with-a-federated-credential
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -9,8 +10,12 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use super::endpoint::{self, Endpoint, form, post};
+use super::invalid::{self, InvalidSource};
+use super::issued::Issued;
 use super::retry::Attempt;
-use super::{Env, Fetch, InvalidSource, Issued, Settings, SourceKind, TokenSource, UserAssigned, invalid};
+use super::settings::Settings;
+use super::token_source::{Env, Fetch, TokenSource};
+use super::{SourceKind, UserAssigned};
 use crate::{Audience, TokenError};
 
 const KIND: SourceKind = SourceKind::WorkloadIdentity;
@@ -19,10 +24,11 @@ const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-be
 /// The authority of the public cloud.
 const AUTHORITY: &str = "https://login.microsoftonline.com/";
 
-/// The longest assertion that is sent, in bytes. A service account's token has 1 to 2 KiB.
-const LONGEST: usize = 32 * 1024;
+/// The longest assertion, in bytes. Service account tokens have 1 to 2 KiB.
+const MAX_ASSERTION: usize = 32 * 1024;
 
-/// A workload identity, in the tenant of an authority. The file is read again for every token, since Kubernetes changes it.
+/// A workload identity in the tenant of an authority. The file is read for every token, since
+/// Kubernetes rotates it.
 #[derive(Clone)]
 pub struct WorkloadIdentity {
     endpoint: Endpoint,
@@ -31,45 +37,44 @@ pub struct WorkloadIdentity {
 }
 
 impl WorkloadIdentity {
-    /// The client id of the identity, its tenant, the file with the service account's token, and the cloud's authority, such
-    /// as `https://login.chinacloudapi.cn`.
+    /// A source with a client id, a tenant, the file of the service account's token, and the
+    /// cloud's authority, such as `https://login.chinacloudapi.cn`.
     ///
     /// # Errors
     ///
-    /// [`InvalidSource`] where they cannot be used.
+    /// [`InvalidSource`] if a value is invalid.
     pub fn new(client_id: &str, tenant: &str, file: impl AsRef<Path>, authority: &str) -> Result<Self, InvalidSource> {
-        let part = |text: &str| {
-            !text.is_empty()
-                && text.len() <= 255
-                && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
+        let is_valid = |value: &str| {
+            let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+            (1..=255).contains(&value.len()) && value.bytes().all(is_allowed)
         };
-        let value = |name, expected| InvalidSource::Value { kind: KIND, name, expected };
-        if !part(tenant) || tenant.contains("..") {
-            return Err(value("tenant", "a UUID or a domain, as in AZURE_TENANT_ID"));
+        let invalid = |name, expected| InvalidSource::Value { kind: KIND, name, expected };
+        if !is_valid(tenant) || tenant.contains("..") {
+            return Err(invalid("tenant", "a UUID or a domain, as in AZURE_TENANT_ID"));
         }
-        if !part(client_id) {
-            return Err(value("client id", "a UUID, as in AZURE_CLIENT_ID"));
+        if !is_valid(client_id) {
+            return Err(invalid("client id", "a UUID, as in AZURE_CLIENT_ID"));
         }
         if file.as_ref().as_os_str().is_empty() {
-            return Err(value("token file", "a path, as in AZURE_FEDERATED_TOKEN_FILE"));
+            return Err(invalid("token file", "a path, as in AZURE_FEDERATED_TOKEN_FILE"));
         }
         let authority = authority.trim().trim_end_matches('/');
-        let url = format!("{authority}/{tenant}/oauth2/v2.0/token");
         if authority.contains(['?', '#']) {
-            let (endpoint, expected) = (authority.chars().take(200).collect(), "\"https://login.microsoftonline.com\"");
-            return Err(InvalidSource::Endpoint { kind: KIND, endpoint, expected });
+            let expected = "\"https://login.microsoftonline.com\"";
+            return Err(InvalidSource::endpoint(KIND, authority, expected));
         }
+        let url = format!("{authority}/{tenant}/oauth2/v2.0/token");
         let endpoint = Endpoint::new(KIND, "https", &url)?;
         Ok(Self { endpoint, client_id: client_id.to_owned(), file: file.as_ref().to_owned() })
     }
 
-    /// The same, from the variables that the cluster's webhook sets. `AZURE_AUTHORITY_HOST` comes before the authority of
-    /// the cloud, where one is given here; without both it is the public cloud's. A client id here comes before
-    /// `AZURE_CLIENT_ID`.
+    /// A source with the variables that the cluster's webhook sets. `AZURE_AUTHORITY_HOST` takes
+    /// precedence over `authority`; without both, the authority is the public cloud's. A client id
+    /// in `identity` takes precedence over `AZURE_CLIENT_ID`.
     ///
     /// # Errors
     ///
-    /// [`InvalidSource`] where they are not there, or cannot be used, or the identity is named in another form.
+    /// [`InvalidSource`] if a variable is missing or invalid, or `identity` is not a client id.
     pub fn from_env(
         env: Env<'_>,
         identity: Option<UserAssigned>,
@@ -78,15 +83,18 @@ impl WorkloadIdentity {
         invalid::check(KIND, identity.as_ref())?;
         let client_id = match identity {
             Some(UserAssigned::ClientId(id)) => id,
-            _ => endpoint::variable(KIND, env, "AZURE_CLIENT_ID")?,
+            Some(UserAssigned::ObjectId(_) | UserAssigned::ResourceId(_)) | None => {
+                endpoint::variable(KIND, env, "AZURE_CLIENT_ID")?
+            }
         };
         let tenant = endpoint::variable(KIND, env, "AZURE_TENANT_ID")?;
         let file = endpoint::variable(KIND, env, "AZURE_FEDERATED_TOKEN_FILE")?;
         let host = endpoint::variable(KIND, env, "AZURE_AUTHORITY_HOST").ok();
-        Self::new(client_id.trim(), tenant.trim(), file, host.as_deref().or(authority).unwrap_or(AUTHORITY))
+        let authority = host.as_deref().or(authority).unwrap_or(AUTHORITY);
+        Self::new(client_id.trim(), tenant.trim(), file, authority)
     }
 
-    /// How it is asked.
+    /// How it talks to the endpoint.
     #[must_use]
     pub fn settings(mut self, settings: Settings) -> Self {
         self.endpoint.set(settings);
@@ -105,24 +113,25 @@ impl WorkloadIdentity {
             ("client_assertion_type", ASSERTION_TYPE),
             ("client_assertion", &assertion),
         ]);
-        self.endpoint.ask(audience, None, post(&self.endpoint.url, form)).await
+        self.endpoint.request(audience, None, post(&self.endpoint.url, form)).await
     }
 
     async fn assertion(&self) -> Result<Zeroizing<String>, TokenError> {
-        let refuse = |said: String| TokenError::File { path: self.file.display().to_string(), said };
+        const WEBHOOK: &str = "The workload identity webhook adds the file: label the pod and its \
+                               service account";
+        let path = self.file.display().to_string();
+        let error = |reason: String, help| TokenError::File { path: path.clone(), reason, help };
         let file = self.file.clone();
-        let read = tokio::task::spawn_blocking(move || std::fs::read_to_string(file).map(Zeroizing::new)).await;
-        let text = read.map_err(|_| refuse("reading it was abandoned".to_owned()))?;
-        let text = text.map_err(|error| {
-            refuse(format!(
-                "{error}. The webhook of workload identity puts it there: label the pod, and its service account"
-            ))
-        })?;
-        let trimmed = text.trim();
-        if trimmed.is_empty() || trimmed.len() > LONGEST || !trimmed.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(refuse("it contains no service account token".to_owned()));
+        let read = move || std::fs::read_to_string(file).map(Zeroizing::new);
+        let contents = tokio::task::spawn_blocking(read).await;
+        let contents = contents.map_err(|_| error("reading was aborted".to_owned(), None))?;
+        let contents = contents.map_err(|failed| error(failed.to_string(), Some(WEBHOOK)))?;
+        let assertion = contents.trim();
+        let is_text = assertion.bytes().all(|byte| byte.is_ascii_graphic());
+        if !is_text || !(1..=MAX_ASSERTION).contains(&assertion.len()) {
+            return Err(error("it does not contain a service account token".to_owned(), None));
         }
-        Ok(Zeroizing::new(trimmed.to_owned()))
+        Ok(Zeroizing::new(assertion.to_owned()))
     }
 }
 

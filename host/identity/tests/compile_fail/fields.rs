@@ -1,7 +1,7 @@
 use keyward_identity::AccessToken;
 
 fn leak(token: &AccessToken) -> bytes::Bytes {
-    token.held.header.clone()
+    token.inner.header.clone()
 }
 
 fn main() {}

@@ -1,14 +1,14 @@
-//! Every source, every form of an identity, every answer, every fault, against an endpoint that does what it is told to.
+//! Every source, identity form, response and fault, against a scripted endpoint.
 #![allow(clippy::panic, clippy::unwrap_used, missing_docs, unreachable_pub)]
 
+mod behavior;
 #[cfg(target_os = "linux")]
 mod default_address;
-mod endpoint;
-mod promises;
+mod fake_endpoint;
+mod fixture;
 mod proxies;
 #[cfg(target_os = "linux")]
 #[path = "../../../../tests/skip.rs"]
 mod skip;
-mod stage;
 mod stampede;
 mod table;

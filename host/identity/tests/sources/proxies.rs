@@ -1,21 +1,22 @@
-//! Proxies from the environment never apply.
+//! Proxy settings of the environment are ignored.
 
 use keyward_identity::TokenSource;
 use keyward_identity::source::{AppService, CloudShell, Imds};
 
-use crate::endpoint::{Endpoint, Manner, Step};
-use crate::stage::vault;
+use crate::fake_endpoint::{FakeEndpoint, Options, Step};
+use crate::fixture::vault;
 
 const CHILD: &str = "KEYWARD_TEST_ENDPOINT";
 
-/// Every variable by which a proxy is ever set leads to a listener that counts. The child process has them all.
+/// The child process has all proxy variables, with the address of a listener that counts requests.
 #[tokio::test]
-async fn proxies_from_the_environment_never_apply() {
+async fn proxy_settings_of_the_environment_are_ignored() {
     let good = r#"{"access_token":"eyJsecret","expires_in":3599}"#;
-    let endpoint = Endpoint::start(vec![Step::new(200, good)], Manner::default()).await;
-    let proxy = Endpoint::start(vec![Step::new(200, good)], Manner::default()).await;
+    let endpoint = FakeEndpoint::start(vec![Step::new(200, good)], Options::default()).await;
+    let proxy = FakeEndpoint::start(vec![Step::new(200, good)], Options::default()).await;
     let mut child = tokio::process::Command::new(std::env::current_exe().unwrap());
-    child.args(["--exact", "proxies::child_of_the_test_of_proxies", "--ignored"]).env(CHILD, &endpoint.origin);
+    child.args(["--exact", "proxies::child_of_the_test_of_proxies", "--ignored"]);
+    child.env(CHILD, &endpoint.origin);
     for name in ["http_proxy", "https_proxy", "all_proxy"] {
         child.env(name, &proxy.origin).env(name.to_uppercase(), &proxy.origin);
     }

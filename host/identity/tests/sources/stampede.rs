@@ -1,4 +1,4 @@
-//! However many ask at once, an endpoint is asked once.
+//! One request, however many calls wait for the token.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,19 +7,20 @@ use keyward_identity::TokenCache;
 use keyward_identity::source::Imds;
 use tokio::sync::Barrier;
 
-use crate::endpoint::{Endpoint, Manner, Step};
-use crate::stage::vault;
+use crate::fake_endpoint::{FakeEndpoint, Options, Step};
+use crate::fixture::vault;
 
 const TASKS: usize = 10_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn ten_thousand_tasks_on_a_cold_cache_make_one_request() {
     let good = r#"{"access_token":"eyJsecret","expires_in":3599}"#;
-    // While it thinks, all of them come to wait.
-    let manner = Manner { delay: Duration::from_millis(200), ..Manner::default() };
-    let endpoint = Endpoint::start(vec![Step::new(200, good)], manner).await;
-    // On a busy machine an answer may take longer than the usual 5 seconds.
-    let imds = Imds::new().endpoint(&endpoint.origin).unwrap().timeout(Duration::from_secs(120));
+    // Meanwhile all tasks begin to wait.
+    let options = Options { delay: Duration::from_millis(200), ..Options::default() };
+    let endpoint = FakeEndpoint::start(vec![Step::new(200, good)], options).await;
+    // On a busy machine a response may take longer than the default of 5 seconds.
+    let limit = Duration::from_secs(120);
+    let imds = Imds::new().endpoint(&endpoint.origin).unwrap().timeout(limit);
     let cache = TokenCache::new(imds);
     let start = Arc::new(Barrier::new(TASKS));
     let tasks: Vec<_> = (0..TASKS)

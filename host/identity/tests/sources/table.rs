@@ -1,15 +1,15 @@
-//! Every source against every answer, every fault and every form of an identity.
+//! Every source with every response, every fault and every identity form.
 
 use std::time::Duration;
 
 use keyward_identity::clock::Clock;
 use keyward_identity::source::{InvalidSource, SourceKind, UserAssigned};
 
-use crate::endpoint::Step;
-use crate::stage::{CLIENT, HTTP, NOW, RESOURCE, Stage, identities, name};
+use crate::fake_endpoint::Step;
+use crate::fixture::{CLIENT, Fixture, HTTP, NOW, RESOURCE, identities, name};
 
-/// Answers with a token, and when it ends.
-fn answers() -> Vec<(&'static str, u64, Option<u64>)> {
+/// Expiry members of token responses, and what they mean: absolute, relative.
+fn expiries() -> Vec<(&'static str, u64, Option<u64>)> {
     let end = NOW + 86_400;
     vec![
         (r#""expires_on":"1700086400""#, end, None),
@@ -23,23 +23,21 @@ fn answers() -> Vec<(&'static str, u64, Option<u64>)> {
         (r#""expires_in":"3599""#, NOW + 3599, Some(3599)),
         (r#""expires_in":3599"#, NOW + 3599, Some(3599)),
         (r#""expires_in":3599.9"#, NOW + 3599, Some(3599)),
-        (r#""expires_in":"86399","expires_on":"1700086400","ext_expires_in":"1","not_before":"1""#, end, Some(86_399)),
+        (r#""expires_in":"86399","expires_on":"1700086400","ext_expires_in":"1","x":"1""#, end, Some(86_399)),
         (r#""expires_in":null,"expires_on":"1700086400","client_id":null"#, end, None),
         (r#""expires_in":3599,"expires_on":"N/A""#, NOW + 3599, Some(3599)),
     ]
 }
 
-/// Answers without one, what they are, and how often the endpoint is asked: `None` for more than once.
+/// Faults, the errors that they cause, and the number of requests: `None` for more than one.
 fn faults() -> Vec<(&'static str, Step, &'static str, Option<usize>)> {
     const TENANT: &str = "AADSTS500011: The resource principal named x was not found in the tenant named y.";
     let json = |status, error: &str, description: &str| {
         Step::new(status, format!(r#"{{"error":"{error}","error_description":"{description}"}}"#))
     };
-    let app = |status, message: &str| {
-        Step::new(status, format!(r#"{{"statusCode":{status},"message":"{message}","correlationId":"1"}}"#))
-    };
+    let app = |status, message: &str| Step::new(status, format!(r#"{{"statusCode":{status},"message":"{message}"}}"#));
     let nested = |status, code: &str, message: &str| {
-        Step::new(status, format!(r#"{{"error":{{"code":"{code}","message":"{message}","correlationId":"1"}}}}"#))
+        Step::new(status, format!(r#"{{"error":{{"code":"{code}","message":"{message}"}}}}"#))
     };
     let once = Some(1);
     vec![
@@ -95,34 +93,30 @@ fn faults() -> Vec<(&'static str, Step, &'static str, Option<usize>)> {
             once,
         ),
         ("an array of errors", Step::new(400, r#"[{"error":"invalid_resource"}]"#), "resource unknown", once),
-        ("no header", json(400, "bad_request_102", "Required metadata header not specified"), "refused", once),
+        ("no header", json(400, "bad_request_102", "Required metadata header not specified"), "rejected", once),
         (
             "no secret",
             nested(400, "SecretHeaderNotFound", "Secret is not found in the request headers."),
-            "refused",
+            "rejected",
             once,
         ),
-        ("denied", json(403, "access_denied", "no"), "refused", once),
-        ("plain text", Step::new(400, "nonsense"), "refused", once),
-        ("HTML", Step::new(403, "<html><body>eyJsecret</body></html>"), "refused", once),
-        ("nothing", Step::new(400, ""), "refused", once),
-        ("a redirect", Step::new(302, "").header("location", "http://127.0.0.1:1/"), "refused", once),
+        ("denied", json(403, "access_denied", "no"), "rejected", once),
+        ("plain text", Step::new(400, "nonsense"), "rejected", once),
+        ("HTML", Step::new(403, "<html><body>eyJsecret</body></html>"), "rejected", once),
+        ("nothing", Step::new(400, ""), "rejected", once),
+        ("a redirect", Step::new(302, "").header("location", "http://127.0.0.1:1/"), "rejected", once),
         (
             "Docker Desktop",
             Step::new(
                 403,
-                "connecting to 169.254.169.254:80: connectex: A socket operation was attempted to an unreachable network.",
+                "connecting to 169.254.169.254:80: connectex: A socket operation was attempted \
+                 to an unreachable network.",
             ),
-            "not a managed-identity machine",
+            "no managed identity",
             once,
         ),
-        (
-            "Google",
-            Step::new(404, "<html>").header("metadata-flavor", "Google"),
-            "not a managed-identity machine",
-            once,
-        ),
-        ("Amazon", Step::new(404, "").header("server", "EC2ws"), "not a managed-identity machine", once),
+        ("Google", Step::new(404, "<html>").header("metadata-flavor", "Google"), "no managed identity", once),
+        ("Amazon", Step::new(404, "").header("server", "EC2ws"), "no managed identity", once),
         ("throttled", json(429, "too_many_requests", "slow down"), "throttled", None),
         ("throttled for seconds", Step::new(429, "").header("retry-after", "7"), "throttled", None),
         (
@@ -142,10 +136,10 @@ fn faults() -> Vec<(&'static str, Step, &'static str, Option<usize>)> {
         ("garbles", Step::Garble, "unavailable", None),
         ("truncates", Step::Truncate, "unavailable", None),
         ("hangs", Step::Hang, "unavailable", None),
-        ("200 and HTML", Step::new(200, "<html>eyJsecret</html>"), "malformed", once),
-        ("200 and nothing", Step::new(200, ""), "malformed", once),
-        ("200 and an error", json(200, "invalid_request", "Identity not found"), "malformed", once),
-        ("no end", Step::new(200, r#"{"access_token":"eyJsecret"}"#), "malformed", once),
+        ("status 200 and HTML", Step::new(200, "<html>eyJsecret</html>"), "malformed", once),
+        ("status 200 and nothing", Step::new(200, ""), "malformed", once),
+        ("status 200 and an error", json(200, "invalid_request", "Identity not found"), "malformed", once),
+        ("no expiry", Step::new(200, r#"{"access_token":"eyJsecret"}"#), "malformed", once),
         ("no known date", Step::new(200, r#"{"access_token":"eyJsecret","expires_on":"tomorrow"}"#), "malformed", once),
         (
             "milliseconds",
@@ -166,8 +160,8 @@ fn faults() -> Vec<(&'static str, Step, &'static str, Option<usize>)> {
     ]
 }
 
-/// The identity forms that a source takes are sent under the endpoint's own names.
-fn sent_as(kind: SourceKind, identity: Option<&UserAssigned>) -> Vec<String> {
+/// The parts of a request for an identity, by the endpoint's documentation.
+fn expected_parts(kind: SourceKind, identity: Option<&UserAssigned>) -> Vec<String> {
     let resource = "https%3A%2F%2Fvault.azure.net";
     let escaped = RESOURCE.replace('/', "%2F");
     let mut lines = match kind {
@@ -197,9 +191,10 @@ fn sent_as(kind: SourceKind, identity: Option<&UserAssigned>) -> Vec<String> {
         _ => vec![
             "POST /contoso.com/oauth2/v2.0/token HTTP/1.1".to_owned(),
             format!(
-                "\r\n\r\nclient_id={CLIENT}&scope={resource}%2F.default&grant_type=client_credentials&\
-                 client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer&\
-                 client_assertion=service.account.token"
+                "\r\n\r\nclient_id={CLIENT}&scope={resource}%2F.default\
+                 &grant_type=client_credentials\
+                 &client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type\
+                 %3Ajwt-bearer&client_assertion=service.account.token"
             ),
         ],
     };
@@ -216,39 +211,46 @@ fn sent_as(kind: SourceKind, identity: Option<&UserAssigned>) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_source_answer_and_fault() {
+async fn every_source_handles_every_response_and_fault() {
     let mut cases = 0;
     let mut wrong = Vec::new();
     for kind in HTTP {
-        for (end, on, left) in answers() {
+        for (expiry, on, left) in expiries() {
             cases += 1;
-            let answer = Step::new(200, format!(r#"{{"access_token":"eyJsecret","token_type":"Bearer",{end}}}"#));
-            let got = Stage::new(kind, vec![answer]).await.fetch(None).await;
+            let body = format!(r#"{{"access_token":"eyJsecret","token_type":"Bearer",{expiry}}}"#);
+            let fixture = Fixture::new(kind, vec![Step::new(200, body)]).await;
+            let got = fixture.fetch(None).await;
             if got != Ok((on, left)) {
-                wrong.push(format!("{kind}, {end}: {got:?}"));
+                wrong.push(format!("{kind}, {expiry}: {got:?}"));
             }
         }
-        for (what, step, expected, requests) in faults() {
+        for (fault, step, expected, expected_requests) in faults() {
             cases += 1;
-            let stage = Stage::new(kind, vec![step]).await;
-            let error = stage.fetch(None).await.unwrap_err();
-            let asked = stage.endpoint.requests().len();
-            let in_time = stage.clock.steady() <= Duration::from_secs(if what == "gone" { 70 } else { 30 });
-            let as_often = requests.map_or(asked > 1, |requests| requests == asked);
-            if name(&error) != expected || !in_time || !as_often || format!("{error} {error:?}").contains("secret") {
-                wrong.push(format!("{kind}, {what}: {error:?}, asked {asked} times in {:?}", stage.clock.steady()));
+            let fixture = Fixture::new(kind, vec![step]).await;
+            let error = fixture.fetch(None).await.unwrap_err();
+            let requests = fixture.endpoint.requests().len();
+            let limit = Duration::from_secs(if fault == "gone" { 70 } else { 30 });
+            let is_right = name(&error) == expected
+                && fixture.clock.steady() <= limit
+                && expected_requests.map_or(requests > 1, |expected| requests == expected)
+                && !format!("{error} {error:?}").contains("secret");
+            if !is_right {
+                let time = fixture.clock.steady();
+                wrong.push(format!("{kind}, {fault}: {error:?}, {requests} requests in {time:?}"));
             }
         }
-        for (what, status) in [("404", 404), ("410", 410), ("429", 429), ("500", 500), ("503", 503)] {
+        for status in [404, 410, 429, 500, 503] {
             if (kind, status) == (SourceKind::ServiceFabric, 404) {
                 continue;
             }
             cases += 1;
-            let good = Step::new(200, r#"{"access_token":"eyJsecret","expires_on":1700086400}"#);
-            let stage = Stage::new(kind, vec![Step::new(status, ""), Step::Close, Step::new(status, ""), good]).await;
-            let got = stage.fetch(None).await;
-            if got.is_err() || stage.endpoint.requests().len() != 4 {
-                wrong.push(format!("{kind}, {what} and then well: {got:?}"));
+            let good = r#"{"access_token":"eyJsecret","expires_on":1700086400}"#;
+            let fault = Step::new(status, "");
+            let steps = vec![fault.clone(), Step::Close, fault, Step::new(200, good)];
+            let fixture = Fixture::new(kind, steps).await;
+            let got = fixture.fetch(None).await;
+            if got.is_err() || fixture.endpoint.requests().len() != 4 {
+                wrong.push(format!("{kind}, {status} before a token: {got:?}"));
             }
         }
     }
@@ -258,26 +260,27 @@ async fn every_source_answer_and_fault() {
 }
 
 #[tokio::test]
-async fn every_source_and_identity_form() {
+async fn every_source_sends_every_identity_form_that_it_takes() {
     let mut cases = 0;
     for kind in HTTP {
         for identity in identities() {
             cases += 1;
             let good = r#"{"access_token":"eyJsecret","expires_on":1700086400}"#;
-            let stage = Stage::new(kind, vec![Step::new(200, good)]).await;
-            let takes = identity.as_ref().is_none_or(|identity| kind.takes(identity));
-            if !takes {
-                let error = stage.source(identity.clone()).err().unwrap();
-                assert_eq!(error, InvalidSource::NoUserAssigned { kind, identity: identity.unwrap() });
+            let fixture = Fixture::new(kind, vec![Step::new(200, good)]).await;
+            let is_taken = identity.as_ref().is_none_or(|identity| kind.takes(identity));
+            if !is_taken {
+                let error = fixture.source(identity.clone()).err().unwrap();
+                let identity = identity.unwrap();
+                assert_eq!(error, InvalidSource::NoUserAssigned { kind, identity });
                 continue;
             }
-            stage.fetch(identity.clone()).await.unwrap();
-            let requests = stage.endpoint.requests();
-            for part in sent_as(kind, identity.as_ref()) {
-                assert!(requests[0].contains(&part), "{kind}, {identity:?}: {part} is not in {}", requests[0]);
+            fixture.fetch(identity.clone()).await.unwrap();
+            let request = &fixture.endpoint.requests()[0];
+            for part in expected_parts(kind, identity.as_ref()) {
+                assert!(request.contains(&part), "{kind}, {identity:?}: {part} is not in {request}");
             }
             if identity.is_none() && kind != SourceKind::WorkloadIdentity {
-                assert!(!requests[0].contains("_id="), "{}", requests[0]);
+                assert!(!request.contains("_id="), "{request}");
             }
         }
     }

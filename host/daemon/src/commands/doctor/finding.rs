@@ -66,14 +66,9 @@ impl Finding {
         Self { fix: Some(fix.into()), ..self }
     }
 
-    /// A problem in the words of an error, which say what it is and then, in a sentence of its own, what to do.
-    pub(super) fn error(self, error: &str) -> Self {
-        // What an endpoint said stands in brackets, and may have sentences in it.
-        let (found, fix) = match error.rsplit_once("). ") {
-            Some((found, fix)) => (format!("{found})"), Some(fix)),
-            None => error.split_once(". ").map_or((error.to_owned(), None), |(a, b)| (a.to_owned(), Some(b))),
-        };
-        Self { fix: fix.map(str::to_owned), ..self.problem(found) }
+    /// Adds the help of an error, if it has any.
+    pub(super) fn help(self, help: Option<impl Into<String>>) -> Self {
+        help.into_iter().fold(self, Self::fix)
     }
 }
 
@@ -115,26 +110,5 @@ impl fmt::Display for Check {
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_errors_last_sentences_are_the_fix() {
-        for (error, found, fix) in [
-            (
-                "no identity (status 400. It is gone). Assign it. Or do not",
-                "no identity (status 400. It is gone)",
-                "Assign it. Or do not",
-            ),
-            ("it needs X, which is not set. Set it", "it needs X, which is not set", "Set it"),
-        ] {
-            let finding = Finding::about(Check::Token, "x").error(error);
-            assert_eq!((finding.found.as_str(), finding.fix.as_deref()), (found, Some(fix)));
-        }
-        assert_eq!(Finding::about(Check::Token, "x").error("no answer within 4 s").fix, None);
     }
 }

@@ -1,12 +1,12 @@
 //! Which identity sources are here.
 
-use keyward::identity::source::{Detected, InvalidSource, SourceKind, traces};
+use keyward::identity::source::{Detected, InvalidSource, SourceKind, evidence};
 
 use super::finding::{Check, Finding};
 use super::metadata::Reached;
 use super::variable;
 
-/// The sources to be asked where no configuration names any: those that left traces, and the one that `auto` takes.
+/// The sources to check without a configuration: those with evidence, and the one that `auto` chooses.
 pub(super) fn here(auto: Option<SourceKind>) -> Vec<SourceKind> {
     SourceKind::ALL.into_iter().filter(|kind| auto == Some(*kind) || why(*kind).is_some()).collect()
 }
@@ -29,14 +29,14 @@ pub(super) fn check(detected: &Result<Detected, InvalidSource>, imds: &Reached) 
         })
         .collect();
     if let Err(error) = detected {
-        let finding = Finding::about(Check::Source, "auto").error(&error.to_string());
-        findings.push(Finding { status: super::Status::Warning, ..finding });
+        let finding = Finding::about(Check::Source, "auto").warning(error.to_string());
+        findings.push(finding.help(error.help()));
     }
     findings
 }
 
 fn why(kind: SourceKind) -> Option<&'static str> {
-    traces(kind, &variable, &|path| path.exists())
+    evidence(kind, &variable, &|path| path.exists())
 }
 
 /// What a source would have.
@@ -50,7 +50,6 @@ fn lacks(kind: SourceKind) -> &'static str {
         SourceKind::CloudShell => "not here: it has MSI_ENDPOINT",
         SourceKind::WorkloadIdentity => "not here: it has AZURE_TENANT_ID and AZURE_FEDERATED_TOKEN_FILE",
         SourceKind::AzureCli => "not here: no directory in PATH has `az`",
-        // IMDS, and what a later version may know.
-        _ => "not here",
+        SourceKind::Imds => "not here",
     }
 }

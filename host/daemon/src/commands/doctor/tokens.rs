@@ -50,7 +50,7 @@ pub(super) async fn check(patient: &Patient, configured: bool) -> Asked {
         let finding = || Finding::about(Check::TokensOnDisk, name.as_str());
         findings.extend(identities.key(name).map(|key| match key {
             Ok(()) => finding().ok("the key of its tokens on disk can be used"),
-            Err(why) => finding().error(why),
+            Err(error) => finding().problem(error.to_string()).help(error.help()),
         }));
     }
     if plan.identities().is_empty() {
@@ -93,13 +93,11 @@ fn told(finding: Finding, source: &str, answered: Result<Answered, NoToken>) -> 
             finding.ok(found)
         }
         Err(error) => {
-            let said = error.to_string();
-            let finding = finding.error(&said);
-            let found = if source.is_empty() { finding.found } else { format!("{source}: {}", finding.found) };
-            let fix = finding.fix.unwrap_or_else(|| {
-                "Wait a minute and look again; then look at the endpoint's own log, or name another source".to_owned()
+            let found = if source.is_empty() { error.to_string() } else { format!("{source}: {error}") };
+            let fix = error.help().unwrap_or_else(|| {
+                "Wait a minute and look again; then look at the endpoint's own log, or name another source".into()
             });
-            Finding { found, fix: Some(fix), ..finding }
+            finding.problem(found).fix(fix)
         }
     }
 }

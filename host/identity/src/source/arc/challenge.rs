@@ -1,6 +1,8 @@
-//! The file that a challenge of Azure Arc's names. Whoever answers at that port could name any file of the machine's and
-//! be sent what is in it: so where it is, what it is called and how long it is are checked before it is read.
+//! The file of an Azure Arc challenge. A program that listens at the agent's port could name any
+//! file of this machine and receive its contents, so the file's directory, name, type and length
+//! are checked before its contents are used.
 
+use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
@@ -10,12 +12,17 @@ use http::{HeaderMap, HeaderValue};
 use zeroize::Zeroizing;
 
 use crate::TokenError;
-use crate::source::Env;
+use crate::source::token_source::Env;
 
-/// The longest file that is read, in bytes.
-const LONGEST: u64 = 4096;
+/// The longest valid file, in bytes.
+const MAX_LENGTH: u64 = 4096;
 
-/// Where the agent keeps its files on this system.
+const NOT_THE_AGENT: &str = "Another program may be listening at the agent's port";
+
+const NO_ACCESS: &str = "The broker's user needs read access to the file: on Linux, add it to the \
+                         group himds; on Windows, to Hybrid agent extension applications";
+
+/// The directory of the agent's files on this system.
 pub(super) fn directory(env: Env<'_>) -> PathBuf {
     if cfg!(windows) {
         let data = env("ProgramData").unwrap_or_else(|| r"C:\ProgramData".to_owned());
@@ -27,68 +34,71 @@ pub(super) fn directory(env: Env<'_>) -> PathBuf {
 
 /// The path in `WWW-Authenticate: Basic realm=<path>`.
 pub(super) fn path(headers: &HeaderMap) -> Result<PathBuf, TokenError> {
-    let malformed = |what: &str| TokenError::Malformed { what: what.to_owned() };
-    let value =
-        headers.get(WWW_AUTHENTICATE).ok_or_else(|| malformed("it asks for authorization and names no file"))?;
+    let malformed = |reason: &str| TokenError::Malformed { reason: reason.to_owned() };
+    let value = headers.get(WWW_AUTHENTICATE);
+    let value = value.ok_or_else(|| malformed("it requires authorization but names no file"))?;
     let value = value.to_str().map_err(|_| malformed("its challenge is not text"))?;
     let (scheme, rest) = value.trim().split_once(' ').unwrap_or((value, ""));
-    let realm = rest.trim().split_once('=').filter(|(name, _)| name.trim().eq_ignore_ascii_case("realm"));
+    let realm = rest.trim().split_once('=');
+    let realm = realm.filter(|(name, _)| name.trim().eq_ignore_ascii_case("realm"));
     match realm {
         Some((_, path)) if scheme.eq_ignore_ascii_case("basic") => {
             let path = path.trim();
-            let bare = path.strip_prefix('"').and_then(|path| path.strip_suffix('"')).unwrap_or(path);
-            Ok(PathBuf::from(bare))
+            let unquoted = path.strip_prefix('"').and_then(|path| path.strip_suffix('"'));
+            Ok(PathBuf::from(unquoted.unwrap_or(path)))
         }
-        _ => Err(malformed("its challenge is not of the form Basic realm=<file>")),
+        Some(_) | None => Err(malformed("its challenge is not of the form Basic realm=<file>")),
     }
 }
 
-/// What is in the file, as the value of an `authorization` header.
+/// Reads the file, as the value of an `authorization` header field.
 pub(super) fn read(directory: &Path, path: &Path) -> Result<HeaderValue, TokenError> {
-    let refuse = |said: &str| TokenError::File {
-        path: path.to_string_lossy().chars().filter(|c| !c.is_control()).take(200).collect(),
-        said: said.to_owned(),
+    let error = |reason: String, help| {
+        let path = path.to_string_lossy();
+        let path = path.chars().filter(|c| !c.is_control()).take(200).collect();
+        TokenError::File { path, reason, help }
     };
-    let name = inside(directory, path).ok_or_else(|| {
-        refuse("the agent's files are in its own directory and end in .key: what answers is not the agent")
+    let invalid = |reason: &str| error(reason.to_owned(), None);
+    let unreadable = |failed: std::io::Error| error(failed.to_string(), Some(NO_ACCESS));
+    let name = file_name(directory, path).ok_or_else(|| {
+        let reason = "the agent's files are in its own directory and end in .key";
+        error(reason.to_owned(), Some(NOT_THE_AGENT))
     })?;
-    let unread = |error: std::io::Error| {
-        refuse(&format!(
-            "{error}. Whoever asks Azure Arc for tokens has to be able to read it: on Linux, add the broker's user to the \
-             group himds; on Windows, to Hybrid agent extension applications"
-        ))
-    };
-    // The agent's directory may be a link, when an administrator made it one; the file must not.
-    let real = directory.canonicalize().map_err(unread)?.join(name);
-    let link = real.symlink_metadata().map_err(unread)?;
-    if !link.is_file() {
-        return Err(refuse("it is not a regular file"));
+    // An administrator may have made the agent's directory a link, but not the file.
+    let path = directory.canonicalize().map_err(unreadable)?.join(name);
+    if !path.symlink_metadata().map_err(unreadable)?.is_file() {
+        return Err(invalid("it is not a regular file"));
     }
-    let file = open(&real).map_err(unread)?;
-    let metadata = file.metadata().map_err(unread)?;
-    if !metadata.is_file() || metadata.len() > LONGEST {
-        return Err(refuse("it is longer than the 4096 bytes that an agent's file has at most"));
+    let too_long = || invalid("it is longer than the 4096 bytes of the agent's files");
+    let file = open(&path).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    if !metadata.is_file() || metadata.len() > MAX_LENGTH {
+        return Err(too_long());
     }
     let mut contents = Zeroizing::new(b"Basic ".to_vec());
-    contents.reserve_exact(LONGEST as usize + 1);
-    let read = file.take(LONGEST + 1).read_to_end(&mut contents).map_err(unread)?;
-    if read as u64 > LONGEST {
-        return Err(refuse("it is longer than the 4096 bytes that an agent's file has at most"));
+    contents.reserve_exact(MAX_LENGTH as usize + 1);
+    let read = file.take(MAX_LENGTH + 1).read_to_end(&mut contents).map_err(unreadable)?;
+    if read as u64 > MAX_LENGTH {
+        return Err(too_long());
     }
     let contents = contents.trim_ascii_end();
-    let mut value = HeaderValue::from_bytes(contents).map_err(|_| refuse("what is in it cannot be sent"))?;
+    if contents.len() <= "Basic".len() {
+        return Err(invalid("it is empty"));
+    }
+    let value = HeaderValue::from_bytes(contents);
+    let mut value = value.map_err(|_| invalid("a header field cannot contain its contents"))?;
     value.set_sensitive(true);
-    if contents.len() <= "Basic".len() { Err(refuse("it is empty")) } else { Ok(value) }
+    Ok(value)
 }
 
-/// The name of a file that is in the directory, not below it, and is a key. Compared as it is written: no step up, no
-/// other way to write the directory.
-fn inside<'a>(directory: &Path, path: &'a Path) -> Option<&'a std::ffi::OsStr> {
-    let plain = |component: Component<'_>| !matches!(component, Component::ParentDir | Component::CurDir);
+/// The name of a key file directly in the directory. Paths are compared literally: there is no
+/// parent component and no other spelling of the directory.
+fn file_name<'a>(directory: &Path, path: &'a Path) -> Option<&'a OsStr> {
+    let is_plain = |part: Component<'_>| !matches!(part, Component::ParentDir | Component::CurDir);
     let name = path.file_name()?;
     let is_key = path.extension().is_some_and(|extension| extension == "key");
-    let fits = path.is_absolute() && path.components().all(plain) && path.parent() == Some(directory) && is_key;
-    fits.then_some(name)
+    let is_inside = path.is_absolute() && path.components().all(is_plain) && path.parent() == Some(directory);
+    (is_inside && is_key).then_some(name)
 }
 
 #[cfg(unix)]
@@ -109,25 +119,25 @@ fn open(path: &Path) -> std::io::Result<File> {
 mod tests {
     use super::*;
 
-    fn of(challenge: &str) -> Option<PathBuf> {
+    fn realm(challenge: &str) -> Option<PathBuf> {
         let headers = [(WWW_AUTHENTICATE, challenge.parse().unwrap())].into_iter().collect();
         path(&headers).ok()
     }
 
     #[test]
-    fn a_challenge_names_its_file() {
+    fn the_path_of_a_challenge_is_its_realm() {
         let file = Some(PathBuf::from("/var/opt/azcmagent/tokens/a.key"));
-        assert_eq!(of("Basic realm=/var/opt/azcmagent/tokens/a.key"), file);
-        assert_eq!(of("basic Realm=\"/var/opt/azcmagent/tokens/a.key\""), file);
+        assert_eq!(realm("Basic realm=/var/opt/azcmagent/tokens/a.key"), file);
+        assert_eq!(realm("basic Realm=\"/var/opt/azcmagent/tokens/a.key\""), file);
         for challenge in ["", "Basic", "Basic /a.key", "Bearer realm=/a.key", "Basic file=/a.key"] {
-            assert_eq!(of(challenge), None, "{challenge}");
+            assert_eq!(realm(challenge), None, "{challenge}");
         }
         assert!(path(&HeaderMap::new()).is_err());
     }
 
     #[cfg(unix)]
     #[test]
-    fn only_a_key_in_the_agents_own_directory_is_read() {
+    fn only_key_files_in_the_agents_directory_are_read() {
         let directory = tempfile::tempdir().unwrap();
         let directory = directory.path();
         let at = |name: &str| directory.join(name);
@@ -166,7 +176,7 @@ mod tests {
             PathBuf::new(),
         ] {
             let read = read(directory, &path);
-            // `Path` itself reads "./" away.
+            // `Path` normalizes "./".
             if path != at("a.key") {
                 assert!(matches!(read, Err(TokenError::File { .. })), "{path:?}: {read:?}");
             }

@@ -1,30 +1,35 @@
-//! Azure Arc: servers elsewhere, whose agent gives tokens to whoever may read its files ([how it is asked for tokens]).
+//! Azure Arc: servers outside of Azure, whose agent issues tokens to users who may read its files
+//! ([acquire a token]).
 //!
-//! The first request is refused with the path of a file. Only members of a group can read it; what is in it authorises the
-//! second request.
+//! The response to the first request is a challenge with the path of a file that only members of a
+//! group can read. The file's contents authorize the second request.
 //!
-//! [how it is asked for tokens]: https://learn.microsoft.com/azure/azure-arc/servers/managed-identity-authentication
+//! [acquire a token]: https://learn.microsoft.com/azure/azure-arc/servers/managed-identity-authentication
 
 mod challenge;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use http::{HeaderValue, Request, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, StatusCode};
 
 use super::endpoint::{self, Endpoint, get, with_authorization};
+use super::invalid::{self, InvalidSource};
+use super::issued::Issued;
 use super::retry::Attempt;
+use super::settings::Settings;
+use super::token_source::{Env, Fetch, TokenSource};
 use super::transport::Body;
-use super::{Env, Fetch, InvalidSource, Issued, Settings, SourceKind, TokenSource, UserAssigned, invalid};
+use super::{SourceKind, UserAssigned};
 use crate::{Audience, TokenError};
 
 const KIND: SourceKind = SourceKind::Arc;
 const API_VERSION: &str = "2019-11-01";
 
-/// Where the agent listens on every machine that has one.
+/// The agent's default endpoint.
 const ENDPOINT: &str = "http://localhost:40342/metadata/identity/oauth2/token";
 
-/// The agent of Azure Arc. A server has its system-assigned identity, and no other.
+/// The agent of Azure Arc. A server has a system-assigned identity, and no other.
 #[derive(Clone)]
 pub struct AzureArc {
     endpoint: Endpoint,
@@ -32,37 +37,38 @@ pub struct AzureArc {
 }
 
 impl AzureArc {
-    /// The address in `IDENTITY_ENDPOINT`.
+    /// A source with the value of `IDENTITY_ENDPOINT`.
     ///
     /// # Errors
     ///
-    /// [`InvalidSource`] where it cannot be used, or an identity is named.
+    /// [`InvalidSource`] if it is invalid, or `identity` is not `None`.
     pub fn new(endpoint: &str, identity: Option<UserAssigned>) -> Result<Self, InvalidSource> {
         invalid::check(KIND, identity.as_ref())?;
         let endpoint = Endpoint::new(KIND, "http", endpoint)?;
         Ok(Self { endpoint, directory: challenge::directory(&|name| std::env::var(name).ok()) })
     }
 
-    /// The same, from the variable that the agent sets; where it is not set, which takes a new login after the agent's
-    /// installation, its usual address.
+    /// A source with the agent's environment variable, or its default endpoint: sessions that began
+    /// before the agent was installed do not have the variable.
     ///
     /// # Errors
     ///
-    /// [`InvalidSource`] where it cannot be used, or an identity is named.
+    /// [`InvalidSource`] if the variable is invalid, or `identity` is not `None`.
     pub fn from_env(env: Env<'_>, identity: Option<UserAssigned>) -> Result<Self, InvalidSource> {
-        let endpoint = endpoint::variable(KIND, env, "IDENTITY_ENDPOINT").unwrap_or_else(|_| ENDPOINT.to_owned());
+        let endpoint = endpoint::variable(KIND, env, "IDENTITY_ENDPOINT");
+        let endpoint = endpoint.unwrap_or_else(|_| ENDPOINT.to_owned());
         Ok(Self { directory: challenge::directory(env), ..Self::new(&endpoint, identity)? })
     }
 
-    /// How it is asked.
+    /// How it talks to the endpoint.
     #[must_use]
     pub fn settings(mut self, settings: Settings) -> Self {
         self.endpoint.set(settings);
         self
     }
 
-    /// Another directory for the agent's files than `/var/opt/azcmagent/tokens` (on Windows,
-    /// `%ProgramData%\AzureConnectedMachineAgent\Tokens`): for tests. What a challenge names outside of it is not read.
+    /// The directory of the agent's files, for tests. The default is `/var/opt/azcmagent/tokens`,
+    /// on Windows `%ProgramData%\AzureConnectedMachineAgent\Tokens`. No file outside of it is read.
     #[must_use]
     pub fn directory(mut self, directory: impl AsRef<Path>) -> Self {
         directory.as_ref().clone_into(&mut self.directory);
@@ -70,30 +76,35 @@ impl AzureArc {
     }
 
     fn request(&self, audience: &Audience) -> Result<Request<Body>, http::Error> {
-        let url = self.endpoint.query(&[("api-version", API_VERSION), ("resource", audience.as_str())]);
-        get(url, "metadata", HeaderValue::from_static("true"))
+        let pairs = [("api-version", API_VERSION), ("resource", audience.as_str())];
+        get(self.endpoint.query(&pairs), "metadata", HeaderValue::from_static("true"))
     }
 
     async fn attempt(&self, audience: &Audience) -> Attempt<Issued> {
-        let first = match self.endpoint.send(self.request(audience)).await {
-            Ok(answer) => answer,
+        let response = match self.endpoint.send(self.request(audience)).await {
+            Ok(response) => response,
             Err(attempt) => return attempt,
         };
-        if first.status != StatusCode::UNAUTHORIZED {
-            return self.endpoint.judge(audience, None, &first);
+        if response.status != StatusCode::UNAUTHORIZED {
+            return self.endpoint.interpret(audience, None, &response);
         }
-        match self.answer_to(&first.headers).await {
-            Ok(value) => self.endpoint.ask(audience, None, with_authorization(self.request(audience), value)).await,
+        match self.solve_challenge(&response.headers).await {
+            Ok(value) => {
+                let request = with_authorization(self.request(audience), value);
+                self.endpoint.request(audience, None, request).await
+            }
             Err(error) => Attempt::Final(error),
         }
     }
 
-    async fn answer_to(&self, headers: &http::HeaderMap) -> Result<HeaderValue, TokenError> {
+    async fn solve_challenge(&self, headers: &HeaderMap) -> Result<HeaderValue, TokenError> {
         let path = challenge::path(headers)?;
         let directory = self.directory.clone();
-        let read = tokio::task::spawn_blocking(move || challenge::read(&directory, &path)).await;
-        let abandoned = |_| TokenError::Unavailable { said: "reading the challenge's file was abandoned".to_owned() };
-        read.map_err(abandoned)?
+        let read = move || challenge::read(&directory, &path);
+        tokio::task::spawn_blocking(read).await.map_err(|_| {
+            let reason = "reading the challenge's file was aborted".to_owned();
+            TokenError::Unavailable { reason }
+        })?
     }
 }
 

@@ -1,22 +1,29 @@
-//! The one place where a source of any kind is made.
+//! Creates sources of every kind.
 
 use std::sync::Arc;
 
-use super::{
-    AppService, AzureArc, AzureCli, CloudShell, Env, Imds, InvalidSource, ServiceFabric, Settings, SourceKind,
-    TokenSource, UserAssigned, WorkloadIdentity, invalid,
-};
+use super::app_service::AppService;
+use super::arc::AzureArc;
+use super::azure_cli::AzureCli;
+use super::cloud_shell::CloudShell;
+use super::imds::Imds;
+use super::invalid::{self, InvalidSource};
+use super::service_fabric::ServiceFabric;
+use super::settings::Settings;
+use super::token_source::{Env, TokenSource};
+use super::workload_identity::WorkloadIdentity;
+use super::{SourceKind, UserAssigned};
 
-/// Makes a source of a kind, for the system-assigned identity or the one that is named.
+/// Creates a source of a kind, for a user-assigned identity or the system-assigned one.
 ///
-/// What the platform sets comes from the environment variables `env`. `authority` is the cloud's,
-/// for workload identity: it is used where `AZURE_AUTHORITY_HOST` is not set.
+/// `env` has the platform's environment variables. `authority` is the cloud's authority for
+/// workload identity; `AZURE_AUTHORITY_HOST` takes precedence.
 ///
 /// # Errors
 ///
-/// [`InvalidSource`] where a variable is missing or unusable, or where this kind cannot be asked
+/// [`InvalidSource`] if a variable is missing or invalid, or if a source of this kind has no tokens
 /// for this identity.
-pub fn source(
+pub fn create(
     kind: SourceKind,
     env: Env<'_>,
     identity: Option<UserAssigned>,

@@ -1,4 +1,4 @@
-//! The Azure CLI, played by a script.
+//! The Azure CLI source, with a script in place of the CLI.
 #![cfg(unix)]
 #![allow(clippy::panic, clippy::unwrap_used, missing_docs)]
 
@@ -35,9 +35,9 @@ impl Script {
     }
 }
 
-fn said(error: TokenError) -> String {
+fn reason(error: TokenError) -> String {
     match error {
-        TokenError::Command { said, .. } => said,
+        TokenError::Command { reason, .. } => reason,
         other => panic!("{other:?}"),
     }
 }
@@ -45,22 +45,25 @@ fn said(error: TokenError) -> String {
 const VAULT: &str = "https://vault.azure.net";
 
 #[tokio::test]
-async fn it_is_asked_for_the_exact_resource_and_no_secret_is_in_its_arguments() {
+async fn the_arguments_are_the_exact_resource_and_the_tenant() {
     let script = Script::new(
         r#"echo "$*" > "$(dirname "$0")/arguments"
-echo '{"accessToken":"eyJsecret","expiresOn":"2023-11-15 10:00:00.000000","expires_on":1700086400,"tokenType":"Bearer"}'"#,
+echo '{"accessToken":"eyJsecret","expires_on":1700086400,"tokenType":"Bearer",
+       "expiresOn":"2023-11-15 10:00:00.000000"}'"#,
     );
+    let arguments = || std::fs::read_to_string(script.directory.path().join("arguments")).unwrap();
     assert_eq!(script.fetch("https://management.azure.com/").await, Ok(1_700_086_400));
-    let arguments = std::fs::read_to_string(script.directory.path().join("arguments")).unwrap();
-    assert_eq!(arguments, "account get-access-token --output json --resource=https://management.azure.com/\n");
+    let start = "account get-access-token --output json";
+    let expected = format!("{start} --resource=https://management.azure.com/\n");
+    assert_eq!(arguments(), expected);
     let source = script.source().tenant("contoso.com").unwrap();
     source.fetch(&Audience::new(VAULT).unwrap()).await.unwrap();
-    let arguments = std::fs::read_to_string(script.directory.path().join("arguments")).unwrap();
-    assert!(arguments.ends_with("--resource=https://vault.azure.net --tenant=contoso.com\n"), "{arguments}");
+    let expected = format!("{start} --resource=https://vault.azure.net --tenant=contoso.com\n");
+    assert_eq!(arguments(), expected);
 }
 
 #[tokio::test]
-async fn an_older_one_says_the_end_in_local_time_and_local_is_utc_there() {
+async fn an_expiry_in_local_time_is_utc() {
     let script = Script::new(
         r#"test "$TZ" = UTC0 || exit 1
 echo '{"accessToken":"eyJsecret","expiresOn":"2023-11-15 22:13:20.123456"}'"#,
@@ -69,42 +72,46 @@ echo '{"accessToken":"eyJsecret","expiresOn":"2023-11-15 22:13:20.123456"}'"#,
 }
 
 #[tokio::test]
-async fn its_complaint_is_quoted() {
+async fn an_error_of_the_cli_is_quoted_without_tokens() {
     let script = Script::new("echo 'ERROR: Please run az login to setup account. eyJsecret' >&2; exit 1");
-    let said = said(script.fetch(VAULT).await.unwrap_err());
-    assert!(said.contains("Please run az login") && !said.contains("secret"), "{said}");
+    let reason = reason(script.fetch(VAULT).await.unwrap_err());
+    assert!(reason.contains("Please run az login") && !reason.contains("secret"), "{reason}");
 }
 
 #[tokio::test]
-async fn one_that_is_not_there_hangs_or_says_nonsense_is_an_error() {
+async fn a_cli_that_is_missing_hangs_or_prints_no_token_is_an_error() {
+    let vault = Audience::new(VAULT).unwrap();
     let missing = AzureCli::new().program("/nowhere/az");
-    assert!(said(missing.fetch(&Audience::new(VAULT).unwrap()).await.unwrap_err()).contains("/nowhere/az"));
+    let error = missing.fetch(&vault).await.unwrap_err();
+    assert!(reason(error).contains("/nowhere/az"));
 
     let clock = ManualClock::at(Duration::from_secs(1_700_000_000));
+    let limit = Duration::from_secs(13);
     let script = Script::new("exec sleep 60");
-    let hangs = script.source().clock(Arc::new(clock.clone())).timeout(Duration::from_secs(13));
-    let vault = Audience::new(VAULT).unwrap();
-    let time_passes = async { clock.advance(Duration::from_secs(13)) };
-    let (hung, ()) = tokio::join!(hangs.fetch(&vault), time_passes);
-    assert!(matches!(hung, Err(TokenError::Command { .. })));
+    let source = script.source().clock(Arc::new(clock.clone())).timeout(limit);
+    let (result, ()) = tokio::join!(source.fetch(&vault), async { clock.advance(limit) });
+    assert!(matches!(result, Err(TokenError::Command { .. })));
 
-    let nonsense = Script::new("echo 'WARNING: eyJsecret'").fetch(VAULT).await.unwrap_err();
-    assert!(matches!(nonsense, TokenError::Malformed { .. }), "{nonsense:?}");
-    assert!(!nonsense.to_string().contains("secret"));
+    let script = Script::new("echo 'WARNING: eyJsecret'");
+    let error = script.fetch(VAULT).await.unwrap_err();
+    assert!(matches!(error, TokenError::Malformed { .. }), "{error:?}");
+    assert!(!error.to_string().contains("secret"));
 
-    let no_date = Script::new(r#"echo '{"accessToken":"eyJsecret","expiresOn":"N/A"}'"#).fetch(VAULT).await;
-    assert!(matches!(no_date, Err(TokenError::Malformed { .. })), "{no_date:?}");
+    let script = Script::new(r#"echo '{"accessToken":"eyJsecret","expiresOn":"N/A"}'"#);
+    let error = script.fetch(VAULT).await.unwrap_err();
+    assert!(matches!(error, TokenError::Malformed { .. }), "{error:?}");
 }
 
 #[tokio::test]
-async fn what_could_be_read_as_something_else_is_not_handed_over() {
+async fn arguments_that_a_shell_could_interpret_are_rejected() {
     let script = Script::new("touch \"$(dirname \"$0\")/ran\"");
     for audience in ["x&calc", "x|y", "%PATH%", "a\"b", "$(x)", "a;b", "a'b"] {
-        assert!(matches!(script.fetch(audience).await, Err(TokenError::Command { .. })), "{audience}");
+        let result = script.fetch(audience).await;
+        assert!(matches!(result, Err(TokenError::Command { .. })), "{audience}");
     }
     assert!(!script.directory.path().join("ran").exists());
-    for tenant in ["", "a b", "--query", "a&b"] {
-        let fits = tenant == "--query";
-        assert_eq!(AzureCli::new().tenant(tenant).is_ok(), fits, "{tenant}: it follows a `--tenant=`");
+    for tenant in ["", "a b", "a&b"] {
+        assert!(AzureCli::new().tenant(tenant).is_err(), "{tenant}");
     }
+    assert!(AzureCli::new().tenant("--query").is_ok(), "it becomes --tenant=--query");
 }

@@ -1,4 +1,4 @@
-//! An identity endpoint that does what it is told to.
+//! A scripted identity endpoint.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,54 +13,54 @@ use tokio_rustls::TlsAcceptor;
 /// What the endpoint does with a request.
 #[derive(Clone, Debug)]
 pub enum Step {
-    Answer {
+    Respond {
         status: u16,
         headers: Vec<(&'static str, String)>,
         body: String,
     },
-    /// Closes the connection without a word.
+    /// Closes the connection without a response.
     Close,
-    /// Says nothing, and keeps the connection. The manner's clock is moved on by [`HANG`].
+    /// Keeps the connection open without a response. The options' clock advances by [`HANG`].
     Hang,
-    /// Speaks something else than HTTP.
+    /// Sends something other than HTTP.
     Garble,
-    /// Announces more than it sends.
+    /// Closes the connection in the middle of the body.
     Truncate,
 }
 
 impl Step {
     pub fn new(status: u16, body: impl Into<String>) -> Self {
-        Self::Answer { status, headers: Vec::new(), body: body.into() }
+        Self::Respond { status, headers: Vec::new(), body: body.into() }
     }
 
     pub fn header(self, name: &'static str, value: impl Into<String>) -> Self {
         match self {
-            Self::Answer { status, mut headers, body } => {
+            Self::Respond { status, mut headers, body } => {
                 headers.push((name, value.into()));
-                Self::Answer { status, headers, body }
+                Self::Respond { status, headers, body }
             }
             other => other,
         }
     }
 }
 
-/// By how much time a request that hangs moves the clock on.
+/// By how much a request that hangs advances the clock.
 pub const HANG: Duration = Duration::from_secs(5);
 
-/// How it behaves, beside its steps.
+/// Options of the endpoint.
 #[derive(Default)]
-pub struct Manner {
-    /// Speaks TLS.
+pub struct Options {
+    /// Uses TLS.
     pub tls: Option<TlsAcceptor>,
-    /// Answers a request without authorization with a challenge that names this file.
+    /// Responds to requests without authorization with a challenge that names this file.
     pub challenge: Option<PathBuf>,
-    /// How long it thinks.
+    /// How long a response takes.
     pub delay: Duration,
-    /// The clock that its delays and hanging requests move on. Without one it waits in real time.
+    /// The clock that delays and hanging requests advance. Without one, delays are in real time.
     pub clock: Option<ManualClock>,
 }
 
-pub struct Endpoint {
+pub struct FakeEndpoint {
     pub origin: String,
     shared: Arc<Shared>,
     task: tokio::task::JoinHandle<()>,
@@ -68,34 +68,39 @@ pub struct Endpoint {
 
 struct Shared {
     steps: Mutex<Vec<Step>>,
-    manner: Manner,
-    /// Heads and bodies, without the first request of a challenge.
+    options: Options,
+    /// Heads and bodies, without the requests that got a challenge.
     requests: Mutex<Vec<String>>,
-    under_way: AtomicUsize,
-    most: AtomicUsize,
+    in_flight: AtomicUsize,
+    most_in_flight: AtomicUsize,
 }
 
-impl Endpoint {
-    /// Takes one step for each request; the last one again and again.
-    pub async fn start(steps: Vec<Step>, manner: Manner) -> Self {
-        Self::start_at("127.0.0.1:0", steps, manner).await
+impl FakeEndpoint {
+    /// Does one step for each request, and repeats the last one.
+    pub async fn start(steps: Vec<Step>, options: Options) -> Self {
+        Self::start_at("127.0.0.1:0", steps, options).await
     }
 
     /// The same, at an address.
-    pub async fn start_at(address: &str, steps: Vec<Step>, manner: Manner) -> Self {
+    pub async fn start_at(address: &str, steps: Vec<Step>, options: Options) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
-        let scheme = if manner.tls.is_some() { "https" } else { "http" };
+        let scheme = if options.tls.is_some() { "https" } else { "http" };
         let origin = format!("{scheme}://{}", listener.local_addr().unwrap());
         let steps = Mutex::new(steps.into_iter().rev().collect());
-        let (requests, under_way, most) = (Mutex::default(), AtomicUsize::new(0), AtomicUsize::new(0));
-        let shared = Arc::new(Shared { steps, manner, requests, under_way, most });
+        let shared = Arc::new(Shared {
+            steps,
+            options,
+            requests: Mutex::default(),
+            in_flight: AtomicUsize::new(0),
+            most_in_flight: AtomicUsize::new(0),
+        });
         let task = tokio::spawn({
             let shared = Arc::clone(&shared);
             async move {
                 while let Ok((stream, _)) = listener.accept().await {
                     let shared = Arc::clone(&shared);
                     tokio::spawn(async move {
-                        match shared.manner.tls.clone() {
+                        match shared.options.tls.clone() {
                             None => shared.serve(stream).await,
                             Some(tls) => {
                                 if let Ok(stream) = tls.accept(stream).await {
@@ -114,13 +119,13 @@ impl Endpoint {
         self.shared.requests.lock().unwrap().clone()
     }
 
-    /// How many requests were under way at once, at most.
-    pub fn most_at_once(&self) -> usize {
-        self.shared.most.load(Ordering::SeqCst)
+    /// The largest number of requests in flight.
+    pub fn most_in_flight(&self) -> usize {
+        self.shared.most_in_flight.load(Ordering::SeqCst)
     }
 }
 
-impl Drop for Endpoint {
+impl Drop for FakeEndpoint {
     fn drop(&mut self) {
         self.task.abort();
     }
@@ -128,49 +133,52 @@ impl Drop for Endpoint {
 
 impl Shared {
     async fn serve<S: AsyncRead + AsyncWrite + Unpin>(&self, mut stream: S) {
-        let now = self.under_way.fetch_add(1, Ordering::SeqCst) + 1;
-        self.most.fetch_max(now, Ordering::SeqCst);
+        let in_flight = self.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most_in_flight.fetch_max(in_flight, Ordering::SeqCst);
         let request = read(&mut stream).await;
-        match &self.manner.clock {
-            None => tokio::time::sleep(self.manner.delay).await,
-            Some(clock) => clock.advance(self.manner.delay),
+        match &self.options.clock {
+            None => tokio::time::sleep(self.options.delay).await,
+            Some(clock) => clock.advance(self.options.delay),
         }
-        if let Some(request) = request {
-            let step = self.step(&request);
-            // Before the answer: who has it may ask again at once.
-            self.under_way.fetch_sub(1, Ordering::SeqCst);
-            self.take(&mut stream, step).await;
-        } else {
-            self.under_way.fetch_sub(1, Ordering::SeqCst);
+        let step = request.map(|request| self.step(&request));
+        // Before the response: a client that has it may send the next request at once.
+        self.in_flight.fetch_sub(1, Ordering::SeqCst);
+        if let Some(step) = step {
+            self.run(&mut stream, step).await;
         }
     }
 
     fn step(&self, request: &str) -> Step {
-        if let Some(file) = &self.manner.challenge
+        if let Some(file) = &self.options.challenge
             && !request.to_ascii_lowercase().contains("\r\nauthorization: ")
         {
-            return Step::new(401, "").header("www-authenticate", format!("Basic realm={}", file.display()));
+            let challenge = format!("Basic realm={}", file.display());
+            return Step::new(401, "").header("www-authenticate", challenge);
         }
         self.requests.lock().unwrap().push(request.to_owned());
         let mut steps = self.steps.lock().unwrap();
         if steps.len() > 1 { steps.pop().unwrap() } else { steps.last().unwrap().clone() }
     }
 
-    async fn take<S: AsyncWrite + Unpin>(&self, stream: &mut S, step: Step) {
+    async fn run<S: AsyncWrite + Unpin>(&self, stream: &mut S, step: Step) {
         let text = match step {
-            Step::Answer { status, headers, body } => {
-                let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-                format!("HTTP/1.1 {status} X\r\n{headers}content-length: {}\r\n\r\n{body}", body.len())
+            Step::Respond { status, headers, body } => {
+                let headers = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n"));
+                let (headers, length) = (headers.collect::<String>(), body.len());
+                format!("HTTP/1.1 {status} X\r\n{headers}content-length: {length}\r\n\r\n{body}")
             }
             Step::Close => return,
             Step::Hang => {
-                if let Some(clock) = &self.manner.clock {
+                if let Some(clock) = &self.options.clock {
                     clock.advance(HANG);
                 }
                 return std::future::pending().await;
             }
             Step::Garble => "\u{15}\u{3}\u{1}\r\n\r\n".to_owned(),
-            Step::Truncate => "HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n{\"access_token\":\"eyJsecret".to_owned(),
+            Step::Truncate => {
+                let head = "HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n";
+                format!("{head}{{\"access_token\":\"eyJsecret")
+            }
         };
         let _ = stream.write_all(text.as_bytes()).await;
         let _ = stream.shutdown().await;

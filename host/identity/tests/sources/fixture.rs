@@ -1,4 +1,4 @@
-//! One source in front of its endpoint.
+//! A source and its endpoint.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -6,19 +6,20 @@ use std::time::Duration;
 use keyward_identity::clock::ManualClock;
 use keyward_identity::source::{
     AppService, AzureArc, CloudShell, Imds, InvalidSource, ServiceFabric, Settings, SourceKind, Tls, UserAssigned,
-    WorkloadIdentity, source,
+    WorkloadIdentity, create,
 };
 use keyward_identity::{Audience, TokenError, TokenSource};
 use tokio_rustls::TlsAcceptor;
 
-use crate::endpoint::{Endpoint, HANG, Manner, Step};
+use crate::fake_endpoint::{FakeEndpoint, HANG, Options, Step};
 
 pub const NOW: u64 = 1_700_000_000;
 pub const CLIENT: &str = "00001111-aaaa-2222-bbbb-3333cccc4444";
 pub const OBJECT: &str = "00005555-dddd-6666-eeee-7777ffff8888";
-pub const RESOURCE: &str =
-    "/subscriptions/s/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/reports";
+pub const RESOURCE: &str = "/subscriptions/s/resourceGroups/g/providers/\
+                            Microsoft.ManagedIdentity/userAssignedIdentities/reports";
 
+/// The sources that use HTTP.
 pub const HTTP: [SourceKind; 6] = [
     SourceKind::Imds,
     SourceKind::AppService,
@@ -37,7 +38,7 @@ pub fn identities() -> [Option<UserAssigned>; 4] {
     ]
 }
 
-/// A certificate that nobody signed, for all tests.
+/// A self-signed certificate, for all tests.
 pub struct Certificate {
     pub acceptor: TlsAcceptor,
     pub thumbprint: String,
@@ -47,43 +48,45 @@ pub struct Certificate {
 pub fn certificate() -> &'static Certificate {
     static CERTIFICATE: OnceLock<Certificate> = OnceLock::new();
     CERTIFICATE.get_or_init(|| {
-        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
-        let der = made.cert.der().clone();
-        let key = rustls_pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let generated = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        let der = generated.cert.der().clone();
+        let key = generated.signing_key.serialize_der();
+        let key = rustls_pki_types::PrivateKeyDer::try_from(key).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        let config = config.unwrap().with_no_client_auth().with_single_cert(vec![der.clone()], key).unwrap();
+        let config = rustls::ServerConfig::builder_with_provider(provider);
+        let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+        let config = config.with_single_cert(vec![der.clone()], key).unwrap();
         let digest = ring::digest::digest(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, &der);
         Certificate {
             acceptor: TlsAcceptor::from(Arc::new(config)),
             thumbprint: digest.as_ref().iter().map(|byte| format!("{byte:02X}")).collect(),
-            trusting: Tls::system_and_pem(made.cert.pem().as_bytes()).unwrap(),
+            trusting: Tls::system_and_pem(generated.cert.pem().as_bytes()).unwrap(),
         }
     })
 }
 
-/// One source, its endpoint, and a clock on which nobody waits.
-pub struct Stage {
-    pub endpoint: Endpoint,
+/// A source, its endpoint, and a clock that skips sleeps.
+pub struct Fixture {
+    pub endpoint: FakeEndpoint,
     pub clock: ManualClock,
     pub files: tempfile::TempDir,
     kind: SourceKind,
 }
 
-impl Stage {
+impl Fixture {
     pub async fn new(kind: SourceKind, steps: Vec<Step>) -> Self {
         let files = tempfile::tempdir().unwrap();
         std::fs::write(files.path().join("a.key"), "key of the agent").unwrap();
         std::fs::write(files.path().join("assertion"), "service.account.token\n").unwrap();
-        let https = matches!(kind, SourceKind::ServiceFabric | SourceKind::WorkloadIdentity);
+        let is_https = matches!(kind, SourceKind::ServiceFabric | SourceKind::WorkloadIdentity);
         let clock = ManualClock::skipping_sleeps(Duration::from_secs(NOW));
-        let manner = Manner {
+        let options = Options {
             clock: Some(clock.clone()),
-            tls: https.then(|| certificate().acceptor.clone()),
+            tls: is_https.then(|| certificate().acceptor.clone()),
             challenge: (kind == SourceKind::Arc).then(|| files.path().join("a.key")),
-            ..Manner::default()
+            ..Options::default()
         };
-        Self { endpoint: Endpoint::start(steps, manner).await, clock, files, kind }
+        Self { endpoint: FakeEndpoint::start(steps, options).await, clock, files, kind }
     }
 
     pub fn settings(&self) -> Settings {
@@ -109,20 +112,21 @@ impl Stage {
             }
             SourceKind::AppService => Arc::new(AppService::from_env(&env, identity)?.settings(settings)),
             SourceKind::Arc => {
-                Arc::new(AzureArc::from_env(&env, identity)?.settings(settings).directory(self.files.path()))
+                let arc = AzureArc::from_env(&env, identity)?.settings(settings);
+                Arc::new(arc.directory(self.files.path()))
             }
             SourceKind::ServiceFabric => Arc::new(ServiceFabric::from_env(&env, identity)?.settings(settings)),
             SourceKind::CloudShell => Arc::new(CloudShell::from_env(&env, identity)?.settings(settings)),
             SourceKind::WorkloadIdentity => {
                 Arc::new(WorkloadIdentity::from_env(&env, identity, None)?.settings(settings))
             }
-            SourceKind::AzureCli => panic!("it has no endpoint"),
+            SourceKind::AzureCli => panic!("the Azure CLI has no endpoint"),
         })
     }
 
-    /// The source as a configuration's `source` line makes it.
-    pub fn of_kind(&self, identity: Option<UserAssigned>) -> Result<Arc<dyn TokenSource>, InvalidSource> {
-        source(self.kind, &|name| self.variable(name), identity, None, self.settings())
+    /// The source as a configuration creates it.
+    pub fn create(&self, identity: Option<UserAssigned>) -> Result<Arc<dyn TokenSource>, InvalidSource> {
+        create(self.kind, &|name| self.variable(name), identity, None, self.settings())
     }
 
     /// An environment variable of the platform.
@@ -141,6 +145,7 @@ impl Stage {
         })
     }
 
+    /// The expiry of a token from the endpoint, absolute and relative.
     pub async fn fetch(&self, identity: Option<UserAssigned>) -> Result<(u64, Option<u64>), TokenError> {
         let source = self.source(identity).unwrap();
         let issued = source.fetch(&vault()).await?;
@@ -159,16 +164,15 @@ pub fn name(error: &TokenError) -> &'static str {
         TokenError::SeveralIdentities { .. } => "several identities",
         TokenError::ResourceUnknown { .. } => "resource unknown",
         TokenError::Unreachable { .. } => "unreachable",
-        TokenError::NotManagedIdentityMachine { .. } => "not a managed-identity machine",
+        TokenError::NoManagedIdentity { .. } => "no managed identity",
         TokenError::WrongIdentity { .. } => "wrong identity",
         TokenError::Untrusted { .. } => "untrusted",
         TokenError::File { .. } => "file",
         TokenError::Command { .. } => "command",
-        TokenError::Refused { .. } => "refused",
+        TokenError::Rejected { .. } => "rejected",
         TokenError::Throttled { .. } => "throttled",
         TokenError::Unavailable { .. } => "unavailable",
         TokenError::Malformed { .. } => "malformed",
         TokenError::Expired { .. } => "expired",
-        _ => "new",
     }
 }

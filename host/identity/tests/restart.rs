@@ -1,4 +1,4 @@
-//! What a restart finds on disk, and what it makes of a file that somebody or something has been at.
+//! Persisted tokens after a restart, and files that are damaged.
 #![allow(clippy::panic, clippy::unwrap_used, missing_docs)]
 
 use std::path::{Path, PathBuf};
@@ -13,14 +13,14 @@ use keyward_identity::{AccessToken, Audience, Fetch, Issued, TokenCache, TokenSo
 const NOW: Duration = Duration::from_secs(1_700_000_000);
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Tokens for a day, and how many of them were made.
-struct Counts {
+/// A source of tokens that live for a day. It counts them.
+struct Counting {
     name: &'static str,
     fetches: Arc<AtomicUsize>,
     clock: ManualClock,
 }
 
-impl TokenSource for Counts {
+impl TokenSource for Counting {
     fn fetch<'a>(&'a self, audience: &'a Audience) -> Fetch<'a> {
         let number = self.fetches.fetch_add(1, Ordering::SeqCst) + 1;
         let secret = format!("eyJsecret.{}.{audience}.{number}", self.name);
@@ -33,7 +33,7 @@ impl TokenSource for Counts {
     }
 }
 
-/// A machine with a disk, on which the program is started again and again.
+/// A machine on which the program is restarted.
 struct Machine {
     disk: tempfile::TempDir,
     clock: ManualClock,
@@ -50,18 +50,18 @@ impl Machine {
         self.disk.path().join("tokens")
     }
 
-    /// Starts the program, has it ask for a token, and ends it. Says which it got and how many were fetched for that.
+    /// Starts the program, gets a token, and ends it. Returns the token and the number of fetches.
     async fn run_as(&self, name: &'static str, audience: &str, key: u8) -> (String, usize) {
         let before = self.fetches.load(Ordering::SeqCst);
         let persistence = Persistence::open(self.path(), PersistKey::new([key; 32]));
-        let source = Counts { name, fetches: Arc::clone(&self.fetches), clock: self.clock.clone() };
+        let source = Counting { name, fetches: Arc::clone(&self.fetches), clock: self.clock.clone() };
         let (source, clock) = (Arc::new(source), Arc::new(self.clock.clone()));
         let cache = TokenCache::persisted(source, clock, Policy::default(), persistence.clone());
         let token = cache.token(&Audience::new(audience).unwrap()).await.unwrap();
         let restored = cache.statistics().first().unwrap().restored;
         persistence.flush().unwrap();
         let fetched = self.fetches.load(Ordering::SeqCst) - before;
-        assert_eq!(restored + fetched as u64, 1, "from the one or the other");
+        assert_eq!(restored + fetched as u64, 1, "the token was either restored or fetched");
         (String::from_utf8(token.expose_secret().to_vec()).unwrap(), fetched)
     }
 
@@ -71,7 +71,7 @@ impl Machine {
 }
 
 #[tokio::test]
-async fn a_restart_makes_no_request() {
+async fn a_restart_needs_no_request() {
     let machine = Machine::new();
     let (first, fetched) = machine.run_as("system", "https://vault.azure.net", 1).await;
     assert_eq!(fetched, 1);
@@ -82,7 +82,7 @@ async fn a_restart_makes_no_request() {
 }
 
 #[tokio::test]
-async fn a_token_is_found_by_its_identity_and_its_exact_audience() {
+async fn a_token_is_restored_for_its_identity_and_exact_audience_only() {
     let machine = Machine::new();
     assert_eq!(machine.run_as("system", "https://vault.azure.net", 1).await.1, 1);
     assert_eq!(machine.run_as("reports", "https://vault.azure.net", 1).await.1, 1);
@@ -99,7 +99,7 @@ async fn a_token_is_found_by_its_identity_and_its_exact_audience() {
 }
 
 #[tokio::test]
-async fn a_token_that_has_ended_is_not_found() {
+async fn an_expired_token_is_not_restored() {
     let machine = Machine::new();
     assert_eq!(machine.run().await, 1);
     machine.clock.advance(HOUR * 24);
@@ -107,12 +107,12 @@ async fn a_token_that_has_ended_is_not_found() {
 }
 
 #[tokio::test]
-async fn a_token_near_its_end_is_renewed_as_if_there_had_been_no_restart() {
+async fn a_token_near_its_expiry_is_renewed_as_without_a_restart() {
     let machine = Machine::new();
     assert_eq!(machine.run().await, 1);
     machine.clock.advance(HOUR * 24 - Duration::from_secs(200));
     let persistence = Persistence::open(machine.path(), PersistKey::new([1; 32]));
-    let source = Counts { name: "system", fetches: Arc::clone(&machine.fetches), clock: machine.clock.clone() };
+    let source = Counting { name: "system", fetches: Arc::clone(&machine.fetches), clock: machine.clock.clone() };
     let clock = Arc::new(machine.clock.clone());
     let cache = TokenCache::persisted(Arc::new(source), clock, Policy::default(), persistence);
     let token = cache.token(&Audience::new("https://vault.azure.net").unwrap()).await.unwrap();
@@ -120,7 +120,7 @@ async fn a_token_near_its_end_is_renewed_as_if_there_had_been_no_restart() {
 }
 
 #[tokio::test]
-async fn a_clock_that_was_set_back_across_a_restart_finds_nothing() {
+async fn nothing_is_restored_if_the_clock_was_set_back() {
     let machine = Machine::new();
     assert_eq!(machine.run().await, 1);
     machine.clock.set_wall(NOW - HOUR);
@@ -128,7 +128,7 @@ async fn a_clock_that_was_set_back_across_a_restart_finds_nothing() {
 }
 
 #[tokio::test]
-async fn another_key_finds_nothing_and_then_its_own() {
+async fn nothing_is_restored_with_another_key() {
     let machine = Machine::new();
     assert_eq!(machine.run_as("system", "a", 1).await.1, 1);
     assert_eq!(machine.run_as("system", "a", 2).await.1, 1);
@@ -137,13 +137,13 @@ async fn another_key_finds_nothing_and_then_its_own() {
 }
 
 #[tokio::test]
-async fn a_file_that_was_torn_changed_or_is_something_else_is_a_miss() {
+async fn nothing_is_restored_from_a_truncated_changed_or_foreign_file() {
     let machine = Machine::new();
     assert_eq!(machine.run().await, 1);
     let good = std::fs::read(machine.path()).unwrap();
     for length in (0..good.len()).step_by(7) {
         std::fs::write(machine.path(), &good[..length]).unwrap();
-        assert_eq!(machine.run().await, 1, "torn at {length}");
+        assert_eq!(machine.run().await, 1, "truncated at {length}");
     }
     for at in (0..good.len()).step_by(5) {
         let mut changed = good.clone();
@@ -161,29 +161,29 @@ async fn a_file_that_was_torn_changed_or_is_something_else_is_a_miss() {
 }
 
 #[tokio::test]
-async fn a_directory_in_its_place_or_a_disk_that_takes_nothing_harms_nobody() {
+async fn a_file_that_cannot_be_written_affects_no_call() {
     let machine = Machine::new();
     std::fs::create_dir(machine.path()).unwrap();
     for path in [machine.path(), PathBuf::from("/nowhere/tokens"), PathBuf::from("/")] {
         let persistence = Persistence::open(&path, PersistKey::new([1; 32]));
-        let source = Counts { name: "system", fetches: Arc::default(), clock: machine.clock.clone() };
+        let source = Counting { name: "system", fetches: Arc::default(), clock: machine.clock.clone() };
         let clock = Arc::new(machine.clock.clone());
         let cache = TokenCache::persisted(Arc::new(source), clock, Policy::default(), persistence.clone());
         assert!(cache.token(&Audience::new("a").unwrap()).await.is_ok());
         assert!(persistence.flush().is_err(), "{path:?}");
     }
-    // The caches write in the background as well.
+    // The caches also write in the background.
     for _ in 0..6000 {
         if files(machine.disk.path()) == ["tokens"] {
             return;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("something half-written is left behind: {:?}", files(machine.disk.path()));
+    panic!("a temporary file is left behind: {:?}", files(machine.disk.path()));
 }
 
 #[tokio::test]
-async fn the_file_is_its_owners_holds_no_secret_in_the_clear_and_is_written_in_one() {
+async fn the_file_is_private_encrypted_and_replaced_atomically() {
     let machine = Machine::new();
     for audience in ["a", "b", "c"] {
         machine.run_as("system", audience, 1).await;
@@ -201,7 +201,7 @@ async fn the_file_is_its_owners_holds_no_secret_in_the_clear_and_is_written_in_o
     let before = contents;
     machine.run_as("system", "d", 1).await;
     let after = std::fs::read(machine.path()).unwrap();
-    assert_ne!(before[15..27], after[15..27], "each has its own nonce");
+    assert_ne!(before[15..27], after[15..27], "every file has a nonce of its own");
 }
 
 #[tokio::test]
@@ -210,7 +210,7 @@ async fn many_caches_and_tasks_share_one_file() {
     let persistence = Persistence::open(machine.path(), PersistKey::new([1; 32]));
     let mut tasks = Vec::new();
     for name in ["one", "two", "three"] {
-        let source = Counts { name, fetches: Arc::clone(&machine.fetches), clock: machine.clock.clone() };
+        let source = Counting { name, fetches: Arc::clone(&machine.fetches), clock: machine.clock.clone() };
         let clock = Arc::new(machine.clock.clone());
         let cache = TokenCache::persisted(Arc::new(source), clock, Policy::default(), persistence.clone());
         for number in 0..20 {
