@@ -1,16 +1,17 @@
-//! Runs the compiler and makes components of what it wrote.
+//! Compiles plugins and makes components of them.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use keyward_toolchain::{Places, Toolchain};
+use keyward_toolchain::{SearchPaths, Toolchain};
 use serde_json::Value;
 use wit_component::ComponentEncoder;
 
-use crate::{Error, command};
+use crate::command;
+use crate::error::Error;
 
-/// A build of some packages of one workspace.
+/// A build of packages of one workspace.
 #[derive(Clone, Debug)]
 pub struct Build {
     workspace: PathBuf,
@@ -18,7 +19,7 @@ pub struct Build {
     examples_of: Option<String>,
 }
 
-/// A component, and the name of the library that it was made of.
+/// A component, and the name of its library.
 #[derive(Clone, Debug)]
 pub struct Component {
     /// The library's name: the package's, or the example's.
@@ -52,11 +53,11 @@ impl Build {
     ///
     /// # Errors
     ///
-    /// See [`Error`]. What the compiler says goes to standard error.
+    /// See [`Error`]. The compiler's messages go to standard error.
     pub fn run(self) -> Result<Vec<Component>, Error> {
-        let places = Places::of_this_machine();
-        let target = command::target_dir(&places.cargo, &self.workspace)?;
-        let toolchain = Toolchain::find(&places, &target)?;
+        let paths = SearchPaths::from_env();
+        let target = command::target_dir(&paths.cargo, &self.workspace)?;
+        let toolchain = Toolchain::find(&paths, &target)?;
         let mut command = command::cargo_build(&toolchain, &self.workspace, &target);
         command.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit());
         for package in self.examples_of.iter().chain(&self.packages) {
@@ -65,7 +66,7 @@ impl Build {
         if self.examples_of.is_some() {
             command.arg("--examples");
         }
-        let output = command.output().map_err(|source| command::spawn(Path::new(command.get_program()), source))?;
+        let output = command::output(&mut command)?;
         if !output.status.success() {
             return Err(Error::Compile { workspace: self.workspace });
         }
@@ -73,7 +74,7 @@ impl Build {
         let mut modules = BTreeMap::new();
         for line in output.stdout.split(|byte| *byte == b'\n') {
             let Ok(message) = serde_json::from_slice::<Value>(line) else { continue };
-            if let Some((name, path)) = self.wanted(&message) {
+            if let Some((name, path)) = self.requested_library(&message) {
                 modules.insert(name, path);
             }
         }
@@ -83,28 +84,30 @@ impl Build {
         modules.into_iter().map(|(name, path)| encode(name, &path)).collect()
     }
 
-    /// The library that a message of cargo's announces, where it is one of those asked for.
-    fn wanted(&self, message: &Value) -> Option<(String, PathBuf)> {
+    /// The library in a message of Cargo's, if it was requested.
+    fn requested_library(&self, message: &Value) -> Option<(String, PathBuf)> {
         let target = message.get("target")?;
-        let is = |list: &Value, word: &str| list.as_array().is_some_and(|kinds| kinds.iter().any(|kind| kind == word));
+        let kinds = target.get("kind")?.as_array()?;
+        let is_kind = |kind: &str| kinds.iter().any(|known| known == kind);
         let name = target.get("name")?.as_str()?;
-        let asked_for = match &self.examples_of {
-            Some(_) => is(target.get("kind")?, "example"),
-            None => is(target.get("kind")?, "cdylib") && self.packages.iter().any(|p| p.replace('-', "_") == name),
+        let package = self.packages.iter().find(|package| package.replace('-', "_") == name);
+        let is_requested = match &self.examples_of {
+            Some(_) => is_kind("example"),
+            None => is_kind("cdylib") && package.is_some(),
         };
         let files = message.get("filenames")?.as_array()?;
         let path = files.iter().filter_map(Value::as_str).find(|path| path.ends_with(".wasm"))?;
-        let package = self.packages.iter().find(|package| package.replace('-', "_") == name);
-        asked_for.then(|| (package.map_or(name, String::as_str).to_owned(), PathBuf::from(path)))
+        is_requested.then(|| (package.map_or(name, String::as_str).to_owned(), path.into()))
     }
 }
 
 fn encode(name: String, path: &Path) -> Result<Component, Error> {
-    let module = std::fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    let module = std::fs::read(path);
+    let module = module.map_err(|source| Error::Read { path: path.to_owned(), source })?;
     let component = ComponentEncoder::default()
         .validate(true)
         .module(&module)
         .and_then(|mut encoder| encoder.encode())
-        .map_err(|error| Error::Encode { name: name.clone(), why: format!("{error:#}") })?;
+        .map_err(|error| Error::Encode { name: name.clone(), reason: format!("{error:#}") })?;
     Ok(Component { name, bytes: component })
 }

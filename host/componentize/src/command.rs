@@ -1,13 +1,13 @@
-//! The nested calls of Cargo.
+//! Nested runs of Cargo.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use keyward_toolchain::{TARGET, Toolchain};
 use serde_json::Value;
 
-use crate::Error;
+use crate::error::Error;
 
 /// `cargo build` for the target, in release mode, without the environment of the outer build.
 pub(crate) fn cargo_build(toolchain: &Toolchain, workspace: &Path, target: &Path) -> Command {
@@ -17,8 +17,8 @@ pub(crate) fn cargo_build(toolchain: &Toolchain, workspace: &Path, target: &Path
     };
     let mut command = nested(cargo, workspace);
     command.env("RUSTC", rustc);
-    // Beside the outer build's files, and not in `OUT_DIR`: that is another directory for `cargo
-    // clippy` and for `cargo test`, each of which would build the standard library again.
+    // Next to the outer build's files, and not in `OUT_DIR`, which differs for `cargo clippy` and
+    // `cargo test`: each would build the standard library again.
     command.args(["build", "--release", "--locked", "--target", TARGET, "--target-dir"]);
     command.arg(target.join("guest-wasm"));
     if let Some(linker) = linker {
@@ -32,35 +32,40 @@ pub(crate) fn cargo_build(toolchain: &Toolchain, workspace: &Path, target: &Path
 /// The target directory for all files: in a build script the outer build's, elsewhere that of the
 /// workspace.
 pub(crate) fn target_dir(cargo: &Path, workspace: &Path) -> Result<PathBuf, Error> {
-    choose(std::env::var_os("OUT_DIR"), std::env::var_os("CARGO_TARGET_DIR"), || of_workspace(cargo, workspace))
+    let (out_dir, target_dir) = (std::env::var_os("OUT_DIR"), std::env::var_os("CARGO_TARGET_DIR"));
+    choose(out_dir, target_dir, || of_workspace(cargo, workspace))
 }
 
-pub(crate) fn spawn(program: &Path, source: std::io::Error) -> Error {
-    Error::Spawn { program: program.display().to_string(), source }
+/// Runs a command to its end.
+pub(crate) fn output(command: &mut Command) -> Result<Output, Error> {
+    command.output().map_err(|source| {
+        let program = Path::new(command.get_program()).display().to_string();
+        Error::Spawn { program, source }
+    })
 }
 
-/// Chooses by the variables that Cargo and the user set.
+/// Chooses a target directory by the variables that Cargo and the user set.
 fn choose(
     out_dir: Option<OsString>,
     target_dir: Option<OsString>,
     of_workspace: impl FnOnce() -> Result<PathBuf, Error>,
 ) -> Result<PathBuf, Error> {
     if let Some(out_dir) = out_dir.map(PathBuf::from) {
-        // It is <target>/<profile>/build/<package>-<hash>/out.
+        // <target>/<profile>/build/<package>-<hash>/out
         return Ok(out_dir.ancestors().nth(4).unwrap_or(&out_dir).to_owned());
     }
     match target_dir.map(PathBuf::from) {
-        // Relative to this process, while Cargo runs in the workspace.
+        // Made absolute here: the nested Cargo runs in another directory.
         Some(directory) => std::path::absolute(&directory).map_err(|source| Error::Read { path: directory, source }),
         None => of_workspace(),
     }
 }
 
-/// The target directory of a workspace, after Cargo's own rules.
+/// The target directory of a workspace, by Cargo's own rules.
 fn of_workspace(cargo: &Path, workspace: &Path) -> Result<PathBuf, Error> {
     let mut command = nested(cargo, workspace);
     command.args(["metadata", "--no-deps", "--format-version", "1"]).stderr(Stdio::inherit());
-    let output = command.output().map_err(|source| spawn(cargo, source))?;
+    let output = output(&mut command)?;
     let metadata: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
     match metadata.get("target_directory").and_then(Value::as_str) {
         Some(directory) => Ok(PathBuf::from(directory)),
@@ -68,11 +73,11 @@ fn of_workspace(cargo: &Path, workspace: &Path) -> Result<PathBuf, Error> {
     }
 }
 
-/// A call of Cargo in a workspace, untouched by the environment of the build around it.
+/// A command that runs Cargo in a workspace, without the environment of the outer build.
 fn nested(cargo: &Path, workspace: &Path) -> Command {
     let mut command = Command::new(cargo);
     for (name, _) in std::env::vars_os() {
-        if name.to_str().is_some_and(belongs_to_the_outer_build) {
+        if name.to_str().is_some_and(is_of_outer_build) {
             command.env_remove(name);
         }
     }
@@ -80,15 +85,17 @@ fn nested(cargo: &Path, workspace: &Path) -> Command {
     command
 }
 
-/// Whether a variable was set by the cargo that runs the build script, and would confuse the one that it starts.
-fn belongs_to_the_outer_build(name: &str) -> bool {
-    const EXACT: [&str; 8] =
+/// Whether the outer Cargo set a variable that would affect the nested one.
+fn is_of_outer_build(name: &str) -> bool {
+    const PREFIXES: [&str; 3] = ["CARGO", "RUST", "DEP_"];
+    const NAMES: [&str; 8] =
         ["TARGET", "HOST", "OUT_DIR", "PROFILE", "OPT_LEVEL", "NUM_JOBS", "MAKEFLAGS", "CARGO_MAKEFLAGS"];
+    // Where the tools are, and how the registry is reached.
     const KEPT: [&str; 4] = ["CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "RUSTUP_AUTO_INSTALL"];
-    // `CARGO_NET_*`, `CARGO_HTTP_*` and `CARGO_REGISTRIES_*` say how the registry is reached.
-    let reaches_the_registry = ["CARGO_NET_", "CARGO_HTTP_", "CARGO_REGIST"].iter().any(|p| name.starts_with(p));
-    let outer = ["CARGO", "RUST", "DEP_"].iter().any(|prefix| name.starts_with(prefix)) || EXACT.contains(&name);
-    outer && !KEPT.contains(&name) && !reaches_the_registry
+    const KEPT_PREFIXES: [&str; 3] = ["CARGO_NET_", "CARGO_HTTP_", "CARGO_REGIST"];
+    let has_prefix = |prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));
+    let is_kept = KEPT.contains(&name) || has_prefix(&KEPT_PREFIXES);
+    (NAMES.contains(&name) || has_prefix(&PREFIXES)) && !is_kept
 }
 
 #[cfg(test)]
@@ -96,33 +103,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_nested_build_keeps_what_reaches_the_registry_and_loses_the_rest() {
-        for gone in ["CARGO_CFG_TARGET_OS", "RUSTFLAGS", "RUSTC_WRAPPER", "DEP_Z_ROOT", "OUT_DIR", "CARGO_MAKEFLAGS"] {
-            assert!(belongs_to_the_outer_build(gone), "{gone}");
+    fn the_nested_build_inherits_no_variables_but_those_of_the_registry() {
+        for removed in ["CARGO_CFG_TARGET_OS", "RUSTFLAGS", "RUSTC_WRAPPER", "DEP_Z_ROOT", "OUT_DIR", "CARGO_MAKEFLAGS"]
+        {
+            assert!(is_of_outer_build(removed), "{removed}");
         }
-        for kept in
+        for inherited in
             ["PATH", "HOME", "CARGO_HOME", "RUSTUP_AUTO_INSTALL", "CARGO_NET_OFFLINE", "CARGO_REGISTRIES_X_INDEX"]
         {
-            assert!(!belongs_to_the_outer_build(kept), "{kept}");
+            assert!(!is_of_outer_build(inherited), "{inherited}");
         }
     }
 
     #[test]
-    fn a_build_script_writes_beside_the_outer_build() {
+    fn a_build_script_writes_to_the_target_directory_of_the_outer_build() {
         let out_dir = Some(OsString::from("/shop/target/debug/build/shop-0123/out"));
         let elsewhere = Some(OsString::from("/elsewhere"));
-        let target = choose(out_dir, elsewhere, || panic!("the workspace is not asked"));
+        let target = choose(out_dir, elsewhere, || panic!("not needed"));
         assert_eq!(target.unwrap(), Path::new("/shop/target"));
     }
 
     #[test]
-    fn elsewhere_the_users_target_directory_comes_first() {
-        let target = choose(None, Some(OsString::from("made")), || panic!("not asked"));
-        assert_eq!(target.unwrap(), std::env::current_dir().unwrap().join("made"));
+    fn outside_of_a_build_script_cargo_target_dir_is_used_first() {
+        let target = choose(None, Some(OsString::from("relative")), || panic!("not needed"));
+        assert_eq!(target.unwrap(), std::env::current_dir().unwrap().join("relative"));
     }
 
     #[test]
-    fn elsewhere_files_go_to_the_workspaces_target_directory() {
+    fn outside_of_a_build_script_the_workspaces_target_directory_is_used() {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path().canonicalize().unwrap();
         std::fs::create_dir_all(root.join("plugin/src")).unwrap();
@@ -130,8 +138,8 @@ mod tests {
         let package = "[package]\nname = \"plugin\"\nedition = \"2024\"\n";
         std::fs::write(root.join("plugin/Cargo.toml"), package).unwrap();
         std::fs::write(root.join("plugin/src/lib.rs"), "").unwrap();
-        let cargo = keyward_toolchain::Places::of_this_machine().cargo;
-        // A member's directory too: its files belong to the whole workspace.
+        let cargo = keyward_toolchain::SearchPaths::from_env().cargo;
+        // A member uses the target directory of its workspace.
         for workspace in [root.clone(), root.join("plugin")] {
             let target = choose(None, None, || of_workspace(&cargo, &workspace)).unwrap();
             assert_eq!(target, root.join("target"));

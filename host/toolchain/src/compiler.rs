@@ -1,10 +1,17 @@
-//! A Rust compiler on this machine, as it describes itself.
+//! A Rust compiler of this machine, and its own description.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::TARGET;
+/// The target of plugins. It has no operating system, so a plugin imports only what its world has.
+pub const TARGET: &str = "wasm32-unknown-unknown";
+
+/// The oldest Rust version that compiles the plugins: the workspace's `rust-version`.
+#[must_use]
+pub fn minimum() -> Version {
+    Version::parse(env!("CARGO_PKG_RUST_VERSION"))
+}
 
 /// A Rust version. What follows the three numbers, such as `-nightly`, is ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,7 +23,7 @@ pub struct Version {
 
 impl Version {
     /// Parses `1.95`, `1.95.0` or `1.97.0-nightly`. A number that is missing or malformed is zero,
-    /// so a compiler that does not tell its version counts as too old.
+    /// so a compiler that does not print its version counts as too old.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let mut numbers = text.trim().splitn(3, '.').map(leading_number);
@@ -41,15 +48,15 @@ pub(crate) struct Compiler {
     pub(crate) rustc: PathBuf,
     pub(crate) sysroot: PathBuf,
     pub(crate) version: Version,
-    /// The major version of its LLVM, where it tells one.
+    /// The major version of its LLVM, if it prints one.
     pub(crate) llvm: Option<u32>,
-    /// All that `rustc -vV` prints, which changes with every build of the compiler.
+    /// The output of `rustc -vV`, which differs for every build of the compiler.
     pub(crate) description: String,
 }
 
 impl Compiler {
-    /// Asks a compiler for its version and directory; `None` where it does not run.
-    pub(crate) fn ask(rustc: &Path) -> Option<Self> {
+    /// Queries a compiler for its version and directory; `None` if it does not run.
+    pub(crate) fn query(rustc: &Path) -> Option<Self> {
         let description = output(Command::new(rustc).arg("-vV"))?;
         let sysroot = output(Command::new(rustc).args(["--print", "sysroot"]))?;
         let field = |name| description.lines().find_map(|line| line.strip_prefix(name));
@@ -99,19 +106,20 @@ mod tests {
     }
 
     #[test]
-    fn a_version_that_cannot_be_read_is_the_oldest() {
+    fn a_malformed_version_is_the_oldest() {
         for text in ["", "?", "one.two", "-1.2"] {
             assert!(Version::parse(text) < Version::parse("1.0"), "{text}");
         }
     }
 
     #[test]
-    fn the_minimum_is_that_of_both_workspaces() {
+    fn the_minimum_is_the_rust_version_of_both_workspaces() {
         let line = format!("rust-version = \"{}\"", env!("CARGO_PKG_RUST_VERSION"));
-        let (host, plugins) = (include_str!("../../../Cargo.toml"), include_str!("../../../plugins/Cargo.toml"));
+        let host = include_str!("../../../Cargo.toml");
+        let plugins = include_str!("../../../plugins/Cargo.toml");
         for workspace in [host, plugins] {
             assert!(workspace.lines().any(|other| other == line), "{line}");
         }
-        assert!(crate::minimum() > Version::parse("1.0"));
+        assert!(minimum() > Version::parse("1.0"));
     }
 }

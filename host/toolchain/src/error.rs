@@ -1,16 +1,16 @@
-//! Why no compiler builds plugins, and which command helps.
+//! Why no compiler builds plugins, and what to install.
 
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::{TARGET, Version, minimum};
+use crate::compiler::{TARGET, Version, minimum};
 
 /// No compiler on this machine builds plugins.
 ///
-/// Its text says what was found, what is needed, and which command installs it.
+/// The message lists what was found and what is needed, and its help the commands that install it.
 #[derive(Debug)]
-pub struct Missing {
-    /// The compilers that were looked at, and what each lacks.
+pub struct ToolchainNotFound {
+    /// The compilers that were checked, and what each lacks.
     pub findings: Vec<Finding>,
     /// Whether rustup is installed.
     pub(crate) rustup: bool,
@@ -18,12 +18,12 @@ pub struct Missing {
     pub(crate) apt: bool,
 }
 
-/// A compiler that was looked at.
+/// A compiler that was checked.
 #[derive(Debug)]
 pub struct Finding {
     /// The compiler.
     pub rustc: PathBuf,
-    /// Its version, where it runs.
+    /// Its version, if it runs.
     pub version: Option<Version>,
     /// What it lacks.
     pub reason: Reason,
@@ -36,23 +36,23 @@ pub enum Reason {
     Absent,
     /// It is older than [`minimum`].
     TooOld,
-    /// It has no standard library for [`TARGET`], and would not be used to build one.
+    /// It has no standard library for [`TARGET`], and is not used to build one.
     NoTarget,
-    /// There is no Cargo beside it, or an older one than [`minimum`].
+    /// There is no Cargo for it, or one that is older than [`minimum`].
     NoCargo,
     /// The standard library's source is not installed.
     NoSource,
     /// The standard library's source is of another version.
     OtherSource(Version),
     /// No linker for WebAssembly was found. The number is the major version of the compiler's LLVM,
-    /// whose linker fits best.
+    /// whose linker is the best choice.
     NoLinker(Option<u32>),
     /// It failed to compile a crate of one line. The text is what it printed.
     Fails(String),
 }
 
-impl Missing {
-    /// Whether a linker is all that is missing, and of which LLVM.
+impl ToolchainNotFound {
+    /// Whether only a linker is missing, and of which LLVM.
     #[must_use]
     pub fn lacks_only_a_linker(&self) -> Option<Option<u32>> {
         self.findings.iter().find_map(|finding| match &finding.reason {
@@ -67,7 +67,21 @@ impl Missing {
         })
     }
 
-    /// Debian's packages that are missing.
+    /// The commands that install what is missing; one of them suffices.
+    #[must_use]
+    pub fn help(&self) -> Vec<String> {
+        let rustup = format!("rustup target add {TARGET}");
+        let apt = format!("apt-get update && apt-get install {}    (as root)", self.packages());
+        let install_rustup = format!("install Rust from https://rustup.rs, then: {rustup}");
+        match (self.rustup, self.apt) {
+            (true, false) => vec![rustup],
+            (true, true) => vec![rustup, apt],
+            (false, false) => vec![install_rustup],
+            (false, true) => vec![apt, install_rustup],
+        }
+    }
+
+    /// The missing packages of Debian.
     fn packages(&self) -> String {
         match self.lacks_only_a_linker() {
             Some(Some(llvm)) => format!("lld-{llvm}"),
@@ -77,27 +91,21 @@ impl Missing {
     }
 }
 
-impl fmt::Display for Missing {
+impl fmt::Display for ToolchainNotFound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "no Rust compiler on this machine builds Keyward's plugins")?;
         for finding in &self.findings {
             writeln!(f, "  found:  {finding}")?;
         }
-        let minimum = minimum();
-        writeln!(f, "  needed: Rust {minimum} or newer that compiles to {TARGET}")?;
-        let rustup = format!("rustup target add {TARGET}");
-        let from_rustup = format!("install Rust from https://rustup.rs, then: {rustup}");
-        let apt = format!("apt-get update && apt-get install {}    (as root)", self.packages());
-        match (self.rustup, self.apt) {
-            (true, false) => write!(f, "  help:   {rustup}"),
-            (true, true) => write!(f, "  help:   {rustup}\n      or: {apt}"),
-            (false, false) => write!(f, "  help:   {from_rustup}"),
-            (false, true) => write!(f, "  help:   {apt}\n      or: {from_rustup}"),
+        write!(f, "  needed: Rust {} or newer that compiles to {TARGET}", minimum())?;
+        for (label, help) in ["\n  help:   ", "\n      or: "].iter().zip(self.help()) {
+            write!(f, "{label}{help}")?;
         }
+        Ok(())
     }
 }
 
-impl std::error::Error for Missing {}
+impl std::error::Error for ToolchainNotFound {}
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -115,12 +123,12 @@ impl fmt::Display for Reason {
             Self::Absent => write!(f, "not installed, or does not run"),
             Self::TooOld => write!(f, "too old"),
             Self::NoTarget => write!(f, "without {TARGET}"),
-            Self::NoCargo => write!(f, "without a Cargo of the same age (Debian: cargo-web)"),
+            Self::NoCargo => write!(f, "without a Cargo of this version (Debian: cargo-web)"),
             Self::NoSource => {
                 write!(f, "without the standard library's source (Debian: rust-web-src)")
             }
             Self::OtherSource(version) => {
-                write!(f, "but the standard library's source is of {version} (Debian: rust-web-src)")
+                write!(f, "but the standard library's source is {version} (Debian: rust-web-src)")
             }
             Self::NoLinker(_) => write!(f, "without a linker for WebAssembly (rust-lld or wasm-ld)"),
             Self::Fails(message) => {

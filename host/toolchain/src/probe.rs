@@ -1,15 +1,14 @@
-//! The proof that a compiler builds for the target, and its memory.
+//! Test compilations for the target, and the record of the last one that succeeded.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::TARGET;
-use crate::compiler::Compiler;
+use crate::compiler::{Compiler, TARGET};
 
 /// Links the standard library.
 const WITH_STD: &str = "#[unsafe(no_mangle)] pub extern \"C\" fn answer() -> u32 { 42 }\n";
 
-/// Links nothing: the standard library would have to be compiled first, which takes half a minute.
+/// Links nothing: compiling the standard library first takes half a minute.
 const WITHOUT_CORE: &str = "#![feature(no_core)] #![no_core]\n";
 
 /// Compiles crates of one line in a directory below a target directory.
@@ -22,14 +21,14 @@ impl Probe {
         Self { directory: target.join("toolchain") }
     }
 
-    /// Whether a compiler that has the target compiles for it; else what it prints.
+    /// Checks that a compiler with the target compiles for it; otherwise returns its output.
     pub(crate) fn native(&self, compiler: &Compiler) -> Result<(), String> {
-        self.once(compiler, "its own standard library", || self.compile(compiler, WITH_STD, |_| {}))
+        self.check_once(compiler, "its own standard library", || self.compile(compiler, WITH_STD, |_| {}))
     }
 
-    /// Whether a compiler without the target, with this linker, compiles for it.
+    /// Checks that a compiler without the target compiles for it, with this linker.
     pub(crate) fn with_source(&self, compiler: &Compiler, linker: &Path) -> Result<(), String> {
-        // A linker that was replaced is another one.
+        // A linker that was replaced is checked again.
         let modified = std::fs::metadata(linker).and_then(|metadata| metadata.modified());
         let key = format!("{} of {modified:?}", linker.display());
         let compile = |command: &mut Command| {
@@ -37,21 +36,26 @@ impl Probe {
             option.push(linker);
             command.env("RUSTC_BOOTSTRAP", "1").args(["-C", "panic=abort", "-C"]).arg(option);
         };
-        self.once(compiler, &key, || self.compile(compiler, WITHOUT_CORE, compile))
+        self.check_once(compiler, &key, || self.compile(compiler, WITHOUT_CORE, compile))
     }
 
-    /// Runs the proof, unless the stamp says that it succeeded with this compiler and `key`.
-    fn once(&self, compiler: &Compiler, key: &str, prove: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
+    /// Runs a check, unless the stamp says that it succeeded with this compiler and `key`.
+    fn check_once(
+        &self,
+        compiler: &Compiler,
+        key: &str,
+        check: impl FnOnce() -> Result<(), String>,
+    ) -> Result<(), String> {
         let sysroot = compiler.sysroot.display();
         let expected = format!("{TARGET} by {sysroot} with {key}\n{}", compiler.description);
-        let stamp = self.directory.join("proved");
+        let stamp = self.directory.join("checked");
         if std::fs::read_to_string(&stamp).is_ok_and(|text| text == expected) {
             return Ok(());
         }
-        prove()?;
-        // Without the stamp, the next build proves it again: nothing else is lost. It is renamed
-        // into place, since build scripts run at the same time.
-        let new = self.directory.join(format!("proved-{}", std::process::id()));
+        check()?;
+        // Without the stamp the next build checks again, so a failure is ignored. The stamp is
+        // renamed into place, since build scripts run concurrently.
+        let new = self.directory.join(format!("checked-{}", std::process::id()));
         let _ = std::fs::write(&new, expected).and_then(|()| std::fs::rename(&new, &stamp));
         Ok(())
     }
@@ -74,7 +78,7 @@ impl Probe {
             }
             match std::fs::read(&module) {
                 Ok(bytes) if bytes.starts_with(b"\0asm") => Ok(()),
-                Ok(_) => Err("what it wrote is not a WebAssembly module".to_owned()),
+                Ok(_) => Err("its output is not a WebAssembly module".to_owned()),
                 Err(error) => Err(format!("it wrote no module: {error}")),
             }
         })();

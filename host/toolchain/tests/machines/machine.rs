@@ -1,21 +1,20 @@
-//! A machine in a directory of the test's own: compilers and linkers that are small shell scripts.
+//! A simulated machine in a temporary directory: compilers and linkers are shell scripts.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use keyward_toolchain::{Missing, Places, Toolchain};
+use keyward_toolchain::{SearchPaths, Toolchain, ToolchainNotFound};
 use tempfile::TempDir;
 
-/// What a compiler does when it is to compile for WebAssembly. It runs in a shell, with `$out` and
-/// `$linker` set.
+/// The part of a compiler's script that compiles for WebAssembly. `$out` and `$linker` are set.
 pub(crate) const COMPILES: &str = r#"printf '\0asm\1\0\0\0' >"$out""#;
-/// As Debian's does: it leaves the module to the linker.
+/// The same for Debian's compiler, which lets the linker write the module.
 pub(crate) const LINKS: &str = r#""$linker" "$out""#;
 
-/// The real compiler, for what is not WebAssembly.
+/// The variable with the real compiler, for other targets.
 pub(crate) const REAL_RUSTC: &str = "TEST_REAL_RUSTC";
 
-/// A machine with nothing on it but what the test adds.
+/// A machine that has only what the test adds.
 pub(crate) struct Machine {
     directory: TempDir,
 }
@@ -40,7 +39,7 @@ impl Machine {
         std::fs::write(path, text).unwrap();
     }
 
-    /// A program; its first line is there already.
+    /// Adds a program, a shell script without its first line.
     pub(crate) fn program(&self, path: &str, script: &str) {
         // Renamed into place: a script that another process still has open for writing, between
         // a fork and an exec, cannot be started.
@@ -50,9 +49,10 @@ impl Machine {
         std::fs::rename(new, self.at(path)).unwrap();
     }
 
-    /// A compiler, and what it does when it is to compile. It notes that in `compiled`.
+    /// Adds a compiler, with the part that compiles. It logs each compilation in `compiled`.
     pub(crate) fn rustc(&self, path: &str, sysroot: &str, version: &str, compile: &str) {
-        let [sysroot, log] = [self.at(sysroot), self.at("compiled")].map(|p| p.display().to_string());
+        let paths = [self.at(sysroot), self.at("compiled")];
+        let [sysroot, log] = paths.map(|path| path.display().to_string());
         self.program(
             path,
             &format!(
@@ -76,8 +76,8 @@ done
         );
     }
 
-    /// The compiler of the build at hand, with or without the target.
-    pub(crate) fn at_hand(&self, version: &str, target: bool, compile: &str) {
+    /// Adds the compiler of the current build, with or without the target.
+    pub(crate) fn current(&self, version: &str, target: bool, compile: &str) {
         self.rustc("bin/rustc", "rust", version, compile);
         self.program("bin/cargo", &format!("echo cargo {version}"));
         if target {
@@ -86,7 +86,7 @@ done
         }
     }
 
-    /// Debian's compiler, with the source of the standard library.
+    /// Adds Debian's compiler, with the source of the standard library.
     pub(crate) fn debian(&self, version: &str) {
         self.rustc("usr/bin/rustc", "usr", version, LINKS);
         self.program("usr/bin/cargo", &format!("echo 'cargo {version} (Debian)'"));
@@ -94,14 +94,14 @@ done
         self.write("usr/lib/rustlib/src/rust/src/version", version);
     }
 
-    /// A linker that works.
+    /// Adds a linker that works.
     pub(crate) fn linker(&self, path: &str) {
         std::fs::create_dir_all(self.at(path).parent().unwrap()).unwrap();
         self.program(path, r#"printf '\0asm\1\0\0\0' >"$1""#);
     }
 
-    pub(crate) fn places(&self) -> Places {
-        Places {
+    pub(crate) fn search_paths(&self) -> SearchPaths {
+        SearchPaths {
             rustc: self.at("bin/rustc"),
             cargo: self.at("bin/cargo"),
             debian: self.at("usr"),
@@ -109,12 +109,12 @@ done
         }
     }
 
-    pub(crate) fn find(&self) -> Result<Toolchain, Missing> {
-        Toolchain::find(&self.places(), &self.at("target"))
+    pub(crate) fn find(&self) -> Result<Toolchain, ToolchainNotFound> {
+        Toolchain::find(&self.search_paths(), &self.at("target"))
     }
 
-    /// How often a compiler was run to compile, since the last call.
-    pub(crate) fn compiled(&self) -> usize {
+    /// The number of compilations since the last call.
+    pub(crate) fn compilations(&self) -> usize {
         let log = std::fs::read_to_string(self.at("compiled")).unwrap_or_default();
         let _ = std::fs::remove_file(self.at("compiled"));
         log.lines().count()

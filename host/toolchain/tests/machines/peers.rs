@@ -1,12 +1,14 @@
-//! `tests/peers/setup` and `scripts/skip`: what a machine cannot have is noted, or fails.
+//! `tests/peers/setup` and `scripts/skip`: a missing requirement is noted, or an error.
 
 use std::path::Path;
 use std::process::{Command, Output};
 
+use crate::machine::Machine;
 use crate::setup::machine;
 
-/// Runs a script of the repository with the machine's programs.
-fn run(machine: &crate::machine::Machine, script: &str, arguments: &[&str], must: &str) -> (bool, String) {
+/// Runs a script of the repository with the machine's programs. Returns whether it succeeded, and
+/// its output.
+fn run(machine: &Machine, script: &str, arguments: &[&str], must: &str) -> (bool, String) {
     let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
     let mut command = Command::new(root.join(script));
     command.env_clear().env("PATH", machine.at("bin")).args(arguments).env("KEYWARD_PEERS", must);
@@ -17,9 +19,9 @@ fn run(machine: &crate::machine::Machine, script: &str, arguments: &[&str], must
 }
 
 #[test]
-fn peers_that_a_machine_cannot_have_are_noted_with_the_reason() {
+fn missing_peers_are_noted_with_the_reason() {
     let machine = machine();
-    // As on Debian 12, whose Node is too old; and no Python, so that no other Node can be had.
+    // As on Debian 12, whose Node is too old; without Python no other Node can be installed.
     machine.program("bin/node", r#"[ "$1" = --version ] && echo v18.20.4"#);
     let directory = machine.at("peers").display().to_string();
     let (success, text) = run(&machine, "tests/peers/setup", &[&directory], "");
@@ -32,7 +34,7 @@ fn peers_that_a_machine_cannot_have_are_noted_with_the_reason() {
 }
 
 #[test]
-fn peers_that_must_be_there_fail_the_setup() {
+fn missing_peers_fail_the_setup_if_they_are_required() {
     let machine = machine();
     let directory = machine.at("peers").display().to_string();
     let (success, text) = run(&machine, "tests/peers/setup", &[&directory], "must");
@@ -40,7 +42,7 @@ fn peers_that_must_be_there_fail_the_setup() {
 }
 
 #[test]
-fn a_skipped_check_is_noted_for_the_end_and_fails_where_it_must_be_done() {
+fn a_skipped_check_is_noted_and_fails_if_it_is_required() {
     let machine = machine();
     for (must, expected) in [("", true), ("may", true), ("must", false)] {
         let arguments = ["advisories", "no network", "KEYWARD_PEERS"];

@@ -1,4 +1,4 @@
-//! `scripts/setup`, with package managers that are small shell scripts too.
+//! `scripts/setup`, with shell scripts in place of package managers.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -7,13 +7,13 @@ use crate::machine::{COMPILES, Machine, REAL_RUSTC};
 
 const OLD: &str = "1.85.0";
 const NEW: &str = "1.96.0";
-/// What the script calls that every system has.
+/// The tools that the script needs, which every system has.
 const TOOLS: [&str; 20] = [
     "cat", "chmod", "cksum", "cp", "dirname", "env", "find", "grep", "head", "ln", "ls", "mkdir", "printf", "rm",
     "sed", "sh", "sort", "tail", "touch", "ld",
 ];
 
-/// What the script said, and how it ended.
+/// The output of the script, and whether it succeeded.
 struct Run {
     success: bool,
     text: String,
@@ -24,7 +24,7 @@ fn real(program: &str) -> Option<PathBuf> {
     std::env::split_paths(&path).map(|directory| directory.join(program)).find(|path| path.is_file())
 }
 
-/// A machine with the tools, a C compiler, and root as its user.
+/// A machine with the tools and a C compiler, whose user is root.
 pub(crate) fn machine() -> Machine {
     let machine = Machine::new();
     for tool in TOOLS {
@@ -37,7 +37,7 @@ pub(crate) fn machine() -> Machine {
     machine
 }
 
-/// Gives a machine apt-get: its list offers one version of Debian's Rust, the archive has another.
+/// Adds apt-get, with one version of Debian's Rust in its list and another one in the archive.
 fn with_apt(machine: &Machine, listed: &str, archived: &str) {
     for version in [OLD, NEW] {
         machine.debian(version);
@@ -100,30 +100,30 @@ fn setup(machine: &Machine, variables: &[(&str, &str)]) -> Run {
 }
 
 #[test]
-fn a_machine_that_has_everything_is_left_alone_without_a_word() {
+fn nothing_is_installed_or_printed_if_everything_is_there() {
     let machine = machine();
     with_apt(&machine, NEW, NEW);
-    machine.at_hand(NEW, true, COMPILES);
-    for proofs in [1, 0] {
+    machine.current(NEW, true, COMPILES);
+    for compilations in [1, 0] {
         let run = setup(&machine, &[]);
         assert!(run.success && run.text.is_empty(), "{}", run.text);
-        assert_eq!(machine.compiled(), proofs);
+        assert_eq!(machine.compilations(), compilations);
     }
     assert!(apt_calls(&machine).is_empty());
 }
 
 #[test]
-fn an_old_package_list_is_refreshed_before_debians_rust_is_installed() {
+fn the_package_list_is_updated_before_debians_rust_is_installed() {
     let machine = machine();
     with_apt(&machine, OLD, NEW);
-    machine.at_hand(NEW, false, COMPILES);
+    machine.current(NEW, false, COMPILES);
     machine.linker("rust/lib/rustlib/x86_64-unknown-linux-gnu/bin/rust-lld");
     let run = setup(&machine, &[]);
     assert!(run.success, "{}", run.text);
     assert_eq!(apt_calls(&machine), ["update", "install rustc-web cargo-web rust-web-src"]);
     assert!(run.text.contains("apt-get: installing rustc-web cargo-web rust-web-src\n"), "{}", run.text);
     assert!(run.text.contains("compiled by"), "{}", run.text);
-    assert_eq!(machine.compiled(), 1, "the new compiler was tried");
+    assert_eq!(machine.compilations(), 1, "the new compiler was checked");
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn debians_own_old_compiler_is_upgraded() {
     let machine = machine();
     with_apt(&machine, OLD, NEW);
     machine.debian(OLD);
-    machine.at_hand(NEW, false, COMPILES);
+    machine.current(NEW, false, COMPILES);
     machine.linker("rust/lib/rustlib/x86_64-unknown-linux-gnu/bin/rust-lld");
     let run = setup(&machine, &[]);
     assert!(run.success, "{}", run.text);
@@ -140,10 +140,10 @@ fn debians_own_old_compiler_is_upgraded() {
 }
 
 #[test]
-fn where_debian_offers_nothing_new_enough_nothing_is_installed_and_the_message_says_it_all() {
+fn nothing_is_installed_if_debians_rust_is_too_old() {
     let machine = machine();
     with_apt(&machine, OLD, OLD);
-    machine.at_hand(NEW, false, COMPILES);
+    machine.current(NEW, false, COMPILES);
     let run = setup(&machine, &[]);
     assert!(!run.success, "{}", run.text);
     assert_eq!(apt_calls(&machine), ["update"]);
@@ -159,9 +159,9 @@ fn where_debian_offers_nothing_new_enough_nothing_is_installed_and_the_message_s
 }
 
 #[test]
-fn rustup_adds_the_target_unless_somebody_else_looks_after_the_toolchain() {
+fn rustup_adds_the_target_unless_it_may_not_install() {
     let machine = machine();
-    machine.at_hand(NEW, false, COMPILES);
+    machine.current(NEW, false, COMPILES);
     let library = machine.at("rust/lib/rustlib/wasm32-unknown-unknown/lib");
     machine.program(
         "bin/rustup",
@@ -186,7 +186,7 @@ fn a_machine_without_rust_gets_debians_with_a_linker() {
 }
 
 #[test]
-fn a_machine_without_rust_and_without_packages_is_told_where_rust_comes_from() {
+fn without_rust_and_packages_the_message_has_rustups_address() {
     let machine = machine();
     let run = setup(&machine, &[]);
     assert!(!run.success);
@@ -195,10 +195,10 @@ fn a_machine_without_rust_and_without_packages_is_told_where_rust_comes_from() {
 }
 
 #[test]
-fn an_old_host_compiler_of_rustups_is_named_and_not_replaced() {
+fn an_old_compiler_of_rustup_is_reported_and_not_replaced() {
     let machine = machine();
     with_apt(&machine, NEW, NEW);
-    machine.at_hand(OLD, true, COMPILES);
+    machine.current(OLD, true, COMPILES);
     machine.program("bin/rustup", "exit 1");
     let run = setup(&machine, &[("RUSTUP_AUTO_INSTALL", "0")]);
     assert!(!run.success && apt_calls(&machine).is_empty(), "{}", run.text);
@@ -207,10 +207,10 @@ fn an_old_host_compiler_of_rustups_is_named_and_not_replaced() {
 }
 
 #[test]
-fn a_user_who_may_not_install_sees_the_command() {
+fn a_user_who_may_not_install_gets_the_command() {
     let machine = machine();
     with_apt(&machine, NEW, NEW);
-    machine.at_hand(NEW, false, COMPILES);
+    machine.current(NEW, false, COMPILES);
     machine.program("bin/id", "echo 1000");
     machine.program("bin/sudo", "exit 1");
     let run = setup(&machine, &[]);
@@ -223,7 +223,7 @@ fn a_user_who_may_not_install_sees_the_command() {
 fn a_missing_c_compiler_is_installed_first() {
     let machine = machine();
     with_apt(&machine, NEW, NEW);
-    machine.at_hand(NEW, true, COMPILES);
+    machine.current(NEW, true, COMPILES);
     std::fs::remove_file(machine.at("bin/cc")).unwrap();
     let run = setup(&machine, &[]);
     assert!(run.success, "{}", run.text);
@@ -233,7 +233,7 @@ fn a_missing_c_compiler_is_installed_first() {
 #[test]
 fn a_compiler_that_does_not_compile_is_not_enough() {
     let machine = machine();
-    machine.at_hand(NEW, true, "echo the linker is broken >&2; exit 1");
+    machine.current(NEW, true, "echo the linker is broken >&2; exit 1");
     let run = setup(&machine, &[]);
     assert!(!run.success);
     assert!(run.text.contains("does not compile a crate of one line"), "{}", run.text);

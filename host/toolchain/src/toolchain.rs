@@ -1,68 +1,13 @@
-//! Which compiler is chosen, in which order.
+//! The choice of a compiler.
 
-use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::compiler::{Compiler, output};
-use crate::error::{Finding, Missing, Reason};
+use crate::compiler::{Compiler, Version, minimum, output};
+use crate::error::{Finding, Reason, ToolchainNotFound};
 use crate::probe::Probe;
-use crate::{Version, minimum};
-
-/// Where to look for compilers and linkers.
-#[derive(Clone, Debug)]
-pub struct Places {
-    /// The compiler of the build at hand.
-    pub rustc: PathBuf,
-    /// The Cargo of the build at hand.
-    pub cargo: PathBuf,
-    /// Where Debian's packages are installed: `bin/rustc` and `bin/cargo` are below it.
-    pub debian: PathBuf,
-    /// Directories of programs, in the form of `PATH`.
-    pub path: OsString,
-}
-
-impl Places {
-    /// What a build script sees: Cargo sets `RUSTC` and `CARGO` for it. Elsewhere `PATH` decides.
-    #[must_use]
-    pub fn of_this_machine() -> Self {
-        let program =
-            |variable, name: &str| std::env::var_os(variable).map_or_else(|| PathBuf::from(name), PathBuf::from);
-        Self {
-            rustc: program("RUSTC", "rustc"),
-            cargo: program("CARGO", "cargo"),
-            debian: PathBuf::from("/usr"),
-            path: std::env::var_os("PATH").unwrap_or_default(),
-        }
-    }
-
-    fn has_program(&self, name: &str) -> bool {
-        let name = format!("{name}{}", std::env::consts::EXE_SUFFIX);
-        std::env::split_paths(&self.path).any(|directory| directory.join(&name).is_file())
-    }
-
-    /// LLVM's WebAssembly linkers in the path: first the one of this LLVM, then newer before older.
-    fn linkers(&self, llvm: Option<u32>) -> Vec<PathBuf> {
-        let mut found = Vec::new();
-        for directory in std::env::split_paths(&self.path) {
-            for entry in std::fs::read_dir(&directory).into_iter().flatten().flatten() {
-                let name = entry.file_name();
-                let name = name.to_str().unwrap_or_default();
-                let name = name.strip_suffix(std::env::consts::EXE_SUFFIX).unwrap_or(name);
-                let version = match name.strip_prefix("wasm-ld-") {
-                    Some(version) => version.parse().ok(),
-                    None => ["wasm-ld", "rust-lld"].contains(&name).then_some(u32::MAX),
-                };
-                if let Some(version) = version {
-                    found.push((Some(version) != llvm, u32::MAX - version, entry.path()));
-                }
-            }
-        }
-        found.sort();
-        found.into_iter().map(|(_, _, path)| path).collect()
-    }
-}
+use crate::search_paths::SearchPaths;
 
 /// A compiler that builds plugins, and how to call it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,8 +19,8 @@ pub enum Toolchain {
         /// `rustc`.
         rustc: PathBuf,
     },
-    /// Debian's `rustc-web` with the source of the standard library, which is built along with the
-    /// plugins. That needs `RUSTC_BOOTSTRAP`, and a linker for WebAssembly from elsewhere.
+    /// Debian's `rustc-web` with the source of the standard library, which is built with the
+    /// plugins. That needs `RUSTC_BOOTSTRAP`, and a linker for WebAssembly from another package.
     DebianWeb {
         /// `cargo`.
         cargo: PathBuf,
@@ -87,32 +32,32 @@ pub enum Toolchain {
 }
 
 impl Toolchain {
-    /// Finds a compiler: first the one of the build at hand, then Debian's.
+    /// Finds a compiler: first the one of the current build, then Debian's.
     ///
-    /// The proof that it compiles is kept in `target`, a target directory of Cargo's. Nothing is
+    /// The record of the check is stored in `target`, a target directory of Cargo's. Nothing is
     /// written elsewhere.
     ///
     /// # Errors
     ///
-    /// [`Missing`], with what was found and the command that helps.
-    pub fn find(places: &Places, target: &Path) -> Result<Self, Missing> {
+    /// [`ToolchainNotFound`], with what was found and what to install.
+    pub fn find(paths: &SearchPaths, target: &Path) -> Result<Self, ToolchainNotFound> {
         let probe = Probe::new(target);
         let mut findings = Vec::new();
         let mut linkers = Vec::new();
 
-        let at_hand = Compiler::ask(&places.rustc);
-        if let Some(compiler) = &at_hand {
+        let current = Compiler::query(&paths.rustc);
+        if let Some(compiler) = &current {
             linkers.extend(compiler.linkers());
         }
-        match native(&places.rustc, at_hand.as_ref(), places.cargo.clone(), &probe) {
+        match native(&paths.rustc, current.as_ref(), paths.cargo.clone(), &probe) {
             Ok(toolchain) => return Ok(toolchain),
             Err(finding) => findings.push(finding),
         }
 
-        let (rustc, cargo) = (places.debian.join("bin/rustc"), places.debian.join("bin/cargo"));
-        let debian = Compiler::ask(&rustc);
-        // A machine with Debian's compiler alone has it in its path: it is reported once.
-        if let (Some(one), Some(other)) = (&at_hand, &debian)
+        let (rustc, cargo) = (paths.debian.join("bin/rustc"), paths.debian.join("bin/cargo"));
+        let debian = Compiler::query(&rustc);
+        // On a machine that has only Debian's compiler it is also the current one.
+        if let (Some(one), Some(other)) = (&current, &debian)
             && one.sysroot == other.sysroot
         {
             findings.clear();
@@ -122,18 +67,18 @@ impl Toolchain {
             Err(finding) => finding,
         };
         let (Some(compiler), Reason::NoTarget) = (debian, &finding.reason) else {
-            // Other systems than Debian have no use for the advice to look there.
-            if finding.reason != Reason::Absent || places.has_program("apt-get") {
+            // On systems without Debian's packages its absence is not worth a line.
+            if finding.reason != Reason::Absent || paths.has_program("apt-get") {
                 findings.push(finding);
             }
-            return Err(Missing::new(findings, places));
+            return Err(ToolchainNotFound::new(findings, paths));
         };
         linkers.extend(compiler.linkers());
-        linkers.extend(places.linkers(compiler.llvm));
+        linkers.extend(paths.linkers(compiler.llvm));
         linkers.retain(|linker| linker.is_file());
         with_source(&compiler, cargo, linkers, &probe).map_err(|reason| {
             findings.push(Finding { reason, ..finding });
-            Missing::new(findings, places)
+            ToolchainNotFound::new(findings, paths)
         })
     }
 }
@@ -150,9 +95,9 @@ impl fmt::Display for Toolchain {
     }
 }
 
-impl Missing {
-    fn new(findings: Vec<Finding>, places: &Places) -> Self {
-        let [rustup, apt] = ["rustup", "apt-get"].map(|program| places.has_program(program));
+impl ToolchainNotFound {
+    fn new(findings: Vec<Finding>, paths: &SearchPaths) -> Self {
+        let [rustup, apt] = ["rustup", "apt-get"].map(|program| paths.has_program(program));
         Self { findings, rustup, apt }
     }
 }
@@ -170,7 +115,7 @@ fn native(rustc: &Path, compiler: Option<&Compiler>, cargo: PathBuf, probe: &Pro
     };
     let version = compiler.map(|compiler| compiler.version);
     let rustc = match compiler {
-        // A name without a directory would not say which one it is.
+        // A name without a directory does not identify the compiler.
         Some(compiler) if rustc.components().count() == 1 => compiler.sysroot.join("bin").join(rustc),
         Some(_) | None => rustc.to_owned(),
     };

@@ -1,4 +1,4 @@
-//! Which compiler is chosen on machines of all kinds, and what the message says where there is none.
+//! The compiler that is chosen, and the message if there is none.
 
 use crate::machine::{COMPILES, Machine};
 use keyward_toolchain::{Reason, Toolchain, minimum};
@@ -11,20 +11,20 @@ fn reasons(machine: &Machine) -> Vec<Reason> {
 }
 
 #[test]
-fn a_compiler_with_the_target_is_taken_before_debians() {
+fn a_compiler_with_the_target_is_preferred_to_debians() {
     let machine = Machine::new();
-    machine.at_hand(NEW, true, COMPILES);
+    machine.current(NEW, true, COMPILES);
     machine.debian(NEW);
     machine.linker("bin/wasm-ld");
     let (cargo, rustc) = (machine.at("bin/cargo"), machine.at("bin/rustc"));
     assert_eq!(machine.find().unwrap(), Toolchain::Native { cargo, rustc });
-    assert_eq!(machine.compiled(), 1);
+    assert_eq!(machine.compilations(), 1);
 }
 
 #[test]
-fn without_the_target_debians_compiler_is_taken_with_the_other_ones_linker() {
+fn without_the_target_debians_compiler_uses_the_linker_of_the_current_one() {
     let machine = Machine::new();
-    machine.at_hand(NEW, false, COMPILES);
+    machine.current(NEW, false, COMPILES);
     machine.debian(NEW);
     let linker = "rust/lib/rustlib/x86_64-unknown-linux-gnu/bin/rust-lld";
     machine.linker(linker);
@@ -35,7 +35,7 @@ fn without_the_target_debians_compiler_is_taken_with_the_other_ones_linker() {
 }
 
 #[test]
-fn debians_compiler_alone_is_enough_with_a_linker() {
+fn debians_compiler_and_a_linker_suffice() {
     let machine = Machine::new();
     machine.debian(NEW);
     machine.linker("bin/wasm-ld-22");
@@ -51,7 +51,7 @@ fn debians_compiler_with_the_target_needs_no_source() {
 }
 
 #[test]
-fn the_linker_of_the_compilers_llvm_comes_first_and_one_that_fails_is_passed_over() {
+fn the_linker_of_the_compilers_llvm_is_preferred_and_a_broken_one_skipped() {
     let machine = Machine::new();
     machine.debian(NEW);
     for name in ["wasm-ld-14", "wasm-ld-22", "wasm-ld-19"] {
@@ -67,12 +67,12 @@ fn the_linker_of_the_compilers_llvm_comes_first_and_one_that_fails_is_passed_ove
 }
 
 #[test]
-fn no_compiler_at_all() {
+fn a_machine_without_a_compiler_is_an_error() {
     let machine = Machine::new();
-    let missing = machine.find().unwrap_err();
-    let reasons: Vec<_> = missing.findings.iter().map(|finding| &finding.reason).collect();
-    assert_eq!(reasons, [&Reason::Absent], "Debian's is of no interest elsewhere");
-    let message = missing.to_string();
+    let error = machine.find().unwrap_err();
+    let reasons: Vec<_> = error.findings.iter().map(|finding| &finding.reason).collect();
+    assert_eq!(reasons, [&Reason::Absent], "Debian's compiler is not mentioned on other systems");
+    let message = error.to_string();
     assert!(message.contains("bin/rustc: not installed, or does not run"), "{message}");
     assert!(message.contains(&format!("needed: Rust {} or newer", minimum())), "{message}");
     assert!(message.contains("help:   install Rust from https://rustup.rs"), "{message}");
@@ -84,25 +84,25 @@ fn no_compiler_at_all() {
 }
 
 #[test]
-fn a_compiler_that_is_too_old_is_reported_with_its_version_and_never_run_to_compile() {
+fn a_compiler_that_is_too_old_is_reported_and_compiles_nothing() {
     let machine = Machine::new();
-    machine.at_hand(OLD, true, COMPILES);
+    machine.current(OLD, true, COMPILES);
     machine.debian(OLD);
     machine.linker("bin/wasm-ld");
     machine.program("bin/apt-get", "");
-    let missing = machine.find().unwrap_err();
-    let message = missing.to_string();
+    let error = machine.find().unwrap_err();
+    let message = error.to_string();
     assert!(message.contains("bin/rustc: Rust 1.85.0, too old"), "{message}");
     assert!(message.contains("usr/bin/rustc: Rust 1.85.0, too old"), "{message}");
     let apt = "help:   apt-get update && apt-get install rustc-web cargo-web rust-web-src";
     assert!(message.contains(apt), "{message}");
-    assert_eq!(machine.compiled(), 0);
+    assert_eq!(machine.compilations(), 0);
 }
 
 #[test]
-fn the_message_has_rustups_command_where_rustup_is() {
+fn the_message_has_the_commands_of_rustup_and_apt() {
     let machine = Machine::new();
-    machine.at_hand(NEW, false, COMPILES);
+    machine.current(NEW, false, COMPILES);
     machine.debian(OLD);
     machine.program("bin/rustup", "");
     machine.program("bin/apt-get", "");
@@ -113,7 +113,7 @@ fn the_message_has_rustups_command_where_rustup_is() {
 }
 
 #[test]
-fn debians_compiler_without_the_standard_librarys_source() {
+fn debians_compiler_needs_the_source_of_the_standard_library() {
     let machine = Machine::new();
     machine.debian(NEW);
     std::fs::remove_dir_all(machine.at("usr/lib/rustlib/src")).unwrap();
@@ -121,17 +121,17 @@ fn debians_compiler_without_the_standard_librarys_source() {
 }
 
 #[test]
-fn debians_compiler_with_the_source_of_another_version() {
+fn the_source_of_the_standard_library_must_have_the_compilers_version() {
     let machine = Machine::new();
     machine.debian(NEW);
     machine.linker("bin/wasm-ld");
     machine.write("usr/lib/rustlib/src/rust/src/version", OLD);
     let message = machine.find().unwrap_err().to_string();
-    assert!(message.contains("the standard library's source is of 1.85.0"), "{message}");
+    assert!(message.contains("the standard library's source is 1.85.0"), "{message}");
 }
 
 #[test]
-fn debians_compiler_without_cargo_or_with_an_old_one() {
+fn debians_compiler_needs_a_cargo_of_its_version() {
     let machine = Machine::new();
     machine.debian(NEW);
     machine.linker("bin/wasm-ld");
@@ -142,52 +142,52 @@ fn debians_compiler_without_cargo_or_with_an_old_one() {
 }
 
 #[test]
-fn debians_compiler_without_a_linker_needs_the_one_of_its_llvm() {
+fn without_a_linker_the_message_has_the_package_of_the_compilers_llvm() {
     let machine = Machine::new();
-    machine.at_hand(NEW, false, COMPILES);
+    machine.current(NEW, false, COMPILES);
     machine.debian(NEW);
     machine.program("bin/apt-get", "");
-    let missing = machine.find().unwrap_err();
-    assert_eq!(missing.lacks_only_a_linker(), Some(Some(22)));
-    let message = missing.to_string();
+    let error = machine.find().unwrap_err();
+    assert_eq!(error.lacks_only_a_linker(), Some(Some(22)));
+    let message = error.to_string();
     assert!(message.contains("apt-get update && apt-get install lld-22 "), "{message}");
 }
 
 #[test]
-fn a_compiler_that_has_the_target_but_does_not_compile_is_not_taken() {
+fn a_compiler_that_fails_to_compile_is_an_error() {
     for compile in ["echo linking with `rust-lld` failed >&2; exit 1", "echo text >$out", "true"] {
         let machine = Machine::new();
-        machine.at_hand(NEW, true, compile);
+        machine.current(NEW, true, compile);
         let message = machine.find().unwrap_err().to_string();
         assert!(message.contains("does not compile a crate of one line:\n"), "{message}");
-        // Not remembered: the next call finds what was repaired meanwhile.
-        machine.at_hand(NEW, true, COMPILES);
+        // The failure is not recorded, so the next call finds the repaired compiler.
+        machine.current(NEW, true, COMPILES);
         machine.find().unwrap();
     }
 }
 
 #[test]
-fn a_proof_is_remembered_until_the_compiler_or_the_linker_changes() {
+fn a_check_is_recorded_until_the_compiler_or_the_linker_changes() {
     let machine = Machine::new();
     machine.debian(NEW);
     machine.linker("bin/wasm-ld");
     machine.find().unwrap();
-    assert_eq!(machine.compiled(), 1);
+    assert_eq!(machine.compilations(), 1);
     machine.find().unwrap();
-    assert_eq!(machine.compiled(), 0, "it is remembered");
+    assert_eq!(machine.compilations(), 0, "it was recorded");
     machine.debian("1.97.0");
     machine.find().unwrap();
-    assert_eq!(machine.compiled(), 1, "another compiler");
+    assert_eq!(machine.compilations(), 1, "another compiler");
     machine.linker("bin/wasm-ld-22");
     machine.find().unwrap();
-    assert_eq!(machine.compiled(), 1, "another linker");
-    machine.at_hand(NEW, true, COMPILES);
+    assert_eq!(machine.compilations(), 1, "another linker");
+    machine.current(NEW, true, COMPILES);
     machine.find().unwrap();
-    assert_eq!(machine.compiled(), 1, "another place");
+    assert_eq!(machine.compilations(), 1, "another path");
 }
 
 #[test]
-fn nothing_is_written_outside_of_the_target_directory() {
+fn only_the_target_directory_is_written_to() {
     let machine = Machine::new();
     machine.debian(NEW);
     machine.linker("bin/wasm-ld");
@@ -195,5 +195,5 @@ fn nothing_is_written_outside_of_the_target_directory() {
     machine.find().unwrap();
     std::fs::remove_file(machine.at("compiled")).unwrap();
     let after = machine.files().into_iter().filter(|file| !before.contains(file));
-    assert_eq!(after.collect::<Vec<_>>(), [machine.at("target/toolchain/proved")]);
+    assert_eq!(after.collect::<Vec<_>>(), [machine.at("target/toolchain/checked")]);
 }
