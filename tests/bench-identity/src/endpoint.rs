@@ -1,4 +1,4 @@
-//! An identity endpoint in the manner of App Service, in a thread of its own.
+//! A fake identity endpoint of App Service, on a thread of its own.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::Result;
 
-/// About as long as Entra's.
+/// The length of a token, about that of Entra's.
 const TOKEN: usize = 1500;
 
 pub(crate) struct Endpoint {
@@ -25,7 +25,7 @@ impl Endpoint {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 counter.fetch_add(1, Ordering::Relaxed);
-                drop(answer(&stream));
+                drop(respond(&stream));
             }
         });
         Ok(Self { address, requests })
@@ -40,7 +40,7 @@ impl Endpoint {
     }
 }
 
-fn answer(mut stream: &TcpStream) -> Result<()> {
+fn respond(mut stream: &TcpStream) -> Result<()> {
     for line in BufReader::new(stream).lines() {
         if line?.is_empty() {
             break;
@@ -49,12 +49,14 @@ fn answer(mut stream: &TcpStream) -> Result<()> {
     let end = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)? + Duration::from_secs(24 * 3600);
     let (token, end) = ("x".repeat(TOKEN), end.as_secs());
     let body = format!(
-        r#"{{"access_token":"eyJ0.{token}","expires_on":"{end}","resource":"https://vault.azure.net","token_type":"Bearer"}}"#
+        r#"{{"access_token":"eyJ0.{token}","expires_on":"{end}","token_type":"Bearer",
+            "resource":"https://vault.azure.net"}}"#
     );
     let length = body.len();
     write!(
         stream,
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\
+         connection: close\r\n\r\n{body}"
     )?;
     Ok(())
 }
