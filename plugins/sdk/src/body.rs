@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::platform::Incoming;
+use crate::body_error::BodyError;
+use crate::host::Incoming;
 
 /// The body of a request or a response.
 #[derive(Default)]
@@ -33,26 +34,6 @@ pub trait Filter {
     /// The body has ended: appends what was held back.
     fn finish(&mut self, out: &mut Vec<u8>);
 }
-
-/// A body broke off, or was longer than the plugin is ready to take.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum BodyError {
-    /// The peer's stream ended in an error.
-    Broken(String),
-    /// There is more than so many bytes.
-    TooLong(usize),
-}
-
-impl fmt::Display for BodyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Broken(why) => write!(f, "the body broke off: {why}"),
-            Self::TooLong(limit) => write!(f, "the body is longer than {limit} bytes"),
-        }
-    }
-}
-
-impl std::error::Error for BodyError {}
 
 impl Body {
     /// No body.

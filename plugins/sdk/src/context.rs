@@ -1,47 +1,17 @@
 //! What the mount gives the plugin: its endpoints, its settings, its tokens.
 
-use crate::{Outgoing, Problem, Response, SendError, platform};
+use crate::endpoint::Endpoint;
+use crate::host;
+use crate::outgoing::{Outgoing, SendError};
+use crate::platform;
+use crate::problem::Problem;
+use crate::response::Response;
+use crate::token::Token;
 
 /// The mount that a call came through.
 #[derive(Debug)]
 pub struct Context {
     pub(crate) mount: platform::Mount,
-}
-
-/// The one origin, and the path prefix, that the mount talks to for an audience.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    /// Host, and port where there is one.
-    pub authority: String,
-    /// What all paths begin with; empty, or a slash and more, without a slash at its end.
-    pub prefix: String,
-}
-
-/// The stand-in for an access token.
-#[derive(Clone, Debug)]
-pub struct Token {
-    /// The surrogate: what to send where a token belongs.
-    pub bearer: String,
-    /// When the token behind it stops being valid, in seconds since 1970-01-01T00:00:00Z.
-    pub expires_on: u64,
-}
-
-impl Endpoint {
-    /// Reads an endpoint as the host writes it: `https://host[:port][/prefix]`.
-    #[must_use]
-    pub fn parse(url: &str) -> Option<Self> {
-        let rest = url.strip_prefix("https://")?;
-        let (authority, prefix) =
-            rest.split_once('/').map_or((rest, ""), |(authority, _)| rest.split_at(authority.len()));
-        (!authority.is_empty())
-            .then(|| Self { authority: authority.to_owned(), prefix: prefix.trim_end_matches('/').to_owned() })
-    }
-
-    /// The endpoint as a URL, without a slash at its end.
-    #[must_use]
-    pub fn url(&self) -> String {
-        format!("https://{}{}", self.authority, self.prefix)
-    }
 }
 
 impl Context {
@@ -51,7 +21,8 @@ impl Context {
     ///
     /// A problem for the caller where the configuration does not grant the audience to this mount.
     pub fn endpoint(&self, audience: &str) -> Result<Endpoint, Problem> {
-        let url = self.mount.config(&format!("endpoint.{audience}")).ok_or_else(|| not_granted(audience, None))?;
+        let url =
+            self.mount.config(&format!("endpoint.{audience}")).ok_or_else(|| Problem::not_granted(audience, None))?;
         Endpoint::parse(&url)
             .ok_or_else(|| Problem::internal(format!("the endpoint {url:?} of audience {audience:?} is no https URL")))
     }
@@ -73,7 +44,7 @@ impl Context {
     /// The time, in seconds since 1970-01-01T00:00:00Z.
     #[must_use]
     pub fn now(&self) -> u64 {
-        platform::now()
+        host::now()
     }
 
     /// A surrogate for a token for `audience`, the audience's name in the manifest.
@@ -111,24 +82,4 @@ impl Context {
     pub fn send(&self, outgoing: Outgoing) -> Result<Response, SendError> {
         self.mount.send(outgoing)
     }
-}
-
-pub(crate) fn not_declared(audience: &str) -> Problem {
-    Problem::internal(format!("the plugin asked for audience {audience:?}, which its manifest does not declare"))
-}
-
-pub(crate) fn not_granted(audience: &str, why: Option<String>) -> Problem {
-    let why = why.unwrap_or_else(|| format!("the configuration of this mount does not grant audience {audience:?}"));
-    Problem::new(403, "not-granted", "The audience is not granted", why)
-}
-
-#[cfg(target_family = "wasm")]
-pub(crate) fn unavailable(why: String) -> Problem {
-    Problem::new(503, "token-unavailable", "No token is available", why)
-}
-
-#[cfg(target_family = "wasm")]
-pub(crate) fn throttled(seconds: u32) -> Problem {
-    let detail = format!("the identity endpoint asks to wait {seconds} s before the next request");
-    Problem::new(503, "token-throttled", "The identity endpoint is busy", detail).with_retry_after(seconds)
 }

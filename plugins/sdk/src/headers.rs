@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::platform::Fields;
+use crate::host::Fields;
 
 /// Header fields: names without case, values of bytes, several values under one name allowed.
 ///

@@ -36,9 +36,12 @@
 //! does, and so does `wasm-tools component new`). `keyward inspect FILE` then shows what it asks for.
 
 mod body;
+mod body_error;
 mod context;
+mod endpoint;
 mod export;
 mod headers;
+mod host;
 pub mod links;
 mod method;
 mod outgoing;
@@ -46,30 +49,37 @@ mod platform;
 mod problem;
 mod request;
 mod response;
+#[cfg(target_family = "wasm")]
+mod serve;
 pub mod sql;
+mod sql_data;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
+mod token;
 
 #[cfg(target_family = "wasm")]
 #[doc(hidden)]
-pub use platform::bindings;
+pub use host::bindings;
 #[cfg(target_family = "wasm")]
 #[doc(hidden)]
-pub use platform::serve as __serve;
+pub use serve::serve as __serve;
 
-pub use body::{Body, BodyError, Filter};
-pub use context::{Context, Endpoint, Token};
+pub use body::{Body, Filter};
+pub use body_error::BodyError;
+pub use context::Context;
+pub use endpoint::Endpoint;
 pub use headers::{HeaderError, Headers};
 pub use method::Method;
 pub use outgoing::{Outgoing, SendError};
 pub use problem::Problem;
 pub use request::Request;
 pub use response::Response;
+pub use token::Token;
 
 /// Writes a line into the plugin's log, which the host writes into its own, with the mount's name. There is a limit on how
 /// much one call may write (`log_bytes`); a call that passes it ends.
 pub fn log(line: &str) {
-    platform::log(line);
+    host::log(line);
 }
 
 /// A plugin: one function from a request to a response.

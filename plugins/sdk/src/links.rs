@@ -6,7 +6,10 @@
 
 use std::cell::OnceCell;
 
-use crate::{Context, Endpoint, Filter, Response};
+use crate::body::Filter;
+use crate::context::Context;
+use crate::endpoint::Endpoint;
+use crate::response::Response;
 
 /// The longest link that is rewritten, in bytes. A longer string is no link and passes as it is.
 const LONGEST: usize = 32 * 1024;

@@ -2,7 +2,12 @@
 
 use std::fmt;
 
-use crate::{Body, Endpoint, HeaderError, Headers, Method, Request, Token};
+use crate::body::Body;
+use crate::endpoint::Endpoint;
+use crate::headers::{HeaderError, Headers};
+use crate::method::Method;
+use crate::request::Request;
+use crate::token::Token;
 
 /// A request that the plugin sends. The host lets it out only to an endpoint that the mount was granted.
 #[derive(Debug)]

@@ -4,7 +4,11 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use crate::{Body, BodyError, HeaderError, Response, SendError};
+use crate::body::Body;
+use crate::body_error::BodyError;
+use crate::headers::HeaderError;
+use crate::outgoing::SendError;
+use crate::response::Response;
 
 /// What went wrong, for the caller: sent as `application/problem+json`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +40,31 @@ impl Problem {
     #[must_use]
     pub fn internal(detail: impl Into<String>) -> Self {
         Self::new(500, "plugin-error", "The plugin failed", detail)
+    }
+
+    /// The manifest does not declare the audience (500).
+    pub(crate) fn not_declared(audience: &str) -> Self {
+        Self::internal(format!("the plugin asked for audience {audience:?}, which its manifest does not declare"))
+    }
+
+    /// The mount does not grant the audience (403).
+    pub(crate) fn not_granted(audience: &str, reason: Option<String>) -> Self {
+        let reason =
+            reason.unwrap_or_else(|| format!("the configuration of this mount does not grant audience {audience:?}"));
+        Self::new(403, "not-granted", "The audience is not granted", reason)
+    }
+
+    /// The identity has no token (503).
+    #[cfg(target_family = "wasm")]
+    pub(crate) fn token_unavailable(reason: String) -> Self {
+        Self::new(503, "token-unavailable", "No token is available", reason)
+    }
+
+    /// The identity endpoint is busy (503).
+    #[cfg(target_family = "wasm")]
+    pub(crate) fn token_throttled(seconds: u32) -> Self {
+        let detail = format!("the identity endpoint asks to wait {seconds} s before the next request");
+        Self::new(503, "token-throttled", "The identity endpoint is busy", detail).with_retry_after(seconds)
     }
 
     /// Another member, beside the standard ones.

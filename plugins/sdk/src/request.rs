@@ -1,6 +1,8 @@
 //! What a caller sent to the mount.
 
-use crate::{Body, Headers, Method};
+use crate::body::Body;
+use crate::headers::Headers;
+use crate::method::Method;
 
 /// A request of a caller, as the host hands it to the plugin: the path behind the mount's name, the caller's header
 /// fields without credentials and without those of the connection.

@@ -1,6 +1,7 @@
 //! What goes back to the caller, and what a service answered.
 
-use crate::{Body, Headers};
+use crate::body::Body;
+use crate::headers::Headers;
 
 /// A response.
 #[derive(Debug)]

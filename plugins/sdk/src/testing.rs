@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::sql::{Column, Credential, Item, SqlError, Value};
+use crate::sql_data::{Column, Credential, Item, SqlError, Value};
 use crate::{Body, BodyError, Context, Method, Plugin, Problem, Request, Response, SendError, platform};
 
 /// What a plugin sent, as the host would have put it on the wire but for the surrogate.

@@ -1,13 +1,11 @@
-//! Where the crate meets its host: the component model in a sandbox, a stand-in in plain `cargo test`.
+//! The mount that the host provides. In plain `cargo test` it is a stand-in.
 
 #[cfg(target_family = "wasm")]
 mod wasm;
 #[cfg(target_family = "wasm")]
-pub(crate) use wasm::{Connection, Fields, Incoming, Mount, Results, log, now};
-#[cfg(target_family = "wasm")]
-pub use wasm::{bindings, serve};
+pub(crate) use wasm::{Connection, Mount, Results, pump};
 
 #[cfg(not(target_family = "wasm"))]
 mod native;
 #[cfg(not(target_family = "wasm"))]
-pub(crate) use native::{Asked, Connection, Fields, Incoming, Mount, Reply, Results, Sent, log, now, stream};
+pub(crate) use native::{Asked, Connection, Mount, Reply, Results, Sent, stream};

@@ -3,42 +3,12 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{Item, SqlError, Value};
-use crate::{Context, Token, platform};
+use crate::context::Context;
+use crate::platform;
+use crate::sql_data::{Credential, Isolation, Item, SqlError, Value};
 
 /// How many rows at most come at once.
 const MOST: u32 = 1024;
-
-/// What to log in with. It holds surrogates, which are worth nothing elsewhere.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Credential {
-    /// The surrogate of a token.
-    Token(String),
-    /// A user of the server's own, for servers that take no token.
-    Password {
-        /// The user's name.
-        user: String,
-        /// The surrogate of the password, from an answer in which it is sealed as a `login-password`.
-        password: String,
-    },
-}
-
-impl From<Token> for Credential {
-    fn from(token: Token) -> Self {
-        Self::Token(token.bearer)
-    }
-}
-
-/// What a transaction sees of others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum Isolation {
-    ReadUncommitted,
-    ReadCommitted,
-    RepeatableRead,
-    Snapshot,
-    Serializable,
-}
 
 /// A connection, out of the mount's pool. When it and its results are dropped it goes back there, in the state of a new
 /// one; with an open transaction, or results that are not read to their end, it is closed, which undoes and cancels them.

@@ -23,9 +23,7 @@
 //! ```
 
 mod connection;
-mod error;
-mod value;
 
-pub use connection::{Connection, Credential, Isolation, Results};
-pub use error::{ServerError, SqlError};
-pub use value::{Column, DataType, Item, Value};
+pub use connection::{Connection, Results};
+
+pub use crate::sql_data::{Column, Credential, DataType, Isolation, Item, ServerError, SqlError, Value};

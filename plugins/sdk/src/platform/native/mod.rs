@@ -2,67 +2,18 @@
 
 mod sql;
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use crate::body::Content;
-use crate::context::{not_declared, not_granted};
-use crate::{Body, BodyError, Method, Outgoing, Problem, Response, SendError, Token};
+use crate::body::{Body, Content};
+use crate::body_error::BodyError;
+use crate::host::Incoming;
+use crate::method::Method;
+use crate::outgoing::{Outgoing, SendError};
+use crate::problem::Problem;
+use crate::response::Response;
+use crate::token::Token;
 
 pub(crate) use sql::{Asked, Connection, Database, Door, Reply, Results};
-
-/// Seconds since 1970.
-pub(crate) fn now() -> u64 {
-    std::time::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_secs())
-}
-
-/// Header fields, as a list.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Fields(Vec<(String, Vec<u8>)>);
-
-impl Fields {
-    pub(crate) fn copy(&self) -> Self {
-        self.clone()
-    }
-
-    pub(crate) fn get(&self, name: &str) -> Vec<Vec<u8>> {
-        self.0.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.clone()).collect()
-    }
-
-    pub(crate) fn set(&mut self, name: &str, value: &[u8]) -> Result<(), ()> {
-        self.remove(name);
-        self.append(name, value)
-    }
-
-    pub(crate) fn append(&mut self, name: &str, value: &[u8]) -> Result<(), ()> {
-        if name.is_empty() || value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
-            return Err(());
-        }
-        self.0.push((name.to_ascii_lowercase(), value.to_vec()));
-        Ok(())
-    }
-
-    pub(crate) fn remove(&mut self, name: &str) {
-        self.0.retain(|(n, _)| !n.eq_ignore_ascii_case(name));
-    }
-
-    pub(crate) fn entries(&self) -> Vec<(String, Vec<u8>)> {
-        self.0.clone()
-    }
-}
-
-/// A stream is a list of chunks, the last of which may be an error.
-pub(crate) struct Incoming(RefCell<std::vec::IntoIter<Result<Vec<u8>, BodyError>>>);
-
-impl Incoming {
-    pub(crate) fn new(chunks: Vec<Result<Vec<u8>, BodyError>>) -> Self {
-        Self(RefCell::new(chunks.into_iter()))
-    }
-
-    pub(crate) fn read(&self) -> Result<Option<Vec<u8>>, BodyError> {
-        self.0.borrow_mut().next().transpose()
-    }
-}
 
 /// What a plugin sent.
 #[derive(Clone, Debug)]
@@ -108,8 +59,10 @@ impl Mount {
         }
         match self.config.get(&format!("endpoint.{audience}")) {
             Some(_) => Ok(Token { bearer: format!("surrogate-for-{audience}"), expires_on: 4_102_444_800 }),
-            None if self.config.keys().any(|key| key.starts_with("endpoint.")) => Err(not_granted(audience, None)),
-            None => Err(not_declared(audience)),
+            None if self.config.keys().any(|key| key.starts_with("endpoint.")) => {
+                Err(Problem::not_granted(audience, None))
+            }
+            None => Err(Problem::not_declared(audience)),
         }
     }
 
@@ -134,11 +87,6 @@ impl Mount {
             body,
         })
     }
-}
-
-#[allow(clippy::print_stderr)]
-pub(crate) fn log(line: &str) {
-    eprintln!("{line}");
 }
 
 /// A body that arrives in these chunks.

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::Mount;
-use crate::sql::{Credential, Isolation, Item, SqlError, Value};
+use crate::sql_data::{Credential, Isolation, Item, SqlError, Value};
 
 /// What a plugin asks of a database.
 #[derive(Clone, Debug)]

@@ -3,17 +3,19 @@
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
 
-use super::bindings::keyward::broker::{caller_state, identity};
-use super::bindings::wasi::config::store;
-use super::bindings::wasi::http::outgoing_handler;
-use super::bindings::wasi::http::types::{self, ErrorCode, IncomingRequest, OutgoingBody, OutgoingRequest};
-use super::fields::Fields;
-use super::incoming::Incoming;
-use super::leave;
 use super::pump::{Pumped, pump_request};
-use crate::body::Content;
-use crate::context::{not_declared, not_granted, throttled, unavailable};
-use crate::{Body, Headers, Method, Outgoing, Problem, Response, SendError, Token};
+use crate::body::{Body, Content};
+use crate::headers::Headers;
+use crate::host::bindings::keyward::broker::{caller_state, identity};
+use crate::host::bindings::wasi::config::store;
+use crate::host::bindings::wasi::http::outgoing_handler;
+use crate::host::bindings::wasi::http::types::{self, ErrorCode, IncomingRequest, OutgoingBody, OutgoingRequest};
+use crate::host::{Fields, Incoming, leave};
+use crate::method::Method;
+use crate::outgoing::{Outgoing, SendError};
+use crate::problem::Problem;
+use crate::response::Response;
+use crate::token::Token;
 
 /// The mount of one call. What it is asked for it asks the host for, each time: a call to the host takes a quarter of a
 /// microsecond, and most plugins ask for little.
@@ -25,7 +27,7 @@ pub(crate) struct Mount {
 }
 
 impl Mount {
-    pub(super) fn of(request: IncomingRequest) -> Self {
+    pub(crate) fn of(request: IncomingRequest) -> Self {
         Self { request, has_sent: Cell::new(false) }
     }
 
@@ -42,10 +44,10 @@ impl Mount {
     pub(crate) fn token(&self, audience: &str) -> Result<Token, Problem> {
         match identity::get_token(audience) {
             Ok(token) => Ok(Token { bearer: token.bearer, expires_on: token.expires_on }),
-            Err(identity::Error::NotDeclared) => Err(not_declared(audience)),
-            Err(identity::Error::NotGranted(why)) => Err(not_granted(audience, Some(why))),
-            Err(identity::Error::Unavailable(why)) => Err(unavailable(why)),
-            Err(identity::Error::Throttled(seconds)) => Err(throttled(seconds)),
+            Err(identity::Error::NotDeclared) => Err(Problem::not_declared(audience)),
+            Err(identity::Error::NotGranted(why)) => Err(Problem::not_granted(audience, Some(why))),
+            Err(identity::Error::Unavailable(why)) => Err(Problem::token_unavailable(why)),
+            Err(identity::Error::Throttled(seconds)) => Err(Problem::token_throttled(seconds)),
         }
     }
 

@@ -1,12 +1,11 @@
 //! Moves a body out of the sandbox, or past it.
 
-use super::bindings::wasi::http::types::FutureIncomingResponse;
-use super::bindings::wasi::io::poll::{Pollable, poll};
-use super::bindings::wasi::io::streams::{OutputStream, StreamError};
-use super::incoming::{Incoming, broken};
-use super::leave;
-use crate::body::{Body, Chunks, Content};
-use crate::{BodyError, Filter};
+use crate::body::{Body, Chunks, Content, Filter};
+use crate::body_error::BodyError;
+use crate::host::bindings::wasi::http::types::FutureIncomingResponse;
+use crate::host::bindings::wasi::io::poll::{Pollable, poll};
+use crate::host::bindings::wasi::io::streams::{OutputStream, StreamError};
+use crate::host::{Incoming, leave, stream_error};
 
 /// How many bytes one `splice` may move. The host moves what it has, without copying.
 const SPLICE: u64 = 1024 * 1024;
@@ -22,7 +21,7 @@ pub(super) enum Pumped {
 }
 
 /// Sends a body whole.
-pub(super) fn pump(body: Body, out: &OutputStream) -> Result<(), BodyError> {
+pub(crate) fn pump(body: Body, out: &OutputStream) -> Result<(), BodyError> {
     match body.0 {
         Content::Empty => Ok(()),
         Content::Bytes(bytes) => write(&bytes, out, None).map(drop),
@@ -140,6 +139,6 @@ fn write(mut bytes: &[u8], out: &OutputStream, answered: Option<&Pollable>) -> R
 fn end(error: StreamError) -> Result<(), BodyError> {
     match error {
         StreamError::Closed => Ok(()),
-        StreamError::LastOperationFailed(error) => Err(broken(&error)),
+        StreamError::LastOperationFailed(error) => Err(stream_error(&error)),
     }
 }

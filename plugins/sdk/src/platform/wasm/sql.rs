@@ -1,8 +1,8 @@
 //! Databases, by the host.
 
-use super::bindings::keyward::broker::sql as host;
 use super::mount::Mount;
-use crate::sql::{Column, Credential, Isolation, Item, ServerError, SqlError, Value};
+use crate::host::bindings::keyward::broker::sql as host;
+use crate::sql_data::{Column, Credential, Isolation, Item, ServerError, SqlError, Value};
 
 #[derive(Debug)]
 pub(crate) struct Connection(host::Connection);

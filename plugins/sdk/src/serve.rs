@@ -1,14 +1,17 @@
 //! One call: from the host's request to its response.
 
-use super::bindings::wasi::http::types::{self, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam};
-use super::fields::Fields;
-use super::incoming::Incoming;
-use super::leave;
-use super::log::log_panics;
-use super::mount::Mount;
-use super::pump::pump;
-use crate::body::Content;
-use crate::{Body, Context, Headers, Method, Problem, Request, Response};
+use crate::body::{Body, Content};
+use crate::context::Context;
+use crate::headers::Headers;
+use crate::host::bindings::wasi::http::types::{
+    self, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam,
+};
+use crate::host::{Fields, Incoming, leave, log_panics};
+use crate::method::Method;
+use crate::platform::{Mount, pump};
+use crate::problem::Problem;
+use crate::request::Request;
+use crate::response::Response;
 
 /// Runs a plugin's handler on a request. The macro [`export!`](crate::export) calls this.
 pub fn serve(

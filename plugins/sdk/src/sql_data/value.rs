@@ -25,16 +25,16 @@ macro_rules! data_types {
         }
 
         #[cfg(target_family = "wasm")]
-        impl From<crate::bindings::keyward::broker::sql::DataType> for DataType {
-            fn from(of: crate::bindings::keyward::broker::sql::DataType) -> Self {
+        impl From<crate::host::bindings::keyward::broker::sql::DataType> for DataType {
+            fn from(of: crate::host::bindings::keyward::broker::sql::DataType) -> Self {
                 match of {
-                    $(crate::bindings::keyward::broker::sql::DataType::$name => Self::$name,)*
+                    $(crate::host::bindings::keyward::broker::sql::DataType::$name => Self::$name,)*
                 }
             }
         }
 
         #[cfg(target_family = "wasm")]
-        impl From<DataType> for crate::bindings::keyward::broker::sql::DataType {
+        impl From<DataType> for crate::host::bindings::keyward::broker::sql::DataType {
             fn from(of: DataType) -> Self {
                 match of {
                     $(DataType::$name => Self::$name,)*

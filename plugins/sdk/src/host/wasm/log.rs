@@ -12,6 +12,6 @@ pub(crate) fn log(line: &str) {
 }
 
 /// Has a panic say what it is, which it would not on a target without an operating system.
-pub(super) fn log_panics() {
+pub(crate) fn log_panics() {
     std::panic::set_hook(Box::new(|panic| log(&panic.to_string())));
 }

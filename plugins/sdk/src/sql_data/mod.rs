@@ -1,0 +1,9 @@
+//! Values, errors and credentials of databases. They are public in [`crate::sql`].
+
+mod credential;
+mod error;
+mod value;
+
+pub use credential::{Credential, Isolation};
+pub use error::{ServerError, SqlError};
+pub use value::{Column, DataType, Item, Value};
