@@ -1,4 +1,4 @@
-//! The command line.
+//! The command line: what can be written there.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,8 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use keyward_policy::cloud::Cloud;
 use tracing::Level;
 
-use crate::exit::{self, Exit, Failure};
-use crate::{commands, log, output};
+use crate::{exit, output};
 
 /// A credential broker for Azure managed identities: programs act through sandboxed plugins, and tokens never leave it.
 #[derive(Debug, Parser)]
@@ -17,13 +16,13 @@ use crate::{commands, log, output};
 pub(crate) struct Cli {
     /// How much is logged, on standard error: error, warn, info, debug or trace. No level logs a credential.
     #[arg(long, global = true, env = "KEYWARD_LOG", value_name = "LEVEL")]
-    log: Option<Level>,
+    pub(crate) log: Option<Level>,
     #[command(subcommand)]
-    command: Command,
+    pub(crate) command: Command,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+pub(crate) enum Command {
     /// Serve callers, as a configuration says.
     Serve(Serve),
     /// Show what each mount of a configuration may do, and start nothing.
@@ -188,50 +187,4 @@ pub(crate) struct Dev {
     pub(crate) config: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) emulator: Emulator,
-}
-
-impl Cli {
-    pub(crate) fn run(self, hardened: Result<(), &'static str>) -> Result<Exit, Failure> {
-        log::begin(self.log.unwrap_or(if self.command.serves() { Level::INFO } else { Level::WARN }));
-        if let Err(what) = hardened {
-            tracing::warn!("could not disable core dumps and ptrace: {what}");
-        }
-        match self.command {
-            Command::Check(check) => commands::check(&check),
-            Command::Doctor(doctor) => commands::doctor(&doctor),
-            Command::Inspect(inspect) => commands::inspect(&inspect),
-            Command::Serve(serve) => block_on(commands::serve(serve)),
-            Command::Call(call) => block_on(commands::call(call)),
-            Command::Explain(explain) => commands::explain(&explain),
-            Command::Token(token) => block_on(commands::token(token)),
-            #[cfg(feature = "emulator")]
-            Command::Emulator(emulator) => block_on(commands::emulator(emulator)),
-            #[cfg(feature = "emulator")]
-            Command::Dev(dev) => block_on(commands::dev(dev)),
-            #[cfg(feature = "emulator")]
-            Command::Demo => block_on(commands::demo()),
-        }
-    }
-}
-
-impl Command {
-    /// Whether it runs until it is stopped.
-    fn serves(&self) -> bool {
-        match self {
-            Self::Serve(_) => true,
-            #[cfg(feature = "emulator")]
-            Self::Emulator(_) | Self::Dev(_) => true,
-            #[cfg(feature = "emulator")]
-            Self::Demo => false,
-            Self::Check(_) | Self::Doctor(_) | Self::Inspect(_) | Self::Call(_) | Self::Explain(_) | Self::Token(_) => {
-                false
-            }
-        }
-    }
-}
-
-/// Connections are served by threads of their own: see [`crate::listen`].
-fn block_on(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(Failure::system)?.block_on(command)
 }

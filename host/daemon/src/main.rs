@@ -5,6 +5,7 @@ mod commands;
 mod compile_cache;
 mod config;
 mod directories;
+mod dispatch;
 mod exit;
 mod harden;
 mod listen;
@@ -24,8 +25,7 @@ use cli::Cli;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    match cli.run(harden::process()) {
+    match dispatch::run(Cli::parse(), harden::process()) {
         Ok(exit) => exit.into(),
         Err(failure) => failure.report(),
     }

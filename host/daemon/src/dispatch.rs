@@ -1,0 +1,52 @@
+//! Runs the command of a command line.
+
+use tracing::Level;
+
+use crate::cli::{Cli, Command};
+use crate::exit::{Exit, Failure};
+use crate::{commands, log};
+
+/// Runs the command of a command line. `hardened` is whether the process is closed to others.
+pub(crate) fn run(cli: Cli, hardened: Result<(), &'static str>) -> Result<Exit, Failure> {
+    log::begin(cli.log.unwrap_or(if cli.command.serves() { Level::INFO } else { Level::WARN }));
+    if let Err(what) = hardened {
+        tracing::warn!("could not disable core dumps and ptrace: {what}");
+    }
+    match cli.command {
+        Command::Check(check) => commands::check(&check),
+        Command::Doctor(doctor) => commands::doctor(&doctor),
+        Command::Inspect(inspect) => commands::inspect(&inspect),
+        Command::Serve(serve) => block_on(commands::serve(serve)),
+        Command::Call(call) => block_on(commands::call(call)),
+        Command::Explain(explain) => commands::explain(&explain),
+        Command::Token(token) => block_on(commands::token(token)),
+        #[cfg(feature = "emulator")]
+        Command::Emulator(emulator) => block_on(commands::emulator(emulator)),
+        #[cfg(feature = "emulator")]
+        Command::Dev(dev) => block_on(commands::dev(dev)),
+        #[cfg(feature = "emulator")]
+        Command::Demo => block_on(commands::demo()),
+    }
+}
+
+impl Command {
+    /// Whether it runs until it is stopped.
+    fn serves(&self) -> bool {
+        match self {
+            Self::Serve(_) => true,
+            #[cfg(feature = "emulator")]
+            Self::Emulator(_) | Self::Dev(_) => true,
+            #[cfg(feature = "emulator")]
+            Self::Demo => false,
+            Self::Check(_) | Self::Doctor(_) | Self::Inspect(_) | Self::Call(_) | Self::Explain(_) | Self::Token(_) => {
+                false
+            }
+        }
+    }
+}
+
+/// Connections are served by threads of their own: see [`crate::listen`].
+fn block_on(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(Failure::system)?.block_on(command)
+}
