@@ -1,13 +1,14 @@
-//! The README and the pages in docs: their commands, configurations, links and names of files are right.
+//! The README and the pages in docs: commands, configurations, links and names of files are right.
 //!
 //! Each page is followed from its top, in a directory of its own and beside an emulator:
 //!
-//! - A `toml` block is a whole configuration, and becomes `keyward.toml`. After `<!-- partial -->` it is a part of one, and
-//!   after `<!-- manifest -->` a plugin's manifest, whose component becomes `plugins/NAME.wasm`.
-//! - The commands of a `console` block begin with `$ ` and are run by the shell. One that ends in ` &` goes on until the end
-//!   of the page. The others must succeed, unless `$ echo $?` shows their exit code. Below a command is what it prints; a
-//!   line `...` is any number of lines, and `...` in a line any part of it. After `<!-- not run: WHY -->` a block is not
-//!   run.
+//! - A `toml` block is a whole configuration, and becomes `keyward.toml`. After `<!-- partial -->`
+//!   it is a part of one, and after `<!-- manifest -->` a plugin's manifest, whose component becomes
+//!   `plugins/NAME.wasm`.
+//! - The commands of a `console` block begin with `$ ` and are run by the shell. One that ends in
+//!   ` &` runs until the end of the page. The others must succeed, unless `$ echo $?` shows their
+//!   exit code. Below a command is what it prints; a line `...` is any number of lines, and `...` in
+//!   a line any part of it. After `<!-- not run: WHY -->` a block is not run.
 //! - The targets of `make` in `sh` blocks are in the Makefile.
 
 use std::collections::BTreeSet;
@@ -176,7 +177,8 @@ impl Reader {
         let resolve: String = tls.chain(sql).map(|(name, address)| format!("{name:?} = \"{address}\"\n")).collect();
         let text = text.replace("source = \"imds\"", &imds);
         let ca = self.at("ca.pem");
-        format!("{text}\n[egress.resolve]\n{resolve}[tls]\nca_files = [{ca:?}]\nsystem_roots = false\n")
+        let tls = format!("[tls]\nca_files = [{ca:?}]\nsystem_roots = false\n");
+        format!("{text}\n[egress.resolve]\n{resolve}{tls}")
     }
 
     fn console(&mut self, block: &Block) {
@@ -203,7 +205,7 @@ impl Reader {
         let program = command.split(' ').next().unwrap_or_default();
         let has_curl = || Command::new("curl").arg("--version").stdout(Stdio::null()).status().is_ok();
         if program == "curl" && !has_curl() {
-            skip("the commands with curl in the documentation", "there is no curl", "KEYWARD_PEERS");
+            skip("commands with curl in the documentation", "there is no curl", "KEYWARD_PEERS");
             return;
         }
         let script = format!("(exit {})\n{command}", self.last);
@@ -364,6 +366,18 @@ fn files_that_the_pages_for_contributors_name_exist() {
         }
     }
     assert!(found > 60, "{found}");
+}
+
+#[test]
+fn every_member_of_an_audit_record_is_documented() {
+    let source = std::fs::read_to_string(root().join("host/broker/src/audit/mod.rs")).unwrap();
+    let record = source.split("pub struct Record {").nth(1).unwrap().split("\n}").next().unwrap();
+    let fields = record.lines().filter_map(|line| line.strip_prefix("    pub ")?.split(':').next());
+    let page = std::fs::read_to_string(root().join("docs/operations.md")).unwrap();
+    let audit = page.split("\n## Audit\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let rows = audit.lines().filter(|line| line.starts_with("| `"));
+    let documented = rows.flat_map(|row| row.split('|').nth(1).unwrap().split('`').skip(1).step_by(2));
+    assert_eq!(documented.collect::<BTreeSet<_>>(), fields.collect::<BTreeSet<_>>());
 }
 
 #[test]

@@ -30,8 +30,8 @@ fn literal(text: &str) -> Option<&str> {
     text.trim_start().strip_prefix('"')?.split('"').next()
 }
 
-/// The kinds of problems in a source: the second argument of a constructor, whose first is a status; the second member of
-/// a tuple of status, kind and title; and what a function `kind` returns.
+/// The kinds of problems in a source: the second argument of a constructor whose first is a status,
+/// the second member of a tuple of status, kind and title, and what a function `kind` returns.
 fn kinds(source: &str) -> BTreeSet<String> {
     let mut kinds = BTreeSet::new();
     for (open, _) in source.match_indices('(') {
@@ -77,7 +77,7 @@ fn headings() -> Vec<String> {
 #[test]
 fn every_problem_type_and_exit_code_has_one_heading() {
     let (kinds, codes) = (all_kinds(), exit_codes());
-    assert!(kinds.len() > 40 && codes.len() == 8, "the search finds too little: {kinds:?} {codes:?}");
+    assert!(kinds.len() > 40 && codes.len() == 8, "too few: {kinds:?} {codes:?}");
     let headings = headings();
     let known: BTreeSet<String> = kinds.into_iter().chain(codes).collect();
     let explained: BTreeSet<String> = headings.iter().cloned().collect();
@@ -85,13 +85,15 @@ fn every_problem_type_and_exit_code_has_one_heading() {
     let missing: Vec<&String> = known.difference(&explained).collect();
     assert!(missing.is_empty(), "docs/troubleshooting.md lacks headings for {missing:?}");
     let unknown: Vec<&String> = explained.difference(&known).collect();
-    assert!(unknown.is_empty(), "docs/troubleshooting.md explains what nothing answers with: {unknown:?}");
+    assert!(unknown.is_empty(), "docs/troubleshooting.md explains unknown topics: {unknown:?}");
 }
 
 #[test]
 fn the_search_finds_kinds_in_every_form() {
-    let source = "Problem::new(403, \"a\", \"A\", d); problem(\n  StatusCode::NOT_FOUND,\n  \"b\", \"B\")\n\
-                  19 => (503, \"c\", \"C\"),\nfn kind(&self) -> &'static str {\n match self {\n X => \"d\",\n \
+    let source = "Problem::new(403, \"a\", \"A\", d);\n\
+                  problem(\n  StatusCode::NOT_FOUND,\n  \"b\", \"B\")\n\
+                  19 => (503, \"c\", \"C\"),\n\
+                  fn kind(&self) -> &'static str {\n match self {\n X => \"d\",\n \
                   Y if (1, 2) => \"e\",\n }\n    }\n Z => \"no\", (200, \"no\") (42, \"no\")";
     assert_eq!(kinds(source).into_iter().collect::<Vec<_>>(), ["a", "b", "c", "d", "e"]);
 }

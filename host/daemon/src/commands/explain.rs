@@ -51,7 +51,8 @@ fn without_links(markdown: &str) -> String {
     let mut rest = markdown;
     while let Some((before, link)) = rest.split_once('[') {
         text.push_str(before);
-        match link.split_once("](").and_then(|(label, target)| Some((label, target.split_once(')')?.1))) {
+        let parts = link.split_once("](").and_then(|(label, target)| Some((label, target.split_once(')')?.1)));
+        match parts {
             Some((label, after)) if !label.contains(']') => {
                 text.push_str(label);
                 rest = after;
@@ -75,7 +76,7 @@ fn unknown(topic: &str) -> String {
     // `exit 78` stays on one line.
     let known = format!("{}.", known.join(", ")).replace("exit ", "exit\u{a0}");
     let known = wrap(&known, "    ", "    ", width()).replace('\u{a0}', " ");
-    format!("nothing to explain about `{topic}`. The known topics, the most similar first:\n{known}")
+    format!("nothing to explain about `{topic}`. Known topics, the most similar first:\n{known}")
 }
 
 #[cfg(test)]
@@ -120,7 +121,8 @@ mod tests {
 
     #[test]
     fn links_become_their_text() {
-        assert_eq!(without_links("see [a.md](a.md#x), [b](c) and [mount.x]"), "see a.md, b and [mount.x]");
+        let text = without_links("see [a.md](a.md#x), [b](c) and [mount.x]");
+        assert_eq!(text, "see a.md, b and [mount.x]");
         assert_eq!(without_links("`[mount.x]` ([a](b))"), "`[mount.x]` (a)");
         assert_eq!(without_links("plain"), "plain");
     }
