@@ -35,6 +35,8 @@ pub(crate) enum Command {
     Call(Call),
     /// Explain a problem type or an exit code: its cause, and the fix.
     Explain(Explain),
+    /// Print the keys of a configuration or of a manifest, as a JSON Schema for editors.
+    Schema(Schema),
     /// Forget tokens, so that the next call fetches new ones.
     #[command(subcommand)]
     Token(Token),
@@ -135,6 +137,26 @@ pub(crate) struct Explain {
     /// The last part of a problem's `type`, such as `busy`, or all of it; or `exit` and a code.
     #[arg(required = true, value_name = "KIND|exit CODE")]
     pub(crate) topic: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Schema {
+    /// What the schema is of.
+    #[arg(value_enum, default_value_t)]
+    pub(crate) document: Document,
+    /// Print Markdown in place of JSON: the page of the documentation.
+    #[arg(long)]
+    pub(crate) markdown: bool,
+}
+
+/// A kind of document that has a schema.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Document {
+    /// The daemon's configuration.
+    #[default]
+    Configuration,
+    /// A plugin's manifest.
+    Manifest,
 }
 
 #[derive(Debug, Subcommand)]

@@ -19,6 +19,7 @@ pub(crate) fn run(cli: Cli, hardened: Result<(), &'static str>) -> Result<Exit, 
         Command::Serve(serve) => block_on(commands::serve(serve)),
         Command::Call(call) => block_on(commands::call(call)),
         Command::Explain(explain) => commands::explain(&explain),
+        Command::Schema(schema) => commands::schema(&schema),
         Command::Token(token) => block_on(commands::token(token)),
         #[cfg(feature = "emulator")]
         Command::Emulator(emulator) => block_on(commands::emulator(emulator)),
@@ -38,9 +39,8 @@ impl Command {
             Self::Emulator(_) | Self::Dev(_) => true,
             #[cfg(feature = "emulator")]
             Self::Demo => false,
-            Self::Check(_) | Self::Doctor(_) | Self::Inspect(_) | Self::Call(_) | Self::Explain(_) | Self::Token(_) => {
-                false
-            }
+            Self::Check(_) | Self::Doctor(_) | Self::Inspect(_) | Self::Call(_) => false,
+            Self::Explain(_) | Self::Schema(_) | Self::Token(_) => false,
         }
     }
 }

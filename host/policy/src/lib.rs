@@ -27,6 +27,7 @@ pub mod path;
 pub mod pattern;
 mod percent;
 pub mod plan;
+pub mod reference;
 pub mod secret_keys;
 pub mod surrogate;
 pub mod text;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use http::Method;
-use percent_encoding::{percent_decode, percent_decode_str};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_decode_str, utf8_percent_encode};
 
 use crate::path::{NormalPath, PathError, PathReading};
 
@@ -99,6 +99,19 @@ impl Pattern {
         };
         let segments = segments.into_iter().map(decoded).collect();
         Ok(Self { text: text.to_owned(), method, segments, any_depth, special })
+    }
+
+    /// Whether requests of this method can be among them.
+    pub(crate) fn has_method(&self, method: &Method) -> bool {
+        self.method.as_ref().is_none_or(|own| own == method)
+    }
+
+    /// The method and path of a request that is one of these, with a name in the place of `*`.
+    pub(crate) fn request_with(&self, name: &str) -> Option<(&Method, NormalPath)> {
+        const PLAIN: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+        let (_, path) = self.text.split_once(' ')?;
+        let name = utf8_percent_encode(name, &PLAIN).to_string();
+        Some((self.method.as_ref()?, NormalPath::parse(&path.replacen('*', &name, 1)).ok()?))
     }
 
     /// Whether a request is one of these, in all ways in which its path may be read.

@@ -9,10 +9,27 @@ pub fn bare(key: &str) -> String {
 
 const UNITS: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
-pub(crate) fn parse_size(text: &str) -> Option<u64> {
-    let (unit, factor) = UNITS.iter().find(|(unit, _)| text.ends_with(unit))?;
-    let number = text.strip_suffix(unit)?.trim().parse::<u64>().ok()?;
-    number.checked_mul(*factor)
+/// Why a text is not a size.
+pub(crate) enum SizeError {
+    /// It has no unit, or an unknown one.
+    Unit,
+    /// It does not begin with a number.
+    Number,
+    /// It is negative, or has more than 64 bits.
+    Overflow,
+}
+
+pub(crate) fn parse_size(text: &str) -> Result<u64, SizeError> {
+    let unsigned = text.trim_start_matches('-');
+    let end = unsigned.find(|c: char| !c.is_ascii_digit()).unwrap_or(unsigned.len());
+    let (number, unit) = unsigned.split_at_checked(end).unwrap_or_default();
+    if number.is_empty() {
+        return Err(SizeError::Number);
+    }
+    let factor = UNITS.iter().find(|(known, _)| *known == unit.trim());
+    let (_, factor) = factor.ok_or(SizeError::Unit)?;
+    let number = number.parse::<u64>().ok().filter(|_| unsigned.len() == text.len());
+    number.and_then(|number| number.checked_mul(*factor)).ok_or(SizeError::Overflow)
 }
 
 /// A size in the largest unit that says it exactly.

@@ -25,6 +25,18 @@ fn vault(lines: &str) -> String {
     format!("{IDENTITY}{mount}{lines}\n")
 }
 
+/// A mount of a database with further lines, and its settings.
+fn database(lines: &str, settings: &str) -> String {
+    let mount = "[mount.orders]\nplugin = \"sql\"\nendpoint = \"sqlserver://contoso.database.windows.net\"\n";
+    format!("{IDENTITY}{mount}{lines}\n[mount.orders.settings]\n{settings}\n")
+}
+
+/// A mount of Blob Storage with settings.
+fn blobs(settings: &str) -> String {
+    let mount = "[mount.blobs]\nplugin = \"storage\"\nendpoint = \"https://contoso.blob.core.windows.net\"\n";
+    format!("{IDENTITY}{mount}[mount.blobs.settings]\n{settings}\n")
+}
+
 /// A cloud of one's own with further lines, and an identity.
 fn own_cloud(lines: &str) -> String {
     format!("[cloud]\nauthority = \"https://login.contoso.example\"\n{lines}\n{IDENTITY}")
@@ -149,6 +161,20 @@ mistake!(pattern_with_dots, vault("allow = [\"GET /secrets/../keys/*\"]"));
 mistake!(pattern_with_a_query, vault("allow = [\"GET /secrets/*?api-version=7.4\"]"));
 mistake!(patterns_that_are_no_list, vault("allow = \"GET /secrets/*\""));
 mistake!(unknown_setting, vault("[mount.vault.settings]\napi-version = \"7.5\""));
+mistake!(
+    settings_of_other_types,
+    database(
+        "",
+        "database = \"shop\"\nmax_rows = \"x y\"\nmax_bytes = \"64 MB\"\ntimeout = -1\nread_only = \"yes\"\n\
+         password_secret = \"a/b/c\""
+    )
+);
+mistake!(setting_that_is_required_and_empty, database("", "database = \"\""));
+mistake!(settings_that_another_one_needs, database("", "database = \"shop\"\nauth = \"password\""));
+mistake!(signatures_without_an_account_and_its_audience, blobs("auth = \"sas\""));
+mistake!(account_that_is_no_resource_id, blobs("account = \"contoso\""));
+mistake!(database_outside_of_allow, database("allow = [\"CONNECT /shop\"]", "database = \"orders\""));
+mistake!(requests_to_a_database, database("allow = [\"POST /query\"]", "database = \"shop\""));
 mistake!(setting_that_is_a_section, vault("[mount.vault.settings.api_version]\nx = 1"));
 mistake!(identity_that_is_not_there, vault("identity = \"report\"\n[identity.reports]\nsource = \"imds\""));
 mistake!(no_identity_at_all, "[mount.arm]\nplugin = \"arm\"\n");
@@ -199,4 +225,19 @@ fn a_certificate_file_that_cannot_be_read_is_named_with_its_line() {
     let plugins = Plugins::new().with("arm", keyward_bundle::plugin("arm").unwrap().component);
     let error = keyward::Broker::start(keyward::plan(config, &plugins).unwrap()).unwrap_err().to_string();
     assert!(error.starts_with("keyward.toml:6:13: cannot use the certificates in ./nowhere.pem"), "{error}");
+}
+
+#[test]
+fn settings_of_the_declared_types_are_accepted() {
+    let plugins = Plugins::new().with("sql", keyward_bundle::plugin("sql").unwrap().component);
+    let text = database(
+        "allow = [\"CONNECT /shop\", \"CONNECT /my shop\"]",
+        "database = \"shop\"\nmax_rows = 5\nmax_bytes = 4096\ntimeout = \"1m 30s\"\nread_only = \"true\"\n\
+         password_secret = \"sql/0f1e\"",
+    );
+    let text = text.replace("/my shop", "/my%20shop");
+    let config = Config::from_toml(Path::new("keyward.toml"), &text).unwrap();
+    let plan = keyward::plan(config, &plugins).unwrap();
+    assert_eq!(plan.mounts[0].variables["setting.max_rows"], "5");
+    assert_eq!(plan.mounts[0].variables["setting.max_bytes"], "4096");
 }

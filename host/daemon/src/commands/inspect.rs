@@ -94,8 +94,8 @@ fn screen(manifest: &Manifest, component: &[u8], cloud: &Cloud, cloud_name: &str
         text.push_str("\nIt can be set up with:\n\n");
     }
     for (name, setting) in &manifest.settings {
-        let values =
-            if setting.values.is_empty() { String::new() } else { format!(", {}", setting.values.join(" or ")) };
+        let values = Some(setting.expected()).filter(|expected| !expected.is_empty());
+        let values = values.map(|expected| format!(", {expected}")).unwrap_or_default();
         let default = setting.default.as_ref().map(|default| format!(" (default {default})")).unwrap_or_default();
         let required = if setting.required { ", required" } else { "" };
         let summary = setting.summary.as_deref().unwrap_or("no description");
@@ -150,6 +150,7 @@ fn manifest_json(manifest: &Manifest, component: &[u8], cloud: &Cloud) -> Value 
             let value = json!({
                 "summary": setting.summary,
                 "values": setting.values,
+                "expected": setting.expected(),
                 "default": setting.default,
                 "required": setting.required,
             });

@@ -4,15 +4,78 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use keyward_policy::diagnostic::Diagnostic;
-use keyward_policy::document::{Section, Unfit};
+use keyward_policy::document::{DefaultValue, InvalidValue, Key, Section, SectionKeys, WithDefault};
 
 use crate::{directories, sockets};
 
-/// The value of `tcp_callers`: the words that say that whoever can open a connection on this machine may call.
+/// The value of `tcp_callers`: every process that can connect to a loopback address may call.
 const ANYBODY: &str = "anybody-on-this-machine";
 
 /// What an address of the daemon's must be.
 const LOOPBACK: &str = "a loopback address and a port";
+const LOOPBACK_PATTERN: Option<&str> = Some(r"^(127\.\d+\.\d+\.\d+|\[::1\]):\d+$");
+
+const SOCKET: Key = Key::path("socket", "/run/keyward/keyward.sock", "a Unix socket")
+    .default_is("if neither `tcp` nor `[listen.tls]` is there, `keyward/keyward.sock` in the runtime directory");
+const MODE: Key = Key::form(
+    "mode",
+    "\"0600\", or \"0660\" to let the socket's group call",
+    Some("^0*[67][0-7]0$"),
+    "0600",
+    "the socket's permissions; `\"0660\"` lets its group call",
+)
+.default(DefaultValue::String("0600"));
+const CONNECTIONS: WithDefault<u32> = WithDefault::<u32>::integer(
+    "connections",
+    (1, 100_000),
+    4096,
+    "the most connections at once, all listeners together",
+);
+const TCP: Key = Key::form(
+    "tcp",
+    LOOPBACK,
+    LOOPBACK_PATTERN,
+    "127.0.0.1:8200",
+    "a loopback address and port to listen at, without TLS",
+);
+const TCP_CALLERS: Key = Key::one_of(
+    "tcp_callers",
+    || vec![ANYBODY],
+    ANYBODY,
+    "required with `tcp`: confirms that every process on this machine may call",
+);
+
+/// `[listen]`.
+pub(super) const LISTEN: SectionKeys = SectionKeys::new(
+    &["listen"],
+    "Where callers reach the daemon, see [operations.md](operations.md#listeners).",
+    &[&SOCKET, &MODE, &TCP, &TCP_CALLERS, &CONNECTIONS.key],
+);
+
+const ADDRESS: Key = Key::form(
+    "address",
+    LOOPBACK,
+    LOOPBACK_PATTERN,
+    "127.0.0.1:8443",
+    "a loopback address and port to listen at, with TLS",
+)
+.required();
+const CALLERS: Key =
+    Key::one_of("callers", || vec![ANYBODY], ANYBODY, "confirms that every process on this machine may call")
+        .required();
+const CERTIFICATE: Key = Key::path("certificate", "server.pem", "the certificate, and those that signed it, in PEM")
+    .default_is("a pair is made");
+const KEY: Key = Key::path("key", "server.key", "its private key, in PEM");
+const TLS_DIRECTORY: Key =
+    Key::path("directory", "/var/lib/keyward/tls", "where a pair is made, without `certificate` and `key`")
+        .default_is("`tls` in the state directory");
+
+/// `[listen.tls]`.
+pub(super) const TLS: SectionKeys = SectionKeys::new(
+    &["listen", "tls"],
+    "A listener with TLS.",
+    &[&ADDRESS, &CALLERS, &CERTIFICATE, &KEY, &TLS_DIRECTORY],
+);
 
 /// `[listen]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,29 +106,28 @@ pub(crate) enum Pair {
 }
 
 pub(super) fn listen(root: &Section<'_>, base: &Path) -> Listen {
-    let section = root.section("listen");
-    let socket = section.text("socket", "/run/keyward/keyward.sock");
-    let expected = "\"0600\", or \"0660\" to let the socket's group call";
-    let mode = section.parsed("mode", expected, "0600", |text| {
+    let section = root.section(&LISTEN);
+    let socket = section.string(&SOCKET);
+    let mode = section.parsed(&MODE, |text| {
         let mode = u32::from_str_radix(text, 8).ok().filter(|mode| mode & !0o770 == 0 && mode & 0o600 == 0o600);
-        mode.ok_or_else(Unfit::default)
+        mode.ok_or_else(InvalidValue::default)
     });
-    let tcp = section.parsed("tcp", LOOPBACK, "127.0.0.1:8200", loopback);
-    let callers = section.word("tcp_callers", &[(ANYBODY, ())]);
+    let tcp = section.parsed(&TCP, loopback);
+    let callers = section.one_of(&TCP_CALLERS, &[(ANYBODY, ())]);
     match (&tcp, &callers) {
-        (Some(tcp), None) if section.key_place("tcp_callers").is_none() => {
+        (Some(tcp), None) if section.place_of(&TCP_CALLERS).is_none() => {
             let message =
                 format!("`tcp` in {} lets every process on this machine call, regardless of user", section.header());
             let write = format!("tcp_callers = \"{ANYBODY}\"");
             section.push(Diagnostic::new(tcp.place.clone(), message).help("confirm it explicitly").write(write));
         }
-        (None, Some(callers)) => {
+        (None, Some(callers)) if section.place_of(&TCP).is_none() => {
             let message = format!("`tcp_callers` in {} without `tcp`", section.header());
             section.push(Diagnostic::new(callers.place.clone(), message).write("tcp = \"127.0.0.1:8200\""));
         }
         _ => {}
     }
-    let connections = section.number("connections", 1, 100_000, 4096).map_or(4096, |number| number.value);
+    let connections = section.integer(&CONNECTIONS);
     let tls = tls(&section, base);
     section.finish();
     let socket = socket.map(|socket| base.join(socket.value));
@@ -80,13 +142,13 @@ pub(super) fn listen(root: &Section<'_>, base: &Path) -> Listen {
         mode: mode.map_or(0o600, |mode| mode.value),
         tcp,
         tls,
-        connections: u32::try_from(connections).unwrap_or(u32::MAX),
+        connections,
     }
 }
 
-fn loopback(text: &str) -> Result<SocketAddr, Unfit> {
+fn loopback(text: &str) -> Result<SocketAddr, InvalidValue> {
     let address = text.parse::<SocketAddr>().ok().filter(|address| address.ip().is_loopback());
-    address.ok_or_else(Unfit::default)
+    address.ok_or_else(InvalidValue::default)
 }
 
 fn default_tls_directory() -> PathBuf {
@@ -94,21 +156,21 @@ fn default_tls_directory() -> PathBuf {
 }
 
 fn tls(listen: &Section<'_>, base: &Path) -> Option<ListenTls> {
-    let section = listen.section("tls");
+    let section = listen.section(&TLS);
     if !section.is_there() {
         return None;
     }
-    let address = section.parsed("address", LOOPBACK, "127.0.0.1:8443", loopback);
-    let callers = section.word("callers", &[(ANYBODY, ())]);
-    let certificate = section.text("certificate", "server.pem");
-    let key = section.text("key", "server.key");
-    let directory = section.text("directory", "/var/lib/keyward/tls");
-    if address.is_none() && section.key_place("address").is_none() {
+    let address = section.parsed(&ADDRESS, loopback);
+    let callers = section.one_of(&CALLERS, &[(ANYBODY, ())]);
+    let certificate = section.string(&CERTIFICATE);
+    let key = section.string(&KEY);
+    let directory = section.string(&TLS_DIRECTORY);
+    if address.is_none() && section.place_of(&ADDRESS).is_none() {
         let message = format!("{} has no `address`", section.header());
         let diagnostic = Diagnostic::new(section.place(), message).expected(LOOPBACK);
         section.push(diagnostic.write("address = \"127.0.0.1:8443\""));
     }
-    if callers.is_none() && section.key_place("callers").is_none() {
+    if callers.is_none() && section.place_of(&CALLERS).is_none() {
         let message = format!("{} lets every process on this machine call, regardless of user", section.header());
         let write = format!("callers = \"{ANYBODY}\"");
         section.push(Diagnostic::new(section.place(), message).help("confirm it explicitly").write(write));

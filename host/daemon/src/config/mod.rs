@@ -1,18 +1,31 @@
 //! The daemon's configuration: the broker's, and what is the daemon's own.
 
+#[cfg(test)]
+mod declared;
 mod listen;
 
 use std::path::{Path, PathBuf};
 
 use keyward::{Plan, Plugins};
-use keyward_policy::config::{Config, base_directory};
+use keyward_policy::config::{self, Config, base_directory};
 use keyward_policy::diagnostic::Diagnostic;
-use keyward_policy::document::{Document, Section};
+use keyward_policy::document::{Document, Key, Section, SectionKeys};
 
 use crate::compile_cache;
 use crate::exit::Failure;
 use listen::listen;
 pub(crate) use listen::{Listen, ListenTls, Pair};
+
+const FILE: Key = Key::path("file", "/var/log/keyward/audit.jsonl", "the file that records are appended to")
+    .default_is("standard output");
+
+const AUDIT: SectionKeys = SectionKeys::new(&["audit"], "Where the audit records of calls go.", &[&FILE]);
+
+/// All sections of a configuration file, in the order of the reference.
+pub(crate) fn sections() -> Vec<&'static SectionKeys> {
+    let own = [&listen::LISTEN, &listen::TLS, &AUDIT];
+    config::SECTIONS.iter().copied().chain(own).collect()
+}
 
 /// All of a configuration file.
 #[derive(Debug)]
@@ -34,7 +47,13 @@ impl DaemonConfig {
     pub(crate) fn load(file: &Path) -> Result<Self, Failure> {
         let text = std::fs::read_to_string(file)
             .map_err(|error| Failure::config(format!("cannot read the configuration {}: {error}", file.display())))?;
-        Self::parse(file, &text)
+        let config = Self::parse(file, &text)?;
+        for warning in &config.broker.warnings {
+            let place = warning.place.as_ref().map(|place| format!("{place}: ")).unwrap_or_default();
+            let write = warning.write.as_deref().unwrap_or_default();
+            tracing::warn!("{place}{}; write: {write}", warning.message);
+        }
+        Ok(config)
     }
 
     /// Reads a text; `file` is its name in messages.
@@ -43,10 +62,11 @@ impl DaemonConfig {
         let base = base_directory(file);
         let config = {
             let root = document.root();
-            let broker = Config::read(&root, base);
+            let mut broker = Config::read(&root, base);
             let listen = listen(&root, base);
             let audit = audit(&root, base);
-            if broker.mounts.is_empty() && !root.section("mount").is_there() {
+            broker.warnings = root.warnings();
+            if broker.mounts.is_empty() && !root.has_table("mount") {
                 let write = "[mount.vault]\nplugin = \"keyvault\"\nendpoint = \"https://NAME.vault.azure.net\"";
                 let message = "no mount is configured, so there is nothing to serve";
                 document.push(Diagnostic::new(None, message).expected("a section [mount.NAME]").write(write));
@@ -71,8 +91,8 @@ pub(crate) fn bundled() -> Plugins {
 }
 
 fn audit(root: &Section<'_>, base: &Path) -> Audit {
-    let section = root.section("audit");
-    let file = section.text("file", "/var/log/keyward/audit.jsonl");
+    let section = root.section(&AUDIT);
+    let file = section.string(&FILE);
     section.finish();
     file.map_or(Audit::Stdout, |file| Audit::File(base.join(file.value)))
 }

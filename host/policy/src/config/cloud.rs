@@ -1,4 +1,5 @@
-//! `cloud`, the name of one of Azure's clouds, or `[cloud]`, a cloud of one's own: Azure Stack, or a private one.
+//! `cloud`, the name of one of Azure's clouds, or `[cloud]`, a cloud of one's own: Azure Stack, or
+//! a private one.
 
 use std::collections::BTreeMap;
 
@@ -7,22 +8,141 @@ use keyward_types::Audience;
 
 use crate::cloud::{Cloud, CloudService, Routes, SecondPath};
 use crate::diagnostic::{Diagnostic, Located, Place};
-use crate::document::{Section, Unfit};
+use crate::document::{DefaultValue, InvalidValue, Key, Section, SectionKeys, WithDefault};
 use crate::endpoint::Endpoint;
 use crate::endpoint::Protocol;
 use crate::host_pattern::HostPattern;
 use crate::path::PathReading;
 
-/// Where nobody says which.
-const USUAL: &str = "public";
+const DEFAULT: &str = "public";
 
-const AUTHORITY: &str = "https://login.contoso.example";
+const NAMES: fn() -> Vec<&'static str> = || Cloud::names().collect();
+
+const NAME: Key = Key::one_of(
+    "cloud",
+    NAMES,
+    DEFAULT,
+    "selects the audiences and hosts of Azure's services; `[cloud]` describes others",
+)
+.default(DefaultValue::String(DEFAULT));
+
+/// The keys before the first section.
+pub(super) const TOP: SectionKeys = SectionKeys::new(&[], "Keys at the top of the file.", &[&NAME]);
+
+const BASE: Key = Key::one_of("base", NAMES, DEFAULT, "the cloud whose services are kept, unless they are listed here")
+    .default_is("none");
+const AUTHORITY_EXPECTED: &str = "\"https://host\", where the directory issues tokens, with a path where it has one";
+const AUTHORITY: Key = Key::form(
+    "authority",
+    AUTHORITY_EXPECTED,
+    Some("^https://"),
+    "https://login.contoso.example",
+    "where the directory issues tokens, for workload identity; required without `base`",
+)
+.default_is("that of `base`");
+
+/// `[cloud]`.
+pub(super) const CLOUD: SectionKeys = SectionKeys::new(
+    &["cloud"],
+    "A cloud of one's own, in the place of `cloud = \"...\"`: Azure Stack, or a private one. See \
+     [clouds.md](clouds.md).",
+    &[&AUTHORITY, &BASE],
+);
+
+const HOSTS_EXAMPLE: &str = "*.vault.contoso.example";
+
+const AUDIENCE: Key = Key::form(
+    "audience",
+    "what its tokens are for, to the slash",
+    None,
+    "https://vault.contoso.example",
+    "exactly what the service's tokens are for; required for a service that `base` does not have",
+);
+const HOSTS: Key = Key::strings(
+    "hosts",
+    HOSTS_EXAMPLE,
+    "where its tokens may be sent; required for a service that `base` does not have",
+);
+const LIKE: Key =
+    Key::one_of("like", public_services, "blob", "the service of Azure whose requests this one's are like")
+        .default_is("the service of the same name");
+const PROTOCOLS: [(&str, Protocol); 2] = [("https", Protocol::Https), ("sqlserver", Protocol::SqlServer)];
+const PROTOCOL: Key =
+    Key::one_of("protocol", || PROTOCOLS.iter().map(|(name, _)| *name).collect(), "https", "the protocol of its hosts")
+        .default_is("that of `base` or `like`, or else `\"https\"`");
+const PATHS: Key = Key::one_of(
+    "paths",
+    || readings(0).iter().map(|(name, _)| *name).collect(),
+    "names",
+    "how the service reads the paths of its requests ([clouds.md](clouds.md))",
+)
+.default_is("that of `base` or `like`, or else `\"segments\"`");
+const NAMES_AFTER: WithDefault<u32> =
+    WithDefault::<u32>::integer("names_after", (0, 8), 1, "how many segments precede the names, with `paths`");
+const IGNORE_CASE: Key = Key::boolean("paths_ignore_case", "whether `allow` is compared without regard to case")
+    .default_is("that of `base` or `like`, or else `false`");
+const SECOND_PATHS: Key = Key::tables(
+    "second_paths",
+    &SECOND_PATH,
+    "header = \"x-ms-copy-source\"",
+    "the places where a request refers to a second path, which `allow` must cover too",
+)
+.default_is("those of `base` or `like`");
+
+/// `[cloud.service.NAME]`.
+pub(super) const SERVICE: SectionKeys = SectionKeys::new(
+    &["cloud", "service", "NAME"],
+    "A service of one's own cloud, under the name that manifests use.",
+    &[&AUDIENCE, &HOSTS, &PROTOCOL, &LIKE, &PATHS, &NAMES_AFTER.key, &IGNORE_CASE, &SECOND_PATHS],
+);
+
+const DOMAIN: Key = Key::form(
+    "domain",
+    "the domain that the nodes are in",
+    None,
+    "database.contoso.example",
+    "the domain of the nodes",
+)
+.required();
+const PORTS: Key =
+    Key::integers("ports", (2, 1, u16::MAX as u64), "[11000, 11999]", "their first and last port").required();
+
+/// `[cloud.service.NAME.routes]`.
+pub(super) const ROUTES: SectionKeys = SectionKeys::new(
+    &["cloud", "service", "NAME", "routes"],
+    "The nodes behind a database's gateways.",
+    &[&DOMAIN, &PORTS],
+);
+
+const HEADER: Key = Key::form(
+    "header",
+    "the name of a header field",
+    None,
+    "x-ms-copy-source",
+    "the header field with the path; exactly one of `header` and `query` is required",
+);
+const QUERY: Key = Key::string("query", "destination", "the parameter with the path");
+const METHOD: Key = Key::form(
+    "method",
+    "a method, in capitals",
+    Some("^[A-Z]+$"),
+    "GET",
+    "the method that `allow` is compared with, in place of the request's",
+);
+const LIST: Key = Key::boolean("list", "whether commas separate several paths").default(DefaultValue::Boolean(false));
+const UNDER: Key = Key::string("under", "/webhdfs/v1", "what is put before each path");
+const UNSEEN: Key = Key::string(
+    "unseen",
+    "MSCONCAT",
+    "a value of the parameter with which the request refers to paths that cannot be seen",
+);
+const SECOND_PATH: SectionKeys = SectionKeys::new(&[], "", &[&HEADER, &QUERY, &METHOD, &LIST, &UNDER, &UNSEEN]);
 
 pub(super) fn read(root: &Section<'_>) -> Cloud {
     if root.has_table("cloud") {
-        return own(root.section("cloud"));
+        return own(root.section(&CLOUD));
     }
-    let cloud = root.word("cloud", &names()).map_or(USUAL, |cloud| cloud.value);
+    let cloud = root.one_of(&NAME, &names()).map_or(DEFAULT, |cloud| cloud.value);
     named(cloud).cloned().unwrap_or_else(empty)
 }
 
@@ -30,9 +150,13 @@ fn names() -> Vec<(&'static str, &'static str)> {
     Cloud::names().map(|name| (name, name)).collect()
 }
 
-/// Every name that there is, is in the table.
 fn named(name: &str) -> Option<&'static Cloud> {
     Cloud::named(name)
+}
+
+fn public_services() -> Vec<&'static str> {
+    let services = named(DEFAULT).into_iter().flat_map(|cloud| cloud.services.keys());
+    services.map(String::as_str).collect()
 }
 
 fn empty() -> Cloud {
@@ -40,23 +164,22 @@ fn empty() -> Cloud {
 }
 
 fn own(section: Section<'_>) -> Cloud {
-    let base = section.word("base", &names()).and_then(|base| named(base.value));
-    let expected = "\"https://host\", where the directory issues tokens, with a path where it has one";
-    let authority = section.parsed("authority", expected, AUTHORITY, |text| match Endpoint::parse(text) {
+    let base = section.one_of(&BASE, &names()).and_then(|base| named(base.value));
+    let authority = section.parsed(&AUTHORITY, |text| match Endpoint::parse(text) {
         Ok(endpoint) if endpoint.protocol == Protocol::Https => Ok(text.trim_end_matches('/').to_owned()),
-        Err(error) if text.starts_with("https://") => Err(Unfit::because(error.to_string())),
-        _ => Err(Unfit::default()),
+        Err(error) if text.starts_with("https://") => Err(InvalidValue::because(error.to_string())),
+        _ => Err(InvalidValue::default()),
     });
-    if authority.is_none() && section.key_place("base").is_none() && section.key_place("authority").is_none() {
+    if authority.is_none() && section.place_of(&BASE).is_none() && section.place_of(&AUTHORITY).is_none() {
         let message = format!("{} has neither an `authority` nor a `base` that has one", section.header());
-        let write = format!("authority = {AUTHORITY:?}");
-        section.push(Diagnostic::new(section.place(), message).expected(expected).write(write));
+        let write = format!("authority = {}", AUTHORITY.example_toml());
+        section.push(Diagnostic::new(section.place(), message).expected(AUTHORITY_EXPECTED).write(write));
     }
     let mut cloud = base.cloned().unwrap_or_else(empty);
     if let Some(authority) = authority {
         cloud.authority = authority.value;
     }
-    for (name, part) in section.sections("service") {
+    for (name, part) in section.sections(&SERVICE) {
         let service = service(&name.value, part, cloud.services.get(&name.value));
         cloud.services.extend(service.map(|service| (name.value, service)));
     }
@@ -67,33 +190,29 @@ fn own(section: Section<'_>) -> Cloud {
 /// A service. What is not said is the base's; without one, what the service speaks and how it reads requests is as in the
 /// public cloud, since that is the service's nature: a storage account that copies by a header does so everywhere.
 fn service(name: &str, section: Section<'_>, base: Option<&CloudService>) -> Option<CloudService> {
-    let kinds: Vec<(&str, &str)> = named(USUAL)
-        .into_iter()
-        .flat_map(|cloud| cloud.services.keys())
-        .map(|kind| (kind.as_str(), kind.as_str()))
-        .collect();
-    let like = section.word("like", &kinds).map(|kind| kind.value);
-    let alike = base.or_else(|| named(USUAL)?.services.get(like.unwrap_or(name)));
-    let audience =
-        section.parsed("audience", "what its tokens are for, to the slash", "https://vault.contoso.example", |text| {
-            Audience::new(text).map(|_| text.to_owned()).map_err(|error| Unfit::because(error.to_string()))
-        });
+    let kinds: Vec<(&str, &str)> = public_services().into_iter().map(|kind| (kind, kind)).collect();
+    let like = section.one_of(&LIKE, &kinds).map(|kind| kind.value);
+    let alike = base.or_else(|| named(DEFAULT)?.services.get(like.unwrap_or(name)));
+    let audience = section.parsed(&AUDIENCE, |text| {
+        Audience::new(text).map(|_| text.to_owned()).map_err(|error| InvalidValue::because(error.to_string()))
+    });
     let hosts = hosts(&section);
-    let protocol = section.word("protocol", &[("https", Protocol::Https), ("sqlserver", Protocol::SqlServer)]);
-    let routes = routes(section.section("routes"));
+    let protocol = section.one_of(&PROTOCOL, &PROTOCOLS);
+    let routes = routes(section.section(&ROUTES));
     let paths = paths(&section);
-    let paths_ignore_case = section.boolean("paths_ignore_case").map(|value| value.value);
-    let each = section.tables("second_paths", "header = \"x-ms-copy-source\"").into_iter();
+    let paths_ignore_case = section.boolean(&IGNORE_CASE).map(|value| value.value);
+    let each = section.tables(&SECOND_PATHS).into_iter();
     let second_paths: Vec<SecondPath> = each.filter_map(second_path).collect();
-    let second_paths = section.key_place("second_paths").map(|_| second_paths);
-    let missing = |key: &str, example: &str| {
-        if section.key_place(key).is_none() && base.is_none() {
-            let message = format!("{} has no `{key}`", section.header());
-            section.push(Diagnostic::new(section.place(), message).write(format!("{key} = {example}")));
+    let second_paths = section.place_of(&SECOND_PATHS).map(|_| second_paths);
+    let missing = |key: &Key, example: &str| {
+        if section.place_of(key).is_none() && base.is_none() {
+            let message = format!("{} has no `{}`", section.header(), key.name);
+            let write = format!("{} = {example}", key.name);
+            section.push(Diagnostic::new(section.place(), message).write(write));
         }
     };
-    missing("audience", &format!("\"https://{name}.contoso.example\""));
-    missing("hosts", &format!("[\"*.{name}.contoso.example\"]"));
+    missing(&AUDIENCE, &format!("\"https://{name}.contoso.example\""));
+    missing(&HOSTS, &format!("[\"*.{name}.contoso.example\"]"));
     section.finish();
     Some(CloudService {
         audience: audience.map(|audience| audience.value).or_else(|| Some(base?.audience.clone()))?,
@@ -114,33 +233,36 @@ fn service(name: &str, section: Section<'_>, base: Option<&CloudService>) -> Opt
 
 /// How paths are read: `paths`, and with names `names_after`.
 fn paths(section: &Section<'_>) -> Option<PathReading> {
-    let after = section.number("names_after", 0, 8, 1);
-    let names_after = after.as_ref().and_then(|after| u8::try_from(after.value).ok()).unwrap_or(1);
-    let words = [
-        PathReading::Segments,
-        PathReading::Names { after: names_after },
-        PathReading::Files { after: names_after },
-        PathReading::Keys { after: names_after },
-    ];
-    let paths = section.word("paths", &words.map(|reading| (reading.as_str(), reading)));
+    let names_after = u8::try_from(section.integer(&NAMES_AFTER)).unwrap_or(u8::MAX);
+    let paths = section.one_of(&PATHS, &readings(names_after));
     let reading = paths.map(|paths| paths.value);
-    if section.key_place("names_after").is_some()
-        && (reading == Some(PathReading::Segments) || section.key_place("paths").is_none())
+    if section.place_of(&NAMES_AFTER).is_some()
+        && (reading == Some(PathReading::Segments) || section.place_of(&PATHS).is_none())
     {
         let message =
             format!("`names_after` in {} belongs to `paths = \"names\"`, \"files\" or \"keys\"", section.header());
-        let diagnostic = Diagnostic::new(section.key_place("names_after"), message);
+        let diagnostic = Diagnostic::new(section.place_of(&NAMES_AFTER), message);
         section.push(diagnostic.expected("`paths` with names, or no `names_after`").write("paths = \"names\""));
     }
     reading
 }
 
+/// The ways to read paths by their names.
+fn readings(after: u8) -> [(&'static str, PathReading); 4] {
+    let readings = [
+        PathReading::Segments,
+        PathReading::Names { after },
+        PathReading::Files { after },
+        PathReading::Keys { after },
+    ];
+    readings.map(|reading| (reading.as_str(), reading))
+}
+
 fn hosts(section: &Section<'_>) -> Option<Vec<String>> {
-    const EXAMPLE: &str = "*.vault.contoso.example";
-    let Located { value: hosts, place } = section.texts("hosts", EXAMPLE)?;
+    let Located { value: hosts, place } = section.strings(&HOSTS)?;
     let wrong = |place: Option<Place>, message: String| {
         let expected = "host names in lower case, of which labels may be *, or <hex>, and digits #, with the last two labels written out";
-        section.push(Diagnostic::new(place, message).expected(expected).write(format!("hosts = [{EXAMPLE:?}]")));
+        section.push(Diagnostic::new(place, message).expected(expected).write(format!("hosts = [{HOSTS_EXAMPLE:?}]")));
     };
     if hosts.is_empty() {
         wrong(place, format!("`hosts` in {} is empty: no token could be sent anywhere", section.header()));
@@ -157,17 +279,16 @@ fn routes(section: Section<'_>) -> Option<Routes> {
     if !section.is_there() {
         return None;
     }
-    let expected = "the domain that the nodes are in";
-    let domain =
-        section.parsed("domain", expected, "database.contoso.example", |text| match HostPattern::parse(text) {
-            Ok(pattern) if pattern.only_host().is_some() && text.contains('.') => Ok(text.to_owned()),
-            _ => Err(Unfit::default()),
-        });
-    let ports = section.numbers("ports", 1, u64::from(u16::MAX), [11_000, 11_999]);
-    for (key, example) in [("domain", "\"database.contoso.example\""), ("ports", "[11000, 11999]")] {
-        if section.key_place(key).is_none() {
-            let message = format!("{} has no `{key}`", section.header());
-            section.push(Diagnostic::new(section.place(), message).write(format!("{key} = {example}")));
+    let domain = section.parsed(&DOMAIN, |text| match HostPattern::parse(text) {
+        Ok(pattern) if pattern.only_host().is_some() && text.contains('.') => Ok(text.to_owned()),
+        _ => Err(InvalidValue::default()),
+    });
+    let ports = section.integers::<2>(&PORTS);
+    for key in [DOMAIN, PORTS] {
+        if section.place_of(&key).is_none() {
+            let message = format!("{} has no `{}`", section.header(), key.name);
+            let write = format!("{} = {}", key.name, key.example_toml());
+            section.push(Diagnostic::new(section.place(), message).write(write));
         }
     }
     section.finish();
@@ -176,26 +297,26 @@ fn routes(section: Section<'_>) -> Option<Routes> {
 }
 
 fn second_path(section: Section<'_>) -> Option<SecondPath> {
-    let text = |key: &str, example: &str| section.text(key, example).map(|text| text.value);
-    let header = section.parsed("header", "the name of a header field", "x-ms-copy-source", |text| {
-        text.parse::<HeaderName>().map(|name| name.as_str().to_owned()).map_err(|_| Unfit::default())
+    let string = |key: &Key| section.string(key).map(|text| text.value);
+    let header = section.parsed(&HEADER, |text| {
+        text.parse::<HeaderName>().map(|name| name.as_str().to_owned()).map_err(|_| InvalidValue::default())
     });
     let header = header.map(|header| header.value);
-    let query = text("query", "destination");
-    let method = section.parsed("method", "a method, in capitals", "GET", |text| match text.parse::<Method>() {
+    let query = string(&QUERY);
+    let method = section.parsed(&METHOD, |text| match text.parse::<Method>() {
         Ok(_) if text.bytes().all(|byte| byte.is_ascii_uppercase()) => Ok(text.to_owned()),
-        _ => Err(Unfit::default()),
+        _ => Err(InvalidValue::default()),
     });
     let path = SecondPath {
-        under: text("under", "/webhdfs/v1"),
-        list: section.boolean("list").is_some_and(|list| list.value),
+        under: string(&UNDER),
+        list: section.boolean(&LIST).is_some_and(|list| list.value),
         method: method.map(|method| method.value),
-        unseen: text("unseen", "MSCONCAT"),
+        unseen: string(&UNSEEN),
         header,
         query,
     };
     let one = path.header.is_some() != path.query.is_some();
-    if !one && (section.key_place("header").is_some() == section.key_place("query").is_some()) {
+    if !one && (section.place_of(&HEADER).is_some() == section.place_of(&QUERY).is_some()) {
         let message = format!("an entry of {} needs exactly one of `header` and `query`", section.header());
         section.push(Diagnostic::new(section.place(), message).expected("one of them"));
     }

@@ -1,4 +1,4 @@
-//! `[egress]` and `[tls]`: how requests leave, and whom they trust.
+//! `[egress]` and `[tls]`: connections to services, and the certificates that they trust.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::address::forbidden_even_if_resolved;
 use crate::diagnostic::{Diagnostic, Located};
-use crate::document::{Section, Unfit};
+use crate::document::{InvalidValue, Key, Section, SectionKeys, WithDefault};
 
 /// How requests leave.
 #[derive(Clone, Debug)]
@@ -18,13 +18,37 @@ pub struct EgressConfig {
     pub connect_timeout: Duration,
 }
 
+const CONNECT_TIMEOUT: WithDefault<Duration> = WithDefault::<Duration>::duration(
+    "connect_timeout",
+    (Duration::from_millis(10), Duration::from_secs(300)),
+    Duration::from_secs(10),
+    "how long establishing a connection may take, TLS included",
+);
+
+/// `[egress]`.
+pub(super) const EGRESS: SectionKeys =
+    SectionKeys::new(&["egress"], "Connections to services and identity endpoints.", &[&CONNECT_TIMEOUT.key]);
+
+const RESOLVED: Key = Key::form(
+    "HOST:PORT",
+    "an IP address and a port",
+    Some(r"^(\d+\.\d+\.\d+\.\d+|\[[0-9a-fA-F:.]+\]):\d+$"),
+    "127.0.0.1:8443",
+    "the address and port to connect to, for this host in lower case and this port",
+);
+
+/// `[egress.resolve]`.
+pub(super) const RESOLVE: SectionKeys =
+    SectionKeys::new(&["egress", "resolve"], "Addresses in place of DNS. They apply to identity endpoints too.", &[])
+        .entries(&RESOLVED);
+
 impl Default for EgressConfig {
     fn default() -> Self {
-        Self { resolve: BTreeMap::new(), connect_timeout: Duration::from_secs(10) }
+        Self { resolve: BTreeMap::new(), connect_timeout: CONNECT_TIMEOUT.default }
     }
 }
 
-/// Whom TLS trusts.
+/// TLS trust anchors.
 #[derive(Clone, Debug)]
 pub struct TlsConfig {
     /// Files of certificates in PEM, beside the system's.
@@ -35,16 +59,29 @@ pub struct TlsConfig {
     pub system_roots: bool,
 }
 
+const CA_FILES: Key =
+    Key::strings("ca_files", "ca.pem", "files of certificates in PEM that are trusted, in addition to the system's");
+const SYSTEM_ROOTS: WithDefault<bool> =
+    WithDefault::<bool>::boolean("system_roots", true, "whether the system's certificates are trusted");
+
+/// `[tls]`.
+pub(super) const TLS: SectionKeys = SectionKeys::new(
+    &["tls"],
+    "The certificates that services and identity endpoints are checked against.",
+    &[&CA_FILES, &SYSTEM_ROOTS.key],
+);
+
 impl Default for TlsConfig {
     fn default() -> Self {
-        Self { ca_files: Vec::new(), ca_pem: Vec::new(), system_roots: true }
+        let system_roots = SYSTEM_ROOTS.default;
+        Self { ca_files: Vec::new(), ca_pem: Vec::new(), system_roots }
     }
 }
 
 pub(super) fn read_egress(root: &Section<'_>) -> EgressConfig {
-    let section = root.section("egress");
+    let section = root.section(&EGRESS);
     let mut config = EgressConfig::default();
-    let resolve = section.section("resolve");
+    let resolve = section.section(&RESOLVE);
     for name in resolve.names() {
         let from = host_and_port(&name.value);
         if from.is_none() {
@@ -52,8 +89,8 @@ pub(super) fn read_egress(root: &Section<'_>) -> EgressConfig {
             let write = format!("\"{}:443\" = \"127.0.0.1:8443\"", name.value.split(':').next().unwrap_or_default());
             resolve.push(Diagnostic::new(name.place.clone(), message).expected("\"host:port\"").write(write));
         }
-        let to = resolve.parsed(&name.value, "an IP address and a port", "127.0.0.1:8443", |text| {
-            text.parse::<SocketAddr>().map_err(|_| Unfit::default())
+        let to = resolve.parsed_entry(&name.value, &RESOLVED, |text| {
+            text.parse::<SocketAddr>().map_err(|_| InvalidValue::default())
         });
         let (Some(from), Some(to)) = (from, to) else { continue };
         if let Some(why) = forbidden_even_if_resolved(to.value.ip()) {
@@ -64,24 +101,19 @@ pub(super) fn read_egress(root: &Section<'_>) -> EgressConfig {
         }
     }
     resolve.finish();
-    let (least, most) = (Duration::from_millis(10), Duration::from_secs(300));
-    if let Some(timeout) = section.duration("connect_timeout", least, most, "10s") {
-        config.connect_timeout = timeout.value;
-    }
+    config.connect_timeout = section.duration_or_default(&CONNECT_TIMEOUT);
     section.finish();
     config
 }
 
 pub(super) fn read_tls(root: &Section<'_>, base: &Path) -> TlsConfig {
-    let section = root.section("tls");
+    let section = root.section(&TLS);
     let mut config = TlsConfig::default();
-    if let Some(files) = section.texts("ca_files", "ca.pem") {
+    if let Some(files) = section.strings(&CA_FILES) {
         let files = files.value.into_iter();
         config.ca_files = files.map(|file| Located { value: base.join(file.value), place: file.place }).collect();
     }
-    if let Some(system_roots) = section.boolean("system_roots") {
-        config.system_roots = system_roots.value;
-    }
+    config.system_roots = section.boolean_or_default(&SYSTEM_ROOTS);
     section.finish();
     config
 }

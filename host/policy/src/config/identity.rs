@@ -8,7 +8,7 @@ use http::Uri;
 use keyward_types::{SourceKind, UserAssigned};
 
 use crate::diagnostic::{Diagnostic, Place};
-use crate::document::{Section, Unfit};
+use crate::document::{DefaultValue, InvalidValue, Key, Section, SectionKeys};
 use crate::text::one_of;
 
 /// One identity.
@@ -104,31 +104,104 @@ impl IdentityConfig {
 }
 
 pub(super) fn read(root: &Section<'_>, base: &Path) -> BTreeMap<String, IdentityConfig> {
-    let sections = root.sections("identity").into_iter();
+    let sections = root.sections(&IDENTITY).into_iter();
     sections.filter_map(|(name, section)| Some((name.value, identity(section, base)?))).collect()
 }
 
-/// The word for the source that the machine has.
+/// The source that the machine has.
 const AUTO: &str = "auto";
+
+/// The sources by their names; `None` for [`AUTO`].
+fn sources() -> Vec<(&'static str, Option<SourceKind>)> {
+    let kinds = SourceKind::ALL.into_iter().map(|kind| (kind.as_str(), Some(kind)));
+    kinds.chain([(AUTO, None)]).collect()
+}
+
+const SOURCE: Key =
+    Key::one_of("source", || sources().into_iter().map(|(name, _)| name).collect(), "imds", "where tokens come from")
+        .required();
+
+const UUID: Option<&str> = Some("^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$");
+const ID: &str = "00001111-aaaa-2222-bbbb-3333cccc4444";
+
+const CLIENT_ID: Key = Key::form("client_id", "a UUID", UUID, ID, "the client ID of a user-assigned identity");
+const OBJECT_ID: Key = Key::form("object_id", "a UUID", UUID, ID, "its object ID, in place of `client_id`");
+const RESOURCE_ID: Key = Key::form(
+    "resource_id",
+    "the identity's resource id",
+    None,
+    "/subscriptions/ID/resourceGroups/NAME/providers/Microsoft.ManagedIdentity/\
+     userAssignedIdentities/NAME",
+    "its resource ID, in place of `client_id`",
+);
+const ENDPOINT: Key = Key::form(
+    "endpoint",
+    "\"http://host:port\", and nothing behind it",
+    Some("^http://[^/?#@]+/?$"),
+    "http://169.254.169.254",
+    "for `imds`: the address of the metadata service",
+)
+.default(DefaultValue::String("http://169.254.169.254"));
+
+const SHORTEST: Duration = Duration::from_millis(10);
+
+const TIMEOUT: Key = Key::duration(
+    "timeout",
+    (SHORTEST, Duration::from_secs(60)),
+    "5s",
+    "how long one request to the endpoint may take",
+)
+.default_is("`\"5s\"`, for `azure-cli` `\"13s\"`");
+const DEADLINE: Key =
+    Key::duration("deadline", (SHORTEST, Duration::from_secs(600)), "30s", "how long all attempts together may take")
+        .default_is("`\"30s\"`");
+const PERSIST: Key =
+    Key::path("persist", "/var/lib/keyward/tokens", "a file that keeps tokens over a restart, encrypted");
+const PERSIST_KEY: Key = Key::path(
+    "persist_key",
+    "/etc/keyward/tokens.key",
+    "the file with its key, made with `openssl rand -hex 32`; only the daemon's user may read it",
+);
+const PERSIST_CREDENTIAL: Key = Key::string(
+    "persist_credential",
+    "keyward-tokens",
+    "the name of systemd's credential with the key, in place of `persist_key`",
+);
+
+/// `[identity.NAME]`.
+pub(super) const IDENTITY: SectionKeys = SectionKeys::new(
+    &["identity", "NAME"],
+    "Where tokens come from, see [identities.md](identities.md). Without `client_id`, `object_id` \
+     and `resource_id` it is the system-assigned identity.",
+    &[
+        &SOURCE,
+        &CLIENT_ID,
+        &OBJECT_ID,
+        &RESOURCE_ID,
+        &ENDPOINT,
+        &TIMEOUT,
+        &DEADLINE,
+        &PERSIST,
+        &PERSIST_KEY,
+        &PERSIST_CREDENTIAL,
+    ],
+);
 
 fn identity(section: Section<'_>, base: &Path) -> Option<IdentityConfig> {
     let place = section.place();
-    let mut words: Vec<(&str, Option<SourceKind>)> =
-        SourceKind::ALL.into_iter().map(|kind| (kind.as_str(), Some(kind))).collect();
-    words.push((AUTO, None));
-    let source = section.word("source", &words);
-    if source.is_none() && section.key_place("source").is_none() {
+    let sources = sources();
+    let source = section.one_of(&SOURCE, &sources);
+    if source.is_none() && section.place_of(&SOURCE).is_none() {
         let message = format!("{} has no `source`", section.header());
-        let expected = one_of(words.iter().map(|(word, _)| *word));
+        let expected = one_of(sources.iter().map(|(name, _)| *name));
         section.push(Diagnostic::new(place.clone(), message).expected(expected).write("source = \"imds\""));
     }
     let (user_assigned, named_at) = user_assigned(&section).unzip();
-    let endpoint =
-        section.parsed("endpoint", "\"http://host:port\", and nothing behind it", "http://169.254.169.254", |text| {
-            if is_http_origin(text) { Ok(text.to_owned()) } else { Err(Unfit::default()) }
-        });
-    let timeout = duration(&section, "timeout", 60, "5s");
-    let deadline = duration(&section, "deadline", 600, "30s");
+    let endpoint = section.parsed(&ENDPOINT, |text| {
+        if is_http_origin(text) { Ok(text.to_owned()) } else { Err(InvalidValue::default()) }
+    });
+    let timeout = section.duration(&TIMEOUT).map(|timeout| timeout.value);
+    let deadline = section.duration(&DEADLINE).map(|deadline| deadline.value);
     let persist = persist(&section, base);
     let kind = source.map(|source| source.value);
     if let (Some(endpoint), Some(kind)) = (&endpoint, kind)
@@ -162,9 +235,9 @@ fn identity(section: Section<'_>, base: &Path) -> Option<IdentityConfig> {
 }
 
 fn persist(section: &Section<'_>, base: &Path) -> Option<PersistConfig> {
-    let path = section.text("persist", "/var/lib/keyward/tokens");
-    let file = section.text("persist_key", "/etc/keyward/tokens.key");
-    let credential = section.text("persist_credential", "keyward-tokens");
+    let path = section.string(&PERSIST);
+    let file = section.string(&PERSIST_KEY);
+    let credential = section.string(&PERSIST_CREDENTIAL);
     let key = match (&path, file, credential) {
         (Some(_), Some(file), None) => PersistKeyConfig::File(base.join(file.value)),
         (Some(_), None, Some(name)) => PersistKeyConfig::Credential(name.value),
@@ -183,28 +256,19 @@ fn persist(section: &Section<'_>, base: &Path) -> Option<PersistConfig> {
     path.map(|path| PersistConfig { path: base.join(path.value), key })
 }
 
-fn duration(section: &Section<'_>, key: &str, most: u64, example: &str) -> Option<Duration> {
-    let (least, most) = (Duration::from_millis(10), Duration::from_secs(most));
-    section.duration(key, least, most, example).map(|duration| duration.value)
-}
-
 fn user_assigned(section: &Section<'_>) -> Option<(UserAssigned, Option<Place>)> {
     let uuid = |key| {
-        section.parsed(key, "a UUID", "00001111-aaaa-2222-bbbb-3333cccc4444", |text| {
-            if is_uuid(text) { Ok(text.to_owned()) } else { Err(Unfit::default()) }
-        })
+        section.parsed(key, |text| if is_uuid(text) { Ok(text.to_owned()) } else { Err(InvalidValue::default()) })
     };
-    const RESOURCE: &str = "/subscriptions/ID/resourceGroups/NAME/providers/Microsoft.ManagedIdentity/\
-                            userAssignedIdentities/NAME";
-    let resource = section.parsed("resource_id", "the identity's resource id", RESOURCE, |text| {
+    let resource = section.parsed(&RESOURCE_ID, |text| {
         let lower = text.to_ascii_lowercase();
         let fits = lower.starts_with("/subscriptions/")
             && lower.contains("/providers/microsoft.managedidentity/userassignedidentities/");
-        if fits { Ok(text.to_owned()) } else { Err(Unfit::default()) }
+        if fits { Ok(text.to_owned()) } else { Err(InvalidValue::default()) }
     });
     let forms = [
-        uuid("client_id").map(|id| (id.place, UserAssigned::ClientId(id.value))),
-        uuid("object_id").map(|id| (id.place, UserAssigned::ObjectId(id.value))),
+        uuid(&CLIENT_ID).map(|id| (id.place, UserAssigned::ClientId(id.value))),
+        uuid(&OBJECT_ID).map(|id| (id.place, UserAssigned::ObjectId(id.value))),
         resource.map(|id| (id.place, UserAssigned::ResourceId(id.value))),
     ];
     let mut forms = forms.into_iter().flatten();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::document::Section;
+use crate::document::{Section, SectionKeys, WithDefault};
 
 /// The limits of a mount. All but `concurrency` and `queue` are for one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,74 +35,99 @@ pub struct Limits {
     pub hostcall_bytes: u64,
 }
 
+type Number = WithDefault<u32>;
+type Size = WithDefault<u64>;
+type Time = WithDefault<Duration>;
+
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+const SHORTEST: Duration = Duration::from_millis(10);
+
+const CONCURRENCY: Number = Number::integer("concurrency", (1, 4096), 128, "calls at once");
+const QUEUE: Number =
+    Number::integer("queue", (1, 1_000_000), 1024, "calls that wait for their turn; one more is denied at once");
+const MEMORY: Size =
+    Size::size("memory", (64 << 10, 1 << 30), 64 << 20, "memory of the sandbox, all linear memories together");
+const TABLE_ELEMENTS: Number =
+    Number::integer("table_elements", (1, 200_000), 20_000, "elements of the sandbox's tables, all together");
+const CPU_TIME: Time = Time::duration("cpu_time", (SHORTEST, HOUR), Duration::from_secs(10), "processor time");
+const IDLE_TIME: Time = Time::duration(
+    "idle_time",
+    (SHORTEST, DAY),
+    Duration::from_secs(2 * 60),
+    "time without any progress: no request, no response, and no byte of either body",
+);
+const WALL_TIME: Time =
+    Time::duration("wall_time", (SHORTEST, Duration::from_secs(7 * 24 * 3600)), HOUR, "time in all");
+// A batch of 256 blobs needs two for each.
+const REQUESTS: Number = Number::integer("requests", (1, 100_000), 520, "requests that the plugin sends");
+const CONNECTIONS: Number =
+    Number::integer("connections", (1, 1000), 4, "database connections that the plugin holds at once");
+const LOG_BYTES: Size = Size::size("log_bytes", (0, 1 << 30), 64 << 10, "what the plugin logs");
+const HEADER_BYTES: Size =
+    Size::size("header_bytes", (4 << 10, 1 << 20), 64 << 10, "one set of header fields, with their overhead in memory");
+const RESOURCES: Number =
+    Number::integer("resources", (1, 100_000), 1000, "handles that the plugin holds: streams, bodies, header fields");
+const HOSTCALL_BYTES: Size =
+    Size::size("hostcall_bytes", (64 << 10, 128 << 20), 2 << 20, "what the plugin passes to the host at once");
+
+/// `[mount.NAME.limits]`.
+pub(super) const LIMITS: SectionKeys = SectionKeys::new(
+    &["mount", "NAME", "limits"],
+    "Limits of the mount. All but `concurrency` and `queue` are for one call.",
+    &[
+        &CONCURRENCY.key,
+        &QUEUE.key,
+        &MEMORY.key,
+        &TABLE_ELEMENTS.key,
+        &CPU_TIME.key,
+        &IDLE_TIME.key,
+        &WALL_TIME.key,
+        &REQUESTS.key,
+        &CONNECTIONS.key,
+        &LOG_BYTES.key,
+        &HEADER_BYTES.key,
+        &RESOURCES.key,
+        &HOSTCALL_BYTES.key,
+    ],
+);
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            concurrency: 128,
-            queue: 1024,
-            memory: 64 << 20,
-            table_elements: 20_000,
-            cpu_time: Duration::from_secs(10),
-            idle_time: Duration::from_secs(120),
-            wall_time: Duration::from_secs(3600),
-            // A batch of 256 blobs needs two for each.
-            requests: 520,
-            connections: 4,
-            log_bytes: 64 << 10,
-            header_bytes: 64 << 10,
-            resources: 1000,
-            hostcall_bytes: 2 << 20,
+            concurrency: CONCURRENCY.default,
+            queue: QUEUE.default,
+            memory: MEMORY.default,
+            table_elements: TABLE_ELEMENTS.default,
+            cpu_time: CPU_TIME.default,
+            idle_time: IDLE_TIME.default,
+            wall_time: WALL_TIME.default,
+            requests: REQUESTS.default,
+            connections: CONNECTIONS.default,
+            log_bytes: LOG_BYTES.default,
+            header_bytes: HEADER_BYTES.default,
+            resources: RESOURCES.default,
+            hostcall_bytes: HOSTCALL_BYTES.default,
         }
     }
 }
 
-/// The most of each that a configuration may ask for.
-pub(crate) const MOST: Limits = Limits {
-    concurrency: 4096,
-    queue: 1_000_000,
-    memory: 1 << 30,
-    table_elements: 200_000,
-    cpu_time: Duration::from_secs(3600),
-    idle_time: Duration::from_secs(24 * 3600),
-    wall_time: Duration::from_secs(7 * 24 * 3600),
-    requests: 100_000,
-    connections: 1000,
-    log_bytes: 1 << 30,
-    header_bytes: 1 << 20,
-    resources: 100_000,
-    hostcall_bytes: 128 << 20,
-};
-
 impl Limits {
     pub(super) fn read(section: Section<'_>) -> Self {
-        let normal = Self::default();
-        let number = |key: &str, most: u32, normal: u32| {
-            let number = section.number(key, 1, most.into(), normal.into());
-            number.map_or(normal, |number| u32::try_from(number.value).unwrap_or(most))
-        };
-        let size = |key: &str, least: u64, most: u64, normal: u64| {
-            let size = section.size(key, least, most, &crate::text::human_size(normal));
-            size.map_or(normal, |size| size.value)
-        };
-        let duration = |key: &str, most: Duration, normal: Duration| {
-            let example = humantime::format_duration(normal).to_string();
-            let duration = section.duration(key, Duration::from_millis(10), most, &example);
-            duration.map_or(normal, |duration| duration.value)
-        };
         let limits = Self {
-            concurrency: number("concurrency", MOST.concurrency, normal.concurrency),
-            queue: number("queue", MOST.queue, normal.queue),
-            memory: size("memory", 64 << 10, MOST.memory, normal.memory),
-            table_elements: number("table_elements", MOST.table_elements, normal.table_elements),
-            cpu_time: duration("cpu_time", MOST.cpu_time, normal.cpu_time),
-            idle_time: duration("idle_time", MOST.idle_time, normal.idle_time),
-            wall_time: duration("wall_time", MOST.wall_time, normal.wall_time),
-            requests: number("requests", MOST.requests, normal.requests),
-            connections: number("connections", MOST.connections, normal.connections),
-            log_bytes: size("log_bytes", 0, MOST.log_bytes, normal.log_bytes),
-            header_bytes: size("header_bytes", 4 << 10, MOST.header_bytes, normal.header_bytes),
-            resources: number("resources", MOST.resources, normal.resources),
-            hostcall_bytes: size("hostcall_bytes", 64 << 10, MOST.hostcall_bytes, normal.hostcall_bytes),
+            concurrency: section.integer(&CONCURRENCY),
+            queue: section.integer(&QUEUE),
+            memory: section.size(&MEMORY),
+            table_elements: section.integer(&TABLE_ELEMENTS),
+            cpu_time: section.duration_or_default(&CPU_TIME),
+            idle_time: section.duration_or_default(&IDLE_TIME),
+            wall_time: section.duration_or_default(&WALL_TIME),
+            requests: section.integer(&REQUESTS),
+            connections: section.integer(&CONNECTIONS),
+            log_bytes: section.size(&LOG_BYTES),
+            header_bytes: section.size(&HEADER_BYTES),
+            resources: section.integer(&RESOURCES),
+            hostcall_bytes: section.size(&HOSTCALL_BYTES),
         };
         section.finish();
         limits

@@ -20,8 +20,38 @@ pub use mount::{AudienceConfig, MountConfig, PluginRef, SettingValue};
 pub use pool::PoolConfig;
 
 use crate::cloud::Cloud;
-use crate::diagnostic::ConfigError;
-use crate::document::{Document, Section};
+use crate::diagnostic::{ConfigError, Diagnostic};
+use crate::document::{Document, Key, Section, SectionKeys, WithDefault};
+
+/// The sections of a configuration that this crate reads, in the order of the reference. Not among
+/// them are those of a program that embeds the broker.
+pub const SECTIONS: &[&SectionKeys] = &[
+    &cloud::TOP,
+    &cloud::CLOUD,
+    &cloud::SERVICE,
+    &cloud::ROUTES,
+    &identity::IDENTITY,
+    &mount::MOUNT,
+    &mount::AUDIENCE,
+    &mount::SETTINGS,
+    &limits::LIMITS,
+    &pool::POOL,
+    &egress::EGRESS,
+    &egress::RESOLVE,
+    &egress::TLS,
+    &COMPILE_CACHE,
+];
+
+const ENABLED: WithDefault<bool> = WithDefault::<bool>::boolean("enabled", true, "whether compiled plugins are kept");
+const DIRECTORY: Key = Key::path(
+    "directory",
+    "/var/cache/keyward",
+    "it must belong to the daemon's user, and nobody else may write there",
+)
+.default_is("`compiled` in systemd's cache directory, or in `~/.cache/keyward`");
+
+const COMPILE_CACHE: SectionKeys =
+    SectionKeys::new(&["compile_cache"], "Where compiled plugins are kept between runs.", &[&ENABLED.key, &DIRECTORY]);
 
 /// What a broker is made of.
 #[derive(Clone, Debug)]
@@ -34,10 +64,12 @@ pub struct Config {
     pub mounts: BTreeMap<String, MountConfig>,
     /// How requests leave.
     pub egress: EgressConfig,
-    /// Whom TLS trusts.
+    /// TLS trust anchors.
     pub tls: TlsConfig,
     /// Where compiled plugins are kept between runs.
     pub compile_cache: CompileCache,
+    /// What still works, but will be removed.
+    pub warnings: Vec<Diagnostic>,
 }
 
 /// Where compiled plugins are kept between runs.
@@ -63,6 +95,7 @@ impl Config {
             egress: EgressConfig::default(),
             tls: TlsConfig::default(),
             compile_cache: CompileCache::default(),
+            warnings: Vec::new(),
         }
     }
 
@@ -102,14 +135,15 @@ impl Config {
             egress: egress::read_egress(root),
             tls: egress::read_tls(root, base),
             compile_cache: read_compile_cache(root, base),
+            warnings: root.warnings(),
         }
     }
 }
 
 fn read_compile_cache(root: &Section<'_>, base: &Path) -> CompileCache {
-    let section = root.section("compile_cache");
-    let enabled = section.boolean("enabled").is_none_or(|enabled| enabled.value);
-    let directory = section.text("directory", "/var/cache/keyward").map(|text| base.join(text.value));
+    let section = root.section(&COMPILE_CACHE);
+    let enabled = section.boolean_or_default(&ENABLED);
+    let directory = section.string(&DIRECTORY).map(|text| base.join(text.value));
     section.finish();
     match directory {
         _ if !enabled => CompileCache::Off,

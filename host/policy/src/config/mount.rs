@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use keyward_types::Audience;
 
-use super::limits::Limits;
-use super::pool::PoolConfig;
+use super::limits::{LIMITS, Limits};
+use super::pool::{POOL, PoolConfig};
 use crate::diagnostic::{Diagnostic, Located, Place};
-use crate::document::{Section, Unfit};
+use crate::document::{DefaultValue, InvalidValue, Key, Section, SectionKeys};
 use crate::endpoint::Endpoint;
 use crate::manifest::patterns;
 use crate::pattern::Pattern;
@@ -164,9 +164,89 @@ impl MountConfig {
     }
 }
 
+const PLUGIN: Key =
+    Key::string("plugin", "keyvault", "the name of a bundled plugin, or the path of a component").required();
+const SHA256: Key = Key::form(
+    "sha256",
+    "64 hexadecimal digits, as sha256sum prints them",
+    Some("^[0-9a-fA-F]{64}$"),
+    "0000000000000000000000000000000000000000000000000000000000000000",
+    "the component's SHA-256, required beside a path",
+);
+const IDENTITY: Key =
+    Key::string("identity", "default", "the name of an identity").default(DefaultValue::String("default"));
+const HAND_OUT: Key =
+    Key::strings("hand_out", "listKeys", "operations whose credentials callers get ([credentials.md](credentials.md))")
+        .default_is("none");
+const SAS_EXPORT: Key = Key::boolean("sas_export", "an older way to write `hand_out`")
+    .deprecated("hand_out = [\"listServiceSas\"]", "0.2.0");
+
+const ENDPOINT_EXPECTED: &str = "\"https://host\", with a port and a path where the service has them, and nothing else; for a \
+     database \"sqlserver://host\"";
+const ENDPOINT: Key = Key::form(
+    "endpoint",
+    ENDPOINT_EXPECTED,
+    Some("^(https|sqlserver)://[^?#@]+$"),
+    "https://contoso.vault.azure.net",
+    "the one origin, with a path prefix if there is one, that requests are sent to",
+)
+.default_is("the only host of the service, if it has only one");
+const ALLOW: Key =
+    Key::strings("allow", "GET /secrets/*", "the requests that may be sent ([permissions.md](permissions.md))")
+        .default_is("everything that the plugin declares");
+const REDIRECTS: Key =
+    Key::strings("redirects", "https://other.example", "further origins that the service may redirect to")
+        .default_is("none");
+const RESOURCE: Key = Key::form(
+    "resource",
+    "the `resource` of the plugin's manifest",
+    None,
+    "https://api.example.com",
+    "restates the audience of a plugin that describes it itself \
+     ([plugins.md](plugins.md#audiences-of-ones-own))",
+);
+const UNSEAL: Key = Key::boolean(
+    "unseal",
+    "for a Key Vault that is not the mount's first audience: whether the plugin sees its secrets",
+)
+.default(DefaultValue::Boolean(false));
+
+/// `[mount.NAME]`.
+pub(super) const MOUNT: SectionKeys = SectionKeys::new(
+    &["mount", "NAME"],
+    "A plugin under a name, which begins a path: letters, digits, `-`, `_`, and single dots \
+     between them; 64 characters at most. `endpoint`, `allow`, `redirects` and `resource` are for \
+     the plugin's first audience.",
+    &[&PLUGIN, &SHA256, &IDENTITY, &ENDPOINT, &ALLOW, &REDIRECTS, &RESOURCE, &UNSEAL, &HAND_OUT, &SAS_EXPORT],
+)
+.names("^[A-Za-z0-9][A-Za-z0-9_-]*(\\.[A-Za-z0-9_-]+)*$");
+
+/// `[mount.NAME.audience.X]`.
+pub(super) const AUDIENCE: SectionKeys = SectionKeys::new(
+    &["mount", "NAME", "audience", "X"],
+    "Grants a further audience of the plugin.",
+    &[&ENDPOINT, &ALLOW, &REDIRECTS, &RESOURCE, &UNSEAL],
+);
+
+const SETTING: Key = Key::scalar_or_table(
+    "SETTING",
+    "\"...\"",
+    "a setting of the plugin; one that is a table has a section of its own, \
+     `[mount.NAME.settings.SETTING]`",
+);
+
+/// `[mount.NAME.settings]`.
+pub(super) const SETTINGS: SectionKeys = SectionKeys::new(
+    &["mount", "NAME", "settings"],
+    "The plugin's settings: [services.md](services.md) has those of the bundled plugins, and \
+     `keyward inspect PLUGIN` those of any.",
+    &[],
+)
+.entries(&SETTING);
+
 pub(super) fn read(root: &Section<'_>, base: &Path) -> BTreeMap<String, MountConfig> {
     let mut mounts = BTreeMap::new();
-    for (name, section) in root.sections("mount") {
+    for (name, section) in root.sections(&MOUNT) {
         if !is_mount_name(&name.value) {
             let message = format!("`{}` is not a valid mount name", name.value);
             let expected = "letters, digits, hyphens, underscores and single dots between them, a letter or digit \
@@ -190,35 +270,34 @@ pub(crate) fn is_mount_name(name: &str) -> bool {
 fn mount(section: Section<'_>, base: &Path) -> Option<MountConfig> {
     let place = section.place();
     let plugin = plugin(&section, base);
-    if plugin.is_none() && section.key_place("plugin").is_none() {
+    if plugin.is_none() && section.place_of(&PLUGIN).is_none() {
         let message = format!("{} has no `plugin`", section.header());
         let expected = "the name of a bundled plugin, or the path of a component with its `sha256`";
         section.push(Diagnostic::new(place.clone(), message).expected(expected).write("plugin = \"keyvault\""));
     }
     let first = audience(&section);
-    let audiences = section.sections("audience").into_iter().map(|(name, section)| {
+    let audiences = section.sections(&AUDIENCE).into_iter().map(|(name, section)| {
         let config = audience(&section);
         section.finish();
         (name.value, config)
     });
     let audiences = audiences.collect();
-    let identity = section.text("identity", "default");
-    let settings = settings(section.section("settings"));
-    let limits = Limits::read(section.section("limits"));
-    let pool = PoolConfig::read(section.section("pool"));
-    let hand_out = section.texts("hand_out", "listKeys").map(|names| names.value).unwrap_or_default();
-    let sas_export = section.boolean("sas_export");
+    let identity = section.string(&IDENTITY);
+    let settings = settings(section.section(&SETTINGS));
+    let limits = Limits::read(section.section(&LIMITS));
+    let pool = PoolConfig::read(section.section(&POOL));
+    let hand_out = section.strings(&HAND_OUT).map(|names| names.value).unwrap_or_default();
+    let sas_export = section.boolean(&SAS_EXPORT);
     section.finish();
     let plugin = plugin?;
     Some(MountConfig { plugin, identity, first, audiences, settings, limits, pool, hand_out, sas_export, place })
 }
 
 fn plugin(section: &Section<'_>, base: &Path) -> Option<Located<PluginRef>> {
-    let plugin = section.text("plugin", "keyvault");
-    let expected = "64 hexadecimal digits, as sha256sum prints them";
-    let sha256 = section.parsed("sha256", expected, &"0".repeat(64), |text| {
+    let plugin = section.string(&PLUGIN);
+    let sha256 = section.parsed(&SHA256, |text| {
         let is_sum = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if is_sum { Ok(text.to_ascii_lowercase()) } else { Err(Unfit::default()) }
+        if is_sum { Ok(text.to_ascii_lowercase()) } else { Err(InvalidValue::default()) }
     });
     let Located { value, place } = plugin?;
     let is_path = value.contains(['/', '\\']) || value.ends_with(".wasm");
@@ -232,34 +311,28 @@ fn plugin(section: &Section<'_>, base: &Path) -> Option<Located<PluginRef>> {
 }
 
 fn audience(section: &Section<'_>) -> AudienceConfig {
-    let expected = "\"https://host\", with a port and a path where the service has them, and nothing else; for a database \
-                    \"sqlserver://host\"";
-    let endpoint = section.parsed("endpoint", expected, "https://contoso.vault.azure.net", |text| {
-        Endpoint::parse(text).map_err(|error| Unfit::because(error.to_string()))
-    });
-    let redirects = section.texts("redirects", "https://other.example").map_or_else(Vec::new, |texts| {
+    let endpoint = section
+        .parsed(&ENDPOINT, |text| Endpoint::parse(text).map_err(|error| InvalidValue::because(error.to_string())));
+    let redirects = section.strings(&REDIRECTS).map_or_else(Vec::new, |texts| {
         let parsed = texts.value.into_iter().filter_map(|text| match Endpoint::parse(&text.value) {
             Ok(value) => Some(Located { value, place: text.place }),
             Err(error) => {
                 let message =
                     format!("`{}` in `redirects` of {} cannot be used: {error}", text.value, section.header());
-                section.push(Diagnostic::new(text.place, message).expected(expected));
+                section.push(Diagnostic::new(text.place, message).expected(ENDPOINT_EXPECTED));
                 None
             }
         });
         parsed.collect()
     });
-    let expected = "the `resource` of the plugin's manifest";
-    let resource = section.parsed("resource", expected, "https://api.example.com", |text| {
-        Audience::new(text).map_err(|_| Unfit::default())
-    });
+    let resource = section.parsed(&RESOURCE, |text| Audience::new(text).map_err(|_| InvalidValue::default()));
     AudienceConfig {
         endpoint,
         resource,
         redirects,
-        unseal: section.boolean("unseal"),
-        allow: patterns(section, "allow"),
-        allow_place: section.key_place("allow"),
+        unseal: section.boolean(&UNSEAL),
+        allow: patterns(section, &ALLOW),
+        allow_place: section.place_of(&ALLOW),
         place: section.place(),
     }
 }
@@ -268,12 +341,12 @@ fn settings(section: Section<'_>) -> BTreeMap<String, Located<SettingValue>> {
     let mut settings = BTreeMap::new();
     for name in section.names() {
         let value = if section.has_table(&name.value) {
-            let table = section.section(&name.value);
+            let table = section.inner(&name.value);
             let names = table.names();
-            let entries = names.into_iter().filter_map(|name| Some((table.scalar(&name.value)?.value, name)));
+            let entries = names.into_iter().filter_map(|name| Some((table.scalar_entry(&name.value)?.value, name)));
             Some(SettingValue::Table(entries.map(|(value, name)| (name.value, value)).collect()))
         } else {
-            section.scalar(&name.value).map(|text| SettingValue::Text(text.value))
+            section.scalar_entry(&name.value).map(|text| SettingValue::Text(text.value))
         };
         if let Some(value) = value {
             settings.insert(name.value, Located { value, place: name.place });

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::document::Section;
+use crate::document::{Section, SectionKeys, WithDefault};
 
 /// How a mount keeps its database connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,34 +17,48 @@ pub struct PoolConfig {
     pub age: Duration,
 }
 
+type Time = WithDefault<Duration>;
+
+const BOUNDS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(24 * 3600));
+
+// The defaults are those of Microsoft's drivers, except that an idle connection is closed before
+// Azure's gateways do it, which is after half an hour.
+const CONNECTIONS: WithDefault<u32> =
+    WithDefault::<u32>::integer("connections", (1, 4096), 100, "connections at once, used and idle");
+const WAIT: Time = Time::duration(
+    "wait",
+    BOUNDS,
+    Duration::from_secs(15),
+    "how long a call waits for a connection while all are in use",
+);
+const IDLE: Time = Time::duration("idle", BOUNDS, Duration::from_secs(4 * 60), "how long an idle connection is kept");
+const AGE: Time = Time::duration(
+    "age",
+    BOUNDS,
+    Duration::from_secs(3600),
+    "how long a connection is used, even if its token is valid for longer",
+);
+
+/// `[mount.NAME.pool]`.
+pub(super) const POOL: SectionKeys = SectionKeys::new(
+    &["mount", "NAME", "pool"],
+    "Database connections of the mount.",
+    &[&CONNECTIONS.key, &WAIT.key, &IDLE.key, &AGE.key],
+);
+
 impl Default for PoolConfig {
-    /// What Microsoft's own drivers have, but for the time that an unused one is kept: Azure's gateways close those after half
-    /// an hour.
     fn default() -> Self {
-        Self {
-            connections: 100,
-            wait: Duration::from_secs(15),
-            idle: Duration::from_secs(4 * 60),
-            age: Duration::from_secs(3600),
-        }
+        Self { connections: CONNECTIONS.default, wait: WAIT.default, idle: IDLE.default, age: AGE.default }
     }
 }
 
 impl PoolConfig {
     pub(super) fn read(section: Section<'_>) -> Self {
-        let normal = Self::default();
-        let duration = |key: &str, normal: Duration| {
-            let example = humantime::format_duration(normal).to_string();
-            let duration = section.duration(key, Duration::from_millis(10), Duration::from_secs(24 * 3600), &example);
-            duration.map_or(normal, |duration| duration.value)
-        };
-        let connections = section.number("connections", 1, 4096, normal.connections.into());
         let pool = Self {
-            connections: connections
-                .map_or(normal.connections, |number| u32::try_from(number.value).unwrap_or(normal.connections)),
-            wait: duration("wait", normal.wait),
-            idle: duration("idle", normal.idle),
-            age: duration("age", normal.age),
+            connections: section.integer(&CONNECTIONS),
+            wait: section.duration_or_default(&WAIT),
+            idle: section.duration_or_default(&IDLE),
+            age: section.duration_or_default(&AGE),
         };
         section.finish();
         pool

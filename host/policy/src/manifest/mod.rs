@@ -1,8 +1,11 @@
 //! What a plugin declares: read from its component, without running it.
 
+mod conditions;
 mod parse;
+pub use parse::SECTIONS;
 pub(crate) use parse::patterns;
 mod section;
+mod setting;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,6 +13,8 @@ use std::time::Duration;
 use keyward_types::Audience;
 
 pub use section::{ManifestError, read_text};
+pub(crate) use setting::InvalidSetting;
+pub use setting::{Bounds, Setting, SettingKind};
 
 use crate::cloud::{Cloud, CloudService};
 use crate::diagnostic::{ConfigError, Diagnostic};
@@ -41,6 +46,8 @@ pub struct DeclaredAudience {
     pub service: DeclaredService,
     /// Whether the plugin works without it.
     pub optional: bool,
+    /// Values of settings with which the mount must grant it though it is optional; empty for none.
+    pub required_if: BTreeMap<String, String>,
     /// What the plugin will send; `None` for anything.
     pub allow: Option<Vec<Pattern>>,
     /// What of its answers is sealed.
@@ -111,21 +118,6 @@ pub struct ResolvedService {
     pub ports: Vec<(HostPattern, u16)>,
     /// What is spoken there.
     pub protocol: Protocol,
-}
-
-/// A setting that a plugin reads.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Setting {
-    /// What it is for, in a line.
-    pub summary: Option<String>,
-    /// The values that it may have; empty for any.
-    pub values: Vec<String>,
-    /// Its value where the configuration gives none.
-    pub default: Option<String>,
-    /// Whether it is a table of texts, in a section of its own, and not one value.
-    pub table: bool,
-    /// Whether the configuration must give it.
-    pub required: bool,
 }
 
 impl Manifest {

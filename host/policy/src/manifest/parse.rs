@@ -4,25 +4,112 @@ use std::time::Duration;
 
 use keyward_types::Audience;
 
-use super::{DeclaredAudience, DeclaredSeal, DeclaredService, Manifest, Setting, SpendPlace};
+use super::conditions::{CONDITIONS, conditions};
+use super::setting::{self, SETTING};
+use super::{DeclaredAudience, DeclaredSeal, DeclaredService, Manifest, SpendPlace};
 use crate::diagnostic::{ConfigError, Diagnostic, Located};
-use crate::document::{Document, Section, Unfit};
+use crate::document::{DefaultValue, Document, InvalidValue, Key, Section, SectionKeys};
 use crate::endpoint::Protocol;
 use crate::host_pattern::HostPattern;
 use crate::pattern::Pattern;
+
+const NAME: Key = Key::form(
+    "name",
+    "lower-case letters, digits and hyphens",
+    Some("^[a-z0-9-]{1,64}$"),
+    "my-plugin",
+    "the plugin's name",
+)
+.required();
+const SUMMARY: Key = Key::string("summary", "what the plugin is for", "what the plugin is for, in one line");
+const VERSION: Key = Key::string("version", "1.0.0", "the plugin's version");
+
+/// The keys before the first section.
+const TOP: SectionKeys = SectionKeys::new(&[], "Keys at the top of the manifest.", &[&NAME, &SUMMARY, &VERSION]);
+
+const CLOUD: Key = Key::string_or_strings(
+    "cloud",
+    "vault",
+    "services of the cloud table, of which the endpoint's host selects one; either this, or \
+     `resource` and `hosts`",
+);
+const RESOURCE: Key = Key::form(
+    "resource",
+    "a resource as its service names it",
+    None,
+    "https://api.example.com",
+    "what the tokens are for, if the cloud table does not have the service",
+);
+const HOSTS: Key = Key::strings("hosts", "*.example.com", "host patterns of the endpoints, with `resource`");
+const PROTOCOLS: [(&str, Protocol); 2] = [("https", Protocol::Https), ("sqlserver", Protocol::SqlServer)];
+const PROTOCOL: Key = Key::one_of(
+    "protocol",
+    || PROTOCOLS.iter().map(|(name, _)| *name).collect(),
+    "https",
+    "the protocol of these hosts",
+)
+.default(DefaultValue::String("https"));
+const OPTIONAL: Key =
+    Key::boolean("optional", "whether the plugin works without this audience").default(DefaultValue::Boolean(false));
+const ALLOW: Key = Key::strings("allow", "GET /path/*", "the requests that the plugin sends").default_is("any");
+const SEAL: Key =
+    Key::tables("seal", &SEAL_RULE, SEAL_EXAMPLE, "fields of responses that the plugin may spend, but does not see");
+
+/// `[audience.NAME]`.
+const AUDIENCE: SectionKeys = SectionKeys::new(
+    &["audience", "NAME"],
+    "An audience that the plugin asks tokens for. The first is the mount's endpoint.",
+    &[&CLOUD, &RESOURCE, &HOSTS, &PROTOCOL, &OPTIONAL, &CONDITIONS, &ALLOW, &SEAL],
+);
+
+const SEAL_EXAMPLE: &str = "field = \"/serviceSasToken\", spend = \"blob\", as = \"query\"";
+const FIELD: Key = Key::form(
+    "field",
+    "a JSON pointer, which begins with a slash",
+    Some("^/"),
+    "/serviceSasToken",
+    "the field, as a JSON pointer",
+)
+.required();
+const SPEND: Key = Key::string("spend", "blob", "the audience at whose endpoint the value may be spent").required();
+const AS: Key = Key::one_of(
+    "as",
+    || SpendPlace::ALL.iter().map(|place| place.as_str()).collect(),
+    "query",
+    "the place in a request where it is spent",
+)
+.required();
+const KEEP: Key = Key::duration(
+    "keep",
+    (Duration::from_secs(1), Duration::from_secs(24 * 3600)),
+    "15m",
+    "how long a response may be used again",
+)
+.default_is("not at all");
+const EXPORT: Key = Key::form(
+    "export",
+    "a method and a path",
+    None,
+    "POST /sas/**",
+    "the calls whose responses may hold the value itself, if the mount hands it out",
+);
+const SEAL_RULE: SectionKeys = SectionKeys::new(&[], "", &[&FIELD, &SPEND, &AS, &KEEP, &EXPORT]);
+
+/// The sections of a manifest, in the order of the reference.
+pub const SECTIONS: &[&SectionKeys] = &[&TOP, &AUDIENCE, &SETTING];
 
 pub(super) fn manifest(file: &str, text: &str) -> Result<Manifest, ConfigError> {
     let document = Document::parse(file, text)?;
     let manifest = {
         let root = document.root();
-        let name = root.parsed("name", "lower-case letters, digits and hyphens", "my-plugin", name_of_a_plugin);
-        let summary = root.text("summary", "what the plugin is for").map(|text| text.value);
-        let version = root.text("version", "1.0.0").map(|text| text.value);
+        let name = root.parsed(&NAME, name_of_a_plugin);
+        let summary = root.string(&SUMMARY).map(|text| text.value);
+        let version = root.string(&VERSION).map(|text| text.value);
         let audiences: Vec<DeclaredAudience> =
-            root.sections("audience").into_iter().filter_map(|(name, section)| audience(&name, section)).collect();
+            root.sections(&AUDIENCE).into_iter().filter_map(|(name, section)| audience(&name, section)).collect();
         let settings =
-            root.sections("setting").into_iter().map(|(name, section)| (name.value, setting(section))).collect();
-        if name.is_none() && root.key_place("name").is_none() {
+            root.sections(&SETTING).into_iter().map(|(name, section)| (name.value, setting::read(section))).collect();
+        if name.is_none() && root.place_of(&NAME).is_none() {
             document.push(Diagnostic::new(None, "the manifest has no `name`").write("name = \"my-plugin\""));
         }
         root.finish();
@@ -37,22 +124,20 @@ pub(super) fn manifest(file: &str, text: &str) -> Result<Manifest, ConfigError> 
     document.finish(manifest)
 }
 
-fn name_of_a_plugin(name: &str) -> Result<String, Unfit> {
+fn name_of_a_plugin(name: &str) -> Result<String, InvalidValue> {
     let fits = !name.is_empty() && name.len() <= 64;
     let plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-    if fits && plain { Ok(name.to_owned()) } else { Err(Unfit::default()) }
+    if fits && plain { Ok(name.to_owned()) } else { Err(InvalidValue::default()) }
 }
 
 fn audience(name: &Located<String>, section: Section<'_>) -> Option<DeclaredAudience> {
-    let cloud = section.text_or_texts("cloud", "vault");
-    let expected = "a resource as its service names it";
-    let resource = section.parsed("resource", expected, "https://api.example.com", |text| {
-        Audience::new(text).map_err(|_| Unfit::default())
-    });
-    let hosts = section.texts("hosts", "*.example.com");
-    let protocol = section.word("protocol", &[("https", Protocol::Https), ("sqlserver", Protocol::SqlServer)]);
-    let optional = section.boolean("optional").is_some_and(|optional| optional.value);
-    let allow = patterns(&section, "allow");
+    let cloud = section.string_or_strings(&CLOUD);
+    let resource = section.parsed(&RESOURCE, |text| Audience::new(text).map_err(|_| InvalidValue::default()));
+    let hosts = section.strings(&HOSTS);
+    let protocol = section.one_of(&PROTOCOL, &PROTOCOLS);
+    let optional = section.boolean(&OPTIONAL).is_some_and(|optional| optional.value);
+    let required_if = conditions(&section);
+    let allow = patterns(&section, &ALLOW);
     let seal = seals(&section);
     let place = || section.place().or_else(|| name.place.clone());
     let service = match (cloud, resource, hosts) {
@@ -77,67 +162,43 @@ fn audience(name: &Located<String>, section: Section<'_>) -> Option<DeclaredAudi
         }
     };
     section.finish();
-    Some(DeclaredAudience { name: name.value.clone(), service: service?, optional, allow, seal })
+    Some(DeclaredAudience { name: name.value.clone(), service: service?, optional, required_if, allow, seal })
 }
 
-/// The longest time that an answer with a secret may be kept.
-const LONGEST_KEPT: Duration = Duration::from_secs(24 * 3600);
-
 fn seals(section: &Section<'_>) -> Vec<DeclaredSeal> {
-    let example = "field = \"/serviceSasToken\", spend = \"blob\", as = \"query\"";
-    let seals = section.tables("seal", example).into_iter().filter_map(|seal| {
-        let pointer = "a JSON pointer, which begins with a slash";
-        let field = seal.parsed("field", pointer, "/serviceSasToken", |text| {
-            if text.starts_with('/') { Ok(text.to_owned()) } else { Err(Unfit::default()) }
-        });
-        let spend = seal.text("spend", "blob");
-        let place = seal.word("as", &SpendPlace::ALL.map(|place| (place.as_str(), place)));
-        let keep = seal.duration("keep", Duration::from_secs(1), LONGEST_KEPT, "15m");
-        let export = seal.parsed("export", "a method and a path", "POST /sas/**", |text| {
-            Pattern::parse(text).map_err(|error| Unfit::because(error.to_string()))
-        });
-        for key in ["field", "spend", "as"] {
-            if seal.key_place(key).is_none() {
-                let message = format!("a rule in {} has no `{key}`", seal.header());
-                seal.push(Diagnostic::new(seal.place(), message).write(format!("{{ {example} }}")));
+    let seals =
+        section.tables(&SEAL).into_iter().filter_map(|seal| {
+            let field = seal.parsed(&FIELD, |text| {
+                if text.starts_with('/') { Ok(text.to_owned()) } else { Err(InvalidValue::default()) }
+            });
+            let spend = seal.string(&SPEND);
+            let place = seal.one_of(&AS, &SpendPlace::ALL.map(|place| (place.as_str(), place)));
+            let keep = seal.duration(&KEEP);
+            let export = seal
+                .parsed(&EXPORT, |text| Pattern::parse(text).map_err(|error| InvalidValue::because(error.to_string())));
+            for key in [FIELD, SPEND, AS] {
+                if seal.place_of(&key).is_none() {
+                    let message = format!("a rule in {} has no `{}`", seal.header(), key.name);
+                    let write = format!("{{ {SEAL_EXAMPLE} }}");
+                    seal.push(Diagnostic::new(seal.place(), message).write(write));
+                }
             }
-        }
-        seal.finish();
-        let (keep, export) = (keep.map(|keep| keep.value), export.map(|export| export.value));
-        Some(DeclaredSeal { field: field?.value, spend: spend?.value, place: place?.value, keep, export })
-    });
+            seal.finish();
+            let (keep, export) = (keep.map(|keep| keep.value), export.map(|export| export.value));
+            Some(DeclaredSeal { field: field?.value, spend: spend?.value, place: place?.value, keep, export })
+        });
     seals.collect()
 }
 
-fn setting(section: Section<'_>) -> Setting {
-    let values = section.texts("values", "entra").map(|values| values.value.into_iter().map(|v| v.value).collect());
-    let setting = Setting {
-        summary: section.text("summary", "what it is for").map(|text| text.value),
-        values: values.unwrap_or_default(),
-        default: section.scalar("default").map(|text| text.value),
-        table: section.boolean("table").is_some_and(|table| table.value),
-        required: section.boolean("required").is_some_and(|required| required.value),
-    };
-    if let Some(default) = &setting.default
-        && !setting.values.is_empty()
-        && !setting.values.contains(default)
-    {
-        let message = format!("the default {default:?} in {} is not one of its values", section.header());
-        section.push(Diagnostic::new(section.key_place("default"), message).expected(setting.values.join(" or ")));
-    }
-    section.finish();
-    setting
-}
-
 /// A list of patterns; `None` where the section has none.
-pub(crate) fn patterns(section: &Section<'_>, key: &str) -> Option<Vec<Pattern>> {
-    let texts = section.texts(key, "GET /path/*")?;
+pub(crate) fn patterns(section: &Section<'_>, key: &Key) -> Option<Vec<Pattern>> {
+    let texts = section.strings(key)?;
     let parsed = texts.value.into_iter().filter_map(|text| match Pattern::parse(&text.value) {
         Ok(pattern) => Some(pattern),
         Err(error) => {
             let message =
-                format!("`{}` in `{key}` of {} is not a valid pattern: {error}", text.value, section.header());
-            let write = format!("{key} = [{:?}]", error.example);
+                format!("`{}` in `{}` of {} is not a valid pattern: {error}", text.value, key.name, section.header());
+            let write = format!("{} = [{:?}]", key.name, error.example);
             section.push(Diagnostic::new(text.place, message).expected("a method and a path").write(write));
             None
         }

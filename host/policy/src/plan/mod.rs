@@ -10,6 +10,7 @@ mod mount;
 mod own;
 mod plugin;
 mod seals;
+mod settings;
 
 use std::collections::BTreeMap;
 

@@ -1,10 +1,10 @@
 //! One mount of a plan.
 
-use std::collections::BTreeMap;
+use http::Method;
 
 use super::{PlannedMount, Plugins, hand_out};
 use crate::cloud::{Cloud, Meaning};
-use crate::config::{AudienceConfig, Config, MountConfig, SettingValue};
+use crate::config::{AudienceConfig, Config, MountConfig};
 use crate::diagnostic::{Diagnostic, Diagnostics, Located};
 use crate::endpoint::Endpoint;
 use crate::endpoint::Protocol;
@@ -12,7 +12,7 @@ use crate::grant::{Grant, Minting, Redirect};
 use crate::host_pattern::HostPattern;
 use crate::manifest::{DeclaredAudience, DeclaredService, Manifest, ResolvedService};
 use crate::path::PathError;
-use crate::secret_keys::shown;
+use crate::pattern::Pattern;
 use crate::text::{bare, nearest, one_of};
 
 /// The name of the identity of a mount that names none.
@@ -36,11 +36,11 @@ pub(super) fn plan(
         .audiences
         .iter()
         .enumerate()
-        .filter_map(|(number, declared)| planning.grant(declared, number == 0))
+        .filter_map(|(number, declared)| planning.grant(&manifest, declared, number == 0))
         .collect();
     planning.seals(&manifest, &mut grants);
     let hand_out = hand_out::grant(mount, &planning.header, &manifest, &mut grants, planning.diagnostics);
-    let mut variables = planning.settings(&manifest);
+    let mut variables = planning.settings(&manifest, &grants);
     for grant in &grants {
         variables.insert(format!("endpoint.{}", grant.name), grant.endpoint.to_string());
     }
@@ -112,7 +112,7 @@ impl Planning<'_> {
         }
     }
 
-    fn grant(&mut self, declared: &DeclaredAudience, is_first: bool) -> Option<Grant> {
+    fn grant(&mut self, manifest: &Manifest, declared: &DeclaredAudience, is_first: bool) -> Option<Grant> {
         let services = match declared.resolve(self.cloud) {
             Ok(services) => services,
             // What a plugin can do without, and nobody granted, the cloud need not have.
@@ -134,12 +134,14 @@ impl Planning<'_> {
         let (configured, header) = if is_first {
             (&self.mount.first, self.header.clone())
         } else {
+            let needed_by = self.holds(&declared.required_if, manifest);
             match self.mount.audiences.get(&declared.name) {
                 Some(configured) => (configured, section),
-                None if declared.optional => return None,
+                None if declared.optional && needed_by.is_none() => return None,
                 None => {
+                    let needed_by = needed_by.map_or("its plugin".to_owned(), |line| format!("`{line}`"));
                     let message = format!(
-                        "{} does not grant the audience `{}`, which its plugin needs",
+                        "{} does not grant the audience `{}`, which {needed_by} needs",
                         self.header, declared.name
                     );
                     let diagnostic = Diagnostic::new(self.mount.place.clone(), message);
@@ -158,6 +160,7 @@ impl Planning<'_> {
         let paths_ignore_case = own.paths_ignore_case;
         let meaning = redirects.iter().map(|redirect| meaning_of(&redirect.endpoint)).fold(own, Meaning::and);
         self.unmatchable_patterns(configured, &meaning, &header);
+        self.patterns_of_requests(configured, endpoint.protocol, &header);
         Some(Grant {
             name: declared.name.as_str().into(),
             is_first,
@@ -177,6 +180,19 @@ impl Planning<'_> {
             returns_stored_content: meaning.returns_stored_content,
             second_paths: meaning.second_paths,
         })
+    }
+
+    /// Patterns that no request to a database matches.
+    fn patterns_of_requests(&mut self, configured: &AudienceConfig, protocol: Protocol, header: &str) {
+        let is_request = |pattern: &&Pattern| protocol == Protocol::SqlServer && !pattern.has_method(&Method::CONNECT);
+        for pattern in configured.allow.iter().flatten().filter(is_request) {
+            let message = format!(
+                "`{pattern}` in `allow` of {header} permits nothing: at a database, `allow` names what is opened"
+            );
+            let diagnostic = Diagnostic::new(configured.allow_place.clone(), message);
+            let diagnostic = diagnostic.expected("CONNECT and a slash before the database's name");
+            self.diagnostics.push(diagnostic.write("allow = [\"CONNECT /*\"]"));
+        }
     }
 
     /// Patterns that no path at the endpoint matches, since its service has no such names.
@@ -257,61 +273,6 @@ impl Planning<'_> {
             }
         }
         redirects
-    }
-
-    /// The settings' values, under the names that the plugin reads them by.
-    fn settings(&mut self, manifest: &Manifest) -> BTreeMap<String, String> {
-        let mut variables = BTreeMap::new();
-        let header = format!("[mount.{}.settings]", bare(self.name));
-        for (name, value) in &self.mount.settings {
-            let Some(setting) = manifest.settings.get(name) else {
-                let known = || manifest.settings.keys().map(String::as_str);
-                let message = format!("the plugin `{}` has no setting `{name}`", manifest.name);
-                let mut diagnostic = Diagnostic::new(value.place.clone(), message).expected(one_of(known()));
-                if let Some(suggestion) = nearest(name, known()) {
-                    diagnostic = diagnostic.write(format!("{header}\n{suggestion} = ..."));
-                }
-                self.diagnostics.push(diagnostic);
-                continue;
-            };
-            match (&value.value, setting.table) {
-                (SettingValue::Text(text), false) if setting.values.is_empty() || setting.values.contains(text) => {
-                    variables.insert(format!("setting.{name}"), text.clone());
-                }
-                (SettingValue::Text(text), false) => {
-                    let values = || setting.values.iter().map(String::as_str);
-                    let shown = shown(name, format_args!("{text:?}"));
-                    let message = format!("`{shown}` in {header} is not a value of this setting");
-                    let write = nearest(text, values()).or_else(|| values().next()).unwrap_or_default();
-                    let diagnostic = Diagnostic::new(value.place.clone(), message).expected(one_of(values()));
-                    self.diagnostics.push(diagnostic.write(format!("{name} = {write:?}")));
-                }
-                (SettingValue::Table(table), true) => {
-                    variables.extend(table.iter().map(|(key, text)| (format!("setting.{name}.{key}"), text.clone())));
-                }
-                (SettingValue::Text(_), true) => {
-                    let message = format!("the setting `{name}` in {header} is a section");
-                    let write = format!("[mount.{}.settings.{name}]", bare(self.name));
-                    self.diagnostics.push(Diagnostic::new(value.place.clone(), message).write(write));
-                }
-                (SettingValue::Table(_), false) => {
-                    let message = format!("the setting `{name}` in {header} is one value, not a section");
-                    let diagnostic = Diagnostic::new(value.place.clone(), message);
-                    self.diagnostics.push(diagnostic.write(format!("{header}\n{name} = \"...\"")));
-                }
-            }
-        }
-        for (name, setting) in &manifest.settings {
-            if let Some(default) = &setting.default {
-                variables.entry(format!("setting.{name}")).or_insert_with(|| default.clone());
-            }
-            if setting.required && !self.mount.settings.contains_key(name) {
-                let message = format!("{header} lacks `{name}`, which the plugin `{}` needs", manifest.name);
-                let write = format!("{header}\n{name} = \"...\"");
-                self.diagnostics.push(Diagnostic::new(self.mount.place.clone(), message).write(write));
-            }
-        }
-        variables
     }
 }
 
