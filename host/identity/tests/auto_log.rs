@@ -67,7 +67,12 @@ fn auto_logs_the_chosen_source_and_why_in_one_line() {
                 "workload identity, client id c",
             ],
         ),
-        (&[], None, ["source=imds", "no other source's variables are set", "IMDS, system-assigned"]),
+        (&[], None, ["source=imds", "no other source's variables are all set", "IMDS, system-assigned"]),
+        (
+            &[("IDENTITY_ENDPOINT", "http://127.0.0.1:1/t")],
+            None,
+            ["source=imds", "no other source's variables are all set", "IMDS, system-assigned"],
+        ),
     ] {
         let lines = logged(set, identity);
         assert_eq!(lines.len(), 1, "{lines:?}");

@@ -102,7 +102,7 @@ pub fn detect(env: Env<'_>, exists: &dyn Fn(&Path) -> bool) -> Result<Detected, 
             return Ok(Detected { kind, why });
         }
     }
-    Ok(Detected { kind: SourceKind::Imds, why: "no other source's variables are set" })
+    Ok(Detected { kind: SourceKind::Imds, why: "no other source's variables are all set" })
 }
 
 /// Creates the source that this machine has, and logs which it is and why. `authority` is the
