@@ -124,7 +124,7 @@ pub(super) fn mount_json(mount: &PlannedMount) -> (Value, Value) {
 
 /// The same of a grant, for programs: what is added to its object.
 pub(super) fn grant_json(grant: &Grant) -> Value {
-    let seals: Vec<Value> = grant.seals.iter().map(|seal| seal_json(seal)).collect();
+    let seals: Vec<Value> = grant.seals.iter().map(seal_json).collect();
     let second_paths: Vec<Value> = grant.second_paths.iter().map(second_path_json).collect();
     let redirects = grant.redirects.iter();
     let redirects: Vec<Value> = redirects
