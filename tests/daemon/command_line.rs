@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::process::{Daemon, config, keyward, run};
+use crate::process::{Daemon, config, keyward, keyward_nowhere, run};
 
 pub(crate) fn stdout(arguments: &[&str]) -> String {
     let output = run(arguments);
@@ -126,6 +126,63 @@ vault  keyvault  default   https://vault.azure.net               GET /secrets/*
         serde_json::from_str(&stdout(&["check", "--config", &path(&directory), "--format", "json"])).unwrap();
     assert_eq!(json["mounts"][1]["grants"][0]["allowed"][0], "GET /secrets/*");
     assert_eq!(json["mounts"][0]["grants"][0]["allowed"], serde_json::Value::Null);
+}
+
+/// What is valid, but cannot be served on this machine.
+const ELSEWHERE: &str = "\
+[identity.default]
+source = \"imds\"
+persist = \"tokens\"
+persist_key = \"nowhere.key\"
+[identity.fabric]
+source = \"service-fabric\"
+[mount.vault]
+plugin = \"keyvault\"
+endpoint = \"https://contoso.vault.azure.net\"
+[egress.resolve]
+\"contosso.vault.azure.net:443\" = \"127.0.0.1:8443\"
+[tls]
+ca_files = [\"nowhere.pem\"]
+[listen.tls]
+address = \"127.0.0.1:8443\"
+callers = \"anybody-on-this-machine\"
+certificate = \"server.pem\"
+key = \"server.key\"
+[audit]
+file = \".\"
+";
+
+#[test]
+fn check_warns_of_what_fails_on_this_machine() {
+    let directory = written(ELSEWHERE);
+    let file = path(&directory);
+    let output = |format| {
+        let mut command = keyward_nowhere();
+        command.args(["check", "--config", &file, "--format", format]);
+        for variable in ["IDENTITY_ENDPOINT", "IDENTITY_HEADER", "IDENTITY_SERVER_THUMBPRINT"] {
+            command.env_remove(variable);
+        }
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let text = output("table").split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in [
+        "warning: `\"contosso.vault.azure.net:443\"` in [egress.resolve] is unused",
+        "write: \"contoso.vault.azure.net:443\" = \"127.0.0.1:8443\"",
+        "warning: `keyward serve` fails on this machine: ",
+        "cannot use the certificates in",
+        "`certificate` in [listen.tls]: cannot read",
+        "`key` in [listen.tls]: cannot read",
+        "then a pair is made",
+        "is a directory write: file = ",
+        "`persist_key` in [identity.default]",
+        "the identity `fabric` has no source",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    let json: serde_json::Value = serde_json::from_str(&output("json")).unwrap();
+    assert_eq!(json["warnings"].as_array().unwrap().len(), 7, "{json}");
 }
 
 /// A configuration that has one of everything that a mount may do.

@@ -353,6 +353,23 @@ async fn doctor_tells_of_a_wrong_configuration_and_looks_at_the_rest() {
 }
 
 #[tokio::test]
+async fn doctor_tells_of_files_that_the_daemon_cannot_use() {
+    let further = "[listen.tls]\naddress = \"127.0.0.1:0\"\ncallers = \"anybody-on-this-machine\"\n\
+                   certificate = \"nowhere.pem\"\nkey = \"ca.pem\"\n[audit]\nfile = \"/\"\n";
+    let machine = Machine::with(|emulator| good(emulator) + further).await;
+    let said = machine.examine().await;
+    assert_eq!(said.code, Some(78), "as `serve` ends with it: {}", said.table);
+    let problems = said.of("configuration", "keyward.toml").into_iter();
+    let problems = problems.filter(|found| found["status"] == "problem");
+    let problems: Vec<(&str, &str)> =
+        problems.map(|found| (found["found"].as_str().unwrap(), found["fix"].as_str().unwrap())).collect();
+    let [certificate, audit] = problems.as_slice() else { panic!("{problems:?}") };
+    assert!(certificate.0.contains("`certificate` in [listen.tls]: cannot read"), "{certificate:?}");
+    assert!(certificate.1.contains("remove `certificate` and `key`"), "{certificate:?}");
+    assert_eq!(*audit, ("`file` in [audit]: / is a directory", "Write file = \"/audit.jsonl\""));
+}
+
+#[tokio::test]
 async fn doctor_tells_of_a_key_that_others_may_read() {
     let persist = "persist = \"tokens\"\npersist_key = \"tokens.key\"\n";
     let with =

@@ -38,11 +38,8 @@ pub(crate) fn caches(
     let mut factory = SourceFactory::new(config, tls.into(), clock, supplied);
     let mut caches = BTreeMap::new();
     for (name, identity) in &config.identities {
-        let source = factory.create(name, identity).map_err(|error| {
-            let message = format!("the identity `{name}` has no source: {error}");
-            let diagnostic = Diagnostic::new(identity.place.clone(), message);
-            ConfigError::from(with_help(diagnostic, error.help()))
-        })?;
+        let source =
+            factory.create(name, identity).map_err(|error| no_source(name, identity, &error))?;
         tracing::debug!(identity = name, source = source.describe(), "identity");
         let (clock, policy) = (Arc::clone(clock), Policy::default());
         let cache = match &identity.persist {
@@ -178,14 +175,7 @@ impl<'c> SourceFactory<'c> {
         if let Some(file) = self.files.get(&config.path) {
             return Ok(file.clone());
         }
-        let key = key(config).map_err(|error| {
-            let line = match &config.key {
-                PersistKeyConfig::File(_) => "persist_key",
-                PersistKeyConfig::Credential(_) => "persist_credential",
-            };
-            let message = format!("`{line}` in [identity.{}]: {error}", bare(name));
-            with_help(Diagnostic::new(identity.place.clone(), message), error.help())
-        })?;
+        let key = key(config).map_err(|error| unusable_key(name, config, identity, &error))?;
         let file = Persistence::open(&config.path, key);
         self.files.insert(config.path.clone(), file.clone());
         Ok(file)
@@ -194,6 +184,27 @@ impl<'c> SourceFactory<'c> {
 
 fn with_help(diagnostic: Diagnostic, help: Option<&str>) -> Diagnostic {
     help.into_iter().fold(diagnostic, Diagnostic::help)
+}
+
+/// The source of an identity cannot be created on this machine.
+pub(crate) fn no_source(name: &str, identity: &IdentityConfig, error: &NoSource) -> ConfigError {
+    let message = format!("the identity `{name}` has no source: {error}");
+    with_help(Diagnostic::new(identity.place.clone(), message), error.help()).into()
+}
+
+/// The key of tokens on disk cannot be used.
+pub(crate) fn unusable_key(
+    name: &str,
+    config: &PersistConfig,
+    identity: &IdentityConfig,
+    error: &InvalidKey,
+) -> ConfigError {
+    let line = match &config.key {
+        PersistKeyConfig::File(_) => "persist_key",
+        PersistKeyConfig::Credential(_) => "persist_credential",
+    };
+    let message = format!("`{line}` in [identity.{}]: {error}", bare(name));
+    with_help(Diagnostic::new(identity.place.clone(), message), error.help()).into()
 }
 
 /// The key that encrypts the tokens on disk.

@@ -213,6 +213,10 @@ mistake!(
     vault("[egress.resolve]\n\"contoso.vault.azure.net:443\" = \"169.254.169.254:80\"")
 );
 mistake!(
+    paths_that_only_a_shell_expands,
+    vault("[tls]\nca_files = [\"~/ca.pem\", \"$HOME/ca.pem\", \"./~/ca.pem\"]\n[compile_cache]\ndirectory = \"~\"")
+);
+mistake!(
     several_mistakes_at_once,
     "clod = \"china\"\n[mount.vault]\nplugin = \"keyvualt\"\nallow = [\"/x\"]\nidentiy = \"a\"\n"
 );
@@ -225,6 +229,28 @@ fn a_certificate_file_that_cannot_be_read_is_named_with_its_line() {
     let plugins = Plugins::new().with("arm", keyward_bundle::plugin("arm").unwrap().component);
     let error = keyward::Broker::start(keyward::plan(config, &plugins).unwrap()).unwrap_err().to_string();
     assert!(error.starts_with("keyward.toml:6:13: cannot use the certificates in ./nowhere.pem"), "{error}");
+}
+
+#[test]
+fn a_limit_below_the_memory_that_the_plugin_begins_with_is_refused() {
+    let text = mistakes(&vault("[mount.vault.limits]\nmemory = \"64KiB\""));
+    assert!(text.contains("`memory` of [mount.vault] is 64KiB, but the plugin `keyvault` begins with "), "{text}");
+    assert!(text.ends_with("[mount.vault.limits]\n              memory = \"64MiB\""), "{text}");
+}
+
+#[test]
+fn a_resolved_host_that_nothing_connects_to_is_a_warning() {
+    let plugins = Plugins::new().with("keyvault", keyward_bundle::plugin("keyvault").unwrap().component);
+    let warnings = |lines: &str| {
+        let text = vault(&format!("{lines}\n[egress.resolve]\n\"contosso.vault.azure.net:443\" = \"127.0.0.1:1\""));
+        let config = Config::from_toml(Path::new("keyward.toml"), &text).unwrap();
+        let warnings = keyward::plan(config, &plugins).unwrap().warnings();
+        warnings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
+    let misspelt = warnings("");
+    assert!(misspelt.contains("`\"contosso.vault.azure.net:443\"` in [egress.resolve] is unused"), "{misspelt}");
+    assert!(misspelt.contains("write:    \"contoso.vault.azure.net:443\" = \"127.0.0.1:1\""), "{misspelt}");
+    assert_eq!(warnings("redirects = [\"https://contosso.vault.azure.net\"]"), "");
 }
 
 #[test]

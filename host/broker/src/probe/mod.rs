@@ -7,6 +7,8 @@
 
 mod endpoint_probe;
 mod identity_probe;
+mod start_problems;
 
 pub use endpoint_probe::{Endpoints, NotReached};
 pub use identity_probe::{Answered, Identities, NoToken};
+pub use start_problems::{identity_problems, trust};

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use keyward_policy::diagnostic::Diagnostic;
+use keyward_policy::diagnostic::{Diagnostic, Located};
 use keyward_policy::document::{DefaultValue, InvalidValue, Key, Section, SectionKeys, WithDefault};
 
 use crate::{directories, sockets};
@@ -107,7 +107,7 @@ pub(crate) enum Pair {
 
 pub(super) fn listen(root: &Section<'_>, base: &Path) -> Listen {
     let section = root.section(&LISTEN);
-    let socket = section.string(&SOCKET);
+    let socket = section.path(&SOCKET, base).filter(|socket| fits(&section, socket));
     let mode = section.parsed(&MODE, |text| {
         let mode = u32::from_str_radix(text, 8).ok().filter(|mode| mode & !0o770 == 0 && mode & 0o600 == 0o600);
         mode.ok_or_else(InvalidValue::default)
@@ -129,8 +129,9 @@ pub(super) fn listen(root: &Section<'_>, base: &Path) -> Listen {
     }
     let connections = section.integer(&CONNECTIONS);
     let tls = tls(&section, base);
+    clash(&section, tcp.as_ref(), tls.as_ref());
     section.finish();
-    let socket = socket.map(|socket| base.join(socket.value));
+    let socket = socket.map(|socket| socket.value);
     let tcp = tcp.map(|tcp| tcp.value);
     Listen {
         // A Unix socket is the default: only the kernel can say who calls.
@@ -144,6 +145,34 @@ pub(super) fn listen(root: &Section<'_>, base: &Path) -> Listen {
         tls,
         connections,
     }
+}
+
+/// The longest path of a Unix socket, in bytes.
+const LONGEST_SOCKET: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
+
+/// Reports a path that is too long for a socket.
+fn fits(section: &Section<'_>, socket: &Located<PathBuf>) -> bool {
+    let length = socket.value.as_os_str().len();
+    if length <= LONGEST_SOCKET {
+        return true;
+    }
+    let message = format!("the path of `socket` in {} has {length} bytes", section.header());
+    let diagnostic = Diagnostic::new(socket.place.clone(), message);
+    let expected = format!("at most {LONGEST_SOCKET} bytes, as the operating system wants it");
+    section.push(diagnostic.expected(expected).write(format!("socket = {}", SOCKET.example_toml())));
+    false
+}
+
+/// Reports two listeners at one address. Port 0 is any free one.
+fn clash(section: &Section<'_>, tcp: Option<&Located<SocketAddr>>, tls: Option<&ListenTls>) {
+    let (Some(tcp), Some(tls)) = (tcp, tls) else { return };
+    if tcp.value != tls.address || tcp.value.port() == 0 {
+        return;
+    }
+    let message = format!("`tcp` in {} and `address` in [listen.tls] are both {}", section.header(), tcp.value);
+    let other = SocketAddr::new(tcp.value.ip(), tcp.value.port() ^ 1);
+    let diagnostic = Diagnostic::new(tcp.place.clone(), message).expected("two ports");
+    section.push(diagnostic.write(format!("tcp = \"{other}\"")));
 }
 
 fn loopback(text: &str) -> Result<SocketAddr, InvalidValue> {
@@ -162,9 +191,9 @@ fn tls(listen: &Section<'_>, base: &Path) -> Option<ListenTls> {
     }
     let address = section.parsed(&ADDRESS, loopback);
     let callers = section.one_of(&CALLERS, &[(ANYBODY, ())]);
-    let certificate = section.string(&CERTIFICATE);
-    let key = section.string(&KEY);
-    let directory = section.string(&TLS_DIRECTORY);
+    let certificate = section.path(&CERTIFICATE, base);
+    let key = section.path(&KEY, base);
+    let directory = section.path(&TLS_DIRECTORY, base);
     if address.is_none() && section.place_of(&ADDRESS).is_none() {
         let message = format!("{} has no `address`", section.header());
         let diagnostic = Diagnostic::new(section.place(), message).expected(LOOPBACK);
@@ -176,11 +205,9 @@ fn tls(listen: &Section<'_>, base: &Path) -> Option<ListenTls> {
         section.push(Diagnostic::new(section.place(), message).help("confirm it explicitly").write(write));
     }
     let pair = match (certificate, key, directory) {
-        (Some(certificate), Some(key), None) => {
-            Pair::Files { certificate: base.join(certificate.value), key: base.join(key.value) }
-        }
+        (Some(certificate), Some(key), None) => Pair::Files { certificate: certificate.value, key: key.value },
         (None, None, directory) => {
-            let directory = directory.map(|directory| base.join(directory.value));
+            let directory = directory.map(|directory| directory.value);
             Pair::Made { directory: directory.unwrap_or_else(default_tls_directory) }
         }
         _ => {

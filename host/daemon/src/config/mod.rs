@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod declared;
 mod listen;
+pub(crate) mod machine;
 
 use std::path::{Path, PathBuf};
 
@@ -92,9 +93,9 @@ pub(crate) fn bundled() -> Plugins {
 
 fn audit(root: &Section<'_>, base: &Path) -> Audit {
     let section = root.section(&AUDIT);
-    let file = section.string(&FILE);
+    let file = section.path(&FILE, base);
     section.finish();
-    file.map_or(Audit::Stdout, |file| Audit::File(base.join(file.value)))
+    file.map_or(Audit::Stdout, |file| Audit::File(file.value))
 }
 
 #[cfg(test)]
@@ -148,6 +149,46 @@ mod tests {
         assert!(listen.socket.is_none() && matches!(listen.tls.unwrap().pair, Pair::Files { .. }));
         let made = tls(&format!("address = \"127.0.0.1:8443\"\n{callers}directory = \"d\"\n")).unwrap().listen;
         assert_eq!(made.tls.unwrap().pair, Pair::Made { directory: "./d".into() });
+    }
+
+    #[test]
+    fn two_listeners_have_two_addresses() {
+        let callers = "callers = \"anybody-on-this-machine\"\n";
+        let both = |tcp: &str, tls: &str| {
+            parse(&format!("[listen]\ntcp = \"{tcp}\"\ntcp_{callers}[listen.tls]\naddress = \"{tls}\"\n{callers}"))
+        };
+        let error = both("127.0.0.1:8200", "127.0.0.1:8200").unwrap_err();
+        assert!(error.contains("are both 127.0.0.1:8200") && error.contains("127.0.0.1:8201"), "{error}");
+        for (tcp, tls) in
+            [("127.0.0.1:8200", "127.0.0.1:8201"), ("127.0.0.1:8200", "[::1]:8200"), ("127.0.0.1:0", "127.0.0.1:0")]
+        {
+            assert!(both(tcp, tls).is_ok(), "{tcp} {tls}");
+        }
+        let error = both("0.0.0.0:8200", "127.0.0.1:8201").unwrap_err();
+        assert!(!error.contains("without `tcp`"), "{error}");
+    }
+
+    #[test]
+    fn a_socket_has_a_path_that_the_system_takes_and_no_shell_expands() {
+        let error = parse(&format!("[listen]\nsocket = \"/{}\"\n", "x".repeat(107))).unwrap_err();
+        assert!(error.contains("has 108 bytes") && error.contains("keyward.sock"), "{error}");
+        for (path, reason) in [("~/x.sock", "`~` is not"), ("$HOME/x.sock", "variables are not")] {
+            let error = parse(&format!("[listen]\nsocket = {path:?}\n")).unwrap_err();
+            assert!(error.contains(reason) && error.contains("k.toml:6:10"), "{error}");
+            assert!(parse(&format!("[audit]\nfile = {path:?}\n")).is_err());
+        }
+        assert!(parse("[listen]\nsocket = \"./~/x.sock\"\n").is_ok());
+    }
+
+    #[test]
+    fn a_deprecated_key_works_with_a_warning() {
+        let text = MOUNT.replace("\"arm\"\n", "\"arm\"\nsas_export = false\n");
+        let config = DaemonConfig::parse(Path::new("k.toml"), &text).unwrap();
+        let [warning] = config.broker.warnings.as_slice() else { panic!("{:?}", config.broker.warnings) };
+        let warning = warning.to_string();
+        assert!(warning.contains("k.toml:5:1: `sas_export` in [mount.arm] is deprecated"), "{warning}");
+        assert!(warning.contains("hand_out = [\"listServiceSas\"]"), "{warning}");
+        assert!(parse("").unwrap().broker.warnings.is_empty());
     }
 
     #[test]

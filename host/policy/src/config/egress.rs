@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::address::forbidden_even_if_resolved;
 use crate::diagnostic::{Diagnostic, Located};
-use crate::document::{InvalidValue, Key, Section, SectionKeys, WithDefault};
+use crate::document::{InvalidValue, Key, Section, SectionKeys, WithDefault, path_as_it_is};
 
 /// How requests leave.
 #[derive(Clone, Debug)]
@@ -110,7 +110,13 @@ pub(super) fn read_tls(root: &Section<'_>, base: &Path) -> TlsConfig {
     let section = root.section(&TLS);
     let mut config = TlsConfig::default();
     if let Some(files) = section.strings(&CA_FILES) {
-        let files = files.value.into_iter();
+        let files = files.value.into_iter().filter(|file| match path_as_it_is(&file.value) {
+            Ok(()) => true,
+            Err(reason) => {
+                section.unexpanded_path(&CA_FILES, file, reason);
+                false
+            }
+        });
         config.ca_files = files.map(|file| Located { value: base.join(file.value), place: file.place }).collect();
     }
     config.system_roots = section.boolean_or_default(&SYSTEM_ROOTS);

@@ -235,13 +235,15 @@ fn identity(section: Section<'_>, base: &Path) -> Option<IdentityConfig> {
 }
 
 fn persist(section: &Section<'_>, base: &Path) -> Option<PersistConfig> {
-    let path = section.string(&PERSIST);
-    let file = section.string(&PERSIST_KEY);
+    let path = section.path(&PERSIST, base);
+    let file = section.path(&PERSIST_KEY, base);
     let credential = section.string(&PERSIST_CREDENTIAL);
     let key = match (&path, file, credential) {
-        (Some(_), Some(file), None) => PersistKeyConfig::File(base.join(file.value)),
+        (Some(_), Some(file), None) => PersistKeyConfig::File(file.value),
         (Some(_), None, Some(name)) => PersistKeyConfig::Credential(name.value),
         (None, None, None) => return None,
+        // It is reported already.
+        (None, ..) if section.place_of(&PERSIST).is_some() => return None,
         (path, file, credential) => {
             let place = path.as_ref().and_then(|path| path.place.clone());
             let place =
@@ -253,7 +255,7 @@ fn persist(section: &Section<'_>, base: &Path) -> Option<PersistConfig> {
             return None;
         }
     };
-    path.map(|path| PersistConfig { path: base.join(path.value), key })
+    path.map(|path| PersistConfig { path: path.value, key })
 }
 
 fn user_assigned(section: &Section<'_>) -> Option<(UserAssigned, Option<Place>)> {

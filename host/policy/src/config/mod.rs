@@ -143,7 +143,7 @@ impl Config {
 fn read_compile_cache(root: &Section<'_>, base: &Path) -> CompileCache {
     let section = root.section(&COMPILE_CACHE);
     let enabled = section.boolean_or_default(&ENABLED);
-    let directory = section.string(&DIRECTORY).map(|text| base.join(text.value));
+    let directory = section.path(&DIRECTORY, base).map(|directory| directory.value);
     section.finish();
     match directory {
         _ if !enabled => CompileCache::Off,

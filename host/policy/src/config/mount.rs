@@ -9,7 +9,7 @@ use keyward_types::Audience;
 use super::limits::{LIMITS, Limits};
 use super::pool::{POOL, PoolConfig};
 use crate::diagnostic::{Diagnostic, Located, Place};
-use crate::document::{DefaultValue, InvalidValue, Key, Section, SectionKeys};
+use crate::document::{DefaultValue, InvalidValue, Key, Section, SectionKeys, path_as_it_is};
 use crate::endpoint::Endpoint;
 use crate::manifest::patterns;
 use crate::pattern::Pattern;
@@ -301,6 +301,10 @@ fn plugin(section: &Section<'_>, base: &Path) -> Option<Located<PluginRef>> {
     });
     let Located { value, place } = plugin?;
     let is_path = value.contains(['/', '\\']) || value.ends_with(".wasm");
+    if let (true, Err(reason)) = (is_path, path_as_it_is(&value)) {
+        section.unexpanded_path(&PLUGIN, &Located { value, place }, reason);
+        return None;
+    }
     if let (false, Some(sum)) = (is_path, &sha256) {
         let message =
             format!("`sha256` in {} beside a bundled plugin, which is part of this program", section.header());

@@ -21,6 +21,7 @@ use crate::text::{bare, nearest, one_of};
 pub use key::{DefaultValue, Deprecated, Key, Kind, SectionKeys, WithDefault};
 pub(crate) use key::{human_duration, is_placeholder};
 pub use values::InvalidValue;
+pub(crate) use values::path_as_it_is;
 
 /// A parsed text.
 pub struct Document<'t> {

@@ -1,5 +1,6 @@
 //! Values of a section's keys.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use toml::de::DeValue;
@@ -40,6 +41,24 @@ impl Section<'_> {
     /// A string.
     pub fn string(&self, key: &Key) -> Option<Located<String>> {
         self.string_of(&self.written(key)?, "a quoted string")
+    }
+
+    /// A path, relative to the directory of the configuration.
+    pub fn path(&self, key: &Key, base: &Path) -> Option<Located<PathBuf>> {
+        let path = self.string(key)?;
+        if let Err(reason) = path_as_it_is(&path.value) {
+            self.unexpanded_path(key, &path, reason);
+            return None;
+        }
+        Some(Located { value: base.join(path.value), place: path.place })
+    }
+
+    /// Reports a path that would be expanded by a shell.
+    pub(crate) fn unexpanded_path(&self, key: &Key, path: &Located<String>, reason: &str) {
+        let shown = shown(key.name, format_args!("{:?}", path.value));
+        let message = format!("`{shown}`{} cannot be used: {reason}", self.within());
+        let expected = "an absolute path, or one relative to the configuration's directory";
+        self.push(Diagnostic::new(path.place.clone(), message).expected(expected));
     }
 
     fn written<'s>(&'s self, key: &'s Key) -> Option<Written<'s>> {
@@ -222,6 +241,16 @@ impl Section<'_> {
             }
         };
         Some(Located { value: text, place: Some(place) })
+    }
+}
+
+/// Why a path does not name what it seems to name.
+pub(crate) fn path_as_it_is(path: &str) -> Result<(), &'static str> {
+    match path {
+        "~" => Err("`~` is not expanded"),
+        path if path.starts_with("~/") => Err("`~` is not expanded"),
+        path if path.starts_with('$') => Err("variables are not expanded"),
+        _ => Ok(()),
     }
 }
 

@@ -6,9 +6,11 @@
 mod audience;
 mod features;
 mod hand_out;
+mod memory;
 mod mount;
 mod own;
 mod plugin;
+mod resolve;
 mod seals;
 mod settings;
 

@@ -2,9 +2,10 @@
 
 use http::Method;
 
-use super::{PlannedMount, Plugins, hand_out};
+use super::memory::initial_memory;
+use super::{PlannedMount, Plugin, Plugins, hand_out};
 use crate::cloud::{Cloud, Meaning};
-use crate::config::{AudienceConfig, Config, MountConfig};
+use crate::config::{AudienceConfig, Config, Limits, MountConfig};
 use crate::diagnostic::{Diagnostic, Diagnostics, Located};
 use crate::endpoint::Endpoint;
 use crate::endpoint::Protocol;
@@ -13,7 +14,7 @@ use crate::host_pattern::HostPattern;
 use crate::manifest::{DeclaredAudience, DeclaredService, Manifest, ResolvedService};
 use crate::path::PathError;
 use crate::pattern::Pattern;
-use crate::text::{bare, nearest, one_of};
+use crate::text::{bare, human_size, nearest, one_of};
 
 /// The name of the identity of a mount that names none.
 const DEFAULT_IDENTITY: &str = "default";
@@ -29,6 +30,9 @@ pub(super) fn plan(
     let loaded = plugins.load(&mount.plugin, &header).map_err(|diagnostic| diagnostics.push(diagnostic));
     let identity = identity(mount, config, &header).map_err(|diagnostic| diagnostics.push(diagnostic));
     let (plugin, manifest) = loaded.ok()?;
+    if let Some(diagnostic) = too_little_memory(mount, &plugin, &header) {
+        diagnostics.push(diagnostic);
+    }
 
     let mut planning = Planning { name, header, mount, cloud: &config.cloud, diagnostics };
     planning.undeclared_audiences(&manifest);
@@ -55,6 +59,24 @@ pub(super) fn plan(
         pool: mount.pool,
         hand_out,
     })
+}
+
+/// Reports a limit below the memory that the plugin's sandbox has from the start.
+fn too_little_memory(mount: &MountConfig, plugin: &Plugin, header: &str) -> Option<Diagnostic> {
+    let (limit, initial) = (mount.limits.memory, initial_memory(&plugin.component));
+    if limit >= initial {
+        return None;
+    }
+    let message = format!(
+        "`memory` of {header} is {}, but the plugin `{}` begins with {}",
+        human_size(limit),
+        plugin.label,
+        human_size(initial)
+    );
+    let header = header.trim_end_matches(']');
+    let write = format!("{header}.limits]\nmemory = {:?}", human_size(Limits::default().memory.max(initial)));
+    let expected = format!("at least {}", human_size(initial));
+    Some(Diagnostic::new(mount.place.clone(), message).expected(expected).write(write))
 }
 
 fn identity(mount: &MountConfig, config: &Config, header: &str) -> Result<String, Diagnostic> {

@@ -7,12 +7,15 @@ use keyward_policy::plan::PlannedMount;
 use serde_json::{Value, json};
 
 use crate::cli::{Check, Format};
-use crate::config::DaemonConfig;
+use crate::config::{DaemonConfig, machine};
 use crate::exit::{Exit, Failure};
 use crate::output::{fit, print, print_line, table, width};
 
 pub(crate) fn check(check: &Check) -> Result<Exit, Failure> {
-    let (plan, _, _) = DaemonConfig::load(&check.config)?.plan()?;
+    let (plan, listen, audit) = DaemonConfig::load(&check.config)?.plan()?;
+    let problems = machine::problems(&plan, &listen, &audit).into_iter();
+    let problems = problems.map(|problem| format!("`keyward serve` fails on this machine: {problem}"));
+    let general: Vec<String> = plan.warnings().iter().map(ToString::to_string).chain(problems).collect();
     match check.format {
         Format::Table => {
             let warnings = plan.mounts.iter().flat_map(|mount| {
@@ -25,7 +28,9 @@ pub(crate) fn check(check: &Check) -> Result<Exit, Failure> {
                 text.truncate(text.trim_end().len());
                 text.push_str(&format!("\n{}\n", fit(&details, details::COLUMN, width())));
             }
-            let warnings: String = warnings.collect();
+            let general =
+                general.iter().map(|warning| format!("{}\n", fit(&format!("warning: {warning}"), 0, width())));
+            let warnings: String = warnings.chain(general).collect();
             if !warnings.is_empty() {
                 text.push_str(&format!("\n{warnings}"));
             }
@@ -33,7 +38,7 @@ pub(crate) fn check(check: &Check) -> Result<Exit, Failure> {
         }
         Format::Json => {
             let mounts: Vec<Value> = plan.mounts.iter().map(mount_json).collect();
-            print_line(&format!("{:#}", json!({ "mounts": mounts })))?;
+            print_line(&format!("{:#}", json!({ "mounts": mounts, "warnings": general })))?;
         }
     }
     Ok(Exit::Success)

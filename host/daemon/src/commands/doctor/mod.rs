@@ -19,9 +19,10 @@ use std::time::Duration;
 
 use keyward::Plan;
 use keyward::identity::source::{SourceKind, detect};
+use keyward_policy::diagnostic::Diagnostic;
 
 use crate::cli::{Doctor, Format};
-use crate::config::{DaemonConfig, Listen, bundled};
+use crate::config::{Audit, DaemonConfig, Listen, bundled, machine};
 use crate::exit::{Exit, Failure};
 use crate::output::{self, plural};
 use finding::{Check, Finding, Status};
@@ -69,14 +70,17 @@ async fn examine(file: Option<&Path>, metadata: SocketAddr) -> Result<Vec<Findin
     let detected = detect(&variable, &|path| path.exists());
     let auto = detected.as_ref().ok().map(|detected| detected.kind);
     let (configuration, read) = configuration(file);
+    let mut findings = vec![configuration];
+    if let (Some(file), Some((plan, listen, audit))) = (file, &read) {
+        findings.extend(on_this_machine(file, plan, listen, audit));
+    }
     let configured = read.is_some();
     let (plan, listen) = match read {
-        Some((plan, listen)) => (plan, Some(listen)),
+        Some((plan, listen, _)) => (plan, Some(listen)),
         None => (without_configuration(&sources::here(auto))?, None),
     };
     let patient = Patient { plan, listen, auto };
 
-    let mut findings = vec![configuration];
     findings.extend(sources::check(&detected, &reached));
     let (tokens, endpoints) =
         tokio::join!(tokens::check(&patient, configured), endpoints::check(&patient.plan, configured));
@@ -93,7 +97,7 @@ async fn examine(file: Option<&Path>, metadata: SocketAddr) -> Result<Vec<Findin
 }
 
 /// The configuration, where there is one that is right.
-fn configuration(file: Option<&Path>) -> (Finding, Option<(Plan, Listen)>) {
+fn configuration(file: Option<&Path>) -> (Finding, Option<(Plan, Listen, Audit)>) {
     let subject = file.map_or_else(|| "none".to_owned(), |file| file.display().to_string());
     let finding = Finding::about(Check::Configuration, subject);
     let Some(file) = file else {
@@ -104,16 +108,38 @@ fn configuration(file: Option<&Path>) -> (Finding, Option<(Plan, Listen)>) {
         );
     };
     match DaemonConfig::load(file).and_then(DaemonConfig::plan) {
-        Ok((plan, listen, _)) => {
+        Ok((plan, listen, audit)) => {
             let mounts = plural(plan.mounts.len(), "mount", "mounts");
             let found = format!("{mounts}, {}", plural(plan.identities().len(), "identity", "identities"));
-            (finding.ok(found), Some((plan, listen)))
+            (finding.ok(found), Some((plan, listen, audit)))
         }
         Err(failure) => {
             let fix = "Fix what it names; `keyward check` prints the same. The other checks ignore the file";
             (finding.problem(failure.message()).fix(fix), None)
         }
     }
+}
+
+/// What is valid in the configuration, but fails on this machine or is probably a mistake. Identities
+/// have findings of their own.
+fn on_this_machine(file: &Path, plan: &Plan, listen: &Listen, audit: &Audit) -> Vec<Finding> {
+    let finding = || Finding::about(Check::Configuration, file.display().to_string());
+    let problems = machine::file_problems(plan, listen, audit).into_iter();
+    let problems = problems.map(|problem| with_fix(finding().problem(located(&problem)), &problem));
+    let warnings = plan.warnings().into_iter();
+    let warnings = warnings.map(|warning| with_fix(finding().warning(located(&warning)), &warning));
+    problems.chain(warnings).collect()
+}
+
+fn located(diagnostic: &Diagnostic) -> String {
+    let place = diagnostic.place.as_ref().map(|place| format!("{place}: "));
+    format!("{}{}", place.unwrap_or_default(), diagnostic.message)
+}
+
+fn with_fix(finding: Finding, diagnostic: &Diagnostic) -> Finding {
+    let write = diagnostic.write.as_ref().map(|line| format!("Write {line}"));
+    let expected = diagnostic.expected.as_ref().map(|expected| format!("Expected: {expected}"));
+    finding.help(diagnostic.help.clone().or(write).or(expected))
 }
 
 /// Identities for the sources that are here, each named after its source.

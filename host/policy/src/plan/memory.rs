@@ -1,0 +1,33 @@
+//! How much memory a component has when it starts.
+
+use wasmparser::{Parser, Payload};
+
+/// The bytes of a page of a linear memory.
+const PAGE: u64 = 64 << 10;
+
+/// The initial size of all linear memories that the modules of a component define, in bytes. What
+/// cannot be parsed counts nothing: the engine refuses it.
+pub(super) fn initial_memory(component: &[u8]) -> u64 {
+    let payloads = Parser::new(0).parse_all(component).map_while(Result::ok);
+    let memories = payloads.filter_map(|payload| match payload {
+        Payload::MemorySection(memories) => Some(memories),
+        _ => None,
+    });
+    let pages = memories.flatten().filter_map(Result::ok).map(|memory| memory.initial);
+    pages.fold(0, u64::saturating_add).saturating_mul(PAGE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_memories_of_all_modules_count() {
+        // (component (core module (memory 2)) (core module (memory 3)))
+        let module = |pages: u8| [&b"\x01\x0d\0asm\x01\0\0\0\x05\x03\x01\0"[..], &[pages]].concat();
+        let component = [&b"\0asm\x0d\0\x01\0"[..], &module(2), &module(3)].concat();
+        assert_eq!(initial_memory(&component), 5 * PAGE);
+        assert_eq!(initial_memory(b"\0asm\x0d\0\x01\0"), 0);
+        assert_eq!(initial_memory(b"no component"), 0);
+    }
+}
