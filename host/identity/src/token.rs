@@ -148,7 +148,8 @@ mod tests {
     fn clones_and_header_values_share_the_memory_that_is_zeroed() {
         let token = AccessToken::new("eyJ0.secret".to_owned(), 1).unwrap();
         let address = token.inner.bytes.as_ptr();
-        assert_eq!(token.clone().inner.bytes.as_ptr(), address);
+        let clone = token.clone();
+        assert_eq!((clone.inner.bytes.as_ptr(), token.inner.bytes.as_ptr()), (address, address));
         assert_eq!(token.clone_unshared().inner.bytes.as_ptr(), address);
         assert_eq!(token.authorization().as_bytes().as_ptr(), address);
     }

@@ -294,8 +294,7 @@ proptest! {
                 let _ = cache.token(&Audience::new("a").unwrap()).await;
                 settle().await;
             }
-            let requests = *endpoint.requests.lock().unwrap();
-            requests
+            *endpoint.requests.lock().unwrap()
         });
         let about_to_expire = jumps.iter().filter(|jump| (LIFE - 600..LIFE).contains(*jump));
         prop_assert!(requests <= 2 + about_to_expire.count(), "{requests} requests");

@@ -60,8 +60,9 @@ fn in_code(emulator: &Emulator, source: Own) -> (Broker, Recorded) {
 
 #[tokio::test]
 async fn a_platform_source_asks_imds_for_the_identity_that_is_named() {
-    let mut source = SourceConfig::default();
-    source.user_assigned = Some(UserAssigned::ClientId("22222222-aaaa-4aaa-8aaa-000000000001".to_owned()));
+    let client_id = "22222222-aaaa-4aaa-8aaa-000000000001".to_owned();
+    let user_assigned = Some(UserAssigned::ClientId(client_id));
+    let source = SourceConfig { user_assigned, ..SourceConfig::default() };
     let mut identity = IdentityConfig::system_assigned();
     identity.source = IdentitySource::Platform(SourceKind::Imds, source);
     let mut config = Config::new(Cloud::named("public").unwrap().clone());

@@ -22,7 +22,7 @@ async fn a_guest_that_overrides_its_request_ends_its_call() {
         let answer = rig.call(get("/", &[("x-field", field)])).await;
         match &answer.error {
             Some(CallError::Violation { violation, .. }) => {
-                assert_eq!(*violation, Violation::Override(known), "{field}")
+                assert_eq!(*violation, Violation::Override(known), "{field}");
             }
             other => panic!("{field}: {other:?}, {}", answer.text()),
         }

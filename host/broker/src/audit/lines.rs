@@ -144,7 +144,7 @@ mod tests {
             .map(|thread| {
                 let queue = Arc::clone(&lines.queue);
                 std::thread::spawn(move || {
-                    (0..10_000).for_each(|n| queue.push(format!("{thread} {n}").as_bytes()))
+                    (0..10_000).for_each(|n| queue.push(format!("{thread} {n}").as_bytes()));
                 })
             })
             .collect();
