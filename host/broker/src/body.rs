@@ -76,7 +76,7 @@ impl FromPlugin {
         let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
         if let Some(verdict) = self.call.verdict() {
             self.ended = true;
-            return Poll::Ready(Some(Err(BodyError(verdict.to_string()))));
+            return Poll::Ready(Some(Err(BodyError(verdict.detail()))));
         }
         match frame {
             Some(Ok(frame)) => {
