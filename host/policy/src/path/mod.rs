@@ -1,9 +1,10 @@
 //! Paths of requests, as the service that they are sent to reads them.
 //!
-//! [`PathReading`] says how that is. Most services read segments: [`NormalPath::parse`] refuses a path that somebody on the
-//! way could read in another form. [`decoding`] looks at those forms: decoded any number of times, a path that passes has
-//! the same segments, and none of them is a dot segment. Where a service has [`names`] of its own behind the first
-//! segments, such as blobs, more is legal, and what can be read in several ways must be allowed in all of them.
+//! [`PathReading`] says how that is. Most services read segments: [`NormalPath::parse`] refuses a
+//! path that somebody on the way could read in another form. `decoding` looks at those forms:
+//! decoded any number of times, a path that passes has the same segments, and none of them is a dot
+//! segment. Where a service has names of its own behind the first segments, such as blobs, more is
+//! legal, and what can be read in several ways must be allowed in all of them.
 
 mod decoding;
 mod names;
@@ -19,8 +20,8 @@ pub use reading::{PathReading, Purpose};
 
 /// A path in the form in which it is sent, with the other ways in which it may be read.
 ///
-/// By segments there is one way. Unreserved characters are not encoded, and what stays encoded has upper-case digits
-/// ([RFC 3986, 6.2.2]).
+/// By segments there is one way. Unreserved characters are not encoded, and what stays encoded has
+/// upper-case digits ([RFC 3986, 6.2.2]).
 ///
 /// [RFC 3986, 6.2.2]: https://www.rfc-editor.org/rfc/rfc3986#section-6.2.2
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +52,8 @@ pub enum PathError {
     /// A `%` without two hexadecimal digits behind it.
     #[error("it has an invalid percent-encoding")]
     BrokenEncoding,
-    /// Something that is refused, encoded more than once; or encoding within encoding, without an end.
+    /// Something that is refused, encoded more than once; or encoding within encoding, without an
+    /// end.
     #[error("it has a character that is encoded twice")]
     EncodedTwice,
     /// `;`, encoded too: some servers take what follows for parameters.

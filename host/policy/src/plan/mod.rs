@@ -1,7 +1,8 @@
-//! What a configuration comes to, with the plugins that it names: declared ∩ configured, for every mount.
+//! What a configuration comes to, with the plugins that it names: declared ∩ configured, for every
+//! mount.
 //!
-//! Making a plan runs no plugin and opens no connection. `keyward check` prints it; [`Broker::start`](crate::Broker::start)
-//! lives by it.
+//! Making a plan runs no plugin and opens no connection. `keyward check` prints it; the broker's
+//! start lives by it.
 
 mod audience;
 mod features;
