@@ -124,9 +124,9 @@ async fn doctor_finds_nothing_wrong_where_nothing_is() {
     said.says("token", "reports for https://management.azure.com/", "ok", &["22222222-aaaa-4aaa-8aaa-000000000001"]);
     said.says("clock", "", "ok", &["the endpoint of identity"]);
     said.says("proxy", "", "ok", &[]);
-    said.says("name", "contoso.vault", "ok", &["leads to 127.0.0.1:"]);
+    said.says("name", "contoso.vault", "ok", &["resolves to 127.0.0.1:"]);
     said.says("tls", "management", "ok", &["trusted"]);
-    said.says("socket", "k.sock", "ok", &["no daemon listens", "0600"]);
+    said.says("socket", "k.sock", "ok", &["no daemon is listening", "0600"]);
     assert_eq!(said.of("source", "").len(), 7, "each kind of source is told of");
     assert_eq!(said.of("metadata", "identity").len(), 2, "a rule for the usual address is none for the emulator's");
 }
@@ -195,7 +195,7 @@ async fn doctor_tells_of_a_clock_that_is_wrong() {
     machine.emulator.faults().status("imds", 200, &[("date", &date)], body);
     let said = machine.examine().await;
     said.says("clock", "", "problem", &["behind the endpoint of identity", "timedatectl set-ntp true"]);
-    said.says("token", "default for https://vault", "ok", &["does not say for whom", "valid for 1 h"]);
+    said.says("token", "default for https://vault", "ok", &["without a client id", "valid for 1 h"]);
 }
 
 #[tokio::test]
@@ -247,7 +247,7 @@ async fn doctor_tells_of_a_socket_that_others_may_replace() {
     std::fs::set_permissions(machine.directory.path(), mode(0o777)).unwrap();
     let said = machine.examine().await;
     assert_eq!((said.code, said.problems()), (Some(1), vec!["socket"]), "{}", said.table);
-    said.says("socket", "k.sock", "problem", &["every user may write in", "chmod go-w"]);
+    said.says("socket", "k.sock", "problem", &["every user can write to", "chmod go-w"]);
 }
 
 #[tokio::test]
@@ -260,7 +260,7 @@ async fn doctor_sees_a_daemon_that_listens() {
     let json: Value = serde_json::from_slice(&output.stdout).unwrap();
     let socket = json["checks"].as_array().unwrap().iter().find(|found| found["check"] == "socket").unwrap();
     assert_eq!(socket["status"], "ok", "{socket}");
-    assert!(socket["found"].as_str().unwrap().contains("a daemon listens; mode 0600"), "{socket}");
+    assert!(socket["found"].as_str().unwrap().contains("a daemon is listening; mode 0600"), "{socket}");
     daemon.stop().await;
 }
 
@@ -280,23 +280,23 @@ async fn doctor_reaches_the_metadata_service_only_where_it_answers_as_itself() {
     let mut machine = Machine::good().await;
     machine.metadata = machine.emulator.imds_url().trim_start_matches("http://").to_owned();
     let said = machine.examine().await;
-    said.says("source", "imds", "ok", &["answers as IMDS"]);
-    said.says("metadata", "169.254", "warning", &["reaches it", "nft add rule"]);
+    said.says("source", "imds", "ok", &["responds as IMDS"]);
+    said.says("metadata", "169.254", "warning", &["can reach it", "nft add rule"]);
     let imds = machine.emulator.log().for_service("imds");
     assert!(imds.iter().any(|seen| seen.status == 400 && seen.header("metadata").is_none()), "no token was asked for");
 
     // Something else that answers, as other clouds have.
     machine.metadata = machine.emulator.tls_address().to_string();
     let said = machine.examine().await;
-    said.says("source", "imds", "not-applicable", &["does not answer as IMDS"]);
-    said.says("metadata", "169.254", "ok", &["not reachable", "does not answer as IMDS"]);
+    said.says("source", "imds", "not-applicable", &["does not respond as IMDS"]);
+    said.says("metadata", "169.254", "ok", &["not reachable", "does not respond as IMDS"]);
 
     // Something that takes connections, and is silent.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     machine.metadata = silent.local_addr().unwrap().to_string();
     let said = machine.examine().await;
-    said.says("source", "imds", "not-applicable", &["no answer in time"]);
-    said.says("metadata", "169.254", "ok", &["not reachable", "no answer in time"]);
+    said.says("source", "imds", "not-applicable", &["no response in time"]);
+    said.says("metadata", "169.254", "ok", &["not reachable", "no response in time"]);
 }
 
 #[tokio::test]
@@ -320,7 +320,7 @@ async fn doctor_without_a_configuration_looks_at_the_machines_own_sources() {
     let said = machine.examine().await;
     assert_eq!((said.code, said.problems()), (Some(0), vec![]), "{}", said.table);
     said.says("configuration", "none", "not-applicable", &["--config FILE"]);
-    said.says("source", "app-service", "ok", &["IDENTITY_ENDPOINT and IDENTITY_HEADER are set", "takes this one"]);
+    said.says("source", "app-service", "ok", &["IDENTITY_ENDPOINT and IDENTITY_HEADER are set", "selects it"]);
     said.says("source", "cloud-shell", "not-applicable", &["MSI_ENDPOINT"]);
     said.says(
         "token",

@@ -27,7 +27,7 @@ use crate::skip::skip;
 const NOT_RUN: [&str; 1] = ["it asks the machine's own metadata service"];
 
 /// What a command in the background prints when it is ready.
-const READY: [&str; 3] = [" ready ", "Ready, until", "runs until it is interrupted"];
+const READY: [&str; 3] = [" ready ", "Running; press", "emulator is running"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()

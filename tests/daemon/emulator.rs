@@ -31,7 +31,7 @@ fn until(arguments: &[&str], words: &str) -> String {
 #[test]
 fn emulator_prints_the_configuration_and_the_environment_to_use_it() {
     let directory = tempfile::tempdir().unwrap();
-    let text = until(&["emulator", "--directory", directory.path().to_str().unwrap()], "# Faults");
+    let text = until(&["emulator", "--directory", directory.path().to_str().unwrap()], "# To inject faults");
     for part in ["[identity.reports]", "[egress.resolve]", "export AZURE_POD_IDENTITY_AUTHORITY_HOST=http://127.0.0.1:"]
     {
         assert!(text.contains(part), "{part} in {text}");
@@ -52,7 +52,7 @@ fn an_emulator_writes_over_no_file() {
         let output = run(&[command, "--directory", directory.path().to_str().unwrap()]);
         let message = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(71), "{message}");
-        assert!(message.contains(name) && message.contains("name another directory"), "{message}");
+        assert!(message.contains(name) && message.contains("use another directory"), "{message}");
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "mine");
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "nothing else is left behind");
     }
@@ -62,11 +62,11 @@ fn an_emulator_writes_over_no_file() {
 fn an_emulator_comes_back_in_its_directory_and_keeps_what_was_changed_there() {
     let directory = tempfile::tempdir().unwrap();
     let arguments = ["emulator", "--directory", directory.path().to_str().unwrap()];
-    let first = until(&arguments, "# Faults");
+    let first = until(&arguments, "# To inject faults");
     let file = path(&directory);
     let changed = format!("# mine\n{}", std::fs::read_to_string(&file).unwrap());
     std::fs::write(&file, &changed).unwrap();
-    let second = until(&arguments, "# Faults");
+    let second = until(&arguments, "# To inject faults");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), changed);
     assert!(second.contains("# mine"), "{second}");
     let imds = |text: &str| text.lines().find(|line| line.starts_with("export AZURE_POD")).unwrap().to_owned();
@@ -83,7 +83,7 @@ fn an_emulator_comes_back_in_its_directory_and_keeps_what_was_changed_there() {
 #[test]
 fn dev_serves_the_configuration_of_the_emulator_in_its_directory() {
     let directory = tempfile::tempdir().unwrap();
-    until(&["emulator", "--directory", directory.path().to_str().unwrap()], "# Faults");
+    until(&["emulator", "--directory", directory.path().to_str().unwrap()], "# To inject faults");
     let file = path(&directory);
     let socket = directory.path().join("keyward.sock");
     let mut child = keyward()
@@ -109,7 +109,7 @@ fn dev_refuses_a_configuration_that_is_for_azure_or_for_another_emulator() {
     assert!(message.contains("does not get its tokens from this emulator"), "{message}");
 
     let other = tempfile::tempdir().unwrap();
-    until(&["emulator", "--directory", other.path().to_str().unwrap()], "# Faults");
+    until(&["emulator", "--directory", other.path().to_str().unwrap()], "# To inject faults");
     std::fs::remove_file(other.path().join("emulator.json")).unwrap();
     let output = run(&["dev", "--config", &path(&other)]);
     assert_eq!(output.status.code(), Some(78), "{output:?}");
@@ -125,5 +125,5 @@ fn dev_serves_beside_an_emulator() {
 #[test]
 fn demo_does_what_it_says() {
     let text = stdout(&["demo"]);
-    assert!(text.contains("steps did what they say") && !text.contains("WRONG"), "{text}");
+    assert!(text.contains("steps passed.") && !text.contains("FAILED"), "{text}");
 }

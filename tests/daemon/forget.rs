@@ -71,7 +71,7 @@ async fn without_a_daemon_the_disk_forgets() {
     let (code, printed) = forget(&file, &["default"]).await;
     assert_eq!(code, Some(0), "{printed}");
     assert!(
-        printed.contains("no daemon answers") && printed.contains("on disk for https://vault.azure.net"),
+        printed.contains("no daemon is listening") && printed.contains("on disk for https://vault.azure.net"),
         "{printed}"
     );
     call().await;

@@ -1,4 +1,4 @@
-//! The command line: what can be written there.
+//! The command line: its commands and their arguments.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,11 +10,13 @@ use tracing::Level;
 
 use crate::{exit, output};
 
-/// A credential broker for Azure managed identities: programs act through sandboxed plugins, and tokens never leave it.
+/// A credential broker for Azure managed identities: programs act through sandboxed plugins, and
+/// tokens never leave it.
 #[derive(Debug, Parser)]
 #[command(name = "keyward", version, term_width = output::width(), after_help = exit::HELP)]
 pub(crate) struct Cli {
-    /// How much is logged, on standard error: error, warn, info, debug or trace. No level logs a credential.
+    /// The level of the log on standard error: error, warn, info, debug or trace. No level logs a
+    /// credential.
     #[arg(long, global = true, env = "KEYWARD_LOG", value_name = "LEVEL")]
     pub(crate) log: Option<Level>,
     #[command(subcommand)]
@@ -23,43 +25,42 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Serve callers, as a configuration says.
+    /// Run the daemon.
     Serve(Serve),
-    /// Show what each mount of a configuration may do, and start nothing.
+    /// Check a configuration, and show what each mount may do.
     Check(Check),
     /// Diagnose this machine: identities, clock, network and socket permissions.
     Doctor(Doctor),
-    /// Show what a plugin wants: a bundled one by its name, or a component by its file.
+    /// Show what a plugin declares in its manifest.
     Inspect(Inspect),
-    /// Call a mount of a running daemon, or of a configuration.
+    /// Send a request to a mount of a running daemon, or of a configuration.
     Call(Call),
     /// Explain a problem type or an exit code: its cause, and the fix.
     Explain(Explain),
     /// Print the keys of a configuration or of a manifest, as a JSON Schema for editors.
     Schema(Schema),
-    /// Forget tokens, so that the next call fetches new ones.
+    /// Manage cached tokens.
     #[command(subcommand)]
     Token(Token),
     /// Run a small Azure on loopback, for development and tests.
     #[cfg(feature = "emulator")]
     Emulator(Emulator),
-    /// Serve callers beside an emulator, to develop against.
+    /// Run the daemon and an emulator together, for development.
     #[cfg(feature = "emulator")]
     Dev(Dev),
-    /// Show what Keyward does, in a minute, against the emulator.
+    /// Demonstrate Keyward against the emulator, in a minute.
     #[cfg(feature = "emulator")]
     Demo,
 }
 
-/// A configuration file.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Serve {
-    /// The configuration.
+    /// The configuration file.
     #[arg(long, short, env = "KEYWARD_CONFIG", value_name = "FILE")]
     pub(crate) config: PathBuf,
 }
 
-/// How something is printed.
+/// The output format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     /// Text.
@@ -71,63 +72,63 @@ pub(crate) enum Format {
 
 #[derive(Debug, Args)]
 pub(crate) struct Check {
-    /// The configuration.
+    /// The configuration file.
     #[arg(long, short, env = "KEYWARD_CONFIG", value_name = "FILE")]
     pub(crate) config: PathBuf,
-    /// How to print it.
+    /// The output format.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Format,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {
-    /// A configuration, whose identities and mounts are looked at too.
+    /// The configuration file. Its identities and mounts are diagnosed too.
     #[arg(long, short, env = "KEYWARD_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Where to look for the metadata service, in place of where it is: for tests.
+    /// The address of the metadata service, for tests.
     #[arg(long, hide = true, default_value = "169.254.169.254:80")]
     pub(crate) metadata: SocketAddr,
-    /// How to print it.
+    /// The output format.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Format,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
-    /// A bundled plugin's name, or the file of a component.
+    /// The name of a bundled plugin, or the path of a component.
     pub(crate) plugin: String,
-    /// The cloud whose audiences and hosts are shown: public, china or usgov.
+    /// The cloud that audiences and hosts are resolved in: public, china or usgov.
     #[arg(long, default_value = "public", value_parser = PossibleValuesParser::new(Cloud::names()))]
     pub(crate) cloud: String,
-    /// How to print it.
+    /// The output format.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Format,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Call {
-    /// The mount.
+    /// The name of the mount.
     pub(crate) mount: String,
-    /// The method.
+    /// The HTTP method.
     pub(crate) method: String,
-    /// The path behind the mount, with its query.
+    /// The path after the mount, with the query.
     pub(crate) path: String,
-    /// A header field, `name: value`. May be given several times.
+    /// A header field, `name: value`. Can be repeated.
     #[arg(long, short = 'H', value_name = "FIELD")]
     pub(crate) header: Vec<String>,
-    /// The body: a text, @FILE, or @- for standard input.
+    /// The request body: text, @FILE, or @- for standard input.
     #[arg(long, short, value_name = "BODY")]
     pub(crate) data: Option<String>,
-    /// Print the status and the header fields too.
+    /// Include the status and the header fields in the output.
     #[arg(long, short)]
     pub(crate) include: bool,
-    /// Write the body to a file.
+    /// Write the response body to a file.
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// The socket of the daemon.
+    /// The daemon's Unix socket.
     #[arg(long, env = "KEYWARD_SOCKET", value_name = "PATH", conflicts_with = "config")]
     pub(crate) socket: Option<PathBuf>,
-    /// A configuration: the call is made in this process, without a daemon.
+    /// A configuration file. The call runs in this process, without a daemon.
     #[arg(long, short, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 }
@@ -141,10 +142,10 @@ pub(crate) struct Explain {
 
 #[derive(Debug, Args)]
 pub(crate) struct Schema {
-    /// What the schema is of.
+    /// The kind of document.
     #[arg(value_enum, default_value_t)]
     pub(crate) document: Document,
-    /// Print Markdown in place of JSON: the page of the documentation.
+    /// Print the page of the documentation, in Markdown, instead of JSON.
     #[arg(long)]
     pub(crate) markdown: bool,
 }
@@ -161,42 +162,43 @@ pub(crate) enum Document {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Token {
-    /// Forget an identity's tokens, or the one for an audience: in the daemon that runs, and on disk.
+    /// Remove the tokens of an identity, or its token for one audience, from memory and disk.
     ///
-    /// Asks the daemon over its Unix socket, as its own user or root. Where none runs, removes what is on disk. The platform's
-    /// endpoints have caches of their own: they may give the same token again until it ends.
+    /// Sends the request to the daemon's Unix socket, which requires its own user or root. If no
+    /// daemon is running, it removes the tokens on disk. Azure's endpoints have caches of their
+    /// own and may return the same token again until it expires.
     Forget(Forget),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Forget {
-    /// The identity: `NAME` of [identity.NAME].
+    /// The name of the identity: `NAME` of [identity.NAME].
     pub(crate) identity: String,
-    /// The audience, as in `keyward check`; all of them where none is named.
+    /// The audience, as `keyward check` prints it. By default, all audiences.
     pub(crate) audience: Option<String>,
-    /// The configuration.
+    /// The configuration file.
     #[arg(long, short, env = "KEYWARD_CONFIG", value_name = "FILE")]
     pub(crate) config: PathBuf,
-    /// The daemon's socket, in place of the configuration's.
+    /// The daemon's Unix socket, if it is not the configuration's.
     #[arg(long, env = "KEYWARD_SOCKET", value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,
 }
 
-/// Where an emulator listens.
 #[cfg(feature = "emulator")]
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Emulator {
-    /// Where the metadata service listens, a loopback address. By default, any free port.
+    /// The loopback address of the metadata service. By default, a free port.
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) imds: Option<SocketAddr>,
-    /// Where all services with TLS listen: Key Vault, Resource Manager, storage.
+    /// The loopback address of all services with TLS: Key Vault, Resource Manager, storage.
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) tls: Option<SocketAddr>,
-    /// Where the database server listens.
+    /// The loopback address of the database server.
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) sql: Option<SocketAddr>,
-    /// A directory for the configuration, the certificate and what is needed to come back at the same addresses. Files
-    /// that are there already are kept. Without it, a temporary directory.
+    /// The directory for the configuration, the CA certificate and the emulator's state. Existing
+    /// files are not overwritten, and an emulator restarted there has the same addresses. By
+    /// default, a temporary directory.
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) directory: Option<PathBuf>,
 }
@@ -204,7 +206,8 @@ pub(crate) struct Emulator {
 #[cfg(feature = "emulator")]
 #[derive(Debug, Args)]
 pub(crate) struct Dev {
-    /// A configuration for the emulator, in place of its own. `keyward emulator --directory` writes one to begin with.
+    /// A configuration file, instead of the emulator's own. `keyward emulator --directory` writes
+    /// one to start from.
     #[arg(long, short, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     #[command(flatten)]

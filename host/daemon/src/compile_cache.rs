@@ -1,13 +1,13 @@
-//! Where compiled plugins are kept, where the configuration does not say.
+//! The default of `compile_cache`.
 
 use keyward_policy::config::{CompileCache, Config};
 
 use crate::directories;
 
-/// Gives a configuration that says nothing a place to keep compiled plugins: systemd's cache directory, or the user's.
+/// Sets `compile_cache` to a directory in [`directories::cache`] if the configuration has none.
 pub(crate) fn settle(config: &mut Config) {
     if config.compile_cache == CompileCache::Unset {
-        config.compile_cache =
-            directories::cache().map_or(CompileCache::Off, |cache| CompileCache::Directory(cache.join("compiled")));
+        let directory = directories::cache().map(|cache| cache.join("compiled"));
+        config.compile_cache = directory.map_or(CompileCache::Off, CompileCache::Directory);
     }
 }

@@ -1,23 +1,24 @@
-//! The daemon's own directories, where nobody says: systemd's for the service, or the user's.
+//! Default directories: those that systemd assigns to the service, or the user's.
 
 use std::path::PathBuf;
 
-/// For what can be made again.
+use crate::environment;
+
+/// The directory for data that can be recreated.
 pub(crate) fn cache() -> Option<PathBuf> {
-    own("CACHE_DIRECTORY", "XDG_CACHE_HOME", ".cache")
+    find("CACHE_DIRECTORY", "XDG_CACHE_HOME", ".cache")
 }
 
-/// For what must stay.
+/// The directory for data that must persist.
 pub(crate) fn state() -> Option<PathBuf> {
-    own("STATE_DIRECTORY", "XDG_STATE_HOME", ".local/state")
+    find("STATE_DIRECTORY", "XDG_STATE_HOME", ".local/state")
 }
 
-fn own(systemd: &str, xdg: &str, below_home: &str) -> Option<PathBuf> {
-    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    // systemd gives a list, of which the first is the service's own.
-    let service = variable(systemd).and_then(|list| std::env::split_paths(&list).next());
+fn find(systemd: &str, xdg: &str, below_home: &str) -> Option<PathBuf> {
+    // systemd sets a list, of which the first is the service's own.
+    let service = environment::path(systemd).and_then(|list| std::env::split_paths(&list).next());
     service.or_else(|| {
-        let user = variable(xdg).or_else(|| variable("HOME").map(|home| home.join(below_home)));
-        user.map(|user| user.join("keyward"))
+        let home = || environment::path("HOME").map(|home| home.join(below_home));
+        environment::path(xdg).or_else(home).map(|user| user.join("keyward"))
     })
 }

@@ -1,4 +1,4 @@
-//! Runs the command of a command line.
+//! Runs the command that the command line selects.
 
 use tracing::Level;
 
@@ -6,11 +6,12 @@ use crate::cli::{Cli, Command};
 use crate::exit::{Exit, Failure};
 use crate::{commands, log};
 
-/// Runs the command of a command line. `hardened` is whether the process is closed to others.
+/// Runs a command. `hardened` is the result of [`harden::process`](crate::harden::process).
 pub(crate) fn run(cli: Cli, hardened: Result<(), &'static str>) -> Result<Exit, Failure> {
-    log::begin(cli.log.unwrap_or(if cli.command.serves() { Level::INFO } else { Level::WARN }));
-    if let Err(what) = hardened {
-        tracing::warn!("could not disable core dumps and ptrace: {what}");
+    let default_level = if cli.command.serves() { Level::INFO } else { Level::WARN };
+    log::init(cli.log.unwrap_or(default_level));
+    if let Err(risk) = hardened {
+        tracing::warn!("could not disable core dumps and ptrace: {risk}");
     }
     match cli.command {
         Command::Check(check) => commands::check(&check),
@@ -31,7 +32,7 @@ pub(crate) fn run(cli: Cli, hardened: Result<(), &'static str>) -> Result<Exit, 
 }
 
 impl Command {
-    /// Whether it runs until it is stopped.
+    /// Whether it runs until a shutdown signal.
     fn serves(&self) -> bool {
         match self {
             Self::Serve(_) => true,
@@ -45,7 +46,7 @@ impl Command {
     }
 }
 
-/// Connections are served by threads of their own: see [`crate::listen`].
+/// Runs a command on this thread. Connections are served on other threads: see [`crate::listen`].
 fn block_on(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(Failure::system)?.block_on(command)

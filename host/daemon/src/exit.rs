@@ -1,44 +1,44 @@
-//! How the program ends.
+//! Exit codes, and the errors that end the program.
 
 use std::fmt::Display;
 use std::io;
 use std::process::ExitCode;
 
-/// The exit codes. But for the first three, which every program has, they are those of `sysexits.h`.
+/// The exit codes. From 69 on they are those of `sysexits.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// It did what it was asked to.
+    /// Success.
     Success,
-    /// `call`: the response's status is 400 or above. `doctor`: there is a problem.
+    /// `call`: the response's status is 400 or above. `doctor`: it found a problem.
     Negative,
-    /// The command line is wrong. `clap` ends the program with the same code.
+    /// The command line is invalid. `clap` exits with the same code.
     Usage,
-    /// A daemon or service could not be reached.
+    /// A daemon or service is unreachable.
     Unavailable,
-    /// The program failed in a way that it should not.
+    /// An internal error.
     Software,
-    /// A file or the system is not as it must be.
+    /// An error of the operating system.
     System,
-    /// Output could not be written.
+    /// Standard output cannot be written.
     Output,
-    /// The configuration is invalid, or something that it names.
+    /// The configuration is invalid, or a file that it names.
     Config,
 }
 
-/// The exit codes, for the help.
+/// The exit codes in the help of the command line.
 pub(crate) const HELP: &str = "\
 Exit codes:
    0  success
-   1  `call`: the response's status is 400 or above; `doctor`: there is a problem
-   2  the command line is wrong
-  69  a daemon or service could not be reached
+   1  `call`: the response's status is 400 or above; `doctor`: it found a problem
+   2  the command line is invalid
+  69  a daemon or service is unreachable
   70  an internal error
-  71  a file, a permission or the operating system
-  74  output could not be written
-  78  the configuration is invalid, or something that it names
+  71  an operating system error: a file, a permission, an address in use
+  74  standard output cannot be written
+  78  the configuration is invalid, or a file that it names
 
-`keyward explain exit CODE` prints the cause and the fix of one, and `keyward explain KIND` those of \
-a response whose `type` is urn:keyward:problem:KIND.";
+`keyward explain exit CODE` prints the cause and the fix of one, and `keyward explain KIND` those \
+of a response whose `type` is urn:keyward:problem:KIND.";
 
 impl Exit {
     pub(crate) const fn code(self) -> u8 {
@@ -61,40 +61,46 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Why the program ends early: its exit code, and a message on standard error.
+/// An error that ends the program, with its exit code.
 #[derive(Debug)]
 pub(crate) struct Failure {
     exit: Exit,
-    /// `None` where there is nothing to say: nobody reads the output any more.
+    /// `None` ends the program silently, as after a closed pipe.
     message: Option<String>,
+    help: Option<String>,
 }
 
 impl Failure {
     fn new(exit: Exit, message: impl Display) -> Self {
-        Self { exit, message: Some(message.to_string()) }
+        Self { exit, message: Some(message.to_string()), help: None }
     }
 
-    /// The message; empty where there is nothing to say.
+    /// Adds what to do about it.
+    pub(crate) fn help(self, help: impl Into<String>) -> Self {
+        Self { help: Some(help.into()), ..self }
+    }
+
+    /// The message. Empty if the program ends silently.
     pub(crate) fn message(&self) -> &str {
         self.message.as_deref().unwrap_or_default()
     }
 
-    /// The command line is wrong.
+    /// The command line is invalid.
     pub(crate) fn usage(message: impl Display) -> Self {
         Self::new(Exit::Usage, message)
     }
 
-    /// The configuration is invalid.
+    /// The configuration is invalid, or a file that it names.
     pub(crate) fn config(error: impl Display) -> Self {
         Self::new(Exit::Config, error)
     }
 
-    /// Something that must be reached cannot be.
+    /// A daemon or service is unreachable.
     pub(crate) fn unavailable(message: impl Display) -> Self {
         Self::new(Exit::Unavailable, message)
     }
 
-    /// The system does not give what is needed.
+    /// An error of the operating system.
     pub(crate) fn system(message: impl Display) -> Self {
         Self::new(Exit::System, message)
     }
@@ -104,22 +110,23 @@ impl Failure {
         Self::new(Exit::Software, message)
     }
 
-    /// Standard output could not be written. A closed pipe ends the program quietly, with success:
-    /// its reader has all that it wants.
+    /// Standard output cannot be written. A closed pipe ends the program silently with success,
+    /// because its reader has all that it wants.
     #[allow(clippy::needless_pass_by_value, reason = "for `map_err`")]
     pub(crate) fn output(error: io::Error) -> Self {
         match error.kind() {
-            io::ErrorKind::BrokenPipe => Self { exit: Exit::Success, message: None },
+            io::ErrorKind::BrokenPipe => Self { exit: Exit::Success, message: None, help: None },
             _ => Self::new(Exit::Output, format!("cannot write to standard output: {error}")),
         }
     }
 
-    /// Tells the user, on standard error, and gives the exit code.
+    /// Prints the message and the help to standard error, and returns the exit code.
     pub(crate) fn report(self) -> ExitCode {
         use io::Write;
         if let Some(message) = self.message {
+            let help = self.help.map(|help| format!("\n    help:     {help}")).unwrap_or_default();
             // Standard error may be closed as well.
-            drop(writeln!(io::stderr().lock(), "keyward: {message}"));
+            drop(writeln!(io::stderr().lock(), "keyward: {message}{help}"));
         }
         self.exit.into()
     }
@@ -142,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_help_has_every_code() {
+    fn the_help_lists_every_exit_code() {
         for exit in [
             Exit::Success,
             Exit::Negative,

@@ -1,17 +1,19 @@
-//! Keeps what is in the daemon's memory in there.
+//! Protects the memory of the process.
 
-/// No core dumps, and no `ptrace` by other processes of the same user. Says what could not be had.
+/// Disables core dumps, and `ptrace` by other processes of the same user. An error says what may
+/// happen instead.
 #[cfg(target_os = "linux")]
 pub(crate) fn process() -> Result<(), &'static str> {
     use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 
     // `PR_SET_DUMPABLE` 0: no core dump, and only root may attach.
-    set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(|_| "processes of this user may read its memory")?;
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .map_err(|_| "other processes of this user may read its memory")?;
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })
-        .map_err(|_| "a crash may leave a core dump")
+        .map_err(|_| "a crash may write a core dump")
 }
 
-/// Elsewhere than on Linux there is no one call for this.
+/// Does nothing: only Linux has calls for this.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn process() -> Result<(), &'static str> {
     Ok(())

@@ -6,7 +6,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// Parts of the compiler: at `trace` they say gigabytes, and nothing that helps here.
+/// Targets of the compiler, limited to warnings: at `trace` it logs gigabytes.
 const COMPILER: [&str; 6] = [
     "cranelift",
     "cranelift_codegen",
@@ -16,15 +16,21 @@ const COMPILER: [&str; 6] = [
     "wasmtime_environ",
 ];
 
-/// Begins to log, from this level on. No level logs a credential.
-pub(crate) fn begin(level: Level) {
-    let own = Targets::new().with_default(level.min(Level::WARN));
-    let own =
-        own.with_targets(["keyward", "keyward_identity", "keyward_daemon", "keyward_emulator"].map(|t| (t, level)));
-    // Below `debug` what dependencies say is of use too.
-    let all = if level >= Level::DEBUG { Targets::new().with_default(level) } else { own };
-    let all = all.with_targets(COMPILER.map(|target| (target, LevelFilter::WARN)));
+/// Targets of this workspace.
+const OWN: [&str; 6] =
+    ["keyward", "keyward_daemon", "keyward_emulator", "keyward_identity", "keyward_policy", "keyward_sql"];
+
+/// Installs the logger with a maximum level. No level logs a credential.
+pub(crate) fn init(level: Level) {
+    // Dependencies log at most warnings, except from `debug` on, where their events help.
+    let targets = if level >= Level::DEBUG {
+        Targets::new().with_default(level)
+    } else {
+        let targets = Targets::new().with_default(level.min(Level::WARN));
+        targets.with_targets(OWN.map(|target| (target, level)))
+    };
+    let targets = targets.with_targets(COMPILER.map(|target| (target, LevelFilter::WARN)));
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
-    // It can fail only where a log has begun already, as in a test.
-    drop(tracing_subscriber::registry().with(lines.with_filter(all)).try_init());
+    // It fails only if a logger is installed already, as in a test.
+    drop(tracing_subscriber::registry().with(lines.with_filter(targets)).try_init());
 }

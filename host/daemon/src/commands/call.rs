@@ -1,4 +1,4 @@
-//! `keyward call`: one request, and its answer.
+//! `keyward call`: sends one request and prints the response.
 
 use std::io::IsTerminal;
 use std::path::Path;
@@ -10,6 +10,8 @@ use keyward::audit::{AuditSink, Record};
 use keyward::{CallError, Caller};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+#[cfg(unix)]
+use super::daemon_client::DaemonClient;
 use super::start;
 use crate::cli::Call;
 use crate::config::DaemonConfig;
@@ -23,7 +25,7 @@ pub(crate) async fn call(call: Call) -> Result<Exit, Failure> {
     Ok(if status < 400 { Exit::Success } else { Exit::Negative })
 }
 
-/// Nobody asked for a record: the one who calls is the one who watches.
+/// Discards records: a call of the command line's own user is not audited.
 struct NoAudit;
 
 impl AuditSink for NoAudit {
@@ -34,57 +36,55 @@ async fn in_process(call: &Call, config: &Path) -> Result<u16, Failure> {
     let (plan, _, _) = DaemonConfig::load(config)?.plan()?;
     let broker = start::broker(plan, std::sync::Arc::new(NoAudit))?;
     let request = request(call, &call.path).await?;
-    let answered = broker.call(&call.mount, &Caller::named("keyward call"), request).await;
-    print(call, answered.unwrap_or_else(CallError::into_response)).await
+    let result = broker.call(&call.mount, &Caller::named("keyward call"), request).await;
+    print(call, result.unwrap_or_else(CallError::into_response)).await
 }
 
 #[cfg(unix)]
 async fn through_daemon(call: &Call) -> Result<u16, Failure> {
-    use hyper_util::rt::TokioIo;
-
     let socket = call.socket.clone().unwrap_or_else(crate::sockets::default_socket);
-    let stream = tokio::net::UnixStream::connect(&socket).await.map_err(|error| unreachable(&socket, &error))?;
-    let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
-    let (mut sender, connection) = handshake.map_err(Failure::unavailable)?;
-    let driver = tokio::spawn(connection);
-    let mut request = request(call, &format!("/{}{}", call.mount, call.path)).await?;
-    request.headers_mut().insert(http::header::HOST, http::HeaderValue::from_static("localhost"));
-    let response = sender.send_request(request).await.map_err(Failure::unavailable)?;
-    let status = print(call, response).await;
-    driver.abort();
-    status
+    let client = DaemonClient::connect(&socket).await;
+    let mut client = client.map_err(|error| cannot_connect(&socket, &error))?;
+    let request = request(call, &format!("/{}{}", call.mount, call.path)).await?;
+    let response = client.send(request).await?;
+    print(call, response).await
 }
 
 #[cfg(not(unix))]
 async fn through_daemon(_: &Call) -> Result<u16, Failure> {
-    Err(Failure::config("there are no Unix sockets on this system; give --config, or use any HTTP client"))
+    let failure = Failure::config("this system has no Unix sockets");
+    Err(failure.help("use --config, or any HTTP client"))
 }
 
 #[cfg(unix)]
-fn unreachable(socket: &Path, error: &std::io::Error) -> Failure {
+fn cannot_connect(socket: &Path, error: &std::io::Error) -> Failure {
     let socket = socket.display();
     if error.kind() == std::io::ErrorKind::PermissionDenied {
-        return Failure::unavailable(format!(
-            "permission denied on {socket}: run this as its owner, or let its group call with `mode = \"0660\"` in [listen]"
-        ));
+        return Failure::unavailable(format!("permission denied on {socket}"))
+            .help("run this as the socket's owner, or permit its group with `mode = \"0660\"` in [listen]");
     }
-    let hint =
-        "start one with `keyward serve --config FILE`, name its socket with --socket, or give --config to call without";
-    Failure::unavailable(format!("no daemon answers at {socket}: {error}; {hint}"))
+    Failure::unavailable(format!("no daemon is listening at {socket}: {error}")).help(
+        "start one with `keyward serve --config FILE`, name its socket with --socket, or use \
+         --config to call without a daemon",
+    )
 }
 
 async fn request(call: &Call, path: &str) -> Result<Request<Full<Bytes>>, Failure> {
-    let wrong = |what: &str| Failure::usage(format!("{what}; see `keyward call --help`"));
     if !call.path.starts_with('/') {
-        return Err(wrong(&format!("the path {:?} does not begin with a slash", call.path)));
+        return Err(invalid(&format!("the path {:?} does not start with a slash", call.path)));
     }
     let mut request = Request::builder().method(call.method.as_bytes()).uri(path);
     for field in &call.header {
-        let (name, value) = field.split_once(':').ok_or_else(|| wrong("a header field is written as `name: value`"))?;
+        let malformed = || invalid("a header field must have the form `name: value`");
+        let (name, value) = field.split_once(':').ok_or_else(malformed)?;
         request = request.header(name.trim(), value.trim());
     }
     let body = body(call.data.as_deref()).await?;
-    request.body(Full::new(body)).map_err(|error| wrong(&format!("invalid request: {error}")))
+    request.body(Full::new(body)).map_err(|error| invalid(&format!("invalid request: {error}")))
+}
+
+fn invalid(message: &str) -> Failure {
+    Failure::usage(message).help("see `keyward call --help`")
 }
 
 async fn body(data: Option<&str>) -> Result<Bytes, Failure> {
@@ -103,7 +103,7 @@ async fn body(data: Option<&str>) -> Result<Bytes, Failure> {
     }
 }
 
-/// Prints the response as it comes.
+/// Prints the response as it arrives, and returns its status.
 async fn print<B>(call: &Call, response: Response<B>) -> Result<u16, Failure>
 where
     B: http_body::Body<Data = Bytes> + Unpin,
@@ -114,7 +114,8 @@ where
     if call.include {
         let mut head = format!("HTTP/1.1 {}\r\n", parts.status);
         for (name, value) in &parts.headers {
-            head.push_str(&format!("{name}: {}\r\n", String::from_utf8_lossy(value.as_bytes())));
+            let value = String::from_utf8_lossy(value.as_bytes());
+            head.push_str(&format!("{name}: {value}\r\n"));
         }
         stdout.write_all(format!("{head}\r\n").as_bytes()).await.map_err(Failure::output)?;
     }
@@ -124,17 +125,21 @@ where
     };
     let mut last = None;
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| Failure::unavailable(format!("the response broke off: {error}")))?;
+        let frame = frame.map_err(|error| Failure::unavailable(format!("the response was aborted: {error}")))?;
         let data = frame.into_data().unwrap_or_default();
         match &mut file {
-            Some((file, path)) => file.write_all(&data).await.map_err(|error| cannot_write(path, &error))?,
+            Some((file, path)) => {
+                file.write_all(&data).await.map_err(|error| cannot_write(path, &error))?;
+            }
             None => stdout.write_all(&data).await.map_err(Failure::output)?,
         }
         last = data.last().copied().or(last);
     }
     match &mut file {
-        Some((file, path)) => file.flush().await.map_err(|error| cannot_write(path, &error))?,
-        // The prompt goes on a line of its own. What is piped is the response to the byte.
+        Some((file, path)) => {
+            file.flush().await.map_err(|error| cannot_write(path, &error))?;
+        }
+        // In a terminal, the prompt starts on a new line. Piped output is exact.
         None if last.is_some_and(|byte| byte != b'\n') && std::io::stdout().is_terminal() => {
             stdout.write_all(b"\n").await.map_err(Failure::output)?;
         }

@@ -1,8 +1,10 @@
-//! What the command line can do. One file a command.
-#![allow(clippy::print_stderr, reason = "progress")]
+//! The commands, one module each.
+#![allow(clippy::print_stderr, reason = "progress and hints")]
 
 mod call;
 mod check;
+#[cfg(unix)]
+mod daemon_client;
 #[cfg(feature = "emulator")]
 mod demo;
 #[cfg(feature = "emulator")]
@@ -14,6 +16,7 @@ mod explain;
 mod inspect;
 mod schema;
 mod serve;
+mod shutdown_signal;
 mod start;
 mod token;
 

@@ -1,4 +1,4 @@
-//! Starts a broker, and shows what takes its time.
+//! Starts a broker, and reports the progress of compiling plugins.
 
 use std::fs::OpenOptions;
 use std::sync::Arc;
@@ -10,22 +10,23 @@ use keyward::{Broker, CompileEvent, Options, Plan};
 use crate::config::Audit;
 use crate::exit::Failure;
 
-/// From here on a person wants to know what takes so long.
-const WORTH_TELLING: Duration = Duration::from_millis(200);
+/// Compilations that took at least this long are reported.
+const REPORT_AFTER: Duration = Duration::from_millis(200);
 
-/// Starts a broker whose compile cache may be missing: that is no reason not to run.
+/// Starts a broker.
 pub(super) fn broker(plan: Plan, audit: Arc<dyn AuditSink>) -> Result<Broker, Failure> {
-    let mut tell = |event: CompileEvent<'_>| match event {
+    let mut report = |event: CompileEvent<'_>| match event {
         CompileEvent::Compiling { plugin, bytes } => {
             eprintln!("compiling the plugin {plugin} ({} KiB), once ...", bytes / 1024);
         }
         CompileEvent::Ready { plugin, found, took } => {
-            if !found && took >= WORTH_TELLING {
+            if !found && took >= REPORT_AFTER {
                 eprintln!("compiled {plugin} in {:.1} s", took.as_secs_f32());
             }
         }
     };
-    Ok(Broker::start_with(plan, Options { audit, on_compile: Some(&mut tell), ..Options::default() })?)
+    let options = Options { audit, on_compile: Some(&mut report), ..Options::default() };
+    Ok(Broker::start_with(plan, options)?)
 }
 
 /// Opens the audit.
@@ -38,8 +39,11 @@ pub(super) fn audit(audit: &Audit) -> Result<Arc<dyn AuditSink>, Failure> {
             #[cfg(unix)]
             std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
             let file = options.open(path);
-            let failed = |error| Failure::config(format!("cannot write the audit to {}: {error}", path.display()));
-            JsonLines::new(file.map_err(failed)?)
+            let file = file.map_err(|error| {
+                let path = path.display();
+                Failure::config(format!("cannot write the audit to {path}: {error}"))
+            })?;
+            JsonLines::new(file)
         }
     };
     Ok(Arc::new(lines.map_err(Failure::system)?))

@@ -1,4 +1,5 @@
-//! Requests to the daemon itself, under `/-/`: only over its Unix socket, and only from its own user or root.
+//! Control requests to the daemon itself, under `/-/`. They are allowed only over the Unix socket,
+//! and only for the daemon's own user and root.
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -8,41 +9,42 @@ use keyward::identity::Audience;
 use keyward::{Body, Broker, Caller, problem};
 use serde_json::{Value, json};
 
-use super::linger::Watched;
+use super::linger::TrackedBody;
 
-/// What the paths of these requests begin with. No mount has such a name.
-pub(super) const PREFIX: &str = "/-/";
+/// The prefix of their paths. No mount can have this name.
+pub(super) const PATH_PREFIX: &str = "/-/";
 
-/// `POST` of `{"identity": NAME, "audience": AUDIENCE}`; all audiences where none is named.
-pub(crate) const FORGET: &str = "/-/tokens/forget";
+/// `POST` of `{"identity": NAME, "audience": AUDIENCE}`. Without `audience`, it applies to all
+/// audiences.
+pub(crate) const FORGET_TOKENS_PATH: &str = "/-/tokens/forget";
 
-/// The longest body of such a request.
-const LONGEST: usize = 16 << 10;
+/// The size limit of a request's body, in bytes.
+const MAX_BODY_BYTES: usize = 16 << 10;
 
-pub(super) async fn answer(broker: &Broker, caller: &Caller, request: Request<Watched>) -> Response<Body> {
+pub(super) async fn respond(broker: &Broker, caller: &Caller, request: Request<TrackedBody>) -> Response<Body> {
     if !may_control(caller) {
-        let detail = "only the daemon's own user and root may do this, over the Unix socket";
+        let detail = "only the daemon's own user and root may send this, over the Unix socket";
         return problem(StatusCode::FORBIDDEN, "not-allowed", "Permission denied", detail);
     }
-    if request.uri().path() != FORGET {
-        let detail = format!("the daemon itself has {FORGET} and nothing else");
+    if request.uri().path() != FORGET_TOKENS_PATH {
+        let detail = format!("the only path under {PATH_PREFIX} is {FORGET_TOKENS_PATH}");
         return problem(StatusCode::NOT_FOUND, "unknown-path", "Unknown path", &detail);
     }
     if request.method() != Method::POST {
         let detail = "use POST";
-        return problem(StatusCode::METHOD_NOT_ALLOWED, "bad-request", "The method is not allowed", detail);
+        let title = "The method is not allowed";
+        return problem(StatusCode::METHOD_NOT_ALLOWED, "bad-request", title, detail);
     }
-    match forget(broker, request).await {
-        Ok(response) => response,
-        Err(detail) => problem(StatusCode::BAD_REQUEST, "bad-request", "The request cannot be used", &detail),
-    }
+    forget_tokens(broker, request)
+        .await
+        .unwrap_or_else(|detail| problem(StatusCode::BAD_REQUEST, "bad-request", "Invalid request", &detail))
 }
 
-/// Whether a caller is the daemon's own user, or root.
+/// Whether a caller is the daemon's own user or root.
 #[cfg(unix)]
 fn may_control(caller: &Caller) -> bool {
     let own = rustix::process::geteuid().as_raw();
-    if let Caller::Process { uid, .. } = caller { *uid == 0 || *uid == own } else { false }
+    matches!(caller, Caller::Process { uid, .. } if *uid == 0 || *uid == own)
 }
 
 #[cfg(not(unix))]
@@ -50,22 +52,26 @@ fn may_control(_: &Caller) -> bool {
     false
 }
 
-async fn forget(broker: &Broker, request: Request<Watched>) -> Result<Response<Body>, String> {
-    let body = Limited::new(request.into_body(), LONGEST).collect().await.map_err(|error| error.to_string())?;
-    let wanted: Value = serde_json::from_slice(&body.to_bytes()).map_err(|error| error.to_string())?;
-    let identity = wanted.get("identity").and_then(Value::as_str).ok_or("`identity` is missing")?;
-    let audience = match wanted.get("audience") {
+/// Handles [`FORGET_TOKENS_PATH`]. The error is the `detail` of an invalid request.
+async fn forget_tokens(broker: &Broker, request: Request<TrackedBody>) -> Result<Response<Body>, String> {
+    let body = Limited::new(request.into_body(), MAX_BODY_BYTES).collect().await;
+    let body = body.map_err(|error| error.to_string())?.to_bytes();
+    let body: Value = serde_json::from_slice(&body).map_err(|error| error.to_string())?;
+    let identity = body.get("identity").and_then(Value::as_str).ok_or("`identity` is missing")?;
+    let audience = match body.get("audience") {
         None | Some(Value::Null) => None,
         Some(audience) => {
-            let text = audience.as_str().ok_or("`audience` must be a string")?;
-            Some(Audience::new(text).map_err(|error| format!("`audience`: {error}"))?)
+            let audience = audience.as_str().ok_or("`audience` must be a string")?;
+            Some(Audience::new(audience).map_err(|error| format!("`audience`: {error}"))?)
         }
     };
     match broker.forget_tokens(identity, audience.as_ref()).await {
         Ok(Some(forgotten)) => {
             let audiences: Vec<&str> = forgotten.iter().map(Audience::as_str).collect();
-            let mut response = Response::new(Body::whole(Bytes::from(json!({ "forgotten": audiences }).to_string())));
-            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            let body = json!({ "forgotten": audiences }).to_string();
+            let mut response = Response::new(Body::whole(Bytes::from(body)));
+            let json = HeaderValue::from_static("application/json");
+            response.headers_mut().insert(CONTENT_TYPE, json);
             Ok(response)
         }
         Ok(None) => {
@@ -73,8 +79,9 @@ async fn forget(broker: &Broker, request: Request<Watched>) -> Result<Response<B
             Ok(problem(StatusCode::NOT_FOUND, "unknown-identity", "Unknown identity", &detail))
         }
         Err(error) => {
-            let detail = format!("the tokens are gone from memory, but not from the disk: {error}");
-            Ok(problem(StatusCode::INTERNAL_SERVER_ERROR, "disk", "The tokens could not be written", &detail))
+            let detail = format!("the tokens were removed from memory, but not from disk: {error}");
+            let title = "Cannot write the token file";
+            Ok(problem(StatusCode::INTERNAL_SERVER_ERROR, "disk", title, &detail))
         }
     }
 }
@@ -84,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_daemons_user_and_root_control_it() {
+    fn only_the_daemons_own_user_and_root_may_control_it() {
         let process = |uid| Caller::Process { uid, gid: 0, pid: None };
         let own = rustix::process::geteuid().as_raw();
         assert!(may_control(&process(0)) && may_control(&process(own)));

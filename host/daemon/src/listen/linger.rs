@@ -1,9 +1,9 @@
-//! Closes a connection so that its last response arrives.
+//! Lingering close, like nginx's `lingering_close`: delivers the last response of a connection.
 //!
-//! A response may be complete while the caller still sends the body that it is an answer to. To
-//! close the connection then has the kernel reset it: the caller's next write fails, and what it
-//! has not read yet may be gone. So the write side is closed first, and what still comes is read
-//! and discarded, for a bounded time, like nginx's `lingering_close`.
+//! A response may be complete while the caller still sends the request's body. Closing the
+//! connection then would make the kernel reset it: the caller's next write fails, and the response
+//! may be lost before the caller reads it. So the write side is shut down first, and the rest of
+//! the body is read and discarded, within limits of time and size.
 
 use std::io;
 use std::pin::Pin;
@@ -18,31 +18,32 @@ use hyper::body::Incoming;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
-/// How long a connection may linger.
-const LONGEST: Duration = Duration::from_secs(30);
+/// The longest time that a connection lingers.
+const LINGER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long it lingers for a caller that sends nothing.
-const IDLE: Duration = Duration::from_secs(5);
+/// How long it lingers while the caller sends nothing.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How many bytes are discarded: more than the 256 MiB that Azure's clients for Node and .NET send in one request.
-const MOST: u64 = 257 << 20;
+/// The most bytes that are discarded: more than the 256 MiB that Azure's clients for Node and .NET
+/// send in one request.
+const MAX_DISCARDED_BYTES: u64 = 257 << 20;
 
-/// How many bytes are read at once.
-const CHUNK: usize = 64 << 10;
+/// The most bytes that are read at once.
+const READ_SIZE: usize = 64 << 10;
 
-/// Whether a connection's last request has a body that was not read to its end.
+/// Whether the body of a connection's current request has not been read to its end. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Unread(Arc<AtomicBool>);
+pub(super) struct UnreadBody(Arc<AtomicBool>);
 
-impl Unread {
+impl UnreadBody {
     pub(super) fn get(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// The body of a request, watched.
-    pub(super) fn watch(&self, body: Incoming) -> Watched {
+    /// Tracks whether the body of the current request is read to its end.
+    pub(super) fn track(&self, body: Incoming) -> TrackedBody {
         self.set(!body.is_end_stream());
-        Watched { body, unread: self.clone() }
+        TrackedBody { body, unread: self.clone() }
     }
 
     fn set(&self, unread: bool) {
@@ -50,13 +51,13 @@ impl Unread {
     }
 }
 
-/// A request's body that notes when it has been read to its end.
-pub(super) struct Watched {
+/// A request's body that clears [`UnreadBody`] when it has been read to its end.
+pub(super) struct TrackedBody {
     body: Incoming,
-    unread: Unread,
+    unread: UnreadBody,
 }
 
-impl Body for Watched {
+impl Body for TrackedBody {
     type Data = Bytes;
     type Error = hyper::Error;
 
@@ -77,61 +78,70 @@ impl Body for Watched {
     }
 }
 
-/// A connection that lingers when it is shut down with a request's body unread.
-pub(super) struct Lingering<S> {
+/// A stream that lingers when it is shut down while a request's body is unread.
+pub(super) struct LingeringStream<S> {
     stream: S,
-    unread: Unread,
-    closing: Closing,
+    unread: UnreadBody,
+    state: State,
 }
 
-enum Closing {
+enum State {
     Open,
-    Discarding(Box<Discarding>),
-    Done,
+    /// The write side is shut down.
+    Lingering(Box<Discard>),
+    Closed,
 }
 
-struct Discarding {
-    end: Pin<Box<Sleep>>,
-    idle: Pin<Box<Sleep>>,
-    left: u64,
+/// Reads and discards the rest of a body.
+struct Discard {
+    timeout: Pin<Box<Sleep>>,
+    idle_timeout: Pin<Box<Sleep>>,
+    remaining: u64,
     buffer: Vec<u8>,
 }
 
-impl<S> Lingering<S> {
-    pub(super) fn new(stream: S, unread: Unread) -> Self {
-        Self { stream, unread, closing: Closing::Open }
+impl<S> LingeringStream<S> {
+    pub(super) fn new(stream: S, unread: UnreadBody) -> Self {
+        Self { stream, unread, state: State::Open }
     }
 }
 
-impl Discarding {
-    fn begin() -> Box<Self> {
-        let (end, idle) = (Box::pin(sleep(LONGEST)), Box::pin(sleep(IDLE)));
-        Box::new(Self { end, idle, left: MOST, buffer: vec![0; CHUNK] })
+impl Discard {
+    fn new() -> Self {
+        Self {
+            timeout: Box::pin(sleep(LINGER_TIMEOUT)),
+            idle_timeout: Box::pin(sleep(IDLE_TIMEOUT)),
+            remaining: MAX_DISCARDED_BYTES,
+            buffer: vec![0; READ_SIZE],
+        }
     }
 
-    /// Reads until the caller closes its side, or it has been long enough.
+    /// Reads until the caller shuts down its write side, or a limit is reached.
     fn poll(&mut self, mut stream: Pin<&mut impl AsyncRead>, cx: &mut Context<'_>) -> Poll<()> {
-        while self.left > 0 && self.end.as_mut().poll(cx).is_pending() && self.idle.as_mut().poll(cx).is_pending() {
+        while self.remaining > 0
+            && self.timeout.as_mut().poll(cx).is_pending()
+            && self.idle_timeout.as_mut().poll(cx).is_pending()
+        {
             let mut buffer = ReadBuf::new(&mut self.buffer);
-            let read = ready!(stream.as_mut().poll_read(cx, &mut buffer)).map(|()| buffer.filled().len());
-            let count = read.unwrap_or(0);
+            let read = ready!(stream.as_mut().poll_read(cx, &mut buffer));
+            let count = read.map_or(0, |()| buffer.filled().len());
             if count == 0 {
                 break;
             }
-            self.left = self.left.saturating_sub(count as u64);
-            self.idle.as_mut().reset(Instant::now() + IDLE);
+            self.remaining = self.remaining.saturating_sub(count as u64);
+            self.idle_timeout.as_mut().reset(Instant::now() + IDLE_TIMEOUT);
         }
         Poll::Ready(())
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Lingering<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for LingeringStream<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for LingeringStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
@@ -143,17 +153,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<S> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         loop {
-            match &mut this.closing {
-                Closing::Open => {
+            match &mut this.state {
+                State::Open => {
                     ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
-                    this.closing =
-                        if this.unread.get() { Closing::Discarding(Discarding::begin()) } else { Closing::Done };
+                    this.state =
+                        if this.unread.get() { State::Lingering(Box::new(Discard::new())) } else { State::Closed };
                 }
-                Closing::Discarding(discarding) => {
-                    ready!(discarding.poll(Pin::new(&mut this.stream), cx));
-                    this.closing = Closing::Done;
+                State::Lingering(discard) => {
+                    ready!(discard.poll(Pin::new(&mut this.stream), cx));
+                    this.state = State::Closed;
                 }
-                Closing::Done => return Poll::Ready(Ok(())),
+                State::Closed => return Poll::Ready(Ok(())),
             }
         }
     }

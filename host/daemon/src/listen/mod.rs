@@ -1,4 +1,8 @@
-//! Listens for callers, and hands their requests to the broker.
+//! The server: listeners that accept connections, and the threads that serve them.
+//!
+//! [`start`] binds the listeners of `[listen]`. Each accepts connections on the main thread, knows
+//! who the caller is, and passes the connection to one of the [`workers`], where [`http`] reads its
+//! requests and calls the broker. [`ServerHandle::shutdown`] stops accepting and drains.
 
 mod control;
 mod http;
@@ -15,157 +19,161 @@ use std::time::Duration;
 
 use keyward::{Broker, Caller};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::task::JoinSet;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 #[cfg(unix)]
-pub(crate) use control::FORGET;
+pub(crate) use control::FORGET_TOKENS_PATH;
 use workers::Workers;
 
 use crate::config::Listen;
 use crate::exit::Failure;
 
-/// How long calls may go on after the daemon was asked to stop.
-const GRACE: Duration = Duration::from_secs(30);
+/// How long active calls may continue after shutdown began.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long to wait where no connection can be taken.
-const EXHAUSTED: Duration = Duration::from_millis(50);
+/// Delay after an error of `accept`, such as having no file descriptors left.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
-/// The daemon's doors, open.
+/// A running server.
 #[derive(Debug)]
-pub(crate) struct Listening {
-    doors: JoinSet<()>,
+pub(crate) struct ServerHandle {
+    listeners: TaskTracker,
     workers: Arc<Workers>,
-    stop: watch::Sender<bool>,
-    /// Where it listens, for people.
-    pub(crate) places: Vec<String>,
+    shutdown: CancellationToken,
+    /// The addresses it listens on, for the log.
+    pub(crate) addresses: Vec<String>,
 }
 
-/// What all doors share.
+/// What all listeners share.
 #[derive(Clone)]
-struct House {
+struct Server {
     broker: Broker,
     workers: Arc<Workers>,
-    places: Arc<Semaphore>,
-    stop: watch::Receiver<bool>,
+    /// One permit for each open connection.
+    connection_permits: Arc<Semaphore>,
+    shutdown: CancellationToken,
 }
 
-/// A listener. Its connections are taken without a runtime's registration: each worker watches its own.
-trait TakesConnections: Send + Sync {
+/// Accepts connections of one kind.
+///
+/// A connection is returned as the standard library's type, because the runtime of the thread that
+/// serves it is another one than the runtime that accepts it.
+trait Listener: Send + Sync {
+    /// An accepted connection.
     type Connection: Send;
 
+    /// Accepts a connection, and identifies its caller.
     fn accept(&self) -> impl Future<Output = io::Result<(Self::Connection, Caller)>> + Send;
 
-    fn serve(&self, connection: Self::Connection, caller: Caller, house: &House, place: OwnedSemaphorePermit);
+    /// Passes a connection to [`Server::serve_on_worker`].
+    fn serve(&self, connection: Self::Connection, caller: Caller, server: &Server, permit: OwnedSemaphorePermit);
 }
 
-/// Opens the doors.
-pub(crate) async fn open(listen: &Listen, broker: Broker) -> Result<Listening, Failure> {
-    let (stop, stopped) = watch::channel(false);
-    let workers = Arc::new(Workers::start(GRACE).map_err(Failure::system)?);
-    let places = Arc::new(Semaphore::new(listen.connections as usize));
-    let house = House { broker, workers: Arc::clone(&workers), places, stop: stopped };
-    let mut doors = JoinSet::new();
-    let mut at = Vec::new();
+/// Binds all listeners, and starts to accept connections.
+pub(crate) async fn start(listen: &Listen, broker: Broker) -> Result<ServerHandle, Failure> {
+    let shutdown = CancellationToken::new();
+    let workers = Arc::new(Workers::start(DRAIN_TIMEOUT).map_err(Failure::system)?);
+    let server = Server {
+        broker,
+        workers: Arc::clone(&workers),
+        connection_permits: Arc::new(Semaphore::new(listen.connections as usize)),
+        shutdown: shutdown.clone(),
+    };
+    let listeners = TaskTracker::new();
+    let mut addresses = Vec::new();
     if let Some(socket) = &listen.socket {
         #[cfg(unix)]
         {
             let listener = unix::bind(socket, listen.mode)?;
-            at.push(format!("unix socket {}", socket.display()));
-            doors.spawn(house.clone().take(listener));
+            addresses.push(format!("unix socket {}", socket.display()));
+            listeners.spawn(server.clone().accept_loop(listener));
         }
         #[cfg(not(unix))]
         return Err(Failure::config(format!(
-            "[listen] socket = {:?}: there are no Unix sockets on this system. Use `tcp`",
+            "[listen] socket = {:?}: this system has no Unix sockets. Use `tcp`",
             socket.display()
         )));
     }
     if let Some(address) = listen.tcp {
         let listener = tcp::bind(address).await?;
         let address = listener.local_addr().map_err(Failure::system)?;
-        at.push(format!("http://{address}"));
-        doors.spawn(house.clone().take(listener));
+        addresses.push(format!("http://{address}"));
+        listeners.spawn(server.clone().accept_loop(listener));
     }
     if let Some(listen) = &listen.tls {
-        let tls = tls::open(listen).await?;
-        let address = tls.listener.local_addr().map_err(Failure::system)?;
-        at.push(match &tls.ca {
+        let listener = tls::bind(listen).await?;
+        let address = listener.tcp.local_addr().map_err(Failure::system)?;
+        addresses.push(match &listener.generated_ca {
             Some(ca) => format!("https://{address} (clients must trust {})", ca.display()),
             None => format!("https://{address}"),
         });
-        doors.spawn(house.clone().take(tls));
+        listeners.spawn(server.clone().accept_loop(listener));
     }
-    Ok(Listening { doors, workers, stop, places: at })
+    listeners.close();
+    Ok(ServerHandle { listeners, workers, shutdown, addresses })
 }
 
-impl Listening {
-    /// Closes the doors: no new connection, no new request, and calls that run may end, within their time.
-    pub(crate) async fn close(mut self) {
-        self.stop.send_replace(true);
-        while self.doors.join_next().await.is_some() {}
-        // The doors were all that held them beside this.
-        if let Ok(workers) = Arc::try_unwrap(self.workers) {
-            workers.end().await;
-        }
+impl ServerHandle {
+    /// Shuts down gracefully: closes the listeners, lets each connection finish its current
+    /// request, and waits up to [`DRAIN_TIMEOUT`] for that.
+    pub(crate) async fn shutdown(self) {
+        self.shutdown.cancel();
+        self.listeners.wait().await;
+        self.workers.shutdown().await;
     }
 }
 
-impl House {
-    /// Waits for a place for another connection; `None` once the daemon stops.
-    async fn place(&mut self) -> Option<OwnedSemaphorePermit> {
-        tokio::select! {
-            place = Arc::clone(&self.places).acquire_owned() => place.ok(),
-            _ = self.stop.wait_for(|stop| *stop) => None,
-        }
-    }
-
-    /// Takes connections until the daemon stops, each once there is a place for it.
-    async fn take(mut self, door: impl TakesConnections) {
-        while let Some(place) = self.place().await {
+impl Server {
+    /// Accepts connections until shutdown, each once a permit is available.
+    async fn accept_loop(self, listener: impl Listener) {
+        while let Some(permit) = self.connection_permit().await {
             let accepted = tokio::select! {
-                accepted = door.accept() => accepted,
-                () = self.stopped() => break,
+                accepted = listener.accept() => accepted,
+                () = self.shutdown.cancelled() => break,
             };
             match accepted {
-                Ok((connection, caller)) => door.serve(connection, caller, &self, place),
+                Ok((connection, caller)) => listener.serve(connection, caller, &self, permit),
                 Err(error) => {
-                    tracing::warn!(%error, "a connection could not be taken");
-                    // With no file descriptors left, accepting fails at once, again and again.
+                    tracing::warn!(%error, "cannot accept a connection");
+                    // With no file descriptors left, `accept` fails immediately each time.
                     if error.kind() != io::ErrorKind::ConnectionAborted {
-                        tokio::time::sleep(EXHAUSTED).await;
+                        tokio::time::sleep(ACCEPT_BACKOFF).await;
                     }
                 }
             }
         }
     }
 
-    /// Waits until the daemon stops.
-    async fn stopped(&mut self) {
-        drop(self.stop.wait_for(|stop| *stop).await);
+    /// Waits for a connection permit; `None` on shutdown.
+    async fn connection_permit(&self) -> Option<OwnedSemaphorePermit> {
+        tokio::select! {
+            permit = Arc::clone(&self.connection_permits).acquire_owned() => permit.ok(),
+            () = self.shutdown.cancelled() => None,
+        }
     }
 
-    /// Has a worker serve a connection, until its caller or the daemon ends it. `stream` is made there.
-    fn serve<S, F>(
+    /// Serves a connection on a worker thread until the caller closes it or the server shuts down.
+    ///
+    /// `open` makes the stream there, so that the worker's runtime polls it.
+    fn serve_on_worker<S, F>(
         &self,
-        stream: impl FnOnce() -> F + Send + 'static,
+        open: impl FnOnce() -> F + Send + 'static,
         caller: Caller,
-        door: http::Door,
-        place: OwnedSemaphorePermit,
+        kind: http::ListenerKind,
+        permit: OwnedSemaphorePermit,
     ) where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        F: Future<Output = std::io::Result<S>> + Send + 'static,
+        F: Future<Output = io::Result<S>> + Send + 'static,
     {
-        // What the connection holds of the house is no worker, so that the last to hold those is who closes the doors.
-        let (broker, mut stop) = (self.broker.clone(), self.stop.clone());
-        self.workers.serve(move || async move {
-            match stream().await {
-                Ok(stream) => {
-                    let stopped = async move { drop(stop.wait_for(|stop| *stop).await) };
-                    http::serve(stream, broker, caller, door, stopped).await;
-                }
-                Err(error) => tracing::debug!(%error, "a connection could not be taken"),
+        let (broker, shutdown) = (self.broker.clone(), self.shutdown.clone());
+        self.workers.spawn(async move {
+            match open().await {
+                Ok(stream) => http::serve(stream, broker, caller, kind, shutdown).await,
+                Err(error) => tracing::debug!(%error, "cannot open a connection"),
             }
-            drop(place);
+            drop(permit);
         });
     }
 }

@@ -1,4 +1,4 @@
-//! The loopback listener: anybody on this machine may call.
+//! The loopback TCP listener: any process on this machine may call.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,8 +7,8 @@ use keyward::Caller;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::http::Door;
-use super::{House, TakesConnections};
+use super::http::ListenerKind;
+use super::{Listener, Server};
 use crate::exit::Failure;
 
 pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
@@ -16,19 +16,20 @@ pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
     listener.map_err(|error| Failure::system(format!("cannot listen at {address}: {error}")))
 }
 
-impl TakesConnections for TcpListener {
+impl Listener for TcpListener {
     type Connection = std::net::TcpStream;
 
     async fn accept(&self) -> io::Result<(Self::Connection, Caller)> {
         accept(self).await
     }
 
-    fn serve(&self, connection: Self::Connection, caller: Caller, house: &House, place: OwnedSemaphorePermit) {
-        house.serve(|| async { TcpStream::from_std(connection) }, caller, Door::Loopback, place);
+    fn serve(&self, connection: Self::Connection, caller: Caller, server: &Server, permit: OwnedSemaphorePermit) {
+        let open = || async { TcpStream::from_std(connection) };
+        server.serve_on_worker(open, caller, ListenerKind::Tcp, permit);
     }
 }
 
-/// The next connection.
+/// Accepts a connection, and disables Nagle's algorithm for it.
 pub(super) async fn accept(listener: &TcpListener) -> io::Result<(std::net::TcpStream, Caller)> {
     let (stream, peer) = listener.accept().await?;
     stream.set_nodelay(true)?;

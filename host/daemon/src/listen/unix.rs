@@ -1,4 +1,4 @@
-//! The Unix socket: the kernel says who calls.
+//! The Unix socket listener: the kernel identifies each caller.
 
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
@@ -9,55 +9,75 @@ use rustix::fs::Mode;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::http::Door;
-use super::{House, TakesConnections};
+use super::http::ListenerKind;
+use super::{Listener, Server};
 use crate::exit::Failure;
+use crate::sockets;
 
-/// A socket that is removed again when it is dropped, so that a caller who comes then finds no daemon, rather than one that is
-/// leaving.
+/// A bound Unix socket. Dropping it removes the file, so that later callers find no daemon, rather
+/// than one that is shutting down.
 #[derive(Debug)]
-pub(super) struct Bound {
+pub(super) struct SocketListener {
     listener: UnixListener,
     path: PathBuf,
 }
 
-impl Drop for Bound {
+impl Drop for SocketListener {
     fn drop(&mut self) {
         drop(std::fs::remove_file(&self.path));
     }
 }
 
-/// Makes the socket, with these permissions from the first moment on.
-pub(super) fn bind(path: &Path, mode: u32) -> Result<Bound, Failure> {
-    let failed = |error: io::Error| Failure::system(format!("cannot listen at {}: {error}", path.display()));
-    if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
-        std::fs::DirBuilder::new().recursive(true).mode(0o755).create(directory).map_err(failed)?;
-    }
-    remove_left_over(path)?;
-    // The file is made by `bind`, and until its mode is set only the mask keeps others out.
-    let mask = rustix::process::umask(Mode::from_raw_mode(0o177));
+/// Binds the socket. At no moment does it have more permissions than `mode`.
+pub(super) fn bind(path: &Path, mode: u32) -> Result<SocketListener, Failure> {
+    create_directory(path)?;
+    remove_stale(path)?;
+    // `bind` creates the file, and until its mode is set only the umask restricts it.
+    let umask = rustix::process::umask(Mode::from_raw_mode(0o177));
     let bound = UnixListener::bind(path);
-    rustix::process::umask(mask);
-    let bound = Bound { listener: bound.map_err(failed)?, path: path.to_owned() };
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(failed)?;
-    Ok(bound)
+    rustix::process::umask(umask);
+    let listener = bound.map_err(|error| cannot_listen(path, &error))?;
+    let listener = SocketListener { listener, path: path.to_owned() };
+    let permissions = std::fs::Permissions::from_mode(mode);
+    std::fs::set_permissions(path, permissions).map_err(|error| cannot_listen(path, &error))?;
+    Ok(listener)
 }
 
-/// Removes the socket of a daemon that is no more. One at which somebody answers is left alone, and so is any other file.
-fn remove_left_over(path: &Path) -> Result<(), Failure> {
+/// Creates the socket's directory if it does not exist.
+fn create_directory(path: &Path) -> Result<(), Failure> {
+    let parent = path.parent().filter(|directory| !directory.as_os_str().is_empty());
+    let Some(directory) = parent else { return Ok(()) };
+    let created = std::fs::DirBuilder::new().recursive(true).mode(0o755).create(directory);
+    created.map_err(|error| cannot_listen(path, &error))
+}
+
+fn cannot_listen(path: &Path, error: &io::Error) -> Failure {
+    let failure = Failure::system(format!("cannot listen at {}: {error}", path.display()));
+    let denied = error.kind() == io::ErrorKind::PermissionDenied;
+    if denied && path == Path::new(sockets::SYSTEM_SOCKET) {
+        return failure.help(
+            "set `socket` in [listen] to a path that this user may create, or XDG_RUNTIME_DIR; \
+             without it, the default socket is in /run, where only root can create it",
+        );
+    }
+    failure
+}
+
+/// Removes a socket that no daemon listens at. Other files, and sockets in use, are not touched.
+fn remove_stale(path: &Path) -> Result<(), Failure> {
     let Ok(metadata) = std::fs::symlink_metadata(path) else { return Ok(()) };
+    let shown = path.display();
     if !metadata.file_type().is_socket() {
-        return Err(Failure::config(format!("{} exists and is not a socket", path.display())));
+        return Err(Failure::config(format!("{shown} exists and is not a socket")));
     }
-    if std::os::unix::net::UnixStream::connect(path).is_ok() {
-        return Err(Failure::system(format!("another daemon listens at {}", path.display())));
+    if sockets::probe(path).is_ok() {
+        return Err(Failure::system(format!("another daemon listens at {shown}")));
     }
-    let failed =
-        |error| Failure::system(format!("cannot remove the socket that was left at {}: {error}", path.display()));
+    let failed = |error| Failure::system(format!("cannot remove the stale socket {shown}: {error}"));
     std::fs::remove_file(path).map_err(failed)
 }
 
-impl TakesConnections for Bound {
+impl Listener for SocketListener {
     type Connection = std::os::unix::net::UnixStream;
 
     async fn accept(&self) -> io::Result<(Self::Connection, Caller)> {
@@ -66,12 +86,15 @@ impl TakesConnections for Bound {
         Ok((stream.into_std()?, caller))
     }
 
-    fn serve(&self, connection: Self::Connection, caller: Caller, house: &House, place: OwnedSemaphorePermit) {
-        house.serve(|| async { UnixStream::from_std(connection) }, caller, Door::Socket, place);
+    fn serve(&self, connection: Self::Connection, caller: Caller, server: &Server, permit: OwnedSemaphorePermit) {
+        let open = || async { UnixStream::from_std(connection) };
+        server.serve_on_worker(open, caller, ListenerKind::Unix, permit);
     }
 }
 
+/// The process that connected, by `SO_PEERCRED`.
 fn caller(stream: &UnixStream) -> io::Result<Caller> {
     let credentials = stream.peer_cred()?;
-    Ok(Caller::Process { uid: credentials.uid(), gid: credentials.gid(), pid: credentials.pid() })
+    let (uid, gid, pid) = (credentials.uid(), credentials.gid(), credentials.pid());
+    Ok(Caller::Process { uid, gid, pid })
 }

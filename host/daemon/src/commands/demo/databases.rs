@@ -1,42 +1,47 @@
-//! The demo's steps at the database: a query with a token, one with a password that nobody sees, and what may not be run.
+//! The demo's steps with databases: a query with a token, one with a password, and a denied write.
 
-use super::Stage;
+use super::Demo;
 use super::steps::reason;
-use super::story::Story;
+use super::transcript::Transcript;
 
-pub(super) async fn query(stage: &Stage, story: &mut Story) {
-    story.heading("A program queries Azure SQL, with the machine's identity");
+pub(super) async fn query(demo: &Demo, transcript: &mut Transcript) {
+    transcript.heading("A program queries Azure SQL with the machine's identity");
     let body = r#"{"sql": "select * from orders where id = @id", "params": {"id": 1}}"#;
-    let answer = stage.send("POST", "orders", "/query", &[], body).await;
-    let good = answer.status == 200 && answer.text.contains("Fabrikam");
-    let shown = answer.text.find("\"rows\"").map_or("", |at| answer.text.get(at..).unwrap_or_default());
-    story.step(&format!("POST /orders/query {body}"), &format!("{}: {{... {shown}", answer.status), good);
+    let response = demo.send("POST", "orders", "/query", &[], body).await;
+    let rows = response.text.find("\"rows\"").and_then(|at| response.text.get(at..));
+    transcript.step(
+        &format!("POST /orders/query {body}"),
+        &format!("{}: {{... {}", response.status, rows.unwrap_or_default()),
+        response.status == 200 && response.text.contains("Fabrikam"),
+    );
     let body = r#"{"params": {"customer": "Northwind"}}"#;
-    let answer = stage.send("POST", "orders", "/queries/of-customer", &[], body).await;
-    let good = answer.status == 200 && answer.text.contains("\"89.99\"");
-    story.step(
-        &format!("POST /orders/queries/of-customer {body}, which is in the configuration"),
-        &format!("{}: {}", answer.status, answer.text),
-        good,
+    let response = demo.send("POST", "orders", "/queries/of-customer", &[], body).await;
+    transcript.step(
+        &format!("POST /orders/queries/of-customer {body}, a query of the configuration"),
+        &format!("{}: {}", response.status, response.text),
+        response.status == 200 && response.text.contains("\"89.99\""),
     );
 }
 
-pub(super) async fn log_in_with_a_password(stage: &Stage, story: &mut Story) {
+pub(super) async fn log_in_with_password(demo: &Demo, transcript: &mut Transcript) {
     let body = r#"{"sql": "select suser_sname() as who"}"#;
-    let answer = stage.send("POST", "old-orders", "/query", &[], body).await;
-    let seen = format!("{}{:?}", answer.text, stage.records());
-    let good = answer.status == 200 && answer.text.contains("[[\"app\"]]") && !seen.contains("correct-horse");
-    let came =
-        format!("{}: user `app`. Its password is in Key Vault, and neither program nor plugin saw it", answer.status);
-    story.step("POST /old-orders/query, at a server that takes no token", &came, good);
+    let response = demo.send("POST", "old-orders", "/query", &[], body).await;
+    let visible = format!("{}{:?}", response.text, demo.records());
+    let logged_in = response.status == 200 && response.text.contains("[[\"app\"]]");
+    transcript.step(
+        "POST /old-orders/query, at a server that accepts no tokens",
+        &format!(
+            "{}: user `app`. Its password is in Key Vault, and neither the program nor the plugin \
+             saw it",
+            response.status
+        ),
+        logged_in && !visible.contains("correct-horse"),
+    );
 }
 
-pub(super) async fn only_read(stage: &Stage, story: &mut Story) {
+pub(super) async fn deny_writes(demo: &Demo, transcript: &mut Transcript) {
     let body = r#"{"sql": "select 1; delete from orders"}"#;
-    let answer = stage.send("POST", "orders", "/query", &[], body).await;
-    story.step(
-        "POST /orders/query {\"sql\": \"select 1; delete from orders\"}",
-        &reason(&answer),
-        answer.status == 403,
-    );
+    let response = demo.send("POST", "orders", "/query", &[], body).await;
+    let denied = response.status == 403;
+    transcript.step(&format!("POST /orders/query {body}"), &reason(&response), denied);
 }

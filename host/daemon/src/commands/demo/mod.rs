@@ -1,12 +1,14 @@
-//! `keyward demo`: what Keyward does, as a story in a terminal. Each step checks that what it tells is so.
+//! `keyward demo`: demonstrates Keyward in a terminal, against an emulator. Each step checks its
+//! outcome.
 
 mod databases;
 mod steps;
 mod storage;
-mod story;
+mod transcript;
 
 use std::io::IsTerminal;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -22,9 +24,9 @@ use crate::compile_cache;
 use crate::config::bundled;
 use crate::exit::{Exit, Failure};
 use crate::output::width;
-use story::Story;
+use transcript::Transcript;
 
-/// The mount of the plugin that tries to steal a token.
+/// The mount of a hostile plugin, which tries to steal a token.
 const THIEF: &str = r#"
 [mount.thief]
 plugin = "thief"
@@ -32,14 +34,17 @@ endpoint = "https://contoso.vault.azure.net"
 allow = ["GET /secrets/db", "PUT /secrets/db"]
 "#;
 
-/// What all steps need.
-struct Stage {
+/// What the steps use, and counters of what they did.
+struct Demo {
     emulator: Emulator,
     broker: Broker,
     records: Records,
+    calls: AtomicUsize,
+    /// How many of the calls the broker denied.
+    denied: AtomicUsize,
 }
 
-/// The audit, kept to be shown.
+/// An audit sink in memory.
 #[derive(Clone, Default)]
 struct Records(Arc<Mutex<Vec<Record>>>);
 
@@ -49,18 +54,25 @@ impl AuditSink for Records {
     }
 }
 
-/// An answer, whole.
-struct Answer {
+/// A response with its body, or the broker's error and its response.
+struct Response {
     status: u16,
     text: String,
     error: Option<CallError>,
 }
 
-impl Stage {
-    async fn call(&self, mount: &str, path: &str) -> Answer {
+impl Demo {
+    fn new(emulator: Emulator, broker: Broker, records: Records) -> Self {
+        let (calls, denied) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Self { emulator, broker, records, calls, denied }
+    }
+
+    /// Sends a GET request to a mount.
+    async fn get(&self, mount: &str, path: &str) -> Response {
         self.send("GET", mount, path, &[], "").await
     }
 
+    /// Sends a request to a mount.
     async fn send(
         &self,
         method: &str,
@@ -68,70 +80,79 @@ impl Stage {
         path: &str,
         headers: &[(&str, &str)],
         body: &'static str,
-    ) -> Answer {
-        let request = Request::builder().method(method).uri(path);
-        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
-        let request = request.body(Full::new(Bytes::from_static(body.as_bytes())));
-        let Ok(request) = request else { return Answer { status: 0, text: path.to_owned(), error: None } };
-        let answered = self.broker.call(mount, &Caller::named("demo"), request).await;
-        let (response, error) = match answered {
+    ) -> Response {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = match request.body(Full::new(Bytes::from_static(body.as_bytes()))) {
+            Ok(request) => request,
+            Err(error) => return Response { status: 0, text: error.to_string(), error: None },
+        };
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        let result = self.broker.call(mount, &Caller::named("demo"), request).await;
+        let (response, error) = match result {
             Ok(response) => (response, None),
-            Err(error) => (error.clone().into_response(), Some(error)),
+            Err(error) => {
+                self.denied.fetch_add(1, Ordering::Relaxed);
+                (error.clone().into_response(), Some(error))
+            }
         };
         let status = response.status().as_u16();
-        let body = response.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-        Answer { status, text: String::from_utf8_lossy(&body).into_owned(), error }
+        let body = response.into_body().collect().await;
+        let body = body.map(|body| body.to_bytes()).unwrap_or_default();
+        Response { status, text: String::from_utf8_lossy(&body).into_owned(), error }
     }
 
-    /// The records so far.
+    /// The audit records so far.
     fn records(&self) -> Vec<Record> {
         self.records.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 pub(crate) async fn demo() -> Result<Exit, Failure> {
-    let mut story = Story::new(std::io::stdout().is_terminal());
-    story.title("Keyward: programs act on Azure, and hold no credential");
-    story.say(
-        "On an Azure machine every process can ask 169.254.169.254 for a token, for everything that the machine may do. \
-         Keyward takes that over. This demo runs it against a small Azure on loopback: the metadata service, Key Vault, \
-         Resource Manager, Blob Storage, Data Lake and Azure SQL, with TLS, signed tokens, and audiences that must match to \
-         the slash.",
+    let mut transcript = Transcript::new(std::io::stdout().is_terminal());
+    transcript.title("Keyward: programs use Azure, and hold no credential");
+    transcript.paragraph(
+        "On an Azure machine, every process can request a token from 169.254.169.254 for anything \
+         that the machine may do. With Keyward, only the broker does. This demo runs it against an \
+         emulator on loopback: the metadata service, Key Vault, Resource Manager, Blob Storage, \
+         Data Lake and Azure SQL, with TLS, signed tokens, and audiences that must match exactly.",
     );
     let emulator = Emulator::start(Options::default()).await.map_err(Failure::system)?;
     let plan = plan(&emulator)?;
-    story.heading("What each mount may do (as `keyward check` shows it)");
-    story.text(&super::check::grants_table(&plan.mounts, width() - 2));
+    transcript.heading("What each mount may do, as `keyward check` prints it");
+    transcript.indented(&super::check::grants_table(&plan.mounts, width() - 2));
     let records = Records::default();
     let broker = start::broker(plan, Arc::new(records.clone()))?;
-    let stage = Stage { emulator, broker, records };
+    let demo = Demo::new(emulator, broker, records);
 
-    tell(&stage, &mut story).await;
-    stage.broker.drain().await;
-    steps::audit(&stage, &mut story);
-    steps::no_token_anywhere(&stage, &mut story);
-    steps::tokens(&stage, &mut story);
-    story.end().map(|()| Exit::Success)
+    make_calls(&demo, &mut transcript).await;
+    demo.broker.drain().await;
+    steps::audit(&demo, &mut transcript);
+    steps::no_token_in_audit(&demo, &mut transcript);
+    steps::tokens_are_cached(&demo, &mut transcript);
+    transcript.finish().map(|()| Exit::Success)
 }
 
-/// All steps that make calls.
-async fn tell(stage: &Stage, story: &mut Story) {
-    steps::read_secret(stage, story).await;
-    steps::read_resource_groups(stage, story).await;
-    storage::read_blob(stage, story).await;
-    storage::spend_a_signature(stage, story).await;
-    storage::use_the_lake(stage, story).await;
-    databases::query(stage, story).await;
-    databases::log_in_with_a_password(stage, story).await;
-    databases::only_read(stage, story).await;
-    steps::stay_within_grants(stage, story).await;
-    steps::thief(stage, story).await;
-    steps::surrogate_is_worthless(stage, story).await;
+/// Runs all steps that make calls.
+async fn make_calls(demo: &Demo, transcript: &mut Transcript) {
+    steps::read_secret(demo, transcript).await;
+    steps::read_resource_groups(demo, transcript).await;
+    storage::read_blob(demo, transcript).await;
+    storage::use_signature(demo, transcript).await;
+    storage::use_data_lake(demo, transcript).await;
+    databases::query(demo, transcript).await;
+    databases::log_in_with_password(demo, transcript).await;
+    databases::deny_writes(demo, transcript).await;
+    steps::deny_other_requests(demo, transcript).await;
+    steps::run_hostile_plugin(demo, transcript).await;
+    steps::use_stolen_surrogate(demo, transcript).await;
 }
 
 fn plan(emulator: &Emulator) -> Result<Plan, Failure> {
     let text = format!("{}{THIEF}", emulator.config(Path::new("ca.pem")));
-    // The certificate is at hand, and is not read from a file.
+    // The certificate is in memory, not in a file.
     let text = text.replace("ca_files = [\"ca.pem\"]\n", "");
     let mut config = Config::from_toml(Path::new("demo.toml"), &text)?;
     config.tls.ca_pem.push(emulator.ca_pem().to_owned());

@@ -1,8 +1,8 @@
-//! What is found.
+//! Findings of checks.
 
 use std::fmt;
 
-/// What was looked at. The names are in the JSON, and stay.
+/// What a finding is about. The names in the JSON are stable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Check {
     Configuration,
@@ -18,26 +18,26 @@ pub(super) enum Check {
     Metadata,
 }
 
-/// How it is.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Status {
     Ok,
-    /// It works, and somebody should know.
+    /// It works, with a risk.
     Warning,
-    /// It does not work, or protects nobody.
+    /// It does not work, or does not protect.
     Problem,
-    /// There is nothing to look at here, or no way to.
+    /// There is nothing to check.
     NotApplicable,
 }
 
-/// One of them.
+/// The result of one check.
 #[derive(Clone, Debug)]
 pub(super) struct Finding {
     pub(super) check: Check,
     pub(super) status: Status,
     pub(super) subject: String,
     pub(super) found: String,
-    /// What to do about it. A line that begins with blanks is a command.
+    /// What to do about it. Lines that start with spaces are commands.
     pub(super) fix: Option<String>,
 }
 

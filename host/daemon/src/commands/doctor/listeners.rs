@@ -1,11 +1,11 @@
-//! Who may call over TCP: anybody on this machine.
+//! Warns about TCP listeners, which accept every process on this machine.
 
 use crate::config::Listen;
 
 use super::finding::{Check, Finding};
 
-const FIX: &str = "Where it can be, use [listen] socket: there the kernel says who calls. Otherwise narrow each mount with \
-                    `allow`";
+const FIX: &str = "Use [listen] socket if clients support it: there the kernel identifies each caller. \
+                   Otherwise restrict each mount with `allow`";
 
 pub(super) fn check(listen: Option<&Listen>) -> Vec<Finding> {
     let tcp = listen.and_then(|listen| listen.tcp);
@@ -16,8 +16,10 @@ pub(super) fn check(listen: Option<&Listen>) -> Vec<Finding> {
             let finding = Finding::about(Check::Listener, header);
             match address {
                 Some(address) => {
-                    let found =
-                        format!("whoever can open a connection to {address} may call every mount, whichever user");
+                    let found = format!(
+                        "every process that can connect to {address} may call every mount, \
+                         regardless of user"
+                    );
                     finding.warning(found).fix(FIX)
                 }
                 None => finding.skipped("not configured"),

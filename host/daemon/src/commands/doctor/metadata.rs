@@ -1,4 +1,4 @@
-//! Whether other users of this machine can still reach the metadata service, and need no broker.
+//! Checks whether programs of other users can reach the metadata service, and so bypass the broker.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -14,131 +14,141 @@ use keyward::Plan;
 use tokio::net::TcpStream;
 
 use super::finding::{Check, Finding};
-use super::socket::User;
+use super::socket::BrokerUser;
 use super::tokens;
 
-/// It is on this machine's link: what does not answer by then is not there.
-const CONNECT: Duration = Duration::from_secs(1);
+/// The timeout for connecting. The service is on the local link and accepts within milliseconds.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long it may take for its answer, which it makes without asking anybody.
-const ANSWER: Duration = Duration::from_secs(2);
+/// The timeout for its response, which needs no other service.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The longest answer that is read, in bytes. Its own has less than a hundred.
-const LONGEST: usize = 4 << 10;
+/// The size limit of a response, in bytes. The service's own has less than a hundred.
+const MAX_RESPONSE_BYTES: usize = 4 << 10;
 
-/// What is at the address of the metadata service.
+/// The server at the address of the metadata service.
 #[derive(Debug)]
-pub(super) enum Reached {
+pub(super) enum MetadataServer {
     /// The metadata service.
     Imds,
-    /// Something that answers otherwise, or not at all.
+    /// A server with another response or none.
     Other(String),
-    /// Nothing that takes a connection.
-    Nothing(String),
+    /// No server accepts connections.
+    Unreachable(String),
 }
 
-impl fmt::Display for Reached {
+impl fmt::Display for MetadataServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Imds => f.write_str("169.254.169.254 answers as IMDS"),
-            Self::Other(what) => {
-                write!(f, "what takes connections at 169.254.169.254 does not answer as IMDS ({what})")
+            Self::Imds => f.write_str("169.254.169.254 responds as IMDS"),
+            Self::Other(response) => {
+                write!(f, "the server at 169.254.169.254 does not respond as IMDS ({response})")
             }
-            Self::Nothing(why) => write!(f, "169.254.169.254 takes no connection ({why})"),
+            Self::Unreachable(reason) => write!(f, "cannot connect to 169.254.169.254 ({reason})"),
         }
     }
 }
 
-/// Connects to it, and sends a request without the header field that each one must have. IMDS refuses that in words of its
-/// own, and issues no token.
-pub(super) async fn reach(address: SocketAddr) -> Reached {
-    let stream = match tokio::time::timeout(CONNECT, TcpStream::connect(address)).await {
+/// Connects to the address, and sends a request without the header field `Metadata`. IMDS rejects it
+/// with a characteristic message, and issues no token.
+#[allow(clippy::disallowed_methods, reason = "no other connector may connect to this address")]
+pub(super) async fn probe(address: SocketAddr) -> MetadataServer {
+    let stream = match tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
         Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return Reached::Nothing(error.to_string()),
-        Err(_) => return Reached::Nothing("no connection in time".to_owned()),
+        Ok(Err(error)) => return MetadataServer::Unreachable(error.to_string()),
+        Err(_) => return MetadataServer::Unreachable("connection timed out".to_owned()),
     };
-    match tokio::time::timeout(ANSWER, ask(stream)).await {
-        Ok(Ok(reached)) => reached,
-        Ok(Err(error)) => Reached::Other(error.to_string()),
-        Err(_) => Reached::Other("no answer in time".to_owned()),
+    match tokio::time::timeout(RESPONSE_TIMEOUT, identify(stream)).await {
+        Ok(Ok(server)) => server,
+        Ok(Err(error)) => MetadataServer::Other(error.to_string()),
+        Err(_) => MetadataServer::Other("no response in time".to_owned()),
     }
 }
 
-async fn ask(stream: TcpStream) -> Result<Reached, Box<dyn std::error::Error + Send + Sync>> {
+async fn identify(stream: TcpStream) -> Result<MetadataServer, Box<dyn std::error::Error + Send + Sync>> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let exchange = async {
         let request = Request::get("/metadata/identity/oauth2/token?api-version=2018-02-01");
         let request = request.header(HOST, "169.254.169.254").body(Empty::<Bytes>::new())?;
         let (parts, body) = sender.send_request(request).await?.into_parts();
-        let body = Limited::new(body, LONGEST).collect().await?.to_bytes();
+        let body = Limited::new(body, MAX_RESPONSE_BYTES).collect().await?.to_bytes();
         Ok(match is_imds(parts.status, parts.headers.get(SERVER), &body) {
-            true => Reached::Imds,
-            false => Reached::Other(format!("status {}", parts.status.as_u16())),
+            true => MetadataServer::Imds,
+            false => MetadataServer::Other(format!("status {}", parts.status.as_u16())),
         })
     };
-    // What ends the connection, the exchange hears as well.
+    // The exchange fails too when the connection ends, and with a better error.
     let connection = async {
         drop(connection.await);
         std::future::pending().await
     };
     tokio::select! {
-        reached = exchange => reached,
+        server = exchange => server,
         never = connection => never,
     }
 }
 
-/// Other clouds have other services at this address, and so has Docker Desktop.
+/// Whether a response is from IMDS. Other clouds and Docker Desktop have servers at this address too.
 fn is_imds(status: StatusCode, server: Option<&HeaderValue>, body: &[u8]) -> bool {
-    let says_so = server.is_some_and(|server| server.as_bytes().starts_with(b"IMDS/"));
-    let refusal = String::from_utf8_lossy(body).to_ascii_lowercase();
-    says_so || (status == StatusCode::BAD_REQUEST && refusal.contains("required metadata header not specified"))
+    let has_name = server.is_some_and(|server| server.as_bytes().starts_with(b"IMDS/"));
+    let message = String::from_utf8_lossy(body).to_ascii_lowercase();
+    let is_rejection = message.contains("required metadata header not specified");
+    has_name || (status == StatusCode::BAD_REQUEST && is_rejection)
 }
 
 #[cfg(target_os = "linux")]
-pub(super) fn check(reached: &Reached, broker: &User) -> Finding {
-    judge(reached, rustix::process::geteuid().as_raw(), broker)
+pub(super) fn check(server: &MetadataServer, broker: &BrokerUser) -> Finding {
+    evaluate(server, rustix::process::geteuid().as_raw(), broker)
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn check(reached: &Reached, _: &User) -> Finding {
+pub(super) fn check(server: &MetadataServer, _: &BrokerUser) -> Finding {
     let finding = Finding::about(Check::Metadata, "169.254.169.254");
-    match reached {
-        Reached::Imds => {
-            let found = "this process reaches it, and others may too: firewall rules are not checked on this system";
-            finding.warning(found).fix("Keep it from all users but the broker's, with this system's firewall")
+    match server {
+        MetadataServer::Imds => {
+            let found = "this process can reach it, and others may too: firewall rules are not \
+                         checked on this system";
+            finding.warning(found).fix("Block it for all users but the broker's with a firewall")
         }
-        Reached::Other(_) | Reached::Nothing(_) => finding.ok(format!("not reachable from this process: {reached}")),
+        MetadataServer::Other(_) | MetadataServer::Unreachable(_) => {
+            finding.ok(format!("not reachable from this process: {server}"))
+        }
     }
 }
 
-/// Whether there is a rule against others cannot be read without being root. But whoever looks can try.
+/// Evaluates the server as the user `me`. Firewall rules cannot be read without being root, but a user
+/// other than the broker's who can reach the service proves that others can.
 #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
-fn judge(reached: &Reached, me: u32, broker: &User) -> Finding {
+fn evaluate(server: &MetadataServer, me: u32, broker: &BrokerUser) -> Finding {
     let finding = Finding::about(Check::Metadata, "169.254.169.254");
-    match reached {
-        Reached::Imds if broker.known && me != broker.id && me != 0 => {
-            let found =
-                format!("user {me} reaches it, who is not the broker's ({}): programs need no broker", broker.id);
-            return finding.problem(found).fix(rule(broker.id));
+    match server {
+        MetadataServer::Imds if broker.known && me != broker.id && me != 0 => {
+            let found = format!(
+                "user {me} can reach it, and is not the broker's user ({}): programs can bypass the \
+                 broker",
+                broker.id
+            );
+            return finding.problem(found).fix(firewall_rules(broker.id));
         }
-        Reached::Imds => {
-            let found = format!("user {me} reaches it, and so does any other process that no rule keeps from it");
-            return finding.warning(found).fix(rule(broker.id));
+        MetadataServer::Imds => {
+            let found = format!("user {me} can reach it, and so can others unless a firewall blocks them");
+            return finding.warning(found).fix(firewall_rules(broker.id));
         }
-        Reached::Other(_) | Reached::Nothing(_) => {}
+        MetadataServer::Other(_) | MetadataServer::Unreachable(_) => {}
     }
-    let found = format!("not reachable for user {me}: {reached}");
+    let found = format!("not reachable for user {me}: {server}");
     if me == broker.id {
         return finding.ok(format!("{found}. This machine probably has no metadata service"));
     }
     finding.ok(found)
 }
 
-/// The rule, for the broker's user. Packets of containers with a network of their own pass another hook.
-fn rule(user: u32) -> String {
+/// Firewall rules that permit only the broker's user. Packets of containers with networks of their own
+/// pass the hook `forward`.
+fn firewall_rules(user: u32) -> String {
     format!(
-        "Keep it from all but the broker's user ({user}; correct it if that is another), and from containers. Then run this \
-         as another user, to see that it holds\n  \
+        "Block it for containers and for all users but the broker's ({user}; correct that if it is \
+         another). Then run this check as another user\n  \
          nft add table inet keyward\n  \
          nft add chain inet keyward output '{{ type filter hook output priority 0; policy accept; }}'\n  \
          nft add rule inet keyward output ip daddr 169.254.169.254 meta skuid != {user} reject\n  \
@@ -147,13 +157,12 @@ fn rule(user: u32) -> String {
     )
 }
 
-/// Identities that ask elsewhere: the rule does not cover those.
-pub(super) fn elsewhere(plan: &Plan) -> Vec<Finding> {
+/// Lists the identities with other endpoints, which the firewall rules do not cover.
+pub(super) fn other_endpoints(plan: &Plan) -> Vec<Finding> {
     let identities = plan.identities().iter();
-    let elsewhere = identities.filter_map(|(name, identity)| Some((name, tokens::endpoint(identity)?)));
-    let findings = elsewhere.map(|(name, endpoint)| {
-        let found =
-            format!("it asks {endpoint}, and not 169.254.169.254: a rule for that address does not cover this one");
+    let others = identities.filter_map(|(name, identity)| Some((name, tokens::endpoint(identity)?)));
+    let findings = others.map(|(name, endpoint)| {
+        let found = format!("its endpoint is {endpoint}, which firewall rules for 169.254.169.254 do not cover");
         Finding::about(Check::Metadata, format!("identity {name}")).skipped(found)
     });
     findings.collect()
@@ -165,30 +174,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_reaches_it_and_is_not_the_broker_proves_that_others_can() {
-        let broker = User { id: 990, known: true };
-        let refused = || Reached::Nothing("refused".to_owned());
-        let status = |reached, me| judge(&reached, me, &broker).status;
-        assert_eq!(status(Reached::Imds, 1000), Status::Problem);
-        assert_eq!(status(Reached::Imds, 990), Status::Warning);
-        assert_eq!(status(Reached::Imds, 0), Status::Warning);
+    fn a_user_other_than_the_brokers_who_can_reach_it_is_a_problem() {
+        let broker = BrokerUser { id: 990, known: true };
+        let refused = || MetadataServer::Unreachable("refused".to_owned());
+        let status = |server, me| evaluate(&server, me, &broker).status;
+        assert_eq!(status(MetadataServer::Imds, 1000), Status::Problem);
+        assert_eq!(status(MetadataServer::Imds, 990), Status::Warning);
+        assert_eq!(status(MetadataServer::Imds, 0), Status::Warning);
         assert_eq!(status(refused(), 1000), Status::Ok);
         assert_eq!(status(refused(), 990), Status::Ok);
-        assert_eq!(status(Reached::Other("status 404".to_owned()), 1000), Status::Ok);
-        let unknown = User { id: 1000, known: false };
-        let finding = judge(&Reached::Imds, 1000, &unknown);
+        assert_eq!(status(MetadataServer::Other("status 404".to_owned()), 1000), Status::Ok);
+        let unknown = BrokerUser { id: 1000, known: false };
+        let finding = evaluate(&MetadataServer::Imds, 1000, &unknown);
         assert_eq!(finding.status, Status::Warning);
-        assert!(finding.fix.unwrap().contains("ip daddr 169.254.169.254 meta skuid != 1000 reject"));
+        let rule = "ip daddr 169.254.169.254 meta skuid != 1000 reject";
+        assert!(finding.fix.unwrap().contains(rule));
     }
 
     #[test]
-    fn only_imds_answers_as_imds() {
-        let refusal = br#"{"error":"invalid_request","error_description":"Required metadata header not specified"}"#;
+    fn only_a_response_of_imds_is_taken_for_imds() {
+        let rejection = br#"{"error":"invalid_request","error_description":"Required metadata header not specified"}"#;
         let server = |name| Some(HeaderValue::from_static(name));
         let is = |status, server: Option<HeaderValue>, body: &[u8]| {
             is_imds(StatusCode::from_u16(status).unwrap(), server.as_ref(), body)
         };
-        assert!(is(400, None, refusal));
+        assert!(is(400, None, rejection));
         assert!(is(429, server("IMDS/150.870.65.1854"), b""));
         assert!(!is(404, server("EC2ws"), b"<html>404"), "Amazon");
         assert!(!is(403, server("Metadata Server for VM"), b"<html>"), "Google");

@@ -1,6 +1,7 @@
-//! `keyward doctor`: what stands in the way on this machine, and the fix.
+//! `keyward doctor`: diagnoses this machine, with a fix for each problem.
 //!
-//! One file a check. All that waits is waited for at once, and each wait is short: see the constants below.
+//! One module for each kind of check. Checks that wait run concurrently, with short timeouts: see the
+//! constants below.
 
 mod clock;
 mod endpoints;
@@ -23,29 +24,31 @@ use keyward_policy::diagnostic::Diagnostic;
 
 use crate::cli::{Doctor, Format};
 use crate::config::{Audit, DaemonConfig, Listen, bundled, machine};
+use crate::environment;
 use crate::exit::{Exit, Failure};
 use crate::output::{self, plural};
 use finding::{Check, Finding, Status};
 
-/// How long an identity may take for a token. One that is not in the endpoint's own cache takes it a second or two.
-const TOKEN: Duration = Duration::from_secs(4);
+/// The timeout for a token. One that is not in the endpoint's own cache takes a second or two.
+const TOKEN_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// How long an endpoint may take for each of: its name, its connection with TLS, an answer that says what time it is there.
-const ENDPOINT: Duration = Duration::from_secs(2);
+/// The timeout for each of these: resolving an endpoint's name, connecting with TLS, and reading its
+/// clock.
+const ENDPOINT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What is looked at.
-struct Patient {
+/// What is diagnosed.
+struct Machine {
     plan: Plan,
-    /// Where callers reach the daemon, by a configuration.
+    /// The listeners, if there is a configuration.
     listen: Option<Listen>,
-    /// The source that `auto` takes, where there is one.
+    /// The source that `auto` selects.
     auto: Option<SourceKind>,
 }
 
 pub(crate) fn doctor(doctor: &Doctor) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::system)?;
-    let findings = runtime.block_on(examine(doctor.config.as_deref(), doctor.metadata));
-    // The system's resolver cannot be told to stop, and has nothing more to say.
+    let findings = runtime.block_on(diagnose(doctor.config.as_deref(), doctor.metadata));
+    // The system's resolver cannot be cancelled, and its results are not needed any more.
     runtime.shutdown_background();
     let findings = findings?;
     match doctor.format {
@@ -56,73 +59,68 @@ pub(crate) fn doctor(doctor: &Doctor) -> Result<Exit, Failure> {
     if problems.peek().is_none() {
         return Ok(Exit::Success);
     }
-    // As `check` and `serve` end with it.
-    let serve_refuses = |finding: &Finding| matches!(finding.check, Check::Configuration | Check::TokensOnDisk);
-    Ok(if problems.any(serve_refuses) { Exit::Config } else { Exit::Negative })
+    // The same exit code as `check` and `serve`, which fail with these problems.
+    let prevents_start = |finding: &Finding| matches!(finding.check, Check::Configuration | Check::TokensOnDisk);
+    Ok(if problems.any(prevents_start) { Exit::Config } else { Exit::Negative })
 }
 
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok()
-}
-
-async fn examine(file: Option<&Path>, metadata: SocketAddr) -> Result<Vec<Finding>, Failure> {
-    let reached = metadata::reach(metadata).await;
-    let detected = detect(&variable, &|path| path.exists());
+async fn diagnose(file: Option<&Path>, metadata: SocketAddr) -> Result<Vec<Finding>, Failure> {
+    let imds = metadata::probe(metadata).await;
+    let detected = detect(&environment::var, &|path| path.exists());
     let auto = detected.as_ref().ok().map(|detected| detected.kind);
-    let (configuration, read) = configuration(file);
+    let (configuration, loaded) = check_configuration(file);
     let mut findings = vec![configuration];
-    if let (Some(file), Some((plan, listen, audit))) = (file, &read) {
-        findings.extend(on_this_machine(file, plan, listen, audit));
+    if let (Some(file), Some((plan, listen, audit))) = (file, &loaded) {
+        findings.extend(check_files(file, plan, listen, audit));
     }
-    let configured = read.is_some();
-    let (plan, listen) = match read {
+    let configured = loaded.is_some();
+    let (plan, listen) = match loaded {
         Some((plan, listen, _)) => (plan, Some(listen)),
-        None => (without_configuration(&sources::here(auto))?, None),
+        None => (plan_without_configuration(&sources::available(auto))?, None),
     };
-    let patient = Patient { plan, listen, auto };
+    let machine = Machine { plan, listen, auto };
 
-    findings.extend(sources::check(&detected, &reached));
+    findings.extend(sources::check(&detected, &imds));
     let (tokens, endpoints) =
-        tokio::join!(tokens::check(&patient, configured), endpoints::check(&patient.plan, configured));
+        tokio::join!(tokens::check(&machine, configured), endpoints::check(&machine.plan, configured));
     findings.extend(tokens.findings);
-    findings.push(clock::check(tokens.clocks, endpoints.reached).await);
-    findings.push(proxies::check(&variable));
+    findings.push(clock::check(tokens.clocks, endpoints.reachable).await);
+    findings.push(proxies::check(&environment::var));
     findings.extend(endpoints.findings);
-    let socket = socket::check(patient.listen.as_ref());
+    let socket = socket::check(machine.listen.as_ref());
     findings.push(socket.finding);
-    findings.extend(listeners::check(patient.listen.as_ref()));
-    findings.push(metadata::check(&reached, &socket.user));
-    findings.extend(metadata::elsewhere(&patient.plan));
+    findings.extend(listeners::check(machine.listen.as_ref()));
+    findings.push(metadata::check(&imds, &socket.user));
+    findings.extend(metadata::other_endpoints(&machine.plan));
     Ok(findings)
 }
 
-/// The configuration, where there is one that is right.
-fn configuration(file: Option<&Path>) -> (Finding, Option<(Plan, Listen, Audit)>) {
+/// Checks the configuration, and returns it if it is valid.
+fn check_configuration(file: Option<&Path>) -> (Finding, Option<(Plan, Listen, Audit)>) {
     let subject = file.map_or_else(|| "none".to_owned(), |file| file.display().to_string());
     let finding = Finding::about(Check::Configuration, subject);
     let Some(file) = file else {
-        let found = "none was named: this machine's own sources are looked at";
-        return (
-            finding.skipped(found).fix("keyward doctor --config FILE, to look at its identities and mounts"),
-            None,
-        );
+        let found = "none is specified: the identity sources of this machine are checked";
+        let fix = "keyward doctor --config FILE, to check its identities and mounts";
+        return (finding.skipped(found).fix(fix), None);
     };
     match DaemonConfig::load(file).and_then(DaemonConfig::plan) {
         Ok((plan, listen, audit)) => {
             let mounts = plural(plan.mounts.len(), "mount", "mounts");
-            let found = format!("{mounts}, {}", plural(plan.identities().len(), "identity", "identities"));
+            let identities = plural(plan.identities().len(), "identity", "identities");
+            let found = format!("{mounts}, {identities}");
             (finding.ok(found), Some((plan, listen, audit)))
         }
         Err(failure) => {
-            let fix = "Fix what it names; `keyward check` prints the same. The other checks ignore the file";
+            let fix = "Correct it; `keyward check` prints the same. The other checks ignore the file";
             (finding.problem(failure.message()).fix(fix), None)
         }
     }
 }
 
-/// What is valid in the configuration, but fails on this machine or is probably a mistake. Identities
-/// have findings of their own.
-fn on_this_machine(file: &Path, plan: &Plan, listen: &Listen, audit: &Audit) -> Vec<Finding> {
+/// Checks what is valid in the configuration, but fails on this machine or is probably a mistake.
+/// Identities have findings of their own.
+fn check_files(file: &Path, plan: &Plan, listen: &Listen, audit: &Audit) -> Vec<Finding> {
     let finding = || Finding::about(Check::Configuration, file.display().to_string());
     let problems = machine::file_problems(plan, listen, audit).into_iter();
     let problems = problems.map(|problem| with_fix(finding().problem(located(&problem)), &problem));
@@ -142,20 +140,23 @@ fn with_fix(finding: Finding, diagnostic: &Diagnostic) -> Finding {
     finding.help(diagnostic.help.clone().or(write).or(expected))
 }
 
-/// Identities for the sources that are here, each named after its source.
-fn without_configuration(kinds: &[SourceKind]) -> Result<Plan, Failure> {
-    let text: String = kinds.iter().map(|kind| format!("[identity.{kind}]\nsource = \"{kind}\"\n")).collect();
+/// A plan with an identity for each of these sources, named after the source.
+fn plan_without_configuration(kinds: &[SourceKind]) -> Result<Plan, Failure> {
+    let section = |kind: &SourceKind| format!("[identity.{kind}]\nsource = \"{kind}\"\n");
+    let text: String = kinds.iter().map(section).collect();
     let config = keyward_policy::config::Config::from_toml(Path::new("this machine"), &text)?;
     Ok(keyward::plan(config, &bundled())?)
 }
 
-/// Runs all of these at once, and gives what came of them in their order.
-async fn all<T: Send + 'static>(each: impl IntoIterator<Item = impl Future<Output = T> + Send + 'static>) -> Vec<T> {
-    let running: Vec<_> = each.into_iter().map(tokio::spawn).collect();
-    let mut done = Vec::new();
-    for task in running {
-        // None is cancelled, and none panics.
-        done.extend(task.await.ok());
+/// Runs futures concurrently, and returns their outputs in order.
+async fn join_all<T: Send + 'static>(
+    futures: impl IntoIterator<Item = impl Future<Output = T> + Send + 'static>,
+) -> Vec<T> {
+    let tasks: Vec<_> = futures.into_iter().map(tokio::spawn).collect();
+    let mut outputs = Vec::new();
+    for task in tasks {
+        // A task is never cancelled, and does not panic.
+        outputs.extend(task.await.ok());
     }
-    done
+    outputs
 }

@@ -1,4 +1,4 @@
-//! Findings as text and as JSON.
+//! Formats findings as text and as JSON.
 
 use std::collections::BTreeSet;
 
@@ -7,10 +7,11 @@ use serde_json::{Value, json};
 use super::finding::{Finding, Status};
 use crate::output::{plural, width, wrap};
 
-/// How far what was found is set in below its check.
+/// The indentation below a check.
 const INDENT: &str = "    ";
 
-/// The findings, each with its status, check and subject in a row, and below it what was found and the fix.
+/// The findings as text: a line with status, check and subject, and below it the finding and the
+/// fix.
 pub(super) fn text(findings: &[Finding]) -> String {
     let width = width();
     let mut fixes: BTreeSet<&str> = BTreeSet::new();

@@ -1,13 +1,13 @@
-//! Whether proxies are configured in the environment. Keyward uses none.
+//! Warns about proxies in the environment, which Keyward ignores.
 
 use keyward::identity::source::Env;
 
 use super::finding::{Check, Finding};
 
-/// The variables that programs read, in both spellings.
+/// The variables that configure proxies.
 const VARIABLES: [&str; 6] = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
 
-/// A proxy's address may have a password in it: variables are named, and their values are not.
+/// Checks the proxy variables. Their values are not shown: a proxy's URL may contain a password.
 pub(super) fn check(env: Env<'_>) -> Finding {
     let set = |name: &str| env(name).filter(|value| !value.trim().is_empty());
     let variables: Vec<&str> = VARIABLES.into_iter().filter(|name| set(name).is_some()).collect();
@@ -16,27 +16,28 @@ pub(super) fn check(env: Env<'_>) -> Finding {
         return finding.ok("no proxy is set");
     }
     let found = format!(
-        "{}: Keyward ignores {}, and connects to identity endpoints and services itself",
-        and(&variables),
+        "{}; Keyward ignores {}, and connects to identity endpoints and services directly",
+        are_set(&variables),
         if variables.len() == 1 { "it" } else { "them" }
     );
-    let except = set("NO_PROXY").or_else(|| set("no_proxy")).unwrap_or_default();
-    let excepted = |host: &str| except.split(',').any(|entry| entry.trim() == host || entry.trim() == "*");
+    let no_proxy = set("NO_PROXY").or_else(|| set("no_proxy")).unwrap_or_default();
+    let is_excluded = |host: &str| no_proxy.split(',').any(|entry| entry.trim() == host || entry.trim() == "*");
     let missing: Vec<&str> =
-        ["169.254.169.254", "localhost", "127.0.0.1"].into_iter().filter(|host| !excepted(host)).collect();
-    let mut fix =
-        "See below whether the endpoints can be reached without the proxy; if not, open the way to them".to_owned();
+        ["169.254.169.254", "localhost", "127.0.0.1"].into_iter().filter(|host| !is_excluded(host)).collect();
+    let mut fix = "The checks below show whether the endpoints are reachable without the proxy; \
+                   if they are not, permit direct connections"
+        .to_owned();
     if !missing.is_empty() {
-        fix.push_str(". Other programs would send requests for IMDS and the broker to it: exclude those\n");
+        fix.push_str(". Exclude IMDS and the broker from the proxy, for other programs on this machine\n");
         fix.push_str(&format!("  export NO_PROXY={}", missing.join(",")));
-        if !except.is_empty() {
+        if !no_proxy.is_empty() {
             fix.push_str(",$NO_PROXY");
         }
     }
     finding.warning(found).fix(fix)
 }
 
-fn and(names: &[&str]) -> String {
+fn are_set(names: &[&str]) -> String {
     let verb = if names.len() == 1 { "is" } else { "are" };
     format!("{} {verb} set", names.join(", "))
 }
@@ -49,13 +50,17 @@ mod tests {
     #[test]
     fn a_proxy_is_named_and_its_password_is_not() {
         let with = |set: &[(&str, &str)]| {
-            let find = |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+            let find = |name: &str| {
+                let variable = set.iter().find(|(key, _)| *key == name);
+                variable.map(|(_, value)| (*value).to_owned())
+            };
             check(&find)
         };
         assert_eq!(with(&[("HTTPS_PROXY", " "), ("NO_PROXY", "x")]).status, Status::Ok);
         let finding = with(&[("HTTPS_PROXY", "http://user:hunter2@proxy:3128"), ("NO_PROXY", "localhost, x")]);
         assert_eq!(finding.status, Status::Warning);
-        assert!(finding.found.contains("HTTPS_PROXY is set") && !format!("{finding:?}").contains("hunter2"));
+        assert!(finding.found.contains("HTTPS_PROXY is set"));
+        assert!(!format!("{finding:?}").contains("hunter2"));
         assert!(finding.fix.unwrap().contains("NO_PROXY=169.254.169.254,127.0.0.1,$NO_PROXY"));
         let finding = with(&[("http_proxy", "http://proxy"), ("no_proxy", "169.254.169.254,localhost,127.0.0.1")]);
         assert!(!finding.fix.unwrap().contains("export"));

@@ -1,30 +1,33 @@
-//! Which identity sources are here.
+//! Checks which identity sources this machine has.
 
 use keyward::identity::source::{Detected, InvalidSource, SourceKind, evidence};
 
 use super::finding::{Check, Finding};
-use super::metadata::Reached;
-use super::variable;
+use super::metadata::MetadataServer;
+use crate::environment;
 
-/// The sources to check without a configuration: those with evidence, and the one that `auto` chooses.
-pub(super) fn here(auto: Option<SourceKind>) -> Vec<SourceKind> {
-    SourceKind::ALL.into_iter().filter(|kind| auto == Some(*kind) || why(*kind).is_some()).collect()
+/// The sources to check without a configuration: those with evidence, and the one that `auto`
+/// selects.
+pub(super) fn available(auto: Option<SourceKind>) -> Vec<SourceKind> {
+    let is_available = |kind: &SourceKind| auto == Some(*kind) || evidence_of(*kind).is_some();
+    SourceKind::ALL.into_iter().filter(is_available).collect()
 }
 
-pub(super) fn check(detected: &Result<Detected, InvalidSource>, imds: &Reached) -> Vec<Finding> {
+pub(super) fn check(detected: &Result<Detected, InvalidSource>, imds: &MetadataServer) -> Vec<Finding> {
     let auto = detected.as_ref().ok().map(|detected| detected.kind);
     let mut findings: Vec<Finding> = SourceKind::ALL
         .into_iter()
         .map(|kind| {
             let finding = Finding::about(Check::Source, kind.as_str());
-            let taken = if auto == Some(kind) { "; source = \"auto\" takes this one" } else { "" };
-            match (kind, imds, why(kind)) {
-                (SourceKind::Imds, Reached::Imds, _) => finding.ok(format!("{imds}{taken}")),
-                (SourceKind::Imds, Reached::Other(_) | Reached::Nothing(_), _) => {
-                    finding.skipped(format!("{imds}{taken}"))
+            let is_auto = auto == Some(kind);
+            let selected = if is_auto { "; source = \"auto\" selects it" } else { "" };
+            match (kind, imds, evidence_of(kind)) {
+                (SourceKind::Imds, MetadataServer::Imds, _) => finding.ok(format!("{imds}{selected}")),
+                (SourceKind::Imds, MetadataServer::Other(_) | MetadataServer::Unreachable(_), _) => {
+                    finding.skipped(format!("{imds}{selected}"))
                 }
-                (_, _, Some(why)) => finding.ok(format!("{why}{taken}")),
-                (_, _, None) => finding.skipped(lacks(kind)),
+                (_, _, Some(evidence)) => finding.ok(format!("{evidence}{selected}")),
+                (_, _, None) => finding.skipped(missing_evidence(kind)),
             }
         })
         .collect();
@@ -35,21 +38,25 @@ pub(super) fn check(detected: &Result<Detected, InvalidSource>, imds: &Reached) 
     findings
 }
 
-fn why(kind: SourceKind) -> Option<&'static str> {
-    evidence(kind, &variable, &|path| path.exists())
+fn evidence_of(kind: SourceKind) -> Option<&'static str> {
+    evidence(kind, &environment::var, &|path| path.exists())
 }
 
-/// What a source would have.
-fn lacks(kind: SourceKind) -> &'static str {
+/// The finding about a source without evidence.
+fn missing_evidence(kind: SourceKind) -> &'static str {
     match kind {
-        SourceKind::AppService => "not here: it has IDENTITY_ENDPOINT and IDENTITY_HEADER",
-        SourceKind::Arc => "not here: it has IDENTITY_ENDPOINT and IMDS_ENDPOINT, or the agent's program",
-        SourceKind::ServiceFabric => {
-            "not here: it has IDENTITY_ENDPOINT, IDENTITY_HEADER and IDENTITY_SERVER_THUMBPRINT"
+        SourceKind::AppService => "not found: IDENTITY_ENDPOINT and IDENTITY_HEADER are not set",
+        SourceKind::Arc => {
+            "not found: IDENTITY_ENDPOINT and IMDS_ENDPOINT are not set, and the agent is not \
+             installed"
         }
-        SourceKind::CloudShell => "not here: it has MSI_ENDPOINT",
-        SourceKind::WorkloadIdentity => "not here: it has AZURE_TENANT_ID and AZURE_FEDERATED_TOKEN_FILE",
-        SourceKind::AzureCli => "not here: no directory in PATH has `az`",
-        SourceKind::Imds => "not here",
+        SourceKind::ServiceFabric => {
+            "not found: IDENTITY_ENDPOINT, IDENTITY_HEADER and IDENTITY_SERVER_THUMBPRINT are not \
+             set"
+        }
+        SourceKind::CloudShell => "not found: MSI_ENDPOINT is not set",
+        SourceKind::WorkloadIdentity => "not found: AZURE_TENANT_ID and AZURE_FEDERATED_TOKEN_FILE are not set",
+        SourceKind::AzureCli => "not found: no directory in PATH contains `az`",
+        SourceKind::Imds => "not found",
     }
 }

@@ -1,4 +1,4 @@
-//! Whether each identity answers, for whom, and for how long its token is valid.
+//! Requests a token from each identity, and checks for whom and how long it is valid.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,45 +11,46 @@ use keyward_policy::config::{IdentityConfig, IdentitySource};
 
 use super::clock::{Reading, now};
 use super::finding::{Check, Finding, Status};
-use super::{Patient, TOKEN, all};
+use super::{Machine, TOKEN_TIMEOUT, join_all};
 
-/// A token that ends sooner than this is one that the cache renews at once.
-const SHORT: Duration = Duration::from_secs(5 * 60);
+/// The shortest normal lifetime. The cache renews a token with less immediately.
+const MIN_LIFETIME: Duration = Duration::from_secs(5 * 60);
 
-/// What came of asking.
-pub(super) struct Asked {
+/// The findings about identities, and the clocks of their endpoints.
+pub(super) struct TokenReport {
     pub(super) findings: Vec<Finding>,
-    /// What the endpoints' clocks said.
     pub(super) clocks: Vec<Reading>,
 }
 
-pub(super) async fn check(patient: &Patient, configured: bool) -> Asked {
-    let Patient { plan, auto, .. } = patient;
-    let identities = Identities::of(plan, TOKEN);
-    let asked = all(wanted(plan).into_iter().map(|(name, audience)| {
+pub(super) async fn check(machine: &Machine, configured: bool) -> TokenReport {
+    let Machine { plan, auto, .. } = machine;
+    let identities = Identities::of(plan, TOKEN_TIMEOUT);
+    let requests = join_all(audiences(plan).into_iter().map(|(name, audience)| {
         let identities = identities.clone();
         async move {
-            let answered = identities.ask(&name, &audience, TOKEN).await;
-            (now(), name, audience, answered)
+            let result = identities.ask(&name, &audience, TOKEN_TIMEOUT).await;
+            (now(), name, audience, result)
         }
     }));
     let (mut findings, mut clocks) = (Vec::new(), Vec::new());
-    for (now, name, audience, answered) in asked.await {
+    for (now, name, audience, result) in requests.await {
         let finding = Finding::about(Check::Token, format!("{name} for {audience}"));
         let source = identities.describe(&name).unwrap_or_default();
-        if let Ok(Answered { endpoint_clock: Some(there), .. }) = &answered {
-            clocks.push(Reading { whose: format!("the endpoint of identity {name}"), here: now, there: *there });
+        if let Ok(Answered { endpoint_clock: Some(remote), .. }) = &result {
+            let endpoint = format!("the endpoint of identity {name}");
+            clocks.push(Reading { endpoint, local: now, remote: *remote });
         }
-        let finding = told(finding, &source, answered);
-        // Without a configuration, only one source is taken. That another has nothing to say harms nobody.
-        let other = !configured && auto.is_none_or(|auto| auto.as_str() != name);
-        let harmless = other && finding.status == Status::Problem;
-        findings.push(if harmless { Finding { status: Status::Warning, ..finding } } else { finding });
+        let finding = token_finding(finding, &source, result);
+        // Without a configuration, only the source that `auto` selects matters.
+        let is_unused = !configured && auto.is_none_or(|auto| auto.as_str() != name);
+        let is_harmless = is_unused && finding.status == Status::Problem;
+        let status = if is_harmless { Status::Warning } else { finding.status };
+        findings.push(Finding { status, ..finding });
     }
     for name in plan.identities().keys() {
         let finding = || Finding::about(Check::TokensOnDisk, name.as_str());
         findings.extend(identities.key(name).map(|key| match key {
-            Ok(()) => finding().ok("the key of its tokens on disk can be used"),
+            Ok(()) => finding().ok("the key of its tokens on disk is valid"),
             Err(error) => finding().problem(error.to_string()).help(error.help()),
         }));
     }
@@ -57,37 +58,38 @@ pub(super) async fn check(patient: &Patient, configured: bool) -> Asked {
         let found = "no identity is configured";
         findings.push(Finding::about(Check::Token, "none").skipped(found));
     }
-    Asked { findings, clocks }
+    TokenReport { findings, clocks }
 }
 
-/// Each identity, with the audiences that mounts use it for; Resource Manager's where none does.
-fn wanted(plan: &Plan) -> BTreeSet<(String, Audience)> {
-    let mut audiences: BTreeMap<&str, Vec<Audience>> = BTreeMap::new();
+/// Each identity with the audiences that mounts use it for, or else with Resource Manager's.
+fn audiences(plan: &Plan) -> BTreeSet<(String, Audience)> {
+    let mut used: BTreeMap<&str, Vec<Audience>> = BTreeMap::new();
     for mount in &plan.mounts {
         let grants = mount.grants.iter().map(|grant| grant.audience.clone());
-        audiences.entry(mount.identity.as_str()).or_default().extend(grants);
+        used.entry(mount.identity.as_str()).or_default().extend(grants);
     }
     let services = &plan.cloud().services;
-    let usual = services.get("arm").or_else(|| services.values().next());
-    let usual = usual.and_then(|service| Audience::new(&service.audience).ok());
-    let each = plan.identities().keys().flat_map(|name| {
-        let used = audiences.get(name.as_str()).cloned();
-        let used = used.unwrap_or_else(|| usual.iter().cloned().collect());
-        used.into_iter().map(|audience| (name.clone(), audience))
+    let default = services.get("arm").or_else(|| services.values().next());
+    let default = default.and_then(|service| Audience::new(&service.audience).ok());
+    let pairs = plan.identities().keys().flat_map(|name| {
+        let audiences = used.get(name.as_str()).cloned();
+        let audiences = audiences.unwrap_or_else(|| default.iter().cloned().collect());
+        audiences.into_iter().map(|audience| (name.clone(), audience))
     });
-    each.collect()
+    pairs.collect()
 }
 
-fn told(finding: Finding, source: &str, answered: Result<Answered, NoToken>) -> Finding {
-    match answered {
-        Ok(answered) => {
-            let whose = answered.client_id.map_or_else(
-                || "answers, and does not say for whom".to_owned(),
-                |id| format!("answers for client id {id}"),
+fn token_finding(finding: Finding, source: &str, result: Result<Answered, NoToken>) -> Finding {
+    match result {
+        Ok(token) => {
+            let identity = token.client_id.map_or_else(
+                || "returned a token without a client id".to_owned(),
+                |id| format!("returned a token for client id {id}"),
             );
-            let found = format!("{source}, {whose}; its token is valid for {}", human(answered.valid_for));
-            if answered.valid_for < SHORT {
-                let fix = "Tokens usually live for a day: check the clock, here and at the endpoint";
+            let found = format!("{source}, {identity}, valid for {}", human(token.valid_for));
+            if token.valid_for < MIN_LIFETIME {
+                let fix = "Tokens are usually valid for a day: check the clocks of this machine and the \
+                           endpoint";
                 return finding.warning(found).fix(fix);
             }
             finding.ok(found)
@@ -95,16 +97,19 @@ fn told(finding: Finding, source: &str, answered: Result<Answered, NoToken>) -> 
         Err(error) => {
             let found = if source.is_empty() { error.to_string() } else { format!("{source}: {error}") };
             let fix = error.help().unwrap_or_else(|| {
-                "Wait a minute and look again; then look at the endpoint's own log, or name another source".into()
+                "Try again in a minute. If it persists, read the endpoint's own log, or configure \
+                 another source"
+                    .into()
             });
             finding.problem(found).fix(fix)
         }
     }
 }
 
-/// A duration as people say it.
+/// A duration in hours, minutes or seconds.
 fn human(duration: Duration) -> String {
-    let (hours, minutes, seconds) = (duration.as_secs() / 3600, duration.as_secs() / 60 % 60, duration.as_secs() % 60);
+    let seconds = duration.as_secs();
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     match (hours, minutes) {
         (0, 0) => format!("{seconds} s"),
         (0, _) => format!("{minutes} min"),
@@ -113,7 +118,7 @@ fn human(duration: Duration) -> String {
     }
 }
 
-/// Whether an identity asks IMDS where every virtual machine has it, or where else it asks.
+/// The endpoint of an identity, if it is not IMDS at 169.254.169.254.
 pub(super) fn endpoint(identity: &IdentityConfig) -> Option<&str> {
     match &identity.source {
         IdentitySource::Imds(imds) => imds.endpoint.as_deref(),

@@ -1,4 +1,4 @@
-//! A certificate and a key of the daemon's own, where it was given none.
+//! The certificate and key that the daemon generates if none are configured.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -7,36 +7,39 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
 };
 
-/// Whom the certificate is for.
+/// Subject alternative names of the certificate.
 const NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
-/// Where they are.
+/// Paths of a generated certificate, its key and its CA certificate, as PEM.
 #[derive(Debug)]
-pub(super) struct Made {
+pub(super) struct GeneratedPair {
     pub(super) certificate: PathBuf,
     pub(super) key: PathBuf,
-    /// What clients must trust.
+    /// The trust anchor for clients.
     pub(super) ca: PathBuf,
 }
 
-/// The pair in this directory, which is made where it is not there. The authority's own key is thrown away: nothing else
-/// can ever be signed with it, so that to trust it is to trust this daemon on this machine's own names.
-pub(super) fn in_directory(directory: &Path) -> io::Result<Made> {
+/// Returns the pair in `directory`, and generates it first if it is missing.
+///
+/// The CA's private key is discarded, so it can never sign anything else: a client that trusts the
+/// CA trusts only this daemon, for [`NAMES`].
+pub(super) fn load_or_generate(directory: &Path) -> io::Result<GeneratedPair> {
     let at = |name: &str| directory.join(name);
-    let made = Made { certificate: at("server.pem"), key: at("server.key"), ca: at("ca.pem") };
-    if [&made.certificate, &made.key, &made.ca].iter().all(|path| path.exists()) {
-        return Ok(made);
+    let pair = GeneratedPair { certificate: at("server.pem"), key: at("server.key"), ca: at("ca.pem") };
+    if [&pair.certificate, &pair.key, &pair.ca].iter().all(|path| path.exists()) {
+        return Ok(pair);
     }
     std::fs::create_dir_all(directory)?;
-    let (certificate, key, ca) = make().map_err(io::Error::other)?;
-    write(&made.key, &key)?;
-    write(&made.certificate, &certificate)?;
-    // Last, so that all are there once this is.
-    write(&made.ca, &ca)?;
-    Ok(made)
+    let (certificate, key, ca) = generate().map_err(io::Error::other)?;
+    write(&pair.key, &key)?;
+    write(&pair.certificate, &certificate)?;
+    // Last: if the CA exists, the others do.
+    write(&pair.ca, &ca)?;
+    Ok(pair)
 }
 
-fn make() -> Result<(String, String, String), rcgen::Error> {
+/// Generates PEM of a certificate, its key and its CA certificate.
+fn generate() -> Result<(String, String, String), rcgen::Error> {
     let mut ca = CertificateParams::default();
     ca.distinguished_name.push(DnType::CommonName, "Keyward on this machine");
     ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -52,7 +55,7 @@ fn make() -> Result<(String, String, String), rcgen::Error> {
     Ok((certificate.pem(), key.serialize_pem(), ca_certificate.pem()))
 }
 
-/// Writes a file that only this user can read, whole or not at all.
+/// Writes a file atomically, readable only by this user.
 fn write(path: &Path, text: &str) -> io::Result<()> {
     let directory = path.parent().unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(directory)?;
@@ -66,17 +69,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pair_is_made_once_and_its_key_is_its_owners() {
+    fn a_pair_is_generated_once_and_only_its_owner_can_read_the_key() {
         let directory = tempfile::tempdir().unwrap();
         let at = directory.path().join("tls");
-        let made = in_directory(&at).unwrap();
-        let key = std::fs::read_to_string(&made.key).unwrap();
+        let pair = load_or_generate(&at).unwrap();
+        let key = std::fs::read_to_string(&pair.key).unwrap();
         assert!(key.contains("PRIVATE KEY"));
-        assert_eq!(std::fs::read_to_string(in_directory(&at).unwrap().key).unwrap(), key);
+        let again = load_or_generate(&at).unwrap();
+        assert_eq!(std::fs::read_to_string(again.key).unwrap(), key);
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
-            assert_eq!(std::fs::metadata(&made.key).unwrap().permissions().mode() & 0o777, 0o600);
+            assert_eq!(std::fs::metadata(&pair.key).unwrap().permissions().mode() & 0o777, 0o600);
         }
     }
 }
