@@ -215,6 +215,7 @@ pub(crate) fn key(config: &PersistConfig) -> Result<PersistKey, InvalidKey> {
     }
 }
 
+#[allow(clippy::disallowed_methods, reason = "the only function that reads the environment")]
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }

@@ -40,6 +40,7 @@
 //! code too; [`keyward_identity::TokenSource`] is the trait for tokens of one's own; [`audit`] says
 //! what happened; [`probe`] looks for what stands in the way, before any call does; [`metrics`]
 //! counts tokens, for Prometheus.
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests spawn tasks"))]
 
 pub mod audit;
 mod body;

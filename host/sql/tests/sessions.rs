@@ -1,5 +1,6 @@
 //! Sessions with the emulator's server, without a broker.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
+#![allow(clippy::disallowed_methods, reason = "this test opens the connections")]
 
 use std::net::SocketAddr;
 use std::sync::Arc;

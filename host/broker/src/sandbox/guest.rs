@@ -14,6 +14,7 @@ impl Guest {
     }
 
     /// One that goes on, in a task of its own.
+    #[allow(clippy::disallowed_methods, reason = "it is aborted on drop")]
     pub(super) fn in_task(life: Pin<Box<dyn Future<Output = ()> + Send>>) -> Self {
         Self(Some(tokio::spawn(life).abort_handle()))
     }

@@ -113,6 +113,7 @@ impl Shared {
     }
 }
 
+#[allow(clippy::disallowed_methods, reason = "the addresses have been checked")]
 async fn connect_first(host: &str, addresses: &[SocketAddr]) -> Result<TcpStream, ConnectError> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "it has no address");
     for address in addresses {
