@@ -109,7 +109,7 @@ async fn an_authority_with_a_private_ca_and_an_address_of_its_own_gives_tokens()
 }
 
 #[tokio::test]
-async fn the_authority_of_a_configured_cloud_is_reached_likewise() {
+async fn the_authority_of_a_configured_cloud_is_reached_at_a_configured_address() {
     let emulator = Emulator::start(Options::default()).await.unwrap();
     let authority = Authority::start(emulator.imds_url()).await;
     let addresses = [("login.contoso.example:443", authority.address)];

@@ -32,7 +32,7 @@ fn early(status: u16, read: usize, at_once: bool) -> FaultKind {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refusal_reaches_a_caller_that_sends_its_whole_body_before_it_reads() {
+async fn a_denial_reaches_a_caller_that_sends_its_whole_body_before_it_reads() {
     let (mut daemon, listeners) = start("").await;
     let mut count = 0;
     for (status, read, at_once) in [(404, 0, true), (403, 300_000, true), (409, 0, false)] {
@@ -63,7 +63,7 @@ async fn a_refusal_reaches_a_caller_that_sends_its_whole_body_before_it_reads() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_daemons_own_refusal_reaches_a_caller_that_sends_its_whole_body_before_it_reads() {
+async fn the_daemons_own_error_reaches_a_caller_that_sends_its_whole_body_before_it_reads() {
     let (daemon, listeners) = start("").await;
     for (listener, mut stream) in listeners.connect_to_each().await {
         stream.write_all(&upload("/nowhere/x", false)).await.unwrap_or_else(|error| panic!("{listener}: {error}"));
@@ -75,7 +75,7 @@ async fn the_daemons_own_refusal_reaches_a_caller_that_sends_its_whole_body_befo
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_caller_that_says_no_more_takes_no_place_of_the_mount() {
+async fn a_denied_caller_that_stalls_holds_no_permit_of_the_mount() {
     let (daemon, _) = start("[mount.blobs.limits]\nconcurrency = 1\n").await;
     daemon.emulator.faults().add(Fault::once("blob", early(404, 0, true)));
     let mut stream = UnixStream::connect(daemon.socket()).await.unwrap();
@@ -91,7 +91,7 @@ async fn a_refused_caller_that_says_no_more_takes_no_place_of_the_mount() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refusal_reaches_a_caller_that_expects_100_continue_before_it_sends_a_byte() {
+async fn a_denial_reaches_a_caller_that_expects_100_continue_before_it_sends_a_byte() {
     let (daemon, listeners) = start("").await;
     daemon.emulator.faults().add(Fault::always("blob", early(412, 0, true)));
     for framing in ["content-length: 5000", "transfer-encoding: chunked"] {
@@ -113,7 +113,7 @@ async fn a_refusal_reaches_a_caller_that_expects_100_continue_before_it_sends_a_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_caller_is_told_to_continue_when_the_service_is_ready_or_says_nothing() {
+async fn a_caller_gets_100_continue_when_the_service_is_ready_or_silent() {
     let (daemon, _) = start("").await;
     let head = "PUT /blobs/hello/wanted HTTP/1.1\r\nhost: localhost\r\nx-ms-blob-type: BlockBlob\r\n\
                 expect: 100-continue\r\ncontent-length: 5\r\n\r\n";
@@ -139,7 +139,7 @@ async fn a_caller_is_told_to_continue_when_the_service_is_ready_or_says_nothing(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_exists_is_the_answer_to_an_upload_in_two_steps() {
+async fn an_upload_in_two_steps_of_an_existing_file_gets_the_services_error() {
     let (daemon, _) = start("").await;
     let node = "https://contoso.azuredatalakestore.net/webhdfs/v1/node/old.txt?op=CREATE&write=true&overwrite=false";
     for chunked in [false, true] {
@@ -157,7 +157,7 @@ async fn a_file_that_exists_is_the_answer_to_an_upload_in_two_steps() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_that_closes_in_an_upload_without_an_answer_is_a_bad_gateway() {
+async fn a_service_that_closes_during_an_upload_without_a_response_is_a_bad_gateway() {
     let (daemon, _) = start("").await;
     for read in [0, 100_000] {
         daemon.emulator.faults().add(Fault::once("blob", FaultKind::CloseAfterRequestBytes(read)));
@@ -189,7 +189,7 @@ async fn counting(to: SocketAddr) -> (SocketAddr, Arc<AtomicUsize>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_to_the_service_outlives_uploads_that_succeed_and_no_others() {
+async fn only_successful_uploads_keep_the_connection_to_the_service() {
     let emulator = Emulator::start(Options::default()).await.unwrap();
     let (proxy, count) = counting(emulator.tls_address()).await;
     let config = config("public", "core.windows.net", &emulator);

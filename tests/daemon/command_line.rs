@@ -39,7 +39,7 @@ plugin = "arm"
 "#;
 
 #[test]
-fn a_bad_configuration_ends_with_78_and_one_message() {
+fn an_invalid_configuration_exits_with_78_and_one_message() {
     for command in ["serve", "check"] {
         let directory = written("[mount.vault]\nplugin = \"keyvalt\"\n");
         let output = run(&[command, "--config", &path(&directory)]);
@@ -215,12 +215,12 @@ fn check_shows_everything_that_a_mount_may_do() {
     let text = stdout(&["check", "--config", &path(&directory)]);
     let in_one_line = text.split_whitespace().collect::<Vec<&str>>().join(" ");
     for part in [
-        "[mount.blobs] redirects https://other.blob.core.windows.net gets the tokens of `blob` too",
-        "redirects https://node.example:8443 gets requests without a token: https://storage.azure.com/ is for other hosts",
+        "[mount.blobs] redirects https://other.blob.core.windows.net receives the tokens of `blob` too",
+        "redirects https://node.example:8443 receives requests without a token: it is not a host of https://storage.azure.com/",
         "paths of `blob` are read as names after the first segment; `%2F` and `\\` in them are `/`",
         "second path of `blob`, in the header field x-ms-copy-source, which must be allowed to GET",
         "seals /serviceSasToken of `arm`, spent in a query to `blob`",
-        "exports POST /$sas/** hands /serviceSasToken of `arm` to callers, as `hand_out` says",
+        "exports POST /$sas/** hands out /serviceSasToken of `arm` to callers, by `hand_out`",
         "hands out the credentials of listServiceSas, to callers",
         "setting auth = \"sas\"",
         "gateways of `sql` redirect to nodes in database.windows.net, ports 11000 to 11999",
@@ -278,7 +278,7 @@ fn check_shows_no_setting_that_may_be_a_secret() {
 }
 
 #[test]
-fn inspect_shows_what_a_plugin_wants() {
+fn inspect_shows_what_a_plugin_declares() {
     let text = stdout(&["inspect", "keyvault"]);
     for part in [
         "keyvault: Azure Key Vault",
@@ -303,7 +303,7 @@ fn inspect_shows_what_a_plugin_wants() {
     let file = directory.path().join("thief.wasm");
     std::fs::write(&file, keyward_bundle::THIEF).unwrap();
     let text = stdout(&["inspect", file.to_str().unwrap()]);
-    assert!(text.contains("Tries to steal a token") && text.contains("if the configuration grants it"), "{text}");
+    assert!(text.contains("Tries to steal a token") && text.contains(", optional"), "{text}");
     let error = run(&["inspect", "nothing"]);
     assert_eq!(error.status.code(), Some(78));
 }
@@ -320,7 +320,7 @@ pub(crate) fn component(manifest: &str) -> Vec<u8> {
 }
 
 #[test]
-fn inspect_and_check_warn_of_a_pair_that_the_author_chose() {
+fn inspect_and_check_warn_about_a_pair_that_the_author_chose() {
     let directory = written("");
     let file = directory.path().join("w.wasm");
     let weather = component("name=\"w\"\n[audience.a]\nresource=\"https://w.example\"\nhosts=[\"w.example\"]");
@@ -337,8 +337,8 @@ fn inspect_and_check_warn_of_a_pair_that_the_author_chose() {
     );
     std::fs::write(directory.path().join("keyward.toml"), mount).unwrap();
     let text = stdout(&["check", "--config", &path(&directory)]);
-    let warning = "warning: [mount.w]: tokens for https://w.example go to https://w.example, a pair that the plugin's \
-                   author chose and this mount restates\n";
+    let warning = "warning: [mount.w]: tokens for https://w.example go to https://w.example: the plugin's author \
+                   chose this pair, and this mount restates it\n";
     assert!(text.ends_with(warning), "{text}");
     let json: serde_json::Value =
         serde_json::from_str(&stdout(&["check", "--config", &path(&directory), "--format", "json"])).unwrap();
@@ -356,7 +356,7 @@ fn inspect_and_check_warn_of_a_pair_that_the_author_chose() {
 }
 
 #[test]
-fn a_plugin_in_a_file_is_pinned_by_its_sum() {
+fn a_plugin_file_is_pinned_by_its_checksum() {
     let directory = written("");
     std::fs::write(directory.path().join("thief.wasm"), keyward_bundle::THIEF).unwrap();
     let mount = "[identity.default]\nsource = \"imds\"\n[mount.t]\nplugin = \"thief.wasm\"\nendpoint = \"https://a.vault.azure.net\"\n";
@@ -432,7 +432,7 @@ fn call_without_a_daemon_says_how_to_start_one() {
 }
 
 #[test]
-fn a_malformed_request_is_a_mistake_of_the_command_line() {
+fn a_malformed_request_is_a_usage_error() {
     for wrong in [
         &["vault", "GET", "secrets"][..],
         &["vault", "GE T", "/secrets"],
@@ -463,7 +463,7 @@ fn printing(config: &str) -> [Vec<String>; 7] {
 }
 
 #[test]
-fn a_reader_that_goes_away_ends_a_command_quietly() {
+fn a_closed_pipe_ends_a_command_silently() {
     let directory = written(GOOD);
     for arguments in printing(&path(&directory)) {
         let mut command = keyward();
@@ -516,7 +516,7 @@ fn text_fits_the_width_of_the_terminal() {
 }
 
 #[test]
-fn a_test_configuration_is_a_good_one() {
+fn the_configuration_of_these_tests_is_valid() {
     let emulator = tokio::runtime::Runtime::new().unwrap().block_on(async {
         let emulator = keyward_emulator::Emulator::start(keyward_emulator::Options::default()).await.unwrap();
         config("usgov", "contoso.vault.usgovcloudapi.net", &emulator)

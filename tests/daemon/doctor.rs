@@ -109,7 +109,7 @@ fn good(emulator: &Emulator) -> String {
 }
 
 #[tokio::test]
-async fn doctor_finds_nothing_wrong_where_nothing_is() {
+async fn doctor_finds_no_problem_on_a_good_machine() {
     let machine = Machine::good().await;
     let said = machine.examine().await;
     assert_eq!((said.code, said.problems()), (Some(0), vec![]), "{}", said.table);
@@ -132,7 +132,7 @@ async fn doctor_finds_nothing_wrong_where_nothing_is() {
 }
 
 #[tokio::test]
-async fn doctors_table_and_its_json_say_the_same() {
+async fn doctors_text_and_json_agree() {
     let said = Machine::good().await.examine().await;
     let rows = said.table.lines().filter(|line| {
         ["ok ", "warning ", "problem ", "not-applicable "].iter().any(|status| line.starts_with(status))
@@ -167,7 +167,7 @@ async fn doctor_reaches_databases_up_to_their_login() {
 }
 
 #[tokio::test]
-async fn doctor_tells_of_an_endpoint_that_hangs_and_takes_the_time_from_a_service() {
+async fn doctor_reports_an_endpoint_that_hangs_and_reads_the_time_from_a_service() {
     let machine = Machine::good().await;
     machine.emulator.faults().add(Fault::always("imds", FaultKind::Hang));
     let said = machine.examine().await;
@@ -177,7 +177,7 @@ async fn doctor_tells_of_an_endpoint_that_hangs_and_takes_the_time_from_a_servic
 }
 
 #[tokio::test]
-async fn doctor_tells_of_an_identity_that_the_machine_has_not() {
+async fn doctor_reports_an_identity_that_is_not_assigned() {
     let machine = Machine::good().await;
     let body = r#"{"error":"invalid_request","error_description":"Identity not found"}"#;
     machine.emulator.faults().status("imds", 400, &[], body);
@@ -188,7 +188,7 @@ async fn doctor_tells_of_an_identity_that_the_machine_has_not() {
 }
 
 #[tokio::test]
-async fn doctor_tells_of_a_clock_that_is_wrong() {
+async fn doctor_reports_a_wrong_clock() {
     let machine = Machine::good().await;
     let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(600));
     let body = r#"{"access_token":"aaaa","expires_in":"3600"}"#;
@@ -199,7 +199,7 @@ async fn doctor_tells_of_a_clock_that_is_wrong() {
 }
 
 #[tokio::test]
-async fn doctor_tells_of_a_certificate_that_nobody_vouches_for() {
+async fn doctor_reports_an_untrusted_certificate() {
     let machine = Machine::good().await;
     let other = Emulator::start(Options::default()).await.unwrap();
     std::fs::write(machine.directory.path().join("ca.pem"), other.ca_pem()).unwrap();
@@ -223,7 +223,7 @@ fn with_vault_at(host: &str, emulator: &Emulator) -> String {
 }
 
 #[tokio::test]
-async fn doctor_tells_of_a_name_that_leads_where_no_request_may_go() {
+async fn doctor_reports_a_name_that_resolves_to_a_forbidden_address() {
     let machine = Machine::with(|emulator| with_vault_at("localhost", emulator)).await;
     let said = machine.examine().await;
     assert_eq!((said.code, said.problems()), (Some(1), vec!["name"]), "{}", said.table);
@@ -231,7 +231,7 @@ async fn doctor_tells_of_a_name_that_leads_where_no_request_may_go() {
 }
 
 #[tokio::test]
-async fn doctor_tells_of_a_name_that_leads_nowhere() {
+async fn doctor_reports_a_name_that_does_not_resolve() {
     let name = "vault.contoso.invalid";
     let machine = Machine::with(|emulator| with_vault_at(name, emulator)).await;
     let said = machine.examine().await;
@@ -241,7 +241,7 @@ async fn doctor_tells_of_a_name_that_leads_nowhere() {
 }
 
 #[tokio::test]
-async fn doctor_tells_of_a_socket_that_others_may_replace() {
+async fn doctor_reports_a_socket_that_others_can_replace() {
     let machine = Machine::good().await;
     let mode = |mode| std::fs::Permissions::from_mode(mode);
     std::fs::set_permissions(machine.directory.path(), mode(0o777)).unwrap();
@@ -251,7 +251,7 @@ async fn doctor_tells_of_a_socket_that_others_may_replace() {
 }
 
 #[tokio::test]
-async fn doctor_sees_a_daemon_that_listens() {
+async fn doctor_detects_a_running_daemon() {
     let daemon = Daemon::start().await;
     daemon.get("/vault/secrets/db").await;
     let mut command = keyward_nowhere();
@@ -265,7 +265,7 @@ async fn doctor_sees_a_daemon_that_listens() {
 }
 
 #[tokio::test]
-async fn doctor_warns_of_doors_that_are_open_to_everybody_here() {
+async fn doctor_warns_about_tcp_listeners() {
     let listen = "[listen]\ntcp = \"127.0.0.1:8200\"\ntcp_callers = \"anybody-on-this-machine\"\n";
     let machine =
         Machine::with(|emulator| format!("{}{listen}", config("public", "contoso.vault.azure.net", emulator))).await;
@@ -276,7 +276,7 @@ async fn doctor_warns_of_doors_that_are_open_to_everybody_here() {
 }
 
 #[tokio::test]
-async fn doctor_reaches_the_metadata_service_only_where_it_answers_as_itself() {
+async fn doctor_recognizes_imds_by_its_response() {
     let mut machine = Machine::good().await;
     machine.metadata = machine.emulator.imds_url().trim_start_matches("http://").to_owned();
     let said = machine.examine().await;
@@ -300,7 +300,7 @@ async fn doctor_reaches_the_metadata_service_only_where_it_answers_as_itself() {
 }
 
 #[tokio::test]
-async fn doctor_tells_of_a_proxy_and_shows_no_password_of_it() {
+async fn doctor_reports_a_proxy_without_its_password() {
     let mut machine = Machine::good().await;
     machine.variables.push(("HTTPS_PROXY", "http://ann:hunter2@127.0.0.1:1".to_owned()));
     let said = machine.examine().await;
@@ -310,7 +310,7 @@ async fn doctor_tells_of_a_proxy_and_shows_no_password_of_it() {
 }
 
 #[tokio::test]
-async fn doctor_without_a_configuration_looks_at_the_machines_own_sources() {
+async fn doctor_without_a_configuration_checks_the_machines_sources() {
     let mut machine = Machine::good().await;
     let (address, asked) = app_service(machine.emulator.imds_url()).await;
     machine.configured = false;
@@ -335,7 +335,7 @@ async fn doctor_without_a_configuration_looks_at_the_machines_own_sources() {
 }
 
 #[tokio::test]
-async fn doctor_tells_of_a_wrong_configuration_and_looks_at_the_rest() {
+async fn doctor_reports_an_invalid_configuration_and_checks_the_rest() {
     let mut machine = Machine::with(|_| "[mount.vault]\nplugin = \"keyvalt\"\n".to_owned()).await;
     let (address, _) = app_service(machine.emulator.imds_url()).await;
     machine.variables = vec![("IDENTITY_ENDPOINT", address), ("IDENTITY_HEADER", "the-header".to_owned())];
@@ -353,7 +353,7 @@ async fn doctor_tells_of_a_wrong_configuration_and_looks_at_the_rest() {
 }
 
 #[tokio::test]
-async fn doctor_tells_of_files_that_the_daemon_cannot_use() {
+async fn doctor_reports_files_that_the_daemon_cannot_use() {
     let further = "[listen.tls]\naddress = \"127.0.0.1:0\"\ncallers = \"anybody-on-this-machine\"\n\
                    certificate = \"nowhere.pem\"\nkey = \"ca.pem\"\n[audit]\nfile = \"/\"\n";
     let machine = Machine::with(|emulator| good(emulator) + further).await;
@@ -370,7 +370,7 @@ async fn doctor_tells_of_files_that_the_daemon_cannot_use() {
 }
 
 #[tokio::test]
-async fn doctor_tells_of_a_key_that_others_may_read() {
+async fn doctor_reports_a_key_that_others_can_read() {
     let persist = "persist = \"tokens\"\npersist_key = \"tokens.key\"\n";
     let with =
         |emulator: &Emulator| good(emulator).replacen("[identity.reports]", &format!("{persist}[identity.reports]"), 1);

@@ -44,7 +44,7 @@ fn emulator_prints_the_configuration_and_the_environment_to_use_it() {
 }
 
 #[test]
-fn an_emulator_writes_over_no_file() {
+fn an_emulator_overwrites_no_file() {
     for (name, command) in [("keyward.toml", "emulator"), ("ca.pem", "emulator"), ("keyward.toml", "dev")] {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join(name);
@@ -59,7 +59,7 @@ fn an_emulator_writes_over_no_file() {
 }
 
 #[test]
-fn an_emulator_comes_back_in_its_directory_and_keeps_what_was_changed_there() {
+fn a_restarted_emulator_keeps_its_addresses_and_edited_files() {
     let directory = tempfile::tempdir().unwrap();
     let arguments = ["emulator", "--directory", directory.path().to_str().unwrap()];
     let first = until(&arguments, "# To inject faults");
@@ -101,7 +101,7 @@ fn dev_serves_the_configuration_of_the_emulator_in_its_directory() {
 }
 
 #[test]
-fn dev_refuses_a_configuration_that_is_for_azure_or_for_another_emulator() {
+fn dev_rejects_a_configuration_for_azure_or_another_emulator() {
     let azure = written(GOOD);
     let output = run(&["dev", "--config", &path(&azure)]);
     let message = String::from_utf8_lossy(&output.stderr);
@@ -123,7 +123,7 @@ fn dev_serves_beside_an_emulator() {
 }
 
 #[test]
-fn demo_does_what_it_says() {
+fn all_steps_of_the_demo_pass() {
     let text = stdout(&["demo"]);
     assert!(text.contains("steps passed.") && !text.contains("FAILED"), "{text}");
 }

@@ -89,7 +89,7 @@ fn every_problem_type_and_exit_code_has_one_heading() {
 }
 
 #[test]
-fn the_search_finds_kinds_in_every_form() {
+fn kinds_are_found_in_every_form() {
     let source = "Problem::new(403, \"a\", \"A\", d);\n\
                   problem(\n  StatusCode::NOT_FOUND,\n  \"b\", \"B\")\n\
                   19 => (503, \"c\", \"C\"),\n\
@@ -114,7 +114,7 @@ fn explain_prints_cause_and_fix() {
 }
 
 #[test]
-fn explain_lists_what_it_knows_for_a_topic_that_it_does_not_know() {
+fn explain_lists_the_known_topics_for_an_unknown_one() {
     let output = run(&["explain", "not-alowed"]);
     assert_eq!(output.status.code(), Some(2));
     let message = String::from_utf8(output.stderr).unwrap();

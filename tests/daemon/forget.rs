@@ -31,7 +31,7 @@ async fn forget(config: &Path, arguments: &[&str]) -> (Option<i32>, String) {
 }
 
 #[tokio::test]
-async fn a_daemon_that_runs_forgets_a_token_and_so_does_the_disk() {
+async fn a_running_daemon_forgets_tokens_in_memory_and_on_disk() {
     let files = tempfile::tempdir().unwrap();
     let emulator = Emulator::start(Options::default()).await.unwrap();
     let text = config(&emulator, files.path());
@@ -55,7 +55,7 @@ async fn a_daemon_that_runs_forgets_a_token_and_so_does_the_disk() {
 }
 
 #[tokio::test]
-async fn without_a_daemon_the_disk_forgets() {
+async fn without_a_daemon_tokens_on_disk_are_forgotten() {
     let files = tempfile::tempdir().unwrap();
     let emulator = Emulator::start(Options::default()).await.unwrap();
     let file = files.path().join("keyward.toml");

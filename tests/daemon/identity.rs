@@ -61,7 +61,7 @@ pub(crate) async fn token(imds: &str, query: &str) -> Bytes {
 }
 
 #[tokio::test]
-async fn app_service_is_asked_by_name_and_found_by_its_variables() {
+async fn app_service_works_by_name_and_is_detected_by_its_variables() {
     for (source, told) in [("app-service", None), ("auto", Some("IDENTITY_ENDPOINT and IDENTITY_HEADER are set"))] {
         let emulator = Emulator::start(Options::default()).await.unwrap();
         let (address, asked) = app_service(emulator.imds_url()).await;
@@ -110,7 +110,7 @@ async fn a_restart_with_tokens_on_disk_makes_no_request() {
 }
 
 #[tokio::test]
-async fn a_source_that_is_not_here_says_what_it_needs() {
+async fn the_error_about_a_missing_source_says_what_it_needs() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("keyward.toml");
     let emulator = Emulator::start(Options::default()).await.unwrap();

@@ -55,7 +55,7 @@ async fn send(daemon: &Daemon, method: &str, path: &str, headers: &[(&str, &str)
 }
 
 #[tokio::test]
-async fn azurite_takes_tokens_and_signatures() {
+async fn azurite_accepts_tokens_and_signatures() {
     let Some(azurite) = peer("azurite", "a mount in front of Azurite") else { return };
     let (daemon, _azurite) = start(&azurite, "[listen]\nsocket = \"k.sock\"\n").await;
     let (status, answer) = send(&daemon, "PUT", "/blobs/peers?restype=container", &[], Vec::new()).await;
@@ -101,7 +101,7 @@ async fn azurite_takes_tokens_and_signatures() {
 }
 
 #[tokio::test]
-async fn azurite_keeps_what_was_written_under_a_legal_name() {
+async fn azurite_stores_blobs_under_every_legal_name() {
     let Some(azurite) = peer("azurite", "odd names of blobs, through a mount in front of Azurite") else { return };
     let names = [
         ("a//b", "a//b"),
@@ -140,7 +140,7 @@ async fn azurite_keeps_what_was_written_under_a_legal_name() {
 }
 
 #[tokio::test]
-async fn azurites_refusal_of_an_upload_that_it_has_not_read_arrives() {
+async fn azurites_early_rejection_of_an_upload_arrives() {
     let Some(azurite) = peer("azurite", "uploads to a container that Azurite does not have") else { return };
     let (daemon, _azurite) = start(&azurite, "[listen]\nsocket = \"k.sock\"\n").await;
     for number in 0..20 {

@@ -45,7 +45,7 @@ async fn both_plugins_and_both_identities_work_in_all_three_clouds() {
 }
 
 #[tokio::test]
-async fn a_service_speaks_through_the_mount_as_it_is() {
+async fn the_services_own_responses_pass_through_the_mount() {
     let daemon = Daemon::start().await;
     let missing = daemon.get("/vault/secrets/nope").await;
     assert_eq!((missing.status.as_u16(), &missing.json()["error"]["code"]), (404, &"SecretNotFound".into()));
@@ -130,7 +130,7 @@ async fn azures_challenge_reaches_the_caller() {
 }
 
 #[tokio::test]
-async fn the_socket_is_its_owners_and_the_kernel_says_who_calls() {
+async fn only_its_owner_can_use_the_socket_and_the_kernel_identifies_the_caller() {
     let mut daemon = Daemon::start().await;
     let mode = std::fs::metadata(daemon.socket()).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
@@ -145,7 +145,7 @@ async fn the_socket_is_its_owners_and_the_kernel_says_who_calls() {
 }
 
 #[tokio::test]
-async fn a_mount_that_is_not_there_names_those_that_are() {
+async fn the_error_about_an_unknown_mount_lists_the_mounts() {
     let daemon = Daemon::start().await;
     for path in ["/", "/vualt/secrets/db", "/vault%2fsecrets/db", "/../vault"] {
         let answer = daemon.get(path).await;
@@ -176,7 +176,7 @@ async fn over_loopback_only_a_loopback_host_is_served() {
 }
 
 #[tokio::test]
-async fn the_process_is_closed_to_others() {
+async fn other_processes_cannot_read_the_daemons_memory() {
     let daemon = Daemon::start().await;
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", daemon.id())).unwrap();
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
@@ -189,7 +189,7 @@ async fn the_process_is_closed_to_others() {
 }
 
 #[tokio::test]
-async fn over_tls_a_certificate_of_ones_own_is_served() {
+async fn a_configured_certificate_is_served_over_tls() {
     use rustls::pki_types::pem::PemObject;
 
     let with = |emulator: &keyward_emulator::Emulator| config("public", "contoso.vault.azure.net", emulator);

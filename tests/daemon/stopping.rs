@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use crate::process::{Daemon, keyward, run};
 
 #[tokio::test]
-async fn a_call_that_runs_may_end_after_sigterm() {
+async fn an_active_call_may_finish_after_sigterm() {
     let mut daemon = Daemon::start().await;
     daemon.emulator.faults().add(Fault::once("vault", FaultKind::Hang));
     let socket = daemon.socket();
@@ -26,7 +26,7 @@ async fn a_call_that_runs_may_end_after_sigterm() {
 }
 
 #[tokio::test]
-async fn another_daemon_does_not_take_a_socket_that_is_in_use() {
+async fn another_daemon_does_not_replace_a_socket_in_use() {
     let daemon = Daemon::start().await;
     daemon.get("/vault/secrets/db").await;
     let config = daemon.config();
@@ -39,7 +39,7 @@ async fn another_daemon_does_not_take_a_socket_that_is_in_use() {
 }
 
 #[tokio::test]
-async fn a_socket_that_a_killed_daemon_left_is_taken_over() {
+async fn a_stale_socket_of_a_killed_daemon_is_replaced() {
     let mut daemon = Daemon::start().await;
     daemon.signal(Signal::KILL);
     daemon.ended().await;

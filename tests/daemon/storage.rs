@@ -64,7 +64,7 @@ async fn a_blob_is_read_and_written_with_a_token_in_all_three_clouds() {
 }
 
 #[tokio::test]
-async fn a_blob_is_uploaded_and_downloaded_with_a_signature_that_nobody_sees() {
+async fn a_blob_is_uploaded_and_downloaded_with_a_hidden_signature() {
     for (cloud, suffix) in CLOUDS {
         let daemon = Daemon::with(|emulator| config(cloud, suffix, emulator), LISTEN).await;
         let written = put(&daemon, "/sas/hello/sas.txt", &[("x-ms-blob-type", "BlockBlob")], "by signature").await;
@@ -82,7 +82,7 @@ async fn a_blob_is_uploaded_and_downloaded_with_a_signature_that_nobody_sees() {
 }
 
 #[tokio::test]
-async fn the_services_own_errors_and_conditions_pass() {
+async fn the_services_errors_and_conditional_requests_pass() {
     let daemon = start().await;
     let missing = daemon.get("/blobs/hello/none.txt").await;
     assert_eq!((missing.status.as_u16(), &missing.headers["x-ms-error-code"]), (404, &"BlobNotFound".parse().unwrap()));
@@ -154,7 +154,7 @@ async fn a_blob_with_an_odd_name_is_written_listed_read_and_deleted() {
 }
 
 #[tokio::test]
-async fn a_malformed_path_is_the_callers_mistake() {
+async fn a_malformed_path_is_a_bad_request() {
     let daemon = start().await;
     for path in ["/blobs//hello/world.txt", "/blobs/hello/../../world.txt", "/lake/webhdfs/../x"] {
         let refused = daemon.get(path).await;

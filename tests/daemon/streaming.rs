@@ -82,7 +82,7 @@ async fn download(socket: &Path, path: &str) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_gibibytes_go_up_in_flat_memory() {
+async fn an_upload_of_two_gibibytes_needs_constant_memory() {
     let daemon = start().await;
     let idle = memory(&daemon, "VmRSS:");
     daemon.emulator.faults().add(Fault::always("blob", FaultKind::DiscardBody));
@@ -102,7 +102,7 @@ async fn two_gibibytes_go_up_in_flat_memory() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_gibibytes_come_down_in_flat_memory() {
+async fn a_download_of_two_gibibytes_needs_constant_memory() {
     let daemon = start().await;
     let idle = memory(&daemon, "VmRSS:");
     daemon.emulator.faults().add(Fault::once("blob", FaultKind::Bytes(2048 * MIB)));
@@ -139,7 +139,7 @@ async fn read_on(stream: &mut UnixStream, text: &mut String, enough: impl Fn(&st
 }
 
 #[tokio::test]
-async fn a_caller_that_expects_100_continue_sends_its_body_only_when_it_is_wanted() {
+async fn a_caller_that_expects_100_continue_sends_its_body_only_when_asked() {
     let daemon = start().await;
     let head = |path: &str| {
         format!("PUT {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\nexpect: 100-continue\r\n\r\n")
@@ -163,7 +163,7 @@ async fn a_caller_that_expects_100_continue_sends_its_body_only_when_it_is_wante
 }
 
 #[tokio::test]
-async fn chunks_of_unknown_length_go_up_as_chunks() {
+async fn a_body_of_unknown_length_is_uploaded_in_chunks() {
     let daemon = start().await;
     daemon.emulator.faults().add(Fault::always("blob", FaultKind::DiscardBody));
     let request = "PUT /blobs/hello/chunks HTTP/1.1\r\nhost: localhost\r\nx-ms-blob-type: BlockBlob\r\n\
@@ -176,7 +176,7 @@ async fn chunks_of_unknown_length_go_up_as_chunks() {
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_off_never_looks_whole() {
+async fn an_aborted_response_never_looks_complete() {
     let daemon = start().await;
     for (fault, framing) in
         [(FaultKind::Truncate(5), "content-length: 13"), (FaultKind::Truncate(0), "content-length: 13")]
@@ -192,7 +192,7 @@ async fn an_answer_that_breaks_off_never_looks_whole() {
 }
 
 #[tokio::test]
-async fn half_an_upload_leaves_nothing_behind() {
+async fn an_aborted_upload_stores_nothing() {
     let mut daemon = start().await;
     let head = "PUT /blobs/hello/half.txt HTTP/1.1\r\nhost: localhost\r\nx-ms-blob-type: BlockBlob\r\ncontent-length: 1000\r\n\r\n";
     let mut stream = UnixStream::connect(daemon.socket()).await.unwrap();

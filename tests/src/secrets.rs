@@ -60,12 +60,12 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "a piece of a token is in a log")]
-    fn a_piece_is_found() {
+    fn a_part_of_a_token_is_found() {
         Secrets::tokens(vec![TOKEN.to_owned()]).assert_absent("a log", format!("x {} y", &TOKEN[30..60]).as_bytes());
     }
 
     #[test]
-    fn what_all_tokens_begin_with_is_no_secret() {
+    fn the_common_start_of_tokens_is_not_secret() {
         Secrets::tokens(vec![TOKEN.to_owned()]).assert_absent("a log", b"eyJhbGciOiJFUzI1NiJ9");
     }
 }

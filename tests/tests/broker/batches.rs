@@ -41,7 +41,7 @@ async fn a_batch_of_256_is_256_requests_with_a_token_or_a_signature() {
 }
 
 #[tokio::test]
-async fn a_request_in_a_batch_that_is_not_allowed_ends_it_there() {
+async fn a_denied_request_ends_its_batch() {
     let rig = Rig::storage("allow = [\"DELETE /hello/none-*\"]").start().await;
     let paths = ["/hello/none-1", "/hello/world.txt", "/hello/none-2"].map(str::to_owned);
     let answer = rig.call(batch(&paths)).await;

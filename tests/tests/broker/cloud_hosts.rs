@@ -85,7 +85,7 @@ fn managed_instances_and_synapse_are_hosts_of_sql_in_every_cloud() {
 }
 
 #[test]
-fn what_resembles_a_managed_instance_or_synapse_is_refused() {
+fn hosts_that_resemble_a_managed_instance_or_synapse_are_rejected() {
     for (cloud, sql, synapse, _) in SQL {
         for host in [
             format!("contoso.{ZONE}.{sql}.evil.example"),
@@ -196,7 +196,7 @@ fn accounts_in_a_dns_zone_and_secondary_endpoints_are_hosts_of_storage() {
 }
 
 #[test]
-fn a_copy_is_looked_at_and_a_key_is_minted_at_these_hosts_too() {
+fn copies_and_minted_keys_are_checked_at_these_hosts_too() {
     let plan = plan("public", "storage", "https://contoso.z12.blob.storage.azure.net").unwrap();
     let grant = &plan.mounts[0].grants[0];
     assert!(grant.minting.services.contains("blob"));

@@ -34,7 +34,7 @@ fn the_file(directory: &Path) -> PathBuf {
 }
 
 #[tokio::test]
-async fn a_torn_file_is_compiled_again() {
+async fn a_damaged_cache_file_is_compiled_again() {
     let directory = tempfile::tempdir().unwrap();
     let at = directory.path().join("compiled");
     assert_eq!(compiled_in(&at).await.unwrap(), 1);
@@ -53,7 +53,7 @@ async fn a_torn_file_is_compiled_again() {
 }
 
 #[tokio::test]
-async fn a_file_that_others_may_write_is_not_loaded() {
+async fn a_cache_file_that_others_can_write_is_not_loaded() {
     let directory = tempfile::tempdir().unwrap();
     let at = directory.path().join("compiled");
     assert_eq!(compiled_in(&at).await.unwrap(), 1);
@@ -67,7 +67,7 @@ async fn a_file_that_others_may_write_is_not_loaded() {
 }
 
 #[tokio::test]
-async fn a_directory_that_others_may_write_is_refused() {
+async fn a_cache_directory_that_others_can_write_is_rejected() {
     let directory = tempfile::tempdir().unwrap();
     let at = directory.path().join("compiled");
     fs::create_dir(&at).unwrap();

@@ -48,7 +48,7 @@ fn redirect(to: &str) -> Fault {
 }
 
 #[tokio::test]
-async fn an_upload_goes_where_the_service_says_within_its_grant() {
+async fn an_upload_follows_the_services_redirect_within_its_grant() {
     let rig = Rig::lake(GEN1).start().await;
     let answer = create(&rig).await;
     assert_eq!(answer.status, 201, "{}", answer.text());
@@ -59,7 +59,7 @@ async fn an_upload_goes_where_the_service_says_within_its_grant() {
 }
 
 #[tokio::test]
-async fn an_upload_does_not_go_elsewhere() {
+async fn an_upload_follows_no_redirect_outside_its_grant() {
     for elsewhere in [
         "https://collect.example/webhdfs/v1/reports/new.txt?op=CREATE&write=true",
         "https://other.azuredatalakestore.net/webhdfs/v1/reports/new.txt?op=CREATE&write=true",
@@ -106,7 +106,7 @@ async fn a_second_redirect_is_not_followed() {
 }
 
 #[tokio::test]
-async fn a_redirect_that_is_not_named_says_which_line_to_write() {
+async fn the_error_about_a_denied_redirect_names_the_line_that_permits_it() {
     let lines = "redirects = [\"https://other.azuredatalakestore.net\"]";
     let rig = Rig::lake(GEN1).mount_lines(lines).start().await;
     rig.emulator.faults().add(redirect("https://Node.example:8443/webhdfs/v1/reports/new.txt?op=CREATE&write=true"));
@@ -121,7 +121,7 @@ async fn a_redirect_that_is_not_named_says_which_line_to_write() {
 }
 
 #[tokio::test]
-async fn what_may_be_redirected_to_is_checked_with_the_configuration() {
+async fn redirects_are_checked_with_the_configuration() {
     let plan = |redirects: &str| {
         let text = format!(
             "[identity.default]\nsource = \"imds\"\n[mount.lake]\nplugin = \"adls\"\nendpoint = \"https://{GEN1}\"\n\
@@ -189,7 +189,7 @@ async fn without_a_redirect_the_link_is_in_an_object() {
 }
 
 #[tokio::test]
-async fn a_link_is_of_use_to_its_caller_only() {
+async fn a_link_works_only_for_its_caller() {
     let rig = with_node(REDIRECTS).start().await;
     let link = link(&rig, &send(&rig, "PUT", "/webhdfs/v1/reports/new.txt?op=CREATE", "").await);
     let request = Request::put(&link).body(Full::from(Bytes::from_static(b"x"))).unwrap();
@@ -224,7 +224,7 @@ async fn a_link_does_not_lead_beyond_allow() {
 }
 
 #[tokio::test]
-async fn what_the_service_does_not_know_is_its_own_error() {
+async fn an_unknown_operation_is_the_services_own_error() {
     let rig = Rig::lake(GEN1).start().await;
     for (method, operation) in [("GET", "GETXATTRS"), ("PUT", "CREATESNAPSHOT"), ("POST", "NOSUCH")] {
         let answer = send(&rig, method, &format!("/webhdfs/v1/reports?op={operation}"), "").await;

@@ -31,7 +31,7 @@ fn logins(rig: &Rig) -> Vec<(String, u16)> {
 }
 
 #[tokio::test]
-async fn a_token_logs_in_and_its_surrogate_is_all_that_the_plugin_sees() {
+async fn a_token_logs_in_and_the_plugin_sees_only_its_surrogate() {
     let rig = database().start().await;
     let report = acted(&rig, "open shop | query select db_name() as db, 1 as one | all").await;
     assert!(report.contains("Columns([Column { name: \"db\", data-type: DataType::Nvarchar }"), "{report}");
@@ -47,7 +47,7 @@ async fn a_token_logs_in_and_its_surrogate_is_all_that_the_plugin_sees() {
 }
 
 #[tokio::test]
-async fn every_type_comes_out_by_value() {
+async fn every_type_can_be_read() {
     let rig = database().start().await;
     let report = acted(&rig, "open shop | query select * from types order by id | all").await;
     for value in [
@@ -87,7 +87,7 @@ async fn every_type_comes_out_by_value() {
 }
 
 #[tokio::test]
-async fn every_type_goes_in_by_value() {
+async fn every_type_can_be_a_parameter() {
     let rig = database().start().await;
     for (kind, text, of, back) in [
         ("bit", "true", "bit", "Bit(true)"),
@@ -134,7 +134,7 @@ async fn every_type_goes_in_by_value() {
 }
 
 #[tokio::test]
-async fn a_value_that_is_none_of_its_type_is_refused_before_anything_is_sent() {
+async fn an_invalid_value_is_rejected_before_anything_is_sent() {
     let rig = database().start().await;
     let report = acted(&rig, "open shop | parameter date yesterday | query select @P1 | execute select 1").await;
     assert!(report.contains("Invalid(\"parameter @P1 is not a valid date\")"), "{report}");
@@ -151,7 +151,7 @@ async fn several_result_sets_come_one_after_another() {
 }
 
 #[tokio::test]
-async fn a_statement_is_executed_and_what_it_affected_is_counted() {
+async fn execute_returns_the_count_of_affected_rows() {
     let rig = database().start().await;
     let report = acted(
         &rig,
@@ -175,7 +175,7 @@ async fn the_servers_errors_come_with_number_state_class_and_message() {
 }
 
 #[tokio::test]
-async fn transactions_last_or_are_undone() {
+async fn transactions_are_committed_or_rolled_back() {
     let rig = database().start().await;
     let count = "query select count(*) as n from orders | all";
     let insert = "execute insert into orders values (50, 'x', 1, '2024-01-01', null)";
@@ -189,7 +189,7 @@ async fn transactions_last_or_are_undone() {
 }
 
 #[tokio::test]
-async fn a_connection_is_used_again_in_the_state_of_a_new_one() {
+async fn a_pooled_connection_is_reset_before_reuse() {
     let rig = database().start().await;
     let report =
         acted(&rig, "open shop | execute create table #mine (secret int) | query select @@spid as spid | all").await;
@@ -203,7 +203,7 @@ async fn a_connection_is_used_again_in_the_state_of_a_new_one() {
 }
 
 #[tokio::test]
-async fn what_one_transaction_sees_of_others_is_not_what_the_next_one_does() {
+async fn the_isolation_level_is_reset_before_reuse() {
     let rig = database().start().await;
     let report = acted(&rig, "open shop | begin serializable | commit | begin | rollback | open shop").await;
     assert!(!report.contains("Error"), "{report}");
@@ -214,7 +214,7 @@ async fn what_one_transaction_sees_of_others_is_not_what_the_next_one_does() {
 }
 
 #[tokio::test]
-async fn time_is_up_for_a_reader_too_that_never_waits() {
+async fn the_time_limit_applies_to_a_reader_that_never_waits() {
     let rig = database().start().await;
     let many = "with n as (select 1 as i union all select i + 1 from n where i < 100000000) select i from n";
     let report = acted(&rig, &format!("open shop | timeout 300 | query {many} | count")).await;
@@ -222,7 +222,7 @@ async fn time_is_up_for_a_reader_too_that_never_waits() {
 }
 
 #[tokio::test]
-async fn many_empty_result_sets_wait_for_their_reader() {
+async fn many_empty_result_sets_fit_in_a_guests_memory() {
     let rig = database().limits("memory = \"2MiB\"").start().await;
     let sets = "select 1 as a where 1 = 0; ".repeat(3000);
     let report = acted(&rig, &format!("open shop | query {sets} | next 4294967295 | next 4294967295 | count")).await;
@@ -230,7 +230,7 @@ async fn many_empty_result_sets_wait_for_their_reader() {
 }
 
 #[tokio::test]
-async fn rows_that_nobody_wants_are_passed_over() {
+async fn execute_skips_rows() {
     let rig = database().limits("memory = \"2MiB\"").start().await;
     let sql = "select replicate(cast('x' as varchar(max)), 100000) as x from generate_series(1, 100)";
     let report = acted(&rig, &format!("open shop | execute {sql}")).await;
@@ -250,7 +250,7 @@ async fn a_connection_with_an_open_transaction_is_closed() {
 }
 
 #[tokio::test]
-async fn results_that_are_not_read_are_cancelled() {
+async fn unread_results_are_cancelled() {
     let rig = database().start().await;
     let many = "with n as (select 1 as i union all select i + 1 from n where i < 1000000) select i from n";
     let report = acted(&rig, &format!("open shop | query {many} | next 1 | next 1 | query select 1")).await;
@@ -266,7 +266,7 @@ async fn results_that_are_not_read_are_cancelled() {
 }
 
 #[tokio::test]
-async fn a_query_has_a_time_limit_of_the_plugins() {
+async fn a_plugin_can_set_the_time_limit_of_a_query() {
     let rig = database().start().await;
     rig.emulator.faults().add(Fault::once("sql", FaultKind::Hang).at("RPC"));
     let report = acted(&rig, "open shop | timeout 50 | query select 1 | query select 1").await;
@@ -279,7 +279,7 @@ async fn a_query_has_a_time_limit_of_the_plugins() {
 }
 
 #[tokio::test]
-async fn a_broken_connection_is_not_handed_out() {
+async fn a_broken_connection_is_not_reused() {
     let rig = database().start().await;
     acted(&rig, "open shop | query select 1 | all").await;
     rig.emulator.faults().add(Fault::once("sql", FaultKind::Close).at("RPC"));
@@ -291,7 +291,7 @@ async fn a_broken_connection_is_not_handed_out() {
 }
 
 #[tokio::test]
-async fn what_is_transient_is_tried_again_while_opening_and_not_later() {
+async fn transient_errors_are_retried_only_while_connecting() {
     for number in [40613, 40197, 40501, 49918, 49919, 49920, 10928, 10929, 4060] {
         let rig = database().start().await;
         rig.emulator.faults().add(Fault::once("sql", FaultKind::SqlError(number)).at("LOGIN"));
@@ -310,7 +310,7 @@ async fn what_is_transient_is_tried_again_while_opening_and_not_later() {
 }
 
 #[tokio::test]
-async fn a_gateway_sends_on_to_a_node_of_its_service_and_to_no_other() {
+async fn a_gateway_may_redirect_only_to_a_node_of_its_service() {
     let node = "db1.tr1.emulator1-a.worker.database.windows.net".to_owned();
     let rig = database().start().await;
     let route = |host: &str, port| FaultKind::SqlRoute { host: host.to_owned(), port };
@@ -329,7 +329,7 @@ async fn a_gateway_sends_on_to_a_node_of_its_service_and_to_no_other() {
 }
 
 #[tokio::test]
-async fn a_password_of_the_vault_logs_in_and_nobody_sees_it() {
+async fn a_sealed_password_logs_in() {
     let rig = database().start().await;
     let report = acted(&rig, "login app sql-password | open shop | query select suser_sname() as who | all").await;
     assert!(report.contains("Text(\"app\")"), "{report}");
@@ -346,7 +346,7 @@ async fn a_password_of_the_vault_logs_in_and_nobody_sees_it() {
 }
 
 #[tokio::test]
-async fn a_password_that_is_refused_is_read_again() {
+async fn a_rejected_password_is_read_again() {
     let rig = database().start().await;
     let seen = |rig: &Rig| rig.emulator.log().for_service("vault").len();
     let report = acted(&rig, "login app db | open shop").await;
@@ -381,7 +381,7 @@ async fn a_connection_is_retired_with_its_token() {
 }
 
 #[tokio::test]
-async fn the_pool_is_bounded_and_says_which_line_changes_that() {
+async fn the_pool_is_bounded_and_its_error_names_the_setting() {
     let rig = Rig::database("[mount.database.pool]\nconnections = 1\nwait = \"50ms\"").start().await;
     let report = acted(&rig, "open shop | open shop | close | open shop").await;
     assert!(report.contains("Busy(") && report.contains("`connections` in [mount.database.pool]"), "{report}");
@@ -394,7 +394,7 @@ async fn the_pool_is_bounded_and_says_which_line_changes_that() {
 }
 
 #[tokio::test]
-async fn an_unused_connection_is_closed_in_time() {
+async fn an_idle_connection_is_closed() {
     let rig = Rig::database("[mount.database.pool]\nidle = \"100ms\"").start().await;
     acted(&rig, "open shop | query select 1 | all").await;
     tokio::time::sleep(Duration::from_millis(300)).await;
@@ -429,7 +429,7 @@ async fn a_server_that_misbehaves_is_a_clear_error() {
 }
 
 #[tokio::test]
-async fn a_server_that_stalls_is_given_up() {
+async fn a_server_that_stalls_times_out() {
     let rig = database().sections("[egress]\nconnect_timeout = \"200ms\"").start().await;
     rig.emulator.faults().add(Fault::once("sql", FaultKind::Hang).at("LOGIN"));
     let report = acted(&rig, "open shop").await;

@@ -9,7 +9,7 @@ fn early(read: usize, at_once: bool) -> Fault {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_guest_that_writes_everything_first_gets_the_answer() {
+async fn a_guest_that_writes_everything_first_gets_the_response() {
     let rig = Rig::hostile("sequential_upload").start().await;
     let mut calls = 0;
     for (read, at_once) in [(0, true), (100_000, true), (0, false)] {
@@ -28,7 +28,7 @@ async fn a_guest_that_writes_everything_first_gets_the_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_that_goes_away_is_an_error_to_a_guest_that_writes_everything_first() {
+async fn a_disconnect_is_an_error_to_a_guest_that_writes_everything_first() {
     let rig = Rig::hostile("sequential_upload").start().await;
     rig.emulator.faults().add(Fault::always("vault", FaultKind::CloseAfterRequestBytes(1000)));
     for _ in 0..5 {
@@ -38,7 +38,7 @@ async fn a_service_that_goes_away_is_an_error_to_a_guest_that_writes_everything_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upload_that_its_answer_has_overtaken_may_be_left_unfinished() {
+async fn an_upload_may_be_left_unfinished_after_its_response() {
     let rig = Rig::hostile("unfinished_upload").start().await;
     for (calls, (read, at_once)) in (1..).zip([(0, true), (1, true), (0, false)]) {
         rig.emulator.faults().clear();
@@ -51,7 +51,7 @@ async fn an_upload_that_its_answer_has_overtaken_may_be_left_unfinished() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_is_left_open_beside_an_upload_does_not_look_whole() {
+async fn an_unfinished_response_beside_an_upload_does_not_look_complete() {
     let rig = Rig::hostile("unfinished_upload").start().await;
     rig.emulator.faults().add(early(0, true));
     let answer = rig.call(get("/", &[("x-leave", "answer")])).await;

@@ -59,7 +59,7 @@ fn in_code(emulator: &Emulator, source: Own) -> (Broker, Recorded) {
 }
 
 #[tokio::test]
-async fn a_platform_source_asks_imds_for_the_identity_that_is_named() {
+async fn a_platform_source_requests_the_configured_identity_from_imds() {
     let client_id = "22222222-aaaa-4aaa-8aaa-000000000001".to_owned();
     let user_assigned = Some(UserAssigned::ClientId(client_id));
     let source = SourceConfig { user_assigned, ..SourceConfig::default() };
@@ -82,7 +82,7 @@ async fn a_real_token() -> (Rig, String) {
 }
 
 #[tokio::test]
-async fn a_broker_made_in_code_uses_the_services_own_tokens() {
+async fn a_broker_built_in_code_uses_a_supplied_token_source() {
     let (rig, token) = a_real_token().await;
     let fetched = Arc::new(AtomicUsize::new(0));
     let own = Own { token: Arc::new(Mutex::new(token)), fetched: Arc::clone(&fetched) };
@@ -117,7 +117,7 @@ async fn a_mount_is_a_tower_service_whose_errors_are_responses() {
 }
 
 #[tokio::test]
-async fn an_answer_streams_as_it_comes() {
+async fn a_response_is_streamed() {
     let rig = Rig::keyvault().start().await;
     rig.emulator.faults().add(Fault::once("vault", FaultKind::Stall(10)));
     let response = rig.broker.call("vault", &Caller::named("test"), get("/secrets/db", &[])).await.unwrap();
@@ -132,7 +132,7 @@ async fn an_answer_streams_as_it_comes() {
 }
 
 #[tokio::test]
-async fn a_caller_who_goes_away_ends_the_call_at_once() {
+async fn a_caller_that_disconnects_ends_the_call() {
     let rig = Rig::keyvault().start().await;
     rig.emulator.faults().add(Fault::once("vault", FaultKind::Stall(10)));
     let response = rig.broker.call("vault", &Caller::named("test"), get("/secrets/db", &[])).await.unwrap();
@@ -153,7 +153,7 @@ async fn a_caller_who_goes_away_ends_the_call_at_once() {
 }
 
 #[tokio::test]
-async fn a_body_streams_up_as_it_is_written() {
+async fn a_request_body_is_streamed() {
     let rig = Rig::keyvault().start().await;
     let (mut sender, body) = Channel::<Bytes, std::io::Error>::new(1);
     let request = Request::put("/secrets/long").header("content-type", "application/json").body(body).unwrap();
@@ -173,7 +173,7 @@ async fn a_body_streams_up_as_it_is_written() {
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_off_is_no_upload() {
+async fn an_aborted_body_is_not_a_complete_upload() {
     let rig = Rig::keyvault().start().await;
     let (mut sender, body) = Channel::<Bytes, std::io::Error>::new(1);
     let request = Request::put("/secrets/torn").header("content-type", "application/json").body(body).unwrap();

@@ -6,7 +6,7 @@ use keyward::{CallError, Resolve, Resolving, Violation};
 use keyward_tests::{Rig, get};
 
 #[tokio::test]
-async fn a_surrogate_goes_to_no_other_address_in_any_spelling() {
+async fn a_surrogate_is_sent_to_no_other_address_in_any_spelling() {
     let rig = Rig::hostile("elsewhere").start().await;
     for authority in [
         "evil.example",
@@ -58,7 +58,7 @@ async fn a_surrogate_goes_to_no_other_address_in_any_spelling() {
 }
 
 #[tokio::test]
-async fn a_path_outside_allow_is_refused_in_any_spelling() {
+async fn a_path_outside_allow_is_denied_in_any_spelling() {
     let rig = Rig::hostile("path_escape").start().await;
     for path in [
         "/keys/signing?api-version=7.4",

@@ -19,7 +19,7 @@ fn violation(answer: &Answer) -> &Violation {
 }
 
 #[tokio::test]
-async fn the_search_of_a_guests_memory_finds_a_token_that_is_there() {
+async fn the_search_of_a_guests_memory_finds_a_planted_token() {
     let rig = Rig::of(keyward_tests::guest("reads")).start().await;
     let canary = "eyJ0eXAiOiJKV1QiLCJhbGciOiJFUzI1NiJ9.eyJhIjoxfQ.c2ln";
     rig.call(get("/secrets/db?api-version=7.4", &[("x-canary", canary)])).await;
@@ -28,7 +28,7 @@ async fn the_search_of_a_guests_memory_finds_a_token_that_is_there() {
 }
 
 #[tokio::test]
-async fn an_undeclared_audience_is_not_there() {
+async fn an_undeclared_audience_is_an_error() {
     let rig = Rig::hostile("undeclared_audience").start().await;
     let answer = rig.call(get("/", &[])).await;
     assert_eq!(answer.text().matches("Error::NotDeclared").count(), 5, "{}", answer.text());
@@ -39,7 +39,7 @@ async fn an_undeclared_audience_is_not_there() {
 }
 
 #[tokio::test]
-async fn an_audience_that_is_not_granted_names_the_section_that_would() {
+async fn the_error_about_an_audience_that_is_not_granted_names_its_section() {
     let rig = Rig::hostile("ungranted_audience").start().await;
     let answer = rig.call(get("/", &[])).await;
     assert!(answer.text().contains("NotGranted"), "{}", answer.text());
@@ -49,7 +49,7 @@ async fn an_audience_that_is_not_granted_names_the_section_that_would() {
 }
 
 #[tokio::test]
-async fn a_surrogate_is_spent_in_its_one_place_only() {
+async fn a_surrogate_is_valid_only_in_the_authorization_field() {
     for (guest, place) in [
         ("surrogate_in_query", "query"),
         ("surrogate_in_path", "path"),
@@ -72,7 +72,7 @@ async fn a_surrogate_is_spent_in_its_one_place_only() {
 }
 
 #[tokio::test]
-async fn a_surrogate_twice_in_one_request_fails_it() {
+async fn a_surrogate_twice_in_one_request_is_denied() {
     let rig = Rig::hostile("surrogate_twice").start().await;
     let answer = rig.call(get("/", &[])).await;
     assert_eq!(violation(&answer), &Violation::SeveralAuthorizations);
@@ -82,7 +82,7 @@ async fn a_surrogate_twice_in_one_request_fails_it() {
 }
 
 #[tokio::test]
-async fn no_authorization_but_this_calls_surrogate_goes_out() {
+async fn no_other_authorization_is_sent() {
     let rig = Rig::hostile("earlier_token").start().await;
     let earlier = rig.call(get("/", &[])).await.text();
     assert!(earlier.starts_with(SURROGATE_PREFIX), "{earlier}");
@@ -98,7 +98,7 @@ async fn no_authorization_but_this_calls_surrogate_goes_out() {
 }
 
 #[tokio::test]
-async fn a_guest_that_reads_an_answer_has_no_token_in_its_memory() {
+async fn a_guest_never_has_a_token_in_its_memory() {
     let rig = Rig::hostile("reads").start().await;
     let headers = [("authorization", "Bearer callers-own"), ("x-forwarded-host", "evil.example"), ("x-ms-x", "1")];
     let answer = rig.call(get("/secrets/db?api-version=7.4", &headers)).await;
@@ -114,7 +114,7 @@ async fn a_guest_that_reads_an_answer_has_no_token_in_its_memory() {
 }
 
 #[tokio::test]
-async fn a_redirect_elsewhere_is_handed_over_and_not_followed() {
+async fn the_host_does_not_follow_a_redirect() {
     let rig = Rig::hostile("redirect_follower").start().await;
     for (location, outcome) in [
         ("https://evil.example/collect", "redirect"),
@@ -139,7 +139,7 @@ async fn a_redirect_elsewhere_is_handed_over_and_not_followed() {
 }
 
 #[tokio::test]
-async fn a_redirects_host_that_is_none_for_tokens_gets_the_request_without_one() {
+async fn a_redirect_target_that_is_not_a_host_of_the_audience_gets_no_token() {
     let node = "contoso.dfs.core.windows.net";
     let lines = format!("redirects = [\"https://{node}\"]");
     let rig = Rig::hostile("redirect_follower").mount_lines(&lines).start().await;
@@ -154,7 +154,7 @@ async fn a_redirects_host_that_is_none_for_tokens_gets_the_request_without_one()
 }
 
 #[tokio::test]
-async fn a_token_that_a_service_sends_back_is_blanked_out_wherever_it_is_cut() {
+async fn an_echoed_token_is_redacted_across_chunk_borders() {
     let rig = Rig::hostile("reads").start().await;
     for (number, piece) in [1_usize, 7, 100, 1000, 1_000_000].into_iter().enumerate() {
         rig.emulator.faults().clear();

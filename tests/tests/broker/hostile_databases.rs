@@ -23,7 +23,7 @@ fn violation(answer: &Answer) -> &Violation {
 }
 
 #[tokio::test]
-async fn a_login_takes_a_surrogate_of_this_call_and_of_a_database_and_nothing_else() {
+async fn a_login_accepts_only_a_database_surrogate_of_this_call() {
     let rig = Rig::database("").start().await;
     let earlier = act(&rig, "surrogate sql").await.text().replace("surrogate: ", "");
     assert!(earlier.starts_with(SURROGATE_PREFIX), "{earlier}");
@@ -50,7 +50,7 @@ async fn a_login_takes_a_surrogate_of_this_call_and_of_a_database_and_nothing_el
 }
 
 #[tokio::test]
-async fn a_database_outside_allow_is_refused_with_the_line_that_would_allow_it() {
+async fn the_error_about_a_denied_database_names_the_line_that_permits_it() {
     let rig = Rig::database("allow = [\"CONNECT /shop\"]").start().await;
     let answer = act(&rig, "open master").await;
     assert_eq!(answer.status, 403);
@@ -61,7 +61,7 @@ async fn a_database_outside_allow_is_refused_with_the_line_that_would_allow_it()
 }
 
 #[tokio::test]
-async fn statements_and_connections_are_counted() {
+async fn statements_and_connections_are_limited() {
     let rig = Rig::database("").limits("requests = 5").start().await;
     let answer = act(&rig, &format!("open shop {}", "| execute select 1 ".repeat(5))).await;
     assert!(matches!(answer.error, Some(CallError::Limit { limit: Limit::Requests(5), .. })), "{:?}", answer.error);
@@ -73,7 +73,7 @@ async fn statements_and_connections_are_counted() {
 }
 
 #[tokio::test]
-async fn a_row_that_no_guest_could_hold_is_not_held_by_the_host() {
+async fn a_row_larger_than_a_guests_memory_is_not_buffered() {
     let rig = Rig::database("").limits("memory = \"2MiB\"").start().await;
     let steps = "open shop | query select replicate(cast('x' as varchar(max)), 50000000) as x | all";
     let answer = act(&rig, steps).await;
@@ -82,7 +82,7 @@ async fn a_row_that_no_guest_could_hold_is_not_held_by_the_host() {
 }
 
 #[tokio::test]
-async fn a_flood_of_rows_comes_as_fast_as_it_is_read() {
+async fn rows_are_sent_only_as_fast_as_they_are_read() {
     let rig = Rig::database("").limits("memory = \"3MiB\"").start().await;
     let many =
         "with n as (select 1 as i union all select i + 1 from n where i < 50000) select i, 'some text' as t from n";
@@ -91,7 +91,7 @@ async fn a_flood_of_rows_comes_as_fast_as_it_is_read() {
 }
 
 #[tokio::test]
-async fn a_guest_that_never_reads_its_rows_ends_itself_and_nobody_else() {
+async fn a_guest_that_never_reads_its_rows_affects_only_itself() {
     let rig = Rig::database("").limits("idle_time = \"2s\"").start().await;
     let many = "with n as (select 1 as i union all select i + 1 from n where i < 10000000) select i from n";
     let steps = format!("open shop | query {many} | next 1 | sleep 3600");
@@ -101,7 +101,7 @@ async fn a_guest_that_never_reads_its_rows_ends_itself_and_nobody_else() {
 }
 
 #[tokio::test]
-async fn a_caller_that_goes_away_cancels_the_query() {
+async fn a_caller_that_disconnects_cancels_the_query() {
     let rig = Rig::database("").start().await;
     let many = "with n as (select 1 as i union all select i + 1 from n where i < 100000000) select i from n";
     let steps = format!("open shop | query {many} | count");
@@ -115,7 +115,7 @@ async fn a_caller_that_goes_away_cancels_the_query() {
 }
 
 #[tokio::test]
-async fn a_server_without_the_right_certificate_hears_no_token() {
+async fn a_server_with_an_untrusted_certificate_receives_no_token() {
     let rig = Rig::database("").untrusting().start().await;
     let answer = act(&rig, "open shop").await;
     assert!(answer.text().contains("Unreachable(\"no TLS with contoso.database.windows.net"), "{}", answer.text());

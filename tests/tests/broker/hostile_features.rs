@@ -26,7 +26,7 @@ fn assert_refused(module: &str, feature: &str) {
 }
 
 #[test]
-fn a_component_with_garbage_collection_is_refused() {
+fn a_component_with_garbage_collection_is_rejected() {
     assert_refused("(type (struct (field i32)))", "garbage collection (`gc`)");
     assert_refused("(func (result i31ref) (ref.i31 (i32.const 1)))", "garbage collection (`gc`)");
     let array = "(type $a (array (mut i8))) (func (drop (array.new_default $a (i32.const 1000000))))";
@@ -34,36 +34,36 @@ fn a_component_with_garbage_collection_is_refused() {
 }
 
 #[test]
-fn a_component_with_exceptions_is_refused() {
+fn a_component_with_exceptions_is_rejected() {
     assert_refused("(tag $e) (func (throw $e))", "exceptions (`exception-handling`)");
     assert_refused("(func (param exnref) (throw_ref (local.get 0)))", "exceptions (`exception-handling`)");
 }
 
 #[test]
-fn a_component_with_typed_function_references_is_refused() {
+fn a_component_with_typed_function_references_is_rejected() {
     let call = "(type $f (func)) (func (param (ref null $f)) (call_ref $f (local.get 0)))";
     assert_refused(call, "typed function references (`function-references`)");
 }
 
 #[test]
-fn a_component_with_threads_is_refused() {
+fn a_component_with_threads_is_rejected() {
     assert_refused("(memory 1 1 shared)", "threads (`threads`)");
 }
 
 #[test]
-fn a_component_with_64_bit_memories_is_refused() {
+fn a_component_with_64_bit_memories_is_rejected() {
     assert_refused("(memory i64 1)", "64-bit memories (`memory64`)");
 }
 
 #[test]
-fn a_component_with_relaxed_simd_is_refused() {
+fn a_component_with_relaxed_simd_is_rejected() {
     let add = "(func (param v128 v128 v128) (result v128)
         (f32x4.relaxed_madd (local.get 0) (local.get 1) (local.get 2)))";
     assert_refused(add, "relaxed SIMD (`relaxed-simd`)");
 }
 
 #[test]
-fn a_component_with_stack_switching_is_refused() {
+fn a_component_with_stack_switching_is_rejected() {
     let error = plan("(type $f (func)) (type $c (cont $f)) (func (param (ref null $c)))").unwrap_err();
     assert!(error.contains("stack switching (`stack-switching`)"), "{error}");
 }
@@ -76,7 +76,7 @@ fn all_features_of_a_component_with_several_are_named() {
 }
 
 #[test]
-fn what_the_usual_compilers_write_is_not_refused() {
+fn the_output_of_common_compilers_is_accepted() {
     for module in [
         "(table 1 externref) (table 1 funcref) (func (param externref) (result funcref) (ref.null func))",
         "(func (param v128) (result v128) (i32x4.add (local.get 0) (local.get 0)))",

@@ -38,7 +38,7 @@ async fn an_endless_sleep_is_stopped() {
 }
 
 #[tokio::test]
-async fn a_call_ends_after_its_time_altogether() {
+async fn a_call_has_a_total_time_limit() {
     let rig = greedy("endless_sleep", "wall_time = \"200ms\"").start().await;
     let answer = rig.call(get("/", &[])).await;
     assert_limited(&rig, &answer, Limit::WallTime(Duration::from_millis(200)), 504).await;
@@ -66,7 +66,7 @@ async fn header_fields_are_bounded() {
 }
 
 #[tokio::test]
-async fn what_is_handed_over_at_once_is_bounded() {
+async fn the_size_of_host_call_arguments_is_bounded() {
     let rig = greedy("hostcall_hog", "hostcall_bytes = \"1MiB\"").start().await;
     let answer = rig.call(get("/", &[])).await;
     assert_limited(&rig, &answer, Limit::HostcallBytes(1 << 20), 502).await;
@@ -80,7 +80,7 @@ async fn a_log_flood_is_stopped() {
 }
 
 #[tokio::test]
-async fn a_thousand_requests_are_too_many() {
+async fn the_count_of_requests_is_bounded() {
     let rig = greedy("thousand_requests", "requests = 10").start().await;
     let answer = rig.call(get("/", &[])).await;
     assert_limited(&rig, &answer, Limit::Requests(10), 502).await;
@@ -147,7 +147,7 @@ async fn the_stack_is_bounded() {
 }
 
 #[tokio::test]
-async fn many_greedy_calls_at_once_leave_a_neighbour_unharmed() {
+async fn concurrent_hostile_calls_do_not_affect_another_mount() {
     let rig = greedy("endless_loop", "cpu_time = \"300ms\"\nconcurrency = 4\nqueue = 4").start().await;
     let neighbour = Rig::keyvault().start().await;
     let calls: Vec<_> = (0..8).map(|_| rig.call(get("/", &[]))).collect();
@@ -163,7 +163,7 @@ async fn many_greedy_calls_at_once_leave_a_neighbour_unharmed() {
 }
 
 #[tokio::test]
-async fn a_call_for_which_there_is_no_place_to_wait_is_refused_at_once() {
+async fn a_call_beyond_the_queue_is_rejected_immediately() {
     let rig = greedy("endless_sleep", "wall_time = \"500ms\"\nconcurrency = 2\nqueue = 3").start().await;
     let answers = all((0..8).map(|_| rig.call(get("/", &[]))).collect()).await;
     let busy: Vec<_> = answers.iter().filter(|answer| matches!(answer.error, Some(CallError::Busy { .. }))).collect();
@@ -189,7 +189,7 @@ async fn all<F: Future<Output = Answer>>(calls: Vec<F>) -> Vec<Answer> {
 }
 
 #[tokio::test]
-async fn a_component_that_wants_more_than_the_world_has_is_refused_by_name() {
+async fn a_component_with_an_unknown_import_is_rejected_by_name() {
     let plan = |component: Vec<u8>| {
         let config = "[identity.default]\nsource = \"imds\"\n[mount.m]\nplugin = \"p\"\nendpoint = \"https://a.vault.azure.net\"\n";
         let config = keyward_policy::config::Config::from_toml(std::path::Path::new("k.toml"), config).unwrap();

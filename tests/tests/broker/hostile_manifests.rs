@@ -64,7 +64,7 @@ fn a_token_for_resource_manager_is_not_sent_to_the_authors_host() {
 }
 
 #[test]
-fn no_other_spelling_of_an_azure_audience_is_sent_there_either() {
+fn no_other_spelling_of_an_azure_audience_is_sent_to_the_authors_host() {
     for resource in [
         "https://management.azure.com",
         "https://Management.Azure.Com/",
@@ -87,7 +87,7 @@ fn no_other_spelling_of_an_azure_audience_is_sent_there_either() {
 }
 
 #[test]
-fn the_older_name_of_resource_managers_audience_is_known() {
+fn the_former_audience_of_resource_manager_is_known() {
     for resource in ["https://management.core.windows.net/", "https://management.core.windows.net"] {
         let error = refused("", &own(resource, WEATHER), &restating(resource));
         assert!(error.contains("of the service `arm`"), "{resource}: {error}");
@@ -95,7 +95,7 @@ fn the_older_name_of_resource_managers_audience_is_known() {
 }
 
 #[test]
-fn a_storage_accounts_own_audience_is_azures() {
+fn the_audience_of_one_storage_account_belongs_to_azure() {
     let resource = "https://contoso.blob.core.windows.net";
     let error = refused("", &own(resource, WEATHER), &restating(resource));
     assert!(error.contains("of the service `blob`"), "{error}");
@@ -114,7 +114,7 @@ fn an_audience_of_another_cloud_is_granted_nowhere() {
 }
 
 #[test]
-fn a_host_pattern_that_reaches_beyond_a_services_hosts_is_cut_to_them() {
+fn a_host_pattern_is_restricted_to_the_services_hosts() {
     let manifest = own("https://vault.azure.net", "\"*.*.azure.net\", \"api.weather.example\"");
     let lines = |host: &str| format!("endpoint = \"https://{host}\"\nresource = \"https://vault.azure.net\"");
     assert!(plan("", &manifest, &lines("contoso.vault.azure.net")).is_ok());
@@ -140,7 +140,7 @@ fn services_that_share_an_audience_share_their_hosts_within_one_cloud() {
 }
 
 #[test]
-fn an_application_id_is_granted_by_no_mount_alone() {
+fn a_mount_alone_cannot_grant_an_application_id() {
     const GUID: &str = "00001111-aaaa-2222-bbbb-3333cccc4444";
     insta::assert_snapshot!(refused("", &own(GUID, WEATHER), &restating(GUID)));
     for resource in [format!("api://{GUID}"), GUID.to_uppercase(), format!("spn:{GUID}"), format!("api://{GUID}/x")] {
@@ -150,7 +150,7 @@ fn an_application_id_is_granted_by_no_mount_alone() {
 }
 
 #[test]
-fn an_application_id_is_granted_by_a_service_of_the_configuration_at_its_hosts() {
+fn a_configured_service_grants_an_application_id_at_its_hosts() {
     const GUID: &str = "api://00001111-aaaa-2222-bbbb-3333cccc4444";
     let top = |host: &str| {
         format!("[cloud]\nbase = \"public\"\n[cloud.service.weather]\naudience = {GUID:?}\nhosts = [{host:?}]")
@@ -163,7 +163,7 @@ fn an_application_id_is_granted_by_a_service_of_the_configuration_at_its_hosts()
 }
 
 #[test]
-fn a_text_that_is_no_plain_url_is_granted_by_no_mount_alone() {
+fn a_mount_alone_cannot_grant_an_audience_that_is_not_a_plain_url() {
     for resource in ["api://weather", "https://api.weather.example:443/", "https://API.weather.example", "weather"] {
         let error = refused("", &own(resource, WEATHER), &restating(resource));
         assert!(error.contains("[cloud.service.weather]"), "{resource}: {error}");
@@ -171,7 +171,7 @@ fn a_text_that_is_no_plain_url_is_granted_by_no_mount_alone() {
 }
 
 #[test]
-fn an_audience_of_the_manifests_own_is_not_granted_by_plugin_and_sum_alone() {
+fn a_checksum_alone_does_not_grant_an_audience_of_the_manifests_own() {
     let manifest = own("https://api.weather.example", WEATHER);
     insta::assert_snapshot!(refused("", &manifest, ""));
     for lines in ["endpoint = \"https://api.weather.example\"", "resource = \"https://api.weather.example\""] {
@@ -182,7 +182,7 @@ fn an_audience_of_the_manifests_own_is_not_granted_by_plugin_and_sum_alone() {
 }
 
 #[test]
-fn a_resource_that_is_restated_must_be_the_manifests_to_the_letter() {
+fn a_restated_resource_must_match_the_manifest_exactly() {
     let manifest = own("https://api.weather.example", WEATHER);
     for resource in ["https://api.weather.example/", "https://other.weather.example"] {
         let error = refused("", &manifest, &restating(resource));
@@ -191,7 +191,7 @@ fn a_resource_that_is_restated_must_be_the_manifests_to_the_letter() {
 }
 
 #[test]
-fn a_further_audience_is_restated_in_a_section_of_its_own() {
+fn another_audience_is_restated_in_its_own_section() {
     let manifest = "name = \"weather\"\n[audience.vault]\ncloud = \"vault\"\n[audience.api]\n\
                     resource = \"https://api.weather.example\"\nhosts = [\"api.weather.example\"]\noptional = true\n";
     let vault = "endpoint = \"https://contoso.vault.azure.net\"\n";
@@ -206,7 +206,7 @@ fn a_further_audience_is_restated_in_a_section_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_pair_that_the_mount_restates_works_and_stays_within_its_host() {
+async fn a_restated_pair_works_only_at_its_host() {
     let manifest =
         "name=\"own\"\n[audience.vault]\nresource=\"https://vault.azure.net\"\nhosts=[\"*.vault.azure.net\"]";
     let rig = Rig::of(guest_with_manifest("reads", manifest)).mount_lines("resource = \"https://vault.azure.net\"");

@@ -70,7 +70,7 @@ fn groups() -> Request<Full<Bytes>> {
 }
 
 #[tokio::test]
-async fn a_caller_that_lists_keys_is_denied_in_every_spelling() {
+async fn listing_keys_is_denied_in_every_spelling() {
     let rig = Rig::arm().mount_lines("allow = [\"* /**\"]").start().await;
     for action in ["listKeys", "LISTKEYS", "listkeys/", "%6CistKeys", "listKeys."] {
         let rule = MintingRule::NotHandedOut("listKeys");
@@ -81,7 +81,7 @@ async fn a_caller_that_lists_keys_is_denied_in_every_spelling() {
 }
 
 #[tokio::test]
-async fn a_line_that_names_what_mints_is_not_enough() {
+async fn an_allow_line_does_not_permit_minting() {
     let line = "allow = [\"GET /**\", \"POST /subscriptions/*/resourceGroups/*/providers/*/*/*/listKeys\"]";
     let rig = Rig::arm().mount_lines(line).start().await;
     let rule = MintingRule::NotHandedOut("listKeys");
@@ -120,14 +120,14 @@ async fn a_caller_that_reads_a_function_hosts_token_is_denied() {
 }
 
 #[tokio::test]
-async fn a_caller_with_an_action_that_nobody_knows_is_denied() {
+async fn an_unknown_action_is_denied() {
     let rig = Rig::arm().mount_lines("allow = [\"* /**\"]").start().await;
     let rule = MintingRule::UnknownAction("runCommand".to_owned());
     assert_denied(&rig, request("POST", &account("runCommand"), &[]), &rule, groups()).await;
 }
 
 #[tokio::test]
-async fn a_caller_that_gives_a_thing_a_harmless_name_is_denied() {
+async fn a_harmless_resource_name_does_not_permit_an_action() {
     let rig = Rig::arm().start().await;
     let rule = MintingRule::UnknownAction("start".to_owned());
     assert_denied(&rig, request("POST", &account("mint/start"), &[]), &rule, groups()).await;
@@ -145,7 +145,7 @@ async fn a_caller_that_overrides_the_method_is_denied() {
 }
 
 #[tokio::test]
-async fn a_caller_that_writes_the_method_in_other_letters_is_denied() {
+async fn a_method_in_another_case_is_denied() {
     let rig = Rig::arm().start().await;
     for method in ["post", "Post"] {
         let rule = MintingRule::UnknownAction("runCommand".to_owned());
@@ -154,7 +154,7 @@ async fn a_caller_that_writes_the_method_in_other_letters_is_denied() {
 }
 
 #[tokio::test]
-async fn an_action_that_a_line_names_passes() {
+async fn an_action_that_allow_names_literally_is_permitted() {
     let line = "allow = [\"POST /subscriptions/*/resourceGroups/*/providers/*/*/*/runcommand\"]";
     let rig = Rig::arm().mount_lines(line).start().await;
     let answer = rig.call(request("POST", &account("runCommand"), &[])).await;
@@ -163,7 +163,7 @@ async fn an_action_that_a_line_names_passes() {
 }
 
 #[tokio::test]
-async fn a_caller_that_gives_rights_away_is_denied() {
+async fn privileged_actions_are_denied() {
     let rig = Rig::arm().mount_lines("allow = [\"* /**\"]").start().await;
     for (path, segment) in [
         ("Microsoft.Resources/deployments/d", "deployments"),
@@ -240,7 +240,7 @@ async fn a_caller_that_doubles_or_encodes_a_parameter_gets_no_key() {
 }
 
 #[tokio::test]
-async fn what_a_mount_hands_out_is_handed_out_and_leaves_a_record() {
+async fn credentials_in_hand_out_are_returned_and_recorded() {
     let rig = Rig::arm().mount_lines("hand_out = [\"listKeys\"]").start().await;
     minting(&rig);
     let answer = rig.call(request("POST", &account("listKeys"), &[])).await;
@@ -254,7 +254,7 @@ async fn what_a_mount_hands_out_is_handed_out_and_leaves_a_record() {
 }
 
 #[tokio::test]
-async fn a_guest_that_copies_past_allow_is_denied_whatever_it_calls_the_storage() {
+async fn a_guest_that_copies_outside_allow_is_denied_whatever_its_manifest_says() {
     let lines = "allow = [\"PUT /hello/public/*\", \"GET /hello/public/*\"]";
     let rig =
         own("copies_past_allow", "https://contoso.blob.core.windows.net", "https://storage.azure.com/", lines).await;
@@ -281,14 +281,14 @@ async fn own(guest: &str, endpoint: &str, resource: &str, lines: &str) -> Rig {
 }
 
 #[tokio::test]
-async fn a_guest_that_mints_a_delegation_key_is_denied_whatever_it_calls_the_storage() {
+async fn a_guest_that_mints_a_delegation_key_is_denied_whatever_its_manifest_says() {
     let rig =
         own("mints_a_delegation_key", "https://contoso.blob.core.windows.net", "https://storage.azure.com/", "").await;
     assert_guest_denied(&rig, get("/", &[]), "userdelegationkey").await;
 }
 
 #[tokio::test]
-async fn a_guest_that_lists_keys_is_denied_whatever_it_calls_the_manager() {
+async fn a_guest_that_lists_keys_is_denied_whatever_its_manifest_says() {
     let rig = own("lists_keys", "https://management.azure.com", "https://management.azure.com/", "").await;
     for action in ["listKeys", "LISTkeys"] {
         assert_guest_denied(&rig, get("/", &[("x-path", &account(action))]), "listKeys").await;
@@ -296,7 +296,7 @@ async fn a_guest_that_lists_keys_is_denied_whatever_it_calls_the_manager() {
 }
 
 #[tokio::test]
-async fn a_guest_that_backs_up_a_key_is_denied_whatever_it_calls_the_vault() {
+async fn a_guest_that_backs_up_a_key_is_denied_whatever_its_manifest_says() {
     let rig = own("backs_up_a_key", "https://contoso.vault.azure.net", "https://vault.azure.net", "").await;
     assert_guest_denied(&rig, get("/", &[]), "backup").await;
 }
@@ -310,7 +310,7 @@ async fn assert_guest_denied(rig: &Rig, request: Request<Full<Bytes>>, operation
 }
 
 #[tokio::test]
-async fn a_guest_that_reads_an_unsealed_signature_finds_it_sealed() {
+async fn a_signature_that_the_manifest_does_not_seal_is_sealed() {
     let rig = Rig::hostile_to_seals("reads_an_unsealed_signature").start().await;
     let body = "{\"canonicalizedResource\":\"/blob/contoso/hello/world.txt\",\"signedResource\":\"b\",\
                 \"signedPermission\":\"r\",\"signedExpiry\":\"2096-01-01T00:00:00Z\"}";
@@ -323,7 +323,7 @@ async fn a_guest_that_reads_an_unsealed_signature_finds_it_sealed() {
 }
 
 #[tokio::test]
-async fn a_signature_that_could_not_be_spent_is_not_asked_for() {
+async fn an_unusable_signature_is_not_requested() {
     let rig = Rig::arm().start().await;
     let rule = MintingRule::NotHandedOut("listServiceSas");
     assert_denied(&rig, request("POST", &account("listServiceSas"), &[]), &rule, groups()).await;

@@ -12,7 +12,7 @@ fn trapped(answer: &Answer) -> &str {
 }
 
 #[tokio::test]
-async fn no_answer_is_said_so() {
+async fn a_missing_response_is_a_clear_error() {
     let rig = Rig::hostile("no_answer").start().await;
     let answer = rig.call(get("/", &[])).await;
     assert!(matches!(answer.error, Some(CallError::NoResponse { .. })), "{:?}", answer.error);
@@ -21,14 +21,14 @@ async fn no_answer_is_said_so() {
 }
 
 #[tokio::test]
-async fn an_error_in_place_of_an_answer_is_the_plugins_failure() {
+async fn an_error_code_of_the_plugin_is_a_plugin_failure() {
     let rig = Rig::hostile("error_answer").start().await;
     let answer = rig.call(get("/", &[])).await;
     assert!(trapped(&answer).contains("a guest's own words"), "{:?}", answer.error);
 }
 
 #[tokio::test]
-async fn a_second_answer_traps() {
+async fn a_second_response_traps() {
     let rig = Rig::hostile("two_answers").start().await;
     let answer = rig.call(get("/", &[])).await;
     // The first answer may have gone out already; then it is its body that breaks off.
@@ -49,7 +49,7 @@ async fn a_trap_before_the_head_is_a_bad_gateway() {
 }
 
 #[tokio::test]
-async fn a_trap_after_the_head_breaks_the_answer_off() {
+async fn a_trap_after_the_head_aborts_the_response() {
     for guest in ["trap_after_head", "leaves_body_open"] {
         let rig = Rig::hostile(guest).start().await;
         let answer = rig.call(get("/", &[])).await;
@@ -59,7 +59,7 @@ async fn a_trap_after_the_head_breaks_the_answer_off() {
 }
 
 #[tokio::test]
-async fn an_answer_that_never_ends_is_broken_off() {
+async fn an_endless_response_is_aborted() {
     let rig = Rig::hostile("sleep_after_head").limits("idle_time = \"200ms\"").start().await;
     let answer = rig.call(get("/", &[])).await;
     assert_eq!((answer.status.as_u16(), answer.body.as_ref()), (200, b"the beginning".as_slice()));
@@ -68,7 +68,7 @@ async fn an_answer_that_never_ends_is_broken_off() {
 }
 
 #[tokio::test]
-async fn half_an_upload_never_looks_whole_to_the_service() {
+async fn an_aborted_upload_never_looks_complete_to_the_service() {
     let rig = Rig::hostile("trap_in_upload").start().await;
     for number in 1..=20 {
         let answer = rig.call(get("/", &[])).await;
@@ -81,7 +81,7 @@ async fn half_an_upload_never_looks_whole_to_the_service() {
 }
 
 #[tokio::test]
-async fn a_request_is_framed_by_the_host_alone() {
+async fn only_the_host_frames_requests() {
     let rig = Rig::hostile("framing").start().await;
     let report = rig.call(get("/", &[])).await.text();
     for line in report.lines().filter(|line| !line.starts_with("authority") && !line.starts_with("path")) {
@@ -95,7 +95,7 @@ async fn a_request_is_framed_by_the_host_alone() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_not_as_long_as_announced_does_not_arrive() {
+async fn a_body_with_a_wrong_length_is_not_delivered() {
     for guest in ["short_body", "overshoot"] {
         let rig = Rig::hostile(guest).start().await;
         let answer = rig.call(get("/", &[])).await;
@@ -112,7 +112,7 @@ async fn a_body_that_is_not_as_long_as_announced_does_not_arrive() {
 }
 
 #[tokio::test]
-async fn a_guest_that_panics_tells_the_log_and_not_the_caller() {
+async fn a_panic_message_goes_to_the_log_and_not_to_the_caller() {
     let rig = Rig::hostile("trap_before_head").start().await;
     let answer = rig.call(get("/", &[])).await;
     assert!(!answer.text().contains("memory:"), "{}", answer.text());

@@ -73,7 +73,7 @@ async fn a_service_that_rejects_every_token_costs_one_request_a_minute() {
 }
 
 #[tokio::test]
-async fn a_service_that_rejects_a_token_while_there_is_no_other_takes_it_from_nobody() {
+async fn a_rejected_token_stays_cached_if_there_is_no_other() {
     let rig = Rig::keyvault().start().await;
     assert_eq!(rig.call(get("/secrets/db", &[])).await.status, 200);
     rig.emulator.faults().status("imds", 400, &[], "{\"error\": \"invalid_request\"}");
@@ -83,7 +83,7 @@ async fn a_service_that_rejects_a_token_while_there_is_no_other_takes_it_from_no
 }
 
 #[tokio::test]
-async fn what_could_run_twice_is_not_repeated() {
+async fn a_request_that_is_not_idempotent_is_not_repeated() {
     let rig = Rig::keyvault().start().await;
     let put = || {
         let request = Request::put("/secrets/new").header("content-type", "application/json");
@@ -107,7 +107,7 @@ async fn a_401_that_does_not_reject_the_token_changes_nothing() {
 }
 
 #[tokio::test]
-async fn storage_rejects_a_token_in_a_field_of_its_own() {
+async fn storages_own_rejection_field_is_recognized() {
     let rig = Rig::storage("").start().await;
     rig.emulator.faults().add(Fault::once("blob", rejects(("x-ms-error-code", "InvalidAuthenticationInfo"))));
     assert_eq!(rig.call(get("/hello/world.txt", &[])).await.status, 200);
@@ -115,7 +115,7 @@ async fn storage_rejects_a_token_in_a_field_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_service_that_answers_the_second_token_with_the_first_finds_it_redacted() {
+async fn the_first_token_is_redacted_from_the_response_to_the_second() {
     let rig = Rig::keyvault().start().await;
     assert_eq!(rig.call(get("/secrets/db", &[])).await.status, 200);
     let first = rig.emulator.issued_tokens().pop().unwrap();

@@ -70,7 +70,7 @@ async fn a_caller_gets_no_signature_that_may_write() {
 }
 
 #[tokio::test]
-async fn a_callers_line_breaks_reach_no_body() {
+async fn a_callers_line_breaks_do_not_reach_a_request_body() {
     for lines in [NARROW, "hand_out = [\"listServiceSas\"]", ""] {
         let rig = Rig::storage_with_sas(lines).start().await;
         let mut requests = vec![get("/hello/world.txt%0A2099", &[]), get("/hello/world%0D%0A.txt", &[])];
@@ -100,7 +100,7 @@ fn body(resource: &str, kind: &str, permission: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_guest_that_signs_more_than_it_says_is_denied() {
+async fn a_guest_that_signs_more_than_it_declares_is_denied() {
     let rig = Rig::hostile_to_seals_with("signs_more_than_it_says", NARROW).start().await;
     let ask = async |body: &str| rig.call(get("/export", &[("x-path", &path()), ("x-body", body)])).await;
     let good = body("/blob/contoso/hello/world.txt", "b", "r").to_string();

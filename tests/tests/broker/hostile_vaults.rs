@@ -36,12 +36,12 @@ async fn a_secret_that_the_manifest_does_not_seal_is_sealed() {
 }
 
 #[tokio::test]
-async fn a_secret_is_sealed_where_the_manifest_seals_another_field_in_its_place() {
+async fn a_secret_is_sealed_although_the_manifest_seals_another_field() {
     assert_sealed("seal = [{ field = \"/id\", spend = \"sql\", as = \"login-password\" }]").await;
 }
 
 #[tokio::test]
-async fn a_secret_that_the_manifest_would_put_into_a_query_is_spent_as_a_password_only() {
+async fn a_sealed_secret_is_only_a_password_although_the_manifest_says_query() {
     assert_sealed("seal = [{ field = \"/value\", spend = \"sql\", as = \"query\" }]").await;
     let rig = Rig::database_of(with_seal("seal = [{field=\"/value\",spend=\"vault\",as=\"query\"}]"), "").start().await;
     let answer = act(&rig, "spend-in-query sql-password").await;
@@ -50,7 +50,7 @@ async fn a_secret_that_the_manifest_would_put_into_a_query_is_spent_as_a_passwor
 }
 
 #[tokio::test]
-async fn only_the_operator_unseals_it() {
+async fn only_the_operator_can_unseal_secrets() {
     // The line stands in the vault's section, which is the last of the mount.
     let rig = Rig::database_of(with_seal(""), "").sections("unseal = true").start().await;
     let text = act(&rig, "secret sql-password").await.text();
@@ -58,7 +58,7 @@ async fn only_the_operator_unseals_it() {
 }
 
 #[tokio::test]
-async fn a_response_that_has_no_secret_to_seal_is_denied_with_the_line_that_shows_it() {
+async fn the_error_about_an_unsealable_response_names_unseal() {
     let rig = Rig::database_of(with_seal(""), "").start().await;
     rig.emulator.faults().status("vault", 200, &[], "{\"id\":\"a certificate\"}");
     let answer = act(&rig, "secret sql-password").await;
@@ -89,7 +89,7 @@ fn plan(vault: &str, lines: &str) -> Result<Plan, String> {
 }
 
 #[test]
-fn a_secret_is_not_spent_in_a_query_to_the_authors_host() {
+fn a_sealed_secret_is_not_sent_to_the_authors_host() {
     let seal = "cloud = \"vault\"\nseal = [{ field = \"/value\", spend = \"api\", as = \"query\", keep = \"15m\" }]";
     let plan = plan(seal, "").unwrap();
     let [seal] = plan.mounts[0].grants[1].seals.as_slice() else { panic!("{:?}", plan.mounts[0].grants) };
@@ -98,7 +98,7 @@ fn a_secret_is_not_spent_in_a_query_to_the_authors_host() {
 }
 
 #[test]
-fn a_vault_that_the_manifest_does_not_call_one_is_sealed() {
+fn a_vault_is_sealed_whatever_the_manifest_calls_it() {
     let own = "resource = \"https://vault.azure.net\"\nhosts = [\"*.vault.azure.net\"]";
     let plan = plan(own, "resource = \"https://vault.azure.net\"").unwrap();
     let seals = &plan.mounts[0].grants[1].seals;
@@ -106,7 +106,7 @@ fn a_vault_that_the_manifest_does_not_call_one_is_sealed() {
 }
 
 #[test]
-fn unseal_stands_where_something_is_sealed_and_nowhere_else() {
+fn unseal_is_rejected_if_nothing_is_sealed() {
     let granted = plan("cloud = \"vault\"", "unseal = true").unwrap();
     assert!(granted.mounts[0].grants[1].unsealed && granted.mounts[0].grants[1].seals.is_empty());
     insta::assert_snapshot!(plan("cloud = \"blob\"", "unseal = true").unwrap_err());

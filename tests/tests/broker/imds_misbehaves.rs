@@ -26,7 +26,7 @@ fn status(status: u16, body: &str) -> FaultKind {
 }
 
 #[tokio::test]
-async fn every_bad_answer_is_a_clear_problem() {
+async fn every_invalid_token_response_is_a_clear_problem() {
     let identity = r#"{"error":"invalid_request","error_description":"Identity not found"}"#;
     let expired = format!(r#"{{"access_token":"eyJ0eXAi.eyJh.c2ln","expires_on":"{}"}}"#, 1_600_000_000);
     for (misbehaviour, words) in [
@@ -84,7 +84,7 @@ async fn a_valid_token_keeps_serving_while_the_endpoint_is_down() {
 }
 
 #[tokio::test]
-async fn a_slow_endpoint_is_waited_for_by_all_at_once() {
+async fn all_calls_wait_for_one_request_to_a_slow_endpoint() {
     let rig = Rig::keyvault().start().await;
     rig.emulator.faults().add(Fault::always("imds", FaultKind::Delay(300)));
     let calls = tokio::join!(read_secret(&rig), read_secret(&rig), read_secret(&rig));
@@ -112,7 +112,7 @@ async fn ten_thousand_callers_on_a_cold_cache_make_one_request() {
 }
 
 #[tokio::test]
-async fn several_identities_must_be_told_apart() {
+async fn several_identities_need_an_id() {
     let mut options = Options::default();
     options.directory = Directory::new().with(Identity::user_assigned("a", 1)).with(Identity::user_assigned("b", 2));
     let rig = Rig::keyvault().emulator(options).start().await;
@@ -122,7 +122,7 @@ async fn several_identities_must_be_told_apart() {
 }
 
 #[tokio::test]
-async fn a_token_that_ends_is_renewed_without_a_gap() {
+async fn a_token_is_renewed_before_it_expires() {
     let rig = Rig::keyvault().start().await;
     rig.emulator.set_token_lifetime(Duration::from_secs(2));
     let mut statuses = Vec::new();

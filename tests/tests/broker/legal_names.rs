@@ -123,7 +123,7 @@ async fn a_signature_that_is_handed_out_is_for_the_name_that_the_service_reads()
 }
 
 #[tokio::test]
-async fn a_copy_is_of_the_blob_that_its_source_names() {
+async fn a_copy_source_is_read_like_a_blob_name() {
     let rig = Rig::storage("allow = [\"* /hello/**\"]").start().await;
     for name in NAMES {
         let (path, text) = (format!("/hello/{name}"), format!("text of {name}"));
@@ -190,7 +190,7 @@ fn own(lines: &str) -> RigBuilder {
 }
 
 #[tokio::test]
-async fn a_service_of_ones_own_has_keys_with_slashes_in_them() {
+async fn a_custom_service_may_have_keys_with_slashes() {
     let rig =
         own("paths = \"keys\"").mount_lines("allow = [\"GET /secrets/app*\", \"GET /secrets/a%2Fb\"]").start().await;
     for (path, sent) in [
@@ -212,7 +212,7 @@ async fn a_service_of_ones_own_has_keys_with_slashes_in_them() {
 }
 
 #[tokio::test]
-async fn a_service_of_ones_own_may_say_after_how_many_segments_its_names_begin() {
+async fn a_custom_service_may_set_names_after() {
     let rig = own("paths = \"names\"\nnames_after = 2").mount_lines("allow = [\"GET /secrets/db/**\"]").start().await;
     let answer = rig.call(get("/", &[("x-path", "/secrets/db/a%2Fb//c")])).await;
     assert!(answer.error.is_none(), "{:?}", answer.error);
@@ -342,7 +342,7 @@ async fn a_denial_of_a_name_with_several_readings_names_a_line_that_allows_it() 
 }
 
 #[tokio::test]
-async fn a_callers_malformed_request_is_the_callers_mistake() {
+async fn a_callers_malformed_request_is_a_bad_request() {
     let allow = "allow = [\"* /hello/**\"]";
     for (rig, path) in [
         (Rig::keyvault(), "/secrets/../keys/signing"),
@@ -386,7 +386,7 @@ async fn a_second_path_of_the_callers_that_allow_cannot_check_is_denied_to_the_c
 }
 
 #[tokio::test]
-async fn a_path_that_the_plugin_made_up_is_the_plugins_mistake() {
+async fn a_malformed_path_of_the_plugin_is_a_plugin_error() {
     let rig = Rig::hostile("path_escape").start().await;
     for caller in ["/", "/secrets/db", "/secrets/a%2Fb"] {
         let answer = rig.call(get(caller, &[("x-path", "/secrets/../keys/signing")])).await;

@@ -32,7 +32,7 @@ async fn tokens_are_counted_by_identity_and_audience() {
 }
 
 #[tokio::test]
-async fn what_fails_is_counted_too() {
+async fn failures_are_counted_too() {
     let rig = Rig::keyvault().start().await;
     rig.emulator.faults().status("imds", 403, &[], "");
     assert_ne!(rig.call(get("/secrets/db", &[])).await.status, 200);
@@ -43,7 +43,7 @@ async fn what_fails_is_counted_too() {
 }
 
 #[tokio::test]
-async fn each_metric_is_told_of_once_before_its_values() {
+async fn each_metric_has_one_help_and_type_before_its_values() {
     let identity = "[identity.\"quo\\\"ted\"]\nsource = \"imds\"";
     let rig = Rig::keyvault().mount_lines("identity = 'quo\"ted'").sections(identity).start().await;
     let text = metrics(&rig);

@@ -17,7 +17,7 @@ fn json_of(answer: &Answer) -> Value {
 }
 
 #[tokio::test]
-async fn the_tutorials_query_gives_columns_types_and_rows() {
+async fn the_tutorials_query_returns_columns_types_and_rows() {
     let rig = Rig::orders("").start().await;
     let answer = query(&rig, json!({ "sql": "SELECT * FROM orders ORDER BY id" })).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
@@ -107,7 +107,7 @@ async fn rows_are_streamed_as_lines() {
 }
 
 #[tokio::test]
-async fn a_break_in_the_middle_never_looks_like_an_end() {
+async fn an_aborted_stream_of_rows_never_looks_complete() {
     let rig = Rig::orders("").start().await;
     let sql =
         "with n as (select 1 as i union all select i + 1 from n where i < 50000) select i, 'some text' as t from n";
@@ -122,7 +122,7 @@ async fn a_break_in_the_middle_never_looks_like_an_end() {
 }
 
 #[tokio::test]
-async fn what_is_executed_is_counted() {
+async fn affected_rows_are_counted() {
     let rig = Rig::orders("").start().await;
     let sql = "insert into orders values (@id, @who, @total, @at, null); update orders set note = 'x' where id < @id";
     let params =
@@ -135,7 +135,7 @@ async fn what_is_executed_is_counted() {
 }
 
 #[tokio::test]
-async fn named_queries_are_the_configurations() {
+async fn named_queries_are_from_the_configuration() {
     let rig = Rig::orders("[mount.orders.settings.queries]\nof = \"select id from orders where customer = @who\"")
         .start()
         .await;
@@ -148,7 +148,7 @@ async fn named_queries_are_the_configurations() {
 }
 
 #[tokio::test]
-async fn a_mount_that_is_for_reading_writes_nothing() {
+async fn a_read_only_mount_writes_nothing() {
     let rig = Rig::orders("read_only = true").start().await;
     for sql in [
         "delete from orders",
@@ -170,7 +170,7 @@ async fn a_mount_that_is_for_reading_writes_nothing() {
 }
 
 #[tokio::test]
-async fn the_servers_errors_are_problems_with_its_number() {
+async fn server_errors_are_problems_with_the_error_number() {
     let rig = Rig::orders("").start().await;
     let answer = query(&rig, json!({ "sql": "select * from nowhere" })).await;
     assert_eq!(
@@ -185,7 +185,7 @@ async fn the_servers_errors_are_problems_with_its_number() {
 }
 
 #[tokio::test]
-async fn a_login_that_fails_says_what_to_check() {
+async fn the_error_about_a_failed_login_says_what_to_check() {
     for (number, words) in [(18456, "CREATE USER"), (40615, "firewall"), (4060, "database")] {
         let rig = Rig::orders("").start().await;
         rig.emulator.faults().add(Fault::always("sql", FaultKind::SqlError(number)).at("LOGIN"));
@@ -200,7 +200,7 @@ const VAULT: &str = "auth = \"password\"\nuser = \"app\"\npassword_secret = \"sq
                      allow = [\"GET /secrets/sql-password\"]";
 
 #[tokio::test]
-async fn a_password_in_key_vault_logs_in_and_is_seen_by_nobody() {
+async fn a_password_from_key_vault_logs_in_and_stays_hidden() {
     let rig = Rig::orders(VAULT).start().await;
     let answer = query(&rig, json!({ "sql": "select suser_sname() as who" })).await;
     assert_eq!(json_of(&answer)["rows"], json!([["app"]]), "{}", answer.text());
@@ -210,7 +210,7 @@ async fn a_password_in_key_vault_logs_in_and_is_seen_by_nobody() {
 }
 
 #[tokio::test]
-async fn an_answer_has_its_limits() {
+async fn responses_are_limited() {
     let rig = Rig::orders("max_rows = 10").start().await;
     let sql = "with n as (select 1 as i union all select i + 1 from n where i < 100) select i from n";
     let answer = query(&rig, json!({ "sql": sql })).await;

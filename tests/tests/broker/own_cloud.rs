@@ -13,7 +13,7 @@ fn cloud(audience: &str) -> String {
 const ENDPOINT: &str = "https://contoso.vault.azure.cn";
 
 #[tokio::test]
-async fn a_mount_works_in_a_cloud_of_ones_own() {
+async fn a_mount_works_in_a_custom_cloud() {
     let rig = Rig::keyvault().in_own_cloud(&cloud("https://vault.azure.cn"), ENDPOINT).start().await;
     let answer = rig.call(get("/secrets/db", &[])).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
@@ -23,7 +23,7 @@ async fn a_mount_works_in_a_cloud_of_ones_own() {
 }
 
 #[tokio::test]
-async fn its_tokens_are_for_the_audience_that_its_table_says_to_the_slash() {
+async fn tokens_have_exactly_the_audience_of_the_custom_table() {
     let rig = Rig::keyvault().in_own_cloud(&cloud("https://vault.azure.cn/"), ENDPOINT).start().await;
     let answer = rig.call(get("/secrets/db", &[])).await;
     assert_eq!(answer.status, 401, "the vault takes tokens for another audience: {}", answer.text());
@@ -31,7 +31,7 @@ async fn its_tokens_are_for_the_audience_that_its_table_says_to_the_slash() {
 }
 
 #[tokio::test]
-async fn what_a_plugin_can_do_without_such_a_cloud_need_not_have() {
+async fn the_public_clouds_rule_for_copies_holds_in_a_custom_cloud() {
     let section = "[cloud]\nauthority = \"https://login.contoso.example\"\n\
                    [cloud.service.blob]\naudience = \"https://storage.azure.com/\"\nhosts = [\"*.blob.core.chinacloudapi.cn\"]";
     let rig = Rig::storage("allow = [\"PUT /hello/**\"]")

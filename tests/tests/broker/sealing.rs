@@ -49,7 +49,7 @@ async fn a_compressed_response_is_sealed_like_any_other() {
 }
 
 #[tokio::test]
-async fn a_guest_that_asks_gets_a_surrogate_however_it_asks() {
+async fn a_guest_gets_a_surrogate_whatever_request_it_sends() {
     for field in [
         "",
         "range: bytes=0-40",
@@ -78,7 +78,7 @@ async fn a_guest_that_asks_gets_a_surrogate_however_it_asks() {
 const ODD: &str = "sv=2022-11-02&sr=b&sp=r&sig=b2RkLXNpZ25hdHVyZS1vZGQtc2lnbmF0dXJl%3D";
 
 #[tokio::test]
-async fn a_signature_in_an_odd_place_is_not_seen_either() {
+async fn a_signature_in_another_field_is_not_visible_either() {
     let sealed = |more: &str| format!("{{\"serviceSasToken\":\"{ODD}\"{more}}}");
     let odd = [
         (200, "text/plain", sealed(""), true),
@@ -115,7 +115,7 @@ async fn a_signature_in_an_odd_place_is_not_seen_either() {
 }
 
 #[tokio::test]
-async fn an_answer_too_long_to_be_read_whole_is_not_shown() {
+async fn a_response_too_long_to_seal_is_denied() {
     let rig = Rig::hostile_to_seals("sas_reader").start().await;
     rig.emulator.faults().add(Fault::always("arm", FaultKind::Bytes(300 << 10)));
     let answer = call(&rig, &[]).await;
@@ -166,7 +166,7 @@ async fn a_signature_is_spent_nowhere_else() {
 }
 
 #[tokio::test]
-async fn a_signatures_surrogate_dies_with_its_call() {
+async fn a_signatures_surrogate_is_valid_only_within_its_call() {
     let rig = Rig::hostile_to_seals("sas_spender").start().await;
     let earlier = call(&rig, &[("x-where", "nowhere")]).await.text();
     assert!(earlier.starts_with(SURROGATE_PREFIX), "{earlier}");
@@ -175,7 +175,7 @@ async fn a_signatures_surrogate_dies_with_its_call() {
 }
 
 #[tokio::test]
-async fn a_service_that_repeats_the_signature_finds_it_blanked_out() {
+async fn a_signature_that_the_service_repeats_is_redacted() {
     let rig = Rig::storage_with_sas("").start().await;
     // Azure's answer to a wrong signature repeats what was signed; a hostile one would repeat all.
     assert_eq!(rig.call(get("/hello/world.txt", &[])).await.status, 200);
@@ -201,7 +201,7 @@ async fn many_callers_of_one_blob_make_one_request_for_a_signature() {
 }
 
 #[tokio::test]
-async fn a_signature_that_is_refused_is_asked_for_anew() {
+async fn a_rejected_signature_is_requested_again() {
     let rig = Rig::storage_with_sas("").start().await;
     assert_eq!(rig.call(get("/hello/world.txt", &[])).await.status, 200);
     rig.emulator
@@ -213,7 +213,7 @@ async fn a_signature_that_is_refused_is_asked_for_anew() {
 }
 
 #[tokio::test]
-async fn a_signature_allows_what_the_request_needs_and_no_more() {
+async fn a_signature_has_only_the_permissions_that_the_request_needs() {
     let rig = Rig::storage_with_sas("").start().await;
     let put = Request::put("/hello/new.txt").header("x-ms-blob-type", "BlockBlob").body("new".into()).unwrap();
     assert_eq!(rig.call(put).await.status, 201);
@@ -233,7 +233,7 @@ async fn a_signature_allows_what_the_request_needs_and_no_more() {
 }
 
 #[tokio::test]
-async fn callers_get_a_signature_only_where_the_mount_says_so() {
+async fn callers_get_a_signature_only_with_hand_out() {
     let ask = || Request::post("/$sas/hello/world.txt?permissions=r&expires_in=10m").body("".into()).unwrap();
     let closed = Rig::storage_with_sas("").start().await;
     let answer = closed.call(ask()).await;
@@ -266,7 +266,7 @@ async fn callers_get_a_signature_only_where_the_mount_says_so() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_told_to_all_who_wait_and_not_asked_for_by_each() {
+async fn all_waiting_calls_share_one_failed_request_for_a_signature() {
     let rig = std::sync::Arc::new(Rig::storage_with_sas("").start().await);
     let busy = r#"{"error":{"code":"TooManyRequests","message":"slow down"}}"#;
     rig.emulator.faults().status("arm", 429, &[("retry-after", "7")], busy);

@@ -65,7 +65,7 @@ async fn a_slow_service_slows_the_writer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_writer_who_goes_away_stops_the_upload() {
+async fn a_caller_that_disconnects_aborts_the_upload() {
     let rig = Rig::storage("").start().await;
     rig.emulator.faults().add(Fault::always("blob", FaultKind::DiscardBody));
     let (mut sender, body) = Channel::<Bytes, std::io::Error>::new(1);
@@ -83,7 +83,7 @@ async fn a_writer_who_goes_away_stops_the_upload() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_that_goes_away_in_an_upload_is_a_bad_gateway() {
+async fn a_service_that_disconnects_during_an_upload_is_a_bad_gateway() {
     let rig = Rig::storage("").start().await;
     rig.emulator.faults().add(Fault::once("blob", FaultKind::CloseAfterRequestBytes(1 << 20)));
     let body = http_body_util::Full::new(Bytes::from(vec![7_u8; 16 << 20]));

@@ -1,4 +1,4 @@
-//! `keyward inspect`: what a plugin wants, before it gets anything.
+//! `keyward inspect`: shows what a plugin declares in its manifest.
 
 use std::borrow::Cow;
 
@@ -12,11 +12,11 @@ use crate::config::bundled;
 use crate::exit::{Exit, Failure};
 use crate::output::{fit, print_line, width};
 
-/// The column where the values of an audience's lines begin.
+/// The column where the values of an audience start.
 const VALUES: usize = 16;
 
 pub(crate) fn inspect(inspect: &Inspect) -> Result<Exit, Failure> {
-    // The command line takes no other name.
+    // The command line accepts only known names.
     let cloud =
         Cloud::named(&inspect.cloud).ok_or_else(|| Failure::usage(format!("unknown cloud {}", inspect.cloud)))?;
     let component = component(&inspect.plugin)?;
@@ -24,7 +24,7 @@ pub(crate) fn inspect(inspect: &Inspect) -> Result<Exit, Failure> {
         .map_err(|error| Failure::config(format!("{}: {error}", inspect.plugin)))?;
     match inspect.format {
         Format::Table => {
-            let text = screen(&manifest, &component, cloud, &inspect.cloud);
+            let text = manifest_text(&manifest, &component, cloud, &inspect.cloud);
             print_line(&fit(&text, VALUES, width()))?;
         }
         Format::Json => print_line(&format!("{:#}", manifest_json(&manifest, &component, cloud)))?,
@@ -39,12 +39,13 @@ fn component(plugin: &str) -> Result<Cow<'static, [u8]>, Failure> {
     }
     std::fs::read(plugin).map(Cow::Owned).map_err(|error| {
         let names: Vec<&str> = plugins.names().collect();
-        Failure::config(format!("{plugin} is neither a bundled plugin ({}) nor a file: {error}", names.join(", ")))
+        let names = names.join(", ");
+        Failure::config(format!("{plugin} is neither a bundled plugin ({names}) nor a file: {error}"))
     })
 }
 
-/// Like the screen before an app is installed.
-fn screen(manifest: &Manifest, component: &[u8], cloud: &Cloud, cloud_name: &str) -> String {
+/// The manifest as text, like the permissions that an app requests when it is installed.
+fn manifest_text(manifest: &Manifest, component: &[u8], cloud: &Cloud, cloud_name: &str) -> String {
     let mut text = format!("{}: {}\n", manifest.name, manifest.summary);
     if let Some(version) = &manifest.version {
         text.push_str(&format!("version {version}\n"));
@@ -52,18 +53,19 @@ fn screen(manifest: &Manifest, component: &[u8], cloud: &Cloud, cloud_name: &str
     text.push_str(&format!("{} KiB, sha256 {}\n\n", component.len() / 1024, sha256(component)));
     let off = used_but_off(component);
     if !off.is_empty() {
-        text.push_str(&format!("warning: it uses {}, which is off: a mount is refused\n", off.join(" and ")));
+        text.push_str(&format!("warning: it uses {}, which is disabled: it cannot be mounted\n", off.join(" and ")));
     }
-    text.push_str("It never sees a token. In its sandbox there are no files, no environment and no sockets.\n");
-    text.push_str(&format!("In the cloud `{cloud_name}` it wants to act with tokens for:\n"));
+    text.push_str("It never sees a token. Its sandbox has no files, no environment and no sockets.\n");
+    text.push_str(&format!("In the cloud `{cloud_name}` it requests tokens for:\n"));
     for (number, audience) in manifest.audiences.iter().enumerate() {
-        text.push_str(&format!("\n  {}{}\n", audience.name, remark(audience, number)));
+        text.push_str(&format!("\n  {}{}\n", audience.name, audience_role(audience, number)));
         match audience.resolve(cloud) {
             Ok(services) => {
                 for service in services {
                     let hosts: Vec<String> = service.hosts.iter().map(ToString::to_string).collect();
                     let hosts = hosts.join(", ");
-                    text.push_str(&format!("    tokens for  {}\n    at          {hosts}\n", service.audience));
+                    let audience = &service.audience;
+                    text.push_str(&format!("    tokens for  {audience}\n    at          {hosts}\n"));
                 }
             }
             Err(error) => text.push_str(&format!("    {}\n", error.message)),
@@ -72,7 +74,7 @@ fn screen(manifest: &Manifest, component: &[u8], cloud: &Cloud, cloud_name: &str
             text.push_str(&format!("    warning     {warning}\n"));
         }
         match &audience.allow {
-            None => text.push_str("    to send     whatever the configuration allows\n"),
+            None => text.push_str("    to send     what the configuration allows\n"),
             Some(patterns) => {
                 for (number, pattern) in patterns.iter().enumerate() {
                     let title = if number == 0 { "to send" } else { "" };
@@ -83,15 +85,15 @@ fn screen(manifest: &Manifest, component: &[u8], cloud: &Cloud, cloud_name: &str
         for seal in &audience.seal {
             let DeclaredSeal { field, spend, .. } = seal;
             text.push_str(&format!(
-                "    sealed      {field}, to be spent at `{spend}`, hidden from plugin and caller\n"
+                "    sealed      {field}: only for `{spend}`, hidden from the plugin and callers\n"
             ));
             if let Some(export) = &seal.export {
-                text.push_str(&format!("                or handed to callers by {export}, with `hand_out`\n"));
+                text.push_str(&format!("                or handed out to callers by {export}, with `hand_out`\n"));
             }
         }
     }
     if !manifest.settings.is_empty() {
-        text.push_str("\nIt can be set up with:\n\n");
+        text.push_str("\nIts settings:\n\n");
     }
     for (name, setting) in &manifest.settings {
         let values = Some(setting.expected()).filter(|expected| !expected.is_empty());
@@ -104,11 +106,11 @@ fn screen(manifest: &Manifest, component: &[u8], cloud: &Cloud, cloud_name: &str
     text
 }
 
-fn remark(audience: &DeclaredAudience, number: usize) -> &'static str {
+fn audience_role(audience: &DeclaredAudience, number: usize) -> &'static str {
     match (number, audience.optional) {
         (0, _) => ", the mount's endpoint",
-        (_, true) => ", if the configuration grants it",
-        (_, false) => ", which it needs",
+        (_, true) => ", optional",
+        (_, false) => ", required",
     }
 }
 
@@ -132,7 +134,8 @@ fn manifest_json(manifest: &Manifest, component: &[u8], cloud: &Cloud) -> Value 
             let services = audience.resolve(cloud).unwrap_or_default();
             let services: Vec<Value> = services.iter().map(service_json).collect();
             let seal: Vec<Value> = audience.seal.iter().map(seal_json).collect();
-            let allow = audience.allow.as_ref().map(|all| all.iter().map(ToString::to_string).collect::<Vec<_>>());
+            let allow = audience.allow.as_ref();
+            let allow = allow.map(|all| all.iter().map(ToString::to_string).collect::<Vec<_>>());
             json!({
                 "name": audience.name,
                 "services": services,

@@ -98,3 +98,16 @@ fn caller(stream: &UnixStream) -> io::Result<Caller> {
     let (uid, gid, pid) = (credentials.uid(), credentials.gid(), credentials.pid());
     Ok(Caller::Process { uid, gid, pid })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_who_cannot_create_the_default_socket_learns_what_to_set() {
+        let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+        let help = |path| format!("{:?}", cannot_listen(Path::new(path), &denied));
+        assert!(help(sockets::SYSTEM_SOCKET).contains("XDG_RUNTIME_DIR"));
+        assert!(!help("/run/other.sock").contains("XDG_RUNTIME_DIR"));
+    }
+}

@@ -2,19 +2,20 @@
 
 use super::fit;
 
-/// A column is not made narrower than this to fit the terminal.
-const LEAST_COLUMN: usize = 12;
+/// The minimum width of a column that is wrapped.
+const MIN_COLUMN_WIDTH: usize = 12;
 
-/// Lays out rows below a header, in columns as wide as they must be.
+/// Formats rows below a header, in columns as wide as their contents.
 ///
-/// Where that is wider than `width` columns, the widest columns are wrapped. Where words are too long
-/// for that, each cell has a line of its own, behind its title.
+/// If the table is wider than `width`, its widest columns are wrapped. If words are too long for
+/// that, each cell is on a line of its own, after its title.
 pub(crate) fn table<const N: usize>(header: [&str; N], rows: &[[String; N]], width: usize) -> String {
     let natural = |rows: &[[String; N]]| {
         let mut widths = header.map(|title| title.chars().count());
         for row in rows {
             for (width, cell) in widths.iter_mut().zip(row) {
-                *width = (*width).max(cell.lines().map(|line| line.chars().count()).max().unwrap_or(0));
+                let widest = cell.lines().map(|line| line.chars().count()).max();
+                *width = (*width).max(widest.unwrap_or(0));
             }
         }
         widths
@@ -50,7 +51,7 @@ pub(crate) fn table<const N: usize>(header: [&str; N], rows: &[[String; N]], wid
     text
 }
 
-/// A line for each line of a cell, behind the column's title.
+/// Formats each cell on lines of its own, after its title.
 fn blocks<const N: usize>(header: [&str; N], rows: &[[String; N]], width: usize) -> String {
     let titles = header.iter().map(|title| title.chars().count()).max().unwrap_or(0);
     let mut text = String::new();
@@ -67,18 +68,18 @@ fn blocks<const N: usize>(header: [&str; N], rows: &[[String; N]], width: usize)
     text
 }
 
-/// The blanks between so many columns.
+/// The total width of the gaps between columns.
 fn gaps(columns: usize) -> usize {
     2 * columns.saturating_sub(1)
 }
 
-/// Takes columns from the widest until the whole fits.
+/// Narrows the widest column repeatedly until the table fits.
 fn shrink(widths: &mut [usize], width: usize) {
     let gaps = gaps(widths.len());
     loop {
         let total: usize = widths.iter().sum::<usize>() + gaps;
         let Some(widest) = widths.iter_mut().max() else { return };
-        if total <= width || *widest <= LEAST_COLUMN {
+        if total <= width || *widest <= MIN_COLUMN_WIDTH {
             return;
         }
         *widest -= 1;
@@ -94,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_are_as_wide_as_they_must_be() {
+    fn columns_are_as_wide_as_their_contents() {
         assert_eq!(
             table(["MOUNT", "ALLOW"], &rows(), 80),
             "MOUNT  ALLOW\nvault  GET /secrets\n       GET /secrets/*\nm      x\n"
@@ -102,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_that_cannot_fit_is_written_below_each_other() {
+    fn a_table_that_cannot_fit_has_one_cell_per_line() {
         let url = "https://contoso.blob.core.windows.net";
         let rows = [["vault".to_owned(), url.to_owned()], [url.to_owned(), "one\ntwo".to_owned()]];
         let text = table(["MOUNT", "AT"], &rows, 60);

@@ -1,9 +1,9 @@
-//! Lines that fit the terminal.
+//! Wraps lines to fit the terminal.
 
-/// Breaks lines between words, so that none is wider than `width` columns unless a word is.
+/// Wraps lines between words, so that none is wider than `width` unless a word is.
 ///
-/// The first line of the text begins with `first`, further ones with `further`. A line of the text
-/// that begins with blanks is to be copied, such as a command: it stays whole.
+/// The first line starts with `first`, the others with `further`. Lines of the text that start with
+/// spaces, such as commands, are not wrapped, so that they can be copied.
 pub(crate) fn wrap(text: &str, first: &str, further: &str, width: usize) -> String {
     let options = textwrap::Options::new(width)
         .break_words(false)
@@ -22,8 +22,8 @@ pub(crate) fn wrap(text: &str, first: &str, further: &str, width: usize) -> Stri
     lines.join("\n")
 }
 
-/// Breaks only the lines that are wider than `width` columns. Their further lines begin at column
-/// `hang` where the line begins before it, else two columns to the right of where it begins.
+/// Wraps only the lines that are wider than `width`. Their continuation lines start at column
+/// `hang` if the line starts before it, and otherwise two columns after the line's start.
 pub(crate) fn fit(text: &str, hang: usize, width: usize) -> String {
     let lines = text.lines().map(|line| {
         if line.chars().count() <= width {
@@ -57,13 +57,13 @@ mod tests {
     }
 
     #[test]
-    fn a_word_that_is_too_long_stays_whole() {
+    fn a_word_that_is_too_long_is_not_broken() {
         let url = "https://contoso.blob.core.windows.net/a-path-that-is-long";
         assert_eq!(wrap(&format!("at {url}"), "", "", 40), format!("at\n{url}"));
     }
 
     #[test]
-    fn only_lines_that_are_too_wide_are_broken() {
+    fn only_lines_that_are_too_wide_are_wrapped() {
         let text = format!("name: short\n    at          {}", "*.vault.azure.net, ".repeat(4));
         let fitted = fit(&text, 16, 60);
         assert!(fitted.starts_with("name: short\n    at          *.vault.azure.net"), "{fitted}");
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn one_is_not_several() {
+    fn one_is_singular_and_other_counts_are_plural() {
         assert_eq!(plural(1, "identity", "identities"), "1 identity");
         assert_eq!(plural(0, "mount", "mounts"), "0 mounts");
     }

@@ -1,4 +1,5 @@
-//! What a mount may do beside its grants: redirects, sealed and minted credentials, second paths, settings.
+//! Details of a mount beyond its grants: redirects, sealed and minted credentials, second paths,
+//! settings.
 
 use keyward_policy::cloud::SecondPath;
 use keyward_policy::grant::{Grant, Redirect, Seal};
@@ -8,14 +9,14 @@ use keyward_policy::plan::PlannedMount;
 use keyward_policy::secret_keys::names_secret;
 use serde_json::{Value, json};
 
-/// The column at which a detail begins.
+/// The column where details start.
 pub(super) const COLUMN: usize = 16;
 
-/// The details of a mount, a line each, below the mount's name. Empty where there are none.
+/// The details of a mount as text, one per line. Empty if there are none.
 pub(super) fn text(mount: &PlannedMount) -> String {
     let mut lines: Vec<(&str, String)> = Vec::new();
     for grant in &mount.grants {
-        lines.extend(of_grant(mount, grant));
+        lines.extend(grant_details(mount, grant));
     }
     if !mount.hand_out.is_empty() {
         lines.push(("hands out", format!("the credentials of {}, to callers", mount.hand_out.join(", "))));
@@ -23,7 +24,7 @@ pub(super) fn text(mount: &PlannedMount) -> String {
     lines.extend(settings(mount).map(|(name, value)| {
         let line = match value {
             Some(value) => format!("{name} = {value:?}"),
-            None => format!("{name} is not shown: by its name it may be a secret"),
+            None => format!("{name} is not shown: its name suggests a secret"),
         };
         ("setting", line)
     }));
@@ -35,13 +36,13 @@ pub(super) fn text(mount: &PlannedMount) -> String {
     format!("\n[mount.{}]\n{lines}", mount.name)
 }
 
-fn of_grant(mount: &PlannedMount, grant: &Grant) -> Vec<(&'static str, String)> {
+fn grant_details(mount: &PlannedMount, grant: &Grant) -> Vec<(&'static str, String)> {
     let mut lines = Vec::new();
     for Redirect { endpoint, takes_token, .. } in &grant.redirects {
         let line = if *takes_token {
-            format!("{endpoint} gets the tokens of `{}` too", grant.name)
+            format!("{endpoint} receives the tokens of `{}` too", grant.name)
         } else {
-            format!("{endpoint} gets requests without a token: {} is for other hosts", grant.audience)
+            format!("{endpoint} receives requests without a token: it is not a host of {}", grant.audience)
         };
         lines.push(("redirects", line));
     }
@@ -59,13 +60,13 @@ fn of_grant(mount: &PlannedMount, grant: &Grant) -> Vec<(&'static str, String)> 
         lines.push(("second path", format!("of `{}`, in {}", grant.name, second_path(path))));
     }
     for seal in &grant.seals {
-        let by = if seal.imposed { ", whatever the manifest says" } else { "" };
-        lines.push(("seals", format!("{} of `{}`, {}{by}", seal.field, grant.name, spent(mount, seal))));
+        let by = if seal.imposed { ", regardless of the manifest" } else { "" };
+        lines.push(("seals", format!("{} of `{}`, {}{by}", seal.field, grant.name, destination(mount, seal))));
         if let Some(export) = &seal.export {
             let line = if grant.minting.hand_out.is_empty() {
                 format!("{export} is denied: the mount has no `hand_out`")
             } else {
-                format!("{export} hands {} of `{}` to callers, as `hand_out` says", seal.field, grant.name)
+                format!("{export} hands out {} of `{}` to callers, by `hand_out`", seal.field, grant.name)
             };
             lines.push(("exports", line));
         }
@@ -98,7 +99,7 @@ fn second_path(path: &SecondPath) -> String {
     format!("{field}{method}{opaque}")
 }
 
-fn spent(mount: &PlannedMount, seal: &Seal) -> String {
+fn destination(mount: &PlannedMount, seal: &Seal) -> String {
     let spend = mount.grants.iter().find(|grant| Some(&grant.name) == seal.spend.as_ref());
     match (spend, seal.place) {
         (None, SpendPlace::Query | SpendPlace::LoginPassword) => "spent nowhere".to_owned(),
@@ -107,7 +108,8 @@ fn spent(mount: &PlannedMount, seal: &Seal) -> String {
     }
 }
 
-/// The settings as the plugin reads them, with the defaults of its manifest. A value that may be a secret is left out.
+/// The settings of the plugin, with the manifest's defaults. `None` replaces a value that may be a
+/// secret.
 fn settings(mount: &PlannedMount) -> impl Iterator<Item = (&str, Option<&str>)> {
     mount.variables.iter().filter_map(|(name, value)| {
         let name = name.strip_prefix("setting.")?;
@@ -115,14 +117,14 @@ fn settings(mount: &PlannedMount) -> impl Iterator<Item = (&str, Option<&str>)> 
     })
 }
 
-/// The same of a mount, for programs.
+/// `hand_out` and the settings of a mount, as JSON.
 pub(super) fn mount_json(mount: &PlannedMount) -> (Value, Value) {
     let settings: serde_json::Map<String, Value> =
         settings(mount).map(|(name, value)| (name.to_owned(), value.into())).collect();
     (json!(mount.hand_out), settings.into())
 }
 
-/// The same of a grant, for programs: what is added to its object.
+/// The details of a grant, as members of its JSON object.
 pub(super) fn grant_json(grant: &Grant) -> Value {
     let seals: Vec<Value> = grant.seals.iter().map(seal_json).collect();
     let second_paths: Vec<Value> = grant.second_paths.iter().map(second_path_json).collect();

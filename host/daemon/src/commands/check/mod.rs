@@ -1,4 +1,4 @@
-//! `keyward check`: what each mount may do.
+//! `keyward check`: checks a configuration, and shows what each mount may do.
 
 mod details;
 
@@ -44,7 +44,7 @@ pub(crate) fn check(check: &Check) -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
-/// The effective grants: what is both declared and configured.
+/// The effective grants as a table: what is both declared and configured.
 pub(super) fn grants_table(mounts: &[PlannedMount], width: usize) -> String {
     let rows: Vec<[String; 5]> = mounts
         .iter()
@@ -57,7 +57,7 @@ pub(super) fn grants_table(mounts: &[PlannedMount], width: usize) -> String {
                     own(mount.manifest.name.clone()),
                     own(mount.identity.clone()),
                     format!("{}\n  at {}", grant.audience, grant.endpoint),
-                    allowances(grant).join("\n"),
+                    permitted_requests(grant).join("\n"),
                 ]
             })
         })
@@ -65,28 +65,28 @@ pub(super) fn grants_table(mounts: &[PlannedMount], width: usize) -> String {
     table(["MOUNT", "PLUGIN", "IDENTITY", "TOKENS FOR", "MAY SEND"], &rows, width)
 }
 
-/// What an operator should look at twice.
+/// Warnings about a mount.
 fn warnings(mount: &PlannedMount) -> Vec<String> {
     let restated = mount.grants.iter().filter(|grant| grant.restated);
     let warning = |grant: &Grant| {
         format!(
-            "tokens for {} go to {}, a pair that the plugin's author chose and this mount restates",
+            "tokens for {} go to {}: the plugin's author chose this pair, and this mount restates it",
             grant.audience, grant.endpoint
         )
     };
     restated.map(warning).collect()
 }
 
-/// What a grant lets out, in words.
-fn allowances(grant: &Grant) -> Vec<String> {
-    let texts = |patterns: &Vec<_>| patterns.iter().map(ToString::to_string).collect::<Vec<String>>();
+/// The requests that a grant permits.
+fn permitted_requests(grant: &Grant) -> Vec<String> {
+    let strings = |patterns: &Vec<_>| patterns.iter().map(ToString::to_string).collect::<Vec<String>>();
     match (&grant.declared, &grant.allowed) {
         (None, None) => vec!["everything".to_owned()],
         (_, Some(allowed)) if allowed.is_empty() => vec!["nothing".to_owned()],
-        (None, Some(patterns)) | (Some(patterns), None) => texts(patterns),
+        (None, Some(patterns)) | (Some(patterns), None) => strings(patterns),
         (Some(declared), Some(allowed)) => {
-            let within = texts(declared).into_iter().map(|pattern| format!("  within {pattern}"));
-            texts(allowed).into_iter().chain(within).collect()
+            let within = strings(declared).into_iter().map(|pattern| format!("  within {pattern}"));
+            strings(allowed).into_iter().chain(within).collect()
         }
     }
 }
@@ -124,7 +124,7 @@ fn mount_json(mount: &PlannedMount) -> Value {
     })
 }
 
-/// The members of two objects.
+/// Adds the members of an object to another.
 fn merged(mut one: Value, other: Value) -> Value {
     if let (Value::Object(one), Value::Object(other)) = (&mut one, other) {
         one.extend(other);
