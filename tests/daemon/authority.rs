@@ -1,4 +1,5 @@
-//! Identity endpoints of a private cloud: their authority is in `[tls] ca_files`, their address in `[egress.resolve]`.
+//! Identity endpoints of a private cloud: their authority is in `[tls] ca_files`, their address in
+//! `[egress.resolve]`.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -17,7 +18,8 @@ use crate::process::{Daemon, keyward_nowhere};
 const HOST: &str = "login.contoso.example";
 const ASSERTION: &str = "the.pods.assertion";
 
-/// An authority that changes a pod's token for one of the emulator's. Its certificate is signed by a CA of its own.
+/// An authority that changes a pod's token for one of the emulator's. Its certificate is signed by
+/// a CA of its own.
 struct Authority {
     address: SocketAddr,
     directory: TempDir,
@@ -65,7 +67,8 @@ impl Authority {
     }
 }
 
-/// A configuration with one identity, one mount, these addresses and, beside the emulator's, these files of certificates.
+/// A configuration with one identity, one mount, these addresses and, beside the emulator's, these
+/// files of certificates.
 fn config(emulator: &Emulator, identity: &str, addresses: &[(&str, SocketAddr)], ca_files: &[String]) -> String {
     let resolve: String = addresses.iter().map(|(name, address)| format!("{name:?} = \"{address}\"\n")).collect();
     let ca_files: String = ca_files.iter().map(|file| format!(", {file:?}")).collect();
@@ -179,7 +182,8 @@ async fn app_service_and_imds_are_reached_at_configured_addresses_too() {
     imds.stop().await;
 }
 
-/// What `keyward doctor` finds about the token of the identity: the status, and what it found and proposes.
+/// What `keyward doctor` finds about the token of the identity: the status, and what it found and
+/// proposes.
 async fn doctor(emulator: &Emulator, text: &str, variables: &[(&'static str, String)]) -> (String, String) {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("ca.pem"), emulator.ca_pem()).unwrap();

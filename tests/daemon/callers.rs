@@ -97,7 +97,8 @@ async fn a_denial_reaches_a_caller_that_expects_100_continue_before_it_sends_a_b
     for framing in ["content-length: 5000", "transfer-encoding: chunked"] {
         for (listener, mut stream) in listeners.connect_to_each().await {
             let head = format!(
-                "PUT /blobs/hello/refused HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\n{framing}\r\n\r\n"
+                "PUT /blobs/hello/refused HTTP/1.1\r\nhost: localhost\r\nexpect: \
+                 100-continue\r\n{framing}\r\n\r\n"
             );
             stream.write_all(head.as_bytes()).await.unwrap();
             let mut answer = String::new();
@@ -115,7 +116,8 @@ async fn a_denial_reaches_a_caller_that_expects_100_continue_before_it_sends_a_b
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_gets_100_continue_when_the_service_is_ready_or_silent() {
     let (daemon, _) = start("").await;
-    let head = "PUT /blobs/hello/wanted HTTP/1.1\r\nhost: localhost\r\nx-ms-blob-type: BlockBlob\r\n\
+    let head = "PUT /blobs/hello/wanted HTTP/1.1\r\nhost: localhost\r\nx-ms-blob-type: \
+                BlockBlob\r\n\
                 expect: 100-continue\r\ncontent-length: 5\r\n\r\n";
     for holds in [false, true] {
         if holds {
@@ -202,7 +204,8 @@ async fn only_successful_uploads_keep_the_connection_to_the_service() {
     for number in 0..6 {
         let framing = ["content-length: 5\r\n\r\nhello", "transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"];
         let request = format!(
-            "PUT /blobs/hello/{number} HTTP/1.1\r\nhost: localhost\r\nx-ms-blob-type: BlockBlob\r\n{}",
+            "PUT /blobs/hello/{number} HTTP/1.1\r\nhost: localhost\r\nx-ms-blob-type: \
+             BlockBlob\r\n{}",
             framing[number % 2]
         );
         stream.write_all(request.as_bytes()).await.unwrap();

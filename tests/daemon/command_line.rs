@@ -102,8 +102,10 @@ fn no_message_repeats_a_value_that_may_be_a_secret() {
     let tls = format!("certificate = \"none.pem\"\nkey = {SECRET:?}\ncallers = \"anybody\"\n");
     let text = printed_about(&format!("{GOOD}[listen.tls]\naddress = \"127.0.0.1:0\"\n{tls}"));
     assert!(!text.contains(SECRET), "{text}");
-    let text =
-        printed_about("[identity.default]\nsource = \"imds\"\nclient_secret = \"x\"\n[mount.arm]\nplugin = \"arm\"\n");
+    let text = printed_about(
+        "[identity.default]\nsource = \"imds\"\nclient_secret = \"x\"\n[mount.arm]\nplugin = \
+         \"arm\"\n",
+    );
     assert!(text.contains("Keyward takes none. Delete this line") && !text.contains("write:    client_id"), "{text}");
 }
 
@@ -215,8 +217,10 @@ fn check_shows_everything_that_a_mount_may_do() {
     let text = stdout(&["check", "--config", &path(&directory)]);
     let in_one_line = text.split_whitespace().collect::<Vec<&str>>().join(" ");
     for part in [
-        "[mount.blobs] redirects https://other.blob.core.windows.net receives the tokens of `blob` too",
-        "redirects https://node.example:8443 receives requests without a token: it is not a host of https://storage.azure.com/",
+        "[mount.blobs] redirects https://other.blob.core.windows.net receives the tokens of \
+         `blob` too",
+        "redirects https://node.example:8443 receives requests without a token: it is not a host \
+         of https://storage.azure.com/",
         "paths of `blob` are read as names after the first segment; `%2F` and `\\` in them are `/`",
         "second path of `blob`, in the header field x-ms-copy-source, which must be allowed to GET",
         "seals /serviceSasToken of `arm`, spent in a query to `blob`",
@@ -264,7 +268,10 @@ fn check_shows_everything_that_a_mount_may_do() {
 fn check_shows_no_setting_that_may_be_a_secret() {
     let config = EVERYTHING.replace(
         "database = \"shop\"\n",
-        &format!("database = \"shop\"\nauth = \"password\"\nuser = \"app\"\npassword_secret = {SECRET:?}\n"),
+        &format!(
+            "database = \"shop\"\nauth = \"password\"\nuser = \"app\"\npassword_secret = \
+             {SECRET:?}\n"
+        ),
     );
     let directory = written(&config);
     let config = path(&directory);
@@ -327,18 +334,19 @@ fn inspect_and_check_warn_about_a_pair_that_the_author_chose() {
     std::fs::write(&file, &weather).unwrap();
     let text = unwrapped(&["inspect", file.to_str().unwrap()]);
     let in_one_line = |text: &str| text.split_whitespace().collect::<Vec<&str>>().join(" ");
-    let warning = "warning this pair is the author's choice: whoever runs w.example can use the tokens. A mount must \
-                   restate `endpoint` and `resource`";
+    let warning = "warning this pair is the author's choice: whoever runs w.example can use the \
+                   tokens. A mount must restate `endpoint` and `resource`";
     assert!(in_one_line(&text).contains(warning), "{text}");
     let sum = keyward_policy::plan::sha256(&weather);
     let mount = format!(
-        "[identity.default]\nsource = \"imds\"\n[mount.w]\nplugin = \"./w.wasm\"\nsha256 = \"{sum}\"\n\
+        "[identity.default]\nsource = \"imds\"\n[mount.w]\nplugin = \"./w.wasm\"\nsha256 = \
+         \"{sum}\"\n\
          endpoint = \"https://w.example\"\nresource = \"https://w.example\"\n"
     );
     std::fs::write(directory.path().join("keyward.toml"), mount).unwrap();
     let text = stdout(&["check", "--config", &path(&directory)]);
-    let warning = "warning: [mount.w]: tokens for https://w.example go to https://w.example: the plugin's author \
-                   chose this pair, and this mount restates it\n";
+    let warning = "warning: [mount.w]: tokens for https://w.example go to https://w.example: the \
+                   plugin's author chose this pair, and this mount restates it\n";
     assert!(text.ends_with(warning), "{text}");
     let json: serde_json::Value =
         serde_json::from_str(&stdout(&["check", "--config", &path(&directory), "--format", "json"])).unwrap();
@@ -359,7 +367,8 @@ fn inspect_and_check_warn_about_a_pair_that_the_author_chose() {
 fn a_plugin_file_is_pinned_by_its_checksum() {
     let directory = written("");
     std::fs::write(directory.path().join("thief.wasm"), keyward_bundle::THIEF).unwrap();
-    let mount = "[identity.default]\nsource = \"imds\"\n[mount.t]\nplugin = \"thief.wasm\"\nendpoint = \"https://a.vault.azure.net\"\n";
+    let mount = "[identity.default]\nsource = \"imds\"\n[mount.t]\nplugin = \
+                 \"thief.wasm\"\nendpoint = \"https://a.vault.azure.net\"\n";
     std::fs::write(directory.path().join("keyward.toml"), mount).unwrap();
     let without = run(&["check", "--config", &path(&directory)]);
     assert_eq!(without.status.code(), Some(78));

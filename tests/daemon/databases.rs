@@ -22,11 +22,14 @@ fn config(cloud: &str, database: &str, vault: &str, emulator: &Emulator) -> Stri
     let resolve = resolve(emulator) + &sql.collect::<String>();
     format!(
         "cloud = {cloud:?}\n[identity.default]\nsource = \"imds\"\nendpoint = {:?}\n\
-         [mount.orders]\nplugin = \"sql\"\nendpoint = \"sqlserver://contoso.{database}\"\nallow = [\"CONNECT /shop\"]\n\
+         [mount.orders]\nplugin = \"sql\"\nendpoint = \"sqlserver://contoso.{database}\"\nallow = \
+         [\"CONNECT /shop\"]\n\
          [mount.orders.settings]\ndatabase = \"shop\"\n\
          [mount.old]\nplugin = \"sql\"\nendpoint = \"sqlserver://contoso.{database}\"\n\
-         [mount.old.settings]\ndatabase = \"shop\"\nauth = \"password\"\nuser = \"app\"\npassword_secret = \"sql-password\"\n\
-         [mount.old.audience.vault]\nendpoint = \"https://contoso.{vault}\"\nallow = [\"GET /secrets/sql-password\"]\n\
+         [mount.old.settings]\ndatabase = \"shop\"\nauth = \"password\"\nuser = \
+         \"app\"\npassword_secret = \"sql-password\"\n\
+         [mount.old.audience.vault]\nendpoint = \"https://contoso.{vault}\"\nallow = [\"GET \
+         /secrets/sql-password\"]\n\
          [egress.resolve]\n{resolve}[tls]\nca_files = [\"ca.pem\"]\nsystem_roots = false\n",
         emulator.imds_url()
     )

@@ -41,7 +41,8 @@ impl Machine {
         Self::with(good).await
     }
 
-    /// Runs it once for each format, with a log of all there is. No token is in anything that it prints.
+    /// Runs it once for each format, with a log of all there is. No token is in anything that it
+    /// prints.
     async fn examine(&self) -> Said {
         let run = |format: &'static str| {
             let mut command = keyward_nowhere();
@@ -78,7 +79,8 @@ impl Said {
         self.checks().iter().filter(is_it).collect()
     }
 
-    /// The one finding of a check with this subject; its status is this, and what is said has all of these words in it.
+    /// The one finding of a check with this subject; its status is this, and what is said has all
+    /// of these words in it.
     fn says(&self, check: &str, subject: &str, status: &str, words: &[&str]) {
         let found = self.of(check, subject);
         assert_eq!(found.len(), 1, "{}", self.table);
@@ -215,7 +217,8 @@ async fn doctor_reports_an_untrusted_certificate() {
 /// In a cloud with vaults at this host.
 fn with_vault_at(host: &str, emulator: &Emulator) -> String {
     let cloud = format!(
-        "[cloud]\nbase = \"public\"\n[cloud.service.vault]\naudience = \"https://vault.azure.net\"\nhosts = [{host:?}]"
+        "[cloud]\nbase = \"public\"\n[cloud.service.vault]\naudience = \
+         \"https://vault.azure.net\"\nhosts = [{host:?}]"
     );
     good(emulator)
         .replace("cloud = \"public\"", &cloud)

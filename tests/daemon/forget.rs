@@ -13,9 +13,12 @@ fn config(emulator: &Emulator, directory: &Path) -> String {
     std::fs::write(&key, "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef").unwrap();
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
     format!(
-        "[identity.default]\nsource = \"imds\"\nendpoint = {:?}\npersist = {tokens:?}\npersist_key = {key:?}\n\
-         [mount.vault]\nplugin = \"keyvault\"\nendpoint = \"https://contoso.vault.azure.net\"\n[mount.arm]\nplugin = \"arm\"\n\
-         [egress.resolve]\n{}[tls]\nca_files = [\"ca.pem\"]\nsystem_roots = false\n[listen]\nsocket = \"k.sock\"\n",
+        "[identity.default]\nsource = \"imds\"\nendpoint = {:?}\npersist = \
+         {tokens:?}\npersist_key = {key:?}\n\
+         [mount.vault]\nplugin = \"keyvault\"\nendpoint = \
+         \"https://contoso.vault.azure.net\"\n[mount.arm]\nplugin = \"arm\"\n\
+         [egress.resolve]\n{}[tls]\nca_files = [\"ca.pem\"]\nsystem_roots = \
+         false\n[listen]\nsocket = \"k.sock\"\n",
         emulator.imds_url(),
         resolve(emulator)
     )

@@ -17,13 +17,16 @@ use crate::process::Daemon;
 
 fn config(emulator: &Emulator, identity: &str) -> String {
     format!(
-        "[identity.default]\n{identity}\n[mount.vault]\nplugin = \"keyvault\"\nendpoint = \"https://contoso.vault.azure.net\"\n\
-         [egress.resolve]\n\"contoso.vault.azure.net:443\" = \"{}\"\n[tls]\nca_files = [\"ca.pem\"]\nsystem_roots = false\n",
+        "[identity.default]\n{identity}\n[mount.vault]\nplugin = \"keyvault\"\nendpoint = \
+         \"https://contoso.vault.azure.net\"\n\
+         [egress.resolve]\n\"contoso.vault.azure.net:443\" = \"{}\"\n[tls]\nca_files = \
+         [\"ca.pem\"]\nsystem_roots = false\n",
         emulator.tls_address()
     )
 }
 
-/// The endpoint that App Service gives its programs, with the emulator's tokens. Gives its address, and what it was asked.
+/// The endpoint that App Service gives its programs, with the emulator's tokens. Gives its address,
+/// and what it was asked.
 pub(crate) async fn app_service(imds: String) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}/msi/token", listener.local_addr().unwrap());

@@ -28,7 +28,9 @@ async fn the_python_clients_of_key_vault_do_every_operation_through_a_mount() {
 
 #[tokio::test]
 async fn the_node_client_of_key_vault_does_every_operation_through_a_mount() {
-    let Some(directory) = peer("keyvault", "Microsoft's client for secrets for Node") else { return };
+    let Some(directory) = peer("keyvault", "Microsoft's client for secrets for Node") else {
+        return;
+    };
     let (daemon, url, ca) = start().await;
     let mut command = Command::new(node());
     command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/keyvault.mjs"));

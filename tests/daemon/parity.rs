@@ -1,4 +1,5 @@
-//! Clients see through a mount what they see without one: the operations in `tests/parity`, run twice and compared.
+//! Clients see through a mount what they see without one: the operations in `tests/parity`, run
+//! twice and compared.
 //!
 //! `make parity` writes `docs/compatibility.md`; `make test` compares it with what a run yields.
 
@@ -16,9 +17,11 @@ use crate::skip::{node, peer};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
-/// The services: the name that a client in `tests/parity` has for each, its plugin, its host and its mount.
+/// The services: the name that a client in `tests/parity` has for each, its plugin, its host and
+/// its mount.
 ///
-/// The client for Data Lake Gen2 replaces `.dfs.` by `.blob.` in the address that it is given: hence the mounts' names.
+/// The client for Data Lake Gen2 replaces `.dfs.` by `.blob.` in the address that it is given:
+/// hence the mounts' names.
 const SERVICES: [(&str, &str, &str, &str); 6] = [
     ("blob", "storage", "devstoreaccount1.blob.core.windows.net", "blobs"),
     ("gen1", "adls", "contoso.azuredatalakestore.net", "lake"),

@@ -1,4 +1,5 @@
-//! Peers that nobody here wrote: Azurite as the storage, the official Python SDK as the client. `make test` installs both.
+//! Peers that nobody here wrote: Azurite as the storage, the official Python SDK as the client.
+//! `make test` installs both.
 
 use std::path::Path;
 use std::process::Command;
@@ -32,8 +33,10 @@ async fn start_with(azurite: &Path, line: &str, sections: &str) -> (Daemon, Azur
     let azurite = Azurite::start(azurite, &emulator);
     let config = format!(
         "[identity.default]\nsource = \"imds\"\nendpoint = {:?}\n\
-         [mount.blobs]\nplugin = \"storage\"\nendpoint = \"https://{ACCOUNT}.blob.core.windows.net\"\n{line}\n\
-         [mount.sas]\nplugin = \"storage\"\nendpoint = \"https://{ACCOUNT}.blob.core.windows.net\"\n{line}\n\
+         [mount.blobs]\nplugin = \"storage\"\nendpoint = \
+         \"https://{ACCOUNT}.blob.core.windows.net\"\n{line}\n\
+         [mount.sas]\nplugin = \"storage\"\nendpoint = \
+         \"https://{ACCOUNT}.blob.core.windows.net\"\n{line}\n\
          [mount.sas.settings]\nauth = \"sas\"\n\
          account = \"/subscriptions/{SUBSCRIPTION}/resourceGroups/demo/providers/Microsoft.Storage/storageAccounts/{ACCOUNT}\"\n\
          [mount.sas.audience.arm]\n\
@@ -102,7 +105,9 @@ async fn azurite_accepts_tokens_and_signatures() {
 
 #[tokio::test]
 async fn azurite_stores_blobs_under_every_legal_name() {
-    let Some(azurite) = peer("azurite", "odd names of blobs, through a mount in front of Azurite") else { return };
+    let Some(azurite) = peer("azurite", "odd names of blobs, through a mount in front of Azurite") else {
+        return;
+    };
     let names = [
         ("a//b", "a//b"),
         ("/lead", "/lead"),
@@ -141,12 +146,15 @@ async fn azurite_stores_blobs_under_every_legal_name() {
 
 #[tokio::test]
 async fn azurites_early_rejection_of_an_upload_arrives() {
-    let Some(azurite) = peer("azurite", "uploads to a container that Azurite does not have") else { return };
+    let Some(azurite) = peer("azurite", "uploads to a container that Azurite does not have") else {
+        return;
+    };
     let (daemon, _azurite) = start(&azurite, "[listen]\nsocket = \"k.sock\"\n").await;
     for number in 0..20 {
         let (length, body) = (4 << 20, vec![7; 4 << 20]);
         let head = format!(
-            "PUT /blobs/nowhere/{number} HTTP/1.1\r\nhost: localhost\r\nx-ms-blob-type: BlockBlob\r\n\
+            "PUT /blobs/nowhere/{number} HTTP/1.1\r\nhost: localhost\r\nx-ms-blob-type: \
+             BlockBlob\r\n\
              content-length: {length}\r\n\r\n"
         );
         let mut stream = UnixStream::connect(daemon.socket()).await.unwrap();
@@ -162,7 +170,9 @@ async fn azurites_early_rejection_of_an_upload_arrives() {
 #[tokio::test]
 async fn the_official_python_sdk_works_through_a_mount_unchanged() {
     let what = "Microsoft's blob client for Python, through a mount in front of Azurite";
-    let (Some(azurite), Some(python)) = (peer("azurite", what), peer("python", what)) else { return };
+    let (Some(azurite), Some(python)) = (peer("azurite", what), peer("python", what)) else {
+        return;
+    };
     let (mut daemon, _azurite) = start(&azurite, LISTEN_TLS).await;
     let (url, ca) = daemon.tls_listener().await;
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/python/blob_sdk.py");

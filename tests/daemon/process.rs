@@ -18,8 +18,8 @@ use tokio::net::UnixStream;
 use tokio::sync::watch;
 
 /// A listener for clients that want TLS.
-pub(crate) const LISTEN_TLS: &str =
-    "[listen.tls]\naddress = \"127.0.0.1:0\"\ncallers = \"anybody-on-this-machine\"\ndirectory = \"tls\"\n";
+pub(crate) const LISTEN_TLS: &str = "[listen.tls]\naddress = \"127.0.0.1:0\"\ncallers = \
+                                     \"anybody-on-this-machine\"\ndirectory = \"tls\"\n";
 
 /// The program: the one that is tested, or where it is timed, one that is built for that.
 pub(crate) fn keyward() -> Command {
@@ -224,7 +224,8 @@ impl Daemon {
         self.stderr.line_with(words).await
     }
 
-    /// Waits for the listener of [`LISTEN_TLS`], and gives its address and the file that its clients must trust.
+    /// Waits for the listener of [`LISTEN_TLS`], and gives its address and the file that its
+    /// clients must trust.
     pub(crate) async fn tls_listener(&mut self) -> (String, String) {
         let line = self.log_line("https://127.0.0.1:").await;
         let (_, rest) = line.split_once("https://127.0.0.1:").unwrap();

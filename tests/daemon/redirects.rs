@@ -45,7 +45,8 @@ impl Node {
         let emulator = Emulator::start(Options::default()).await.unwrap();
         let config = format!(
             "[identity.default]\nsource = \"imds\"\nendpoint = {:?}\n\
-             [mount.lake]\nplugin = \"adls\"\nendpoint = \"https://contoso.azuredatalakestore.net\"\n{lines}\n\
+             [mount.lake]\nplugin = \"adls\"\nendpoint = \
+             \"https://contoso.azuredatalakestore.net\"\n{lines}\n\
              [egress.resolve]\n{}{NODE:?} = \"{}\"\n\
              [tls]\nca_files = [\"ca.pem\", {:?}]\nsystem_roots = false\n",
             emulator.imds_url(),

@@ -199,7 +199,8 @@ async fn a_configured_certificate_is_served_over_tls() {
     std::fs::write(&certificate, own.certificate_pem()).unwrap();
     std::fs::write(&key, own.key_pem()).unwrap();
     let listen = format!(
-        "[listen.tls]\naddress = \"127.0.0.1:0\"\ncallers = \"anybody-on-this-machine\"\ncertificate = {certificate:?}\nkey = {key:?}\n"
+        "[listen.tls]\naddress = \"127.0.0.1:0\"\ncallers = \
+         \"anybody-on-this-machine\"\ncertificate = {certificate:?}\nkey = {key:?}\n"
     );
     let mut daemon = Daemon::with(with, &listen).await;
     let line = daemon.log_line("https://127.0.0.1:").await;

@@ -119,7 +119,8 @@ async fn a_download_of_two_gibibytes_needs_constant_memory() {
     assert_flat(&daemon, idle);
 }
 
-/// Writes a request by hand, and gives what comes back until the connection ends or `enough` says so.
+/// Writes a request by hand, and gives what comes back until the connection ends or `enough` says
+/// so.
 async fn by_hand(daemon: &Daemon, request: &str, enough: impl Fn(&str) -> bool) -> (UnixStream, String) {
     let mut stream = UnixStream::connect(daemon.socket()).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -142,7 +143,10 @@ async fn read_on(stream: &mut UnixStream, text: &mut String, enough: impl Fn(&st
 async fn a_caller_that_expects_100_continue_sends_its_body_only_when_asked() {
     let daemon = start().await;
     let head = |path: &str| {
-        format!("PUT {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\nexpect: 100-continue\r\n\r\n")
+        format!(
+            "PUT {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\nexpect: \
+             100-continue\r\n\r\n"
+        )
     };
     // Data Lake asks first where to: only then is the body wanted.
     let (mut stream, mut text) =
@@ -166,7 +170,8 @@ async fn a_caller_that_expects_100_continue_sends_its_body_only_when_asked() {
 async fn a_body_of_unknown_length_is_uploaded_in_chunks() {
     let daemon = start().await;
     daemon.emulator.faults().add(Fault::always("blob", FaultKind::DiscardBody));
-    let request = "PUT /blobs/hello/chunks HTTP/1.1\r\nhost: localhost\r\nx-ms-blob-type: BlockBlob\r\n\
+    let request = "PUT /blobs/hello/chunks HTTP/1.1\r\nhost: localhost\r\nx-ms-blob-type: \
+                   BlockBlob\r\n\
                    transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n";
     let (_, text) = by_hand(&daemon, request, |text| text.contains("\r\n\r\n")).await;
     assert!(text.starts_with("HTTP/1.1 201 "), "{text}");
@@ -184,7 +189,8 @@ async fn an_aborted_response_never_looks_complete() {
         daemon.emulator.faults().add(Fault::once("blob", fault));
         let request = "GET /blobs/hello/world.txt HTTP/1.1\r\nhost: localhost\r\n\r\n";
         let (_, text) = by_hand(&daemon, request, |_| false).await;
-        // A head with the length that was announced, and a connection that ends before it is reached; or an error at once.
+        // A head with the length that was announced, and a connection that ends before it is
+        // reached; or an error at once.
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
         let broken = head.contains(framing) && body.len() < 13;
         assert!(broken || head.starts_with("HTTP/1.1 502"), "{text}");
@@ -194,7 +200,8 @@ async fn an_aborted_response_never_looks_complete() {
 #[tokio::test]
 async fn an_aborted_upload_stores_nothing() {
     let mut daemon = start().await;
-    let head = "PUT /blobs/hello/half.txt HTTP/1.1\r\nhost: localhost\r\nx-ms-blob-type: BlockBlob\r\ncontent-length: 1000\r\n\r\n";
+    let head = "PUT /blobs/hello/half.txt HTTP/1.1\r\nhost: localhost\r\nx-ms-blob-type: \
+                BlockBlob\r\ncontent-length: 1000\r\n\r\n";
     let mut stream = UnixStream::connect(daemon.socket()).await.unwrap();
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.write_all(b"half").await.unwrap();

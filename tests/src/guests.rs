@@ -28,7 +28,8 @@ const MANIFESTS: [&[u8]; 3] = [
 #[must_use]
 pub fn guest_with_manifest(name: &str, manifest: &str) -> Vec<u8> {
     let mut component = guest(name).to_vec();
-    // The text stands among the module's data too; the section's name is before the one that counts.
+    // The text stands among the module's data too; the section's name is before the one that
+    // counts.
     let name = b"keyward:manifest";
     let start = component.windows(name.len()).position(|bytes| bytes == name).expect("a manifest") + name.len();
     let begins = |old: &&&[u8]| component.get(start..).is_some_and(|rest| rest.starts_with(old));

@@ -1,7 +1,7 @@
 //! What Keyward's tests share.
 //!
-//! A [`Rig`] is a broker with one mount beside an emulator; [`Logs`] has everything that was logged, at `trace`;
-//! [`Secrets`] searches for what must not be found.
+//! A [`Rig`] is a broker with one mount beside an emulator; [`Logs`] has everything that was
+//! logged, at `trace`; [`Secrets`] searches for what must not be found.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 mod guests;

@@ -224,7 +224,8 @@ impl RigBuilder {
         let (mount, imds) = (&self.mount, emulator.imds_url());
         let text = format!(
             "{}\n[identity.default]\nsource = \"imds\"\nendpoint = {imds:?}\ndeadline = \"100ms\"\n\
-             [mount.{mount}]\nplugin = {:?}\n{}\n{}\n{}\n[egress.resolve]\n{resolve}\n[tls]\nsystem_roots = false\n",
+             [mount.{mount}]\nplugin = \
+             {:?}\n{}\n{}\n{}\n[egress.resolve]\n{resolve}\n[tls]\nsystem_roots = false\n",
             self.cloud, self.plugin_name, self.base_lines, self.mount_lines, self.sections
         );
         let mut config =
@@ -251,11 +252,13 @@ impl Rig {
     /// A mount `m` of a component. It may do everything under `/secrets` of the vault.
     #[must_use]
     pub fn of(component: impl Into<Vec<u8>>) -> RigBuilder {
-        let lines = "endpoint = \"https://contoso.vault.azure.net\"\nallow = [\"* /secrets\", \"* /secrets/**\"]";
+        let lines = "endpoint = \"https://contoso.vault.azure.net\"\nallow = [\"* /secrets\", \"* \
+                     /secrets/**\"]";
         Self::builder("m", "plugin", Plugins::new().with("plugin", component.into()), lines)
     }
 
-    /// A mount, named after it, of a hostile guest. It may do everything under `/secrets` of the vault.
+    /// A mount, named after it, of a hostile guest. It may do everything under `/secrets` of the
+    /// vault.
     #[must_use]
     pub fn hostile(name: &str) -> RigBuilder {
         let mut builder = Self::of(crate::guest(name));
@@ -263,7 +266,8 @@ impl Rig {
         builder
     }
 
-    /// A mount, named after it, of a hostile guest that may ask for a shared access signature and spend it at the storage.
+    /// A mount, named after it, of a hostile guest that may ask for a shared access signature and
+    /// spend it at the storage.
     #[must_use]
     pub fn hostile_to_seals(name: &str) -> RigBuilder {
         let mut builder = Self::of(crate::guest(name));
@@ -281,7 +285,8 @@ impl Rig {
         builder.mount_lines(&format!("{lines}\n{section}"))
     }
 
-    /// A mount `database` of a guest that may open databases of the server, and read passwords in the vault.
+    /// A mount `database` of a guest that may open databases of the server, and read passwords in
+    /// the vault.
     #[must_use]
     pub fn database(lines: &str) -> RigBuilder {
         Self::database_of(crate::guest("database"), lines)
@@ -297,7 +302,8 @@ impl Rig {
         builder.mount_lines(&format!("{lines}\n{vault}"))
     }
 
-    /// A mount `orders` of the bundled plugin for databases, with these further lines of its settings.
+    /// A mount `orders` of the bundled plugin for databases, with these further lines of its
+    /// settings.
     #[must_use]
     pub fn orders(settings: &str) -> RigBuilder {
         let endpoint = "endpoint = \"sqlserver://contoso.database.windows.net\"";
@@ -312,15 +318,18 @@ impl Rig {
             .mount_lines(lines)
     }
 
-    /// A mount `blobs` of the bundled plugin for Blob Storage, with shared access signatures, and these further lines.
+    /// A mount `blobs` of the bundled plugin for Blob Storage, with shared access signatures, and
+    /// these further lines.
     #[must_use]
     pub fn storage_with_sas(lines: &str) -> RigBuilder {
         let account = format!(
             "/subscriptions/{}/resourceGroups/demo/providers/Microsoft.Storage/storageAccounts/contoso",
             keyward_emulator::SUBSCRIPTION
         );
-        let sections =
-            format!("[mount.blobs.settings]\nauth = \"sas\"\naccount = {account:?}\n[mount.blobs.audience.arm]");
+        let sections = format!(
+            "[mount.blobs.settings]\nauth = \"sas\"\naccount = \
+             {account:?}\n[mount.blobs.audience.arm]"
+        );
         Self::storage(&format!("{lines}\n{sections}"))
     }
 
@@ -385,7 +394,8 @@ impl Rig {
         Secrets::tokens(self.emulator.issued_tokens()).and_signatures(self.emulator.issued_sas())
     }
 
-    /// Looks for tokens in what a caller got. When the rig is dropped, the log and the audit are searched too.
+    /// Looks for tokens in what a caller got. When the rig is dropped, the log and the audit are
+    /// searched too.
     ///
     /// # Panics
     ///

@@ -6,8 +6,8 @@ use std::collections::HashSet;
 #[derive(Clone, Debug, Default)]
 pub struct Secrets(Vec<String>);
 
-/// How long a piece of a token must be, to be taken for one. Tokens of one issuer begin alike, and there is nothing secret
-/// in that: their first part is skipped.
+/// How long a piece of a token must be, to be taken for one. Tokens of one issuer begin alike, and
+/// there is nothing secret in that: their first part is skipped.
 const PIECE: usize = 16;
 
 impl Secrets {
@@ -17,7 +17,8 @@ impl Secrets {
         Self(tokens)
     }
 
-    /// And shared access signatures: of each only the signature is a secret, as it stands in a query and as it is.
+    /// And shared access signatures: of each only the signature is a secret, as it stands in a
+    /// query and as it is.
     #[must_use]
     pub fn and_signatures(mut self, signatures: impl IntoIterator<Item = String>) -> Self {
         for sas in signatures {

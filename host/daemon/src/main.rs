@@ -20,9 +20,9 @@ use clap::Parser;
 
 use cli::Cli;
 
-/// Most allocations of a broker are small, live as long as a call, and may be freed on another thread
-/// than they were made on. Measured with small GETs: 10 % more calls per second than with the
-/// system's allocator.
+/// Most allocations of a broker are small, live as long as a call, and may be freed on another
+/// thread than they were made on. Measured with small GETs: 10 % more calls per second than with
+/// the system's allocator.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -35,7 +35,8 @@ pub(crate) fn upload(port: u16, path: &str) -> Result<Duration> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     write!(
         stream,
-        "PUT {path} HTTP/1.1\r\nhost: localhost\r\nx-ms-blob-type: BlockBlob\r\ncontent-length: {GIBIBYTE}\r\n\
+        "PUT {path} HTTP/1.1\r\nhost: localhost\r\nx-ms-blob-type: BlockBlob\r\ncontent-length: \
+         {GIBIBYTE}\r\n\
          connection: close\r\n\r\n"
     )?;
     let piece = vec![7; 256 << 10];

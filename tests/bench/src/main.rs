@@ -1,8 +1,10 @@
 //! `make bench`: Keyward beside nginx, and beside `tiberius`.
 //!
-//! Both stand before the same upstream, an nginx that speaks TLS. The baseline, another nginx, adds a fixed `authorization`
-//! header to each request and passes it on; Keyward runs each call in a fresh sandbox, whose plugin asks for a token and
-//! sends the request, and puts the token on the wire. Uploads go to the emulator, which reads and counts them. Rounds of both alternate, and the median counts.
+//! Both stand before the same upstream, an nginx that speaks TLS. The baseline, another nginx, adds
+//! a fixed `authorization` header to each request and passes it on; Keyward runs each call in a
+//! fresh sandbox, whose plugin asks for a token and sends the request, and puts the token on the
+//! wire. Uploads go to the emulator, which reads and counts them. Rounds of both alternate, and the
+//! median counts.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod bulk;
@@ -118,8 +120,9 @@ fn queries(peers: &Peers) -> Result<bool> {
     println!("{:28} {:>12} {:>12} {:>8} {:>8}", "", "tiberius", "keyward", "ratio", "wanted");
     // The first ones open the connections.
     queries::through(peers.keyward, 1, peers.directory())?;
-    // The emulator's answers take a twentieth of a millisecond, on the same processors that everything else here runs on: there
-    // a sandbox and two hops more are most of the work. No real server is that near, and so it is made to wait too.
+    // The emulator's answers take a twentieth of a millisecond, on the same processors that
+    // everything else here runs on: there a sandbox and two hops more are most of the work. No real
+    // server is that near, and so it is made to wait too.
     let mut good = true;
     for (title, wait) in [("single rows, server 1 ms off", true), ("single rows, server here", false)] {
         peers.let_queries_wait(wait);

@@ -69,13 +69,17 @@ impl Peers {
         ];
 
         let config = format!(
-            "[identity.default]\nsource = \"imds\"\nendpoint = {:?}\n[mount.vault]\nplugin = \"keyvault\"\nendpoint = \"https://{HOST}\"\n\
+            "[identity.default]\nsource = \"imds\"\nendpoint = {:?}\n[mount.vault]\nplugin = \
+             \"keyvault\"\nendpoint = \"https://{HOST}\"\n\
              [mount.blobs]\nplugin = \"storage\"\nendpoint = \"https://{BLOBS}\"\n\
              [mount.up]\nplugin = \"storage\"\nendpoint = \"https://{UPLOADS}\"\n\
              [mount.orders]\nplugin = \"sql\"\nendpoint = \"sqlserver://{SERVER}\"\n\
-             [mount.orders.settings]\ndatabase = \"shop\"\n[mount.orders.pool]\nconnections = {CONNECTIONS}\n\
-             [egress.resolve]\n\"{HOST}:443\" = \"127.0.0.1:{upstream}\"\n\"{BLOBS}:443\" = \"127.0.0.1:{upstream}\"\n\
-             \"{UPLOADS}:443\" = \"{}\"\n\"{SERVER}:1433\" = \"{}\"\n[tls]\nca_files = [\"ca.pem\", \"emulator.pem\"]\n[audit]\nfile = \"audit.jsonl\"\n\
+             [mount.orders.settings]\ndatabase = \"shop\"\n[mount.orders.pool]\nconnections = \
+             {CONNECTIONS}\n\
+             [egress.resolve]\n\"{HOST}:443\" = \"127.0.0.1:{upstream}\"\n\"{BLOBS}:443\" = \
+             \"127.0.0.1:{upstream}\"\n\
+             \"{UPLOADS}:443\" = \"{}\"\n\"{SERVER}:1433\" = \"{}\"\n[tls]\nca_files = \
+             [\"ca.pem\", \"emulator.pem\"]\n[audit]\nfile = \"audit.jsonl\"\n\
              [listen]\ntcp = \"127.0.0.1:{keyward}\"\ntcp_callers = \"anybody-on-this-machine\"\n",
             emulator.imds_url(),
             emulator.tls_address(),
@@ -111,7 +115,8 @@ impl Peers {
         self.directory.path()
     }
 
-    /// Has the system forget the most memory that the daemon has had. Without the right to, it goes on counting.
+    /// Has the system forget the most memory that the daemon has had. Without the right to, it goes
+    /// on counting.
     pub(crate) fn forget_peak(&self) {
         drop(std::fs::write(format!("/proc/{}/clear_refs", self.daemon.id()), "5"));
     }
@@ -172,9 +177,11 @@ fn server(at: &Path, name: &str, http: &str) -> Result<Process> {
     let path = at.join(format!("{name}.conf"));
     let error = at.join(format!("{name}.log"));
     let config = format!(
-        "daemon off; worker_processes 2; pid {name}.pid; error_log {} warn;\nevents {{ worker_connections 1024; }}\n\
-         http {{ access_log off; keepalive_requests 100000000; sendfile on; tcp_nopush on; client_body_temp_path {dir}/{name}-body; \
-         proxy_temp_path {dir}/{name}-proxy;\n{http}\n}}\n",
+        "daemon off; worker_processes 2; pid {name}.pid; error_log {} warn;\nevents {{ \
+         worker_connections 1024; }}\n\
+         http {{ access_log off; keepalive_requests 100000000; sendfile on; tcp_nopush on; \
+         client_body_temp_path {dir}/{name}-body; proxy_temp_path \
+         {dir}/{name}-proxy;\n{http}\n}}\n",
         error.display(),
         dir = at.display(),
     );
@@ -187,7 +194,8 @@ fn server(at: &Path, name: &str, http: &str) -> Result<Process> {
 
 fn upstream_config(at: &Path, port: u16) -> String {
     format!(
-        "server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {dir}/server.pem; ssl_certificate_key {dir}/server.key;\n\
+        "server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {dir}/server.pem; \
+         ssl_certificate_key {dir}/server.key;\n\
          location = /secrets/db {{ default_type application/json; return 200 '{SECRET}'; }}\n\
          location = /hello/small.txt {{ default_type text/plain; return 200 '{SECRET}'; }}\n\
          location = /hello/big {{ default_type application/octet-stream; alias {dir}/big; }} }}",
@@ -200,8 +208,10 @@ fn baseline_config(at: &Path, upstream: u16, uploads: SocketAddr, port: u16) -> 
     let token = "x".repeat(1600);
     let location = |from: &str, to: &str, host: &str, ca: &str| {
         format!(
-            "location {from} {{ proxy_pass https://{to}/; proxy_http_version 1.1; proxy_set_header connection \"\";\n\
-             proxy_set_header host {host}; proxy_set_header authorization \"Bearer {token}\"; proxy_ssl_server_name on;\n\
+            "location {from} {{ proxy_pass https://{to}/; proxy_http_version 1.1; \
+             proxy_set_header connection \"\";\n\
+             proxy_set_header host {host}; proxy_set_header authorization \"Bearer {token}\"; \
+             proxy_ssl_server_name on;\n\
              proxy_ssl_name {host}; proxy_ssl_verify on; proxy_ssl_trusted_certificate {}/{ca};\n\
              proxy_max_temp_file_size 0; proxy_request_buffering off; client_max_body_size 0; }}\n",
             at.display()
@@ -213,7 +223,8 @@ fn baseline_config(at: &Path, upstream: u16, uploads: SocketAddr, port: u16) -> 
         location("/up/", "uploads", UPLOADS, "emulator.pem"),
     ];
     format!(
-        "upstream vault {{ server 127.0.0.1:{upstream}; keepalive 128; keepalive_requests 100000000; }}\n\
+        "upstream vault {{ server 127.0.0.1:{upstream}; keepalive 128; keepalive_requests \
+         100000000; }}\n\
          upstream uploads {{ server {uploads}; keepalive 16; }}\n\
          server {{ listen 127.0.0.1:{port};\n{} }}",
         locations.concat()

@@ -41,7 +41,8 @@ pub(crate) struct Database<'a> {
 type Direct = Client<Compat<TlsStream<TcpStream>>>;
 
 impl Database<'_> {
-    /// A connection of `tiberius`, over TLS as TDS 8.0 has it: its own TLS wants another cryptography than the rest here.
+    /// A connection of `tiberius`, over TLS as TDS 8.0 has it: its own TLS wants another
+    /// cryptography than the rest here.
     async fn connect(&self) -> Result<Direct> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(self.ca_pem.as_bytes())?)?;
@@ -131,7 +132,8 @@ pub(crate) fn rows_through(port: u16) -> Result<Duration> {
     let body = format!("{{\"sql\": \"{}\"}}", many());
     write!(
         stream,
-        "POST /orders/query HTTP/1.1\r\nhost: localhost\r\naccept: application/x-ndjson\r\nconnection: close\r\n\
+        "POST /orders/query HTTP/1.1\r\nhost: localhost\r\naccept: \
+         application/x-ndjson\r\nconnection: close\r\n\
          content-length: {}\r\n\r\n{body}",
         body.len()
     )?;

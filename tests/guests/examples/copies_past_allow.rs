@@ -1,4 +1,5 @@
-//! Copies from where it may not read, with a manifest that calls the storage its own: `x-source` says from where.
+//! Copies from where it may not read, with a manifest that calls the storage its own: `x-source`
+//! says from where.
 
 use guests::bindings::exports::wasi::http::incoming_handler::IncomingRequest;
 use guests::bindings::wasi::http::types::Method;

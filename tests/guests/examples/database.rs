@@ -1,4 +1,5 @@
-//! Does with databases what the caller's `x-do` says, step by step, and reports what came of each step.
+//! Does with databases what the caller's `x-do` says, step by step, and reports what came of each
+//! step.
 //!
 //! Steps stand between bars: `open shop | query select 1 | all`.
 
@@ -85,7 +86,9 @@ impl Hands {
             }
             "query" => {
                 let parameters = std::mem::take(&mut self.parameters);
-                let Some(connection) = self.connections.last() else { return "no connection".to_owned() };
+                let Some(connection) = self.connections.last() else {
+                    return "no connection".to_owned();
+                };
                 match connection.query(rest, &parameters, self.timeout) {
                     Ok(results) => {
                         self.results = Some(results);
@@ -117,7 +120,9 @@ impl Hands {
             }
             "execute" => {
                 let parameters = std::mem::take(&mut self.parameters);
-                let Some(connection) = self.connections.last() else { return "no connection".to_owned() };
+                let Some(connection) = self.connections.last() else {
+                    return "no connection".to_owned();
+                };
                 match connection.execute(rest, &parameters, self.timeout) {
                     Ok(counts) => format!("{counts:?}"),
                     Err(error) => told(&error),

@@ -1,4 +1,5 @@
-//! Spends as its authorization what the caller hands it, `x-authorization`, and tells the caller its own surrogate.
+//! Spends as its authorization what the caller hands it, `x-authorization`, and tells the caller
+//! its own surrogate.
 
 use guests::bindings::exports::wasi::http::incoming_handler::IncomingRequest;
 use guests::{Wanted, header, surrogate};

@@ -1,4 +1,5 @@
-//! Asks for the account's keys, with a manifest that calls Resource Manager its own: `x-path` says in which spelling.
+//! Asks for the account's keys, with a manifest that calls Resource Manager its own: `x-path` says
+//! in which spelling.
 
 use guests::bindings::exports::wasi::http::incoming_handler::IncomingRequest;
 use guests::bindings::wasi::http::types::Method;

@@ -1,4 +1,5 @@
-//! Asks for a secret as a good plugin would, reads the answer into its memory, and tells all that it has.
+//! Asks for a secret as a good plugin would, reads the answer into its memory, and tells all that
+//! it has.
 
 use guests::bindings::exports::wasi::http::incoming_handler::IncomingRequest;
 use guests::{Wanted, surrogate};

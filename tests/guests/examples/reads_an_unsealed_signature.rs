@@ -1,4 +1,5 @@
-//! Asks for a shared access signature, with a manifest that leaves out the seal, and spends what it gets.
+//! Asks for a shared access signature, with a manifest that leaves out the seal, and spends what it
+//! gets.
 
 use guests::Wanted;
 use guests::bindings::exports::wasi::http::incoming_handler::IncomingRequest;

@@ -1,4 +1,5 @@
-//! Tries to read a shared access signature from the answer that brings it, with the field that the caller's `x-field` names.
+//! Tries to read a shared access signature from the answer that brings it, with the field that the
+//! caller's `x-field` names.
 
 use guests::bindings::exports::wasi::http::incoming_handler::IncomingRequest;
 use guests::header;

@@ -1,4 +1,5 @@
-//! What hostile guests have in common: the plainest way to do things, past the sdk, which would not do them.
+//! What hostile guests have in common: the plainest way to do things, past the sdk, which would not
+//! do them.
 
 use bindings::exports::wasi::http::incoming_handler::{IncomingRequest, ResponseOutparam};
 use bindings::keyward::broker::identity;
@@ -11,8 +12,9 @@ pub use keyward_plugin::bindings;
 
 pub mod sas;
 
-/// Exports a function from a request to a report as the component's handler, with the manifest of all hostile guests. The
-/// report is the answer's body, and behind it stands the guest's whole memory, for a test to search.
+/// Exports a function from a request to a report as the component's handler, with the manifest of
+/// all hostile guests. The report is the answer's body, and behind it stands the guest's whole
+/// memory, for a test to search.
 #[macro_export]
 macro_rules! attack {
     ($attack:path) => {
@@ -195,8 +197,8 @@ pub fn confess() {
     keyward_plugin::log(&format!("memory: {} bytes, {} tokens", memory().len(), tokens_in_memory()));
 }
 
-/// How often the beginning of a JSON web token stands in memory. The needle itself must not, so it is made up anew each
-/// time, and wiped.
+/// How often the beginning of a JSON web token stands in memory. The needle itself must not, so it
+/// is made up anew each time, and wiped.
 fn tokens_in_memory() -> usize {
     let mut needle = *b"dxI/dW@h";
     for byte in &mut needle {
@@ -219,7 +221,8 @@ fn memory() -> &'static [u8] {
     #[cfg(target_family = "wasm")]
     {
         let size = core::arch::wasm32::memory_size(0) * 65536;
-        // SAFETY: all of linear memory can be read. It changes under the slice's feet, which is what is wanted here.
+        // SAFETY: all of linear memory can be read. It changes under the slice's feet, which is
+        // what is wanted here.
         unsafe { core::slice::from_raw_parts(std::hint::black_box(1_usize) as *const u8, size - 1) }
     }
     #[cfg(not(target_family = "wasm"))]

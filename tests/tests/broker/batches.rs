@@ -5,7 +5,10 @@ use keyward_tests::{Answer, Rig};
 
 fn batch(paths: &[String]) -> Request<http_body_util::Full<bytes::Bytes>> {
     let part = |path: &String| {
-        format!("--b\r\nContent-Type: application/http\r\nContent-ID: 0\r\n\r\nDELETE {path} HTTP/1.1\r\n\r\n")
+        format!(
+            "--b\r\nContent-Type: application/http\r\nContent-ID: 0\r\n\r\nDELETE {path} \
+             HTTP/1.1\r\n\r\n"
+        )
     };
     let parts: String = paths.iter().map(part).collect();
     let request = Request::post("/?comp=batch").header("content-type", "multipart/mixed; boundary=b");

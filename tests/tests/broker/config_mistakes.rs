@@ -1,4 +1,5 @@
-//! Every mistake in a configuration is told with its place, what was expected, and what to write instead.
+//! Every mistake in a configuration is told with its place, what was expected, and what to write
+//! instead.
 
 use std::path::Path;
 
@@ -27,13 +28,15 @@ fn vault(lines: &str) -> String {
 
 /// A mount of a database with further lines, and its settings.
 fn database(lines: &str, settings: &str) -> String {
-    let mount = "[mount.orders]\nplugin = \"sql\"\nendpoint = \"sqlserver://contoso.database.windows.net\"\n";
+    let mount = "[mount.orders]\nplugin = \"sql\"\nendpoint = \
+                 \"sqlserver://contoso.database.windows.net\"\n";
     format!("{IDENTITY}{mount}{lines}\n[mount.orders.settings]\n{settings}\n")
 }
 
 /// A mount of Blob Storage with settings.
 fn blobs(settings: &str) -> String {
-    let mount = "[mount.blobs]\nplugin = \"storage\"\nendpoint = \"https://contoso.blob.core.windows.net\"\n";
+    let mount = "[mount.blobs]\nplugin = \"storage\"\nendpoint = \
+                 \"https://contoso.blob.core.windows.net\"\n";
     format!("{IDENTITY}{mount}[mount.blobs.settings]\n{settings}\n")
 }
 
@@ -65,29 +68,34 @@ mistake!(own_cloud_whose_service_says_nothing, own_cloud("[cloud.service.vault]"
 mistake!(
     own_cloud_whose_hosts_are_none,
     own_cloud(
-        "[cloud.service.vault]\naudience = \"https:// vault\"\nhosts = [\"*.example\", \"https://v.contoso.example\"]"
+        "[cloud.service.vault]\naudience = \"https:// vault\"\nhosts = [\"*.example\", \
+         \"https://v.contoso.example\"]"
     )
 );
 mistake!(own_cloud_without_hosts, own_cloud("[cloud.service.vault]\naudience = \"https://v.example\"\nhosts = []"));
 mistake!(
     own_cloud_with_an_unknown_key_and_protocol,
     own_cloud(
-        "[cloud.service.vault]\naudience = \"https://v.example\"\nhost = [\"*.v.example\"]\nprotocol = \"http\"\n\
+        "[cloud.service.vault]\naudience = \"https://v.example\"\nhost = \
+         [\"*.v.example\"]\nprotocol = \"http\"\n\
          paths_ignore_case = \"yes\""
     )
 );
 mistake!(
     own_cloud_with_an_unknown_reading_of_paths,
     own_cloud(
-        "[cloud.service.own]\naudience = \"https://o.example\"\nhosts = [\"*.o.example\"]\npaths = \"name\"\n\
-         names_after = 9\n[cloud.service.other]\naudience = \"https://p.example\"\nhosts = [\"*.p.example\"]\n\
+        "[cloud.service.own]\naudience = \"https://o.example\"\nhosts = [\"*.o.example\"]\npaths \
+         = \"name\"\n\
+         names_after = 9\n[cloud.service.other]\naudience = \"https://p.example\"\nhosts = \
+         [\"*.p.example\"]\n\
          paths = \"segments\"\nnames_after = 2"
     )
 );
 mistake!(
     pattern_with_a_slash_that_blobs_do_not_have,
     format!(
-        "{IDENTITY}[mount.blobs]\nplugin = \"storage\"\nendpoint = \"https://contoso.blob.core.windows.net\"\n\
+        "{IDENTITY}[mount.blobs]\nplugin = \"storage\"\nendpoint = \
+         \"https://contoso.blob.core.windows.net\"\n\
          allow = [\"GET /c/a%2Fb\", \"GET /c/a;b\"]\n"
     )
 );
@@ -103,7 +111,8 @@ mistake!(
     own_cloud_whose_second_paths_are_none,
     own_cloud(
         "[cloud.service.blob]\naudience = \"https://b.example\"\nhosts = [\"*.b.example\"]\n\
-         second_paths = [{ header = \"a b\" }, { method = \"get\" }, { header = \"x\", query = \"y\" }]"
+         second_paths = [{ header = \"a b\" }, { method = \"get\" }, { header = \"x\", query = \
+         \"y\" }]"
     )
 );
 mistake!(
@@ -133,18 +142,25 @@ mistake!(
 );
 mistake!(
     endpoint_of_another_cloud,
-    format!("{IDENTITY}[mount.vault]\nplugin = \"keyvault\"\nendpoint = \"https://contoso.vault.azure.cn\"\n")
+    format!(
+        "{IDENTITY}[mount.vault]\nplugin = \"keyvault\"\nendpoint = \
+         \"https://contoso.vault.azure.cn\"\n"
+    )
 );
 mistake!(
     endpoint_that_is_none,
-    format!("{IDENTITY}[mount.vault]\nplugin = \"keyvault\"\nendpoint = \"http://contoso.vault.azure.net\"\n")
+    format!(
+        "{IDENTITY}[mount.vault]\nplugin = \"keyvault\"\nendpoint = \
+         \"http://contoso.vault.azure.net\"\n"
+    )
 );
 mistake!(audience_that_nobody_declared, vault("[mount.vault.audience.graph]"));
 mistake!(audience_that_is_the_first, vault("[mount.vault.audience.vault]"));
 mistake!(
     audience_misspelt,
     format!(
-        "{IDENTITY}[mount.t]\nplugin = \"thief\"\nendpoint = \"https://contoso.vault.azure.net\"\n[mount.t.audience.amr]\n"
+        "{IDENTITY}[mount.t]\nplugin = \"thief\"\nendpoint = \
+         \"https://contoso.vault.azure.net\"\n[mount.t.audience.amr]\n"
     )
 );
 mistake!(hand_out_misspelt, vault("hand_out = [\"bakcup\"]"));
@@ -153,7 +169,10 @@ mistake!(hand_out_that_is_no_list, vault("hand_out = \"backup\""));
 mistake!(sas_export_of_nothing, vault("sas_export = true"));
 mistake!(
     own_cloud_like_no_service,
-    own_cloud("[cloud.service.files]\naudience = \"https://f.example\"\nhosts = [\"*.f.example\"]\nlike = \"blobs\"")
+    own_cloud(
+        "[cloud.service.files]\naudience = \"https://f.example\"\nhosts = [\"*.f.example\"]\nlike \
+         = \"blobs\""
+    )
 );
 mistake!(pattern_without_a_method, vault("allow = [\"/secrets/*\"]"));
 mistake!(pattern_in_lower_case, vault("allow = [\"get /secrets/*\"]"));
@@ -165,7 +184,8 @@ mistake!(
     settings_of_other_types,
     database(
         "",
-        "database = \"shop\"\nmax_rows = \"x y\"\nmax_bytes = \"64 MB\"\ntimeout = -1\nread_only = \"yes\"\n\
+        "database = \"shop\"\nmax_rows = \"x y\"\nmax_bytes = \"64 MB\"\ntimeout = -1\nread_only \
+         = \"yes\"\n\
          password_secret = \"a/b/c\""
     )
 );
@@ -186,7 +206,8 @@ mistake!(
 );
 mistake!(
     workload_identity_by_object_id,
-    "[identity.default]\nsource = \"workload-identity\"\nobject_id = \"00001111-aaaa-2222-bbbb-3333cccc4444\"\n"
+    "[identity.default]\nsource = \"workload-identity\"\nobject_id = \
+     \"00001111-aaaa-2222-bbbb-3333cccc4444\"\n"
 );
 mistake!(
     endpoint_of_a_source_that_finds_its_own,
@@ -198,7 +219,8 @@ mistake!(resource_id_that_is_none, format!("{IDENTITY}resource_id = \"/subscript
 mistake!(
     identity_named_twice,
     format!(
-        "{IDENTITY}client_id = \"00001111-aaaa-2222-bbbb-3333cccc4444\"\nobject_id = \"00001111-aaaa-2222-bbbb-3333cccc4444\"\n"
+        "{IDENTITY}client_id = \"00001111-aaaa-2222-bbbb-3333cccc4444\"\nobject_id = \
+         \"00001111-aaaa-2222-bbbb-3333cccc4444\"\n"
     )
 );
 mistake!(identity_endpoint_that_is_none, format!("{IDENTITY}endpoint = \"https://169.254.169.254/metadata\"\n"));
@@ -214,7 +236,10 @@ mistake!(
 );
 mistake!(
     paths_that_only_a_shell_expands,
-    vault("[tls]\nca_files = [\"~/ca.pem\", \"$HOME/ca.pem\", \"./~/ca.pem\"]\n[compile_cache]\ndirectory = \"~\"")
+    vault(
+        "[tls]\nca_files = [\"~/ca.pem\", \"$HOME/ca.pem\", \
+         \"./~/ca.pem\"]\n[compile_cache]\ndirectory = \"~\""
+    )
 );
 mistake!(
     several_mistakes_at_once,
@@ -223,8 +248,8 @@ mistake!(
 
 #[test]
 fn a_certificate_file_that_cannot_be_read_is_named_with_its_line() {
-    let text =
-        "[identity.default]\nsource = \"imds\"\n[mount.arm]\nplugin = \"arm\"\n[tls]\nca_files = [\"nowhere.pem\"]\n";
+    let text = "[identity.default]\nsource = \"imds\"\n[mount.arm]\nplugin = \
+                \"arm\"\n[tls]\nca_files = [\"nowhere.pem\"]\n";
     let config = Config::from_toml(Path::new("keyward.toml"), text).unwrap();
     let plugins = Plugins::new().with("arm", keyward_bundle::plugin("arm").unwrap().component);
     let error = keyward::Broker::start(keyward::plan(config, &plugins).unwrap()).unwrap_err().to_string();
@@ -258,7 +283,8 @@ fn settings_of_the_declared_types_are_accepted() {
     let plugins = Plugins::new().with("sql", keyward_bundle::plugin("sql").unwrap().component);
     let text = database(
         "allow = [\"CONNECT /shop\", \"CONNECT /my shop\"]",
-        "database = \"shop\"\nmax_rows = 5\nmax_bytes = 4096\ntimeout = \"1m 30s\"\nread_only = \"true\"\n\
+        "database = \"shop\"\nmax_rows = 5\nmax_bytes = 4096\ntimeout = \"1m 30s\"\nread_only = \
+         \"true\"\n\
          password_secret = \"sql/0f1e\"",
     );
     let text = text.replace("/my shop", "/my%20shop");

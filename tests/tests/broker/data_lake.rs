@@ -113,7 +113,8 @@ async fn the_error_about_a_denied_redirect_names_the_line_that_permits_it() {
     let answer = create(&rig).await;
     assert_eq!(answer.status, 403, "{}", answer.text());
     let error = answer.error.unwrap();
-    let line = "redirects = [\"https://other.azuredatalakestore.net\", \"https://node.example:8443\"] in [mount.lake]";
+    let line = "redirects = [\"https://other.azuredatalakestore.net\", \
+                \"https://node.example:8443\"] in [mount.lake]";
     assert!(error.detail().contains(line), "{error}");
     assert!(error.to_string().contains("https://contoso.azuredatalakestore.net redirects to"), "{error}");
     let record = rig.audit.wait(1).await;
@@ -124,7 +125,8 @@ async fn the_error_about_a_denied_redirect_names_the_line_that_permits_it() {
 async fn redirects_are_checked_with_the_configuration() {
     let plan = |redirects: &str| {
         let text = format!(
-            "[identity.default]\nsource = \"imds\"\n[mount.lake]\nplugin = \"adls\"\nendpoint = \"https://{GEN1}\"\n\
+            "[identity.default]\nsource = \"imds\"\n[mount.lake]\nplugin = \"adls\"\nendpoint = \
+             \"https://{GEN1}\"\n\
              redirects = [{redirects}]\n"
         );
         let plugins = keyward::Plugins::new().with("adls", keyward_bundle::plugin("adls").unwrap().component);

@@ -1,4 +1,5 @@
-//! Databases: logins with tokens and with sealed passwords, every type, results, transactions, and the pool.
+//! Databases: logins with tokens and with sealed passwords, every type, results, transactions, and
+//! the pool.
 
 use std::time::Duration;
 
@@ -155,8 +156,9 @@ async fn execute_returns_the_count_of_affected_rows() {
     let rig = database().start().await;
     let report = acted(
         &rig,
-        "open shop | execute create table #t (a int) | execute insert into #t values (1), (2), (3) | \
-         parameter int 2 | execute delete from #t where a >= @P1 | query select count(*) as n from #t | all",
+        "open shop | execute create table #t (a int) | execute insert into #t values (1), (2), \
+         (3) | parameter int 2 | execute delete from #t where a >= @P1 | query select count(*) as \
+         n from #t | all",
     )
     .await;
     assert!(report.contains("execute: [3]") && report.contains("execute: [2]"), "{report}");
@@ -216,7 +218,8 @@ async fn the_isolation_level_is_reset_before_reuse() {
 #[tokio::test]
 async fn the_time_limit_applies_to_a_reader_that_never_waits() {
     let rig = database().start().await;
-    let many = "with n as (select 1 as i union all select i + 1 from n where i < 100000000) select i from n";
+    let many = "with n as (select 1 as i union all select i + 1 from n where i < 100000000) \
+                select i from n";
     let report = acted(&rig, &format!("open shop | timeout 300 | query {many} | count")).await;
     assert!(report.contains("Error::TimedOut"), "{report}");
 }
@@ -368,7 +371,8 @@ async fn a_connection_is_retired_with_its_token() {
     acted(&rig, "open shop | query select 1 | all").await;
     acted(&rig, "open shop | query select 1 | all").await;
     assert_eq!(logins(&rig).len(), 1);
-    // The token is renewed five minutes before it expires, and from then on nobody uses what was logged in with the old one.
+    // The token is renewed five minutes before it expires, and from then on nobody uses what was
+    // logged in with the old one.
     rig.emulator.set_token_lifetime(Duration::from_secs(7200));
     clock.advance(Duration::from_secs(3600 - 290));
     acted(&rig, "open shop | query select 1 | all").await;

@@ -1,4 +1,5 @@
-//! Services that answer before they have the whole body, and guests that send it in ways of their own.
+//! Services that answer before they have the whole body, and guests that send it in ways of their
+//! own.
 
 use keyward::audit::Outcome;
 use keyward_emulator::{Fault, FaultKind};

@@ -1,5 +1,6 @@
-//! What a service that embeds the broker relies on: configuration in code, a token source of its own, the `tower::Service`
-//! view, and bodies that stream both ways and stop when nobody wants them.
+//! What a service that embeds the broker relies on: configuration in code, a token source of its
+//! own, the `tower::Service` view, and bodies that stream both ways and stop when nobody wants
+//! them.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

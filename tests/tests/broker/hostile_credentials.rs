@@ -5,7 +5,8 @@ use keyward::{CallError, SURROGATE_PREFIX, Violation};
 use keyward_emulator::{Fault, FaultKind};
 use keyward_tests::{Answer, Logs, Rig, get};
 
-/// The guest looked through its own memory and found no token. Its last words are in the log, whatever its caller got.
+/// The guest looked through its own memory and found no token. Its last words are in the log,
+/// whatever its caller got.
 async fn confessed(rig: &str) {
     let line = Logs::collect().line_with(&[&format!("mount=\"{rig}\""), "memory: "]).await;
     assert!(line.contains(" 0 tokens"), "{line}");
@@ -125,7 +126,9 @@ async fn the_host_does_not_follow_a_redirect() {
         rig.emulator.faults().status("vault", 302, &[("location", location)], "");
         let answer = rig.call(get("/", &[])).await;
         match outcome {
-            "elsewhere" => assert!(matches!(violation(&answer), Violation::OtherHost { .. }), "{location}"),
+            "elsewhere" => {
+                assert!(matches!(violation(&answer), Violation::OtherHost { .. }), "{location}")
+            }
             "redirect" => {
                 assert!(matches!(answer.error, Some(CallError::Redirect(_))), "{location}: {:?}", answer.error);
                 let line = "redirects = [\\\"https://evil.example\\\"] in [mount.redirect-follower]";

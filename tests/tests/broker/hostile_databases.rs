@@ -84,8 +84,8 @@ async fn a_row_larger_than_a_guests_memory_is_not_buffered() {
 #[tokio::test]
 async fn rows_are_sent_only_as_fast_as_they_are_read() {
     let rig = Rig::database("").limits("memory = \"3MiB\"").start().await;
-    let many =
-        "with n as (select 1 as i union all select i + 1 from n where i < 50000) select i, 'some text' as t from n";
+    let many = "with n as (select 1 as i union all select i + 1 from n where i < 50000) select i, \
+                'some text' as t from n";
     let answer = act(&rig, &format!("open shop | query {many} | count")).await;
     assert!(answer.text().contains("count: 50000 end"), "{}", answer.text());
 }
@@ -93,7 +93,8 @@ async fn rows_are_sent_only_as_fast_as_they_are_read() {
 #[tokio::test]
 async fn a_guest_that_never_reads_its_rows_affects_only_itself() {
     let rig = Rig::database("").limits("idle_time = \"2s\"").start().await;
-    let many = "with n as (select 1 as i union all select i + 1 from n where i < 10000000) select i from n";
+    let many = "with n as (select 1 as i union all select i + 1 from n where i < 10000000) select \
+                i from n";
     let steps = format!("open shop | query {many} | next 1 | sleep 3600");
     let (answer, other) = tokio::join!(act(&rig, &steps), act(&rig, "open shop | query select 1 as one | all"));
     assert!(matches!(answer.error, Some(CallError::Limit { limit: Limit::IdleTime(_), .. })), "{:?}", answer.error);
@@ -103,7 +104,8 @@ async fn a_guest_that_never_reads_its_rows_affects_only_itself() {
 #[tokio::test]
 async fn a_caller_that_disconnects_cancels_the_query() {
     let rig = Rig::database("").start().await;
-    let many = "with n as (select 1 as i union all select i + 1 from n where i < 100000000) select i from n";
+    let many = "with n as (select 1 as i union all select i + 1 from n where i < 100000000) \
+                select i from n";
     let steps = format!("open shop | query {many} | count");
     let calling = rig.call(get("/", &[("x-do", &steps)]));
     assert!(tokio::time::timeout(Duration::from_millis(300), calling).await.is_err());
@@ -121,8 +123,10 @@ async fn a_server_with_an_untrusted_certificate_receives_no_token() {
     assert!(answer.text().contains("Unreachable(\"no TLS with contoso.database.windows.net"), "{}", answer.text());
     assert!(rig.emulator.log().for_service("sql").is_empty());
 
-    // A host of the operator's own for the service, which the audience of the guest's manifest is for.
-    let cloud = "[cloud]\nbase = \"public\"\n[cloud.service.own]\naudience = \"https://database.windows.net/\"\n\
+    // A host of the operator's own for the service, which the audience of the guest's manifest is
+    // for.
+    let cloud = "[cloud]\nbase = \"public\"\n[cloud.service.own]\naudience = \
+                 \"https://database.windows.net/\"\n\
                  hosts = [\"sql.contoso.example\"]\nprotocol = \"sqlserver\"";
     let own = "[mount.database.audience.own]\nendpoint = \"sqlserver://sql.contoso.example\"\n\
                resource = \"https://database.windows.net/\"";

@@ -1,4 +1,5 @@
-//! Components that use WebAssembly features which no plugin needs: each is refused when it is loaded, by the feature's name.
+//! Components that use WebAssembly features which no plugin needs: each is refused when it is
+//! loaded, by the feature's name.
 
 use std::path::Path;
 
@@ -78,13 +79,15 @@ fn all_features_of_a_component_with_several_are_named() {
 #[test]
 fn the_output_of_common_compilers_is_accepted() {
     for module in [
-        "(table 1 externref) (table 1 funcref) (func (param externref) (result funcref) (ref.null func))",
+        "(table 1 externref) (table 1 funcref) (func (param externref) (result funcref) (ref.null \
+         func))",
         "(func (param v128) (result v128) (i32x4.add (local.get 0) (local.get 0)))",
         "(func $f (result i32) (return_call $f))",
         "(func (result i32 i64) (i32.const 1) (i64.const 2))",
         "(memory 1) (func (memory.copy (i32.const 0) (i32.const 1) (i32.const 2)))",
         "(func (param f32) (result i32) (i32.trunc_sat_f32_s (local.get 0)))",
-        "(global $g (import \"env\" \"g\") i32) (global i32 (i32.add (global.get $g) (i32.const 1)))",
+        "(global $g (import \"env\" \"g\") i32) (global i32 (i32.add (global.get $g) (i32.const \
+         1)))",
     ] {
         plan(module).unwrap_or_else(|error| panic!("{module}: {error}"));
     }

@@ -1,4 +1,5 @@
-//! Guests that take more than they may. Each ends its own call, with the limit's name, and nothing else.
+//! Guests that take more than they may. Each ends its own call, with the limit's name, and nothing
+//! else.
 
 use std::time::Duration;
 
@@ -136,7 +137,8 @@ async fn tables_are_bounded() {
 
 #[tokio::test]
 async fn the_stack_is_bounded() {
-    let recurse = "(func $f (export \"handle\") (param i32 i32) (call $f (local.get 0) (local.get 1)) unreachable)";
+    let recurse = "(func $f (export \"handle\") (param i32 i32) (call $f (local.get 0) (local.get \
+                   1)) unreachable)";
     let rig = Rig::of(in_wat(recurse)).start().await;
     let answer = rig.call(get("/", &[])).await;
     match &answer.error {
@@ -191,7 +193,8 @@ async fn all<F: Future<Output = Answer>>(calls: Vec<F>) -> Vec<Answer> {
 #[tokio::test]
 async fn a_component_with_an_unknown_import_is_rejected_by_name() {
     let plan = |component: Vec<u8>| {
-        let config = "[identity.default]\nsource = \"imds\"\n[mount.m]\nplugin = \"p\"\nendpoint = \"https://a.vault.azure.net\"\n";
+        let config = "[identity.default]\nsource = \"imds\"\n[mount.m]\nplugin = \"p\"\nendpoint \
+                      = \"https://a.vault.azure.net\"\n";
         let config = keyward_policy::config::Config::from_toml(std::path::Path::new("k.toml"), config).unwrap();
         keyward::plan(config, &keyward::Plugins::new().with("p", component)).unwrap()
     };

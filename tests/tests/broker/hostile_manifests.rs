@@ -1,5 +1,6 @@
-//! Manifests that ask for more than they should get. A manifest grants nothing: each of these is refused before anything
-//! of the plugin runs, with the line to write where the operator does want it.
+//! Manifests that ask for more than they should get. A manifest grants nothing: each of these is
+//! refused before anything of the plugin runs, with the line to write where the operator does want
+//! it.
 
 use std::path::Path;
 
@@ -10,7 +11,8 @@ use keyward_tests::{Rig, get, guest_with_manifest};
 /// A plugin's manifest with one audience of its own.
 fn own(resource: &str, hosts: &str) -> String {
     format!(
-        "name = \"weather\"\nsummary = \"The weather\"\n[audience.api]\nresource = {resource:?}\nhosts = [{hosts}]\n"
+        "name = \"weather\"\nsummary = \"The weather\"\n[audience.api]\nresource = \
+         {resource:?}\nhosts = [{hosts}]\n"
     )
 }
 
@@ -30,11 +32,14 @@ pub(crate) fn component(manifest: &str) -> Vec<u8> {
     bytes
 }
 
-/// Plans a mount `weather` of a plugin with this manifest. `lines` follow the line that names the plugin.
+/// Plans a mount `weather` of a plugin with this manifest. `lines` follow the line that names the
+/// plugin.
 fn plan(top: &str, manifest: &str, lines: &str) -> Result<Plan, String> {
     let plugins = Plugins::new().with("weather", component(manifest));
-    let text =
-        format!("{top}\n[identity.default]\nsource = \"imds\"\n[mount.weather]\nplugin = \"weather\"\n{lines}\n");
+    let text = format!(
+        "{top}\n[identity.default]\nsource = \"imds\"\n[mount.weather]\nplugin = \
+         \"weather\"\n{lines}\n"
+    );
     let config = Config::from_toml(Path::new("keyward.toml"), &text).map_err(|error| error.to_string())?;
     keyward::plan(config, &plugins).map_err(|error| error.to_string())
 }
@@ -123,7 +128,8 @@ fn a_host_pattern_is_restricted_to_the_services_hosts() {
         assert!(error.contains("is not a host for tokens of https://vault.azure.net"), "{error}");
         assert!(error.contains("a host like *.vault.azure.net\n"), "{error}");
     }
-    let redirects = "redirects = [\"https://api.weather.example\", \"https://contoso.evil.azure.net\", \"https://b.vault.azure.net\"]";
+    let redirects = "redirects = [\"https://api.weather.example\", \
+                     \"https://contoso.evil.azure.net\", \"https://b.vault.azure.net\"]";
     let plan = plan("", &manifest, &format!("{}\n{redirects}", lines("contoso.vault.azure.net"))).unwrap();
     let takes_token = plan.mounts[0].grants[0].redirects.iter().map(|redirect| redirect.takes_token);
     assert_eq!(takes_token.collect::<Vec<_>>(), [false, false, true], "only a vault gets the tokens of vaults");
@@ -153,7 +159,10 @@ fn a_mount_alone_cannot_grant_an_application_id() {
 fn a_configured_service_grants_an_application_id_at_its_hosts() {
     const GUID: &str = "api://00001111-aaaa-2222-bbbb-3333cccc4444";
     let top = |host: &str| {
-        format!("[cloud]\nbase = \"public\"\n[cloud.service.weather]\naudience = {GUID:?}\nhosts = [{host:?}]")
+        format!(
+            "[cloud]\nbase = \"public\"\n[cloud.service.weather]\naudience = {GUID:?}\nhosts = \
+             [{host:?}]"
+        )
     };
     assert!(plan(&top("api.weather.example"), &own(GUID, WEATHER), &restating(GUID)).is_ok());
     let error = refused(&top("other.weather.example"), &own(GUID, WEATHER), &restating(GUID));
@@ -193,7 +202,8 @@ fn a_restated_resource_must_match_the_manifest_exactly() {
 #[test]
 fn another_audience_is_restated_in_its_own_section() {
     let manifest = "name = \"weather\"\n[audience.vault]\ncloud = \"vault\"\n[audience.api]\n\
-                    resource = \"https://api.weather.example\"\nhosts = [\"api.weather.example\"]\noptional = true\n";
+                    resource = \"https://api.weather.example\"\nhosts = \
+                    [\"api.weather.example\"]\noptional = true\n";
     let vault = "endpoint = \"https://contoso.vault.azure.net\"\n";
     let granted = plan("", manifest, vault).unwrap();
     assert_eq!(granted.mounts[0].grants.len(), 1, "without a section it is not granted");

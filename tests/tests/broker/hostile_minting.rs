@@ -1,4 +1,5 @@
-//! Guests, callers and configurations that want a credential from a service, and not the service's data.
+//! Guests, callers and configurations that want a credential from a service, and not the service's
+//! data.
 
 use bytes::Bytes;
 use http::Request;
@@ -82,7 +83,8 @@ async fn listing_keys_is_denied_in_every_spelling() {
 
 #[tokio::test]
 async fn an_allow_line_does_not_permit_minting() {
-    let line = "allow = [\"GET /**\", \"POST /subscriptions/*/resourceGroups/*/providers/*/*/*/listKeys\"]";
+    let line = "allow = [\"GET /**\", \"POST \
+                /subscriptions/*/resourceGroups/*/providers/*/*/*/listKeys\"]";
     let rig = Rig::arm().mount_lines(line).start().await;
     let rule = MintingRule::NotHandedOut("listKeys");
     assert_denied(&rig, request("POST", &account("listKeys"), &[]), &rule, groups()).await;

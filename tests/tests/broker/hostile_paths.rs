@@ -9,7 +9,9 @@ async fn assert_refused(paths: &[&str]) {
     for path in paths {
         let answer = rig.call(get(path, &[])).await;
         match &answer.error {
-            Some(CallError::Caller { violation: Violation::Path(_), .. }) => assert_eq!(answer.status, 400, "{path}"),
+            Some(CallError::Caller { violation: Violation::Path(_), .. }) => {
+                assert_eq!(answer.status, 400, "{path}")
+            }
             other => panic!("{path}: {other:?} {}", answer.text()),
         }
         rig.assert_no_token_in(&answer);

@@ -1,4 +1,5 @@
-//! Guests that do not keep to the protocol: no answer, two answers, half answers, requests framed otherwise.
+//! Guests that do not keep to the protocol: no answer, two answers, half answers, requests framed
+//! otherwise.
 
 use keyward::CallError;
 use keyward::audit::Outcome;

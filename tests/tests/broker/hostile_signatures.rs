@@ -128,7 +128,8 @@ async fn a_guest_that_signs_more_than_it_declares_is_denied() {
 async fn a_guest_that_signs_for_itself_hands_nothing_out() {
     let rig = Rig::hostile_to_seals_with("signs_more_than_it_says", NARROW).start().await;
     let wide = body("/blob/contoso/hello/world.txt", "b", "racwd").to_string();
-    // On another route the signature stays sealed, whatever it covers: the host checks each request that spends it.
+    // On another route the signature stays sealed, whatever it covers: the host checks each request
+    // that spends it.
     let answer = rig.call(get("/", &[("x-path", &path()), ("x-body", &wide)])).await;
     assert!(answer.text().starts_with(SURROGATE_PREFIX), "{}", answer.text());
     rig.assert_no_token_in(&answer);

@@ -1,5 +1,5 @@
-//! Manifests that leave the secrets of a further Key Vault open. They are sealed all the same, unless the operator says
-//! otherwise.
+//! Manifests that leave the secrets of a further Key Vault open. They are sealed all the same,
+//! unless the operator says otherwise.
 
 use std::path::Path;
 
@@ -90,7 +90,8 @@ fn plan(vault: &str, lines: &str) -> Result<Plan, String> {
 
 #[test]
 fn a_sealed_secret_is_not_sent_to_the_authors_host() {
-    let seal = "cloud = \"vault\"\nseal = [{ field = \"/value\", spend = \"api\", as = \"query\", keep = \"15m\" }]";
+    let seal = "cloud = \"vault\"\nseal = [{ field = \"/value\", spend = \"api\", as = \"query\", \
+                keep = \"15m\" }]";
     let plan = plan(seal, "").unwrap();
     let [seal] = plan.mounts[0].grants[1].seals.as_slice() else { panic!("{:?}", plan.mounts[0].grants) };
     assert_eq!((seal.field.as_str(), seal.spend.as_deref(), seal.place), ("/value", None, SpendPlace::LoginPassword));

@@ -1,4 +1,5 @@
-//! The identity endpoint misbehaves: the caller gets a clear problem, and what is cached keeps serving.
+//! The identity endpoint misbehaves: the caller gets a clear problem, and what is cached keeps
+//! serving.
 
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
-//! Names that the storage services and App Configuration know, and that look odd in a path: written, listed, read back and
-//! deleted, with and without `allow`; and names which try to leave what `allow` permits.
+//! Names that the storage services and App Configuration know, and that look odd in a path:
+//! written, listed, read back and deleted, with and without `allow`; and names which try to leave
+//! what `allow` permits.
 
 use bytes::Bytes;
 use http::Request;
@@ -183,7 +184,8 @@ async fn an_absolute_path_of_webhdfs_begins_with_two_slashes() {
 /// A vault in a cloud of one's own that reads its paths as the line says.
 fn own(lines: &str) -> RigBuilder {
     let section = format!(
-        "[cloud]\nbase = \"public\"\n[cloud.service.vault]\naudience = \"https://vault.azure.net\"\n\
+        "[cloud]\nbase = \"public\"\n[cloud.service.vault]\naudience = \
+         \"https://vault.azure.net\"\n\
          hosts = [\"*.vault.azure.net\"]\n{lines}"
     );
     Rig::hostile("path_escape").in_own_cloud(&section, "https://contoso.vault.azure.net")
@@ -268,7 +270,9 @@ async fn a_caller_that_hides_another_container_in_a_name_is_refused() {
     for path in ESCAPES {
         let answer = rig.call(get(path, &[])).await;
         match &answer.error {
-            Some(CallError::Caller { violation: Violation::Path(_), .. }) => assert_eq!(answer.status, 400, "{path}"),
+            Some(CallError::Caller { violation: Violation::Path(_), .. }) => {
+                assert_eq!(answer.status, 400, "{path}")
+            }
             Some(CallError::NotAllowed(_)) => assert_eq!(answer.status, 403, "{path}"),
             other => panic!("{path}: {other:?} {}", answer.text()),
         }

@@ -1,4 +1,5 @@
-//! The broker in this process: its plugins, its rules, and what hostile guests and failing services make of them.
+//! The broker in this process: its plugins, its rules, and what hostile guests and failing services
+//! make of them.
 #![allow(clippy::panic, clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
 mod batches;

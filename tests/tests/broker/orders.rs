@@ -109,8 +109,8 @@ async fn rows_are_streamed_as_lines() {
 #[tokio::test]
 async fn an_aborted_stream_of_rows_never_looks_complete() {
     let rig = Rig::orders("").start().await;
-    let sql =
-        "with n as (select 1 as i union all select i + 1 from n where i < 50000) select i, 'some text' as t from n";
+    let sql = "with n as (select 1 as i union all select i + 1 from n where i < 50000) select i, \
+               'some text' as t from n";
     for accept in ["application/json", "application/x-ndjson"] {
         rig.emulator.faults().add(Fault::once("sql", FaultKind::Truncate(600_000)).at("RPC"));
         let answer = rig.call(post("/query", &[("accept", accept)], &json!({ "sql": sql }))).await;
@@ -124,7 +124,8 @@ async fn an_aborted_stream_of_rows_never_looks_complete() {
 #[tokio::test]
 async fn affected_rows_are_counted() {
     let rig = Rig::orders("").start().await;
-    let sql = "insert into orders values (@id, @who, @total, @at, null); update orders set note = 'x' where id < @id";
+    let sql = "insert into orders values (@id, @who, @total, @at, null); update orders set note = \
+               'x' where id < @id";
     let params =
         json!({ "id": 70, "who": "Zoë", "total": 0.10, "at": { "type": "datetime2", "value": "2024-01-01T00:00:00" } });
     let answer = rig.call(post("/execute", &[], &json!({ "sql": sql, "params": params }))).await;
@@ -196,7 +197,8 @@ async fn the_error_about_a_failed_login_says_what_to_check() {
 }
 
 const VAULT: &str = "auth = \"password\"\nuser = \"app\"\npassword_secret = \"sql-password\"\n\
-                     [mount.orders.audience.vault]\nendpoint = \"https://contoso.vault.azure.net\"\n\
+                     [mount.orders.audience.vault]\nendpoint = \
+                     \"https://contoso.vault.azure.net\"\n\
                      allow = [\"GET /secrets/sql-password\"]";
 
 #[tokio::test]

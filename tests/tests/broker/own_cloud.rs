@@ -2,7 +2,8 @@
 
 use keyward_tests::{Rig, get};
 
-/// The emulator knows the clouds that there are: this one has China's vaults, under no name of a cloud.
+/// The emulator knows the clouds that there are: this one has China's vaults, under no name of a
+/// cloud.
 fn cloud(audience: &str) -> String {
     format!(
         "[cloud]\nauthority = \"https://login.contoso.example\"\n\
@@ -33,7 +34,8 @@ async fn tokens_have_exactly_the_audience_of_the_custom_table() {
 #[tokio::test]
 async fn the_public_clouds_rule_for_copies_holds_in_a_custom_cloud() {
     let section = "[cloud]\nauthority = \"https://login.contoso.example\"\n\
-                   [cloud.service.blob]\naudience = \"https://storage.azure.com/\"\nhosts = [\"*.blob.core.chinacloudapi.cn\"]";
+                   [cloud.service.blob]\naudience = \"https://storage.azure.com/\"\nhosts = \
+                   [\"*.blob.core.chinacloudapi.cn\"]";
     let rig = Rig::storage("allow = [\"PUT /hello/**\"]")
         .in_own_cloud(section, "https://contoso.blob.core.chinacloudapi.cn")
         .start()

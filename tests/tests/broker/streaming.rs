@@ -1,4 +1,5 @@
-//! Bodies that are larger than anybody wants to hold: who is slow slows the other end, and who goes away stops it.
+//! Bodies that are larger than anybody wants to hold: who is slow slows the other end, and who goes
+//! away stops it.
 
 use std::time::Duration;
 
@@ -13,7 +14,8 @@ use keyward_tests::{Rig, get};
 
 const MIB: u64 = 1 << 20;
 
-/// What may be on its way between two ends: the buffers of the broker, and those of the sockets on both sides.
+/// What may be on its way between two ends: the buffers of the broker, and those of the sockets on
+/// both sides.
 const ON_THE_WAY: u64 = 32 * MIB;
 
 #[tokio::test(flavor = "multi_thread")]

@@ -60,8 +60,10 @@ async fn through_daemon(_: &Call) -> Result<u16, Failure> {
 fn cannot_connect(socket: &Path, error: &std::io::Error) -> Failure {
     let socket = socket.display();
     if error.kind() == std::io::ErrorKind::PermissionDenied {
-        return Failure::unavailable(format!("permission denied on {socket}"))
-            .help("run this as the socket's owner, or permit its group with `mode = \"0660\"` in [listen]");
+        return Failure::unavailable(format!("permission denied on {socket}")).help(
+            "run this as the socket's owner, or permit its group with `mode = \"0660\"` in \
+             [listen]",
+        );
     }
     Failure::unavailable(format!("no daemon is listening at {socket}: {error}")).help(
         "start one with `keyward serve --config FILE`, name its socket with --socket, or use \

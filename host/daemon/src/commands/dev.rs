@@ -66,7 +66,8 @@ fn check_matches(running: &RunningEmulator, file: &Path, config: &Config) -> Res
     for (name, address) in &config.egress.resolve {
         if !emulator::serves(&running.emulator, name, *address) {
             return Err(Failure::config(format!(
-                "{file}: {address} for {}:{} in [egress.resolve] is not an address of this emulator\n    \
+                "{file}: {address} for {}:{} in [egress.resolve] is not an address of this \
+                 emulator\n    \
                  expected: the lines of {}",
                 name.0,
                 name.1,

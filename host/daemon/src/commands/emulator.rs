@@ -166,7 +166,8 @@ pub(crate) async fn emulator(arguments: Arguments) -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
-/// Whether an address in `[egress.resolve]` is right: the emulator's, if the name is the emulator's.
+/// Whether an address in `[egress.resolve]` is right: the emulator's, if the name is the
+/// emulator's.
 pub(super) fn serves(emulator: &Emulator, name: &(String, u16), address: SocketAddr) -> bool {
     let name = format!("{}:{}", name.0, name.1);
     if emulator.sql_host_names().contains(&name) {

@@ -17,7 +17,8 @@ there is one, the line to write instead. `keyward check --config FILE` shows the
 mount may do.
 
 Relative paths are relative to the file's directory; `~` and variables are not expanded. Durations
-are strings such as `\"30s\"` or `\"1h 30m\"`, and sizes such as `\"64KiB\"`, `\"16MiB\"` or `\"1GiB\"`.
+are strings such as `\"30s\"` or `\"1h 30m\"`, and sizes such as `\"64KiB\"`, `\"16MiB\"` or \
+`\"1GiB\"`.
 
 Editors complete and check the file by [keyward.schema.json](keyward.schema.json), which
 `keyward schema` prints too. With Even Better TOML, or another editor that uses Taplo, the first

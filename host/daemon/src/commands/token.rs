@@ -37,8 +37,8 @@ async fn forget(forget: &Forget) -> Result<Exit, Failure> {
     let socket = forget.socket.clone().or(listen.socket);
     let Some(socket) = socket else {
         eprintln!(
-            "keyward: this configuration has no Unix socket; a daemon that is running with it keeps \
-             its tokens in memory, and writes them to disk again"
+            "keyward: this configuration has no Unix socket; a daemon that is running with it \
+             keeps its tokens in memory, and writes them to disk again"
         );
         return on_disk(forget, &plan, audience.as_ref());
     };

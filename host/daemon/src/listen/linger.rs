@@ -31,7 +31,8 @@ const MAX_DISCARDED_BYTES: u64 = 257 << 20;
 /// The most bytes that are read at once.
 const READ_SIZE: usize = 64 << 10;
 
-/// Whether the body of a connection's current request has not been read to its end. Clones share it.
+/// Whether the body of a connection's current request has not been read to its end. Clones share
+/// it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct UnreadBody(Arc<AtomicBool>);
 

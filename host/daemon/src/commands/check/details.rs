@@ -104,7 +104,9 @@ fn destination(mount: &PlannedMount, seal: &Seal) -> String {
     match (spend, seal.place) {
         (None, SpendPlace::Query | SpendPlace::LoginPassword) => "spent nowhere".to_owned(),
         (Some(grant), SpendPlace::Query) => format!("spent in a query to `{}`", grant.name),
-        (Some(grant), SpendPlace::LoginPassword) => format!("spent as a password at `{}`", grant.name),
+        (Some(grant), SpendPlace::LoginPassword) => {
+            format!("spent as a password at `{}`", grant.name)
+        }
     }
 }
 

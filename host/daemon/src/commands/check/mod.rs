@@ -70,7 +70,8 @@ fn warnings(mount: &PlannedMount) -> Vec<String> {
     let restated = mount.grants.iter().filter(|grant| grant.restated);
     let warning = |grant: &Grant| {
         format!(
-            "tokens for {} go to {}: the plugin's author chose this pair, and this mount restates it",
+            "tokens for {} go to {}: the plugin's author chose this pair, and this mount restates \
+             it",
             grant.audience, grant.endpoint
         )
     };

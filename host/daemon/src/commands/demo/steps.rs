@@ -32,7 +32,10 @@ pub(super) async fn read_secret(demo: &Demo, transcript: &mut Transcript) {
     let (status, value) = (response.status, member(&response, "value"));
     transcript.step(
         "the secret `db`, from Key Vault",
-        &format!("{status}: the value is {value:?}. The plugin ran in a fresh sandbox and held a surrogate."),
+        &format!(
+            "{status}: the value is {value:?}. The plugin ran in a fresh sandbox and held a \
+             surrogate."
+        ),
         status == 200 && value == "swordfish-in-the-harbour",
     );
 }

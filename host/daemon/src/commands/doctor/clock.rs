@@ -59,8 +59,8 @@ fn evaluate(readings: &[Reading]) -> Finding {
     };
     let (seconds, endpoint) = (difference(reading), &reading.endpoint);
     let direction = if reading.local > reading.remote { "ahead of" } else { "behind" };
-    let fix = "Synchronize the clock:\n  timedatectl set-ntp true\nOn a virtual machine, chrony can \
-               use the host's clock: refclock PHC /dev/ptp_hyperv poll 3 dpoll -2 offset 0 \
+    let fix = "Synchronize the clock:\n  timedatectl set-ntp true\nOn a virtual machine, chrony \
+               can use the host's clock: refclock PHC /dev/ptp_hyperv poll 3 dpoll -2 offset 0 \
                stratum 2";
     match seconds {
         0..=1 => finding.ok(format!("agrees with {endpoint}")),

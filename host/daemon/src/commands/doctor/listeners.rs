@@ -4,8 +4,8 @@ use crate::config::Listen;
 
 use super::finding::{Check, Finding};
 
-const FIX: &str = "Use [listen] socket if clients support it: there the kernel identifies each caller. \
-                   Otherwise restrict each mount with `allow`";
+const FIX: &str = "Use [listen] socket if clients support it: there the kernel identifies each \
+                   caller. Otherwise restrict each mount with `allow`";
 
 pub(super) fn check(listen: Option<&Listen>) -> Vec<Finding> {
     let tcp = listen.and_then(|listen| listen.tcp);

@@ -49,8 +49,8 @@ impl fmt::Display for MetadataServer {
     }
 }
 
-/// Connects to the address, and sends a request without the header field `Metadata`. IMDS rejects it
-/// with a characteristic message, and issues no token.
+/// Connects to the address, and sends a request without the header field `Metadata`. IMDS rejects
+/// it with a characteristic message, and issues no token.
 #[allow(clippy::disallowed_methods, reason = "no other connector may connect to this address")]
 pub(super) async fn probe(address: SocketAddr) -> MetadataServer {
     let stream = match tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
@@ -88,7 +88,8 @@ async fn identify(stream: TcpStream) -> Result<MetadataServer, Box<dyn std::erro
     }
 }
 
-/// Whether a response is from IMDS. Other clouds and Docker Desktop have servers at this address too.
+/// Whether a response is from IMDS. Other clouds and Docker Desktop have servers at this address
+/// too.
 fn is_imds(status: StatusCode, server: Option<&HeaderValue>, body: &[u8]) -> bool {
     let has_name = server.is_some_and(|server| server.as_bytes().starts_with(b"IMDS/"));
     let message = String::from_utf8_lossy(body).to_ascii_lowercase();
@@ -116,16 +117,16 @@ pub(super) fn check(server: &MetadataServer, _: &BrokerUser) -> Finding {
     }
 }
 
-/// Evaluates the server as the user `me`. Firewall rules cannot be read without being root, but a user
-/// other than the broker's who can reach the service proves that others can.
+/// Evaluates the server as the user `me`. Firewall rules cannot be read without being root, but a
+/// user other than the broker's who can reach the service proves that others can.
 #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
 fn evaluate(server: &MetadataServer, me: u32, broker: &BrokerUser) -> Finding {
     let finding = Finding::about(Check::Metadata, "169.254.169.254");
     match server {
         MetadataServer::Imds if broker.known && me != broker.id && me != 0 => {
             let found = format!(
-                "user {me} can reach it, and is not the broker's user ({}): programs can bypass the \
-                 broker",
+                "user {me} can reach it, and is not the broker's user ({}): programs can bypass \
+                 the broker",
                 broker.id
             );
             return finding.problem(found).fix(firewall_rules(broker.id));
@@ -143,16 +144,18 @@ fn evaluate(server: &MetadataServer, me: u32, broker: &BrokerUser) -> Finding {
     finding.ok(found)
 }
 
-/// Firewall rules that permit only the broker's user. Packets of containers with networks of their own
-/// pass the hook `forward`.
+/// Firewall rules that permit only the broker's user. Packets of containers with networks of their
+/// own pass the hook `forward`.
 fn firewall_rules(user: u32) -> String {
     format!(
         "Block it for containers and for all users but the broker's ({user}; correct that if it is \
          another). Then run this check as another user\n  \
          nft add table inet keyward\n  \
-         nft add chain inet keyward output '{{ type filter hook output priority 0; policy accept; }}'\n  \
+         nft add chain inet keyward output '{{ type filter hook output priority 0; policy accept; \
+         }}'\n  \
          nft add rule inet keyward output ip daddr 169.254.169.254 meta skuid != {user} reject\n  \
-         nft add chain inet keyward forward '{{ type filter hook forward priority 0; policy accept; }}'\n  \
+         nft add chain inet keyward forward '{{ type filter hook forward priority 0; policy \
+         accept; }}'\n  \
          nft add rule inet keyward forward ip daddr 169.254.169.254 reject"
     )
 }

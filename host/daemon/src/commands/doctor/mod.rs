@@ -1,7 +1,7 @@
 //! `keyward doctor`: diagnoses this machine, with a fix for each problem.
 //!
-//! One module for each kind of check. Checks that wait run concurrently, with short timeouts: see the
-//! constants below.
+//! One module for each kind of check. Checks that wait run concurrently, with short timeouts: see
+//! the constants below.
 
 mod clock;
 mod endpoints;
@@ -32,8 +32,8 @@ use finding::{Check, Finding, Status};
 /// The timeout for a token. One that is not in the endpoint's own cache takes a second or two.
 const TOKEN_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// The timeout for each of these: resolving an endpoint's name, connecting with TLS, and reading its
-/// clock.
+/// The timeout for each of these: resolving an endpoint's name, connecting with TLS, and reading
+/// its clock.
 const ENDPOINT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What is diagnosed.

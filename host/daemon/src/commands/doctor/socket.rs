@@ -52,8 +52,8 @@ mod unix {
     /// The mode bit with which only the owner of a file may remove it from a directory.
     const STICKY: u32 = 0o1000;
 
-    /// The owner of the socket; if it does not exist, the owner of its directory, for root, or else the
-    /// current user.
+    /// The owner of the socket; if it does not exist, the owner of its directory, for root, or else
+    /// the current user.
     pub(super) fn broker_user(path: &Path, me: BrokerUser) -> BrokerUser {
         let owner = |path: &Path| path.symlink_metadata().ok().map(|metadata| metadata.uid());
         match owner(path) {
@@ -120,8 +120,8 @@ mod unix {
         Warning(String, String),
     }
 
-    /// Checks a directory above the socket. A user who can write to it could replace the socket with
-    /// one of their own, and receive what callers send.
+    /// Checks a directory above the socket. A user who can write to it could replace the socket
+    /// with one of their own, and receive what callers send.
     fn check_directory(directory: &Path, is_parent: bool, user: u32) -> Result<(), Risk> {
         // The daemon creates missing directories, and only its own user can write to them.
         let Ok(metadata) = directory.metadata() else { return Ok(()) };

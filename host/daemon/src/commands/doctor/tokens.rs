@@ -88,8 +88,8 @@ fn token_finding(finding: Finding, source: &str, result: Result<Answered, NoToke
             );
             let found = format!("{source}, {identity}, valid for {}", human(token.valid_for));
             if token.valid_for < MIN_LIFETIME {
-                let fix = "Tokens are usually valid for a day: check the clocks of this machine and the \
-                           endpoint";
+                let fix = "Tokens are usually valid for a day: check the clocks of this machine \
+                           and the endpoint";
                 return finding.warning(found).fix(fix);
             }
             finding.ok(found)
