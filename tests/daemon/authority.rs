@@ -133,14 +133,14 @@ async fn an_authority_that_is_not_trusted_gets_no_assertion_and_the_message_name
     let addresses = [("login.contoso.example:443", authority.address)];
     let text = config(&emulator, "source = \"workload-identity\"", &addresses, &[]);
     let mut daemon = daemon(emulator, &text, &authority.variables(HOST)).await;
-    let answer = daemon.get("/vault/secrets/db").await;
-    assert_eq!(answer.status, 503, "{}", answer.text());
+    let response = daemon.get("/vault/secrets/db").await;
+    assert_eq!(response.status, 503, "{}", response.text());
     let line = daemon.log_line("is not trusted").await;
     assert!(line.contains("[tls] ca_files = [") && line.contains(HOST), "{line}");
     assert!(!daemon.log().contains("169.254"), "{}", daemon.log());
     assert_eq!(authority.requests(), Vec::<String>::new());
     daemon.terminate();
-    assert_eq!(daemon.ended().await, Some(0));
+    assert_eq!(daemon.wait_for_exit().await, Some(0));
 }
 
 #[tokio::test]
@@ -155,7 +155,7 @@ async fn an_authority_that_cannot_be_reached_is_not_taken_for_imds() {
     assert!(line.contains("cannot connect to the identity endpoint") && line.contains("[egress.resolve]"), "{line}");
     assert!(!daemon.log().contains("169.254"), "{}", daemon.log());
     daemon.terminate();
-    assert_eq!(daemon.ended().await, Some(0));
+    assert_eq!(daemon.wait_for_exit().await, Some(0));
 }
 
 #[tokio::test]

@@ -44,12 +44,12 @@ async fn a_denial_reaches_a_caller_that_sends_its_whole_body_before_it_reads() {
                 let what = format!("{status} {read} {at_once} {chunked} {listener}");
                 stream.write_all(&upload(&path, chunked)).await.unwrap_or_else(|error| panic!("{what}: {error}"));
                 stream.flush().await.unwrap();
-                let mut answer = String::new();
+                let mut response = String::new();
                 // Over TLS too the end is a clean one.
-                stream.read_to_string(&mut answer).await.unwrap_or_else(|error| panic!("{what}: {error}"));
-                assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{what}: {answer}");
-                assert!(answer.contains("connection: close\r\n"), "{what}: {answer}");
-                assert!(answer.ends_with("did not wait for the body.\"}}"), "{what}: {answer}");
+                stream.read_to_string(&mut response).await.unwrap_or_else(|error| panic!("{what}: {error}"));
+                assert!(response.starts_with(&format!("HTTP/1.1 {status} ")), "{what}: {response}");
+                assert!(response.contains("connection: close\r\n"), "{what}: {response}");
+                assert!(response.ends_with("did not wait for the body.\"}}"), "{what}: {response}");
                 count += 1;
             }
             let record = daemon.record(&format!("early-{status}-{chunked}")).await;
@@ -67,9 +67,9 @@ async fn the_daemons_own_error_reaches_a_caller_that_sends_its_whole_body_before
     let (daemon, listeners) = start("").await;
     for (listener, mut stream) in listeners.connect_to_each().await {
         stream.write_all(&upload("/nowhere/x", false)).await.unwrap_or_else(|error| panic!("{listener}: {error}"));
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap_or_else(|error| panic!("{listener}: {error}"));
-        assert!(answer.starts_with("HTTP/1.1 404 "), "{listener}: {answer}");
+        let mut response = String::new();
+        stream.read_to_string(&mut response).await.unwrap_or_else(|error| panic!("{listener}: {error}"));
+        assert!(response.starts_with("HTTP/1.1 404 "), "{listener}: {response}");
     }
     drop(daemon);
 }
@@ -81,9 +81,9 @@ async fn a_denied_caller_that_stalls_holds_no_permit_of_the_mount() {
     let mut stream = UnixStream::connect(daemon.socket()).await.unwrap();
     let request = upload("/blobs/hello/early", false);
     stream.write_all(&request[..1000]).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.unwrap();
+    assert!(response.starts_with("HTTP/1.1 404 "), "{response}");
     // The connection is open, and waits for more.
     stream.write_all(&request[1000..]).await.unwrap();
     let next = tokio::time::timeout(Duration::from_secs(4), daemon.get("/blobs/hello/world.txt")).await;
@@ -101,10 +101,10 @@ async fn a_denial_reaches_a_caller_that_expects_100_continue_before_it_sends_a_b
                  100-continue\r\n{framing}\r\n\r\n"
             );
             stream.write_all(head.as_bytes()).await.unwrap();
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).await.unwrap();
-            assert!(answer.starts_with("HTTP/1.1 412 "), "{listener} {framing}: {answer}");
-            assert!(answer.ends_with("did not wait for the body.\"}}"), "{listener} {framing}: {answer}");
+            let mut response = String::new();
+            stream.read_to_string(&mut response).await.unwrap();
+            assert!(response.starts_with("HTTP/1.1 412 "), "{listener} {framing}: {response}");
+            assert!(response.ends_with("did not wait for the body.\"}}"), "{listener} {framing}: {response}");
             let seen = daemon.emulator.log().for_service("blob").pop().unwrap();
             assert_eq!(seen.header("expect"), Some("100-continue"), "the service was asked");
             assert_eq!(seen.body_bytes, 0);
@@ -126,15 +126,15 @@ async fn a_caller_gets_100_continue_when_the_service_is_ready_or_silent() {
         let mut stream = UnixStream::connect(daemon.socket()).await.unwrap();
         let began = Instant::now();
         stream.write_all(head.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        read_until(&mut stream, &mut answer, "\r\n\r\n").await;
-        assert_eq!(answer, "HTTP/1.1 100 Continue\r\n\r\n", "{holds}");
+        let mut response = String::new();
+        read_until(&mut stream, &mut response, "\r\n\r\n").await;
+        assert_eq!(response, "HTTP/1.1 100 Continue\r\n\r\n", "{holds}");
         assert!(!holds || began.elapsed() >= Duration::from_millis(900), "not before the service had its time");
         daemon.emulator.faults().clear();
         stream.write_all(b"12345").await.unwrap();
-        answer.clear();
-        read_until(&mut stream, &mut answer, "\r\n\r\n").await;
-        assert!(answer.starts_with("HTTP/1.1 201 "), "{holds}: {answer}");
+        response.clear();
+        read_until(&mut stream, &mut response, "\r\n\r\n").await;
+        assert!(response.starts_with("HTTP/1.1 201 "), "{holds}: {response}");
         assert_eq!(daemon.get("/blobs/hello/wanted").await.text(), "12345");
     }
     daemon.stop().await;
@@ -151,9 +151,9 @@ async fn an_upload_in_two_steps_of_an_existing_file_gets_the_services_error() {
         let mut stream = UnixStream::connect(daemon.socket()).await.unwrap();
         let path = "/lake/webhdfs/v1/old.txt?op=CREATE&overwrite=false";
         stream.write_all(&upload(path, chunked)).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+        let mut response = String::new();
+        stream.read_to_string(&mut response).await.unwrap();
+        assert!(response.starts_with("HTTP/1.1 403 "), "{response}");
     }
     daemon.stop().await;
 }
@@ -165,9 +165,9 @@ async fn a_service_that_closes_during_an_upload_without_a_response_is_a_bad_gate
         daemon.emulator.faults().add(Fault::once("blob", FaultKind::CloseAfterRequestBytes(read)));
         let mut stream = UnixStream::connect(daemon.socket()).await.unwrap();
         stream.write_all(&upload("/blobs/hello/torn", false)).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+        let mut response = String::new();
+        stream.read_to_string(&mut response).await.unwrap();
+        assert!(response.starts_with("HTTP/1.1 502 "), "{response}");
         assert_eq!(daemon.get("/blobs/hello/torn").await.status, 404);
     }
     daemon.stop().await;
@@ -196,7 +196,7 @@ async fn only_successful_uploads_keep_the_connection_to_the_service() {
     let (proxy, count) = counting(emulator.tls_address()).await;
     let config = config("public", "core.windows.net", &emulator);
     let config = config.replace(&emulator.tls_address().to_string(), &proxy.to_string());
-    let daemon = Daemon::before(emulator, &config, "[listen]\nsocket = \"k.sock\"\n").await;
+    let daemon = Daemon::with_emulator(emulator, &config, "[listen]\nsocket = \"k.sock\"\n").await;
     let connections = || count.load(Ordering::SeqCst);
 
     let mut stream = UnixStream::connect(daemon.socket()).await.unwrap();
@@ -209,9 +209,9 @@ async fn only_successful_uploads_keep_the_connection_to_the_service() {
             framing[number % 2]
         );
         stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        read_until(&mut stream, &mut answer, "\r\n\r\n").await;
-        assert!(answer.starts_with("HTTP/1.1 201 ") && !answer.contains("connection: close"), "{answer}");
+        let mut response = String::new();
+        read_until(&mut stream, &mut response, "\r\n\r\n").await;
+        assert!(response.starts_with("HTTP/1.1 201 ") && !response.contains("connection: close"), "{response}");
     }
     assert_eq!(connections(), 1);
 
@@ -221,9 +221,9 @@ async fn only_successful_uploads_keep_the_connection_to_the_service() {
     for _ in 0..3 {
         let request = "PUT /blobs/hello/x HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\n\r\nhello";
         stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        read_until(&mut stream, &mut answer, "body.\"}}").await;
-        assert!(answer.starts_with("HTTP/1.1 409 "), "{answer}");
+        let mut response = String::new();
+        read_until(&mut stream, &mut response, "body.\"}}").await;
+        assert!(response.starts_with("HTTP/1.1 409 "), "{response}");
     }
     assert_eq!(connections(), 3);
     daemon.stop().await;

@@ -7,7 +7,7 @@ use keyward_emulator::{Emulator, Identity};
 use keyward_tests::Secrets;
 use serde_json::{Value, json};
 
-use crate::process::{Answer, Daemon, resolve};
+use crate::process::{Daemon, Response, resolve};
 
 const LISTEN: &str = "[listen]\nsocket = \"k.sock\"\n";
 
@@ -35,7 +35,7 @@ fn config(cloud: &str, database: &str, vault: &str, emulator: &Emulator) -> Stri
     )
 }
 
-async fn query(daemon: &Daemon, mount: &str, sql: &str) -> Answer {
+async fn query(daemon: &Daemon, mount: &str, sql: &str) -> Response {
     let request = Request::post(format!("/{mount}/query")).header("content-type", "application/json");
     let body = Bytes::from(json!({ "sql": sql }).to_string());
     daemon.send(request.body(Full::new(body)).unwrap()).await
@@ -45,9 +45,9 @@ async fn query(daemon: &Daemon, mount: &str, sql: &str) -> Answer {
 async fn the_tutorial_works_in_every_cloud_with_the_system_assigned_identity() {
     for (cloud, database, vault) in CLOUDS {
         let mut daemon = Daemon::with(|emulator| config(cloud, database, vault, emulator), LISTEN).await;
-        let answer = query(&daemon, "orders", "SELECT * FROM orders").await;
-        assert_eq!(answer.status, 200, "{cloud}: {}", answer.text());
-        let told: Value = answer.json();
+        let response = query(&daemon, "orders", "SELECT * FROM orders").await;
+        assert_eq!(response.status, 200, "{cloud}: {}", response.text());
+        let told: Value = response.json();
         assert_eq!(told["rows"].as_array().unwrap().len(), 3);
         assert_eq!(told["rows"][0][1], "Fabrikam");
         let seen = daemon.emulator.log().for_service("sql");
@@ -60,7 +60,7 @@ async fn the_tutorial_works_in_every_cloud_with_the_system_assigned_identity() {
         let secrets = Secrets::tokens(daemon.emulator.issued_tokens());
         let audit = daemon.record("\"mount\":\"old\"").await.to_string();
         let log = daemon.log();
-        for (what, text) in [("the log", &log), ("the audit", &audit), ("the answer", &by_password.text())] {
+        for (what, text) in [("the log", &log), ("the audit", &audit), ("the response", &by_password.text())] {
             secrets.assert_absent(what, text.as_bytes());
             assert!(!text.contains("correct-horse"), "the password is in {what}");
         }

@@ -1,4 +1,4 @@
-//! `keyward doctor`: what it finds on a machine where something is wrong, and what it says to do.
+//! `keyward doctor`: its findings and fixes on a machine with a problem.
 
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, SystemTime};
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::identity::app_service;
 use crate::process::{Daemon, config, keyward_nowhere};
 
-/// A machine: an emulator, and a directory with a configuration for it.
+/// An emulator, and a directory with a configuration for it.
 struct Machine {
     emulator: Emulator,
     directory: TempDir,
@@ -20,30 +20,30 @@ struct Machine {
     metadata: String,
 }
 
-/// What the doctor said.
-struct Said {
+/// The output of `keyward doctor`.
+struct Report {
     code: Option<i32>,
     json: Value,
     table: String,
 }
 
 impl Machine {
-    /// With this configuration, beside which is `ca.pem`.
+    /// A machine with this configuration. `ca.pem` is in the same directory.
     async fn with(text: impl FnOnce(&Emulator) -> String) -> Self {
         let emulator = Emulator::start(Options::default()).await.unwrap();
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("ca.pem"), emulator.ca_pem()).unwrap();
         std::fs::write(directory.path().join("keyward.toml"), text(&emulator)).unwrap();
-        Self { emulator, directory, variables: Vec::new(), configured: true, metadata: NOBODY.to_owned() }
+        Self { emulator, directory, variables: Vec::new(), configured: true, metadata: UNREACHABLE.to_owned() }
     }
 
     async fn good() -> Self {
         Self::with(good).await
     }
 
-    /// Runs it once for each format, with a log of all there is. No token is in anything that it
-    /// prints.
-    async fn examine(&self) -> Said {
+    /// Runs the command once for each format, with the log at `trace`, and checks that no token is
+    /// in its output.
+    async fn diagnose(&self) -> Report {
         let run = |format: &'static str| {
             let mut command = keyward_nowhere();
             command.envs(self.variables.iter().map(|(name, value)| (*name, value.as_str())));
@@ -64,25 +64,25 @@ impl Machine {
         let code = json.status.code();
         let table = String::from_utf8(table.stdout).unwrap();
         let json = serde_json::from_slice(&json.stdout).unwrap_or_else(|error| panic!("{error}: {json:?}"));
-        Said { code, json, table }
+        Report { code, json, table }
     }
 }
 
-impl Said {
+impl Report {
     fn checks(&self) -> &[Value] {
         self.json["checks"].as_array().unwrap()
     }
 
-    /// The findings of a check whose subject has these words in it.
-    fn of(&self, check: &str, subject: &str) -> Vec<&Value> {
+    /// The findings of a check whose subject contains `subject`.
+    fn findings(&self, check: &str, subject: &str) -> Vec<&Value> {
         let is_it = |found: &&Value| found["check"] == check && found["subject"].as_str().unwrap().contains(subject);
         self.checks().iter().filter(is_it).collect()
     }
 
-    /// The one finding of a check with this subject; its status is this, and what is said has all
-    /// of these words in it.
-    fn says(&self, check: &str, subject: &str, status: &str, words: &[&str]) {
-        let found = self.of(check, subject);
+    /// Asserts that a check has one finding about the subject, with this status, and that its text
+    /// contains all of the words.
+    fn assert_finding(&self, check: &str, subject: &str, status: &str, words: &[&str]) {
+        let found = self.findings(check, subject);
         assert_eq!(found.len(), 1, "{}", self.table);
         let text =
             format!("{} -> {}", found[0]["found"].as_str().unwrap(), found[0]["fix"].as_str().unwrap_or_default());
@@ -101,8 +101,8 @@ impl Said {
     }
 }
 
-/// In place of the metadata service's own address, which a test has no business at.
-const NOBODY: &str = "127.0.0.1:9";
+/// A stand-in for the address of the metadata service, which tests must not use.
+const UNREACHABLE: &str = "127.0.0.1:9";
 
 const LISTEN: &str = "[listen]\nsocket = \"k.sock\"\n";
 
@@ -113,30 +113,39 @@ fn good(emulator: &Emulator) -> String {
 #[tokio::test]
 async fn doctor_finds_no_problem_on_a_good_machine() {
     let machine = Machine::good().await;
-    let said = machine.examine().await;
-    assert_eq!((said.code, said.problems()), (Some(0), vec![]), "{}", said.table);
+    let report = machine.diagnose().await;
+    assert_eq!((report.code, report.problems()), (Some(0), vec![]), "{}", report.table);
     assert_eq!(machine.emulator.issued_tokens().len(), 6, "two runs, three tokens each");
 
-    said.says(
+    report.assert_finding(
         "token",
         "default for https://vault.azure.net",
         "ok",
         &["system-assigned", "client id 11111111-aaaa-4aaa-8aaa-000000000001", "valid for 2"],
     );
-    said.says("token", "reports for https://management.azure.com/", "ok", &["22222222-aaaa-4aaa-8aaa-000000000001"]);
-    said.says("clock", "", "ok", &["the endpoint of identity"]);
-    said.says("proxy", "", "ok", &[]);
-    said.says("name", "contoso.vault", "ok", &["resolves to 127.0.0.1:"]);
-    said.says("tls", "management", "ok", &["trusted"]);
-    said.says("socket", "k.sock", "ok", &["no daemon is listening", "0600"]);
-    assert_eq!(said.of("source", "").len(), 7, "each kind of source is told of");
-    assert_eq!(said.of("metadata", "identity").len(), 2, "a rule for the usual address is none for the emulator's");
+    report.assert_finding(
+        "token",
+        "reports for https://management.azure.com/",
+        "ok",
+        &["22222222-aaaa-4aaa-8aaa-000000000001"],
+    );
+    report.assert_finding("clock", "", "ok", &["the endpoint of identity"]);
+    report.assert_finding("proxy", "", "ok", &[]);
+    report.assert_finding("name", "contoso.vault", "ok", &["resolves to 127.0.0.1:"]);
+    report.assert_finding("tls", "management", "ok", &["trusted"]);
+    report.assert_finding("socket", "k.sock", "ok", &["no daemon is listening", "0600"]);
+    assert_eq!(report.findings("source", "").len(), 7, "each kind of source is told of");
+    assert_eq!(
+        report.findings("metadata", "identity").len(),
+        2,
+        "a rule for the usual address is none for the emulator's"
+    );
 }
 
 #[tokio::test]
 async fn doctors_text_and_json_agree() {
-    let said = Machine::good().await.examine().await;
-    let rows = said.table.lines().filter(|line| {
+    let report = Machine::good().await.diagnose().await;
+    let rows = report.table.lines().filter(|line| {
         ["ok ", "warning ", "problem ", "not-applicable "].iter().any(|status| line.starts_with(status))
     });
     let rows: Vec<(&str, &str)> = rows
@@ -145,13 +154,13 @@ async fn doctors_text_and_json_agree() {
             (words.next().unwrap(), words.next().unwrap())
         })
         .collect();
-    let checks: Vec<(&str, &str)> = said
+    let checks: Vec<(&str, &str)> = report
         .checks()
         .iter()
         .map(|found| (found["status"].as_str().unwrap(), found["check"].as_str().unwrap()))
         .collect();
-    assert_eq!(rows, checks, "{}", said.table);
-    for found in said.checks() {
+    assert_eq!(rows, checks, "{}", report.table);
+    for found in report.checks() {
         let members: Vec<&str> = found.as_object().unwrap().keys().map(String::as_str).collect();
         assert_eq!(members, ["check", "fix", "found", "status", "subject"]);
         let needs_a_fix = found["status"] == "problem" || found["status"] == "warning";
@@ -162,9 +171,9 @@ async fn doctors_text_and_json_agree() {
 #[tokio::test]
 async fn doctor_reaches_databases_up_to_their_login() {
     let machine = Machine::with(|emulator| format!("{}{LISTEN}", emulator.config("ca.pem".as_ref()))).await;
-    let said = machine.examine().await;
-    assert_eq!(said.problems(), Vec::<&str>::new(), "{}", said.table);
-    said.says("tls", "sqlserver://contoso.database.windows.net", "ok", &["trusted"]);
+    let report = machine.diagnose().await;
+    assert_eq!(report.problems(), Vec::<&str>::new(), "{}", report.table);
+    report.assert_finding("tls", "sqlserver://contoso.database.windows.net", "ok", &["trusted"]);
     assert!(machine.emulator.log().for_service("sql").is_empty(), "nobody logged in");
 }
 
@@ -172,10 +181,10 @@ async fn doctor_reaches_databases_up_to_their_login() {
 async fn doctor_reports_an_endpoint_that_hangs_and_reads_the_time_from_a_service() {
     let machine = Machine::good().await;
     machine.emulator.faults().add(Fault::always("imds", FaultKind::Hang));
-    let said = machine.examine().await;
-    assert_eq!((said.code, said.problems()), (Some(1), vec!["token"]), "{}", said.table);
-    said.says("token", "default for https://vault", "problem", &["no response within 4 s"]);
-    said.says("clock", "", "ok", &["agrees with https://"]);
+    let report = machine.diagnose().await;
+    assert_eq!((report.code, report.problems()), (Some(1), vec!["token"]), "{}", report.table);
+    report.assert_finding("token", "default for https://vault", "problem", &["no response within 4 s"]);
+    report.assert_finding("clock", "", "ok", &["agrees with https://"]);
 }
 
 #[tokio::test]
@@ -183,10 +192,10 @@ async fn doctor_reports_an_identity_that_is_not_assigned() {
     let machine = Machine::good().await;
     let body = r#"{"error":"invalid_request","error_description":"Identity not found"}"#;
     machine.emulator.faults().status("imds", 400, &[], body);
-    let said = machine.examine().await;
-    assert_eq!((said.code, said.problems()), (Some(1), vec!["token"]));
+    let report = machine.diagnose().await;
+    assert_eq!((report.code, report.problems()), (Some(1), vec!["token"]));
     let words = ["does not have this identity", "Identity not found", "-> Assign the managed identity"];
-    said.says("token", "default for https://vault", "problem", &words);
+    report.assert_finding("token", "default for https://vault", "problem", &words);
 }
 
 #[tokio::test]
@@ -195,9 +204,9 @@ async fn doctor_reports_a_wrong_clock() {
     let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(600));
     let body = r#"{"access_token":"aaaa","expires_in":"3600"}"#;
     machine.emulator.faults().status("imds", 200, &[("date", &date)], body);
-    let said = machine.examine().await;
-    said.says("clock", "", "problem", &["behind the endpoint of identity", "timedatectl set-ntp true"]);
-    said.says("token", "default for https://vault", "ok", &["without a client id", "valid for 1 h"]);
+    let report = machine.diagnose().await;
+    report.assert_finding("clock", "", "problem", &["behind the endpoint of identity", "timedatectl set-ntp true"]);
+    report.assert_finding("token", "default for https://vault", "ok", &["without a client id", "valid for 1 h"]);
 }
 
 #[tokio::test]
@@ -205,13 +214,13 @@ async fn doctor_reports_an_untrusted_certificate() {
     let machine = Machine::good().await;
     let other = Emulator::start(Options::default()).await.unwrap();
     std::fs::write(machine.directory.path().join("ca.pem"), other.ca_pem()).unwrap();
-    let said = machine.examine().await;
-    assert_eq!((said.code, said.problems()), (Some(1), vec!["tls"]), "{}", said.table);
-    said.says("tls", "contoso.vault", "problem", &["invalid peer certificate", "ca_files"]);
+    let report = machine.diagnose().await;
+    assert_eq!((report.code, report.problems()), (Some(1), vec!["tls"]), "{}", report.table);
+    report.assert_finding("tls", "contoso.vault", "problem", &["invalid peer certificate", "ca_files"]);
 
     std::fs::remove_file(machine.directory.path().join("ca.pem")).unwrap();
-    let said = machine.examine().await;
-    said.says("tls", "[tls]", "problem", &["ca.pem", "PEM"]);
+    let report = machine.diagnose().await;
+    report.assert_finding("tls", "[tls]", "problem", &["ca.pem", "PEM"]);
 }
 
 /// In a cloud with vaults at this host.
@@ -228,19 +237,19 @@ fn with_vault_at(host: &str, emulator: &Emulator) -> String {
 #[tokio::test]
 async fn doctor_reports_a_name_that_resolves_to_a_forbidden_address() {
     let machine = Machine::with(|emulator| with_vault_at("localhost", emulator)).await;
-    let said = machine.examine().await;
-    assert_eq!((said.code, said.problems()), (Some(1), vec!["name"]), "{}", said.table);
-    said.says("name", "localhost", "problem", &["a loopback address", "Correct the DNS record"]);
+    let report = machine.diagnose().await;
+    assert_eq!((report.code, report.problems()), (Some(1), vec!["name"]), "{}", report.table);
+    report.assert_finding("name", "localhost", "problem", &["a loopback address", "Correct the DNS record"]);
 }
 
 #[tokio::test]
 async fn doctor_reports_a_name_that_does_not_resolve() {
     let name = "vault.contoso.invalid";
     let machine = Machine::with(|emulator| with_vault_at(name, emulator)).await;
-    let said = machine.examine().await;
-    assert_eq!((said.code, said.problems()), (Some(1), vec!["name"]), "{}", said.table);
-    said.says("name", name, "problem", &[name, "[egress.resolve]"]);
-    said.says("tls", name, "not-applicable", &["does not resolve"]);
+    let report = machine.diagnose().await;
+    assert_eq!((report.code, report.problems()), (Some(1), vec!["name"]), "{}", report.table);
+    report.assert_finding("name", name, "problem", &[name, "[egress.resolve]"]);
+    report.assert_finding("tls", name, "not-applicable", &["does not resolve"]);
 }
 
 #[tokio::test]
@@ -248,9 +257,9 @@ async fn doctor_reports_a_socket_that_others_can_replace() {
     let machine = Machine::good().await;
     let mode = |mode| std::fs::Permissions::from_mode(mode);
     std::fs::set_permissions(machine.directory.path(), mode(0o777)).unwrap();
-    let said = machine.examine().await;
-    assert_eq!((said.code, said.problems()), (Some(1), vec!["socket"]), "{}", said.table);
-    said.says("socket", "k.sock", "problem", &["every user can write to", "chmod go-w"]);
+    let report = machine.diagnose().await;
+    assert_eq!((report.code, report.problems()), (Some(1), vec!["socket"]), "{}", report.table);
+    report.assert_finding("socket", "k.sock", "problem", &["every user can write to", "chmod go-w"]);
 }
 
 #[tokio::test]
@@ -258,7 +267,7 @@ async fn doctor_detects_a_running_daemon() {
     let daemon = Daemon::start().await;
     daemon.get("/vault/secrets/db").await;
     let mut command = keyward_nowhere();
-    command.args(["doctor", "--metadata", NOBODY, "--format", "json", "--config"]).arg(daemon.config());
+    command.args(["doctor", "--metadata", UNREACHABLE, "--format", "json", "--config"]).arg(daemon.config());
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     let json: Value = serde_json::from_slice(&output.stdout).unwrap();
     let socket = json["checks"].as_array().unwrap().iter().find(|found| found["check"] == "socket").unwrap();
@@ -272,44 +281,44 @@ async fn doctor_warns_about_tcp_listeners() {
     let listen = "[listen]\ntcp = \"127.0.0.1:8200\"\ntcp_callers = \"anybody-on-this-machine\"\n";
     let machine =
         Machine::with(|emulator| format!("{}{listen}", config("public", "contoso.vault.azure.net", emulator))).await;
-    let said = machine.examine().await;
-    assert_eq!(said.code, Some(0), "{}", said.table);
-    said.says("listener", "[listen] tcp", "warning", &["127.0.0.1:8200", "[listen] socket"]);
-    said.says("socket", "", "not-applicable", &["not configured"]);
+    let report = machine.diagnose().await;
+    assert_eq!(report.code, Some(0), "{}", report.table);
+    report.assert_finding("listener", "[listen] tcp", "warning", &["127.0.0.1:8200", "[listen] socket"]);
+    report.assert_finding("socket", "", "not-applicable", &["not configured"]);
 }
 
 #[tokio::test]
 async fn doctor_recognizes_imds_by_its_response() {
     let mut machine = Machine::good().await;
     machine.metadata = machine.emulator.imds_url().trim_start_matches("http://").to_owned();
-    let said = machine.examine().await;
-    said.says("source", "imds", "ok", &["responds as IMDS"]);
-    said.says("metadata", "169.254", "warning", &["can reach it", "nft add rule"]);
+    let report = machine.diagnose().await;
+    report.assert_finding("source", "imds", "ok", &["responds as IMDS"]);
+    report.assert_finding("metadata", "169.254", "warning", &["can reach it", "nft add rule"]);
     let imds = machine.emulator.log().for_service("imds");
     assert!(imds.iter().any(|seen| seen.status == 400 && seen.header("metadata").is_none()), "no token was asked for");
 
     // Something else that answers, as other clouds have.
     machine.metadata = machine.emulator.tls_address().to_string();
-    let said = machine.examine().await;
-    said.says("source", "imds", "not-applicable", &["does not respond as IMDS"]);
-    said.says("metadata", "169.254", "ok", &["not reachable", "does not respond as IMDS"]);
+    let report = machine.diagnose().await;
+    report.assert_finding("source", "imds", "not-applicable", &["does not respond as IMDS"]);
+    report.assert_finding("metadata", "169.254", "ok", &["not reachable", "does not respond as IMDS"]);
 
     // Something that takes connections, and is silent.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     machine.metadata = silent.local_addr().unwrap().to_string();
-    let said = machine.examine().await;
-    said.says("source", "imds", "not-applicable", &["no response in time"]);
-    said.says("metadata", "169.254", "ok", &["not reachable", "no response in time"]);
+    let report = machine.diagnose().await;
+    report.assert_finding("source", "imds", "not-applicable", &["no response in time"]);
+    report.assert_finding("metadata", "169.254", "ok", &["not reachable", "no response in time"]);
 }
 
 #[tokio::test]
 async fn doctor_reports_a_proxy_without_its_password() {
     let mut machine = Machine::good().await;
     machine.variables.push(("HTTPS_PROXY", "http://ann:hunter2@127.0.0.1:1".to_owned()));
-    let said = machine.examine().await;
-    assert_eq!((said.code, said.problems()), (Some(0), vec![]), "nothing goes there: {}", said.table);
-    said.says("proxy", "", "warning", &["HTTPS_PROXY is set", "ignores", "NO_PROXY=169.254.169.254"]);
-    assert!(!said.table.contains("hunter2") && !said.json.to_string().contains("hunter2"));
+    let report = machine.diagnose().await;
+    assert_eq!((report.code, report.problems()), (Some(0), vec![]), "nothing goes there: {}", report.table);
+    report.assert_finding("proxy", "", "warning", &["HTTPS_PROXY is set", "ignores", "NO_PROXY=169.254.169.254"]);
+    assert!(!report.table.contains("hunter2") && !report.json.to_string().contains("hunter2"));
 }
 
 #[tokio::test]
@@ -320,20 +329,25 @@ async fn doctor_without_a_configuration_checks_the_machines_sources() {
     machine.variables = vec![("IDENTITY_ENDPOINT", address), ("IDENTITY_HEADER", "the-header".to_owned())];
     // A directory in which there is no `az`.
     machine.variables.push(("PATH", machine.directory.path().display().to_string()));
-    let said = machine.examine().await;
-    assert_eq!((said.code, said.problems()), (Some(0), vec![]), "{}", said.table);
-    said.says("configuration", "none", "not-applicable", &["--config FILE"]);
-    said.says("source", "app-service", "ok", &["IDENTITY_ENDPOINT and IDENTITY_HEADER are set", "selects it"]);
-    said.says("source", "cloud-shell", "not-applicable", &["MSI_ENDPOINT"]);
-    said.says(
+    let report = machine.diagnose().await;
+    assert_eq!((report.code, report.problems()), (Some(0), vec![]), "{}", report.table);
+    report.assert_finding("configuration", "none", "not-applicable", &["--config FILE"]);
+    report.assert_finding(
+        "source",
+        "app-service",
+        "ok",
+        &["IDENTITY_ENDPOINT and IDENTITY_HEADER are set", "selects it"],
+    );
+    report.assert_finding("source", "cloud-shell", "not-applicable", &["MSI_ENDPOINT"]);
+    report.assert_finding(
         "token",
         "app-service for https://management.azure.com/",
         "ok",
         &["11111111-aaaa-4aaa-8aaa-000000000001"],
     );
-    said.says("name", "none", "not-applicable", &[]);
-    assert_eq!(said.of("token", "").len(), 1, "no other source is asked");
-    assert!(!said.table.contains("the-header"));
+    report.assert_finding("name", "none", "not-applicable", &[]);
+    assert_eq!(report.findings("token", "").len(), 1, "no other source is asked");
+    assert!(!report.table.contains("the-header"));
     assert_eq!(asked.lock().unwrap().len(), 2);
 }
 
@@ -344,15 +358,15 @@ async fn doctor_reports_an_invalid_configuration_and_checks_the_rest() {
     machine.variables = vec![("IDENTITY_ENDPOINT", address), ("IDENTITY_HEADER", "the-header".to_owned())];
     // A directory in which there is no `az`.
     machine.variables.push(("PATH", machine.directory.path().display().to_string()));
-    let said = machine.examine().await;
-    assert_eq!(said.code, Some(78));
-    said.says(
+    let report = machine.diagnose().await;
+    assert_eq!(report.code, Some(78));
+    report.assert_finding(
         "configuration",
         "keyward.toml",
         "problem",
         &["keyward.toml:2:10: unknown plugin `keyvalt`", "keyward check"],
     );
-    assert_eq!(said.of("token", "app-service").len(), 1);
+    assert_eq!(report.findings("token", "app-service").len(), 1);
 }
 
 #[tokio::test]
@@ -360,9 +374,9 @@ async fn doctor_reports_files_that_the_daemon_cannot_use() {
     let further = "[listen.tls]\naddress = \"127.0.0.1:0\"\ncallers = \"anybody-on-this-machine\"\n\
                    certificate = \"nowhere.pem\"\nkey = \"ca.pem\"\n[audit]\nfile = \"/\"\n";
     let machine = Machine::with(|emulator| good(emulator) + further).await;
-    let said = machine.examine().await;
-    assert_eq!(said.code, Some(78), "as `serve` ends with it: {}", said.table);
-    let problems = said.of("configuration", "keyward.toml").into_iter();
+    let report = machine.diagnose().await;
+    assert_eq!(report.code, Some(78), "as `serve` ends with it: {}", report.table);
+    let problems = report.findings("configuration", "keyward.toml").into_iter();
     let problems = problems.filter(|found| found["status"] == "problem");
     let problems: Vec<(&str, &str)> =
         problems.map(|found| (found["found"].as_str().unwrap(), found["fix"].as_str().unwrap())).collect();
@@ -381,8 +395,8 @@ async fn doctor_reports_a_key_that_others_can_read() {
     let key = machine.directory.path().join("tokens.key");
     std::fs::write(&key, "0123456789abcdef".repeat(4)).unwrap();
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
-    let said = machine.examine().await;
-    assert_eq!((said.code, said.problems()), (Some(78), vec!["tokens-on-disk"]), "{}", said.table);
-    said.says("tokens-on-disk", "default", "problem", &["its mode is 644", "chmod 600"]);
+    let report = machine.diagnose().await;
+    assert_eq!((report.code, report.problems()), (Some(78), vec!["tokens-on-disk"]), "{}", report.table);
+    report.assert_finding("tokens-on-disk", "default", "problem", &["its mode is 644", "chmod 600"]);
     assert!(!machine.directory.path().join("tokens").exists(), "it writes nothing");
 }

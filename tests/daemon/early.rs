@@ -1,4 +1,5 @@
-//! Early answers to curl, Python and Node: some of them here, a thousand of each with `make early`.
+//! Early responses to curl, Python and Node: some of them here, a thousand of each with `make
+//! early`.
 
 use std::process::{Command, Stdio};
 
@@ -19,7 +20,7 @@ async fn no_answer_is_lost(client: &str) {
     let each = std::env::var("KEYWARD_EARLY").map_or(FEW, |count| count.parse().expect("a number"));
     // There are three clients.
     let count = each.div_ceil(3) * STATUSES.len();
-    let what = format!("early answers to {client}");
+    let what = format!("early responses to {client}");
     let python = ["python3"].map(str::to_owned);
     let program = if client == "node" && node().exists() { node().display().to_string() } else { client.to_owned() };
     for program in python.iter().chain([&program]) {

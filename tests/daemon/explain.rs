@@ -50,7 +50,7 @@ fn kinds(source: &str) -> BTreeSet<String> {
     kinds
 }
 
-/// Every kind that the broker, the daemon and the bundled plugins can answer with.
+/// Every kind that the broker, the daemon and the bundled plugins can return.
 fn all_kinds() -> BTreeSet<String> {
     let plugins = ["sdk", "keyvault", "arm", "storage", "adls", "sql"].map(|plugin| format!("plugins/{plugin}/src"));
     let mut directories: Vec<&str> = plugins.iter().map(String::as_str).collect();

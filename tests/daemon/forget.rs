@@ -38,7 +38,7 @@ async fn a_running_daemon_forgets_tokens_in_memory_and_on_disk() {
     let files = tempfile::tempdir().unwrap();
     let emulator = Emulator::start(Options::default()).await.unwrap();
     let text = config(&emulator, files.path());
-    let daemon = Daemon::before(emulator, &text, "").await;
+    let daemon = Daemon::with_emulator(emulator, &text, "").await;
     let imds = || daemon.emulator.log().for_service("imds").len();
     assert_eq!(daemon.get("/vault/secrets/db").await.status, 200);
     assert_eq!(imds(), 1);

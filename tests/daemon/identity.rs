@@ -51,7 +51,7 @@ pub(crate) async fn app_service(imds: String) -> (String, Arc<Mutex<Vec<String>>
     (address, asked)
 }
 
-/// A token of the emulator's, in its own answer, which App Service's is but for the date.
+/// A token of the emulator's, in its own response, which App Service's is but for the date.
 pub(crate) async fn token(imds: &str, query: &str) -> Bytes {
     let address = imds.trim_start_matches("http://");
     let stream = TcpStream::connect(address).await.unwrap();
@@ -99,7 +99,7 @@ async fn a_restart_with_tokens_on_disk_makes_no_request() {
     let mut first = Daemon::with_variables(emulator, &text, &[]).await;
     assert_eq!(first.get("/vault/secrets/db").await.status, 200);
     first.terminate();
-    assert_eq!(first.ended().await, Some(0));
+    assert_eq!(first.wait_for_exit().await, Some(0));
     let secrets = Secrets::tokens(first.emulator.issued_tokens());
     secrets.assert_absent("the file", &std::fs::read(&tokens).expect("the tokens are on disk"));
 

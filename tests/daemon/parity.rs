@@ -143,7 +143,7 @@ impl Stage {
         let (direct, services) = (Services::start(&azurite).await, Services::start(&azurite).await);
         let config = services.config();
         let Services { emulator, azurite } = services;
-        let mut mount = Daemon::before_logging(level, emulator, &config, LISTEN_TLS).await;
+        let mut mount = Daemon::with_emulator_logging(level, emulator, &config, LISTEN_TLS).await;
         let listener = mount.tls_listener().await;
         let directory = tempfile::tempdir().unwrap();
         let ca = directory.path().join("ca.pem");

@@ -47,22 +47,22 @@ async fn start_with(azurite: &Path, line: &str, sections: &str) -> (Daemon, Azur
         azurite.port,
         emulator.tls_address(),
     );
-    (Daemon::before(emulator, &config, sections).await, azurite)
+    (Daemon::with_emulator(emulator, &config, sections).await, azurite)
 }
 
 async fn send(daemon: &Daemon, method: &str, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> (u16, Bytes) {
     let request = Request::builder().method(method).uri(path);
     let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
-    let answer = daemon.send(request.body(Full::new(Bytes::from(body))).unwrap()).await;
-    (answer.status.as_u16(), answer.body)
+    let response = daemon.send(request.body(Full::new(Bytes::from(body))).unwrap()).await;
+    (response.status.as_u16(), response.body)
 }
 
 #[tokio::test]
 async fn azurite_accepts_tokens_and_signatures() {
     let Some(azurite) = peer("azurite", "a mount in front of Azurite") else { return };
     let (daemon, _azurite) = start(&azurite, "[listen]\nsocket = \"k.sock\"\n").await;
-    let (status, answer) = send(&daemon, "PUT", "/blobs/peers?restype=container", &[], Vec::new()).await;
-    assert_eq!(status, 201, "{}", String::from_utf8_lossy(&answer));
+    let (status, response) = send(&daemon, "PUT", "/blobs/peers?restype=container", &[], Vec::new()).await;
+    assert_eq!(status, 201, "{}", String::from_utf8_lossy(&response));
     let block = [("x-ms-blob-type", "BlockBlob")];
     for mount in ["blobs", "sas"] {
         let at = |path: &str| format!("/{mount}/peers/{path}");
@@ -129,8 +129,8 @@ async fn azurite_stores_blobs_under_every_legal_name() {
                 let at = format!("/{mount}/peers/{path}");
                 let content: Vec<u8> = (0..=255).cycle().take(5000).chain(path.bytes()).collect();
                 let block = [("x-ms-blob-type", "BlockBlob")];
-                let (status, answer) = send(&daemon, "PUT", &at, &block, content.clone()).await;
-                assert_eq!(status, 201, "{at}: {}", String::from_utf8_lossy(&answer));
+                let (status, response) = send(&daemon, "PUT", &at, &block, content.clone()).await;
+                assert_eq!(status, 201, "{at}: {}", String::from_utf8_lossy(&response));
                 let list = format!("/{mount}/peers?restype=container&comp=list");
                 let (_, list) = send(&daemon, "GET", &list, &[], Vec::new()).await;
                 let list = String::from_utf8_lossy(&list).into_owned();
@@ -160,9 +160,12 @@ async fn azurites_early_rejection_of_an_upload_arrives() {
         let mut stream = UnixStream::connect(daemon.socket()).await.unwrap();
         stream.write_all(head.as_bytes()).await.unwrap();
         stream.write_all(&body).await.unwrap();
-        let mut answer = String::new();
-        read_until(&mut stream, &mut answer, "</Error>").await;
-        assert!(answer.starts_with("HTTP/1.1 404 ") && answer.contains("ContainerNotFound"), "{number}: {answer}");
+        let mut response = String::new();
+        read_until(&mut stream, &mut response, "</Error>").await;
+        assert!(
+            response.starts_with("HTTP/1.1 404 ") && response.contains("ContainerNotFound"),
+            "{number}: {response}"
+        );
     }
     daemon.stop().await;
 }

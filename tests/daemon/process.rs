@@ -1,4 +1,4 @@
-//! A daemon in a process of its own, beside an emulator in this one.
+//! Runs the daemon as a process, with an emulator in the test's process.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use tokio::net::UnixStream;
 use tokio::sync::watch;
 
-/// A listener for clients that want TLS.
+/// A listener with TLS.
 pub(crate) const LISTEN_TLS: &str = "[listen.tls]\naddress = \"127.0.0.1:0\"\ncallers = \
                                      \"anybody-on-this-machine\"\ndirectory = \"tls\"\n";
 
@@ -25,9 +25,9 @@ pub(crate) const LISTEN_TLS: &str = "[listen.tls]\naddress = \"127.0.0.1:0\"\nca
 pub(crate) fn keyward() -> Command {
     let timed = std::env::var_os("KEYWARD_BINARY");
     let mut command = Command::new(timed.unwrap_or_else(|| env!("CARGO_BIN_EXE_keyward").into()));
-    // Compiled plugins are kept between tests, but not where the user keeps hers.
+    // Compiled plugins are cached between tests, but not in the user's cache.
     command.env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"));
-    // Her own daemon may listen at the default socket.
+    // The user's own daemon may be listening at the default socket.
     command.env("XDG_RUNTIME_DIR", env!("CARGO_TARGET_TMPDIR"));
     // Wide enough that what tests look for is not wrapped.
     command.env("COLUMNS", "120");
@@ -35,11 +35,11 @@ pub(crate) fn keyward() -> Command {
     command
 }
 
-/// The program, on a machine of no platform, and without a proxy.
+/// The program in an environment without a platform's variables or proxies.
 pub(crate) fn keyward_nowhere() -> Command {
     let mut command = keyward();
     for (name, _) in std::env::vars() {
-        // Where the tests run may be a platform of its own.
+        // The tests may run on a platform with an identity.
         let platform = ["IDENTITY_", "MSI_", "IMDS_", "AZURE_"].iter().any(|prefix| name.starts_with(prefix));
         if platform || name.to_ascii_uppercase().ends_with("_PROXY") {
             command.env_remove(name);
@@ -48,12 +48,12 @@ pub(crate) fn keyward_nowhere() -> Command {
     command
 }
 
-/// Runs the program to its end.
+/// Runs the program until it exits.
 pub(crate) fn run(arguments: &[&str]) -> Output {
     keyward().args(arguments).output().expect("the program runs")
 }
 
-/// Runs a client of a mount, from `tests/peers`, to its end: it does this many steps.
+/// Runs a client from `tests/peers`, and asserts that it completes this many steps.
 pub(crate) async fn run_steps(mut client: Command, count: usize) {
     let output = tokio::task::spawn_blocking(move || client.output().expect("the client runs")).await.unwrap();
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -61,14 +61,14 @@ pub(crate) async fn run_steps(mut client: Command, count: usize) {
     assert_eq!(text.lines().filter(|line| line.starts_with("ok ")).count(), count, "{text}");
 }
 
-/// What a process prints, as it comes.
-struct Printed {
+/// Collects the output of a process while it runs.
+struct OutputReader {
     text: Arc<Mutex<String>>,
     lines: watch::Receiver<usize>,
     reader: Option<JoinHandle<()>>,
 }
 
-impl Printed {
+impl OutputReader {
     fn of(stream: impl Read + Send + 'static) -> Self {
         let (text, (counter, lines)) = (Arc::new(Mutex::new(String::new())), watch::channel(0));
         let collected = Arc::clone(&text);
@@ -88,7 +88,7 @@ impl Printed {
         self.text.lock().unwrap().clone()
     }
 
-    async fn line_with(&mut self, words: &str) -> String {
+    async fn wait_for_line(&mut self, words: &str) -> String {
         loop {
             if let Some(line) = self.text().lines().find(|line| line.contains(words)) {
                 return line.to_owned();
@@ -97,29 +97,29 @@ impl Printed {
         }
     }
 
-    fn end(&mut self) {
+    fn join(&mut self) {
         self.reader.take().map(JoinHandle::join);
     }
 }
 
-/// A daemon at work.
+/// A running daemon and its emulator.
 pub(crate) struct Daemon {
     pub emulator: Emulator,
     pub directory: TempDir,
     child: Child,
-    stdout: Printed,
-    stderr: Printed,
+    stdout: OutputReader,
+    stderr: OutputReader,
 }
 
-/// What a caller got.
+/// A response with its whole body.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: Bytes,
 }
 
-impl Answer {
+impl Response {
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
@@ -129,12 +129,12 @@ impl Answer {
     }
 }
 
-/// The lines of `[egress.resolve]` that bring all of an emulator's names to it.
+/// The lines of `[egress.resolve]` for all host names of an emulator.
 pub(crate) fn resolve(emulator: &Emulator) -> String {
     emulator.host_names().iter().map(|name| format!("{name:?} = \"{}\"\n", emulator.tls_address())).collect()
 }
 
-/// The identity and mounts of a test of one cloud.
+/// A configuration with identities and mounts in one cloud.
 pub(crate) fn config(cloud: &str, vault: &str, emulator: &Emulator) -> String {
     let (imds, resolve) = (emulator.imds_url(), resolve(emulator));
     format!(
@@ -157,12 +157,12 @@ impl Daemon {
             .await
     }
 
-    /// A daemon with a configuration, and further sections. It logs all that it can.
+    /// A daemon with a configuration and additional sections, which logs at `trace`.
     pub(crate) async fn with(config: impl FnOnce(&Emulator) -> String, sections: &str) -> Self {
         Self::logging("trace", config, sections).await
     }
 
-    /// The same, but it logs little.
+    /// The same, but it logs at `info`.
     pub(crate) async fn quiet(config: impl FnOnce(&Emulator) -> String, sections: &str) -> Self {
         Self::logging("info", config, sections).await
     }
@@ -173,13 +173,13 @@ impl Daemon {
         Self::serve(level, emulator, &config, sections, &[]).await
     }
 
-    /// A daemon with a configuration for an emulator that runs.
-    pub(crate) async fn before(emulator: Emulator, config: &str, sections: &str) -> Self {
-        Self::before_logging("trace", emulator, config, sections).await
+    /// A daemon with a configuration for a running emulator.
+    pub(crate) async fn with_emulator(emulator: Emulator, config: &str, sections: &str) -> Self {
+        Self::with_emulator_logging("trace", emulator, config, sections).await
     }
 
-    /// The same, which logs at this level.
-    pub(crate) async fn before_logging(level: &str, emulator: Emulator, config: &str, sections: &str) -> Self {
+    /// The same, with a level of the log.
+    pub(crate) async fn with_emulator_logging(level: &str, emulator: Emulator, config: &str, sections: &str) -> Self {
         Self::serve(level, emulator, config, sections, &[]).await
     }
 
@@ -197,9 +197,10 @@ impl Daemon {
         command.envs(variables.iter().copied());
         command.args(["serve", "--log", level, "--config"]).arg(directory.path().join("keyward.toml"));
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program runs");
-        let (stdout, stderr) = (Printed::of(child.stdout.take().unwrap()), Printed::of(child.stderr.take().unwrap()));
+        let (stdout, stderr) =
+            (OutputReader::of(child.stdout.take().unwrap()), OutputReader::of(child.stderr.take().unwrap()));
         let mut daemon = Self { emulator, directory, child, stdout, stderr };
-        daemon.stderr.line_with(" ready ").await;
+        daemon.stderr.wait_for_line(" ready ").await;
         daemon
     }
 
@@ -219,13 +220,13 @@ impl Daemon {
         self.stderr.text()
     }
 
-    /// Waits for a line of the log.
+    /// Waits for a line of the log that contains these words.
     pub(crate) async fn log_line(&mut self, words: &str) -> String {
-        self.stderr.line_with(words).await
+        self.stderr.wait_for_line(words).await
     }
 
-    /// Waits for the listener of [`LISTEN_TLS`], and gives its address and the file that its
-    /// clients must trust.
+    /// Waits for the listener of [`LISTEN_TLS`], and returns its URL and the path of its CA
+    /// certificate.
     pub(crate) async fn tls_listener(&mut self) -> (String, String) {
         let line = self.log_line("https://127.0.0.1:").await;
         let (_, rest) = line.split_once("https://127.0.0.1:").unwrap();
@@ -234,20 +235,20 @@ impl Daemon {
         (format!("https://localhost:{port}"), ca.split(')').next().unwrap().to_owned())
     }
 
-    /// Waits for an audit record that has these words in it.
+    /// Waits for an audit record that contains these words.
     pub(crate) async fn record(&mut self, words: &str) -> serde_json::Value {
-        serde_json::from_str(&self.stdout.line_with(words).await).unwrap()
+        serde_json::from_str(&self.stdout.wait_for_line(words).await).unwrap()
     }
 
-    pub(crate) async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Response {
         self.send(Request::get(path).body(Full::default()).unwrap()).await
     }
 
-    pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
+    pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Response {
         send(&self.socket(), request).await
     }
 
-    /// Asks it to stop.
+    /// Sends SIGTERM.
     pub(crate) fn terminate(&self) {
         self.signal(Signal::TERM);
     }
@@ -256,22 +257,22 @@ impl Daemon {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// Waits until it has ended, and gives its exit code.
-    pub(crate) async fn ended(&mut self) -> Option<i32> {
+    /// Waits for the process to exit, and returns its exit code.
+    pub(crate) async fn wait_for_exit(&mut self) -> Option<i32> {
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
-                self.stdout.end();
-                self.stderr.end();
+                self.stdout.join();
+                self.stderr.join();
                 return status.code();
             }
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
     }
 
-    /// Stops it, and searches all that it printed for tokens.
+    /// Stops the daemon, and asserts that its log and audit contain no token.
     pub(crate) async fn stop(mut self) {
         self.terminate();
-        assert_eq!(self.ended().await, Some(0), "{}", self.log());
+        assert_eq!(self.wait_for_exit().await, Some(0), "{}", self.log());
         let tokens = Secrets::tokens(self.emulator.issued_tokens());
         assert!(tokens.count() > 0, "a test without tokens searches for nothing");
         tokens.assert_absent("the log", self.stderr.text().as_bytes());
@@ -287,22 +288,22 @@ impl Drop for Daemon {
 }
 
 /// Sends a request to a socket.
-pub(crate) async fn send(socket: &Path, mut request: Request<Full<Bytes>>) -> Answer {
-    let stream = UnixStream::connect(socket).await.expect("a daemon listens");
+pub(crate) async fn send(socket: &Path, mut request: Request<Full<Bytes>>) -> Response {
+    let stream = UnixStream::connect(socket).await.expect("a daemon is listening");
     request.headers_mut().entry("host").or_insert(http::HeaderValue::from_static("localhost"));
     exchange(TokioIo::new(stream), request).await
 }
 
 /// Sends a request over a connection of its own.
-pub(crate) async fn exchange<S>(stream: S, request: Request<Full<Bytes>>) -> Answer
+pub(crate) async fn exchange<S>(stream: S, request: Request<Full<Bytes>>) -> Response
 where
     S: hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
 {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
     let driver = tokio::spawn(connection);
-    let response = sender.send_request(request).await.expect("an answer");
+    let response = sender.send_request(request).await.expect("a response");
     let (parts, body) = response.into_parts();
     let body = body.collect().await.expect("a whole body").to_bytes();
     driver.abort();
-    Answer { status: parts.status, headers: parts.headers, body }
+    Response { status: parts.status, headers: parts.headers, body }
 }

@@ -55,11 +55,11 @@ impl Node {
             self.directory.path().join("node.pem").display().to_string()
         );
         emulator.faults().add(Fault::once("datalake", FaultKind::Redirect(TARGET.to_owned())));
-        Daemon::before(emulator, &config, "[listen]\nsocket = \"k.sock\"\n").await
+        Daemon::with_emulator(emulator, &config, "[listen]\nsocket = \"k.sock\"\n").await
     }
 }
 
-async fn create(daemon: &Daemon) -> crate::process::Answer {
+async fn create(daemon: &Daemon) -> crate::process::Response {
     let request = Request::put("/lake/webhdfs/v1/reports/new.txt?op=CREATE").header("cookie", "a=b");
     daemon.send(request.body(Full::from("the text")).unwrap()).await
 }
@@ -68,8 +68,8 @@ async fn create(daemon: &Daemon) -> crate::process::Answer {
 async fn a_node_that_redirects_names_gets_the_upload_and_no_token() {
     let node = Node::start().await;
     let daemon = node.daemon("redirects = [\"https://dn1.hadoop.example:9865\"]").await;
-    let answer = create(&daemon).await;
-    assert_eq!(answer.status, 201, "{}", answer.text());
+    let response = create(&daemon).await;
+    assert_eq!(response.status, 201, "{}", response.text());
     let received = std::mem::take(&mut *node.received.lock().unwrap());
     assert_eq!(received.len(), 1);
     let (line, headers, body) = &received[0];
@@ -88,11 +88,11 @@ async fn a_node_that_redirects_names_gets_the_upload_and_no_token() {
 async fn a_node_that_redirects_does_not_name_gets_nothing() {
     let node = Node::start().await;
     let daemon = node.daemon("").await;
-    let answer = create(&daemon).await;
-    assert_eq!(answer.status, 403, "{}", answer.text());
+    let response = create(&daemon).await;
+    assert_eq!(response.status, 403, "{}", response.text());
     let line = "redirects = [\\\"https://dn1.hadoop.example:9865\\\"] in [mount.lake]";
-    assert!(answer.text().contains(line), "{}", answer.text());
-    assert!(!answer.text().contains("ticket"), "{}", answer.text());
+    assert!(response.text().contains(line), "{}", response.text());
+    assert!(!response.text().contains("ticket"), "{}", response.text());
     assert!(node.received.lock().unwrap().is_empty());
     daemon.stop().await;
 }

@@ -7,7 +7,7 @@ use http_body_util::Full;
 use hyper_util::rt::TokioIo;
 use keyward_emulator::{SUBSCRIPTION, TENANT};
 
-use crate::process::{Answer, Daemon, config, exchange};
+use crate::process::{Daemon, Response, config, exchange};
 
 #[tokio::test]
 async fn both_plugins_and_both_identities_work_in_all_three_clouds() {
@@ -96,8 +96,8 @@ async fn a_long_operation_is_followed_through_the_mount() {
     let daemon = Daemon::start().await;
     let group = format!("/arm/subscriptions/{SUBSCRIPTION}/resourceGroups/demo");
     let version = "api-version=2021-04-01";
-    let followed = |answer: &Answer, field: &str| {
-        let link = answer.headers[field].to_str().unwrap();
+    let followed = |response: &Response, field: &str| {
+        let link = response.headers[field].to_str().unwrap();
         assert!(link.starts_with("http://localhost/arm/subscriptions/"), "{link}");
         link.replace("http://localhost", "")
     };
@@ -124,8 +124,11 @@ async fn azures_challenge_reaches_the_caller() {
     assert_eq!(daemon.get("/vault/secrets/db").await.status, 200);
     let field = format!("Bearer authorization=\"https://login.microsoftonline.com/{TENANT}\"");
     daemon.emulator.faults().status("vault", 401, &[("www-authenticate", &field)], "{}");
-    let answer = daemon.get("/vault/secrets/db").await;
-    assert_eq!((answer.status.as_u16(), answer.headers["www-authenticate"].to_str().unwrap()), (401, field.as_str()));
+    let response = daemon.get("/vault/secrets/db").await;
+    assert_eq!(
+        (response.status.as_u16(), response.headers["www-authenticate"].to_str().unwrap()),
+        (401, field.as_str())
+    );
     daemon.stop().await;
 }
 
@@ -134,9 +137,9 @@ async fn only_its_owner_can_use_the_socket_and_the_kernel_identifies_the_caller(
     let mut daemon = Daemon::start().await;
     let mode = std::fs::metadata(daemon.socket()).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    let answer = daemon.get("/vault/secrets/db").await;
+    let response = daemon.get("/vault/secrets/db").await;
     let record = daemon.record("\"mount\":\"vault\"").await;
-    assert_eq!(record["call"], answer.headers["x-keyward-call"].to_str().unwrap());
+    assert_eq!(record["call"], response.headers["x-keyward-call"].to_str().unwrap());
     let uid = std::fs::metadata("/proc/self").map(|metadata| std::os::unix::fs::MetadataExt::uid(&metadata)).unwrap();
     let caller = record["caller"].as_str().unwrap();
     assert!(caller.starts_with(&format!("uid={uid} ")), "{caller}");
@@ -148,9 +151,9 @@ async fn only_its_owner_can_use_the_socket_and_the_kernel_identifies_the_caller(
 async fn the_error_about_an_unknown_mount_lists_the_mounts() {
     let daemon = Daemon::start().await;
     for path in ["/", "/vualt/secrets/db", "/vault%2fsecrets/db", "/../vault"] {
-        let answer = daemon.get(path).await;
-        assert_eq!(answer.status, 404, "{path}");
-        assert!(answer.text().contains("arm, reports or vault"), "{}", answer.text());
+        let response = daemon.get(path).await;
+        assert_eq!(response.status, 404, "{path}");
+        assert!(response.text().contains("arm, reports or vault"), "{}", response.text());
     }
     daemon.get("/vault/secrets/db").await;
     daemon.stop().await;
@@ -217,7 +220,7 @@ async fn a_configured_certificate_is_served_over_tls() {
     let stream =
         tokio_rustls::TlsConnector::from(std::sync::Arc::new(client)).connect(name, stream).await.expect("TLS");
     let request = Request::get("/vault/secrets/db").header("host", "localhost").body(Full::default()).unwrap();
-    let answer = exchange(TokioIo::new(stream), request).await;
-    assert_eq!(answer.json()["value"], "swordfish-in-the-harbour");
+    let response = exchange(TokioIo::new(stream), request).await;
+    assert_eq!(response.json()["value"], "swordfish-in-the-harbour");
     daemon.stop().await;
 }

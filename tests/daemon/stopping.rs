@@ -18,9 +18,9 @@ async fn an_active_call_may_finish_after_sigterm() {
     daemon.terminate();
     daemon.log_line("stopping").await;
     daemon.emulator.faults().clear();
-    let answer = call.await.unwrap();
-    assert_eq!((answer.status.as_u16(), &answer.json()["value"]), (200, &"swordfish-in-the-harbour".into()));
-    assert_eq!(daemon.ended().await, Some(0));
+    let response = call.await.unwrap();
+    assert_eq!((response.status.as_u16(), &response.json()["value"]), (200, &"swordfish-in-the-harbour".into()));
+    assert_eq!(daemon.wait_for_exit().await, Some(0));
     assert!(daemon.log().contains("stopped"));
     assert!(!daemon.socket().exists(), "the socket is gone");
 }
@@ -42,7 +42,7 @@ async fn another_daemon_does_not_replace_a_socket_in_use() {
 async fn a_stale_socket_of_a_killed_daemon_is_replaced() {
     let mut daemon = Daemon::start().await;
     daemon.signal(Signal::KILL);
-    daemon.ended().await;
+    daemon.wait_for_exit().await;
     assert!(daemon.socket().exists());
     let mut command = keyward();
     command.args(["serve", "--config"]).arg(daemon.config());

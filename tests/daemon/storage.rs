@@ -6,7 +6,7 @@ use http_body_util::Full;
 use keyward_emulator::{Emulator, SUBSCRIPTION};
 use keyward_tests::Secrets;
 
-use crate::process::{Answer, Daemon, resolve};
+use crate::process::{Daemon, Response, resolve};
 
 const LISTEN: &str = "[listen]\nsocket = \"k.sock\"\n";
 
@@ -38,11 +38,11 @@ async fn start() -> Daemon {
     Daemon::with(|emulator| config("public", "core.windows.net", emulator), LISTEN).await
 }
 
-async fn put(daemon: &Daemon, path: &str, headers: &[(&str, &str)], body: &'static str) -> Answer {
+async fn put(daemon: &Daemon, path: &str, headers: &[(&str, &str)], body: &'static str) -> Response {
     send(daemon, "PUT", path, headers, body).await
 }
 
-async fn send(daemon: &Daemon, method: &str, path: &str, headers: &[(&str, &str)], body: &'static str) -> Answer {
+async fn send(daemon: &Daemon, method: &str, path: &str, headers: &[(&str, &str)], body: &'static str) -> Response {
     let request = Request::builder().method(method).uri(path);
     let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
     daemon.send(request.body(Full::new(Bytes::from_static(body.as_bytes()))).unwrap()).await
@@ -74,7 +74,7 @@ async fn a_blob_is_uploaded_and_downloaded_with_a_hidden_signature() {
         let signatures = daemon.emulator.issued_sas();
         assert_eq!(signatures.len(), 2, "one to write and one to read");
         let secrets = Secrets::default().and_signatures(signatures);
-        secrets.assert_absent("the answers", format!("{:?}{:?}", written.headers, read.headers).as_bytes());
+        secrets.assert_absent("the responses", format!("{:?}{:?}", written.headers, read.headers).as_bytes());
         secrets.assert_absent("the log", daemon.log().as_bytes());
         assert!(daemon.emulator.log().for_service("blob").iter().all(|seen| seen.query.contains("sig=")));
         daemon.stop().await;

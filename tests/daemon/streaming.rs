@@ -1,4 +1,4 @@
-//! Bodies of any size: flat memory, no answer that looks whole and is not.
+//! Bodies of any size: flat memory, no response that looks whole and is not.
 
 use std::path::Path;
 

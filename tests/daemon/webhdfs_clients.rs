@@ -22,7 +22,7 @@ async fn start() -> (Daemon, String, String) {
         resolve(&emulator),
         emulator.tls_address()
     );
-    let mut daemon = Daemon::before(emulator, &config, LISTEN_TLS).await;
+    let mut daemon = Daemon::with_emulator(emulator, &config, LISTEN_TLS).await;
     let (url, ca) = daemon.tls_listener().await;
     (daemon, format!("{url}/lake"), ca)
 }
