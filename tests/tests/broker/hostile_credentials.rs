@@ -127,7 +127,7 @@ async fn the_host_does_not_follow_a_redirect() {
         let answer = rig.call(get("/", &[])).await;
         match outcome {
             "elsewhere" => {
-                assert!(matches!(violation(&answer), Violation::OtherHost { .. }), "{location}")
+                assert!(matches!(violation(&answer), Violation::OtherHost { .. }), "{location}");
             }
             "redirect" => {
                 assert!(matches!(answer.error, Some(CallError::Redirect(_))), "{location}: {:?}", answer.error);

@@ -10,7 +10,7 @@ async fn assert_refused(paths: &[&str]) {
         let answer = rig.call(get(path, &[])).await;
         match &answer.error {
             Some(CallError::Caller { violation: Violation::Path(_), .. }) => {
-                assert_eq!(answer.status, 400, "{path}")
+                assert_eq!(answer.status, 400, "{path}");
             }
             other => panic!("{path}: {other:?} {}", answer.text()),
         }

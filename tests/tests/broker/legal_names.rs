@@ -271,7 +271,7 @@ async fn a_caller_that_hides_another_container_in_a_name_is_refused() {
         let answer = rig.call(get(path, &[])).await;
         match &answer.error {
             Some(CallError::Caller { violation: Violation::Path(_), .. }) => {
-                assert_eq!(answer.status, 400, "{path}")
+                assert_eq!(answer.status, 400, "{path}");
             }
             Some(CallError::NotAllowed(_)) => assert_eq!(answer.status, 403, "{path}"),
             other => panic!("{path}: {other:?} {}", answer.text()),
