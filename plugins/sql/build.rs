@@ -1,7 +1,7 @@
 //! Gives the plugin a stack that the parser of SQL fits on.
 //!
-//! It is recursive, and one level takes up to 14 KiB. With `DEPTH` levels (`src/read_only.rs`) 315 KiB were the most that a search
-//! for the worst query found.
+//! It is recursive, and one level takes up to 14 KiB. With `DEPTH` levels (`src/read_only.rs`) 315
+//! KiB were the most that a search for the worst query found.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

@@ -57,7 +57,10 @@ impl Authority {
         vec![
             ("AZURE_CLIENT_ID", "00001111-aaaa-2222-bbbb-3333cccc4444".to_owned()),
             ("AZURE_TENANT_ID", "contoso.example".to_owned()),
-            ("AZURE_FEDERATED_TOKEN_FILE", self.directory.path().join("assertion").display().to_string()),
+            (
+                "AZURE_FEDERATED_TOKEN_FILE",
+                self.directory.path().join("assertion").display().to_string(),
+            ),
             ("AZURE_AUTHORITY_HOST", format!("https://{host}/")),
         ]
     }
@@ -69,8 +72,14 @@ impl Authority {
 
 /// A configuration with one identity, one mount, these addresses and, beside the emulator's, these
 /// files of certificates.
-fn config(emulator: &Emulator, identity: &str, addresses: &[(&str, SocketAddr)], ca_files: &[String]) -> String {
-    let resolve: String = addresses.iter().map(|(name, address)| format!("{name:?} = \"{address}\"\n")).collect();
+fn config(
+    emulator: &Emulator,
+    identity: &str,
+    addresses: &[(&str, SocketAddr)],
+    ca_files: &[String],
+) -> String {
+    let resolve: String =
+        addresses.iter().map(|(name, address)| format!("{name:?} = \"{address}\"\n")).collect();
     let ca_files: String = ca_files.iter().map(|file| format!(", {file:?}")).collect();
     format!(
         "[identity.default]\n{identity}\ndeadline = \"50ms\"\n\
@@ -82,7 +91,8 @@ fn config(emulator: &Emulator, identity: &str, addresses: &[(&str, SocketAddr)],
 }
 
 async fn daemon(emulator: Emulator, config: &str, variables: &[(&'static str, String)]) -> Daemon {
-    let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let variables: Vec<(&str, &str)> =
+        variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
     Daemon::with_variables(emulator, config, &variables).await
 }
 
@@ -101,10 +111,18 @@ async fn an_authority_with_a_private_ca_and_an_address_of_its_own_gives_tokens()
         let text = config(&emulator, &identity, &addresses, &[authority.ca_file()]);
         // The case of a host's name does not matter.
         let daemon = daemon(emulator, &text, &authority.variables("Login.contoso.example")).await;
-        assert_eq!(daemon.get("/vault/secrets/db").await.json()["value"], "swordfish-in-the-harbour", "{source}");
+        assert_eq!(
+            daemon.get("/vault/secrets/db").await.json()["value"],
+            "swordfish-in-the-harbour",
+            "{source}"
+        );
         let requests = authority.requests();
         assert_eq!(requests.len(), 1, "{requests:?}");
-        assert!(requests[0].starts_with("/contoso.example/oauth2/v2.0/token client_id="), "{}", requests[0]);
+        assert!(
+            requests[0].starts_with("/contoso.example/oauth2/v2.0/token client_id="),
+            "{}",
+            requests[0]
+        );
         assert!(requests[0].contains(ASSERTION), "{}", requests[0]);
         assert!(!daemon.log().contains(ASSERTION));
         daemon.stop().await;
@@ -116,7 +134,8 @@ async fn the_authority_of_a_configured_cloud_is_reached_at_a_configured_address(
     let emulator = Emulator::start(Options::default()).await.unwrap();
     let authority = Authority::start(emulator.imds_url()).await;
     let addresses = [("login.contoso.example:443", authority.address)];
-    let text = config(&emulator, "source = \"workload-identity\"", &addresses, &[authority.ca_file()]);
+    let text =
+        config(&emulator, "source = \"workload-identity\"", &addresses, &[authority.ca_file()]);
     let text = format!("{text}[cloud]\nbase = \"public\"\nauthority = \"https://{HOST}\"\n");
     let mut variables = authority.variables(HOST);
     variables.retain(|(name, _)| *name != "AZURE_AUTHORITY_HOST");
@@ -148,11 +167,16 @@ async fn an_authority_that_cannot_be_reached_is_not_taken_for_imds() {
     let emulator = Emulator::start(Options::default()).await.unwrap();
     let authority = Authority::start(emulator.imds_url()).await;
     let addresses = [("login.contoso.example:443", closed().await)];
-    let text = config(&emulator, "source = \"workload-identity\"", &addresses, &[authority.ca_file()]);
+    let text =
+        config(&emulator, "source = \"workload-identity\"", &addresses, &[authority.ca_file()]);
     let mut daemon = daemon(emulator, &text, &authority.variables(HOST)).await;
     assert_eq!(daemon.get("/vault/secrets/db").await.status, 503);
     let line = daemon.log_line("AZURE_AUTHORITY_HOST").await;
-    assert!(line.contains("cannot connect to the identity endpoint") && line.contains("[egress.resolve]"), "{line}");
+    assert!(
+        line.contains("cannot connect to the identity endpoint")
+            && line.contains("[egress.resolve]"),
+        "{line}"
+    );
     assert!(!daemon.log().contains("169.254"), "{}", daemon.log());
     daemon.terminate();
     assert_eq!(daemon.wait_for_exit().await, Some(0));
@@ -163,7 +187,8 @@ async fn app_service_and_imds_are_reached_at_configured_addresses_too() {
     let emulator = Emulator::start(Options::default()).await.unwrap();
     let (url, asked) = app_service(emulator.imds_url()).await;
     let address = url.trim_start_matches("http://").split('/').next().unwrap().parse().unwrap();
-    let text = config(&emulator, "source = \"app-service\"", &[("msi.contoso.example:80", address)], &[]);
+    let text =
+        config(&emulator, "source = \"app-service\"", &[("msi.contoso.example:80", address)], &[]);
     let variables = [
         ("IDENTITY_ENDPOINT", "http://msi.contoso.example/msi/token".to_owned()),
         ("IDENTITY_HEADER", "the-header".to_owned()),
@@ -184,7 +209,11 @@ async fn app_service_and_imds_are_reached_at_configured_addresses_too() {
 
 /// What `keyward doctor` finds about the token of the identity: the status, and what it found and
 /// proposes.
-async fn doctor(emulator: &Emulator, text: &str, variables: &[(&'static str, String)]) -> (String, String) {
+async fn doctor(
+    emulator: &Emulator,
+    text: &str,
+    variables: &[(&'static str, String)],
+) -> (String, String) {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("ca.pem"), emulator.ca_pem()).unwrap();
     std::fs::write(directory.path().join("keyward.toml"), text).unwrap();
@@ -195,8 +224,12 @@ async fn doctor(emulator: &Emulator, text: &str, variables: &[(&'static str, Str
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     Secrets::tokens(emulator.issued_tokens()).assert_absent("what doctor prints", &output.stdout);
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let finding = json["checks"].as_array().unwrap().iter().find(|found| found["check"] == "token").unwrap();
-    (finding["status"].as_str().unwrap().to_owned(), format!("{} -> {}", finding["found"], finding["fix"]))
+    let finding =
+        json["checks"].as_array().unwrap().iter().find(|found| found["check"] == "token").unwrap();
+    (
+        finding["status"].as_str().unwrap().to_owned(),
+        format!("{} -> {}", finding["found"], finding["fix"]),
+    )
 }
 
 #[tokio::test]
@@ -221,7 +254,8 @@ async fn doctor_asks_an_authority_with_the_same_certificates_and_addresses() {
     }
     assert_eq!(authority.requests().len(), 1, "no assertion was sent");
 
-    let unreachable = config(&emulator, identity, &[("login.contoso.example:443", closed().await)], &[]);
+    let unreachable =
+        config(&emulator, identity, &[("login.contoso.example:443", closed().await)], &[]);
     let (status, found) = doctor(&emulator, &unreachable, &variables).await;
     assert_eq!(status, "problem", "{found}");
     assert!(found.contains("[egress.resolve]") && !found.contains("169.254"), "{found}");

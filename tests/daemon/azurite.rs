@@ -11,7 +11,8 @@ use crate::skip::node;
 /// The account's name, which is the same for everybody.
 pub(crate) const ACCOUNT: &str = "devstoreaccount1";
 /// The account's key, which is the same for everybody.
-pub(crate) const KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+pub(crate) const KEY: &str =
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
 /// Azurite, with the emulator's certificate.
 pub(crate) struct Azurite {
@@ -28,12 +29,23 @@ impl Azurite {
         std::fs::write(&key, emulator.key_pem()).unwrap();
         let mut command = Command::new(node());
         command.arg(directory.join("node_modules/azurite/dist/src/blob/main.js"));
-        command.args(["--blobHost", "127.0.0.1", "--blobPort", "0", "--oauth", "basic", "--inMemoryPersistence"]);
-        command.args(["--disableTelemetry", "--silent", "--skipApiVersionCheck", "--cert"]).arg(certificate);
+        command.args([
+            "--blobHost",
+            "127.0.0.1",
+            "--blobPort",
+            "0",
+            "--oauth",
+            "basic",
+            "--inMemoryPersistence",
+        ]);
+        command
+            .args(["--disableTelemetry", "--silent", "--skipApiVersionCheck", "--cert"])
+            .arg(certificate);
         command.arg("--key").arg(key).current_dir(files.path()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("node runs");
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let line = lines.map_while(Result::ok).find(|line| line.contains("successfully listens on"));
+        let line =
+            lines.map_while(Result::ok).find(|line| line.contains("successfully listens on"));
         let line = line.expect("Azurite listens");
         let port = line.rsplit(':').next().unwrap().trim().trim_end_matches('/').parse().unwrap();
         Self { child, port, _files: files }

@@ -42,21 +42,35 @@ async fn a_denial_reaches_a_caller_that_sends_its_whole_body_before_it_reads() {
             let path = format!("/blobs/hello/early-{status}-{chunked}");
             for (listener, mut stream) in listeners.connect_to_each().await {
                 let what = format!("{status} {read} {at_once} {chunked} {listener}");
-                stream.write_all(&upload(&path, chunked)).await.unwrap_or_else(|error| panic!("{what}: {error}"));
+                stream
+                    .write_all(&upload(&path, chunked))
+                    .await
+                    .unwrap_or_else(|error| panic!("{what}: {error}"));
                 stream.flush().await.unwrap();
                 let mut response = String::new();
                 // Over TLS too the end is a clean one.
-                stream.read_to_string(&mut response).await.unwrap_or_else(|error| panic!("{what}: {error}"));
+                stream
+                    .read_to_string(&mut response)
+                    .await
+                    .unwrap_or_else(|error| panic!("{what}: {error}"));
                 assert!(response.starts_with(&format!("HTTP/1.1 {status} ")), "{what}: {response}");
                 assert!(response.contains("connection: close\r\n"), "{what}: {response}");
                 assert!(response.ends_with("did not wait for the body.\"}}"), "{what}: {response}");
                 count += 1;
             }
             let record = daemon.record(&format!("early-{status}-{chunked}")).await;
-            assert_eq!((&record["outcome"], &record["status"]), (&"answered".into(), &status.into()), "{record}");
+            assert_eq!(
+                (&record["outcome"], &record["status"]),
+                (&"answered".into(), &status.into()),
+                "{record}"
+            );
         }
         daemon.emulator.faults().clear();
-        assert_eq!(daemon.get("/blobs/hello/world.txt").await.text(), "Hello, world!", "with no stale connection");
+        assert_eq!(
+            daemon.get("/blobs/hello/world.txt").await.text(),
+            "Hello, world!",
+            "with no stale connection"
+        );
     }
     assert_eq!(count, 18);
     daemon.stop().await;
@@ -66,9 +80,15 @@ async fn a_denial_reaches_a_caller_that_sends_its_whole_body_before_it_reads() {
 async fn the_daemons_own_error_reaches_a_caller_that_sends_its_whole_body_before_it_reads() {
     let (daemon, listeners) = start("").await;
     for (listener, mut stream) in listeners.connect_to_each().await {
-        stream.write_all(&upload("/nowhere/x", false)).await.unwrap_or_else(|error| panic!("{listener}: {error}"));
+        stream
+            .write_all(&upload("/nowhere/x", false))
+            .await
+            .unwrap_or_else(|error| panic!("{listener}: {error}"));
         let mut response = String::new();
-        stream.read_to_string(&mut response).await.unwrap_or_else(|error| panic!("{listener}: {error}"));
+        stream
+            .read_to_string(&mut response)
+            .await
+            .unwrap_or_else(|error| panic!("{listener}: {error}"));
         assert!(response.starts_with("HTTP/1.1 404 "), "{listener}: {response}");
     }
     drop(daemon);
@@ -86,7 +106,8 @@ async fn a_denied_caller_that_stalls_holds_no_permit_of_the_mount() {
     assert!(response.starts_with("HTTP/1.1 404 "), "{response}");
     // The connection is open, and waits for more.
     stream.write_all(&request[1000..]).await.unwrap();
-    let next = tokio::time::timeout(Duration::from_secs(4), daemon.get("/blobs/hello/world.txt")).await;
+    let next =
+        tokio::time::timeout(Duration::from_secs(4), daemon.get("/blobs/hello/world.txt")).await;
     assert_eq!(next.expect("the mount has a place").status, 200);
 }
 
@@ -104,7 +125,10 @@ async fn a_denial_reaches_a_caller_that_expects_100_continue_before_it_sends_a_b
             let mut response = String::new();
             stream.read_to_string(&mut response).await.unwrap();
             assert!(response.starts_with("HTTP/1.1 412 "), "{listener} {framing}: {response}");
-            assert!(response.ends_with("did not wait for the body.\"}}"), "{listener} {framing}: {response}");
+            assert!(
+                response.ends_with("did not wait for the body.\"}}"),
+                "{listener} {framing}: {response}"
+            );
             let seen = daemon.emulator.log().for_service("blob").pop().unwrap();
             assert_eq!(seen.header("expect"), Some("100-continue"), "the service was asked");
             assert_eq!(seen.body_bytes, 0);
@@ -129,7 +153,10 @@ async fn a_caller_gets_100_continue_when_the_service_is_ready_or_silent() {
         let mut response = String::new();
         read_until(&mut stream, &mut response, "\r\n\r\n").await;
         assert_eq!(response, "HTTP/1.1 100 Continue\r\n\r\n", "{holds}");
-        assert!(!holds || began.elapsed() >= Duration::from_millis(900), "not before the service had its time");
+        assert!(
+            !holds || began.elapsed() >= Duration::from_millis(900),
+            "not before the service had its time"
+        );
         daemon.emulator.faults().clear();
         stream.write_all(b"12345").await.unwrap();
         response.clear();
@@ -146,7 +173,9 @@ async fn an_upload_in_two_steps_of_an_existing_file_gets_the_services_error() {
     let node = "https://contoso.azuredatalakestore.net/webhdfs/v1/node/old.txt?op=CREATE&write=true&overwrite=false";
     for chunked in [false, true] {
         let faults = daemon.emulator.faults();
-        faults.add(Fault::once("datalake", FaultKind::Redirect(node.to_owned())).at("/webhdfs/v1/old.txt"));
+        faults.add(
+            Fault::once("datalake", FaultKind::Redirect(node.to_owned())).at("/webhdfs/v1/old.txt"),
+        );
         faults.add(Fault::once("datalake", early(403, 0, true)).at("/webhdfs/v1/node"));
         let mut stream = UnixStream::connect(daemon.socket()).await.unwrap();
         let path = "/lake/webhdfs/v1/old.txt?op=CREATE&overwrite=false";
@@ -202,7 +231,10 @@ async fn only_successful_uploads_keep_the_connection_to_the_service() {
     let mut stream = UnixStream::connect(daemon.socket()).await.unwrap();
     daemon.emulator.faults().add(Fault::always("blob", FaultKind::DiscardBody));
     for number in 0..6 {
-        let framing = ["content-length: 5\r\n\r\nhello", "transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"];
+        let framing = [
+            "content-length: 5\r\n\r\nhello",
+            "transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        ];
         let request = format!(
             "PUT /blobs/hello/{number} HTTP/1.1\r\nhost: localhost\r\nx-ms-blob-type: \
              BlockBlob\r\n{}",
@@ -211,7 +243,10 @@ async fn only_successful_uploads_keep_the_connection_to_the_service() {
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut response = String::new();
         read_until(&mut stream, &mut response, "\r\n\r\n").await;
-        assert!(response.starts_with("HTTP/1.1 201 ") && !response.contains("connection: close"), "{response}");
+        assert!(
+            response.starts_with("HTTP/1.1 201 ") && !response.contains("connection: close"),
+            "{response}"
+        );
     }
     assert_eq!(connections(), 1);
 
@@ -219,7 +254,8 @@ async fn only_successful_uploads_keep_the_connection_to_the_service() {
     daemon.emulator.faults().clear();
     daemon.emulator.faults().add(Fault::always("blob", early(409, 5, false)));
     for _ in 0..3 {
-        let request = "PUT /blobs/hello/x HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\n\r\nhello";
+        let request =
+            "PUT /blobs/hello/x HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\n\r\nhello";
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut response = String::new();
         read_until(&mut stream, &mut response, "body.\"}}").await;

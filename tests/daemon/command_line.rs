@@ -72,7 +72,9 @@ fn printed_about(config: &str) -> String {
     ];
     let outputs = commands.map(|command| run(&[command, &["--config", &path]].concat()));
     assert_eq!(outputs[2].status.code(), Some(78), "{outputs:?}");
-    outputs.map(|output| String::from_utf8([output.stdout, output.stderr].concat()).unwrap()).concat()
+    outputs
+        .map(|output| String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+        .concat()
 }
 
 #[test]
@@ -93,11 +95,14 @@ fn no_message_repeats_a_value_that_may_be_a_secret() {
     ];
     for line in lines {
         let line = line.replace("SECRET", &format!("{SECRET:?}"));
-        let text =
-            printed_about(&format!("[identity.default]\nsource = \"imds\"\n{line}\n[mount.arm]\nplugin = \"arm\"\n"));
+        let text = printed_about(&format!(
+            "[identity.default]\nsource = \"imds\"\n{line}\n[mount.arm]\nplugin = \"arm\"\n"
+        ));
         assert!(!text.contains(SECRET) && !text.contains("hunter2"), "{line}: {text}");
     }
-    let text = printed_about(&format!("{GOOD}[mount.vault.settings]\napi_version = \"7.4\"\napi_key = {SECRET:?}\n"));
+    let text = printed_about(&format!(
+        "{GOOD}[mount.vault.settings]\napi_version = \"7.4\"\napi_key = {SECRET:?}\n"
+    ));
     assert!(!text.contains(SECRET), "{text}");
     let tls = format!("certificate = \"none.pem\"\nkey = {SECRET:?}\ncallers = \"anybody\"\n");
     let text = printed_about(&format!("{GOOD}[listen.tls]\naddress = \"127.0.0.1:0\"\n{tls}"));
@@ -106,7 +111,11 @@ fn no_message_repeats_a_value_that_may_be_a_secret() {
         "[identity.default]\nsource = \"imds\"\nclient_secret = \"x\"\n[mount.arm]\nplugin = \
          \"arm\"\n",
     );
-    assert!(text.contains("Keyward takes none. Delete this line") && !text.contains("write:    client_id"), "{text}");
+    assert!(
+        text.contains("Keyward takes none. Delete this line")
+            && !text.contains("write:    client_id"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -124,8 +133,14 @@ vault  keyvault  default   https://vault.azure.net               GET /secrets/*
   setting       api_version = \"7.4\"
 ";
     assert_eq!(text, expected);
-    let json: serde_json::Value =
-        serde_json::from_str(&stdout(&["check", "--config", &path(&directory), "--format", "json"])).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&stdout(&[
+        "check",
+        "--config",
+        &path(&directory),
+        "--format",
+        "json",
+    ]))
+    .unwrap();
     assert_eq!(json["mounts"][1]["grants"][0]["allowed"][0], "GET /secrets/*");
     assert_eq!(json["mounts"][0]["grants"][0]["allowed"], serde_json::Value::Null);
 }
@@ -234,8 +249,14 @@ fn check_shows_everything_that_a_mount_may_do() {
     ] {
         assert!(in_one_line.contains(part), "{part} in {text}");
     }
-    let json: serde_json::Value =
-        serde_json::from_str(&stdout(&["check", "--config", &path(&directory), "--format", "json"])).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&stdout(&[
+        "check",
+        "--config",
+        &path(&directory),
+        "--format",
+        "json",
+    ]))
+    .unwrap();
     let (blobs, orders) = (&json["mounts"][0], &json["mounts"][1]);
     assert_eq!(blobs["hand_out"][0], "listServiceSas");
     let redirects = &blobs["grants"][0]["redirects"];
@@ -243,9 +264,15 @@ fn check_shows_everything_that_a_mount_may_do() {
         (&redirects[0]["origin"], &redirects[0]["token"]),
         (&"https://other.blob.core.windows.net".into(), &true.into())
     );
-    assert_eq!((&redirects[1]["origin"], &redirects[1]["token"]), (&"https://node.example:8443".into(), &false.into()));
+    assert_eq!(
+        (&redirects[1]["origin"], &redirects[1]["token"]),
+        (&"https://node.example:8443".into(), &false.into())
+    );
     assert_eq!(blobs["grants"][0]["second_paths"][0]["header"], "x-ms-copy-source");
-    assert_eq!((&blobs["grants"][0]["paths"], &blobs["grants"][0]["names_after"]), (&"names".into(), &1.into()));
+    assert_eq!(
+        (&blobs["grants"][0]["paths"], &blobs["grants"][0]["names_after"]),
+        (&"names".into(), &1.into())
+    );
     assert_eq!(blobs["grants"][1]["paths"], "segments");
     assert!(blobs["grants"][1]["names_after"].is_null());
     let seal = &blobs["grants"][1]["seals"][0];
@@ -302,9 +329,15 @@ fn inspect_shows_what_a_plugin_declares() {
     assert!(synapse.contains("*.sql.azuresynapse.usgovcloudapi.net"), "{synapse}");
     let china = stdout(&["inspect", "arm", "--cloud", "china", "--format", "json"]);
     let json: serde_json::Value = serde_json::from_str(&china).unwrap();
-    assert_eq!(json["audiences"][0]["services"][0]["audience"], "https://management.chinacloudapi.cn/");
+    assert_eq!(
+        json["audiences"][0]["services"][0]["audience"],
+        "https://management.chinacloudapi.cn/"
+    );
     let sql = stdout(&["inspect", "sql", "--format", "json"]);
-    assert!(sql.contains("\"as\": \"login-password\"") || sql.contains("\"as\":\"login-password\""), "{sql}");
+    assert!(
+        sql.contains("\"as\": \"login-password\"") || sql.contains("\"as\":\"login-password\""),
+        "{sql}"
+    );
 
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("thief.wasm");
@@ -330,7 +363,9 @@ pub(crate) fn component(manifest: &str) -> Vec<u8> {
 fn inspect_and_check_warn_about_a_pair_that_the_author_chose() {
     let directory = written("");
     let file = directory.path().join("w.wasm");
-    let weather = component("name=\"w\"\n[audience.a]\nresource=\"https://w.example\"\nhosts=[\"w.example\"]");
+    let weather = component(
+        "name=\"w\"\n[audience.a]\nresource=\"https://w.example\"\nhosts=[\"w.example\"]",
+    );
     std::fs::write(&file, &weather).unwrap();
     let text = unwrapped(&["inspect", file.to_str().unwrap()]);
     let in_one_line = |text: &str| text.split_whitespace().collect::<Vec<&str>>().join(" ");
@@ -348,8 +383,14 @@ fn inspect_and_check_warn_about_a_pair_that_the_author_chose() {
     let warning = "warning: [mount.w]: tokens for https://w.example go to https://w.example: the \
                    plugin's author chose this pair, and this mount restates it\n";
     assert!(text.ends_with(warning), "{text}");
-    let json: serde_json::Value =
-        serde_json::from_str(&stdout(&["check", "--config", &path(&directory), "--format", "json"])).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&stdout(&[
+        "check",
+        "--config",
+        &path(&directory),
+        "--format",
+        "json",
+    ]))
+    .unwrap();
     assert_eq!(json["mounts"][0]["grants"][0]["restated"], true);
     assert_eq!(json["mounts"][0]["warnings"].as_array().map(Vec::len), Some(1));
 
@@ -360,7 +401,10 @@ fn inspect_and_check_warn_about_a_pair_that_the_author_chose() {
     assert!(in_one_line(&text).contains(warning), "{text}");
     let json = stdout(&["inspect", file.to_str().unwrap(), "--format", "json"]);
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
-    assert!(json["audiences"][0]["warning"].as_str().unwrap().ends_with("a mount is refused"), "{json}");
+    assert!(
+        json["audiences"][0]["warning"].as_str().unwrap().ends_with("a mount is refused"),
+        "{json}"
+    );
 }
 
 #[test]
@@ -383,7 +427,11 @@ fn a_plugin_file_is_pinned_by_its_checksum() {
         .to_owned();
     std::fs::write(directory.path().join("keyward.toml"), format!("{mount}{line}\n")).unwrap();
     assert!(stdout(&["check", "--config", &path(&directory)]).contains("thief"));
-    std::fs::write(directory.path().join("thief.wasm"), [keyward_bundle::THIEF, b"\0\x02\x01x"].concat()).unwrap();
+    std::fs::write(
+        directory.path().join("thief.wasm"),
+        [keyward_bundle::THIEF, b"\0\x02\x01x"].concat(),
+    )
+    .unwrap();
     let changed = run(&["check", "--config", &path(&directory)]);
     assert!(String::from_utf8_lossy(&changed.stderr).contains("does not match its `sha256`"));
 }
@@ -395,7 +443,8 @@ async fn call_works_through_a_daemon_and_without_one() {
     let (through, without, missing) = tokio::task::spawn_blocking(move || {
         let (socket, config) = (socket.to_str().unwrap(), config.to_str().unwrap());
         let through = run(&["call", "--socket", socket, "vault", "GET", "/secrets/db"]);
-        let without = run(&["call", "--config", config, "--include", "vault", "GET", "/secrets/db"]);
+        let without =
+            run(&["call", "--config", config, "--include", "vault", "GET", "/secrets/db"]);
         let missing = run(&["call", "--socket", socket, "vault", "GET", "/secrets/nope"]);
         (through, without, missing)
     })
@@ -418,12 +467,26 @@ async fn call_sends_a_body_and_header_fields() {
     let output = tokio::task::spawn_blocking(move || {
         let (socket, body) = (socket.to_str().unwrap(), format!("@{}", file.display()));
         let field = "content-type: application/json";
-        run(&["call", "--socket", socket, "vault", "PUT", "/secrets/mine", "--data", &body, "-H", field])
+        run(&[
+            "call",
+            "--socket",
+            socket,
+            "vault",
+            "PUT",
+            "/secrets/mine",
+            "--data",
+            &body,
+            "-H",
+            field,
+        ])
     });
     let output = output.await.unwrap();
     assert!(output.status.success(), "{output:?}");
     let seen = daemon.emulator.log().for_service("vault");
-    assert_eq!((seen[0].method.as_str(), seen[0].header("content-type")), ("PUT", Some("application/json")));
+    assert_eq!(
+        (seen[0].method.as_str(), seen[0].header("content-type")),
+        ("PUT", Some("application/json"))
+    );
     assert_eq!(daemon.get("/vault/secrets/mine").await.json()["value"], "from a file");
     daemon.stop().await;
 }
@@ -476,13 +539,19 @@ fn a_closed_pipe_ends_a_command_silently() {
     let directory = written(GOOD);
     for arguments in printing(&path(&directory)) {
         let mut command = keyward();
-        command.args(&arguments).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+        command
+            .args(&arguments)
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped());
         let mut child = command.spawn().unwrap();
         drop(child.stdout.take());
         let output = child.wait_with_output().unwrap();
         let message = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(0), "{arguments:?}: {message}");
-        assert!(!message.contains("keyward: ") && !message.contains("panicked"), "{arguments:?}: {message}");
+        assert!(
+            !message.contains("keyward: ") && !message.contains("panicked"),
+            "{arguments:?}: {message}"
+        );
     }
 }
 
@@ -503,7 +572,8 @@ fn output_that_cannot_be_written_is_an_error() {
 #[test]
 fn text_fits_the_width_of_the_terminal() {
     let directory = written(GOOD);
-    let commands = ["serve", "check", "doctor", "inspect", "call", "explain", "emulator", "dev", "demo"];
+    let commands =
+        ["serve", "check", "doctor", "inspect", "call", "explain", "emulator", "dev", "demo"];
     let helps = commands.map(|command| vec![command.to_owned(), "--help".to_owned()]);
     for columns in [80, 100] {
         for arguments in printing(&path(&directory)).iter().chain(&helps) {
@@ -511,13 +581,16 @@ fn text_fits_the_width_of_the_terminal() {
                 // The firewall's commands are to be copied, and stay whole.
                 continue;
             }
-            let output = keyward().env("COLUMNS", columns.to_string()).args(arguments).output().unwrap();
+            let output =
+                keyward().env("COLUMNS", columns.to_string()).args(arguments).output().unwrap();
             let text = String::from_utf8(output.stdout).unwrap();
             for line in text.lines() {
                 // What has no place to be broken stays whole: a path, a URL, a line of JSON.
-                let words = line.split_whitespace().map(|word| word.chars().count()).max().unwrap_or(0);
-                let fits =
-                    line.chars().count() <= columns || words + 20 > columns || arguments.contains(&"json".to_owned());
+                let words =
+                    line.split_whitespace().map(|word| word.chars().count()).max().unwrap_or(0);
+                let fits = line.chars().count() <= columns
+                    || words + 20 > columns
+                    || arguments.contains(&"json".to_owned());
                 assert!(fits, "{arguments:?} at {columns}: {line}");
             }
         }
@@ -527,9 +600,13 @@ fn text_fits_the_width_of_the_terminal() {
 #[test]
 fn the_configuration_of_these_tests_is_valid() {
     let emulator = tokio::runtime::Runtime::new().unwrap().block_on(async {
-        let emulator = keyward_emulator::Emulator::start(keyward_emulator::Options::default()).await.unwrap();
+        let emulator =
+            keyward_emulator::Emulator::start(keyward_emulator::Options::default()).await.unwrap();
         config("usgov", "contoso.vault.usgovcloudapi.net", &emulator)
     });
     let directory = written(&emulator);
-    assert!(stdout(&["check", "--config", &path(&directory)]).contains("https://management.usgovcloudapi.net/"));
+    assert!(
+        stdout(&["check", "--config", &path(&directory)])
+            .contains("https://management.usgovcloudapi.net/")
+    );
 }

@@ -18,7 +18,10 @@ const CLOUDS: [(&str, &str, &str); 3] = [
 ];
 
 fn config(cloud: &str, database: &str, vault: &str, emulator: &Emulator) -> String {
-    let sql = emulator.sql_host_names().into_iter().map(|name| format!("{name:?} = \"{}\"\n", emulator.sql_address()));
+    let sql = emulator
+        .sql_host_names()
+        .into_iter()
+        .map(|name| format!("{name:?} = \"{}\"\n", emulator.sql_address()));
     let resolve = resolve(emulator) + &sql.collect::<String>();
     format!(
         "cloud = {cloud:?}\n[identity.default]\nsource = \"imds\"\nendpoint = {:?}\n\
@@ -36,7 +39,8 @@ fn config(cloud: &str, database: &str, vault: &str, emulator: &Emulator) -> Stri
 }
 
 async fn query(daemon: &Daemon, mount: &str, sql: &str) -> Response {
-    let request = Request::post(format!("/{mount}/query")).header("content-type", "application/json");
+    let request =
+        Request::post(format!("/{mount}/query")).header("content-type", "application/json");
     let body = Bytes::from(json!({ "sql": sql }).to_string());
     daemon.send(request.body(Full::new(body)).unwrap()).await
 }
@@ -44,7 +48,8 @@ async fn query(daemon: &Daemon, mount: &str, sql: &str) -> Response {
 #[tokio::test]
 async fn the_tutorial_works_in_every_cloud_with_the_system_assigned_identity() {
     for (cloud, database, vault) in CLOUDS {
-        let mut daemon = Daemon::with(|emulator| config(cloud, database, vault, emulator), LISTEN).await;
+        let mut daemon =
+            Daemon::with(|emulator| config(cloud, database, vault, emulator), LISTEN).await;
         let response = query(&daemon, "orders", "SELECT * FROM orders").await;
         assert_eq!(response.status, 200, "{cloud}: {}", response.text());
         let told: Value = response.json();
@@ -60,7 +65,9 @@ async fn the_tutorial_works_in_every_cloud_with_the_system_assigned_identity() {
         let secrets = Secrets::tokens(daemon.emulator.issued_tokens());
         let audit = daemon.record("\"mount\":\"old\"").await.to_string();
         let log = daemon.log();
-        for (what, text) in [("the log", &log), ("the audit", &audit), ("the response", &by_password.text())] {
+        for (what, text) in
+            [("the log", &log), ("the audit", &audit), ("the response", &by_password.text())]
+        {
             secrets.assert_absent(what, text.as_bytes());
             assert!(!text.contains("correct-horse"), "the password is in {what}");
         }

@@ -34,7 +34,13 @@ impl Machine {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("ca.pem"), emulator.ca_pem()).unwrap();
         std::fs::write(directory.path().join("keyward.toml"), text(&emulator)).unwrap();
-        Self { emulator, directory, variables: Vec::new(), configured: true, metadata: UNREACHABLE.to_owned() }
+        Self {
+            emulator,
+            directory,
+            variables: Vec::new(),
+            configured: true,
+            metadata: UNREACHABLE.to_owned(),
+        }
     }
 
     async fn good() -> Self {
@@ -47,7 +53,15 @@ impl Machine {
         let run = |format: &'static str| {
             let mut command = keyward_nowhere();
             command.envs(self.variables.iter().map(|(name, value)| (*name, value.as_str())));
-            command.args(["doctor", "--log", "trace", "--metadata", &self.metadata, "--format", format]);
+            command.args([
+                "doctor",
+                "--log",
+                "trace",
+                "--metadata",
+                &self.metadata,
+                "--format",
+                format,
+            ]);
             if self.configured {
                 command.arg("--config").arg(self.directory.path().join("keyward.toml"));
             }
@@ -63,7 +77,8 @@ impl Machine {
         assert_eq!(json.status.code(), table.status.code());
         let code = json.status.code();
         let table = String::from_utf8(table.stdout).unwrap();
-        let json = serde_json::from_slice(&json.stdout).unwrap_or_else(|error| panic!("{error}: {json:?}"));
+        let json = serde_json::from_slice(&json.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {json:?}"));
         Report { code, json, table }
     }
 }
@@ -75,7 +90,9 @@ impl Report {
 
     /// The findings of a check whose subject contains `subject`.
     fn findings(&self, check: &str, subject: &str) -> Vec<&Value> {
-        let is_it = |found: &&Value| found["check"] == check && found["subject"].as_str().unwrap().contains(subject);
+        let is_it = |found: &&Value| {
+            found["check"] == check && found["subject"].as_str().unwrap().contains(subject)
+        };
         self.checks().iter().filter(is_it).collect()
     }
 
@@ -84,8 +101,11 @@ impl Report {
     fn assert_finding(&self, check: &str, subject: &str, status: &str, words: &[&str]) {
         let found = self.findings(check, subject);
         assert_eq!(found.len(), 1, "{}", self.table);
-        let text =
-            format!("{} -> {}", found[0]["found"].as_str().unwrap(), found[0]["fix"].as_str().unwrap_or_default());
+        let text = format!(
+            "{} -> {}",
+            found[0]["found"].as_str().unwrap(),
+            found[0]["fix"].as_str().unwrap_or_default()
+        );
         assert_eq!(found[0]["status"], status, "{text}");
         for word in words {
             assert!(text.contains(word), "{word} in {text}");
@@ -95,7 +115,8 @@ impl Report {
     /// The checks that found a problem.
     fn problems(&self) -> Vec<&str> {
         let problems = self.checks().iter().filter(|found| found["status"] == "problem");
-        let mut problems: Vec<&str> = problems.map(|found| found["check"].as_str().unwrap()).collect();
+        let mut problems: Vec<&str> =
+            problems.map(|found| found["check"].as_str().unwrap()).collect();
         problems.dedup();
         problems
     }
@@ -146,7 +167,9 @@ async fn doctor_finds_no_problem_on_a_good_machine() {
 async fn doctors_text_and_json_agree() {
     let report = Machine::good().await.diagnose().await;
     let rows = report.table.lines().filter(|line| {
-        ["ok ", "warning ", "problem ", "not-applicable "].iter().any(|status| line.starts_with(status))
+        ["ok ", "warning ", "problem ", "not-applicable "]
+            .iter()
+            .any(|status| line.starts_with(status))
     });
     let rows: Vec<(&str, &str)> = rows
         .map(|line| {
@@ -170,7 +193,8 @@ async fn doctors_text_and_json_agree() {
 
 #[tokio::test]
 async fn doctor_reaches_databases_up_to_their_login() {
-    let machine = Machine::with(|emulator| format!("{}{LISTEN}", emulator.config("ca.pem".as_ref()))).await;
+    let machine =
+        Machine::with(|emulator| format!("{}{LISTEN}", emulator.config("ca.pem".as_ref()))).await;
     let report = machine.diagnose().await;
     assert_eq!(report.problems(), Vec::<&str>::new(), "{}", report.table);
     report.assert_finding("tls", "sqlserver://contoso.database.windows.net", "ok", &["trusted"]);
@@ -183,7 +207,12 @@ async fn doctor_reports_an_endpoint_that_hangs_and_reads_the_time_from_a_service
     machine.emulator.faults().add(Fault::always("imds", FaultKind::Hang));
     let report = machine.diagnose().await;
     assert_eq!((report.code, report.problems()), (Some(1), vec!["token"]), "{}", report.table);
-    report.assert_finding("token", "default for https://vault", "problem", &["no response within 4 s"]);
+    report.assert_finding(
+        "token",
+        "default for https://vault",
+        "problem",
+        &["no response within 4 s"],
+    );
     report.assert_finding("clock", "", "ok", &["agrees with https://"]);
 }
 
@@ -194,7 +223,8 @@ async fn doctor_reports_an_identity_that_is_not_assigned() {
     machine.emulator.faults().status("imds", 400, &[], body);
     let report = machine.diagnose().await;
     assert_eq!((report.code, report.problems()), (Some(1), vec!["token"]));
-    let words = ["does not have this identity", "Identity not found", "-> Assign the managed identity"];
+    let words =
+        ["does not have this identity", "Identity not found", "-> Assign the managed identity"];
     report.assert_finding("token", "default for https://vault", "problem", &words);
 }
 
@@ -205,8 +235,18 @@ async fn doctor_reports_a_wrong_clock() {
     let body = r#"{"access_token":"aaaa","expires_in":"3600"}"#;
     machine.emulator.faults().status("imds", 200, &[("date", &date)], body);
     let report = machine.diagnose().await;
-    report.assert_finding("clock", "", "problem", &["behind the endpoint of identity", "timedatectl set-ntp true"]);
-    report.assert_finding("token", "default for https://vault", "ok", &["without a client id", "valid for 1 h"]);
+    report.assert_finding(
+        "clock",
+        "",
+        "problem",
+        &["behind the endpoint of identity", "timedatectl set-ntp true"],
+    );
+    report.assert_finding(
+        "token",
+        "default for https://vault",
+        "ok",
+        &["without a client id", "valid for 1 h"],
+    );
 }
 
 #[tokio::test]
@@ -216,7 +256,12 @@ async fn doctor_reports_an_untrusted_certificate() {
     std::fs::write(machine.directory.path().join("ca.pem"), other.ca_pem()).unwrap();
     let report = machine.diagnose().await;
     assert_eq!((report.code, report.problems()), (Some(1), vec!["tls"]), "{}", report.table);
-    report.assert_finding("tls", "contoso.vault", "problem", &["invalid peer certificate", "ca_files"]);
+    report.assert_finding(
+        "tls",
+        "contoso.vault",
+        "problem",
+        &["invalid peer certificate", "ca_files"],
+    );
 
     std::fs::remove_file(machine.directory.path().join("ca.pem")).unwrap();
     let report = machine.diagnose().await;
@@ -239,7 +284,12 @@ async fn doctor_reports_a_name_that_resolves_to_a_forbidden_address() {
     let machine = Machine::with(|emulator| with_vault_at("localhost", emulator)).await;
     let report = machine.diagnose().await;
     assert_eq!((report.code, report.problems()), (Some(1), vec!["name"]), "{}", report.table);
-    report.assert_finding("name", "localhost", "problem", &["a loopback address", "Correct the DNS record"]);
+    report.assert_finding(
+        "name",
+        "localhost",
+        "problem",
+        &["a loopback address", "Correct the DNS record"],
+    );
 }
 
 #[tokio::test]
@@ -259,7 +309,12 @@ async fn doctor_reports_a_socket_that_others_can_replace() {
     std::fs::set_permissions(machine.directory.path(), mode(0o777)).unwrap();
     let report = machine.diagnose().await;
     assert_eq!((report.code, report.problems()), (Some(1), vec!["socket"]), "{}", report.table);
-    report.assert_finding("socket", "k.sock", "problem", &["every user can write to", "chmod go-w"]);
+    report.assert_finding(
+        "socket",
+        "k.sock",
+        "problem",
+        &["every user can write to", "chmod go-w"],
+    );
 }
 
 #[tokio::test]
@@ -267,23 +322,36 @@ async fn doctor_detects_a_running_daemon() {
     let daemon = Daemon::start().await;
     daemon.get("/vault/secrets/db").await;
     let mut command = keyward_nowhere();
-    command.args(["doctor", "--metadata", UNREACHABLE, "--format", "json", "--config"]).arg(daemon.config());
+    command
+        .args(["doctor", "--metadata", UNREACHABLE, "--format", "json", "--config"])
+        .arg(daemon.config());
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     let json: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let socket = json["checks"].as_array().unwrap().iter().find(|found| found["check"] == "socket").unwrap();
+    let socket =
+        json["checks"].as_array().unwrap().iter().find(|found| found["check"] == "socket").unwrap();
     assert_eq!(socket["status"], "ok", "{socket}");
-    assert!(socket["found"].as_str().unwrap().contains("a daemon is listening; mode 0600"), "{socket}");
+    assert!(
+        socket["found"].as_str().unwrap().contains("a daemon is listening; mode 0600"),
+        "{socket}"
+    );
     daemon.stop().await;
 }
 
 #[tokio::test]
 async fn doctor_warns_about_tcp_listeners() {
     let listen = "[listen]\ntcp = \"127.0.0.1:8200\"\ntcp_callers = \"anybody-on-this-machine\"\n";
-    let machine =
-        Machine::with(|emulator| format!("{}{listen}", config("public", "contoso.vault.azure.net", emulator))).await;
+    let machine = Machine::with(|emulator| {
+        format!("{}{listen}", config("public", "contoso.vault.azure.net", emulator))
+    })
+    .await;
     let report = machine.diagnose().await;
     assert_eq!(report.code, Some(0), "{}", report.table);
-    report.assert_finding("listener", "[listen] tcp", "warning", &["127.0.0.1:8200", "[listen] socket"]);
+    report.assert_finding(
+        "listener",
+        "[listen] tcp",
+        "warning",
+        &["127.0.0.1:8200", "[listen] socket"],
+    );
     report.assert_finding("socket", "", "not-applicable", &["not configured"]);
 }
 
@@ -295,13 +363,21 @@ async fn doctor_recognizes_imds_by_its_response() {
     report.assert_finding("source", "imds", "ok", &["responds as IMDS"]);
     report.assert_finding("metadata", "169.254", "warning", &["can reach it", "nft add rule"]);
     let imds = machine.emulator.log().for_service("imds");
-    assert!(imds.iter().any(|seen| seen.status == 400 && seen.header("metadata").is_none()), "no token was asked for");
+    assert!(
+        imds.iter().any(|seen| seen.status == 400 && seen.header("metadata").is_none()),
+        "no token was asked for"
+    );
 
     // Something else that answers, as other clouds have.
     machine.metadata = machine.emulator.tls_address().to_string();
     let report = machine.diagnose().await;
     report.assert_finding("source", "imds", "not-applicable", &["does not respond as IMDS"]);
-    report.assert_finding("metadata", "169.254", "ok", &["not reachable", "does not respond as IMDS"]);
+    report.assert_finding(
+        "metadata",
+        "169.254",
+        "ok",
+        &["not reachable", "does not respond as IMDS"],
+    );
 
     // Something that takes connections, and is silent.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -316,8 +392,18 @@ async fn doctor_reports_a_proxy_without_its_password() {
     let mut machine = Machine::good().await;
     machine.variables.push(("HTTPS_PROXY", "http://ann:hunter2@127.0.0.1:1".to_owned()));
     let report = machine.diagnose().await;
-    assert_eq!((report.code, report.problems()), (Some(0), vec![]), "nothing goes there: {}", report.table);
-    report.assert_finding("proxy", "", "warning", &["HTTPS_PROXY is set", "ignores", "NO_PROXY=169.254.169.254"]);
+    assert_eq!(
+        (report.code, report.problems()),
+        (Some(0), vec![]),
+        "nothing goes there: {}",
+        report.table
+    );
+    report.assert_finding(
+        "proxy",
+        "",
+        "warning",
+        &["HTTPS_PROXY is set", "ignores", "NO_PROXY=169.254.169.254"],
+    );
     assert!(!report.table.contains("hunter2") && !report.json.to_string().contains("hunter2"));
 }
 
@@ -326,7 +412,8 @@ async fn doctor_without_a_configuration_checks_the_machines_sources() {
     let mut machine = Machine::good().await;
     let (address, asked) = app_service(machine.emulator.imds_url()).await;
     machine.configured = false;
-    machine.variables = vec![("IDENTITY_ENDPOINT", address), ("IDENTITY_HEADER", "the-header".to_owned())];
+    machine.variables =
+        vec![("IDENTITY_ENDPOINT", address), ("IDENTITY_HEADER", "the-header".to_owned())];
     // A directory in which there is no `az`.
     machine.variables.push(("PATH", machine.directory.path().display().to_string()));
     let report = machine.diagnose().await;
@@ -355,7 +442,8 @@ async fn doctor_without_a_configuration_checks_the_machines_sources() {
 async fn doctor_reports_an_invalid_configuration_and_checks_the_rest() {
     let mut machine = Machine::with(|_| "[mount.vault]\nplugin = \"keyvalt\"\n".to_owned()).await;
     let (address, _) = app_service(machine.emulator.imds_url()).await;
-    machine.variables = vec![("IDENTITY_ENDPOINT", address), ("IDENTITY_HEADER", "the-header".to_owned())];
+    machine.variables =
+        vec![("IDENTITY_ENDPOINT", address), ("IDENTITY_HEADER", "the-header".to_owned())];
     // A directory in which there is no `az`.
     machine.variables.push(("PATH", machine.directory.path().display().to_string()));
     let report = machine.diagnose().await;
@@ -378,10 +466,14 @@ async fn doctor_reports_files_that_the_daemon_cannot_use() {
     assert_eq!(report.code, Some(78), "as `serve` ends with it: {}", report.table);
     let problems = report.findings("configuration", "keyward.toml").into_iter();
     let problems = problems.filter(|found| found["status"] == "problem");
-    let problems: Vec<(&str, &str)> =
-        problems.map(|found| (found["found"].as_str().unwrap(), found["fix"].as_str().unwrap())).collect();
+    let problems: Vec<(&str, &str)> = problems
+        .map(|found| (found["found"].as_str().unwrap(), found["fix"].as_str().unwrap()))
+        .collect();
     let [certificate, audit] = problems.as_slice() else { panic!("{problems:?}") };
-    assert!(certificate.0.contains("`certificate` in [listen.tls]: cannot read"), "{certificate:?}");
+    assert!(
+        certificate.0.contains("`certificate` in [listen.tls]: cannot read"),
+        "{certificate:?}"
+    );
     assert!(certificate.1.contains("remove `certificate` and `key`"), "{certificate:?}");
     assert_eq!(*audit, ("`file` in [audit]: / is a directory", "Write file = \"/audit.jsonl\""));
 }
@@ -389,14 +481,25 @@ async fn doctor_reports_files_that_the_daemon_cannot_use() {
 #[tokio::test]
 async fn doctor_reports_a_key_that_others_can_read() {
     let persist = "persist = \"tokens\"\npersist_key = \"tokens.key\"\n";
-    let with =
-        |emulator: &Emulator| good(emulator).replacen("[identity.reports]", &format!("{persist}[identity.reports]"), 1);
+    let with = |emulator: &Emulator| {
+        good(emulator).replacen("[identity.reports]", &format!("{persist}[identity.reports]"), 1)
+    };
     let machine = Machine::with(with).await;
     let key = machine.directory.path().join("tokens.key");
     std::fs::write(&key, "0123456789abcdef".repeat(4)).unwrap();
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
     let report = machine.diagnose().await;
-    assert_eq!((report.code, report.problems()), (Some(78), vec!["tokens-on-disk"]), "{}", report.table);
-    report.assert_finding("tokens-on-disk", "default", "problem", &["its mode is 644", "chmod 600"]);
+    assert_eq!(
+        (report.code, report.problems()),
+        (Some(78), vec!["tokens-on-disk"]),
+        "{}",
+        report.table
+    );
+    report.assert_finding(
+        "tokens-on-disk",
+        "default",
+        "problem",
+        &["its mode is 644", "chmod 600"],
+    );
     assert!(!machine.directory.path().join("tokens").exists(), "it writes nothing");
 }

@@ -3,12 +3,12 @@
 //! Each page is followed from its top, in a directory of its own and beside an emulator:
 //!
 //! - A `toml` block is a whole configuration, and becomes `keyward.toml`. After `<!-- partial -->`
-//!   it is a part of one, and after `<!-- manifest -->` a plugin's manifest, whose component becomes
-//!   `plugins/NAME.wasm`.
-//! - The commands of a `console` block begin with `$ ` and are run by the shell. One that ends in
-//!   ` &` runs until the end of the page. The others must succeed, unless `$ echo $?` shows their
-//!   exit code. Below a command is what it prints; a line `...` is any number of lines, and `...` in
-//!   a line any part of it. After `<!-- not run: WHY -->` a block is not run.
+//!   it is a part of one, and after `<!-- manifest -->` a plugin's manifest, whose component
+//!   becomes `plugins/NAME.wasm`.
+//! - The commands of a `console` block begin with `$ ` and are run by the shell. One that ends in `
+//!   &` runs until the end of the page. The others must succeed, unless `$ echo $?` shows their
+//!   exit code. Below a command is what it prints; a line `...` is any number of lines, and `...`
+//!   in a line any part of it. After `<!-- not run: WHY -->` a block is not run.
 //! - The targets of `make` in `sh` blocks are in the Makefile.
 
 use std::collections::BTreeSet;
@@ -36,12 +36,16 @@ fn root() -> PathBuf {
 /// The README and the pages in docs, by their paths from the root, with their texts.
 fn pages() -> Vec<(String, String)> {
     let docs = std::fs::read_dir(root().join("docs")).unwrap();
-    let mut names: Vec<String> =
-        docs.map(|entry| format!("docs/{}", entry.unwrap().file_name().to_str().unwrap())).collect();
+    let mut names: Vec<String> = docs
+        .map(|entry| format!("docs/{}", entry.unwrap().file_name().to_str().unwrap()))
+        .collect();
     names.retain(|name| name.ends_with(".md"));
     names.push("README.md".to_owned());
     names.sort();
-    names.into_iter().map(|name| (name.clone(), std::fs::read_to_string(root().join(name)).unwrap())).collect()
+    names
+        .into_iter()
+        .map(|name| (name.clone(), std::fs::read_to_string(root().join(name)).unwrap()))
+        .collect()
 }
 
 /// A fenced block.
@@ -69,7 +73,9 @@ fn blocks(page: &str, text: &str) -> Vec<Block> {
             let place = format!("{page}:{}", number + 1);
             let note = std::mem::take(&mut note);
             blocks.push(Block { language: language.to_owned(), note, text: String::new(), place });
-        } else if let Some(comment) = line.strip_prefix("<!-- ").and_then(|line| line.strip_suffix(" -->")) {
+        } else if let Some(comment) =
+            line.strip_prefix("<!-- ").and_then(|line| line.strip_suffix(" -->"))
+        {
             comment.clone_into(&mut note);
         } else if !line.is_empty() {
             note.clear();
@@ -104,7 +110,11 @@ impl Drop for Background {
 impl Reader {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
         let emulator = runtime.block_on(Emulator::start(Options::default())).unwrap();
         for name in ["bin", "home", "run", "work/plugins"] {
             std::fs::create_dir_all(directory.path().join(name)).unwrap();
@@ -112,7 +122,14 @@ impl Reader {
         let program = keyward_nowhere().get_program().to_owned();
         std::os::unix::fs::symlink(program, directory.path().join("bin/keyward")).unwrap();
         std::fs::write(directory.path().join("ca.pem"), emulator.ca_pem()).unwrap();
-        Self { directory, emulator, _runtime: runtime, background: Vec::new(), last: 0, sha256: String::new() }
+        Self {
+            directory,
+            emulator,
+            _runtime: runtime,
+            background: Vec::new(),
+            last: 0,
+            sha256: String::new(),
+        }
     }
 
     fn at(&self, name: &str) -> PathBuf {
@@ -130,7 +147,10 @@ impl Reader {
         }
         let path = std::env::var("PATH").unwrap_or_default();
         command.env("PATH", format!("{}:{path}", self.at("bin").display()));
-        command.env("HOME", self.at("home")).env("XDG_RUNTIME_DIR", self.at("run")).env("COLUMNS", "100");
+        command
+            .env("HOME", self.at("home"))
+            .env("XDG_RUNTIME_DIR", self.at("run"))
+            .env("COLUMNS", "100");
         command.current_dir(self.at("work")).stdin(Stdio::null());
         command
     }
@@ -151,7 +171,9 @@ impl Reader {
             }
             "partial" => {
                 let mut whole = text;
-                for (section, keys) in [("[identity.default]", "source = \"imds\""), ("[mount.", "plugin = \"arm\"")] {
+                for (section, keys) in
+                    [("[identity.default]", "source = \"imds\""), ("[mount.", "plugin = \"arm\"")]
+                {
                     if !whole.lines().any(|line| line.starts_with(section)) {
                         let section = if section == "[mount." { "[mount.other]" } else { section };
                         whole.push_str(&format!("{section}\n{keys}\n"));
@@ -160,10 +182,15 @@ impl Reader {
                 self.check(block, "partial.toml", &whole);
             }
             "manifest" => {
-                let manifest = Manifest::parse(&block.place, &text).unwrap_or_else(|error| panic!("{error}"));
+                let manifest =
+                    Manifest::parse(&block.place, &text).unwrap_or_else(|error| panic!("{error}"));
                 let component = component(&text);
                 self.sha256 = keyward_policy::plan::sha256(&component);
-                std::fs::write(self.at("work/plugins").join(format!("{}.wasm", manifest.name)), component).unwrap();
+                std::fs::write(
+                    self.at("work/plugins").join(format!("{}.wasm", manifest.name)),
+                    component,
+                )
+                .unwrap();
             }
             note => panic!("{}: unknown note {note:?}", block.place),
         }
@@ -172,9 +199,15 @@ impl Reader {
     /// A configuration for Azure, brought to the emulator.
     fn at_the_emulator(&self, text: &str) -> String {
         let imds = format!("endpoint = \"{}\"\nsource = \"imds\"", self.emulator.imds_url());
-        let tls = self.emulator.host_names().into_iter().map(|name| (name, self.emulator.tls_address()));
-        let sql = self.emulator.sql_host_names().into_iter().map(|name| (name, self.emulator.sql_address()));
-        let resolve: String = tls.chain(sql).map(|(name, address)| format!("{name:?} = \"{address}\"\n")).collect();
+        let tls =
+            self.emulator.host_names().into_iter().map(|name| (name, self.emulator.tls_address()));
+        let sql = self
+            .emulator
+            .sql_host_names()
+            .into_iter()
+            .map(|name| (name, self.emulator.sql_address()));
+        let resolve: String =
+            tls.chain(sql).map(|(name, address)| format!("{name:?} = \"{address}\"\n")).collect();
         let text = text.replace("source = \"imds\"", &imds);
         let ca = self.at("ca.pem");
         let tls = format!("[tls]\nca_files = [{ca:?}]\nsystem_roots = false\n");
@@ -203,7 +236,8 @@ impl Reader {
 
     fn run(&mut self, command: &str, expected: &[&str], may_fail: bool, place: &str) {
         let program = command.split(' ').next().unwrap_or_default();
-        let has_curl = || Command::new("curl").arg("--version").stdout(Stdio::null()).status().is_ok();
+        let has_curl =
+            || Command::new("curl").arg("--version").stdout(Stdio::null()).status().is_ok();
         if program == "curl" && !has_curl() {
             skip("commands with curl in the documentation", "there is no curl", "KEYWARD_PEERS");
             return;
@@ -247,7 +281,8 @@ impl Reader {
     /// Ends what runs in the background, the last first.
     fn end(mut self, page: &str) {
         for mut command in self.background.drain(..).rev() {
-            let killed = Command::new("kill").args(["-TERM", &command.0.id().to_string()]).status().unwrap();
+            let killed =
+                Command::new("kill").args(["-TERM", &command.0.id().to_string()]).status().unwrap();
             assert!(killed.success(), "{page}");
             assert_eq!(command.0.wait().unwrap().code(), Some(0), "{page}");
         }
@@ -258,7 +293,9 @@ impl Reader {
 fn matches(expected: &[&str], lines: &[&str]) -> bool {
     match (expected, lines) {
         ([], []) => true,
-        (["...", rest @ ..], _) => (0..=lines.len()).any(|skipped| matches(rest, &lines[skipped..])),
+        (["...", rest @ ..], _) => {
+            (0..=lines.len()).any(|skipped| matches(rest, &lines[skipped..]))
+        }
         ([shown, rest @ ..], [line, more @ ..]) => {
             line_matches(shown.trim_end(), line.trim_end()) && matches(rest, more)
         }
@@ -321,7 +358,14 @@ fn targets_of_make_in_the_documentation_are_in_the_makefile() {
 /// The anchor that a heading has on the web.
 fn anchor(heading: &str) -> String {
     let kept = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
-    heading.trim_start_matches('#').trim().to_lowercase().chars().filter(kept).collect::<String>().replace(' ', "-")
+    heading
+        .trim_start_matches('#')
+        .trim()
+        .to_lowercase()
+        .chars()
+        .filter(kept)
+        .collect::<String>()
+        .replace(' ', "-")
 }
 
 #[test]
@@ -333,12 +377,14 @@ fn links_of_the_documentation_lead_to_files_and_headings() {
             if link.starts_with("https://") {
                 continue;
             }
-            let (file, heading) = link.split_once('#').map_or((link, None), |(file, heading)| (file, Some(heading)));
+            let (file, heading) =
+                link.split_once('#').map_or((link, None), |(file, heading)| (file, Some(heading)));
             let target = if file.is_empty() { root().join(&page) } else { directory.join(file) };
             assert!(target.exists(), "{page}: {link}");
             if let Some(heading) = heading {
                 let target = std::fs::read_to_string(target).unwrap();
-                let anchors: Vec<String> = target.lines().filter(|line| line.starts_with('#')).map(anchor).collect();
+                let anchors: Vec<String> =
+                    target.lines().filter(|line| line.starts_with('#')).map(anchor).collect();
                 assert!(anchors.iter().any(|anchor| anchor == heading), "{page}: {link}");
             }
             found += 1;
@@ -353,12 +399,16 @@ fn files_that_the_pages_for_contributors_name_exist() {
     for page in ["docs/ARCHITECTURE.md", "docs/CONTRIBUTING.md", "docs/SECURITY.md"] {
         let text = std::fs::read_to_string(root().join(page)).unwrap();
         for span in text.split('`').skip(1).step_by(2) {
-            let is_path = span.contains('/') && !span.contains([' ', ':', '@', '<']) && !span.starts_with('/');
+            let is_path = span.contains('/')
+                && !span.contains([' ', ':', '@', '<'])
+                && !span.starts_with('/');
             if !is_path || !(span.ends_with('/') || span.contains('.')) {
                 continue;
             }
             // What is in a directory whose name is the reader's, or has a `*`, is not looked for.
-            let known = span.split_inclusive('/').take_while(|part| !part.contains("NAME") && !part.contains('*'));
+            let known = span
+                .split_inclusive('/')
+                .take_while(|part| !part.contains("NAME") && !part.contains('*'));
             let known: String = known.collect();
             let exists = ["", "host"].iter().any(|base| root().join(base).join(&known).exists());
             assert!(exists, "{page}: {span}");
@@ -376,7 +426,8 @@ fn every_member_of_an_audit_record_is_documented() {
     let page = std::fs::read_to_string(root().join("docs/operations.md")).unwrap();
     let audit = page.split("\n## Audit\n").nth(1).unwrap().split("\n## ").next().unwrap();
     let rows = audit.lines().filter(|line| line.starts_with("| `"));
-    let documented = rows.flat_map(|row| row.split('|').nth(1).unwrap().split('`').skip(1).step_by(2));
+    let documented =
+        rows.flat_map(|row| row.split('|').nth(1).unwrap().split('`').skip(1).step_by(2));
     assert_eq!(documented.collect::<BTreeSet<_>>(), fields.collect::<BTreeSet<_>>());
 }
 
@@ -402,9 +453,12 @@ fn output_is_compared_line_by_line() {
     ] {
         assert!(matches(expected, lines), "{expected:?} {lines:?}");
     }
-    for (expected, lines) in
-        [(&["a"][..], &["a", "b"][..]), (&["a...c"], &["ab"]), (&["a", "..."], &["b"]), (&["a"], &[])]
-    {
+    for (expected, lines) in [
+        (&["a"][..], &["a", "b"][..]),
+        (&["a...c"], &["ab"]),
+        (&["a", "..."], &["b"]),
+        (&["a"], &[]),
+    ] {
         assert!(!matches(expected, lines), "{expected:?} {lines:?}");
     }
 }

@@ -22,18 +22,29 @@ async fn no_answer_is_lost(client: &str) {
     let count = each.div_ceil(3) * STATUSES.len();
     let what = format!("early responses to {client}");
     let python = ["python3"].map(str::to_owned);
-    let program = if client == "node" && node().exists() { node().display().to_string() } else { client.to_owned() };
+    let program = if client == "node" && node().exists() {
+        node().display().to_string()
+    } else {
+        client.to_owned()
+    };
     for program in python.iter().chain([&program]) {
-        let found = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+        let found = Command::new(program)
+            .arg("--version")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
         if !found.is_ok_and(|status| status.success()) {
             return skip(&what, &format!("there is no {program}"), "KEYWARD_PEERS");
         }
     }
     let (daemon, listeners) = start(LIMITS).await;
     for status in STATUSES {
-        for (mode, read, at_once) in
-            [("none", 0, true), ("some", 100_000, true), ("linger", 0, false), ("all", usize::MAX, false)]
-        {
+        for (mode, read, at_once) in [
+            ("none", 0, true),
+            ("some", 100_000, true),
+            ("linger", 0, false),
+            ("all", usize::MAX, false),
+        ] {
             let fault = Fault::always("blob", FaultKind::RespondEarly { status, read, at_once });
             daemon.emulator.faults().add(fault.at(&format!("/early/{status}-{mode}/")));
         }
@@ -50,9 +61,17 @@ async fn no_answer_is_lost(client: &str) {
         command
     };
     command.arg(count.to_string()).arg(socket).arg(tcp.to_string()).arg(tls.to_string()).arg(ca);
-    let output = tokio::task::spawn_blocking(move || command.output().expect("it runs")).await.unwrap();
-    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success() && text.contains(&format!("{count} of {count} arrived")), "{text}");
+    let output =
+        tokio::task::spawn_blocking(move || command.output().expect("it runs")).await.unwrap();
+    let text = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(
+        output.status.success() && text.contains(&format!("{count} of {count} arrived")),
+        "{text}"
+    );
     daemon.stop().await;
 }
 

@@ -16,7 +16,8 @@ fn until(arguments: &[&str], words: &str) -> String {
         .spawn()
         .unwrap();
     let mut text = String::new();
-    for line in std::io::BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok) {
+    for line in std::io::BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok)
+    {
         text.push_str(&line);
         text.push('\n');
         if line.contains(words) {
@@ -31,9 +32,15 @@ fn until(arguments: &[&str], words: &str) -> String {
 #[test]
 fn emulator_prints_the_configuration_and_the_environment_to_use_it() {
     let directory = tempfile::tempdir().unwrap();
-    let text = until(&["emulator", "--directory", directory.path().to_str().unwrap()], "# To inject faults");
-    for part in ["[identity.reports]", "[egress.resolve]", "export AZURE_POD_IDENTITY_AUTHORITY_HOST=http://127.0.0.1:"]
-    {
+    let text = until(
+        &["emulator", "--directory", directory.path().to_str().unwrap()],
+        "# To inject faults",
+    );
+    for part in [
+        "[identity.reports]",
+        "[egress.resolve]",
+        "export AZURE_POD_IDENTITY_AUTHORITY_HOST=http://127.0.0.1:",
+    ] {
         assert!(text.contains(part), "{part} in {text}");
     }
     assert!(Path::new(directory.path()).join("ca.pem").exists());
@@ -45,7 +52,9 @@ fn emulator_prints_the_configuration_and_the_environment_to_use_it() {
 
 #[test]
 fn an_emulator_overwrites_no_file() {
-    for (name, command) in [("keyward.toml", "emulator"), ("ca.pem", "emulator"), ("keyward.toml", "dev")] {
+    for (name, command) in
+        [("keyward.toml", "emulator"), ("ca.pem", "emulator"), ("keyward.toml", "dev")]
+    {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join(name);
         std::fs::write(&file, "mine").unwrap();
@@ -54,7 +63,11 @@ fn an_emulator_overwrites_no_file() {
         assert_eq!(output.status.code(), Some(71), "{message}");
         assert!(message.contains(name) && message.contains("use another directory"), "{message}");
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "mine");
-        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "nothing else is left behind");
+        assert_eq!(
+            std::fs::read_dir(directory.path()).unwrap().count(),
+            1,
+            "nothing else is left behind"
+        );
     }
 }
 
@@ -69,7 +82,9 @@ fn a_restarted_emulator_keeps_its_addresses_and_edited_files() {
     let second = until(&arguments, "# To inject faults");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), changed);
     assert!(second.contains("# mine"), "{second}");
-    let imds = |text: &str| text.lines().find(|line| line.starts_with("export AZURE_POD")).unwrap().to_owned();
+    let imds = |text: &str| {
+        text.lines().find(|line| line.starts_with("export AZURE_POD")).unwrap().to_owned()
+    };
     assert_eq!(imds(&first), imds(&second), "it is at the same address");
     {
         use std::os::unix::fs::PermissionsExt;
@@ -94,7 +109,8 @@ fn dev_serves_the_configuration_of_the_emulator_in_its_directory() {
         .unwrap();
     let log = std::io::BufRead::lines(std::io::BufReader::new(child.stderr.take().unwrap()));
     assert!(log.map_while(Result::ok).any(|line| line.contains(" ready ")));
-    let output = run(&["call", "--socket", socket.to_str().unwrap(), "vault", "GET", "/secrets/db"]);
+    let output =
+        run(&["call", "--socket", socket.to_str().unwrap(), "vault", "GET", "/secrets/db"]);
     assert!(String::from_utf8_lossy(&output.stdout).contains("swordfish"), "{output:?}");
     child.kill().unwrap();
     child.wait().unwrap();
@@ -118,7 +134,8 @@ fn dev_rejects_a_configuration_for_azure_or_another_emulator() {
 #[test]
 fn dev_serves_beside_an_emulator() {
     let directory = tempfile::tempdir().unwrap();
-    let text = until(&["dev", "--directory", directory.path().to_str().unwrap()], "curl --unix-socket");
+    let text =
+        until(&["dev", "--directory", directory.path().to_str().unwrap()], "curl --unix-socket");
     assert!(text.contains("keyward call --socket"), "{text}");
 }
 

@@ -11,13 +11,18 @@ fn root() -> PathBuf {
 
 /// The Rust sources below these directories, without their unit tests.
 fn sources(directories: &[&str]) -> Vec<String> {
-    let mut pending: Vec<PathBuf> = directories.iter().map(|directory| root().join(directory)).collect();
+    let mut pending: Vec<PathBuf> =
+        directories.iter().map(|directory| root().join(directory)).collect();
     let mut texts = Vec::new();
     while let Some(path) = pending.pop() {
         if path.is_dir() {
             let entries = std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path());
-            pending.extend(entries.filter(|entry| !entry.ends_with("target") && !entry.ends_with("tests")));
-        } else if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("tests.rs") {
+            pending.extend(
+                entries.filter(|entry| !entry.ends_with("target") && !entry.ends_with("tests")),
+            );
+        } else if path.extension().is_some_and(|extension| extension == "rs")
+            && !path.ends_with("tests.rs")
+        {
             let text = std::fs::read_to_string(&path).unwrap();
             texts.push(text.split("#[cfg(test)]\nmod tests {").next().unwrap().to_owned());
         }
@@ -37,8 +42,12 @@ fn kinds(source: &str) -> BTreeSet<String> {
     for (open, _) in source.match_indices('(') {
         let Some((status, rest)) = source[open + 1..].split_once(',') else { continue };
         let status = status.trim();
-        let is_status = status.strip_prefix("StatusCode::").is_some_and(|name| !name.contains(char::is_whitespace))
-            || (status.len() == 3 && status.starts_with(['4', '5']) && status.bytes().all(|b| b.is_ascii_digit()));
+        let is_status = status
+            .strip_prefix("StatusCode::")
+            .is_some_and(|name| !name.contains(char::is_whitespace))
+            || (status.len() == 3
+                && status.starts_with(['4', '5'])
+                && status.bytes().all(|b| b.is_ascii_digit()));
         if is_status {
             kinds.extend(literal(rest).map(str::to_owned));
         }
@@ -52,7 +61,8 @@ fn kinds(source: &str) -> BTreeSet<String> {
 
 /// Every kind that the broker, the daemon and the bundled plugins can return.
 fn all_kinds() -> BTreeSet<String> {
-    let plugins = ["sdk", "keyvault", "arm", "storage", "adls", "sql"].map(|plugin| format!("plugins/{plugin}/src"));
+    let plugins = ["sdk", "keyvault", "arm", "storage", "adls", "sql"]
+        .map(|plugin| format!("plugins/{plugin}/src"));
     let mut directories: Vec<&str> = plugins.iter().map(String::as_str).collect();
     directories.extend(["host/broker/src", "host/daemon/src"]);
     sources(&directories).iter().flat_map(|source| kinds(source)).collect()
@@ -120,7 +130,11 @@ fn explain_lists_the_known_topics_for_an_unknown_one() {
     let message = String::from_utf8(output.stderr).unwrap();
     let (message, list) = message.split_once('\n').unwrap();
     assert!(message.contains("`not-alowed`"), "{message}");
-    let listed: Vec<&str> = list.split([',', '\n', '.']).map(str::trim).filter(|topic| !topic.is_empty()).collect();
+    let listed: Vec<&str> =
+        list.split([',', '\n', '.']).map(str::trim).filter(|topic| !topic.is_empty()).collect();
     assert_eq!(listed.first(), Some(&"not-allowed"));
-    assert_eq!(listed.iter().map(ToString::to_string).collect::<BTreeSet<_>>(), headings().into_iter().collect());
+    assert_eq!(
+        listed.iter().map(ToString::to_string).collect::<BTreeSet<_>>(),
+        headings().into_iter().collect()
+    );
 }

@@ -10,7 +10,8 @@ use crate::process::{Daemon, keyward, resolve};
 /// A configuration whose tokens are kept in `directory`.
 fn config(emulator: &Emulator, directory: &Path) -> String {
     let [tokens, key] = ["tokens", "tokens.key"].map(|name| directory.join(name));
-    std::fs::write(&key, "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef").unwrap();
+    std::fs::write(&key, "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef")
+        .unwrap();
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
     format!(
         "[identity.default]\nsource = \"imds\"\nendpoint = {:?}\npersist = \
@@ -29,7 +30,9 @@ async fn forget(config: &Path, arguments: &[&str]) -> (Option<i32>, String) {
     let mut command = keyward();
     command.args(["token", "forget"]).args(arguments).arg("--config").arg(config);
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
-    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    let text = [output.stdout, output.stderr]
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .concat();
     (output.status.code(), text)
 }
 
@@ -43,7 +46,8 @@ async fn a_running_daemon_forgets_tokens_in_memory_and_on_disk() {
     assert_eq!(daemon.get("/vault/secrets/db").await.status, 200);
     assert_eq!(imds(), 1);
 
-    let (code, printed) = forget(&daemon.config(), &["default", "https://management.azure.com/"]).await;
+    let (code, printed) =
+        forget(&daemon.config(), &["default", "https://management.azure.com/"]).await;
     assert_eq!(code, Some(0), "{printed}");
     assert!(printed.contains("has no such token"), "{printed}");
     assert_eq!(daemon.get("/vault/secrets/db").await.status, 200);
@@ -51,7 +55,10 @@ async fn a_running_daemon_forgets_tokens_in_memory_and_on_disk() {
 
     let (code, printed) = forget(&daemon.config(), &["default"]).await;
     assert_eq!(code, Some(0), "{printed}");
-    assert!(printed.contains("forgot the token of `default` for https://vault.azure.net"), "{printed}");
+    assert!(
+        printed.contains("forgot the token of `default` for https://vault.azure.net"),
+        "{printed}"
+    );
     assert_eq!(daemon.get("/vault/secrets/db").await.status, 200);
     assert_eq!(imds(), 2);
     daemon.stop().await;
@@ -74,7 +81,8 @@ async fn without_a_daemon_tokens_on_disk_are_forgotten() {
     let (code, printed) = forget(&file, &["default"]).await;
     assert_eq!(code, Some(0), "{printed}");
     assert!(
-        printed.contains("no daemon is listening") && printed.contains("on disk for https://vault.azure.net"),
+        printed.contains("no daemon is listening")
+            && printed.contains("on disk for https://vault.azure.net"),
         "{printed}"
     );
     call().await;

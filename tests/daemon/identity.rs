@@ -40,12 +40,16 @@ pub(crate) async fn app_service(imds: String) -> (String, Arc<Mutex<Vec<String>>
                 async move {
                     let header = request.headers().get("x-identity-header").cloned();
                     log.lock().unwrap().push(request.uri().to_string());
-                    let status = if header.is_some_and(|header| header == "the-header") { 200 } else { 401 };
+                    let status =
+                        if header.is_some_and(|header| header == "the-header") { 200 } else { 401 };
                     let body = token(&imds, request.uri().query().unwrap_or_default()).await;
                     Response::builder().status(status).body(Full::new(body))
                 }
             });
-            tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+            tokio::spawn(
+                hyper::server::conn::http1::Builder::new()
+                    .serve_connection(TokioIo::new(stream), service),
+            );
         }
     });
     (address, asked)
@@ -55,26 +59,36 @@ pub(crate) async fn app_service(imds: String) -> (String, Arc<Mutex<Vec<String>>
 pub(crate) async fn token(imds: &str, query: &str) -> Bytes {
     let address = imds.trim_start_matches("http://");
     let stream = TcpStream::connect(address).await.unwrap();
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
     let query = query.replace("2019-08-01", "2018-02-01");
-    let request = Request::get(format!("/metadata/identity/oauth2/token?{query}")).header("metadata", "true");
+    let request =
+        Request::get(format!("/metadata/identity/oauth2/token?{query}")).header("metadata", "true");
     let request = request.header("host", address).body(Empty::<Bytes>::new()).unwrap();
     sender.send_request(request).await.unwrap().into_body().collect().await.unwrap().to_bytes()
 }
 
 #[tokio::test]
 async fn app_service_works_by_name_and_is_detected_by_its_variables() {
-    for (source, told) in [("app-service", None), ("auto", Some("IDENTITY_ENDPOINT and IDENTITY_HEADER are set"))] {
+    for (source, told) in
+        [("app-service", None), ("auto", Some("IDENTITY_ENDPOINT and IDENTITY_HEADER are set"))]
+    {
         let emulator = Emulator::start(Options::default()).await.unwrap();
         let (address, asked) = app_service(emulator.imds_url()).await;
         let text = config(&emulator, &format!("source = {source:?}"));
-        let variables = [("IDENTITY_ENDPOINT", address.as_str()), ("IDENTITY_HEADER", "the-header")];
+        let variables =
+            [("IDENTITY_ENDPOINT", address.as_str()), ("IDENTITY_HEADER", "the-header")];
         let mut daemon = Daemon::with_variables(emulator, &text, &variables).await;
-        assert_eq!(daemon.get("/vault/secrets/db").await.json()["value"], "swordfish-in-the-harbour", "{source}");
+        assert_eq!(
+            daemon.get("/vault/secrets/db").await.json()["value"],
+            "swordfish-in-the-harbour",
+            "{source}"
+        );
         let asked = asked.lock().unwrap().join("\n");
         assert!(
-            asked.contains("api-version=2019-08-01") && asked.contains("resource=https%3A%2F%2Fvault.azure.net"),
+            asked.contains("api-version=2019-08-01")
+                && asked.contains("resource=https%3A%2F%2Fvault.azure.net"),
             "{asked}"
         );
         if let Some(told) = told {
@@ -89,11 +103,15 @@ async fn app_service_works_by_name_and_is_detected_by_its_variables() {
 async fn a_restart_with_tokens_on_disk_makes_no_request() {
     let files = tempfile::tempdir().unwrap();
     let [tokens, key] = ["tokens", "tokens.key"].map(|name| files.path().join(name));
-    std::fs::write(&key, "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef").unwrap();
+    std::fs::write(&key, "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef")
+        .unwrap();
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
     let emulator = Emulator::start(Options::default()).await.unwrap();
     let identity = |emulator: &Emulator| {
-        format!("source = \"imds\"\nendpoint = {:?}\npersist = {tokens:?}\npersist_key = {key:?}", emulator.imds_url())
+        format!(
+            "source = \"imds\"\nendpoint = {:?}\npersist = {tokens:?}\npersist_key = {key:?}",
+            emulator.imds_url()
+        )
     };
     let text = config(&emulator, &identity(&emulator));
     let mut first = Daemon::with_variables(emulator, &text, &[]).await;
@@ -108,7 +126,11 @@ async fn a_restart_with_tokens_on_disk_makes_no_request() {
     command.args(["call", "vault", "GET", "/secrets/db", "--config"]).arg(first.config());
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(text.contains("swordfish-in-the-harbour"), "{text} {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        text.contains("swordfish-in-the-harbour"),
+        "{text} {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     assert_eq!(first.emulator.log().for_service("imds").len(), 1, "the token came from the disk");
 }
 
@@ -124,5 +146,8 @@ async fn the_error_about_a_missing_source_says_what_it_needs() {
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(78), "{message}");
-    assert!(message.contains("keyward.toml:1:") && message.contains("IDENTITY_ENDPOINT"), "{message}");
+    assert!(
+        message.contains("keyward.toml:1:") && message.contains("IDENTITY_ENDPOINT"),
+        "{message}"
+    );
 }

@@ -30,7 +30,8 @@ pub(crate) struct Listeners {
 
 /// Starts a daemon with the mounts of a storage account, and further sections.
 pub(crate) async fn start(sections: &str) -> (Daemon, Listeners) {
-    let with = |emulator: &keyward_emulator::Emulator| config("public", "core.windows.net", emulator);
+    let with =
+        |emulator: &keyward_emulator::Emulator| config("public", "core.windows.net", emulator);
     let mut daemon = Daemon::quiet(with, &format!("{LISTEN}{sections}")).await;
     let port = |line: &str, scheme: &str| -> u16 {
         let (_, rest) = line.split_once(&format!("{scheme}://127.0.0.1:")).unwrap();
@@ -61,12 +62,18 @@ impl Listeners {
         let client = client.with_root_certificates(roots).with_no_client_auth();
         let tcp = TcpStream::connect(("127.0.0.1", self.tls)).await.unwrap();
         let name = ServerName::try_from("localhost").unwrap();
-        Box::new(tokio_rustls::TlsConnector::from(Arc::new(client)).connect(name, tcp).await.unwrap())
+        Box::new(
+            tokio_rustls::TlsConnector::from(Arc::new(client)).connect(name, tcp).await.unwrap(),
+        )
     }
 }
 
 /// Reads until the text has something, or the connection ends.
-pub(crate) async fn read_until(stream: &mut (impl AsyncRead + Unpin), text: &mut String, end: &str) {
+pub(crate) async fn read_until(
+    stream: &mut (impl AsyncRead + Unpin),
+    text: &mut String,
+    end: &str,
+) {
     let mut buffer = [0; 4096];
     while !text.contains(end) {
         match stream.read(&mut buffer).await.unwrap() {

@@ -1,6 +1,12 @@
 //! The daemon and its command line, as processes.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
 #![allow(clippy::disallowed_methods, reason = "tests are clients of the daemon")]
 
 mod authority;

@@ -35,7 +35,8 @@ const SERVICES: [(&str, &str, &str, &str); 6] = [
 const NODE: &str = "contoso-node.azuredatalakestore.net";
 
 /// The clients for Node, and where `tests/peers/setup` installs what each needs.
-const PACKAGES: [(&str, &str); 3] = [("blob.mjs", "blob"), ("secrets.mjs", "keyvault"), ("webhdfs.mjs", "webhdfs")];
+const PACKAGES: [(&str, &str); 3] =
+    [("blob.mjs", "blob"), ("secrets.mjs", "keyvault"), ("webhdfs.mjs", "webhdfs")];
 
 /// What a mount begins every surrogate with.
 const SURROGATE: &str = "keyward-surrogate-";
@@ -49,7 +50,8 @@ struct Services {
 impl Services {
     async fn start(azurite: &Path) -> Self {
         let all = ["storage", "vault", "arm"].into_iter();
-        let machine = all.fold(Identity::system_assigned(), |identity, service| identity.role(service, "/"));
+        let machine =
+            all.fold(Identity::system_assigned(), |identity, service| identity.role(service, "/"));
         let mut options = Options::default();
         options.directory = Directory::new().with(machine);
         options.storage.data_node = true;
@@ -61,10 +63,16 @@ impl Services {
     /// Where each host of the services is.
     fn routes(&self) -> Vec<(String, String)> {
         let names = self.emulator.host_names();
-        let emulator = names.iter().map(|name| (name.trim_end_matches(":443").to_owned(), self.emulator.tls_address()));
-        let mut routes: Vec<_> = emulator.map(|(host, address)| (host, address.to_string())).collect();
+        let emulator = names
+            .iter()
+            .map(|name| (name.trim_end_matches(":443").to_owned(), self.emulator.tls_address()));
+        let mut routes: Vec<_> =
+            emulator.map(|(host, address)| (host, address.to_string())).collect();
         routes.push((NODE.to_owned(), self.emulator.tls_address().to_string()));
-        routes.push((format!("{ACCOUNT}.blob.core.windows.net"), format!("127.0.0.1:{}", self.azurite.port)));
+        routes.push((
+            format!("{ACCOUNT}.blob.core.windows.net"),
+            format!("127.0.0.1:{}", self.azurite.port),
+        ));
         routes
     }
 
@@ -78,7 +86,8 @@ impl Services {
             format!("[mount.{mount:?}]\nplugin = {plugin:?}\nendpoint = \"https://{host}\"\n{more}")
         };
         let mounts: String = SERVICES.iter().map(mount).collect();
-        let routes = self.routes().into_iter().map(|(host, at)| format!("\"{host}:443\" = {at:?}\n"));
+        let routes =
+            self.routes().into_iter().map(|(host, at)| format!("\"{host}:443\" = {at:?}\n"));
         format!(
             "[identity.default]\nsource = \"imds\"\nendpoint = {:?}\n{mounts}[egress.resolve]\n{}\
              [tls]\nca_files = [\"ca.pem\"]\nsystem_roots = false\n",
@@ -98,8 +107,15 @@ fn urls(url: impl Fn(&str, &str) -> String) -> Value {
 }
 
 /// A description of both sides, for `tests/parity/run.py`.
-fn stage(direct: &Services, ca: &Path, mount: &Daemon, (url, mount_ca): (String, String), packages: &Value) -> Value {
-    let routes: serde_json::Map<_, _> = direct.routes().into_iter().map(|(host, at)| (host, at.into())).collect();
+fn stage(
+    direct: &Services,
+    ca: &Path,
+    mount: &Daemon,
+    (url, mount_ca): (String, String),
+    packages: &Value,
+) -> Value {
+    let routes: serde_json::Map<_, _> =
+        direct.routes().into_iter().map(|(host, at)| (host, at.into())).collect();
     json!({
         "direct": {
             "ca": ca,
@@ -138,8 +154,10 @@ impl Stage {
     async fn start(level: &str) -> Option<Self> {
         let what = "what clients see through a mount, beside what they see without one";
         let (azurite, python) = (peer("azurite", what)?, peer("python", what)?);
-        let found = PACKAGES.iter().filter_map(|(script, package)| Some((*script, peer(package, what)?)));
-        let packages: serde_json::Map<_, _> = found.map(|(script, at)| (script.to_owned(), json!(at))).collect();
+        let found =
+            PACKAGES.iter().filter_map(|(script, package)| Some((*script, peer(package, what)?)));
+        let packages: serde_json::Map<_, _> =
+            found.map(|(script, at)| (script.to_owned(), json!(at))).collect();
         let (direct, services) = (Services::start(&azurite).await, Services::start(&azurite).await);
         let config = services.config();
         let Services { emulator, azurite } = services;
@@ -156,11 +174,19 @@ impl Stage {
     /// Runs `tests/parity/run.py`, and gives what it prints.
     async fn run(&self, arguments: &[&str]) -> String {
         let mut command = Command::new(self.python.join("bin/python"));
-        command.arg(format!("{ROOT}/tests/parity/run.py")).args(["--table", &format!("{ROOT}/docs/compatibility.md")]);
+        command
+            .arg(format!("{ROOT}/tests/parity/run.py"))
+            .args(["--table", &format!("{ROOT}/docs/compatibility.md")]);
         command.arg("--stage").arg(self.directory.path().join("stage.json"));
         command.arg("--out").arg(self.directory.path()).args(arguments);
-        let output = tokio::task::spawn_blocking(move || command.output().expect("Python runs")).await.unwrap();
-        let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let output = tokio::task::spawn_blocking(move || command.output().expect("Python runs"))
+            .await
+            .unwrap();
+        let text = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
         assert!(output.status.success(), "{text}");
         text
     }
@@ -200,7 +226,10 @@ async fn large_bodies_are_timed() {
 fn the_comparison_finds_what_differs() {
     let Some(python) = peer("python", "the comparison of what clients see") else { return };
     let tests: PathBuf = [ROOT, "tests/parity/test_compare.py"].iter().collect();
-    let output =
-        Command::new(python.join("bin/python")).env("PYTHONDONTWRITEBYTECODE", "1").arg(tests).output().unwrap();
+    let output = Command::new(python.join("bin/python"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .arg(tests)
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -50,9 +50,16 @@ async fn start_with(azurite: &Path, line: &str, sections: &str) -> (Daemon, Azur
     (Daemon::with_emulator(emulator, &config, sections).await, azurite)
 }
 
-async fn send(daemon: &Daemon, method: &str, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> (u16, Bytes) {
+async fn send(
+    daemon: &Daemon,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Vec<u8>,
+) -> (u16, Bytes) {
     let request = Request::builder().method(method).uri(path);
-    let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+    let request =
+        headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
     let response = daemon.send(request.body(Full::new(Bytes::from(body))).unwrap()).await;
     (response.status.as_u16(), response.body)
 }
@@ -61,13 +68,19 @@ async fn send(daemon: &Daemon, method: &str, path: &str, headers: &[(&str, &str)
 async fn azurite_accepts_tokens_and_signatures() {
     let Some(azurite) = peer("azurite", "a mount in front of Azurite") else { return };
     let (daemon, _azurite) = start(&azurite, "[listen]\nsocket = \"k.sock\"\n").await;
-    let (status, response) = send(&daemon, "PUT", "/blobs/peers?restype=container", &[], Vec::new()).await;
+    let (status, response) =
+        send(&daemon, "PUT", "/blobs/peers?restype=container", &[], Vec::new()).await;
     assert_eq!(status, 201, "{}", String::from_utf8_lossy(&response));
     let block = [("x-ms-blob-type", "BlockBlob")];
     for mount in ["blobs", "sas"] {
         let at = |path: &str| format!("/{mount}/peers/{path}");
-        assert_eq!(send(&daemon, "PUT", &at("a.txt"), &block, b"Hello from Keyward".to_vec()).await.0, 201, "{mount}");
-        let part = send(&daemon, "GET", &at("a.txt"), &[("x-ms-range", "bytes=6-9")], Vec::new()).await;
+        assert_eq!(
+            send(&daemon, "PUT", &at("a.txt"), &block, b"Hello from Keyward".to_vec()).await.0,
+            201,
+            "{mount}"
+        );
+        let part =
+            send(&daemon, "GET", &at("a.txt"), &[("x-ms-range", "bytes=6-9")], Vec::new()).await;
         assert_eq!((part.0, &part.1[..]), (206, b"from".as_slice()), "{mount}");
         // A large one, block by block.
         let mut list = "<?xml version=\"1.0\" encoding=\"utf-8\"?><BlockList>".to_owned();
@@ -78,24 +91,61 @@ async fn azurite_accepts_tokens_and_signatures() {
                 "large?comp=block&blockid={}",
                 id.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D")
             ));
-            assert_eq!(send(&daemon, "PUT", &path, &[], vec![number; 4 << 20]).await.0, 201, "{mount} {number}");
+            assert_eq!(
+                send(&daemon, "PUT", &path, &[], vec![number; 4 << 20]).await.0,
+                201,
+                "{mount} {number}"
+            );
         }
         list.push_str("</BlockList>");
-        assert_eq!(send(&daemon, "PUT", &at("large?comp=blocklist"), &[], list.into_bytes()).await.0, 201, "{mount}");
+        assert_eq!(
+            send(&daemon, "PUT", &at("large?comp=blocklist"), &[], list.into_bytes()).await.0,
+            201,
+            "{mount}"
+        );
         let (status, large) = send(&daemon, "GET", &at("large"), &[], Vec::new()).await;
         assert_eq!((status, large.len()), (200, 32 << 20), "{mount}");
-        assert!(large.chunks(4 << 20).zip(0..8).all(|(chunk, number)| chunk.iter().all(|byte| *byte == number)));
+        assert!(
+            large
+                .chunks(4 << 20)
+                .zip(0..8)
+                .all(|(chunk, number)| chunk.iter().all(|byte| *byte == number))
+        );
         let lease = [("x-ms-lease-action", "acquire"), ("x-ms-lease-duration", "60")];
-        assert_eq!(send(&daemon, "PUT", &at("a.txt?comp=lease"), &lease, Vec::new()).await.0, 201, "{mount}");
-        assert_eq!(send(&daemon, "DELETE", &at("a.txt"), &[], Vec::new()).await.0, 412, "{mount}: it is leased");
+        assert_eq!(
+            send(&daemon, "PUT", &at("a.txt?comp=lease"), &lease, Vec::new()).await.0,
+            201,
+            "{mount}"
+        );
+        assert_eq!(
+            send(&daemon, "DELETE", &at("a.txt"), &[], Vec::new()).await.0,
+            412,
+            "{mount}: it is leased"
+        );
         let broken = [("x-ms-lease-action", "break"), ("x-ms-lease-break-period", "0")];
-        assert_eq!(send(&daemon, "PUT", &at("a.txt?comp=lease"), &broken, Vec::new()).await.0, 202, "{mount}");
+        assert_eq!(
+            send(&daemon, "PUT", &at("a.txt?comp=lease"), &broken, Vec::new()).await.0,
+            202,
+            "{mount}"
+        );
         assert_eq!(send(&daemon, "DELETE", &at("a.txt"), &[], Vec::new()).await.0, 202, "{mount}");
         let (status, missing) = send(&daemon, "GET", &at("a.txt"), &[], Vec::new()).await;
-        assert!(status == 404 && String::from_utf8_lossy(&missing).contains("BlobNotFound"), "{mount}: {missing:?}");
-        let (status, list) =
-            send(&daemon, "GET", &format!("/{mount}/peers?restype=container&comp=list"), &[], Vec::new()).await;
-        assert!(status == 200 && String::from_utf8_lossy(&list).contains("<Name>large</Name>"), "{mount}: {list:?}");
+        assert!(
+            status == 404 && String::from_utf8_lossy(&missing).contains("BlobNotFound"),
+            "{mount}: {missing:?}"
+        );
+        let (status, list) = send(
+            &daemon,
+            "GET",
+            &format!("/{mount}/peers?restype=container&comp=list"),
+            &[],
+            Vec::new(),
+        )
+        .await;
+        assert!(
+            status == 200 && String::from_utf8_lossy(&list).contains("<Name>large</Name>"),
+            "{mount}: {list:?}"
+        );
     }
     let secrets = Secrets::default().and_signatures(daemon.emulator.issued_sas());
     assert!(secrets.count() > 0);
@@ -105,7 +155,8 @@ async fn azurite_accepts_tokens_and_signatures() {
 
 #[tokio::test]
 async fn azurite_stores_blobs_under_every_legal_name() {
-    let Some(azurite) = peer("azurite", "odd names of blobs, through a mount in front of Azurite") else {
+    let Some(azurite) = peer("azurite", "odd names of blobs, through a mount in front of Azurite")
+    else {
         return;
     };
     let names = [
@@ -122,8 +173,12 @@ async fn azurite_stores_blobs_under_every_legal_name() {
         ("plus%2Band+plus", "plus+and+plus"),
     ];
     for line in ["", "allow = [\"* /peers\", \"* /peers/**\"]"] {
-        let (daemon, _azurite) = start_with(&azurite, line, "[listen]\nsocket = \"k.sock\"\n").await;
-        assert_eq!(send(&daemon, "PUT", "/blobs/peers?restype=container", &[], Vec::new()).await.0, 201);
+        let (daemon, _azurite) =
+            start_with(&azurite, line, "[listen]\nsocket = \"k.sock\"\n").await;
+        assert_eq!(
+            send(&daemon, "PUT", "/blobs/peers?restype=container", &[], Vec::new()).await.0,
+            201
+        );
         for mount in ["blobs", "sas"] {
             for (path, name) in names {
                 let at = format!("/{mount}/peers/{path}");

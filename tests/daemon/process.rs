@@ -40,7 +40,8 @@ pub(crate) fn keyward_nowhere() -> Command {
     let mut command = keyward();
     for (name, _) in std::env::vars() {
         // The tests may run on a platform with an identity.
-        let platform = ["IDENTITY_", "MSI_", "IMDS_", "AZURE_"].iter().any(|prefix| name.starts_with(prefix));
+        let platform =
+            ["IDENTITY_", "MSI_", "IMDS_", "AZURE_"].iter().any(|prefix| name.starts_with(prefix));
         if platform || name.to_ascii_uppercase().ends_with("_PROXY") {
             command.env_remove(name);
         }
@@ -55,8 +56,14 @@ pub(crate) fn run(arguments: &[&str]) -> Output {
 
 /// Runs a client from `tests/peers`, and asserts that it completes this many steps.
 pub(crate) async fn run_steps(mut client: Command, count: usize) {
-    let output = tokio::task::spawn_blocking(move || client.output().expect("the client runs")).await.unwrap();
-    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let output = tokio::task::spawn_blocking(move || client.output().expect("the client runs"))
+        .await
+        .unwrap();
+    let text = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
     assert!(output.status.success(), "{text}");
     assert_eq!(text.lines().filter(|line| line.starts_with("ok ")).count(), count, "{text}");
 }
@@ -93,7 +100,11 @@ impl OutputReader {
             if let Some(line) = self.text().lines().find(|line| line.contains(words)) {
                 return line.to_owned();
             }
-            assert!(self.lines.changed().await.is_ok(), "it ended without {words:?}:\n{}", self.text());
+            assert!(
+                self.lines.changed().await.is_ok(),
+                "it ended without {words:?}:\n{}",
+                self.text()
+            );
         }
     }
 
@@ -125,13 +136,18 @@ impl Response {
     }
 
     pub(crate) fn json(&self) -> serde_json::Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {}", self.text()))
     }
 }
 
 /// The lines of `[egress.resolve]` for all host names of an emulator.
 pub(crate) fn resolve(emulator: &Emulator) -> String {
-    emulator.host_names().iter().map(|name| format!("{name:?} = \"{}\"\n", emulator.tls_address())).collect()
+    emulator
+        .host_names()
+        .iter()
+        .map(|name| format!("{name:?} = \"{}\"\n", emulator.tls_address()))
+        .collect()
 }
 
 /// A configuration with identities and mounts in one cloud.
@@ -153,8 +169,11 @@ pub(crate) fn config(cloud: &str, vault: &str, emulator: &Emulator) -> String {
 impl Daemon {
     /// A daemon with the mounts of the public cloud.
     pub(crate) async fn start() -> Self {
-        Self::with(|emulator| config("public", "contoso.vault.azure.net", emulator), "[listen]\nsocket = \"k.sock\"\n")
-            .await
+        Self::with(
+            |emulator| config("public", "contoso.vault.azure.net", emulator),
+            "[listen]\nsocket = \"k.sock\"\n",
+        )
+        .await
     }
 
     /// A daemon with a configuration and additional sections, which logs at `trace`.
@@ -167,7 +186,11 @@ impl Daemon {
         Self::logging("info", config, sections).await
     }
 
-    async fn logging(level: &str, config: impl FnOnce(&Emulator) -> String, sections: &str) -> Self {
+    async fn logging(
+        level: &str,
+        config: impl FnOnce(&Emulator) -> String,
+        sections: &str,
+    ) -> Self {
         let emulator = Emulator::start(Options::default()).await.expect("the emulator starts");
         let config = config(&emulator);
         Self::serve(level, emulator, &config, sections, &[]).await
@@ -179,26 +202,49 @@ impl Daemon {
     }
 
     /// The same, with a level of the log.
-    pub(crate) async fn with_emulator_logging(level: &str, emulator: Emulator, config: &str, sections: &str) -> Self {
+    pub(crate) async fn with_emulator_logging(
+        level: &str,
+        emulator: Emulator,
+        config: &str,
+        sections: &str,
+    ) -> Self {
         Self::serve(level, emulator, config, sections, &[]).await
     }
 
     /// The same, with these environment variables.
-    pub(crate) async fn with_variables(emulator: Emulator, config: &str, variables: &[(&str, &str)]) -> Self {
+    pub(crate) async fn with_variables(
+        emulator: Emulator,
+        config: &str,
+        variables: &[(&str, &str)],
+    ) -> Self {
         Self::serve("trace", emulator, config, "[listen]\nsocket = \"k.sock\"\n", variables).await
     }
 
-    async fn serve(level: &str, emulator: Emulator, config: &str, sections: &str, variables: &[(&str, &str)]) -> Self {
+    async fn serve(
+        level: &str,
+        emulator: Emulator,
+        config: &str,
+        sections: &str,
+        variables: &[(&str, &str)],
+    ) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         std::fs::write(directory.path().join("ca.pem"), emulator.ca_pem()).unwrap();
         let text = format!("{config}{sections}");
         std::fs::write(directory.path().join("keyward.toml"), text).unwrap();
         let mut command = keyward_nowhere();
         command.envs(variables.iter().copied());
-        command.args(["serve", "--log", level, "--config"]).arg(directory.path().join("keyward.toml"));
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program runs");
-        let (stdout, stderr) =
-            (OutputReader::of(child.stdout.take().unwrap()), OutputReader::of(child.stderr.take().unwrap()));
+        command
+            .args(["serve", "--log", level, "--config"])
+            .arg(directory.path().join("keyward.toml"));
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program runs");
+        let (stdout, stderr) = (
+            OutputReader::of(child.stdout.take().unwrap()),
+            OutputReader::of(child.stderr.take().unwrap()),
+        );
         let mut daemon = Self { emulator, directory, child, stdout, stderr };
         daemon.stderr.wait_for_line(" ready ").await;
         daemon

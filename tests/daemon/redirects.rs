@@ -13,8 +13,7 @@ use crate::https;
 use crate::process::{Daemon, resolve};
 
 const NODE: &str = "dn1.hadoop.example:9865";
-const TARGET: &str =
-    "https://dn1.hadoop.example:9865/webhdfs/v1/reports/new.txt?op=CREATE&delegation=ticket&overwrite=false";
+const TARGET: &str = "https://dn1.hadoop.example:9865/webhdfs/v1/reports/new.txt?op=CREATE&delegation=ticket&overwrite=false";
 
 /// What came to the node: method and target, header fields, body.
 type Received = (String, HeaderMap, String);
@@ -32,7 +31,11 @@ impl Node {
         let log = Arc::clone(&received);
         let (address, ca_pem) = https::serve("dn1.hadoop.example", move |parts, body| {
             let body = String::from_utf8_lossy(&body).into_owned();
-            log.lock().unwrap().push((format!("{} {}", parts.method, parts.uri), parts.headers, body));
+            log.lock().unwrap().push((
+                format!("{} {}", parts.method, parts.uri),
+                parts.headers,
+                body,
+            ));
             ready(Response::builder().status(201).body(Full::default()).unwrap())
         })
         .await;
@@ -60,7 +63,8 @@ impl Node {
 }
 
 async fn create(daemon: &Daemon) -> crate::process::Response {
-    let request = Request::put("/lake/webhdfs/v1/reports/new.txt?op=CREATE").header("cookie", "a=b");
+    let request =
+        Request::put("/lake/webhdfs/v1/reports/new.txt?op=CREATE").header("cookie", "a=b");
     daemon.send(request.body(Full::from("the text")).unwrap()).await
 }
 

@@ -12,8 +12,18 @@ use crate::process::{Daemon, Response, config, exchange};
 #[tokio::test]
 async fn both_plugins_and_both_identities_work_in_all_three_clouds() {
     for (cloud, vault, audience, arm) in [
-        ("public", "contoso.vault.azure.net", "https://vault.azure.net", "https://management.azure.com/"),
-        ("china", "contoso.vault.azure.cn", "https://vault.azure.cn", "https://management.chinacloudapi.cn/"),
+        (
+            "public",
+            "contoso.vault.azure.net",
+            "https://vault.azure.net",
+            "https://management.azure.com/",
+        ),
+        (
+            "china",
+            "contoso.vault.azure.cn",
+            "https://vault.azure.cn",
+            "https://management.chinacloudapi.cn/",
+        ),
         (
             "usgov",
             "contoso.vault.usgovcloudapi.net",
@@ -21,24 +31,41 @@ async fn both_plugins_and_both_identities_work_in_all_three_clouds() {
             "https://management.usgovcloudapi.net/",
         ),
     ] {
-        let mut daemon =
-            Daemon::with(|emulator| config(cloud, vault, emulator), "[listen]\nsocket = \"k.sock\"\n").await;
+        let mut daemon = Daemon::with(
+            |emulator| config(cloud, vault, emulator),
+            "[listen]\nsocket = \"k.sock\"\n",
+        )
+        .await;
         let secret = daemon.get("/vault/secrets/db").await;
         assert_eq!(secret.json()["value"], "swordfish-in-the-harbour", "{cloud}");
-        let group = |name: &str| format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/{name}?api-version=2021-04-01");
+        let group = |name: &str| {
+            format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/{name}?api-version=2021-04-01")
+        };
         let demo = daemon.get(&format!("/arm{}", group("demo"))).await;
         assert_eq!((demo.status.as_u16(), &demo.json()["name"]), (200, &"demo".into()), "{cloud}");
         let reports = daemon.get(&format!("/reports{}", group("reports"))).await;
-        assert_eq!((reports.status.as_u16(), &reports.json()["name"]), (200, &"reports".into()), "{cloud}");
+        assert_eq!(
+            (reports.status.as_u16(), &reports.json()["name"]),
+            (200, &"reports".into()),
+            "{cloud}"
+        );
         let wrong = daemon.get(&format!("/arm{}", group("reports"))).await;
-        assert_eq!((wrong.status.as_u16(), &wrong.json()["error"]["code"]), (403, &"AuthorizationFailed".into()));
+        assert_eq!(
+            (wrong.status.as_u16(), &wrong.json()["error"]["code"]),
+            (403, &"AuthorizationFailed".into())
+        );
 
         let record = daemon.record("\"mount\":\"vault\"").await;
         assert_eq!(record["upstream"][0]["audience"], audience);
         let record = daemon.record("\"mount\":\"reports\"").await;
         assert_eq!(record["upstream"][0]["audience"], arm);
-        let identities: Vec<_> =
-            daemon.emulator.log().for_service("arm").into_iter().map(|seen| seen.identity.unwrap()).collect();
+        let identities: Vec<_> = daemon
+            .emulator
+            .log()
+            .for_service("arm")
+            .into_iter()
+            .map(|seen| seen.identity.unwrap())
+            .collect();
         assert_eq!(identities, ["system", "reports", "system"]);
         daemon.stop().await;
     }
@@ -48,9 +75,15 @@ async fn both_plugins_and_both_identities_work_in_all_three_clouds() {
 async fn the_services_own_responses_pass_through_the_mount() {
     let daemon = Daemon::start().await;
     let missing = daemon.get("/vault/secrets/nope").await;
-    assert_eq!((missing.status.as_u16(), &missing.json()["error"]["code"]), (404, &"SecretNotFound".into()));
+    assert_eq!(
+        (missing.status.as_u16(), &missing.json()["error"]["code"]),
+        (404, &"SecretNotFound".into())
+    );
     let wrong = daemon.get(&format!("/arm/subscriptions/{SUBSCRIPTION}/resourceGroups/demo")).await;
-    assert_eq!((wrong.status.as_u16(), &wrong.json()["error"]["code"]), (400, &"MissingApiVersionParameter".into()));
+    assert_eq!(
+        (wrong.status.as_u16(), &wrong.json()["error"]["code"]),
+        (400, &"MissingApiVersionParameter".into())
+    );
 
     let body = r#"{"value": "new", "tags": {"a": "b"}}"#;
     let put = Request::put("/vault/secrets/mine").header("content-type", "application/json");
@@ -58,7 +91,9 @@ async fn the_services_own_responses_pass_through_the_mount() {
     assert_eq!((put.status.as_u16(), &put.json()["tags"]["a"]), (200, &"b".into()));
     let version = put.json()["id"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
     assert_eq!(daemon.get(&format!("/vault/secrets/mine/{version}")).await.json()["value"], "new");
-    let head = Request::head(format!("/arm/subscriptions/{SUBSCRIPTION}/resourceGroups/demo?api-version=2021-04-01"));
+    let head = Request::head(format!(
+        "/arm/subscriptions/{SUBSCRIPTION}/resourceGroups/demo?api-version=2021-04-01"
+    ));
     assert_eq!(daemon.send(head.body(Full::default()).unwrap()).await.status, 204);
     let delete = Request::delete("/vault/secrets/mine").body(Full::default()).unwrap();
     assert_eq!(daemon.send(delete).await.status, 200);
@@ -75,19 +110,33 @@ async fn a_list_is_read_page_by_page_through_the_mount() {
         let page = daemon.get(&next).await;
         assert_eq!(page.status, 200, "{}", page.text());
         let page = page.json();
-        names.extend(page["value"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap().to_owned()));
+        names.extend(
+            page["value"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|item| item["id"].as_str().unwrap().to_owned()),
+        );
         let Some(link) = page["nextLink"].as_str() else { break };
         assert!(link.starts_with("http://localhost/vault/"), "{link}");
         next = link.replace("http://localhost", "");
     }
     let expected = ["api-key", "db", "sql-password", "web"];
-    assert_eq!(names, expected.map(|name| format!("https://contoso.vault.azure.net/secrets/{name}")));
+    assert_eq!(
+        names,
+        expected.map(|name| format!("https://contoso.vault.azure.net/secrets/{name}"))
+    );
 
-    let path = format!("/reports/subscriptions/{SUBSCRIPTION}/resourceGroups?api-version=2021-04-01&$top=2");
+    let path = format!(
+        "/reports/subscriptions/{SUBSCRIPTION}/resourceGroups?api-version=2021-04-01&$top=2"
+    );
     let first = daemon.get(&path).await.json();
     let link = first["nextLink"].as_str().unwrap().replace("http://localhost", "");
     let second = daemon.get(&link).await.json();
-    assert_eq!((first["value"].as_array().unwrap().len(), second["value"].as_array().unwrap().len()), (2, 1));
+    assert_eq!(
+        (first["value"].as_array().unwrap().len(), second["value"].as_array().unwrap().len()),
+        (2, 1)
+    );
     daemon.stop().await;
 }
 
@@ -110,7 +159,9 @@ async fn a_long_operation_is_followed_through_the_mount() {
     assert_eq!(daemon.get(&link).await.json()["status"], "InProgress");
     assert_eq!(daemon.get(&link).await.json()["status"], "Succeeded");
 
-    let accepted = daemon.send(Request::delete(format!("{group}?{version}")).body(Full::default()).unwrap()).await;
+    let accepted = daemon
+        .send(Request::delete(format!("{group}?{version}")).body(Full::default()).unwrap())
+        .await;
     assert_eq!(accepted.status, 202);
     let link = followed(&accepted, "location");
     assert_eq!(daemon.get(&link).await.status, 202);
@@ -140,7 +191,9 @@ async fn only_its_owner_can_use_the_socket_and_the_kernel_identifies_the_caller(
     let response = daemon.get("/vault/secrets/db").await;
     let record = daemon.record("\"mount\":\"vault\"").await;
     assert_eq!(record["call"], response.headers["x-keyward-call"].to_str().unwrap());
-    let uid = std::fs::metadata("/proc/self").map(|metadata| std::os::unix::fs::MetadataExt::uid(&metadata)).unwrap();
+    let uid = std::fs::metadata("/proc/self")
+        .map(|metadata| std::os::unix::fs::MetadataExt::uid(&metadata))
+        .unwrap();
     let caller = record["caller"].as_str().unwrap();
     assert!(caller.starts_with(&format!("uid={uid} ")), "{caller}");
     assert!(caller.ends_with(&format!("pid={}", std::process::id())), "{caller}");
@@ -162,12 +215,16 @@ async fn the_error_about_an_unknown_mount_lists_the_mounts() {
 #[tokio::test]
 async fn over_loopback_only_a_loopback_host_is_served() {
     let listen = "[listen]\ntcp = \"127.0.0.1:0\"\ntcp_callers = \"anybody-on-this-machine\"\n";
-    let mut daemon = Daemon::with(|emulator| config("public", "contoso.vault.azure.net", emulator), listen).await;
+    let mut daemon =
+        Daemon::with(|emulator| config("public", "contoso.vault.azure.net", emulator), listen)
+            .await;
     let line = daemon.log_line(" ready ").await;
-    let address = line.split("http://").nth(1).unwrap().split(['"', ' ']).next().unwrap().to_owned();
+    let address =
+        line.split("http://").nth(1).unwrap().split(['"', ' ']).next().unwrap().to_owned();
     let get = async |host: &str| {
         let stream = tokio::net::TcpStream::connect(&address).await.unwrap();
-        let request = Request::get("/vault/secrets/db").header("host", host).body(Full::default()).unwrap();
+        let request =
+            Request::get("/vault/secrets/db").header("host", host).body(Full::default()).unwrap();
         exchange(TokioIo::new(stream), request).await
     };
     assert_eq!(get("localhost").await.status, 200);
@@ -185,7 +242,9 @@ async fn other_processes_cannot_read_the_daemons_memory() {
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
     assert_eq!(core.split_whitespace().filter(|word| *word == "0").count(), 2, "{core}");
     // What is not dumpable belongs to root in /proc, whoever runs it.
-    let owner = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(format!("/proc/{}/mem", daemon.id())).unwrap());
+    let owner = std::os::unix::fs::MetadataExt::uid(
+        &std::fs::metadata(format!("/proc/{}/mem", daemon.id())).unwrap(),
+    );
     assert_eq!(owner, 0);
     daemon.get("/vault/secrets/db").await;
     daemon.stop().await;
@@ -195,9 +254,12 @@ async fn other_processes_cannot_read_the_daemons_memory() {
 async fn a_configured_certificate_is_served_over_tls() {
     use rustls::pki_types::pem::PemObject;
 
-    let with = |emulator: &keyward_emulator::Emulator| config("public", "contoso.vault.azure.net", emulator);
+    let with = |emulator: &keyward_emulator::Emulator| {
+        config("public", "contoso.vault.azure.net", emulator)
+    };
     let pair = tempfile::tempdir().unwrap();
-    let own = keyward_emulator::Emulator::start(keyward_emulator::Options::default()).await.unwrap();
+    let own =
+        keyward_emulator::Emulator::start(keyward_emulator::Options::default()).await.unwrap();
     let [certificate, key] = ["server.pem", "server.key"].map(|name| pair.path().join(name));
     std::fs::write(&certificate, own.certificate_pem()).unwrap();
     std::fs::write(&key, own.key_pem()).unwrap();
@@ -207,19 +269,33 @@ async fn a_configured_certificate_is_served_over_tls() {
     );
     let mut daemon = Daemon::with(with, &listen).await;
     let line = daemon.log_line("https://127.0.0.1:").await;
-    let port: String =
-        line.split_once("https://127.0.0.1:").unwrap().1.chars().take_while(char::is_ascii_digit).collect();
+    let port: String = line
+        .split_once("https://127.0.0.1:")
+        .unwrap()
+        .1
+        .chars()
+        .take_while(char::is_ascii_digit)
+        .collect();
 
     let mut roots = rustls::RootCertStore::empty();
-    roots.add(rustls::pki_types::CertificateDer::from_pem_slice(own.ca_pem().as_bytes()).unwrap()).unwrap();
+    roots
+        .add(rustls::pki_types::CertificateDer::from_pem_slice(own.ca_pem().as_bytes()).unwrap())
+        .unwrap();
     let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-    let client = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let client = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap();
     let client = client.with_root_certificates(roots).with_no_client_auth();
     let stream = tokio::net::TcpStream::connect(format!("127.0.0.1:{port}")).await.unwrap();
     let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();
-    let stream =
-        tokio_rustls::TlsConnector::from(std::sync::Arc::new(client)).connect(name, stream).await.expect("TLS");
-    let request = Request::get("/vault/secrets/db").header("host", "localhost").body(Full::default()).unwrap();
+    let stream = tokio_rustls::TlsConnector::from(std::sync::Arc::new(client))
+        .connect(name, stream)
+        .await
+        .expect("TLS");
+    let request = Request::get("/vault/secrets/db")
+        .header("host", "localhost")
+        .body(Full::default())
+        .unwrap();
     let response = exchange(TokioIo::new(stream), request).await;
     assert_eq!(response.json()["value"], "swordfish-in-the-harbour");
     daemon.stop().await;

@@ -26,7 +26,8 @@ async fn start() -> Daemon {
     // The first one compiles, which takes more memory than any call.
     drop(Daemon::with(|emulator| config("public", "core.windows.net", emulator), LISTEN).await);
     // Nobody wants gigabytes told at `trace`.
-    let daemon = Daemon::quiet(|emulator| config("public", "core.windows.net", emulator), LISTEN).await;
+    let daemon =
+        Daemon::quiet(|emulator| config("public", "core.windows.net", emulator), LISTEN).await;
     assert_eq!(daemon.get("/blobs/hello/world.txt").await.status, 200);
     daemon
 }
@@ -45,11 +46,15 @@ fn assert_flat(daemon: &Daemon, idle: u64) {
 
 /// Uploads so many bytes, as a body of known length.
 async fn upload(socket: &Path, path: &str, bytes: u64) -> u16 {
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(UnixStream::connect(socket).await.unwrap())).await.unwrap();
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(
+        UnixStream::connect(socket).await.unwrap(),
+    ))
+    .await
+    .unwrap();
     let driver = tokio::spawn(connection);
     let (mut body, content) = Channel::<Bytes, std::io::Error>::new(2);
-    let request = Request::put(path).header("host", "localhost").header("x-ms-blob-type", "BlockBlob");
+    let request =
+        Request::put(path).header("host", "localhost").header("x-ms-blob-type", "BlockBlob");
     let request = request.header("content-length", bytes).body(content).unwrap();
     let feed = tokio::spawn(async move {
         let piece = Bytes::from(vec![7_u8; MIB as usize]);
@@ -68,10 +73,14 @@ async fn upload(socket: &Path, path: &str, bytes: u64) -> u16 {
 }
 
 async fn download(socket: &Path, path: &str) -> u64 {
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(UnixStream::connect(socket).await.unwrap())).await.unwrap();
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(
+        UnixStream::connect(socket).await.unwrap(),
+    ))
+    .await
+    .unwrap();
     let driver = tokio::spawn(connection);
-    let request = Request::get(path).header("host", "localhost").body(Empty::<Bytes>::new()).unwrap();
+    let request =
+        Request::get(path).header("host", "localhost").body(Empty::<Bytes>::new()).unwrap();
     let mut body = sender.send_request(request).await.unwrap().into_body();
     let mut count = 0;
     while let Some(frame) = body.frame().await {
@@ -89,13 +98,19 @@ async fn an_upload_of_two_gibibytes_needs_constant_memory() {
     assert_eq!(upload(&daemon.socket(), "/blobs/hello/big", 2048 * MIB).await, 201);
     let seen = daemon.emulator.log().for_service("blob").pop().unwrap();
     assert_eq!(seen.body_bytes as u64, 2048 * MIB);
-    assert_eq!(seen.header("content-length"), Some("2147483648"), "a length that is known stays known");
+    assert_eq!(
+        seen.header("content-length"),
+        Some("2147483648"),
+        "a length that is known stays known"
+    );
     assert_flat(&daemon, idle);
 
     let mut uploads = JoinSet::new();
     for number in 0..16 {
         let socket = daemon.socket();
-        uploads.spawn(async move { upload(&socket, &format!("/blobs/hello/big{number}"), 64 * MIB).await });
+        uploads.spawn(async move {
+            upload(&socket, &format!("/blobs/hello/big{number}"), 64 * MIB).await
+        });
     }
     assert!(uploads.join_all().await.iter().all(|status| *status == 201));
     assert_flat(&daemon, idle);
@@ -121,7 +136,11 @@ async fn a_download_of_two_gibibytes_needs_constant_memory() {
 
 /// Writes a request by hand, and gives what comes back until the connection ends or `enough` says
 /// so.
-async fn by_hand(daemon: &Daemon, request: &str, enough: impl Fn(&str) -> bool) -> (UnixStream, String) {
+async fn by_hand(
+    daemon: &Daemon,
+    request: &str,
+    enough: impl Fn(&str) -> bool,
+) -> (UnixStream, String) {
     let mut stream = UnixStream::connect(daemon.socket()).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut text = String::new();
@@ -150,7 +169,10 @@ async fn a_caller_that_expects_100_continue_sends_its_body_only_when_asked() {
     };
     // Data Lake asks first where to: only then is the body wanted.
     let (mut stream, mut text) =
-        by_hand(&daemon, &head("/lake/webhdfs/v1/reports/e.txt?op=CREATE"), |text| text.contains("\r\n\r\n")).await;
+        by_hand(&daemon, &head("/lake/webhdfs/v1/reports/e.txt?op=CREATE"), |text| {
+            text.contains("\r\n\r\n")
+        })
+        .await;
     assert!(text.starts_with("HTTP/1.1 100 "), "{text}");
     let steps = daemon.emulator.log().for_service("datalake");
     assert_eq!((steps[0].status, steps[0].body_bytes), (307, 0));
@@ -161,8 +183,10 @@ async fn a_caller_that_expects_100_continue_sends_its_body_only_when_asked() {
 
     // A first step that is refused never asks for it.
     daemon.emulator.faults().status("datalake", 403, &[], "{}");
-    let (_, text) =
-        by_hand(&daemon, &head("/lake/webhdfs/v1/reports/f.txt?op=CREATE"), |text| text.contains("\r\n\r\n")).await;
+    let (_, text) = by_hand(&daemon, &head("/lake/webhdfs/v1/reports/f.txt?op=CREATE"), |text| {
+        text.contains("\r\n\r\n")
+    })
+    .await;
     assert!(text.starts_with("HTTP/1.1 403 "), "{text}");
 }
 
@@ -177,15 +201,19 @@ async fn a_body_of_unknown_length_is_uploaded_in_chunks() {
     assert!(text.starts_with("HTTP/1.1 201 "), "{text}");
     let seen = daemon.emulator.log().for_service("blob").pop().unwrap();
     assert_eq!(seen.body_bytes, 11);
-    assert_eq!((seen.header("transfer-encoding"), seen.header("content-length")), (Some("chunked"), None));
+    assert_eq!(
+        (seen.header("transfer-encoding"), seen.header("content-length")),
+        (Some("chunked"), None)
+    );
 }
 
 #[tokio::test]
 async fn an_aborted_response_never_looks_complete() {
     let daemon = start().await;
-    for (fault, framing) in
-        [(FaultKind::Truncate(5), "content-length: 13"), (FaultKind::Truncate(0), "content-length: 13")]
-    {
+    for (fault, framing) in [
+        (FaultKind::Truncate(5), "content-length: 13"),
+        (FaultKind::Truncate(0), "content-length: 13"),
+    ] {
         daemon.emulator.faults().add(Fault::once("blob", fault));
         let request = "GET /blobs/hello/world.txt HTTP/1.1\r\nhost: localhost\r\n\r\n";
         let (_, text) = by_hand(&daemon, request, |_| false).await;

@@ -31,13 +31,18 @@ pub fn guest_with_manifest(name: &str, manifest: &str) -> Vec<u8> {
     // The text stands among the module's data too; the section's name is before the one that
     // counts.
     let name = b"keyward:manifest";
-    let start = component.windows(name.len()).position(|bytes| bytes == name).expect("a manifest") + name.len();
+    let start = component.windows(name.len()).position(|bytes| bytes == name).expect("a manifest")
+        + name.len();
     let begins = |old: &&&[u8]| component.get(start..).is_some_and(|rest| rest.starts_with(old));
     let length = MANIFESTS.iter().find(begins).expect("a manifest of the guests").len();
     assert!(manifest.len() <= length, "the manifest is longer than the guest's own");
     let own = component.get_mut(start..start + length).expect("found");
     own.fill(b'\n');
     own.get_mut(..manifest.len()).expect("not longer").copy_from_slice(manifest.as_bytes());
-    assert!(keyward_policy::manifest::read_text(&component).is_ok_and(|text| text.starts_with(manifest)), "replaced");
+    assert!(
+        keyward_policy::manifest::read_text(&component)
+            .is_ok_and(|text| text.starts_with(manifest)),
+        "replaced"
+    );
     component
 }

@@ -31,11 +31,19 @@ impl Logs {
             let logs = Self { text: Arc::default(), length: watch::channel(0).0 };
             let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(logs.clone());
             // The compiler says gigabytes, before there is any token.
-            let compiler =
-                ["cranelift", "cranelift_codegen", "cranelift_frontend", "regalloc2", "wasmtime_internal_cranelift"];
+            let compiler = [
+                "cranelift",
+                "cranelift_codegen",
+                "cranelift_frontend",
+                "regalloc2",
+                "wasmtime_internal_cranelift",
+            ];
             let all = Targets::new().with_default(Level::TRACE);
             let all = all.with_targets(compiler.map(|target| (target, LevelFilter::OFF)));
-            tracing_subscriber::registry().with(lines.with_filter(all)).try_init().expect("nobody else collects");
+            tracing_subscriber::registry()
+                .with(lines.with_filter(all))
+                .try_init()
+                .expect("nobody else collects");
             logs
         })
     }
@@ -43,7 +51,8 @@ impl Logs {
     /// All of it so far.
     #[must_use]
     pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.text.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+        String::from_utf8_lossy(&self.text.lock().unwrap_or_else(PoisonError::into_inner))
+            .into_owned()
     }
 
     /// Waits for a line that has all of these in it.
@@ -56,7 +65,9 @@ impl Logs {
         let find = async {
             loop {
                 let text = self.text();
-                if let Some(line) = text.lines().find(|line| words.iter().all(|word| line.contains(word))) {
+                if let Some(line) =
+                    text.lines().find(|line| words.iter().all(|word| line.contains(word)))
+                {
                     return line.to_owned();
                 }
                 length.changed().await.expect("the log lives as long as the process");

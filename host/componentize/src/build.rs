@@ -78,7 +78,8 @@ impl Build {
                 modules.insert(name, path);
             }
         }
-        if let Some(missing) = self.packages.iter().find(|package| !modules.contains_key(*package)) {
+        if let Some(missing) = self.packages.iter().find(|package| !modules.contains_key(*package))
+        {
             return Err(Error::NoLibrary { package: missing.clone() });
         }
         modules.into_iter().map(|(name, path)| encode(name, &path)).collect()

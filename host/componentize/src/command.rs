@@ -56,7 +56,8 @@ fn choose(
     }
     match target_dir.map(PathBuf::from) {
         // Made absolute here: the nested Cargo runs in another directory.
-        Some(directory) => std::path::absolute(&directory).map_err(|source| Error::Read { path: directory, source }),
+        Some(directory) => std::path::absolute(&directory)
+            .map_err(|source| Error::Read { path: directory, source }),
         None => of_workspace(),
     }
 }
@@ -88,10 +89,19 @@ fn nested(cargo: &Path, workspace: &Path) -> Command {
 /// Whether the outer Cargo set a variable that would affect the nested one.
 fn is_of_outer_build(name: &str) -> bool {
     const PREFIXES: [&str; 3] = ["CARGO", "RUST", "DEP_"];
-    const NAMES: [&str; 8] =
-        ["TARGET", "HOST", "OUT_DIR", "PROFILE", "OPT_LEVEL", "NUM_JOBS", "MAKEFLAGS", "CARGO_MAKEFLAGS"];
+    const NAMES: [&str; 8] = [
+        "TARGET",
+        "HOST",
+        "OUT_DIR",
+        "PROFILE",
+        "OPT_LEVEL",
+        "NUM_JOBS",
+        "MAKEFLAGS",
+        "CARGO_MAKEFLAGS",
+    ];
     // Where the tools are, and how the registry is reached.
-    const KEPT: [&str; 4] = ["CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "RUSTUP_AUTO_INSTALL"];
+    const KEPT: [&str; 4] =
+        ["CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "RUSTUP_AUTO_INSTALL"];
     const KEPT_PREFIXES: [&str; 3] = ["CARGO_NET_", "CARGO_HTTP_", "CARGO_REGIST"];
     let has_prefix = |prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));
     let is_kept = KEPT.contains(&name) || has_prefix(&KEPT_PREFIXES);
@@ -104,13 +114,24 @@ mod tests {
 
     #[test]
     fn the_nested_build_inherits_no_variables_but_those_of_the_registry() {
-        for removed in ["CARGO_CFG_TARGET_OS", "RUSTFLAGS", "RUSTC_WRAPPER", "DEP_Z_ROOT", "OUT_DIR", "CARGO_MAKEFLAGS"]
-        {
+        for removed in [
+            "CARGO_CFG_TARGET_OS",
+            "RUSTFLAGS",
+            "RUSTC_WRAPPER",
+            "DEP_Z_ROOT",
+            "OUT_DIR",
+            "CARGO_MAKEFLAGS",
+        ] {
             assert!(is_of_outer_build(removed), "{removed}");
         }
-        for inherited in
-            ["PATH", "HOME", "CARGO_HOME", "RUSTUP_AUTO_INSTALL", "CARGO_NET_OFFLINE", "CARGO_REGISTRIES_X_INDEX"]
-        {
+        for inherited in [
+            "PATH",
+            "HOME",
+            "CARGO_HOME",
+            "RUSTUP_AUTO_INSTALL",
+            "CARGO_NET_OFFLINE",
+            "CARGO_REGISTRIES_X_INDEX",
+        ] {
             assert!(!is_of_outer_build(inherited), "{inherited}");
         }
     }

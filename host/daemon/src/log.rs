@@ -17,8 +17,14 @@ const COMPILER: [&str; 6] = [
 ];
 
 /// Targets of this workspace.
-const OWN: [&str; 6] =
-    ["keyward", "keyward_daemon", "keyward_emulator", "keyward_identity", "keyward_policy", "keyward_sql"];
+const OWN: [&str; 6] = [
+    "keyward",
+    "keyward_daemon",
+    "keyward_emulator",
+    "keyward_identity",
+    "keyward_policy",
+    "keyward_sql",
+];
 
 /// Installs the logger with a maximum level. No level logs a credential.
 pub(crate) fn init(level: Level) {

@@ -39,7 +39,8 @@ impl Content {
             let (first, last) = (from.clamp(start, end) - start, to.clamp(start, end) - start);
             if first < last {
                 // Both are at most the length of the chunk.
-                let (first, last) = (usize::try_from(first).unwrap_or(0), usize::try_from(last).unwrap_or(0));
+                let (first, last) =
+                    (usize::try_from(first).unwrap_or(0), usize::try_from(last).unwrap_or(0));
                 part.push(chunk.slice(first..last));
             }
             start = end;
@@ -80,9 +81,15 @@ mod tests {
     fn a_slice_spans_chunks_and_stops_at_the_end() {
         let mut content = Content::from("abc");
         content.append(&Content::from("defg"));
-        for (from, to, expected) in [(0, 7, "abcdefg"), (2, 4, "cd"), (3, 100, "defg"), (7, 9, ""), (5, 2, "")] {
+        for (from, to, expected) in
+            [(0, 7, "abcdefg"), (2, 4, "cd"), (3, 100, "defg"), (7, 9, ""), (5, 2, "")]
+        {
             let slice = content.slice(from, to);
-            assert_eq!((slice.to_bytes(), slice.len()), (Bytes::from(expected), expected.len() as u64), "{from}..{to}");
+            assert_eq!(
+                (slice.to_bytes(), slice.len()),
+                (Bytes::from(expected), expected.len() as u64),
+                "{from}..{to}"
+            );
         }
     }
 }

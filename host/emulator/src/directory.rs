@@ -42,7 +42,9 @@ impl Identity {
     #[must_use]
     pub fn user_assigned(name: &str, number: u8) -> Self {
         let provider = "Microsoft.ManagedIdentity/userAssignedIdentities";
-        let resource = format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/identities/providers/{provider}/{name}");
+        let resource = format!(
+            "/subscriptions/{SUBSCRIPTION}/resourceGroups/identities/providers/{provider}/{name}"
+        );
         Self {
             name: name.to_owned(),
             client_id: format!("22222222-aaaa-4aaa-8aaa-{number:012}"),

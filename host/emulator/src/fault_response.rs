@@ -37,7 +37,9 @@ pub(crate) fn respond_with_fault(
         FaultKind::Respond { status, headers, body } => {
             let mut response = Response::new(status);
             for (name, value) in headers {
-                if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_str(&value)) {
+                if let (Ok(name), Ok(value)) =
+                    (name.parse::<HeaderName>(), HeaderValue::from_str(&value))
+                {
                     response.headers.insert(name, value);
                 }
             }
@@ -49,13 +51,17 @@ pub(crate) fn respond_with_fault(
             response.body = "<!doctype html><title>A page</title>".into();
             response.into_http()
         }
-        FaultKind::Truncate(bytes) => with_length(truncated_body(body.slice(0, bytes as u64)), body.len()),
+        FaultKind::Truncate(bytes) => {
+            with_length(truncated_body(body.slice(0, bytes as u64)), body.len())
+        }
         FaultKind::HalfBody => {
             let half = body.slice(0, body.len() / 2);
             let length = half.len();
             with_length(chunks(half.into_chunks()), length)
         }
-        FaultKind::Stall(bytes) => with_length(stalling_body(body.slice(0, bytes as u64), faults), body.len()),
+        FaultKind::Stall(bytes) => {
+            with_length(stalling_body(body.slice(0, bytes as u64), faults), body.len())
+        }
         FaultKind::Echo(chunk_size) => {
             let bearer = request.header("authorization").unwrap_or_default().to_owned();
             let text = format!("{{\"you sent\": \"{bearer}\", \"and again\": \"{bearer}\"}}");

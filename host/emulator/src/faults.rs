@@ -184,7 +184,8 @@ impl Faults {
 }
 
 fn response(status: u16, headers: &[(&str, &str)], body: &str) -> FaultKind {
-    let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let headers =
+        headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     FaultKind::Respond { status, headers, body: body.to_owned() }
 }
 

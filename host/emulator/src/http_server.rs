@@ -79,7 +79,11 @@ pub(crate) async fn serve_tls(listener: TcpListener, config: Arc<ServerConfig>, 
     }
 }
 
-async fn serve_connection(stream: impl AsyncRead + AsyncWrite + Unpin, listener: ListenerKind, azure: Arc<Azure>) {
+async fn serve_connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    listener: ListenerKind,
+    azure: Arc<Azure>,
+) {
     let closing = Closing::default();
     let service = service_fn(|request| Box::pin(handle(&azure, listener, &closing, request)));
     let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
@@ -139,7 +143,8 @@ async fn handle(
         body_unread: false,
         status: 0,
     };
-    let response = respond(azure, service, &mut request, &mut body, &mut logged.identity, closing).await;
+    let response =
+        respond(azure, service, &mut request, &mut body, &mut logged.identity, closing).await;
     logged.body_bytes = body.bytes_read();
     logged.body_unread = body.is_unread();
     closing.body_unread.store(logged.body_unread, Ordering::Relaxed);
@@ -178,7 +183,8 @@ async fn respond(
         Some(FaultKind::RespondEarly { status, read, at_once }) => {
             body.discard_first(*read).await?;
             closing.at_once.store(*at_once, Ordering::Relaxed);
-            let response = Response::error(*status, "Early", "The service did not wait for the body.");
+            let response =
+                Response::error(*status, "Early", "The service did not wait for the body.");
             return Ok(response.into_http());
         }
         Some(FaultKind::Redirect(location)) => {

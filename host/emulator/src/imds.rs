@@ -29,7 +29,10 @@ const RESOURCES: [&str; 15] = [
 
 pub(crate) fn handle(azure: &Azure, request: &Request) -> Response {
     let invalid_request = |description: &str| {
-        Response::json(400, &json!({ "error": "invalid_request", "error_description": description }))
+        Response::json(
+            400,
+            &json!({ "error": "invalid_request", "error_description": description }),
+        )
     };
     if request.header("metadata").is_none_or(|value| !value.eq_ignore_ascii_case("true")) {
         return invalid_request("Required metadata header not specified");
@@ -46,7 +49,9 @@ pub(crate) fn handle(azure: &Azure, request: &Request) -> Response {
     match request.query("api-version") {
         Some("2018-02-01" | "2019-08-01" | "2021-02-01") => {}
         Some(_) => {
-            return invalid_request("Bad request. api-version is invalid or was not specified in the request.");
+            return invalid_request(
+                "Bad request. api-version is invalid or was not specified in the request.",
+            );
         }
         None => return invalid_request("Required query variable 'api-version' is missing"),
     }
@@ -60,7 +65,10 @@ pub(crate) fn handle(azure: &Azure, request: &Request) -> Response {
              administrator of the tenant or consented to by any user in the tenant. You might \
              have sent your authentication request to the wrong tenant."
         );
-        return Response::json(400, &json!({ "error": "invalid_resource", "error_description": description }));
+        return Response::json(
+            400,
+            &json!({ "error": "invalid_resource", "error_description": description }),
+        );
     }
     let identity = match requested_identity(azure, request) {
         Ok(identity) => identity,
@@ -80,11 +88,16 @@ pub(crate) fn handle(azure: &Azure, request: &Request) -> Response {
                 "token_type": "Bearer",
             }),
         ),
-        Err(error) => Response::json(500, &json!({ "error": "unknown", "error_description": error })),
+        Err(error) => {
+            Response::json(500, &json!({ "error": "unknown", "error_description": error }))
+        }
     }
 }
 
-fn requested_identity<'a>(azure: &'a Azure, request: &Request) -> Result<&'a Identity, &'static str> {
+fn requested_identity<'a>(
+    azure: &'a Azure,
+    request: &Request,
+) -> Result<&'a Identity, &'static str> {
     const NOT_FOUND: &str = "Identity not found";
     let same = |a: &str, b: &str| a.eq_ignore_ascii_case(b);
     let directory = &azure.directory;
@@ -96,7 +109,9 @@ fn requested_identity<'a>(azure: &'a Azure, request: &Request) -> Result<&'a Ide
     }
     if let Some(id) = request.query("msi_res_id").or_else(|| request.query("mi_res_id")) {
         return directory
-            .find(|identity| identity.resource_id.as_deref().is_some_and(|resource_id| same(resource_id, id)))
+            .find(|identity| {
+                identity.resource_id.as_deref().is_some_and(|resource_id| same(resource_id, id))
+            })
             .ok_or(NOT_FOUND);
     }
     match (directory.system_assigned(), directory.len()) {

@@ -92,7 +92,10 @@ pub(crate) fn config(emulator: &Emulator, ca_file: &Path) -> String {
     let identities = &emulator.azure.directory;
     let reports = identities.identity("reports").map_or("", |identity| identity.client_id.as_str());
     let resolve = host_names().into_iter().map(|name| format!("{name:?} = \"{tls}\"\n"));
-    let sql = emulator.sql_host_names().into_iter().map(|name| format!("{name:?} = \"{}\"\n", emulator.sql_address()));
+    let sql = emulator
+        .sql_host_names()
+        .into_iter()
+        .map(|name| format!("{name:?} = \"{}\"\n", emulator.sql_address()));
     let resolve: String = resolve.chain(sql).collect();
     let storage = storage_mounts();
     format!(

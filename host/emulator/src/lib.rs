@@ -149,9 +149,19 @@ impl Emulator {
     ///
     /// An address is in use or not a loopback address, or keys or the database cannot be created.
     pub async fn start(options: Options) -> Result<Self, StartError> {
-        let Options { imds, tls, sql, directory, token_lifetime, storage, sql_options, authority: ca } = options;
+        let Options {
+            imds,
+            tls,
+            sql,
+            directory,
+            token_lifetime,
+            storage,
+            sql_options,
+            authority: ca,
+        } = options;
         let token_issuer = TokenIssuer::new(token_lifetime).map_err(StartError::Keys)?;
-        let certificates = tls::Certificates::new(ca).map_err(|error| StartError::Keys(error.to_string()))?;
+        let certificates =
+            tls::Certificates::new(ca).map_err(|error| StartError::Keys(error.to_string()))?;
         let azure = Arc::new(Azure {
             token_issuer,
             directory,
@@ -168,7 +178,11 @@ impl Emulator {
         let (sql_listener, sql) = listen(sql).await?;
         let mut tasks = JoinSet::new();
         tasks.spawn(http_server::serve_imds(imds_listener, Arc::clone(&azure)));
-        tasks.spawn(http_server::serve_tls(tls_listener, Arc::clone(&certificates.server), Arc::clone(&azure)));
+        tasks.spawn(http_server::serve_tls(
+            tls_listener,
+            Arc::clone(&certificates.server),
+            Arc::clone(&azure),
+        ));
         tasks.spawn(sql::serve(sql_listener, certificates.sql.clone(), Arc::clone(&azure)));
         let tls::Certificates { ca, chain_pem, key_pem, .. } = certificates;
         Ok(Self { azure, imds, tls, sql, ca, chain_pem, key_pem, _tasks: tasks })
@@ -223,7 +237,9 @@ impl Emulator {
     /// # Errors
     ///
     /// The connection fails.
-    pub async fn connect(&self) -> std::io::Result<tokio_rustls::client::TlsStream<tokio::net::TcpStream>> {
+    pub async fn connect(
+        &self,
+    ) -> std::io::Result<tokio_rustls::client::TlsStream<tokio::net::TcpStream>> {
         tls::connect(self.tls, self.ca_pem()).await
     }
 

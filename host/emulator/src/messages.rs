@@ -29,9 +29,16 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    pub(crate) fn new(method: Method, host: String, path: &str, raw_query: &str, headers: HeaderMap) -> Self {
+    pub(crate) fn new(
+        method: Method,
+        host: String,
+        path: &str,
+        raw_query: &str,
+        headers: HeaderMap,
+    ) -> Self {
         let pairs = form_urlencoded::parse(raw_query.as_bytes());
-        let query = pairs.map(|(name, value)| (name.to_ascii_lowercase(), value.into_owned())).collect();
+        let query =
+            pairs.map(|(name, value)| (name.to_ascii_lowercase(), value.into_owned())).collect();
         Self {
             method,
             host,
@@ -58,7 +65,11 @@ impl Request {
     /// The decoded segments of the path, without empty ones.
     pub(crate) fn segments(&self) -> Vec<String> {
         let segments = self.path.split('/').filter(|segment| !segment.is_empty());
-        segments.map(|segment| percent_encoding::percent_decode_str(segment).decode_utf8_lossy().into_owned()).collect()
+        segments
+            .map(|segment| {
+                percent_encoding::percent_decode_str(segment).decode_utf8_lossy().into_owned()
+            })
+            .collect()
     }
 
     pub(crate) fn json(&self) -> Value {
@@ -81,7 +92,8 @@ impl Response {
     }
 
     pub(crate) fn json(status: u16, value: &Value) -> Self {
-        let mut response = Self::new(status).header("content-type", "application/json; charset=utf-8");
+        let mut response =
+            Self::new(status).header("content-type", "application/json; charset=utf-8");
         response.body = value.to_string().into();
         response
     }
@@ -95,7 +107,9 @@ impl Response {
 
     /// Adds a header field whose name comes from a request. An invalid one is left out.
     pub(crate) fn untrusted_header(mut self, name: &str, value: &str) -> Self {
-        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value)) {
+        if let (Ok(name), Ok(value)) =
+            (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value))
+        {
             self.headers.insert(name, value);
         }
         self
@@ -112,7 +126,8 @@ impl Response {
         *response.headers_mut() = self.headers;
         let headers = response.headers_mut();
         // A response to HEAD has the length that the body would have.
-        let has_length = self.status != StatusCode::NO_CONTENT && self.status != StatusCode::NOT_MODIFIED;
+        let has_length =
+            self.status != StatusCode::NO_CONTENT && self.status != StatusCode::NOT_MODIFIED;
         if has_length && !headers.contains_key(CONTENT_LENGTH) {
             headers.insert(CONTENT_LENGTH, self.body.len().into());
         }

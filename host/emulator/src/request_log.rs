@@ -81,7 +81,10 @@ impl RequestLog {
     }
 
     /// Waits for a request that matches. `None` if the emulator has stopped.
-    pub async fn wait_for(&self, matches: impl Fn(&LoggedRequest) -> bool) -> Option<LoggedRequest> {
+    pub async fn wait_for(
+        &self,
+        matches: impl Fn(&LoggedRequest) -> bool,
+    ) -> Option<LoggedRequest> {
         let mut count = self.count.subscribe();
         loop {
             if let Some(request) = self.all().into_iter().find(&matches) {

@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
 };
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
@@ -117,7 +118,8 @@ impl Certificates {
         let certificate = leaf.signed_by(&key, &issuer)?;
 
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+        let builder =
+            ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
         let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let chain = vec![certificate.der().clone(), ca_der];
         let mut server = builder.with_no_client_auth().with_single_cert(chain, private)?;
@@ -127,13 +129,20 @@ impl Certificates {
         // TDS 7 wraps the handshake in packets and nothing after it, so the last message of the
         // handshake must be the server's: no TLS 1.3, which sends tickets later, and no resumption.
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder =
-            ServerConfig::builder_with_provider(provider).with_protocol_versions(&[&rustls::version::TLS12])?;
-        let mut in_tds = builder.with_no_client_auth().with_cert_resolver(Arc::clone(&server.cert_resolver));
+        let builder = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS12])?;
+        let mut in_tds =
+            builder.with_no_client_auth().with_cert_resolver(Arc::clone(&server.cert_resolver));
         in_tds.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
         let sql = sql::Tls { in_tds: Arc::new(in_tds), tds8: Arc::new(tds8) };
         let chain_pem = format!("{}{}", certificate.pem(), ca_pair.certificate_pem);
-        Ok(Self { ca: ca_pair, chain_pem, key_pem: key.serialize_pem(), server: Arc::new(server), sql })
+        Ok(Self {
+            ca: ca_pair,
+            chain_pem,
+            key_pem: key.serialize_pem(),
+            server: Arc::new(server),
+            sql,
+        })
     }
 }
 
@@ -144,8 +153,10 @@ pub(crate) async fn connect(address: SocketAddr, ca_pem: &str) -> io::Result<Tls
         .add(CertificateDer::from_pem_slice(ca_pem.as_bytes()).map_err(io::Error::other)?)
         .map_err(io::Error::other)?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let config = builder.map_err(io::Error::other)?.with_root_certificates(roots).with_no_client_auth();
+    let builder =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config =
+        builder.map_err(io::Error::other)?.with_root_certificates(roots).with_no_client_auth();
     let name = ServerName::try_from("localhost").map_err(io::Error::other)?;
     TlsConnector::from(Arc::new(config)).connect(name, TcpStream::connect(address).await?).await
 }

@@ -11,7 +11,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::rand::{SecureRandom, SystemRandom};
 use ring::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, UnparsedPublicKey,
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair,
+    UnparsedPublicKey,
 };
 use serde::{Deserialize, Serialize};
 
@@ -63,8 +64,10 @@ impl TokenIssuer {
     pub(crate) fn new(lifetime: Duration) -> Result<Self, String> {
         let random = SystemRandom::new();
         let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
-        let document = EcdsaKeyPair::generate_pkcs8(algorithm, &random).map_err(|error| error.to_string())?;
-        let key = EcdsaKeyPair::from_pkcs8(algorithm, document.as_ref(), &random).map_err(|error| error.to_string())?;
+        let document =
+            EcdsaKeyPair::generate_pkcs8(algorithm, &random).map_err(|error| error.to_string())?;
+        let key = EcdsaKeyPair::from_pkcs8(algorithm, document.as_ref(), &random)
+            .map_err(|error| error.to_string())?;
         Ok(Self { key, random, lifetime: Mutex::new(lifetime), issued: Mutex::default() })
     }
 
@@ -77,7 +80,11 @@ impl TokenIssuer {
     }
 
     /// Issues a token. Returns it with its claims.
-    pub(crate) fn issue(&self, identity: &Identity, audience: &str) -> Result<(String, Claims), String> {
+    pub(crate) fn issue(
+        &self,
+        identity: &Identity,
+        audience: &str,
+    ) -> Result<(String, Claims), String> {
         let lifetime = *self.lifetime.lock().unwrap_or_else(PoisonError::into_inner);
         let mut unique = [0_u8; 16];
         self.random.fill(&mut unique).map_err(|error| error.to_string())?;
@@ -100,10 +107,12 @@ impl TokenIssuer {
             xms_mirid: identity.resource_id.clone(),
             xms_padding: URL_SAFE_NO_PAD.encode(padding),
         };
-        let header = URL_SAFE_NO_PAD.encode(r#"{"typ":"JWT","alg":"ES256","kid":"keyward-emulator"}"#);
+        let header =
+            URL_SAFE_NO_PAD.encode(r#"{"typ":"JWT","alg":"ES256","kid":"keyward-emulator"}"#);
         let payload = serde_json::to_vec(&claims).map_err(|error| error.to_string())?;
         let signed = format!("{header}.{}", URL_SAFE_NO_PAD.encode(payload));
-        let signature = self.key.sign(&self.random, signed.as_bytes()).map_err(|error| error.to_string())?;
+        let signature =
+            self.key.sign(&self.random, signed.as_bytes()).map_err(|error| error.to_string())?;
         let token = format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature));
         self.issued.lock().unwrap_or_else(PoisonError::into_inner).push(token.clone());
         Ok((token, claims))

@@ -42,8 +42,9 @@ async fn a_blob_is_read_with_its_properties_and_in_ranges() {
 #[tokio::test]
 async fn a_valid_token_of_an_identity_with_a_role_is_required() {
     let emulator = start().await;
-    let of =
-        |bearer: String| vec![("authorization".to_owned(), bearer), ("x-ms-version".to_owned(), VERSION.to_owned())];
+    let of = |bearer: String| {
+        vec![("authorization".to_owned(), bearer), ("x-ms-version".to_owned(), VERSION.to_owned())]
+    };
     let reports = format!("&client_id={}", Identity::user_assigned("reports", 1).client_id);
     let good = token(&emulator, STORAGE, "").await;
     for (headers, status, code) in [
@@ -61,11 +62,16 @@ async fn a_valid_token_of_an_identity_with_a_role_is_required() {
             "InvalidAuthenticationInfo",
         ),
         (of("SharedKey contoso:abc".to_owned()), 400, "InvalidAuthenticationInfo"),
-        (of(format!("Bearer {}", token(&emulator, STORAGE, &reports).await)), 403, "AuthorizationPermissionMismatch"),
+        (
+            of(format!("Bearer {}", token(&emulator, STORAGE, &reports).await)),
+            403,
+            "AuthorizationPermissionMismatch",
+        ),
         (vec![("authorization".to_owned(), format!("Bearer {good}"))], 403, "AuthenticationFailed"),
         (of(format!("Bearer {good}")), 200, ""),
     ] {
-        let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let headers: Vec<_> =
+            headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let response = send(&emulator, BLOB, "GET /hello/world.txt", &headers, b"").await;
         assert_eq!((response.status, response.code()), (status, code), "{}", response.text());
         let challenged = response.header("www-authenticate").is_some_and(|field| {
@@ -74,7 +80,8 @@ async fn a_valid_token_of_an_identity_with_a_role_is_required() {
         });
         assert_eq!(challenged, status == 401);
     }
-    let elsewhere = send(&emulator, "fabrikam.blob.core.windows.net", "GET /hello/world.txt", &[], b"").await;
+    let elsewhere =
+        send(&emulator, "fabrikam.blob.core.windows.net", "GET /hello/world.txt", &[], b"").await;
     assert_eq!(elsewhere.status, 404);
 }
 
@@ -82,12 +89,20 @@ async fn a_valid_token_of_an_identity_with_a_role_is_required() {
 async fn a_blob_is_put_and_read_under_conditions() {
     let emulator = start().await;
     let client = Client::new(&emulator, BLOB, STORAGE).await;
-    let fields = [BLOCK, ("x-ms-blob-content-type", "text/html"), ("content-md5", "c3Vt"), ("x-ms-meta-who", "me")];
+    let fields = [
+        BLOCK,
+        ("x-ms-blob-content-type", "text/html"),
+        ("content-md5", "c3Vt"),
+        ("x-ms-meta-who", "me"),
+    ];
     let put = client.put("/hello/a%20b/c", &fields, b"one").await;
     assert_eq!((put.status, put.header("x-ms-request-server-encrypted")), (201, Some("true")));
     let got = client.get("/hello/a%20b/c").await;
     assert_eq!(got.header("content-md5"), Some("c3Vt"));
-    assert_eq!((got.header("content-type"), got.header("x-ms-meta-who")), (Some("text/html"), Some("me")));
+    assert_eq!(
+        (got.header("content-type"), got.header("x-ms-meta-who")),
+        (Some("text/html"), Some("me"))
+    );
     let etag = got.header("etag").unwrap();
     assert_eq!(put.header("etag"), Some(etag));
     for (line, condition, status, code) in [
@@ -99,7 +114,8 @@ async fn a_blob_is_put_and_read_under_conditions() {
         ("PUT", ("if-match", etag), 201, ""),
         ("GET", ("if-match", etag), 412, "ConditionNotMet"),
     ] {
-        let response = client.request(&format!("{line} /hello/a%20b/c"), &[BLOCK, condition], b"").await;
+        let response =
+            client.request(&format!("{line} /hello/a%20b/c"), &[BLOCK, condition], b"").await;
         assert_eq!((response.status, response.code()), (status, code), "{line} {condition:?}");
     }
     let chunked = format!(
@@ -115,9 +131,9 @@ async fn a_blob_is_put_and_read_under_conditions() {
     assert_eq!(client.request("DELETE /hello/a%20b/c", &[], b"").await.status, 202);
     let gone = client.get("/hello/a%20b/c").await;
     assert_eq!((gone.status, gone.code()), (404, "BlobNotFound"));
-    assert!(
-        gone.text().starts_with("<?xml version=\"1.0\" encoding=\"utf-8\"?><Error><Code>BlobNotFound</Code><Message>")
-    );
+    assert!(gone.text().starts_with(
+        "<?xml version=\"1.0\" encoding=\"utf-8\"?><Error><Code>BlobNotFound</Code><Message>"
+    ));
 }
 
 #[tokio::test]
@@ -125,14 +141,24 @@ async fn blocks_become_a_blob_when_their_list_is_committed() {
     let emulator = start().await;
     let client = Client::new(&emulator, BLOB, STORAGE).await;
     for (id, text) in [("QQ%3D%3D", "one "), ("Qg%3D%3D", "two "), ("Qw%3D%3D", "unused")] {
-        let put = client.put(&format!("/hello/big?comp=block&blockid={id}"), &[], text.as_bytes()).await;
+        let put =
+            client.put(&format!("/hello/big?comp=block&blockid={id}"), &[], text.as_bytes()).await;
         assert_eq!(put.status, 201);
     }
     assert_eq!(client.get("/hello/big").await.status, 404);
-    assert_eq!(client.put("/hello/big?comp=block&blockid=not64", &[], b"x").await.code(), "InvalidQueryParameterValue");
+    assert_eq!(
+        client.put("/hello/big?comp=block&blockid=not64", &[], b"x").await.code(),
+        "InvalidQueryParameterValue"
+    );
     let missing = b"<BlockList><Committed>QQ==</Committed></BlockList>";
-    assert_eq!(client.put("/hello/big?comp=blocklist", &[], missing).await.code(), "InvalidBlockList");
-    assert_eq!(client.put("/hello/big?comp=blocklist", &[], b"<no").await.code(), "InvalidXmlDocument");
+    assert_eq!(
+        client.put("/hello/big?comp=blocklist", &[], missing).await.code(),
+        "InvalidBlockList"
+    );
+    assert_eq!(
+        client.put("/hello/big?comp=blocklist", &[], b"<no").await.code(),
+        "InvalidXmlDocument"
+    );
     let list = b"<?xml version=\"1.0\"?><BlockList><Latest>Qg==</Latest>\
                  <Uncommitted>QQ==</Uncommitted></BlockList>";
     assert_eq!(client.put("/hello/big?comp=blocklist", &[], list).await.status, 201);
@@ -146,7 +172,10 @@ async fn blocks_become_a_blob_when_their_list_is_committed() {
 async fn an_append_blob_grows_at_its_end() {
     let emulator = start().await;
     let client = Client::new(&emulator, BLOB, STORAGE).await;
-    assert_eq!(client.put("/hello/log", &[("x-ms-blob-type", "AppendBlob")], b"").await.status, 201);
+    assert_eq!(
+        client.put("/hello/log", &[("x-ms-blob-type", "AppendBlob")], b"").await.status,
+        201
+    );
     let first = client.put("/hello/log?comp=appendblock", &[], b"one\n").await;
     assert_eq!((first.status, first.header("x-ms-blob-append-offset")), (201, Some("0")));
     let at = |position| [("x-ms-blob-condition-appendpos", position)];
@@ -154,20 +183,33 @@ async fn an_append_blob_grows_at_its_end() {
     assert_eq!((wrong.status, wrong.code()), (412, "AppendPositionConditionNotMet"));
     assert_eq!(client.put("/hello/log?comp=appendblock", &at("4"), b"two\n").await.status, 201);
     let got = client.get("/hello/log").await;
-    assert_eq!((got.text().as_str(), got.header("x-ms-blob-committed-block-count")), ("one\ntwo\n", Some("2")));
-    assert_eq!(client.put("/hello/world.txt?comp=appendblock", &[], b"x").await.code(), "InvalidBlobType");
+    assert_eq!(
+        (got.text().as_str(), got.header("x-ms-blob-committed-block-count")),
+        ("one\ntwo\n", Some("2"))
+    );
+    assert_eq!(
+        client.put("/hello/world.txt?comp=appendblock", &[], b"x").await.code(),
+        "InvalidBlobType"
+    );
 }
 
 #[tokio::test]
 async fn containers_and_blobs_are_listed_in_pages() {
     let emulator = start().await;
     let client = Client::new(&emulator, BLOB, STORAGE).await;
-    assert_eq!(client.put("/new?restype=container", &[("x-ms-meta-a", "b")], b"").await.status, 201);
-    assert_eq!(client.put("/new?restype=container", &[], b"").await.code(), "ContainerAlreadyExists");
+    assert_eq!(
+        client.put("/new?restype=container", &[("x-ms-meta-a", "b")], b"").await.status,
+        201
+    );
+    assert_eq!(
+        client.put("/new?restype=container", &[], b"").await.code(),
+        "ContainerAlreadyExists"
+    );
     assert_eq!(client.put("/New?restype=container", &[], b"").await.code(), "InvalidResourceName");
     let containers = client.get("/?comp=list&include=metadata&prefix=ne").await.text();
     assert!(
-        containers.contains("<Name>new</Name>") && containers.contains("<Metadata><a>b</a></Metadata>"),
+        containers.contains("<Name>new</Name>")
+            && containers.contains("<Metadata><a>b</a></Metadata>"),
         "{containers}"
     );
     assert!(!containers.contains("hello"));
@@ -178,10 +220,14 @@ async fn containers_and_blobs_are_listed_in_pages() {
     let mut marker = String::new();
     loop {
         let list = client
-            .get(&format!("/new?restype=container&comp=list&delimiter=/&maxresults=1&marker={marker}"))
+            .get(&format!(
+                "/new?restype=container&comp=list&delimiter=/&maxresults=1&marker={marker}"
+            ))
             .await
             .text();
-        let between = |from: &str, to: &str| list.split_once(from).unwrap().1.split_once(to).unwrap().0.to_owned();
+        let between = |from: &str, to: &str| {
+            list.split_once(from).unwrap().1.split_once(to).unwrap().0.to_owned()
+        };
         names.push(between("<Name>", "</Name>"));
         marker = between("<NextMarker>", "</NextMarker>");
         if marker.is_empty() {
@@ -191,7 +237,8 @@ async fn containers_and_blobs_are_listed_in_pages() {
     assert_eq!(names, ["a", "d/", "z&amp;z"]);
     let inside = client.get("/new?restype=container&comp=list&delimiter=/&prefix=d/").await.text();
     assert!(
-        inside.contains("<BlobPrefix><Name>d/e/</Name></BlobPrefix>") && inside.contains("<Name>d/1</Name>"),
+        inside.contains("<BlobPrefix><Name>d/e/</Name></BlobPrefix>")
+            && inside.contains("<Name>d/1</Name>"),
         "{inside}"
     );
     assert_eq!(client.request("DELETE /new?restype=container", &[], b"").await.status, 202);
@@ -205,7 +252,8 @@ async fn a_leased_blob_is_only_written_with_the_lease_id() {
     let lease = |headers: Vec<(&'static str, String)>| {
         let client = &client;
         async move {
-            let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            let headers: Vec<_> =
+                headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
             client.put("/hello/world.txt?comp=lease", &headers, b"").await
         }
     };
@@ -215,20 +263,33 @@ async fn a_leased_blob_is_only_written_with_the_lease_id() {
     let id = acquired.header("x-ms-lease-id").unwrap().to_owned();
     let again = lease(vec![action("acquire"), ("x-ms-lease-duration", "15".to_owned())]).await;
     assert_eq!((again.status, again.code()), (409, "LeaseAlreadyPresent"));
-    for (lease_id, status, code) in
-        [("", 412, "LeaseIdMissing"), ("other", 412, "LeaseIdMismatchWithBlobOperation"), (id.as_str(), 200, "")]
-    {
-        let headers: Vec<_> = [("x-ms-lease-id", lease_id)].into_iter().filter(|(_, id)| !id.is_empty()).collect();
+    for (lease_id, status, code) in [
+        ("", 412, "LeaseIdMissing"),
+        ("other", 412, "LeaseIdMismatchWithBlobOperation"),
+        (id.as_str(), 200, ""),
+    ] {
+        let headers: Vec<_> =
+            [("x-ms-lease-id", lease_id)].into_iter().filter(|(_, id)| !id.is_empty()).collect();
         let response = client.put("/hello/world.txt?comp=metadata", &headers, b"").await;
         assert_eq!((response.status, response.code()), (status, code));
     }
     assert_eq!(lease(vec![action("renew"), ("x-ms-lease-id", id.clone())]).await.status, 200);
-    let changed = vec![action("change"), ("x-ms-lease-id", id.clone()), ("x-ms-proposed-lease-id", "new".to_owned())];
+    let changed = vec![
+        action("change"),
+        ("x-ms-lease-id", id.clone()),
+        ("x-ms-proposed-lease-id", "new".to_owned()),
+    ];
     assert_eq!(lease(changed).await.header("x-ms-lease-id"), Some("new"));
-    assert_eq!(lease(vec![action("release"), ("x-ms-lease-id", id)]).await.code(), "LeaseIdMismatchWithLeaseOperation");
+    assert_eq!(
+        lease(vec![action("release"), ("x-ms-lease-id", id)]).await.code(),
+        "LeaseIdMismatchWithLeaseOperation"
+    );
     let broken = lease(vec![action("break")]).await;
     assert_eq!((broken.status, broken.header("x-ms-lease-time")), (202, Some("0")));
-    assert_eq!(client.request("HEAD /hello/world.txt", &[], b"").await.header("x-ms-lease-state"), Some("broken"));
+    assert_eq!(
+        client.request("HEAD /hello/world.txt", &[], b"").await.header("x-ms-lease-state"),
+        Some("broken")
+    );
     assert_eq!(client.request("DELETE /hello/world.txt", &[], b"").await.status, 202);
 }
 
@@ -239,9 +300,15 @@ async fn a_copy_is_complete_with_the_response() {
     let source = ("x-ms-copy-source", "https://contoso.blob.core.windows.net/hello/world.txt");
     let copied = client.put("/hello/copy", &[source], b"").await;
     assert_eq!((copied.status, copied.header("x-ms-copy-status")), (202, Some("success")));
-    assert_eq!(client.get("/hello/copy").await.header("x-ms-copy-id"), copied.header("x-ms-copy-id"));
+    assert_eq!(
+        client.get("/hello/copy").await.header("x-ms-copy-id"),
+        copied.header("x-ms-copy-id")
+    );
     // Put Blob From URL needs authorization for the source from every caller.
-    assert_eq!(client.put("/hello/from", &[source, BLOCK], b"").await.code(), "CannotVerifyCopySource");
+    assert_eq!(
+        client.put("/hello/from", &[source, BLOCK], b"").await.code(),
+        "CannotVerifyCopySource"
+    );
     let leave = ("x-ms-copy-source-authorization", client.bearer.as_str());
     assert_eq!(client.put("/hello/from", &[source, BLOCK, leave], b"").await.status, 201);
     assert_eq!(client.get("/hello/from").await.text(), "Hello, world!");
@@ -261,7 +328,9 @@ async fn a_large_body_is_streamed_in_and_out() {
 #[tokio::test]
 async fn an_unauthorized_request_is_answered_without_reading_its_body() {
     let emulator = start().await;
-    let response = send(&emulator, BLOB, "PUT /hello/x", &[("x-ms-version", VERSION)], &vec![0; 4 << 20]).await;
+    let response =
+        send(&emulator, BLOB, "PUT /hello/x", &[("x-ms-version", VERSION)], &vec![0; 4 << 20])
+            .await;
     assert_eq!(response.status, 401);
     let logged = &emulator.log().for_service("blob")[0];
     assert_eq!((logged.body_bytes, logged.body_unread), (0, true));
@@ -280,7 +349,10 @@ async fn faults_change_responses() {
     emulator.log().clear();
     faults.add(Fault::once("blob", FaultKind::Redirect("https://elsewhere.example/".to_owned())));
     let redirected = client.put("/hello/x", &[BLOCK], &[1; 1 << 20]).await;
-    assert_eq!((redirected.status, redirected.header("location")), (307, Some("https://elsewhere.example/")));
+    assert_eq!(
+        (redirected.status, redirected.header("location")),
+        (307, Some("https://elsewhere.example/"))
+    );
     assert_eq!(emulator.log().for_service("blob")[0].body_bytes, 0);
 
     emulator.log().clear();
@@ -312,7 +384,9 @@ async fn a_held_body_is_read_after_the_faults_change() {
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.flush().await.unwrap();
     let mut early = [0; 1];
-    let waited = tokio::time::timeout(std::time::Duration::from_millis(200), stream.read_exact(&mut early)).await;
+    let waited =
+        tokio::time::timeout(std::time::Duration::from_millis(200), stream.read_exact(&mut early))
+            .await;
     assert!(waited.is_err(), "the body was read");
     emulator.faults().clear();
     let mut next = [0; 25];

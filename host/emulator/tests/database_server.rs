@@ -44,15 +44,23 @@ async fn error(client: &mut Tiberius, sql: &str) -> u32 {
 async fn a_login_with_a_token_can_span_packets() {
     let emulator = emulator().await;
     let token = client::token(&emulator, RESOURCE, "").await;
-    let mut client = connect(&emulator, config(SERVER, AuthMethod::aad_token(&token))).await.unwrap();
-    let row = rows(&mut client, "SELECT DB_NAME() AS db, SUSER_SNAME(), @@SPID AS spid").await.remove(0);
+    let mut client =
+        connect(&emulator, config(SERVER, AuthMethod::aad_token(&token))).await.unwrap();
+    let row =
+        rows(&mut client, "SELECT DB_NAME() AS db, SUSER_SNAME(), @@SPID AS spid").await.remove(0);
     assert_eq!(row.get::<&str, _>("db"), Some("shop"));
     assert!(row.get::<&str, _>(1).unwrap().contains('@'));
     assert!(row.get::<i16, _>("spid").unwrap() > 0);
 
     let logged = emulator.log().for_service("sql");
-    assert_eq!((logged[0].method.as_str(), logged[0].path.as_str(), logged[0].status), ("LOGIN", "shop", 200));
-    assert_eq!(logged[0].identity.as_deref(), Some(keyward_emulator::Identity::system_assigned().name.as_str()));
+    assert_eq!(
+        (logged[0].method.as_str(), logged[0].path.as_str(), logged[0].status),
+        ("LOGIN", "shop", 200)
+    );
+    assert_eq!(
+        logged[0].identity.as_deref(),
+        Some(keyward_emulator::Identity::system_assigned().name.as_str())
+    );
     assert!(logged[0].body_bytes > 4096, "the token is longer than a packet");
     assert_eq!((logged[1].method.as_str(), logged[1].status), ("BATCH", 200));
     assert!(!format!("{logged:?}").contains(&token));
@@ -64,22 +72,42 @@ async fn a_token_is_checked_for_cloud_audience_time_and_role() {
     let reports = emulator_identity("reports");
     for (resource, server, identity, good) in [
         (RESOURCE, SERVER, "", true),
-        ("https%3A%2F%2Fdatabase.chinacloudapi.cn%2F", "contoso.database.chinacloudapi.cn", "", true),
-        ("https%3A%2F%2Fdatabase.usgovcloudapi.net%2F", "contoso.database.usgovcloudapi.net", "", true),
+        (
+            "https%3A%2F%2Fdatabase.chinacloudapi.cn%2F",
+            "contoso.database.chinacloudapi.cn",
+            "",
+            true,
+        ),
+        (
+            "https%3A%2F%2Fdatabase.usgovcloudapi.net%2F",
+            "contoso.database.usgovcloudapi.net",
+            "",
+            true,
+        ),
         ("https%3A%2F%2Fdatabase.chinacloudapi.cn%2F", SERVER, "", false),
         ("https%3A%2F%2Fdatabase.windows.net", SERVER, "", false),
         ("https%3A%2F%2Fvault.azure.net", SERVER, "", false),
         (RESOURCE, SERVER, reports.as_str(), false),
     ] {
         let token = client::token(&emulator, resource, identity).await;
-        let code =
-            connect(&emulator, config(server, AuthMethod::aad_token(token))).await.err().map(|error| error.code());
-        assert_eq!(code, if good { None } else { Some(Some(18456)) }, "{resource} {server} {identity}");
+        let code = connect(&emulator, config(server, AuthMethod::aad_token(token)))
+            .await
+            .err()
+            .map(|error| error.code());
+        assert_eq!(
+            code,
+            if good { None } else { Some(Some(18456)) },
+            "{resource} {server} {identity}"
+        );
     }
     emulator.set_token_lifetime(Duration::ZERO);
     let token = client::token(&emulator, RESOURCE, "").await;
-    let error = connect(&emulator, config(SERVER, AuthMethod::aad_token(token))).await.err().unwrap();
-    assert!(error.to_string().contains("Login failed for user '<token-identified principal>'."), "{error}");
+    let error =
+        connect(&emulator, config(SERVER, AuthMethod::aad_token(token))).await.err().unwrap();
+    assert!(
+        error.to_string().contains("Login failed for user '<token-identified principal>'."),
+        "{error}"
+    );
 }
 
 fn emulator_identity(name: &str) -> String {
@@ -105,7 +133,8 @@ async fn a_login_needs_a_valid_password_and_an_existing_database() {
 async fn a_client_can_start_with_tls() {
     let emulator = emulator().await;
     let token = client::token(&emulator, RESOURCE, "").await;
-    let mut client = connect_strictly(&emulator, config(SERVER, AuthMethod::aad_token(token))).await.unwrap();
+    let mut client =
+        connect_strictly(&emulator, config(SERVER, AuthMethod::aad_token(token))).await.unwrap();
     assert_eq!(rows(&mut client, "SELECT 1").await[0].get::<i32, _>(0), Some(1));
 }
 
@@ -125,7 +154,8 @@ async fn columns_have_their_declared_types() {
     let emulator = emulator().await;
     let mut client = connect_with_password(&emulator).await;
     let all = rows(&mut client, "SELECT * FROM dbo.[types] ORDER BY id").await;
-    let columns: Vec<String> = all[0].columns().iter().map(|column| format!("{:?}", column.column_type())).collect();
+    let columns: Vec<String> =
+        all[0].columns().iter().map(|column| format!("{:?}", column.column_type())).collect();
     let shown: Vec<String> = all[0].cells().map(|(_, data)| format!("{data:?}")).collect();
     assert_eq!(shown.len(), 29);
     for (at, expected) in [
@@ -146,8 +176,8 @@ async fn columns_have_their_declared_types() {
         assert_eq!(shown[at], expected, "{}", columns[at]);
     }
     let row = &all[0];
-    // 2024-02-29 23:59:59.9999999 -03:30, or what each type keeps of it. Days count from 0001-01-01,
-    // those of the older types from 1900-01-01.
+    // 2024-02-29 23:59:59.9999999 -03:30, or what each type keeps of it. Days count from
+    // 0001-01-01, those of the older types from 1900-01-01.
     let tenths_of_microseconds = |seconds: u64| Time::new(seconds * 10_000_000 + 9_999_999, 7);
     let in_utc = DateTime2::new(Date::new(738_945), tenths_of_microseconds(3 * 3600 + 30 * 60 - 1));
     for (name, expected) in [
@@ -174,7 +204,8 @@ async fn parameters_of_all_types_round_trip() {
     let emulator = emulator().await;
     let mut client = connect_with_password(&emulator).await;
     let long = "ä".repeat(100_000);
-    let decimal = tiberius::numeric::Numeric::new_with_scale(12_345_678_901_234_567_890_123_456_789, 9);
+    let decimal =
+        tiberius::numeric::Numeric::new_with_scale(12_345_678_901_234_567_890_123_456_789, 9);
     let mut query = Query::new("SELECT @P1, @P2 AS two, @P3, @P4, @P5, @P6, @P7, @P8");
     query.bind(i64::MAX);
     query.bind("it's");
@@ -194,11 +225,16 @@ async fn parameters_of_all_types_round_trip() {
     assert_eq!(row.get::<tiberius::Uuid, _>(6), Some(tiberius::Uuid::from_u128(7)));
     assert_eq!(row.get::<f64, _>(7), Some(0.1));
 
-    let changed = client.execute("UPDATE orders SET note = @P1 WHERE id >= @P2", &[&"seen", &2]).await.unwrap();
+    let changed = client
+        .execute("UPDATE orders SET note = @P1 WHERE id >= @P2", &[&"seen", &2])
+        .await
+        .unwrap();
     assert_eq!(changed.rows_affected(), [2]);
     let logged = emulator.log().for_service("sql");
     assert!(
-        logged.iter().any(|logged| logged.method == "RPC" && logged.query.starts_with("UPDATE orders")),
+        logged
+            .iter()
+            .any(|logged| logged.method == "RPC" && logged.query.starts_with("UPDATE orders")),
         "{logged:?}"
     );
     assert!(!format!("{logged:?}").contains("it's"));
@@ -217,7 +253,10 @@ async fn a_batch_has_a_result_for_each_query() {
     let results = client.simple_query(batch).await.unwrap().into_results().await.unwrap();
     assert_eq!(results.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, 0]);
     assert_eq!(results[0][0].get::<i32, _>("total"), Some(89));
-    assert_eq!((results[1][0].get::<i32, _>("n"), results[1][0].get::<&str, _>("who")), (Some(1), Some("xFabrikam")));
+    assert_eq!(
+        (results[1][0].get::<i32, _>("n"), results[1][0].get::<&str, _>("who")),
+        (Some(1), Some("xFabrikam"))
+    );
     let sum = rows(&mut client, "SELECT SUM(o.total) AS s, MAX(placed) FROM orders o").await;
     assert_eq!(format!("{:?}", sum[0].cells().next().unwrap().1), "Numeric(Some(1290.54))");
     let total = rows(&mut client, "SELECT total FROM orders WHERE id = 3").await;
@@ -232,8 +271,15 @@ async fn a_temporary_table_belongs_to_its_session() {
     let create = "CREATE TABLE #t (id int IDENTITY(1,1) PRIMARY KEY, name nvarchar(10), \
                   at datetime2(3) DEFAULT SYSUTCDATETIME() NOT NULL)";
     client.simple_query(create).await.unwrap().into_results().await.unwrap();
-    let made = rows(&mut client, "INSERT INTO #t (name) OUTPUT INSERTED.id, INSERTED.name VALUES (N'a'), (N'b')").await;
-    assert_eq!((made.len(), made[1].get::<i32, _>("id"), made[1].get::<&str, _>("name")), (2, Some(2), Some("b")));
+    let made = rows(
+        &mut client,
+        "INSERT INTO #t (name) OUTPUT INSERTED.id, INSERTED.name VALUES (N'a'), (N'b')",
+    )
+    .await;
+    assert_eq!(
+        (made.len(), made[1].get::<i32, _>("id"), made[1].get::<&str, _>("name")),
+        (2, Some(2), Some("b"))
+    );
     let at = rows(&mut client, "SELECT at FROM #t").await.remove(0);
     assert!(matches!(at.into_iter().next(), Some(ColumnData::DateTime2(Some(_)))));
     assert_eq!(error(&mut connect_with_password(&emulator).await, "SELECT * FROM #t").await, 208);
@@ -283,7 +329,8 @@ async fn a_million_rows_are_streamed() {
 #[tokio::test]
 async fn uncommitted_changes_are_invisible_to_other_sessions() {
     let emulator = emulator().await;
-    let (mut one, mut two) = (connect_with_password(&emulator).await, connect_with_password(&emulator).await);
+    let (mut one, mut two) =
+        (connect_with_password(&emulator).await, connect_with_password(&emulator).await);
     let count = "SELECT COUNT(*) FROM orders";
     one.begin_transaction().await.unwrap();
     one.execute("DELETE FROM orders WHERE id = @P1", &[&1]).await.unwrap();
@@ -301,7 +348,15 @@ async fn uncommitted_changes_are_invisible_to_other_sessions() {
 async fn an_attention_cancels_the_statement() {
     let emulator = emulator().await;
     let mut client = connect_with_password(&emulator).await;
-    let waits = async { client.simple_query("WAITFOR DELAY '23:00:00'").await.unwrap().into_results().await.map(drop) };
+    let waits = async {
+        client
+            .simple_query("WAITFOR DELAY '23:00:00'")
+            .await
+            .unwrap()
+            .into_results()
+            .await
+            .map(drop)
+    };
     assert!(tokio::time::timeout(Duration::from_millis(100), waits).await.is_err());
     client.cancel_query().await.unwrap();
     assert_eq!(rows(&mut client, "SELECT 2").await[0].get::<i32, _>(0), Some(2));
@@ -319,7 +374,10 @@ async fn a_statement_ends_when_its_client_disconnects() {
     drop(stream);
     drop(client);
     let ended = emulator.log().wait_for(|logged| logged.method == "BATCH");
-    assert_eq!(tokio::time::timeout(Duration::from_secs(10), ended).await.unwrap().unwrap().status, 0);
+    assert_eq!(
+        tokio::time::timeout(Duration::from_secs(10), ended).await.unwrap().unwrap().status,
+        0
+    );
 }
 
 #[tokio::test]

@@ -45,7 +45,10 @@ async fn sas(emulator: &Emulator, resource: &str, permission: &str) -> String {
 async fn a_signature_of_resource_manager_is_valid_for_its_blob_only() {
     let emulator = start().await;
     let sas = sas(&emulator, "/blob/contoso/hello/world.txt", "r").await;
-    assert!(sas.starts_with("sv=2022-11-02&sr=b&se=2100-01-01T00%3A00%3A00Z&sp=r&spr=https&sig="), "{sas}");
+    assert!(
+        sas.starts_with("sv=2022-11-02&sr=b&se=2100-01-01T00%3A00%3A00Z&sp=r&spr=https&sig="),
+        "{sas}"
+    );
     assert!(sas.ends_with("%3D"));
     let read = send(&emulator, BLOB, &format!("GET /hello/world.txt?{sas}"), &[], b"").await;
     assert_eq!((read.status, read.text().as_str()), (200, "Hello, world!"));
@@ -98,7 +101,8 @@ async fn a_changed_signature_is_invalid() {
         format!("{sas}&rsct=text/html"),
         format!("{sas}&si=policy"),
     ] {
-        let response = send(&emulator, BLOB, &format!("GET /hello/world.txt?{changed}"), &[], b"").await;
+        let response =
+            send(&emulator, BLOB, &format!("GET /hello/world.txt?{changed}"), &[], b"").await;
         assert_eq!((response.status, response.code()), (403, "AuthenticationFailed"), "{changed}");
     }
 }
@@ -125,13 +129,20 @@ async fn resource_manager_rejects_invalid_parameters_of_a_signature() {
         body[member] = value;
         let response = list(&emulator, &client.bearer, "contoso", &body).await;
         let code = &response.json()["error"]["code"];
-        assert_eq!((response.status, code.as_str()), (400, Some("InvalidValuesForRequestParameters")), "{body}");
+        assert_eq!(
+            (response.status, code.as_str()),
+            (400, Some("InvalidValuesForRequestParameters")),
+            "{body}"
+        );
     }
     assert_eq!(list(&emulator, &client.bearer, "fabrikam", &good()).await.status, 404);
     let reports = format!("&client_id={}", Identity::user_assigned("reports", 1).client_id);
     let bearer = format!("Bearer {}", client::token(&emulator, MANAGEMENT, &reports).await);
     let rejected = list(&emulator, &bearer, "contoso", &good()).await;
-    assert_eq!((rejected.status, rejected.json()["error"]["code"].as_str()), (403, Some("AuthorizationFailed")));
+    assert_eq!(
+        (rejected.status, rejected.json()["error"]["code"].as_str()),
+        (403, Some("AuthorizationFailed"))
+    );
     assert!(emulator.issued_sas().is_empty());
 }
 
@@ -146,7 +157,10 @@ async fn account_and_key_can_be_those_of_another_server() {
     let response = list(&emulator, &client.bearer, "devstoreaccount1", &body).await;
     let sas = response.json()["serviceSasToken"].as_str().unwrap().to_owned();
     let host = "devstoreaccount1.blob.core.windows.net";
-    assert_eq!(send(&emulator, host, &format!("GET /hello/world.txt?{sas}"), &[], b"").await.status, 200);
+    assert_eq!(
+        send(&emulator, host, &format!("GET /hello/world.txt?{sas}"), &[], b"").await.status,
+        200
+    );
     assert!(emulator.certificate_pem().matches("BEGIN CERTIFICATE").count() == 2);
     assert!(emulator.key_pem().contains("PRIVATE KEY"));
     drop(Client::new(&emulator, host, STORAGE).await);

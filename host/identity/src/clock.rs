@@ -60,7 +60,11 @@ pub trait Clock: Send + Sync + 'static {
 }
 
 /// Runs `work` for at most `limit` by this clock; `None` if it does not finish in time.
-pub(crate) async fn timeout<F: Future>(clock: &dyn Clock, limit: Duration, work: F) -> Option<F::Output> {
+pub(crate) async fn timeout<F: Future>(
+    clock: &dyn Clock,
+    limit: Duration,
+    work: F,
+) -> Option<F::Output> {
     tokio::select! {
         biased;
         output = work => Some(output),

@@ -22,7 +22,9 @@ pub enum TokenError {
         message: String,
     },
     /// The machine has several identities, and the request names none.
-    #[error("the machine has several user-assigned identities and no system-assigned one ({message})")]
+    #[error(
+        "the machine has several user-assigned identities and no system-assigned one ({message})"
+    )]
     SeveralIdentities {
         /// The endpoint's message.
         message: String,
@@ -140,11 +142,14 @@ impl TokenError {
     #[must_use]
     pub fn help(&self) -> Option<Cow<'static, str>> {
         Some(match self {
-            Self::IdentityNotFound { .. } => "Assign the managed identity to this machine (Identity, in the machine's \
+            Self::IdentityNotFound { .. } => {
+                "Assign the managed identity to this machine (Identity, in the machine's \
                  settings), or correct client_id, object_id or resource_id in the configuration"
-                .into(),
+                    .into()
+            }
             Self::SeveralIdentities { .. } => {
-                "Set client_id, object_id or resource_id of this identity in the configuration".into()
+                "Set client_id, object_id or resource_id of this identity in the configuration"
+                    .into()
             }
             Self::ResourceUnknown { .. } => {
                 "An audience is an exact string, including the trailing slash; compare it with \
@@ -152,9 +157,11 @@ impl TokenError {
                     .into()
             }
             Self::Unreachable { kind, endpoint, .. } => unreachable_help(*kind, endpoint),
-            Self::NoManagedIdentity { .. } => "Outside of Azure, configure another source, such as \"arc\", \
+            Self::NoManagedIdentity { .. } => {
+                "Outside of Azure, configure another source, such as \"arc\", \
                  \"workload-identity\" or, on a developer's machine, \"azure-cli\""
-                .into(),
+                    .into()
+            }
             Self::WrongIdentity { .. } => {
                 "Assign the managed identity to this machine, or correct client_id, object_id or \
                  resource_id in the configuration"
@@ -162,15 +169,22 @@ impl TokenError {
             }
             Self::Untrusted { kind, .. } => untrusted_help(*kind).into(),
             Self::File { help, .. } => return help.map(Cow::Borrowed),
-            Self::Command { .. } => "Install the Azure CLI if it is missing, and run `az login`".into(),
-            Self::Rejected { .. } => "A parameter of the request is wrong, or the identity may not have a token for \
+            Self::Command { .. } => {
+                "Install the Azure CLI if it is missing, and run `az login`".into()
+            }
+            Self::Rejected { .. } => {
+                "A parameter of the request is wrong, or the identity may not have a token for \
                  this audience; the next request is sent after a pause"
-                .into(),
+                    .into()
+            }
             Self::Throttled { .. } => return None,
             Self::Unavailable { .. } => {
-                "The endpoint usually recovers within a minute or two; the request is retried".into()
+                "The endpoint usually recovers within a minute or two; the request is retried"
+                    .into()
             }
-            Self::Malformed { .. } => "Another program may be listening at the endpoint's address".into(),
+            Self::Malformed { .. } => {
+                "Another program may be listening at the endpoint's address".into()
+            }
             Self::Expired { .. } => "Check the clock (timedatectl)".into(),
         })
     }
@@ -211,7 +225,9 @@ fn unreachable_help(kind: SourceKind, endpoint: &str) -> Cow<'static, str> {
         SourceKind::AppService | SourceKind::ServiceFabric => {
             "Check IDENTITY_ENDPOINT, and that an identity is assigned to this application".into()
         }
-        SourceKind::Arc => "Check that the Azure Arc agent runs (azcmagent check), and IDENTITY_ENDPOINT".into(),
+        SourceKind::Arc => {
+            "Check that the Azure Arc agent runs (azcmagent check), and IDENTITY_ENDPOINT".into()
+        }
         SourceKind::CloudShell => "Check MSI_ENDPOINT".into(),
         SourceKind::AzureCli => "Run `az login`".into(),
     }
@@ -219,7 +235,9 @@ fn unreachable_help(kind: SourceKind, endpoint: &str) -> Cow<'static, str> {
 
 fn untrusted_help(kind: SourceKind) -> &'static str {
     match kind {
-        SourceKind::ServiceFabric => "The certificate must have the thumbprint in IDENTITY_SERVER_THUMBPRINT",
+        SourceKind::ServiceFabric => {
+            "The certificate must have the thumbprint in IDENTITY_SERVER_THUMBPRINT"
+        }
         SourceKind::Imds
         | SourceKind::AppService
         | SourceKind::Arc
@@ -262,9 +280,15 @@ mod tests {
         let audience = Audience::new("a").unwrap();
         let file = |help| TokenError::File { path: "/f".to_owned(), reason: text(), help };
         for (error, help) in [
-            (TokenError::IdentityNotFound { message: text() }, "Assign the managed identity to this machine"),
+            (
+                TokenError::IdentityNotFound { message: text() },
+                "Assign the managed identity to this machine",
+            ),
             (TokenError::SeveralIdentities { message: text() }, "Set client_id"),
-            (TokenError::ResourceUnknown { audience, message: text() }, "compare it with what the service documents"),
+            (
+                TokenError::ResourceUnknown { audience, message: text() },
+                "compare it with what the service documents",
+            ),
             (unreachable(SourceKind::Imds, "http://x"), "check that the machine has a managed"),
             (unreachable(SourceKind::AppService, "http://x"), "Check IDENTITY_ENDPOINT"),
             (unreachable(SourceKind::ServiceFabric, "https://x"), "Check IDENTITY_ENDPOINT"),
@@ -278,13 +302,22 @@ mod tests {
                 unreachable(SourceKind::WorkloadIdentity, "https://login.contoso.example:8443/t"),
                 "[egress.resolve] \"login.contoso.example:8443\" = \"ADDRESS:8443\"",
             ),
-            (TokenError::NoManagedIdentity { endpoint, message: text() }, "configure another source"),
-            (TokenError::WrongIdentity { requested: text(), received: text() }, "correct client_id"),
+            (
+                TokenError::NoManagedIdentity { endpoint, message: text() },
+                "configure another source",
+            ),
+            (
+                TokenError::WrongIdentity { requested: text(), received: text() },
+                "correct client_id",
+            ),
             (untrusted(SourceKind::ServiceFabric), "IDENTITY_SERVER_THUMBPRINT"),
             (untrusted(SourceKind::WorkloadIdentity), "[tls] ca_files = [\"FILE\"]"),
             (file(Some("Label the pod")), "Label the pod"),
             (TokenError::Command { command: text(), reason: text() }, "run `az login`"),
-            (TokenError::Rejected { status: 400, message: text() }, "A parameter of the request is wrong"),
+            (
+                TokenError::Rejected { status: 400, message: text() },
+                "A parameter of the request is wrong",
+            ),
             (TokenError::Unavailable { reason: text() }, "the request is retried"),
             (TokenError::Malformed { reason: text() }, "Another program may be listening"),
             (TokenError::Expired { seconds_ago: 1 }, "Check the clock"),

@@ -43,9 +43,13 @@ fn logged(set: &[(&str, &str)], identity: Option<UserAssigned>) -> Vec<String> {
 
 #[test]
 fn auto_logs_the_chosen_source_and_why_in_one_line() {
-    let app = [("IDENTITY_ENDPOINT", "http://localhost:1/"), ("IDENTITY_HEADER", "secret-of-the-platform")];
+    let app = [
+        ("IDENTITY_ENDPOINT", "http://localhost:1/"),
+        ("IDENTITY_HEADER", "secret-of-the-platform"),
+    ];
     let shell = [("MSI_ENDPOINT", "http://localhost:1/")];
-    let pod = [("AZURE_CLIENT_ID", "c"), ("AZURE_TENANT_ID", "t"), ("AZURE_FEDERATED_TOKEN_FILE", "/f")];
+    let pod =
+        [("AZURE_CLIENT_ID", "c"), ("AZURE_TENANT_ID", "t"), ("AZURE_FEDERATED_TOKEN_FILE", "/f")];
     let reports = UserAssigned::ClientId("00001111-aaaa-2222-bbbb-3333cccc4444".to_owned());
     for (set, identity, parts) in [
         (
@@ -57,7 +61,11 @@ fn auto_logs_the_chosen_source_and_why_in_one_line() {
                 "App Service, user-assigned by client id 00001111-aaaa-2222-bbbb-3333cccc4444",
             ],
         ),
-        (&shell, None, ["source=cloud-shell", "MSI_ENDPOINT is set", "Cloud Shell, signed-in user"]),
+        (
+            &shell,
+            None,
+            ["source=cloud-shell", "MSI_ENDPOINT is set", "Cloud Shell, signed-in user"],
+        ),
         (
             &pod,
             None,
@@ -67,7 +75,11 @@ fn auto_logs_the_chosen_source_and_why_in_one_line() {
                 "workload identity, client id c",
             ],
         ),
-        (&[], None, ["source=imds", "no other source's variables are all set", "IMDS, system-assigned"]),
+        (
+            &[],
+            None,
+            ["source=imds", "no other source's variables are all set", "IMDS, system-assigned"],
+        ),
         (
             &[("IDENTITY_ENDPOINT", "http://127.0.0.1:1/t")],
             None,

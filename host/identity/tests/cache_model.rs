@@ -63,7 +63,9 @@ impl TokenSource for Endpoint {
                     Ok(Issued::new(token, relative.then_some(Duration::from_secs(life))))
                 }
                 Behavior::Fail => Err(TokenError::Unavailable { reason: "status 500".to_owned() }),
-                Behavior::Throttle(seconds) => Err(TokenError::Throttled { retry_after: Duration::from_secs(seconds) }),
+                Behavior::Throttle(seconds) => {
+                    Err(TokenError::Throttled { retry_after: Duration::from_secs(seconds) })
+                }
             }
         })
     }
@@ -190,7 +192,15 @@ async fn play(events: Vec<Event>) -> Result<(), TestCaseError> {
     let (endpoint, cache) = endpoint(&clock, behavior);
     let audience = Audience::new("https://vault.azure.net").unwrap();
     let start = NOW as i64 * 4;
-    let mut model = Model { wall: start, steady: 0, behavior, requests: 0, entry: None, pause: None, failures: 0 };
+    let mut model = Model {
+        wall: start,
+        steady: 0,
+        behavior,
+        requests: 0,
+        entry: None,
+        pause: None,
+        failures: 0,
+    };
     let call = || {
         let (cache, audience) = (cache.clone(), audience.clone());
         tokio::spawn(async move { cache.token(&audience).await })

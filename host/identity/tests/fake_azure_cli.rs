@@ -73,7 +73,8 @@ echo '{"accessToken":"eyJsecret","expiresOn":"2023-11-15 22:13:20.123456"}'"#,
 
 #[tokio::test]
 async fn an_error_of_the_cli_is_quoted_without_tokens() {
-    let script = Script::new("echo 'ERROR: Please run az login to setup account. eyJsecret' >&2; exit 1");
+    let script =
+        Script::new("echo 'ERROR: Please run az login to setup account. eyJsecret' >&2; exit 1");
     let reason = reason(script.fetch(VAULT).await.unwrap_err());
     assert!(reason.contains("Please run az login") && !reason.contains("secret"), "{reason}");
 }

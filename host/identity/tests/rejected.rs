@@ -52,7 +52,8 @@ struct Machine {
 impl Machine {
     fn new(persistence: Option<Persistence>) -> Self {
         let clock = ManualClock::at(NOW);
-        let (fetches, [repeats, fails]) = (AtomicUsize::new(0), [false, false].map(AtomicBool::new));
+        let (fetches, [repeats, fails]) =
+            (AtomicUsize::new(0), [false, false].map(AtomicBool::new));
         let source = Numbers(Arc::new(Inner { clock: clock.clone(), fetches, repeats, fails }));
         let (shared, policy) = (Arc::new(clock.clone()), Policy::default());
         let cache = match persistence {

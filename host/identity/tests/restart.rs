@@ -25,7 +25,9 @@ impl TokenSource for Counting {
         let number = self.fetches.fetch_add(1, Ordering::SeqCst) + 1;
         let secret = format!("eyJsecret.{}.{audience}.{number}", self.name);
         let expires_on = (keyward_identity::clock::Clock::wall(&self.clock) + HOUR * 24).as_secs();
-        Box::pin(async move { Ok(Issued::new(AccessToken::new(secret, expires_on)?, Some(HOUR * 24))) })
+        Box::pin(
+            async move { Ok(Issued::new(AccessToken::new(secret, expires_on)?, Some(HOUR * 24))) },
+        )
     }
 
     fn describe(&self) -> String {
@@ -54,7 +56,8 @@ impl Machine {
     async fn run_as(&self, name: &'static str, audience: &str, key: u8) -> (String, usize) {
         let before = self.fetches.load(Ordering::SeqCst);
         let persistence = Persistence::open(self.path(), PersistKey::new([key; 32]));
-        let source = Counting { name, fetches: Arc::clone(&self.fetches), clock: self.clock.clone() };
+        let source =
+            Counting { name, fetches: Arc::clone(&self.fetches), clock: self.clock.clone() };
         let (source, clock) = (Arc::new(source), Arc::new(self.clock.clone()));
         let cache = TokenCache::persisted(source, clock, Policy::default(), persistence.clone());
         let token = cache.token(&Audience::new(audience).unwrap()).await.unwrap();
@@ -77,7 +80,10 @@ async fn a_restart_needs_no_request() {
     assert_eq!(fetched, 1);
     for _ in 0..3 {
         machine.clock.advance(HOUR);
-        assert_eq!(machine.run_as("system", "https://vault.azure.net", 1).await, (first.clone(), 0));
+        assert_eq!(
+            machine.run_as("system", "https://vault.azure.net", 1).await,
+            (first.clone(), 0)
+        );
     }
 }
 
@@ -112,7 +118,11 @@ async fn a_token_near_its_expiry_is_renewed_as_without_a_restart() {
     assert_eq!(machine.run().await, 1);
     machine.clock.advance(HOUR * 24 - Duration::from_secs(200));
     let persistence = Persistence::open(machine.path(), PersistKey::new([1; 32]));
-    let source = Counting { name: "system", fetches: Arc::clone(&machine.fetches), clock: machine.clock.clone() };
+    let source = Counting {
+        name: "system",
+        fetches: Arc::clone(&machine.fetches),
+        clock: machine.clock.clone(),
+    };
     let clock = Arc::new(machine.clock.clone());
     let cache = TokenCache::persisted(Arc::new(source), clock, Policy::default(), persistence);
     let token = cache.token(&Audience::new("https://vault.azure.net").unwrap()).await.unwrap();
@@ -166,9 +176,11 @@ async fn a_file_that_cannot_be_written_affects_no_call() {
     std::fs::create_dir(machine.path()).unwrap();
     for path in [machine.path(), PathBuf::from("/nowhere/tokens"), PathBuf::from("/")] {
         let persistence = Persistence::open(&path, PersistKey::new([1; 32]));
-        let source = Counting { name: "system", fetches: Arc::default(), clock: machine.clock.clone() };
+        let source =
+            Counting { name: "system", fetches: Arc::default(), clock: machine.clock.clone() };
         let clock = Arc::new(machine.clock.clone());
-        let cache = TokenCache::persisted(Arc::new(source), clock, Policy::default(), persistence.clone());
+        let cache =
+            TokenCache::persisted(Arc::new(source), clock, Policy::default(), persistence.clone());
         assert!(cache.token(&Audience::new("a").unwrap()).await.is_ok());
         assert!(persistence.flush().is_err(), "{path:?}");
     }
@@ -210,11 +222,14 @@ async fn many_caches_and_tasks_share_one_file() {
     let persistence = Persistence::open(machine.path(), PersistKey::new([1; 32]));
     let mut tasks = Vec::new();
     for name in ["one", "two", "three"] {
-        let source = Counting { name, fetches: Arc::clone(&machine.fetches), clock: machine.clock.clone() };
+        let source =
+            Counting { name, fetches: Arc::clone(&machine.fetches), clock: machine.clock.clone() };
         let clock = Arc::new(machine.clock.clone());
-        let cache = TokenCache::persisted(Arc::new(source), clock, Policy::default(), persistence.clone());
+        let cache =
+            TokenCache::persisted(Arc::new(source), clock, Policy::default(), persistence.clone());
         for number in 0..20 {
-            let (cache, audience) = (cache.clone(), Audience::new(&format!("audience-{number}")).unwrap());
+            let (cache, audience) =
+                (cache.clone(), Audience::new(&format!("audience-{number}")).unwrap());
             tasks.push(tokio::spawn(async move { cache.token(&audience).await.map(drop) }));
         }
     }

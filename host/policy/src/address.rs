@@ -8,8 +8,8 @@ const WIRE_SERVER: Ipv4Addr = Ipv4Addr::new(168, 63, 129, 16);
 /// The metadata service of another cloud, at an address that is otherwise private.
 const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254);
 
-/// Why an address that a name resolved to may not be connected to; `None` where it may. Private ranges may: Private Link
-/// uses them.
+/// Why an address that a name resolved to may not be connected to; `None` where it may. Private
+/// ranges may: Private Link uses them.
 #[must_use]
 pub fn forbidden(address: IpAddr) -> Option<&'static str> {
     forbidden_even_if_resolved(address).or_else(|| {
@@ -55,8 +55,8 @@ fn forbidden_v6(address: Ipv6Addr) -> Option<&'static str> {
     }
 }
 
-/// An address, and the IPv4 address that it carries within, in each of the ways in which IPv6 carries one: mapped,
-/// compatible, translated (64:ff9b::/96) and 6to4 (2002::/16).
+/// An address, and the IPv4 address that it carries within, in each of the ways in which IPv6
+/// carries one: mapped, compatible, translated (64:ff9b::/96) and 6to4 (2002::/16).
 fn every_reading(address: IpAddr) -> Vec<IpAddr> {
     let IpAddr::V6(v6) = address else { return vec![address] };
     let [a, b, c, d, e, f, g, h] = v6.segments();
@@ -68,7 +68,9 @@ fn every_reading(address: IpAddr) -> Vec<IpAddr> {
     match [a, b, c, d, e, f] {
         // `::` and `::1` are no compatible addresses.
         [0, 0, 0, 0, 0, 0] if (g, h) != (0, 0) && (g, h) != (0, 1) => readings.push(v4(g, h)),
-        [0, 0, 0, 0, 0, 0xffff] | [0, 0, 0, 0, 0xffff, 0] | [0x64, 0xff9b, 0, 0, 0, 0] => readings.push(v4(g, h)),
+        [0, 0, 0, 0, 0, 0xffff] | [0, 0, 0, 0, 0xffff, 0] | [0x64, 0xff9b, 0, 0, 0, 0] => {
+            readings.push(v4(g, h))
+        }
         [0x2002, high, low, ..] => readings.push(v4(high, low)),
         _ => {}
     }
@@ -112,9 +114,15 @@ mod tests {
 
     #[test]
     fn public_and_private_addresses_are_reachable() {
-        for address in
-            ["20.190.128.1", "10.0.0.4", "172.16.0.1", "192.168.1.1", "2603:1030::1", "fd12::1", "::ffff:10.0.0.4"]
-        {
+        for address in [
+            "20.190.128.1",
+            "10.0.0.4",
+            "172.16.0.1",
+            "192.168.1.1",
+            "2603:1030::1",
+            "fd12::1",
+            "::ffff:10.0.0.4",
+        ] {
             assert_eq!(forbidden(address.parse().unwrap()), None, "{address}");
         }
     }

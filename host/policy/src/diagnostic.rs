@@ -1,4 +1,5 @@
-//! Mistakes in a configuration or a manifest: where, what was expected, and the line to write instead.
+//! Mistakes in a configuration or a manifest: where, what was expected, and the line to write
+//! instead.
 
 use std::fmt;
 use std::sync::Arc;
@@ -163,7 +164,9 @@ impl Diagnostics {
         if self.0.is_empty() {
             return Ok(value);
         }
-        self.0.sort_by_key(|diagnostic| diagnostic.place.as_ref().map(|place| (place.line, place.column)));
+        self.0.sort_by_key(|diagnostic| {
+            diagnostic.place.as_ref().map(|place| (place.line, place.column))
+        });
         Err(ConfigError { diagnostics: self.0 })
     }
 }

@@ -45,7 +45,8 @@ pub struct Endpoint {
     pub host: String,
     /// The port; the protocol's where none was written.
     pub port: u16,
-    /// What all paths begin with: empty, or a slash and more, without a slash at its end. Empty for a database server.
+    /// What all paths begin with: empty, or a slash and more, without a slash at its end. Empty for
+    /// a database server.
     pub prefix: String,
 }
 
@@ -61,7 +62,8 @@ impl Endpoint {
     ///
     /// # Errors
     ///
-    /// Anything else: another scheme, user information, a query, a fragment, a path that can be read two ways.
+    /// Anything else: another scheme, user information, a query, a fragment, a path that can be
+    /// read two ways.
     pub fn parse(text: &str) -> Result<Self, InvalidEndpoint> {
         let invalid = |why| Err(InvalidEndpoint { why });
         let schemes = [Protocol::Https, Protocol::SqlServer].into_iter().find_map(|protocol| {
@@ -79,10 +81,12 @@ impl Endpoint {
             return invalid("it has user information");
         }
         let (host, port) = match authority.rsplit_once(':') {
-            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => match port.parse() {
-                Ok(port) if port > 0 => (host, port),
-                _ => return invalid("its port is invalid"),
-            },
+            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => {
+                match port.parse() {
+                    Ok(port) if port > 0 => (host, port),
+                    _ => return invalid("its port is invalid"),
+                }
+            }
             _ => (authority, protocol.port()),
         };
         let is_name = host.split('.').all(is_label) && host.len() <= 253;
@@ -90,11 +94,15 @@ impl Endpoint {
             return invalid("its host must be a lowercase DNS name");
         }
         let prefix = prefix.trim_end_matches('/');
-        if !prefix.is_empty() && NormalPath::parse(prefix).map_or(true, |normal| normal.as_str() != prefix) {
+        if !prefix.is_empty()
+            && NormalPath::parse(prefix).map_or(true, |normal| normal.as_str() != prefix)
+        {
             return invalid("ambiguous path");
         }
         if protocol == Protocol::SqlServer && !prefix.is_empty() {
-            return invalid("it has a path, and a database is named elsewhere: in the plugin's settings");
+            return invalid(
+                "it has a path, and a database is named elsewhere: in the plugin's settings",
+            );
         }
         Ok(Self { protocol, host: host.to_owned(), port, prefix: prefix.to_owned() })
     }
@@ -102,7 +110,11 @@ impl Endpoint {
     /// The host, and the port where it is not the usual one: what stands in a `host` header.
     #[must_use]
     pub fn authority(&self) -> String {
-        if self.port == self.protocol.port() { self.host.clone() } else { format!("{}:{}", self.host, self.port) }
+        if self.port == self.protocol.port() {
+            self.host.clone()
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
     }
 }
 

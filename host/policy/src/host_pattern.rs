@@ -2,15 +2,17 @@
 
 use std::fmt;
 
-/// A host, of which labels may be patterns: `*` matches one label, `<hex>` one label of hexadecimal digits, and `#` within
-/// a label one digit. `*.vault.azure.net`, `*.<hex>.database.windows.net`, `*.z##.blob.storage.azure.net`.
+/// A host, of which labels may be patterns: `*` matches one label, `<hex>` one label of hexadecimal
+/// digits, and `#` within a label one digit. `*.vault.azure.net`, `*.<hex>.database.windows.net`,
+/// `*.z##.blob.storage.azure.net`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPattern(String);
 
 /// A text that is no host pattern.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is no host pattern: expected a host name in lower case, of which labels may be *, or <hex> for hexadecimal \
+    "{0:?} is no host pattern: expected a host name in lower case, of which labels may be *, or \
+     <hex> for hexadecimal \
      digits, and digits #, such as \"*.vault.azure.net\"; the last two labels must be written out"
 )]
 pub struct InvalidHostPattern(String);
@@ -20,12 +22,14 @@ impl HostPattern {
     ///
     /// # Errors
     ///
-    /// Anything but a host name of which labels may be patterns. The last two labels must be written out, since a pattern
-    /// such as `*.net` would be everybody's. A host of one label, such as `localhost`, stands for itself.
+    /// Anything but a host name of which labels may be patterns. The last two labels must be
+    /// written out, since a pattern such as `*.net` would be everybody's. A host of one label, such
+    /// as `localhost`, stands for itself.
     pub fn parse(text: &str) -> Result<Self, InvalidHostPattern> {
         let labels: Vec<&str> = text.split('.').collect();
         let written_out = labels.iter().rev().take_while(|label| is_label(label)).count();
-        let is_valid = |label: &&str| matches!(*label, "*" | HEX) || is_label(&label.replace('#', "0"));
+        let is_valid =
+            |label: &&str| matches!(*label, "*" | HEX) || is_label(&label.replace('#', "0"));
         let is_valid = labels.iter().all(is_valid);
         if is_valid && (written_out >= 2 || written_out == labels.len()) {
             Ok(Self(text.to_owned()))
@@ -62,7 +66,9 @@ impl HostPattern {
 
 /// The labels that two patterns of one both match.
 fn label_of_both(one: &str, other: &str) -> Option<String> {
-    let is_hex = |label: &str| label == HEX || label.bytes().all(|byte| byte == b'#' || byte.is_ascii_hexdigit());
+    let is_hex = |label: &str| {
+        label == HEX || label.bytes().all(|byte| byte == b'#' || byte.is_ascii_hexdigit())
+    };
     match (one, other) {
         ("*", label) | (label, "*") => return Some(label.to_owned()),
         (HEX, label) | (label, HEX) => return is_hex(label).then(|| label.to_owned()),
@@ -98,7 +104,9 @@ pub(crate) fn is_host_of(pattern: &str, host: &str) -> bool {
 }
 
 fn is_label_of(pattern: &str, label: &str) -> bool {
-    let matches = |(expected, byte): (u8, u8)| if expected == b'#' { byte.is_ascii_digit() } else { expected == byte };
+    let matches = |(expected, byte): (u8, u8)| {
+        if expected == b'#' { byte.is_ascii_digit() } else { expected == byte }
+    };
     match pattern {
         "*" => is_label(label),
         HEX => is_label(label) && label.bytes().all(|byte| byte.is_ascii_hexdigit()),
@@ -109,7 +117,9 @@ fn is_label_of(pattern: &str, label: &str) -> bool {
 /// A label of a host name: letters in lower case, digits, hyphens within.
 pub(crate) fn is_label(label: &str) -> bool {
     let fits = (1..=63).contains(&label.len()) && !label.starts_with('-') && !label.ends_with('-');
-    fits && label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+    fits && label
+        .bytes()
+        .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
 #[cfg(test)]
@@ -120,22 +130,48 @@ mod tests {
     fn a_star_is_one_label() {
         let pattern = HostPattern::parse("*.vault.azure.net").unwrap();
         assert!(pattern.matches("contoso.vault.azure.net"));
-        for host in ["vault.azure.net", "a.b.vault.azure.net", "contoso.vault.azure.net.evil", ".vault.azure.net"] {
+        for host in [
+            "vault.azure.net",
+            "a.b.vault.azure.net",
+            "contoso.vault.azure.net.evil",
+            ".vault.azure.net",
+        ] {
             assert!(!pattern.matches(host), "{host}");
         }
-        assert_eq!(HostPattern::parse("management.azure.com").unwrap().only_host(), Some("management.azure.com"));
+        assert_eq!(
+            HostPattern::parse("management.azure.com").unwrap().only_host(),
+            Some("management.azure.com")
+        );
     }
 
     #[test]
     fn a_pattern_may_have_digits_and_labels_within() {
         let pattern = HostPattern::parse("*.z##.blob.storage.azure.net").unwrap();
-        assert!(pattern.matches("contoso.z07.blob.storage.azure.net") && pattern.only_host().is_none());
-        for zone in ["z1", "z123", "za1", "z#1", "z-1", "Z12", "y12", "z12.z12", "zz12", "z\u{661}1", "*", ""] {
+        assert!(
+            pattern.matches("contoso.z07.blob.storage.azure.net") && pattern.only_host().is_none()
+        );
+        for zone in [
+            "z1",
+            "z123",
+            "za1",
+            "z#1",
+            "z-1",
+            "Z12",
+            "y12",
+            "z12.z12",
+            "zz12",
+            "z\u{661}1",
+            "*",
+            "",
+        ] {
             assert!(!pattern.matches(&format!("contoso.{zone}.blob.storage.azure.net")), "{zone}");
         }
         let pattern = HostPattern::parse("*.public.*.database.windows.net").unwrap();
         assert!(pattern.matches("contoso.public.a1b2c3d4e5f6.database.windows.net"));
-        for host in ["contoso.public.database.windows.net", "contoso.a1b2c3d4e5f6.public.database.windows.net"] {
+        for host in [
+            "contoso.public.database.windows.net",
+            "contoso.a1b2c3d4e5f6.public.database.windows.net",
+        ] {
             assert!(!pattern.matches(host), "{host}");
         }
     }
@@ -143,7 +179,10 @@ mod tests {
     #[test]
     fn a_label_may_be_of_hexadecimal_digits() {
         let pattern = HostPattern::parse("*.<hex>.database.windows.net").unwrap();
-        assert!(pattern.matches("contoso.a1b2c3d4e5f6.database.windows.net") && pattern.only_host().is_none());
+        assert!(
+            pattern.matches("contoso.a1b2c3d4e5f6.database.windows.net")
+                && pattern.only_host().is_none()
+        );
         for label in ["mysql", "postgres", "privatelink", "a1-b2", "A1B2", "<hex>", "*", ""] {
             assert!(!pattern.matches(&format!("contoso.{label}.database.windows.net")), "{label}");
         }

@@ -4,15 +4,18 @@ use std::borrow::Cow;
 use std::fmt;
 
 use http::Method;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{
+    AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_decode_str, utf8_percent_encode,
+};
 
 use crate::path::{NormalPath, PathError, PathReading};
 
-/// A method and a path. The method may be `*`. In the path, `*` stands for any characters within one segment, and `**` as
-/// the last segment for all that follows, which is at least one segment that is not empty.
+/// A method and a path. The method may be `*`. In the path, `*` stands for any characters within
+/// one segment, and `**` as the last segment for all that follows, which is at least one segment
+/// that is not empty.
 ///
-/// The path is the one behind the endpoint, without a query: what callers write behind the mount's name. It is compared
-/// with the path of a request segment by segment, both decoded.
+/// The path is the one behind the endpoint, without a query: what callers write behind the mount's
+/// name. It is compared with the path of a request segment by segment, both decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
     text: String,
@@ -52,13 +55,21 @@ impl Pattern {
             None if text.starts_with('/') => {
                 return Err(invalid("it has no method", format!("GET {text}")));
             }
-            None => return Err(invalid("it has no path", format!("{} /path/*", text.to_ascii_uppercase()))),
+            None => {
+                return Err(invalid(
+                    "it has no path",
+                    format!("{} /path/*", text.to_ascii_uppercase()),
+                ));
+            }
         };
         let is_method = method == "*" || METHODS.contains(&method);
         if !is_method {
             let upper = method.to_ascii_uppercase();
             let example = if METHODS.contains(&upper.as_str()) { upper } else { "GET".to_owned() };
-            let why = format!("`{method}` is not a method that a pattern may have ({}, or *)", METHODS.join(", "));
+            let why = format!(
+                "`{method}` is not a method that a pattern may have ({}, or *)",
+                METHODS.join(", ")
+            );
             return Err(invalid(&why, format!("{example} {path}")));
         }
         if let Some((path, _)) = path.split_once('?') {
@@ -71,11 +82,16 @@ impl Pattern {
             Err(error @ (PathError::Semicolon | PathError::EncodedSlash))
                 if NormalPath::parse(&plain(path)).is_ok() =>
             {
-                Some(if path.to_ascii_lowercase().contains("%2f") { PathError::EncodedSlash } else { error })
+                Some(if path.to_ascii_lowercase().contains("%2f") {
+                    PathError::EncodedSlash
+                } else {
+                    error
+                })
             }
             Err(error) => {
                 let example = format!("{method} /{}", path.trim_matches('/').replace("//", "/"));
-                let example = if error == PathError::NotAbsolute || error == PathError::EmptySegment {
+                let example = if error == PathError::NotAbsolute || error == PathError::EmptySegment
+                {
                     example
                 } else {
                     format!("{method} /path/*")
@@ -95,7 +111,10 @@ impl Pattern {
         let method = match method {
             "*" => None,
             // All of METHODS are methods.
-            name => Some(Method::from_bytes(name.as_bytes()).map_err(|_| invalid("no method", String::new()))?),
+            name => Some(
+                Method::from_bytes(name.as_bytes())
+                    .map_err(|_| invalid("no method", String::new()))?,
+            ),
         };
         let segments = segments.into_iter().map(decoded).collect();
         Ok(Self { text: text.to_owned(), method, segments, any_depth, special })
@@ -108,7 +127,8 @@ impl Pattern {
 
     /// The method and path of a request that is one of these, with a name in the place of `*`.
     pub(crate) fn request_with(&self, name: &str) -> Option<(&Method, NormalPath)> {
-        const PLAIN: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+        const PLAIN: AsciiSet =
+            NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
         let (_, path) = self.text.split_once(' ')?;
         let name = utf8_percent_encode(name, &PLAIN).to_string();
         Some((self.method.as_ref()?, NormalPath::parse(&path.replacen('*', &name, 1)).ok()?))
@@ -134,7 +154,11 @@ impl Pattern {
                 return false;
             }
         }
-        if self.any_depth { segments.any(|segment| !segment.is_empty()) } else { segments.next().is_none() }
+        if self.any_depth {
+            segments.any(|segment| !segment.is_empty())
+        } else {
+            segments.next().is_none()
+        }
     }
 
     /// Whether a segment of its path is written out, without a `*`.
@@ -146,7 +170,9 @@ impl Pattern {
     pub(crate) fn unmatchable_by(&self, reading: PathReading) -> Option<PathError> {
         self.special.filter(|special| match reading {
             PathReading::Segments => true,
-            PathReading::Names { .. } | PathReading::Files { .. } => *special == PathError::EncodedSlash,
+            PathReading::Names { .. } | PathReading::Files { .. } => {
+                *special == PathError::EncodedSlash
+            }
             PathReading::Keys { .. } => false,
         })
     }
@@ -154,7 +180,9 @@ impl Pattern {
 
 /// A path without what only the names of some services have in it.
 fn plain(path: &str) -> String {
-    ["%2f", "%2F", "%3b", "%3B", ";"].iter().fold(path.to_owned(), |path, special| path.replace(special, "_"))
+    ["%2f", "%2F", "%3b", "%3B", ";"]
+        .iter()
+        .fold(path.to_owned(), |path, special| path.replace(special, "_"))
 }
 
 /// A segment as it is compared: `*` matches any bytes, and `%2A` is a star.
@@ -169,11 +197,12 @@ fn decoded(segment: &str) -> Glob {
     glob
 }
 
-/// Whether a segment is one that the pattern stands for. `*` stands for any characters, at least one: `/secrets/*` is not
-/// the list `/secrets/`.
+/// Whether a segment is one that the pattern stands for. `*` stands for any characters, at least
+/// one: `/secrets/*` is not the list `/secrets/`.
 fn glob(pattern: &[Option<u8>], segment: &[u8], ignore_case: bool) -> bool {
     let same = |a: &u8, b: &u8| if ignore_case { a.eq_ignore_ascii_case(b) } else { a == b };
-    // After each star, the shortest match that goes on is enough: what is between stars is found greedily.
+    // After each star, the shortest match that goes on is enough: what is between stars is found
+    // greedily.
     let (mut p, mut s) = (0, 0);
     let mut retry: Option<(usize, usize)> = None;
     loop {
@@ -253,7 +282,9 @@ mod tests {
         ] {
             assert!(matches(pattern, Method::GET, path), "{pattern} {path}");
         }
-        for (pattern, path) in [("GET /*0", "/a%20"), ("GET /a%2Ab", "/axb"), ("GET /a%2A", "/a%25"), ("GET /*", "/")] {
+        for (pattern, path) in
+            [("GET /*0", "/a%20"), ("GET /a%2Ab", "/axb"), ("GET /a%2A", "/a%25"), ("GET /*", "/")]
+        {
             assert!(!matches(pattern, Method::GET, path), "{pattern} {path}");
         }
     }
@@ -293,13 +324,16 @@ mod tests {
     #[test]
     fn what_only_some_services_have_in_a_path_fits_only_those() {
         let (names, keys) = (PathReading::Names { after: 1 }, PathReading::Keys { after: 1 });
-        let unmatchable = |pattern: &str, reading| Pattern::parse(pattern).unwrap().unmatchable_by(reading);
+        let unmatchable =
+            |pattern: &str, reading| Pattern::parse(pattern).unwrap().unmatchable_by(reading);
         assert_eq!(unmatchable("GET /c/a;b", PathReading::Segments), Some(PathError::Semicolon));
         assert_eq!(unmatchable("GET /c/a;b", names), None);
         assert_eq!(unmatchable("GET /kv/app%2Fk1;x", names), Some(PathError::EncodedSlash));
         assert_eq!(unmatchable("GET /kv/app%2Fk1", keys), None);
         assert_eq!(unmatchable("GET /kv/*", PathReading::Segments), None);
-        for broken in ["GET /c/a;b//c", "GET /c/a%252Fb", "GET /c/a%2Fb/..", "GET /c/a\\b", "GET /c/a%;"] {
+        for broken in
+            ["GET /c/a;b//c", "GET /c/a%252Fb", "GET /c/a%2Fb/..", "GET /c/a\\b", "GET /c/a%;"]
+        {
             assert!(Pattern::parse(broken).is_err(), "{broken}");
         }
     }

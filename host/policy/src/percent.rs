@@ -24,9 +24,14 @@ mod tests {
 
     #[test]
     fn a_text_is_decoded_until_nothing_is_left_to_decode() {
-        for (text, decoded) in
-            [("a", "a"), ("a%2fb", "a/b"), ("%25%32%66", "/"), ("100%", "100%"), ("%zz%41", "%zzA"), ("%2525", "%")]
-        {
+        for (text, decoded) in [
+            ("a", "a"),
+            ("a%2fb", "a/b"),
+            ("%25%32%66", "/"),
+            ("100%", "100%"),
+            ("%zz%41", "%zzA"),
+            ("%2525", "%"),
+        ] {
             assert_eq!(fully_decoded(text), decoded);
         }
     }

@@ -3,19 +3,21 @@
 use crate::text::bare;
 
 /// What a key's name says when its value may be a secret.
-const SECRET: [&str; 7] = ["secret", "password", "passphrase", "passwd", "key", "token", "credential"];
+const SECRET: [&str; 7] =
+    ["secret", "password", "passphrase", "passwd", "key", "token", "credential"];
 
 /// How much a part of a name must be like one of those words: `pasword`, `tokn`, `sercet`.
 const LIKENESS: f64 = 0.9;
 
-/// Whether a key's name says that its value may be a secret: what prints a configuration leaves such a value out. A name
-/// that is nearly so counts too, since it may be a typing error.
+/// Whether a key's name says that its value may be a secret: what prints a configuration leaves
+/// such a value out. A name that is nearly so counts too, since it may be a typing error.
 #[must_use]
 pub fn names_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     let parts = || key.split(|c: char| !c.is_ascii_alphabetic()).filter(|part| part.len() > 3);
     SECRET.iter().any(|word| {
-        key.contains(word) || (word.len() > 3 && parts().any(|part| strsim::jaro_winkler(part, word) > LIKENESS))
+        key.contains(word)
+            || (word.len() > 3 && parts().any(|part| strsim::jaro_winkler(part, word) > LIKENESS))
     })
 }
 
@@ -45,7 +47,17 @@ mod tests {
         ] {
             assert!(names_secret(key), "{key}");
         }
-        for key in ["source", "endpoint", "client_id", "cloud", "plugin", "allow", "mode", "tcp", "persist"] {
+        for key in [
+            "source",
+            "endpoint",
+            "client_id",
+            "cloud",
+            "plugin",
+            "allow",
+            "mode",
+            "tcp",
+            "persist",
+        ] {
             assert!(!names_secret(key), "{key}");
         }
     }

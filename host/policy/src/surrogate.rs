@@ -13,7 +13,8 @@ pub const RANDOM_CHARACTERS: usize = 43;
 /// Whether a text contains a surrogate, of whatever call.
 #[must_use]
 pub fn is_in(text: &[u8]) -> bool {
-    static FINDER: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(PREFIX));
+    static FINDER: LazyLock<memmem::Finder<'static>> =
+        LazyLock::new(|| memmem::Finder::new(PREFIX));
     if text.len() < PREFIX.len() + RANDOM_CHARACTERS {
         return false;
     }

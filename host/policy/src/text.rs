@@ -3,7 +3,8 @@
 /// A key as it would be written: in quotes where it must.
 #[must_use]
 pub fn bare(key: &str) -> String {
-    let is_bare = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    let is_bare =
+        !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
     if is_bare { key.to_owned() } else { format!("{key:?}") }
 }
 
@@ -42,7 +43,8 @@ pub fn human_size(bytes: u64) -> String {
 /// The name in a list that is most like another, where it is like it at all.
 #[must_use]
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let scored = known.into_iter().map(|candidate| (strsim::jaro_winkler(name, candidate), candidate));
+    let scored =
+        known.into_iter().map(|candidate| (strsim::jaro_winkler(name, candidate), candidate));
     let best = scored.max_by(|(a, _), (b, _)| a.total_cmp(b))?;
     (best.0 > 0.8).then_some(best.1)
 }

@@ -99,7 +99,8 @@ mod tests {
 
     #[test]
     fn versions_compare_as_numbers() {
-        let sorted = ["1.63.0", "1.85", "1.95.0-beta.2", "1.95.1", "1.96.0 (Debian)", "1.100.0", "2.0"];
+        let sorted =
+            ["1.63.0", "1.85", "1.95.0-beta.2", "1.95.1", "1.96.0 (Debian)", "1.100.0", "2.0"];
         assert!(sorted.map(Version::parse).is_sorted_by(|a, b| a < b));
         assert_eq!(Version::parse("1.95"), Version::parse("1.95.0"));
         assert_eq!(Version::parse("1.96.0-nightly").to_string(), "1.96.0");

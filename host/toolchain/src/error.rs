@@ -130,7 +130,9 @@ impl fmt::Display for Reason {
             Self::OtherSource(version) => {
                 write!(f, "but the standard library's source is {version} (Debian: rust-web-src)")
             }
-            Self::NoLinker(_) => write!(f, "without a linker for WebAssembly (rust-lld or wasm-ld)"),
+            Self::NoLinker(_) => {
+                write!(f, "without a linker for WebAssembly (rust-lld or wasm-ld)")
+            }
             Self::Fails(message) => {
                 write!(f, "but it does not compile a crate of one line:")?;
                 message.lines().try_for_each(|line| write!(f, "\n            {line}"))

@@ -23,7 +23,9 @@ impl Probe {
 
     /// Checks that a compiler with the target compiles for it; otherwise returns its output.
     pub(crate) fn native(&self, compiler: &Compiler) -> Result<(), String> {
-        self.check_once(compiler, "its own standard library", || self.compile(compiler, WITH_STD, |_| {}))
+        self.check_once(compiler, "its own standard library", || {
+            self.compile(compiler, WITH_STD, |_| {})
+        })
     }
 
     /// Checks that a compiler without the target compiles for it, with this linker.
@@ -60,7 +62,12 @@ impl Probe {
         Ok(())
     }
 
-    fn compile(&self, compiler: &Compiler, source: &str, options: impl FnOnce(&mut Command)) -> Result<(), String> {
+    fn compile(
+        &self,
+        compiler: &Compiler,
+        source: &str,
+        options: impl FnOnce(&mut Command),
+    ) -> Result<(), String> {
         let directory = self.directory.join(format!("probe-{}", std::process::id()));
         let result = (|| {
             let [file, module] = ["probe.rs", "probe.wasm"].map(|name| directory.join(name));

@@ -21,8 +21,9 @@ impl SearchPaths {
     /// them, `rustc` and `cargo` are searched in `PATH`.
     #[must_use]
     pub fn from_env() -> Self {
-        let program =
-            |variable, name: &str| std::env::var_os(variable).map_or_else(|| PathBuf::from(name), PathBuf::from);
+        let program = |variable, name: &str| {
+            std::env::var_os(variable).map_or_else(|| PathBuf::from(name), PathBuf::from)
+        };
         Self {
             rustc: program("RUSTC", "rustc"),
             cargo: program("CARGO", "cargo"),

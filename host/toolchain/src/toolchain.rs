@@ -103,7 +103,12 @@ impl ToolchainNotFound {
 }
 
 /// A compiler with the target's standard library.
-fn native(rustc: &Path, compiler: Option<&Compiler>, cargo: PathBuf, probe: &Probe) -> Result<Toolchain, Finding> {
+fn native(
+    rustc: &Path,
+    compiler: Option<&Compiler>,
+    cargo: PathBuf,
+    probe: &Probe,
+) -> Result<Toolchain, Finding> {
     let reason = match compiler {
         None => Reason::Absent,
         Some(compiler) if compiler.version < minimum() => Reason::TooOld,
@@ -116,14 +121,21 @@ fn native(rustc: &Path, compiler: Option<&Compiler>, cargo: PathBuf, probe: &Pro
     let version = compiler.map(|compiler| compiler.version);
     let rustc = match compiler {
         // A name without a directory does not identify the compiler.
-        Some(compiler) if rustc.components().count() == 1 => compiler.sysroot.join("bin").join(rustc),
+        Some(compiler) if rustc.components().count() == 1 => {
+            compiler.sysroot.join("bin").join(rustc)
+        }
         Some(_) | None => rustc.to_owned(),
     };
     Err(Finding { rustc, version, reason })
 }
 
 /// Debian's compiler with the source of the standard library, and the first linker that works.
-fn with_source(compiler: &Compiler, cargo: PathBuf, linkers: Vec<PathBuf>, probe: &Probe) -> Result<Toolchain, Reason> {
+fn with_source(
+    compiler: &Compiler,
+    cargo: PathBuf,
+    linkers: Vec<PathBuf>,
+    probe: &Probe,
+) -> Result<Toolchain, Reason> {
     let cargo_version = output(Command::new(&cargo).arg("--version"));
     let cargo_version = cargo_version.as_deref().and_then(|text| text.split(' ').nth(1));
     if cargo_version.is_none_or(|version| Version::parse(version) < minimum()) {
@@ -145,7 +157,9 @@ fn with_source(compiler: &Compiler, cargo: PathBuf, linkers: Vec<PathBuf>, probe
             Ok(()) => {
                 return Ok(Toolchain::DebianWeb { cargo, rustc: compiler.rustc.clone(), linker });
             }
-            Err(message) => reason = Reason::Fails(format!("linker: {}\n{message}", linker.display())),
+            Err(message) => {
+                reason = Reason::Fails(format!("linker: {}\n{message}", linker.display()))
+            }
         }
     }
     Err(reason)

@@ -118,12 +118,21 @@ mod tests {
             ("https://vault.usgovcloudapi.net/.default", "https://vault.usgovcloudapi.net"),
             ("https://management.azure.com//.default", "https://management.azure.com/"),
             ("https://management.azure.com/.default", "https://management.azure.com"),
-            ("https://management.chinacloudapi.cn//.default", "https://management.chinacloudapi.cn/"),
+            (
+                "https://management.chinacloudapi.cn//.default",
+                "https://management.chinacloudapi.cn/",
+            ),
             ("https://database.windows.net//.default", "https://database.windows.net/"),
             ("https://datalake.azure.net//.default", "https://datalake.azure.net/"),
             ("https://contoso.com/api/v1/.default", "https://contoso.com/api/v1"),
-            ("api://00001111-aaaa-2222-bbbb-3333cccc4444/.default", "api://00001111-aaaa-2222-bbbb-3333cccc4444"),
-            ("00001111-aaaa-2222-bbbb-3333cccc4444/.default", "00001111-aaaa-2222-bbbb-3333cccc4444"),
+            (
+                "api://00001111-aaaa-2222-bbbb-3333cccc4444/.default",
+                "api://00001111-aaaa-2222-bbbb-3333cccc4444",
+            ),
+            (
+                "00001111-aaaa-2222-bbbb-3333cccc4444/.default",
+                "00001111-aaaa-2222-bbbb-3333cccc4444",
+            ),
         ] {
             let audience = Audience::from_scope(scope).unwrap();
             assert_eq!(audience.as_str(), resource);

@@ -1,9 +1,10 @@
 //! Gen1: WebHDFS, whose redirects never reach the caller with a node's address.
 //!
-//! `CREATE` and `APPEND` are answered with [307] and where the content goes. Most HTTP clients send the content with the
-//! first request, or lose it on the way to the second; for a request that has content, the plugin sends the first step
-//! without it, and the second with it, as a stream. WebHDFS's own clients send the first step without content themselves:
-//! they get a redirect, or with `noredirect=true` an object with its `Location`, that leads back through the mount. A
+//! `CREATE` and `APPEND` are answered with [307] and where the content goes. Most HTTP clients send
+//! the content with the first request, or lose it on the way to the second; for a request that has
+//! content, the plugin sends the first step without it, and the second with it, as a stream.
+//! WebHDFS's own clients send the first step without content themselves: they get a redirect, or
+//! with `noredirect=true` an object with its `Location`, that leads back through the mount. A
 //! caller that says `write=true` or `append=true` asks for one step, and goes one.
 //!
 //! Redirects of requests that read (`OPEN`, `GETFILECHECKSUM`) are followed.
@@ -11,7 +12,9 @@
 //! [307]: https://hadoop.apache.org/docs/stable/hadoop-project-dist/hadoop-hdfs/WebHDFS.html#Create_and_Write_to_a_File
 
 use keyward_plugin::links::lead_back;
-use keyward_plugin::{Context, Endpoint, Headers, Method, Outgoing, Problem, Request, Response, Token};
+use keyward_plugin::{
+    Context, Endpoint, Headers, Method, Outgoing, Problem, Request, Response, Token,
+};
 use serde_json::json;
 
 use crate::generation::refuse_gen2s;
@@ -20,7 +23,11 @@ use crate::query;
 use crate::redirect::{self, Target, is_redirect};
 
 /// Answers one request to an account of Gen1.
-pub(crate) fn handle(request: Request, endpoint: &Endpoint, cx: &Context) -> Result<Response, Problem> {
+pub(crate) fn handle(
+    request: Request,
+    endpoint: &Endpoint,
+    cx: &Context,
+) -> Result<Response, Problem> {
     // WebHDFS's clients look for a Java exception in an error.
     answer(request, endpoint, cx).map_err(|problem| {
         let message = problem.detail().to_owned();
@@ -50,8 +57,14 @@ fn answer(request: Request, endpoint: &Endpoint, cx: &Context) -> Result<Respons
     }
 }
 
-/// The caller's request as it is. A redirect of one that reads is followed; another is the caller's to follow.
-fn in_one_step(request: Request, endpoint: &Endpoint, token: &Token, cx: &Context) -> Result<Response, Problem> {
+/// The caller's request as it is. A redirect of one that reads is followed; another is the caller's
+/// to follow.
+fn in_one_step(
+    request: Request,
+    endpoint: &Endpoint,
+    token: &Token,
+    cx: &Context,
+) -> Result<Response, Problem> {
     let asked = bare(&request, request.headers.clone());
     let mut outgoing = Outgoing::forward(request, endpoint);
     outgoing.path_and_query = with_redirect(&outgoing.path_and_query);
@@ -92,20 +105,29 @@ fn second_step(
     let answer = cx.send(outgoing)?;
     if is_redirect(answer.status) {
         // The content is on its way already and cannot be sent again.
-        return Err(redirect::bad("The service redirected the request twice; one redirect is followed"));
+        return Err(redirect::bad(
+            "The service redirected the request twice; one redirect is followed",
+        ));
     }
     Ok(named_by_mount(answer, endpoint, cx))
 }
 
 /// An answer for the caller. A redirect in it leads back through the mount.
-fn hand_on(response: Response, request: &Request, endpoint: &Endpoint, cx: &Context) -> Result<Response, Problem> {
+fn hand_on(
+    response: Response,
+    request: &Request,
+    endpoint: &Endpoint,
+    cx: &Context,
+) -> Result<Response, Problem> {
     if !is_redirect(response.status) {
         return Ok(named_by_mount(response, endpoint, cx));
     }
     let link = Target::of(&response, endpoint)?.link(request, cx)?;
     if is_without_redirect(request) {
         let body = json!({ "Location": link }).to_string();
-        return Ok(Response::new(200).with_header("content-type", "application/json").with_body(body));
+        return Ok(Response::new(200)
+            .with_header("content-type", "application/json")
+            .with_body(body));
     }
     let handed_on = Response::new(response.status).with_header("location", link);
     // No other field: it could name the node.
@@ -136,7 +158,8 @@ fn is_without_redirect(request: &Request) -> bool {
     query::says_true(request.query(), "noredirect")
 }
 
-/// The service answers with a redirect, which all services know; what the caller gets is made of it.
+/// The service answers with a redirect, which all services know; what the caller gets is made of
+/// it.
 fn with_redirect(path_and_query: &str) -> String {
     match path_and_query.split_once('?') {
         Some((path, query)) if query::has(query, "noredirect") => {
@@ -154,8 +177,13 @@ fn bare(request: &Request, headers: Headers) -> Request {
 }
 
 /// The first step: the caller's request, but for the content and what is said of it.
-fn without_content(request: &Request, endpoint: &Endpoint, token: &Token) -> Result<Outgoing, Problem> {
-    let mut outgoing = Outgoing::new(request.method.clone(), endpoint, &with_redirect(&request.path_and_query));
+fn without_content(
+    request: &Request,
+    endpoint: &Endpoint,
+    token: &Token,
+) -> Result<Outgoing, Problem> {
+    let mut outgoing =
+        Outgoing::new(request.method.clone(), endpoint, &with_redirect(&request.path_and_query));
     outgoing.headers = request.headers.clone();
     for name in ["content-type", "content-encoding", "content-md5"] {
         outgoing.headers.remove(name);
@@ -165,16 +193,22 @@ fn without_content(request: &Request, endpoint: &Endpoint, token: &Token) -> Res
     Ok(outgoing)
 }
 
-/// What the first step's answer means where it is not the redirect. A success must not hide that content was not sent.
+/// What the first step's answer means where it is not the redirect. A success must not hide that
+/// content was not sent.
 fn no_second_step(first: Response, directly: &str) -> Result<Response, Problem> {
     if is_redirect(first.status) {
-        let detail = format!("The service answered the first step with {}, where WebHDFS has 307", first.status);
+        let detail = format!(
+            "The service answered the first step with {}, where WebHDFS has 307",
+            first.status
+        );
         return Err(redirect::bad(&detail));
     }
     if first.is_success() {
         let detail = format!(
-            "The service took the request before it had the content, and did not say where to send it ({}). The file may \
-             now be there without it. Say `{directly}=true` in the query to send the content at once",
+            "The service took the request before it had the content, and did not say where to \
+             send it ({}). The file may \
+             now be there without it. Say `{directly}=true` in the query to send the content at \
+             once",
             first.status
         );
         return Err(Problem::new(502, "content-not-sent", "The content was not sent", detail));

@@ -1,11 +1,16 @@
-//! Gen2: every request goes out as it is. What the service does not understand, its own error explains best.
+//! Gen2: every request goes out as it is. What the service does not understand, its own error
+//! explains best.
 
 use keyward_plugin::{Context, Endpoint, Outgoing, Problem, Request, Response};
 
 use crate::generation::refuse_gen1s;
 
 /// Answers one request to an account of Gen2.
-pub(crate) fn handle(request: Request, endpoint: &Endpoint, cx: &Context) -> Result<Response, Problem> {
+pub(crate) fn handle(
+    request: Request,
+    endpoint: &Endpoint,
+    cx: &Context,
+) -> Result<Response, Problem> {
     refuse_gen1s(&request, endpoint)?;
     let mut outgoing = Outgoing::forward(request, endpoint);
     // The service takes a bearer token only with a version, of 2017-11-09 or later.
@@ -27,7 +32,9 @@ mod tests {
     use crate::DataLake;
 
     fn mount() -> Mount {
-        Mount::new().endpoint("lake", "https://contoso.dfs.core.windows.net").setting("version", "2023-11-03")
+        Mount::new()
+            .endpoint("lake", "https://contoso.dfs.core.windows.net")
+            .setting("version", "2023-11-03")
     }
 
     #[test]
@@ -44,7 +51,8 @@ mod tests {
             (Method::Get, "/webhdfs/v1/a"),
             (Method::Delete, "/fs/a?recursive=true"),
         ] {
-            let (expected, sent_as) = (format!("https://contoso.dfs.core.windows.net{path}"), method.clone());
+            let (expected, sent_as) =
+                (format!("https://contoso.dfs.core.windows.net{path}"), method.clone());
             let response = mount()
                 .answer(move |sent| {
                     assert_eq!((&sent.method, sent.url.as_str()), (&sent_as, expected.as_str()));
@@ -63,7 +71,8 @@ mod tests {
         request.headers.set("X-MS-Version", "2018-11-09").unwrap();
         let response = mount()
             .answer(|sent| {
-                let versions = sent.headers.iter().filter(|(name, _)| name == "x-ms-version").count();
+                let versions =
+                    sent.headers.iter().filter(|(name, _)| name == "x-ms-version").count();
                 assert_eq!((sent.header("x-ms-version"), versions), (Some("2018-11-09"), 1));
                 Response::new(200)
             })
@@ -91,7 +100,10 @@ mod tests {
         request.body = stream(["he", "llo"]);
         let response = mount()
             .answer(|sent| {
-                assert_eq!((sent.header("content-length"), sent.body.as_slice()), (Some("5"), b"hello".as_slice()));
+                assert_eq!(
+                    (sent.header("content-length"), sent.body.as_slice()),
+                    (Some("5"), b"hello".as_slice())
+                );
                 Response::new(202)
             })
             .call::<DataLake>(request);
@@ -113,7 +125,11 @@ mod tests {
     #[test]
     fn an_error_of_the_service_passes_as_it_is() {
         let response = mount()
-            .answer(|_| Response::new(409).with_header("x-ms-error-code", "PathAlreadyExists").with_body("{}"))
+            .answer(|_| {
+                Response::new(409)
+                    .with_header("x-ms-error-code", "PathAlreadyExists")
+                    .with_body("{}")
+            })
             .call::<DataLake>(Request::new(Method::Put, "/fs/a?resource=unheard-of"));
         assert_eq!(response.headers.get("x-ms-error-code").as_deref(), Some("PathAlreadyExists"));
         assert_eq!((response.status, text(response)), (409, "{}".to_owned()));
@@ -122,11 +138,18 @@ mod tests {
     #[test]
     fn a_request_of_webhdfs_is_told_what_gen2_has_for_it() {
         for (path, instead) in [
-            ("/webhdfs/v1/a?op=LISTSTATUS", "GET /FS?resource=filesystem&recursive=false&directory=PATH"),
+            (
+                "/webhdfs/v1/a?op=LISTSTATUS",
+                "GET /FS?resource=filesystem&recursive=false&directory=PATH",
+            ),
             ("/webhdfs/v1/a?offset=1&OP=open", "GET /FS/PATH"),
-            ("/webhdfs/v1/a?op=GETCONTENTSUMMARY", "https://learn.microsoft.com/rest/api/storageservices"),
+            (
+                "/webhdfs/v1/a?op=GETCONTENTSUMMARY",
+                "https://learn.microsoft.com/rest/api/storageservices",
+            ),
         ] {
-            let response = mount().answer(|_| panic!("nothing is sent")).call::<DataLake>(Request::get(path));
+            let response =
+                mount().answer(|_| panic!("nothing is sent")).call::<DataLake>(Request::get(path));
             assert_eq!(response.status, 400);
             let problem = text(response);
             assert!(problem.contains("https://contoso.dfs.core.windows.net, is Gen2"), "{problem}");

@@ -14,12 +14,17 @@ pub(crate) enum Generation {
 }
 
 impl Generation {
-    /// The generation of an endpoint, by its host alone. Gen2's hosts have a label `dfs` in every cloud, and behind a
-    /// private link and at OneLake too; any other name is Gen1's, whose own end in `.azuredatalakestore.net`.
+    /// The generation of an endpoint, by its host alone. Gen2's hosts have a label `dfs` in every
+    /// cloud, and behind a private link and at OneLake too; any other name is Gen1's, whose own end
+    /// in `.azuredatalakestore.net`.
     pub(crate) fn of(authority: &str) -> Self {
         let authority = authority.to_ascii_lowercase();
         let host = authority.split(':').next().unwrap_or_default();
-        if host.contains(".dfs.") && !host.ends_with(".azuredatalakestore.net") { Self::Two } else { Self::One }
+        if host.contains(".dfs.") && !host.ends_with(".azuredatalakestore.net") {
+            Self::Two
+        } else {
+            Self::One
+        }
     }
 }
 
@@ -38,7 +43,8 @@ pub(crate) fn refuse_gen2s(request: &Request, endpoint: &Endpoint) -> Result<(),
         return Ok(());
     };
     Err(other_generation(format!(
-        "{sign} is of Data Lake Store Gen2, and this mount's endpoint, {}, is Gen1. Send a request of WebHDFS \
+        "{sign} is of Data Lake Store Gen2, and this mount's endpoint, {}, is Gen1. Send a \
+         request of WebHDFS \
          (`/webhdfs/v1/PATH?op=OPERATION`), or use a mount whose endpoint is a Gen2 account \
          (its host has `.dfs.` in it: `https://ACCOUNT.dfs.core.windows.net`)",
         endpoint.url()
@@ -50,20 +56,29 @@ pub(crate) fn refuse_gen1s(request: &Request, endpoint: &Endpoint) -> Result<(),
     let Some(operation) = query::values(request.query(), "op").next() else { return Ok(()) };
     let instead = match in_gen2(&operation.to_ascii_uppercase()) {
         Some(instead) => format!("Here that is {instead}"),
-        None => "Gen2's operations are at https://learn.microsoft.com/rest/api/storageservices".to_owned(),
+        None => "Gen2's operations are at https://learn.microsoft.com/rest/api/storageservices"
+            .to_owned(),
     };
     Err(other_generation(format!(
-        "`op=` is of WebHDFS, which Data Lake Store Gen1 speaks, and this mount's endpoint, {}, is Gen2. {instead}. \
-         Or use a mount whose endpoint is a Gen1 account (`https://ACCOUNT.azuredatalakestore.net`)",
+        "`op=` is of WebHDFS, which Data Lake Store Gen1 speaks, and this mount's endpoint, {}, \
+         is Gen2. {instead}. \
+         Or use a mount whose endpoint is a Gen1 account \
+         (`https://ACCOUNT.azuredatalakestore.net`)",
         endpoint.url()
     )))
 }
 
 fn other_generation(detail: String) -> Problem {
-    Problem::new(400, "other-generation", "The request is for the other generation of Data Lake Store", detail)
+    Problem::new(
+        400,
+        "other-generation",
+        "The request is for the other generation of Data Lake Store",
+        detail,
+    )
 }
 
-/// What Gen2 has for an operation of Gen1. `FS` is the file system, which a path of Gen1 does not name.
+/// What Gen2 has for an operation of Gen1. `FS` is the file system, which a path of Gen1 does not
+/// name.
 fn in_gen2(operation: &str) -> Option<&'static str> {
     Some(match operation {
         "LISTSTATUS" => "`GET /FS?resource=filesystem&recursive=false&directory=PATH`",
@@ -72,7 +87,8 @@ fn in_gen2(operation: &str) -> Option<&'static str> {
         "CHECKACCESS" => "`HEAD /FS/PATH?action=checkAccess&fsAction=rwx`",
         "GETACLSTATUS" => "`HEAD /FS/PATH?action=getAccessControl`",
         "CREATE" => {
-            "`PUT /FS/PATH?resource=file`, then `PATCH /FS/PATH?action=append&position=0` with the content and \
+            "`PUT /FS/PATH?resource=file`, then `PATCH /FS/PATH?action=append&position=0` with \
+             the content and \
              `PATCH /FS/PATH?action=flush&position=LENGTH`"
         }
         "APPEND" => {
@@ -82,10 +98,15 @@ fn in_gen2(operation: &str) -> Option<&'static str> {
         "MKDIRS" => "`PUT /FS/PATH?resource=directory`",
         "RENAME" => "`PUT /FS/NEW_PATH` with the header field `x-ms-rename-source: /FS/PATH`",
         "SETPERMISSION" | "SETOWNER" | "SETACL" => {
-            "`PATCH /FS/PATH?action=setAccessControl` with `x-ms-permissions`, `x-ms-owner`, `x-ms-group` or `x-ms-acl`"
+            "`PATCH /FS/PATH?action=setAccessControl` with `x-ms-permissions`, `x-ms-owner`, \
+             `x-ms-group` or `x-ms-acl`"
         }
-        "MODIFYACLENTRIES" => "`PATCH /FS/PATH?action=setAccessControlRecursive&mode=modify` with `x-ms-acl`",
-        "REMOVEACLENTRIES" => "`PATCH /FS/PATH?action=setAccessControlRecursive&mode=remove` with `x-ms-acl`",
+        "MODIFYACLENTRIES" => {
+            "`PATCH /FS/PATH?action=setAccessControlRecursive&mode=modify` with `x-ms-acl`"
+        }
+        "REMOVEACLENTRIES" => {
+            "`PATCH /FS/PATH?action=setAccessControlRecursive&mode=remove` with `x-ms-acl`"
+        }
         "DELETE" => "`DELETE /FS/PATH?recursive=true`",
         _ => return None,
     })

@@ -9,8 +9,8 @@ use crate::query;
 /// What a request asks for, as far as the plugin must know.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Operation {
-    /// `CREATE` and `APPEND`: the service first says where the content goes. The parameter that, being `true`, does without
-    /// that.
+    /// `CREATE` and `APPEND`: the service first says where the content goes. The parameter that,
+    /// being `true`, does without that.
     Upload { directly: &'static str },
     /// Any other.
     Other,
@@ -26,7 +26,9 @@ impl Operation {
         let mut named = query::values(request.query(), "op");
         let name = named.next().unwrap_or_default();
         if named.next().is_some() {
-            return Err(Problem::bad_request("The query has more than one `op`; WebHDFS takes one"));
+            return Err(Problem::bad_request(
+                "The query has more than one `op`; WebHDFS takes one",
+            ));
         }
         if request.method == Method::Put && name.eq_ignore_ascii_case("CREATE") {
             return Ok(Self::Upload { directly: "write" });

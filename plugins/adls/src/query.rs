@@ -20,7 +20,8 @@ pub(crate) fn says_true(query: &str, name: &str) -> bool {
 
 /// A query without a parameter.
 pub(crate) fn without(query: &str, name: &str) -> String {
-    let other = |pair: &&str| !pair.split('=').next().unwrap_or_default().eq_ignore_ascii_case(name);
+    let other =
+        |pair: &&str| !pair.split('=').next().unwrap_or_default().eq_ignore_ascii_case(name);
     query.split('&').filter(other).collect::<Vec<_>>().join("&")
 }
 
@@ -33,7 +34,11 @@ mod tests {
         let query = "fsop=x&Op=CREATE&op&write=True";
         assert_eq!(values(query, "op").collect::<Vec<_>>(), ["CREATE", ""]);
         assert!(has(query, "WRITE") && says_true(query, "write"));
-        assert!(!has(query, "o") && !has("", "op") && !says_true("write=false&writes=true&write", "write"));
+        assert!(
+            !has(query, "o")
+                && !has("", "op")
+                && !says_true("write=false&writes=true&write", "write")
+        );
     }
 
     #[test]

@@ -1,10 +1,12 @@
-//! Azure Resource Manager: any path of its [REST API](https://learn.microsoft.com/rest/api/resources/), without the
-//! credential.
+//! Azure Resource Manager: any path of its [REST
+//! API](https://learn.microsoft.com/rest/api/resources/), without the credential.
 //!
-//! What pages or points back comes through the mount again, so that a client that follows it stays inside the broker:
-//! `nextLink` in a list, `Location` and `Azure-AsyncOperation` of a [long operation].
+//! What pages or points back comes through the mount again, so that a client that follows it stays
+//! inside the broker: `nextLink` in a list, `Location` and `Azure-AsyncOperation` of a [long
+//! operation].
 //!
-//! There is no default `api-version`: each resource type has its own, and Resource Manager's error names those it knows.
+//! There is no default `api-version`: each resource type has its own, and Resource Manager's error
+//! names those it knows.
 //!
 //! [long operation]: https://learn.microsoft.com/azure/azure-resource-manager/management/async-operations
 
@@ -24,12 +26,18 @@ impl Plugin for ResourceManager {
         let mut outgoing = Outgoing::forward(without_empty_segments(request), &endpoint);
         outgoing.authorize(&cx.token("arm")?)?;
         let response = cx.send(outgoing)?;
-        Ok(lead_back(response, &endpoint, cx, &["location", "azure-asyncoperation"], &["nextLink", "@odata.nextLink"]))
+        Ok(lead_back(
+            response,
+            &endpoint,
+            cx,
+            &["location", "azure-asyncoperation"],
+            &["nextLink", "@odata.nextLink"],
+        ))
     }
 }
 
-/// SDKs write `/providers/Microsoft.Web//sites/shop` for a resource without a parent. Resource Manager reads it without the
-/// empty segment, which is how `allow` names it.
+/// SDKs write `/providers/Microsoft.Web//sites/shop` for a resource without a parent. Resource
+/// Manager reads it without the empty segment, which is how `allow` names it.
 fn without_empty_segments(mut request: Request) -> Request {
     let (path, query) = request.path_and_query.split_at(request.path().len());
     if path.contains("//") {
@@ -58,7 +66,9 @@ mod tests {
             .answer(move |sent| {
                 assert_eq!(sent.url, format!("https://management.azure.com{path}"));
                 assert_eq!(sent.header("authorization"), Some("Bearer surrogate-for-arm"));
-                Response::new(200).with_header("content-type", "application/json").with_body(r#"{"name":"g"}"#)
+                Response::new(200)
+                    .with_header("content-type", "application/json")
+                    .with_body(r#"{"name":"g"}"#)
             })
             .call::<ResourceManager>(Request::get(path));
         assert_eq!(text(response), r#"{"name":"g"}"#);
@@ -67,7 +77,10 @@ mod tests {
     #[test]
     fn empty_segments_of_a_path_are_left_out() {
         for (asked, sent_as) in [
-            ("/g/providers/Contoso.Web//sites/shop?api-version=1", "/g/providers/Contoso.Web/sites/shop?api-version=1"),
+            (
+                "/g/providers/Contoso.Web//sites/shop?api-version=1",
+                "/g/providers/Contoso.Web/sites/shop?api-version=1",
+            ),
             ("//subscriptions///0//?$filter=a//b", "/subscriptions/0/?$filter=a//b"),
             ("//", "/"),
         ] {
@@ -85,10 +98,16 @@ mod tests {
     fn the_next_page_comes_through_the_mount_though_the_body_arrives_in_pieces() {
         let response = mount()
             .answer(|_| {
-                let page =
-                    stream([r#"{"value":[{"id":1}],"nextL"#, r#"ink":"https://manage"#, r#"ment.azure.com/x"}"#]);
+                let page = stream([
+                    r#"{"value":[{"id":1}],"nextL"#,
+                    r#"ink":"https://manage"#,
+                    r#"ment.azure.com/x"}"#,
+                ]);
                 let json = "application/json; charset=utf-8";
-                Response::new(200).with_header("content-type", json).with_header("content-length", "62").with_body(page)
+                Response::new(200)
+                    .with_header("content-type", json)
+                    .with_header("content-length", "62")
+                    .with_body(page)
             })
             .call::<ResourceManager>(Request::get("/subscriptions?api-version=2022-12-01"));
         assert_eq!(response.headers.get("content-length"), None);
@@ -101,13 +120,22 @@ mod tests {
             .answer(|_| {
                 Response::new(202)
                     .with_header("location", "https://management.azure.com/operationresults/1")
-                    .with_header("azure-asyncoperation", "https://management.azure.com/operations/1?api-version=1")
+                    .with_header(
+                        "azure-asyncoperation",
+                        "https://management.azure.com/operations/1?api-version=1",
+                    )
                     .with_header("x-ms-request-id", "https://management.azure.com/stays")
             })
-            .call::<ResourceManager>(Request::new(Method::Delete, "/subscriptions/0/resourceGroups/g"));
+            .call::<ResourceManager>(Request::new(
+                Method::Delete,
+                "/subscriptions/0/resourceGroups/g",
+            ));
         let header = |name| response.headers.get(name).unwrap();
         assert_eq!(header("location"), "http://localhost/mount/operationresults/1");
-        assert_eq!(header("azure-asyncoperation"), "http://localhost/mount/operations/1?api-version=1");
+        assert_eq!(
+            header("azure-asyncoperation"),
+            "http://localhost/mount/operations/1?api-version=1"
+        );
         assert_eq!(header("x-ms-request-id"), "https://management.azure.com/stays");
     }
 

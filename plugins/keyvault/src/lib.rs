@@ -1,12 +1,14 @@
-//! Azure Key Vault: the [REST API](https://learn.microsoft.com/rest/api/keyvault/) for secrets, keys and certificates as
-//! it is, without the credential.
+//! Azure Key Vault: the [REST API](https://learn.microsoft.com/rest/api/keyvault/) for secrets,
+//! keys and certificates as it is, without the credential.
 //!
-//! A request that names no `api-version` gets the mount's (setting `api_version`). Lists come in pages, and their
-//! `nextLink` leads through the mount; so does the `Location` of a certificate that is being made.
+//! A request that names no `api-version` gets the mount's (setting `api_version`). Lists come in
+//! pages, and their `nextLink` leads through the mount; so does the `Location` of a certificate
+//! that is being made.
 //!
-//! Azure's SDKs send the first write of a client without its body, and expect 401 with a challenge before they send the
-//! body. A write without a body goes to the vault without a token, so that the answer is the vault's own challenge. With a
-//! token the vault would take the empty body for what is to be written.
+//! Azure's SDKs send the first write of a client without its body, and expect 401 with a challenge
+//! before they send the body. A write without a body goes to the vault without a token, so that the
+//! answer is the vault's own challenge. With a token the vault would take the empty body for what
+//! is to be written.
 
 use keyward_plugin::links::lead_back;
 use keyward_plugin::{Context, Method, Outgoing, Plugin, Problem, Request, Response};
@@ -48,17 +50,21 @@ fn has_body(request: &Request) -> bool {
     }
 }
 
-/// SDKs write `/secrets/db/` where they name no version. It is the same as `/secrets/db`, which is what `allow` names.
+/// SDKs write `/secrets/db/` where they name no version. It is the same as `/secrets/db`, which is
+/// what `allow` names.
 fn without_last_slash(mut request: Request) -> Request {
     let (path, query) = request.path_and_query.split_at(request.path().len());
-    if let Some(path) = path.strip_suffix('/').filter(|path| !path.is_empty() && !path.ends_with('/')) {
+    if let Some(path) =
+        path.strip_suffix('/').filter(|path| !path.is_empty() && !path.ends_with('/'))
+    {
         request.path_and_query = format!("{path}{query}");
     }
     request
 }
 
-/// Whether the answer is a list, which comes in pages: `/secrets`, `/secrets/NAME/versions`, `/deletedkeys`,
-/// `/certificates/issuers`. A secret's own value is a string that nobody shall rewrite.
+/// Whether the answer is a list, which comes in pages: `/secrets`, `/secrets/NAME/versions`,
+/// `/deletedkeys`, `/certificates/issuers`. A secret's own value is a string that nobody shall
+/// rewrite.
 fn is_list(request: &Request) -> bool {
     let segments: Vec<&str> = request.segments().collect();
     matches!(segments.as_slice(), [_] | [_, _, "versions"] | ["certificates", "issuers"])
@@ -72,7 +78,9 @@ mod tests {
     use super::*;
 
     fn mount() -> Mount {
-        Mount::new().endpoint("vault", "https://contoso.vault.azure.net").setting("api_version", "7.4")
+        Mount::new()
+            .endpoint("vault", "https://contoso.vault.azure.net")
+            .setting("api_version", "7.4")
     }
 
     #[test]
@@ -81,7 +89,9 @@ mod tests {
             .answer(|sent| {
                 assert_eq!(sent.url, "https://contoso.vault.azure.net/secrets/db?api-version=7.4");
                 assert_eq!(sent.header("authorization"), Some("Bearer surrogate-for-vault"));
-                Response::new(200).with_header("content-type", "application/json").with_body(r#"{"value":"x"}"#)
+                Response::new(200)
+                    .with_header("content-type", "application/json")
+                    .with_body(r#"{"value":"x"}"#)
             })
             .call::<KeyVault>(Request::get("/secrets/db"));
         assert_eq!((response.status, text(response)), (200, r#"{"value":"x"}"#.to_owned()));
@@ -89,9 +99,12 @@ mod tests {
 
     #[test]
     fn the_callers_own_api_version_stays() {
-        for query in
-            ["?api-version=2016-10-01", "?maxresults=2&API-Version=7.0", "?api%2Dversion=7.6", "?a=b&api%2dversion="]
-        {
+        for query in [
+            "?api-version=2016-10-01",
+            "?maxresults=2&API-Version=7.0",
+            "?api%2Dversion=7.6",
+            "?a=b&api%2dversion=",
+        ] {
             let expected = format!("https://contoso.vault.azure.net/secrets{query}");
             let response = mount()
                 .answer(move |sent| {
@@ -110,7 +123,10 @@ mod tests {
         request.body = r#"{"value":"x"}"#.into();
         let response = mount()
             .answer(|sent| {
-                assert_eq!((sent.method.as_str(), sent.body.as_slice()), ("PUT", br#"{"value":"x"}"#.as_slice()));
+                assert_eq!(
+                    (sent.method.as_str(), sent.body.as_slice()),
+                    ("PUT", br#"{"value":"x"}"#.as_slice())
+                );
                 assert_eq!(sent.header("content-type"), Some("application/json"));
                 Response::new(200)
             })
@@ -179,11 +195,14 @@ mod tests {
 
     #[test]
     fn the_next_page_of_a_list_comes_through_the_mount() {
-        let page =
-            r#"{"value":[],"nextLink":"https://contoso.vault.azure.net:443/secrets?api-version=7.4&$skiptoken=x"}"#;
+        let page = r#"{"value":[],"nextLink":"https://contoso.vault.azure.net:443/secrets?api-version=7.4&$skiptoken=x"}"#;
         for path in ["/secrets", "/keys", "/certificates/issuers", "/secrets/db/versions"] {
             let response = mount()
-                .answer(move |_| Response::new(200).with_header("content-type", "application/json").with_body(page))
+                .answer(move |_| {
+                    Response::new(200)
+                        .with_header("content-type", "application/json")
+                        .with_body(page)
+                })
                 .call::<KeyVault>(Request::get(path));
             let expected = r#"{"value":[],"nextLink":"http://localhost/mount/secrets?api-version=7.4&$skiptoken=x"}"#;
             assert_eq!(text(response), expected);
@@ -194,7 +213,9 @@ mod tests {
     fn a_secret_whose_value_looks_like_a_page_is_not_rewritten() {
         let secret = r#"{"nextLink":"https://contoso.vault.azure.net/secrets"}"#;
         let response = mount()
-            .answer(move |_| Response::new(200).with_header("content-type", "application/json").with_body(secret))
+            .answer(move |_| {
+                Response::new(200).with_header("content-type", "application/json").with_body(secret)
+            })
             .call::<KeyVault>(Request::get("/secrets/db/0123"));
         assert_eq!(text(response), secret);
     }
@@ -215,14 +236,21 @@ mod tests {
             .try_answer(|_| Err(SendError::TimedOut("connection-timeout".to_owned())))
             .call::<KeyVault>(Request::get("/secrets/db"));
         assert_eq!(response.status, 504);
-        assert_eq!(response.headers.get("content-type").as_deref(), Some("application/problem+json"));
+        assert_eq!(
+            response.headers.get("content-type").as_deref(),
+            Some("application/problem+json")
+        );
         assert!(text(response).contains("connection-timeout"));
     }
 
     #[test]
     fn no_token_is_the_callers_503_with_retry_after() {
-        let busy = Problem::new(503, "token-throttled", "The identity endpoint is busy", "wait").with_retry_after(7);
+        let busy = Problem::new(503, "token-throttled", "The identity endpoint is busy", "wait")
+            .with_retry_after(7);
         let response = mount().refuse("vault", busy).call::<KeyVault>(Request::get("/secrets/db"));
-        assert_eq!((response.status, response.headers.get("retry-after").as_deref()), (503, Some("7")));
+        assert_eq!(
+            (response.status, response.headers.get("retry-after").as_deref()),
+            (503, Some("7"))
+        );
     }
 }

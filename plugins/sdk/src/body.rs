@@ -28,7 +28,8 @@ pub(crate) type Chunks = Box<dyn Iterator<Item = Result<Vec<u8>, BodyError>>>;
 
 /// Changes a body while it passes.
 pub trait Filter {
-    /// Takes the next bytes, and appends to `out` what shall be sent for them. They may end anywhere.
+    /// Takes the next bytes, and appends to `out` what shall be sent for them. They may end
+    /// anywhere.
     fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>);
 
     /// The body has ended: appends what was held back.
@@ -52,9 +53,10 @@ impl Body {
         }
     }
 
-    /// A body that the plugin makes bit by bit. The next chunk is asked for when the one before is on its way, so that no
-    /// more than one is in memory; a chunk may have any length. Where an error comes, the body is broken off: whoever
-    /// reads it sees that it is not whole. After an error, or when nobody reads any more, no other chunk is asked for.
+    /// A body that the plugin makes bit by bit. The next chunk is asked for when the one before is
+    /// on its way, so that no more than one is in memory; a chunk may have any length. Where an
+    /// error comes, the body is broken off: whoever reads it sees that it is not whole. After an
+    /// error, or when nobody reads any more, no other chunk is asked for.
     #[must_use]
     pub fn from_chunks<I: IntoIterator<Item = Result<Vec<u8>, BodyError>>>(chunks: I) -> Self
     where
@@ -63,7 +65,8 @@ impl Body {
         Self(Content::Chunks(Box::new(chunks.into_iter())))
     }
 
-    /// Sends this body through a filter on its way. Its length may change: take `content-length` out of the headers.
+    /// Sends this body through a filter on its way. Its length may change: take `content-length`
+    /// out of the headers.
     #[must_use]
     pub fn filtered(self, mut filter: impl Filter + 'static) -> Self {
         match self.0 {
@@ -71,7 +74,9 @@ impl Body {
             Content::Filtered(stream, first) => {
                 Self(Content::Filtered(stream, Box::new(Both(first, Box::new(filter)))))
             }
-            Content::Chunks(chunks) => Self::from_chunks(FilteredChunks { chunks: Some(chunks), filter }),
+            Content::Chunks(chunks) => {
+                Self::from_chunks(FilteredChunks { chunks: Some(chunks), filter })
+            }
             Content::Empty => Self(Content::Empty),
             Content::Bytes(bytes) => {
                 let mut out = Vec::with_capacity(bytes.len());
@@ -86,7 +91,8 @@ impl Body {
     ///
     /// # Errors
     ///
-    /// [`BodyError::TooLong`] where there are more than `limit` bytes, [`BodyError::Broken`] where the peer broke off.
+    /// [`BodyError::TooLong`] where there are more than `limit` bytes, [`BodyError::Broken`] where
+    /// the peer broke off.
     pub fn into_bytes(self, limit: usize) -> Result<Vec<u8>, BodyError> {
         let (stream, mut filter) = match self.0 {
             Content::Chunks(chunks) => return collect(chunks, limit),
@@ -202,10 +208,12 @@ impl fmt::Debug for Body {
 mod tests {
     use super::*;
 
-    fn chunks<const N: usize>(chunks: [&'static str; N]) -> impl Iterator<Item = Result<Vec<u8>, BodyError>> {
-        chunks
-            .into_iter()
-            .map(|chunk| if chunk == "!" { Err(BodyError::Broken(chunk.into())) } else { Ok(chunk.into()) })
+    fn chunks<const N: usize>(
+        chunks: [&'static str; N],
+    ) -> impl Iterator<Item = Result<Vec<u8>, BodyError>> {
+        chunks.into_iter().map(|chunk| {
+            if chunk == "!" { Err(BodyError::Broken(chunk.into())) } else { Ok(chunk.into()) }
+        })
     }
 
     struct Doubled;
@@ -225,14 +233,23 @@ mod tests {
         let body = Body::from_chunks(chunks(["a", "", "bc"]));
         assert!(!body.is_empty());
         assert_eq!(body.into_bytes(3).unwrap(), b"abc");
-        assert_eq!(Body::from_chunks(chunks(["a", "bc"])).into_bytes(2), Err(BodyError::TooLong(2)));
-        assert_eq!(Body::from_chunks(chunks(["a", "bc"])).filtered(Doubled).into_bytes(9).unwrap(), b"aabbcc.");
+        assert_eq!(
+            Body::from_chunks(chunks(["a", "bc"])).into_bytes(2),
+            Err(BodyError::TooLong(2))
+        );
+        assert_eq!(
+            Body::from_chunks(chunks(["a", "bc"])).filtered(Doubled).into_bytes(9).unwrap(),
+            b"aabbcc."
+        );
     }
 
     #[test]
     fn chunks_that_break_off_are_no_body() {
         let broken = Err(BodyError::Broken("!".into()));
         assert_eq!(Body::from_chunks(chunks(["a", "!", "b"])).into_bytes(9), broken);
-        assert_eq!(Body::from_chunks(chunks(["a", "!", "b"])).filtered(Doubled).into_bytes(9), broken);
+        assert_eq!(
+            Body::from_chunks(chunks(["a", "!", "b"])).filtered(Doubled).into_bytes(9),
+            broken
+        );
     }
 }

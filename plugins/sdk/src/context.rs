@@ -21,17 +21,23 @@ impl Context {
     ///
     /// A problem for the caller where the configuration does not grant the audience to this mount.
     pub fn endpoint(&self, audience: &str) -> Result<Endpoint, Problem> {
-        let url =
-            self.mount.config(&format!("endpoint.{audience}")).ok_or_else(|| Problem::not_granted(audience, None))?;
-        Endpoint::parse(&url)
-            .ok_or_else(|| Problem::internal(format!("the endpoint {url:?} of audience {audience:?} is no https URL")))
+        let url = self
+            .mount
+            .config(&format!("endpoint.{audience}"))
+            .ok_or_else(|| Problem::not_granted(audience, None))?;
+        Endpoint::parse(&url).ok_or_else(|| {
+            Problem::internal(format!(
+                "the endpoint {url:?} of audience {audience:?} is no https URL"
+            ))
+        })
     }
 
-    /// Where the caller reaches this mount: `http://localhost/vault`, without a slash at its end. A link that begins with
-    /// it leads back through the broker.
+    /// Where the caller reaches this mount: `http://localhost/vault`, without a slash at its end. A
+    /// link that begins with it leads back through the broker.
     #[must_use]
     pub fn mount_url(&self) -> String {
-        let [proto, host, prefix] = ["proto", "host", "prefix"].map(|name| self.mount.forwarded(name));
+        let [proto, host, prefix] =
+            ["proto", "host", "prefix"].map(|name| self.mount.forwarded(name));
         format!("{proto}://{host}{prefix}")
     }
 
@@ -51,24 +57,28 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// A problem for the caller: the audience is not declared (500) or not granted (403), or the identity could not get
-    /// a token (503, with `retry-after` where the identity endpoint asked for patience).
+    /// A problem for the caller: the audience is not declared (500) or not granted (403), or the
+    /// identity could not get a token (503, with `retry-after` where the identity endpoint asked
+    /// for patience).
     pub fn token(&self, audience: &str) -> Result<Token, Problem> {
         self.mount.token(audience)
     }
 
-    /// Encrypts a state that the caller gives back in a later call, such as where a redirect leads. The caller can neither
-    /// read nor change it. The result consists of letters, digits, `-` and `_`.
+    /// Encrypts a state that the caller gives back in a later call, such as where a redirect leads.
+    /// The caller can neither read nor change it. The result consists of letters, digits, `-` and
+    /// `_`.
     ///
     /// # Errors
     ///
     /// A problem (500) where the state is longer than 16 KiB.
     pub fn seal(&self, state: &str) -> Result<String, Problem> {
-        self.mount.seal(state).ok_or_else(|| Problem::internal("the host did not seal a state for the caller"))
+        self.mount
+            .seal(state)
+            .ok_or_else(|| Problem::internal("the host did not seal a state for the caller"))
     }
 
-    /// A state that [`seal`](Self::seal) made; `None` where it was not made by this mount for this caller, was changed, or
-    /// is older than ten minutes.
+    /// A state that [`seal`](Self::seal) made; `None` where it was not made by this mount for this
+    /// caller, was changed, or is older than ten minutes.
     #[must_use]
     pub fn open(&self, sealed: &str) -> Option<String> {
         self.mount.open(sealed)

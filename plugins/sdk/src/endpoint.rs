@@ -14,10 +14,13 @@ impl Endpoint {
     #[must_use]
     pub fn parse(url: &str) -> Option<Self> {
         let rest = url.strip_prefix("https://")?;
-        let (authority, prefix) =
-            rest.split_once('/').map_or((rest, ""), |(authority, _)| rest.split_at(authority.len()));
-        (!authority.is_empty())
-            .then(|| Self { authority: authority.to_owned(), prefix: prefix.trim_end_matches('/').to_owned() })
+        let (authority, prefix) = rest
+            .split_once('/')
+            .map_or((rest, ""), |(authority, _)| rest.split_at(authority.len()));
+        (!authority.is_empty()).then(|| Self {
+            authority: authority.to_owned(),
+            prefix: prefix.trim_end_matches('/').to_owned(),
+        })
     }
 
     /// The endpoint as a URL, without a slash at its end.

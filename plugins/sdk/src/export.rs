@@ -1,15 +1,21 @@
 //! The two lines that make a crate a plugin.
 
-/// Embeds the manifest, a TOML file, into the component. The path is relative to the file that has this line.
+/// Embeds the manifest, a TOML file, into the component. The path is relative to the file that has
+/// this line.
 ///
-/// It becomes the custom section `keyward:manifest`, which the broker reads without running the component.
+/// It becomes the custom section `keyward:manifest`, which the broker reads without running the
+/// component.
 #[macro_export]
 macro_rules! manifest {
     ($path:literal) => {
         const _: () = {
             const TEXT: &[u8] = include_bytes!($path);
             #[used]
-            #[cfg_attr(target_family = "wasm", allow(unsafe_code), unsafe(link_section = "keyward:manifest"))]
+            #[cfg_attr(
+                target_family = "wasm",
+                allow(unsafe_code),
+                unsafe(link_section = "keyward:manifest")
+            )]
             static MANIFEST: [u8; TEXT.len()] = {
                 let mut bytes = [0; TEXT.len()];
                 bytes.copy_from_slice(TEXT);

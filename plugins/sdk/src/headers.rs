@@ -6,15 +6,15 @@ use crate::host::Fields;
 
 /// Header fields: names without case, values of bytes, several values under one name allowed.
 ///
-/// What comes from outside is not copied into the sandbox: it stays with the host until it is asked for, and passing all
-/// fields on costs one call, however many they are.
+/// What comes from outside is not copied into the sandbox: it stays with the host until it is asked
+/// for, and passing all fields on costs one call, however many they are.
 #[derive(Debug, Default)]
 pub struct Headers {
     pub(crate) fields: Fields,
 }
 
-/// A header field was refused: no valid name or value, or a field that belongs to the connection (`host`,
-/// `transfer-encoding`, ...), which only the host may set.
+/// A header field was refused: no valid name or value, or a field that belongs to the connection
+/// (`host`, `transfer-encoding`, ...), which only the host may set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeaderError {
     pub(crate) name: String,
@@ -22,7 +22,11 @@ pub struct HeaderError {
 
 impl fmt::Display for HeaderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the header field {:?} has a name or a value that a plugin may not send", self.name)
+        write!(
+            f,
+            "the header field {:?} has a name or a value that a plugin may not send",
+            self.name
+        )
     }
 }
 

@@ -1,8 +1,9 @@
 //! Write a plugin for [Keyward](../index.html), the credential broker for Azure managed identities.
 //!
-//! A plugin is an HTTP handler that runs in a sandbox. It sees the requests that local programs send to its *mount*,
-//! speaks one service's protocol, and has no credential: [`Context::token`] gives it a *surrogate*, which the host
-//! replaces by the real token when the plugin sends it to the endpoint it is for.
+//! A plugin is an HTTP handler that runs in a sandbox. It sees the requests that local programs
+//! send to its *mount*, speaks one service's protocol, and has no credential: [`Context::token`]
+//! gives it a *surrogate*, which the host replaces by the real token when the plugin sends it to
+//! the endpoint it is for.
 //!
 //! ```
 //! use keyward_plugin::{Context, Outgoing, Plugin, Problem, Request, Response};
@@ -32,8 +33,9 @@
 //! assert_eq!(mount.call::<Example>(Request::get("/secrets/db")).status, 200);
 //! ```
 //!
-//! Build it as a `cdylib` for `wasm32-unknown-unknown` and make a component of it (the crate `keyward-componentize`
-//! does, and so does `wasm-tools component new`). `keyward inspect FILE` then shows what it asks for.
+//! Build it as a `cdylib` for `wasm32-unknown-unknown` and make a component of it (the crate
+//! `keyward-componentize` does, and so does `wasm-tools component new`). `keyward inspect FILE`
+//! then shows what it asks for.
 
 mod body;
 mod body_error;
@@ -76,15 +78,16 @@ pub use request::Request;
 pub use response::Response;
 pub use token::Token;
 
-/// Writes a line into the plugin's log, which the host writes into its own, with the mount's name. There is a limit on how
-/// much one call may write (`log_bytes`); a call that passes it ends.
+/// Writes a line into the plugin's log, which the host writes into its own, with the mount's name.
+/// There is a limit on how much one call may write (`log_bytes`); a call that passes it ends.
 pub fn log(line: &str) {
     host::log(line);
 }
 
 /// A plugin: one function from a request to a response.
 ///
-/// A fresh sandbox is made for every call, so nothing that a handler leaves behind is there for the next one.
+/// A fresh sandbox is made for every call, so nothing that a handler leaves behind is there for the
+/// next one.
 pub trait Plugin {
     /// Answers one request.
     ///

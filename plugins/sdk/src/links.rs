@@ -1,8 +1,10 @@
-//! Links that lead back: what a service says of its own address is rewritten to come through the mount again.
+//! Links that lead back: what a service says of its own address is rewritten to come through the
+//! mount again.
 //!
-//! A list is read page by page, a long operation is asked for its state, and the service says where: in a member of its
-//! JSON (`nextLink`), in a header (`Location`). Those links name the service. A client that followed one would leave the
-//! broker, and stand there without a credential.
+//! A list is read page by page, a long operation is asked for its state, and the service says
+//! where: in a member of its JSON (`nextLink`), in a header (`Location`). Those links name the
+//! service. A client that followed one would leave the broker, and stand there without a
+//! credential.
 
 use std::cell::OnceCell;
 
@@ -14,8 +16,8 @@ use crate::response::Response;
 /// The longest link that is rewritten, in bytes. A longer string is no link and passes as it is.
 const LONGEST: usize = 32 * 1024;
 
-/// Rewrites an answer of the service at `endpoint`: the named header fields, and the named members at the top of a JSON
-/// body. All else stays as it is, to the byte, and the body keeps streaming.
+/// Rewrites an answer of the service at `endpoint`: the named header fields, and the named members
+/// at the top of a JSON body. All else stays as it is, to the byte, and the body keeps streaming.
 #[must_use]
 pub fn lead_back(
     mut response: Response,
@@ -27,7 +29,8 @@ pub fn lead_back(
     let links = OnceCell::new();
     let links = || links.get_or_init(|| Links::new(endpoint.clone(), cx.mount_url()));
     for name in headers {
-        if let Some(link) = response.headers.get(name).and_then(|link| links().through_mount(&link)) {
+        if let Some(link) = response.headers.get(name).and_then(|link| links().through_mount(&link))
+        {
             // A link that was a valid value before is one with another beginning.
             let _ = response.headers.set(name, link);
         }
@@ -59,9 +62,13 @@ impl Links {
         let rest = strip_prefix_ignoring_case(link, "https://")?;
         let rest = strip_prefix_ignoring_case(rest, &self.endpoint.authority)?;
         // Resource Manager writes the default port into some of its links.
-        let rest = rest.strip_prefix(":443").filter(|_| !self.endpoint.authority.contains(':')).unwrap_or(rest);
+        let rest = rest
+            .strip_prefix(":443")
+            .filter(|_| !self.endpoint.authority.contains(':'))
+            .unwrap_or(rest);
         let rest = rest.strip_prefix(self.endpoint.prefix.as_str())?;
-        (rest.is_empty() || rest.starts_with(['/', '?', '#'])).then(|| format!("{}{rest}", self.mount_url))
+        (rest.is_empty() || rest.starts_with(['/', '?', '#']))
+            .then(|| format!("{}{rest}", self.mount_url))
     }
 }
 
@@ -194,7 +201,8 @@ mod tests {
     use super::*;
 
     fn links() -> Links {
-        let endpoint = Endpoint { authority: "management.azure.com".to_owned(), prefix: String::new() };
+        let endpoint =
+            Endpoint { authority: "management.azure.com".to_owned(), prefix: String::new() };
         Links::new(endpoint, "http://localhost/arm".to_owned())
     }
 
@@ -237,7 +245,8 @@ mod tests {
 
     #[test]
     fn a_string_too_long_for_a_link_is_not_held_back() {
-        let json = format!(r#"{{"nextLink":"https://management.azure.com/{}"}}"#, "x".repeat(2 * LONGEST));
+        let json =
+            format!(r#"{{"nextLink":"https://management.azure.com/{}"}}"#, "x".repeat(2 * LONGEST));
         assert_eq!(through(&json, 1000), json);
     }
 
@@ -245,7 +254,10 @@ mod tests {
     fn a_prefix_of_the_endpoint_is_taken_off() {
         let endpoint = Endpoint::parse("https://localhost:8443/tenant/").unwrap();
         let links = Links::new(endpoint, "http://localhost/arm".to_owned());
-        assert_eq!(links.through_mount("https://localhost:8443/tenant/a").as_deref(), Some("http://localhost/arm/a"));
+        assert_eq!(
+            links.through_mount("https://localhost:8443/tenant/a").as_deref(),
+            Some("http://localhost/arm/a")
+        );
         assert_eq!(links.through_mount("https://localhost:8443/tenants/a"), None);
         assert_eq!(links.through_mount("https://localhost:8443:443/tenant/a"), None);
     }

@@ -9,7 +9,8 @@ use crate::method::Method;
 use crate::request::Request;
 use crate::token::Token;
 
-/// A request that the plugin sends. The host lets it out only to an endpoint that the mount was granted.
+/// A request that the plugin sends. The host lets it out only to an endpoint that the mount was
+/// granted.
 #[derive(Debug)]
 pub struct Outgoing {
     /// The method.
@@ -69,11 +70,12 @@ impl Outgoing {
         outgoing
     }
 
-    /// Adds a query parameter where the query has none of that name, percent-encoded or not. Name and value are written
-    /// as they are.
+    /// Adds a query parameter where the query has none of that name, percent-encoded or not. Name
+    /// and value are written as they are.
     pub fn default_query(&mut self, name: &str, value: &str) {
         let query = self.path_and_query.split_once('?').map(|(_, query)| query);
-        let is_there = |pair: &str| pair.split('=').next().is_some_and(|found| is_name(found, name));
+        let is_there =
+            |pair: &str| pair.split('=').next().is_some_and(|found| is_name(found, name));
         let separator = match query {
             Some(query) if query.split('&').any(is_there) => return,
             Some("") => "",

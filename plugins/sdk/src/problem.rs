@@ -22,12 +22,25 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem. `kind` names its type and becomes `urn:keyward:problem:<kind>`; `title` says in a few words what it is
-    /// and is the same each time; `detail` says what happened this time, and what to do about it.
+    /// A problem. `kind` names its type and becomes `urn:keyward:problem:<kind>`; `title` says in a
+    /// few words what it is and is the same each time; `detail` says what happened this time, and
+    /// what to do about it.
     #[must_use]
-    pub fn new(status: u16, kind: &'static str, title: impl Into<String>, detail: impl Into<String>) -> Self {
+    pub fn new(
+        status: u16,
+        kind: &'static str,
+        title: impl Into<String>,
+        detail: impl Into<String>,
+    ) -> Self {
         let extensions = Map::new();
-        Self { status, kind, title: title.into(), detail: detail.into(), retry_after: None, extensions }
+        Self {
+            status,
+            kind,
+            title: title.into(),
+            detail: detail.into(),
+            retry_after: None,
+            extensions,
+        }
     }
 
     /// The caller's request is wrong (400).
@@ -44,13 +57,16 @@ impl Problem {
 
     /// The manifest does not declare the audience (500).
     pub(crate) fn not_declared(audience: &str) -> Self {
-        Self::internal(format!("the plugin asked for audience {audience:?}, which its manifest does not declare"))
+        Self::internal(format!(
+            "the plugin asked for audience {audience:?}, which its manifest does not declare"
+        ))
     }
 
     /// The mount does not grant the audience (403).
     pub(crate) fn not_granted(audience: &str, reason: Option<String>) -> Self {
-        let reason =
-            reason.unwrap_or_else(|| format!("the configuration of this mount does not grant audience {audience:?}"));
+        let reason = reason.unwrap_or_else(|| {
+            format!("the configuration of this mount does not grant audience {audience:?}")
+        });
         Self::new(403, "not-granted", "The audience is not granted", reason)
     }
 
@@ -63,8 +79,10 @@ impl Problem {
     /// The identity endpoint is busy (503).
     #[cfg(target_family = "wasm")]
     pub(crate) fn token_throttled(seconds: u32) -> Self {
-        let detail = format!("the identity endpoint asks to wait {seconds} s before the next request");
-        Self::new(503, "token-throttled", "The identity endpoint is busy", detail).with_retry_after(seconds)
+        let detail =
+            format!("the identity endpoint asks to wait {seconds} s before the next request");
+        Self::new(503, "token-throttled", "The identity endpoint is busy", detail)
+            .with_retry_after(seconds)
     }
 
     /// Another member, beside the standard ones.
@@ -108,7 +126,8 @@ impl Problem {
     /// The response that carries it.
     #[must_use]
     pub fn into_response(self) -> Response {
-        let mut response = Response::new(self.status).with_header("content-type", "application/problem+json");
+        let mut response =
+            Response::new(self.status).with_header("content-type", "application/problem+json");
         if let Some(seconds) = self.retry_after {
             response = response.with_header("retry-after", seconds.to_string());
         }
@@ -128,7 +147,9 @@ impl From<SendError> for Problem {
     fn from(error: SendError) -> Self {
         let (status, kind, title) = match &error {
             SendError::Denied => (403, "denied", "The broker did not let the request out"),
-            SendError::TimedOut(_) => (504, "upstream-timeout", "The service did not answer in time"),
+            SendError::TimedOut(_) => {
+                (504, "upstream-timeout", "The service did not answer in time")
+            }
             SendError::Failed(_) => (502, "upstream-failed", "The service could not be reached"),
         };
         Self::new(status, kind, title, error.to_string())
@@ -138,8 +159,12 @@ impl From<SendError> for Problem {
 impl From<BodyError> for Problem {
     fn from(error: BodyError) -> Self {
         match error {
-            BodyError::TooLong(_) => Self::new(413, "too-large", "The body is too large", error.to_string()),
-            BodyError::Broken(_) => Self::new(502, "body-broken", "The body broke off", error.to_string()),
+            BodyError::TooLong(_) => {
+                Self::new(413, "too-large", "The body is too large", error.to_string())
+            }
+            BodyError::Broken(_) => {
+                Self::new(502, "body-broken", "The body broke off", error.to_string())
+            }
         }
     }
 }

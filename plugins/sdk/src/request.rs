@@ -4,8 +4,8 @@ use crate::body::Body;
 use crate::headers::Headers;
 use crate::method::Method;
 
-/// A request of a caller, as the host hands it to the plugin: the path behind the mount's name, the caller's header
-/// fields without credentials and without those of the connection.
+/// A request of a caller, as the host hands it to the plugin: the path behind the mount's name, the
+/// caller's header fields without credentials and without those of the connection.
 #[derive(Debug)]
 pub struct Request {
     /// The method.
@@ -22,7 +22,12 @@ impl Request {
     /// A request without header fields and body.
     #[must_use]
     pub fn new(method: Method, path_and_query: impl Into<String>) -> Self {
-        Self { method, path_and_query: path_and_query.into(), headers: Headers::new(), body: Body::empty() }
+        Self {
+            method,
+            path_and_query: path_and_query.into(),
+            headers: Headers::new(),
+            body: Body::empty(),
+        }
     }
 
     /// A `GET`.

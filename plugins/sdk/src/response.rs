@@ -41,11 +41,15 @@ impl Response {
         (200..300).contains(&self.status)
     }
 
-    /// Whether the body is JSON, by its `content-type`: `application/json` or anything that ends in `+json`.
+    /// Whether the body is JSON, by its `content-type`: `application/json` or anything that ends in
+    /// `+json`.
     #[must_use]
     pub fn is_json(&self) -> bool {
         let Some(content_type) = self.headers.get("content-type") else { return false };
-        let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        media_type == "application/json" || media_type == "text/json" || media_type.ends_with("+json")
+        let media_type =
+            content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        media_type == "application/json"
+            || media_type == "text/json"
+            || media_type.ends_with("+json")
     }
 }

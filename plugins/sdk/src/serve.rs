@@ -87,7 +87,8 @@ fn respond(response: Response, is_head: bool, out: ResponseOutparam) {
     drop(stream);
     match pumped {
         Ok(()) => drop(OutgoingBody::finish(outgoing, None)),
-        // Dropped without `finish`: the host ends the caller's response as broken, never as a short success.
+        // Dropped without `finish`: the host ends the caller's response as broken, never as a short
+        // success.
         Err(_) => drop(outgoing),
     }
 }

@@ -1,13 +1,16 @@
 //! Test a plugin's logic with plain `cargo test`: no sandbox, no network, no wasm target.
 //!
-//! [`Mount`] stands in for the host. It hands out endpoints, settings and surrogates, and answers what the plugin sends.
+//! [`Mount`] stands in for the host. It hands out endpoints, settings and surrogates, and answers
+//! what the plugin sends.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
 use crate::sql_data::{Column, Credential, Item, SqlError, Value};
-use crate::{Body, BodyError, Context, Method, Plugin, Problem, Request, Response, SendError, platform};
+use crate::{
+    Body, BodyError, Context, Method, Plugin, Problem, Request, Response, SendError, platform,
+};
 
 /// What a plugin sent, as the host would have put it on the wire but for the surrogate.
 #[derive(Clone, Debug)]
@@ -31,8 +34,8 @@ impl Sent {
     }
 }
 
-/// What a plugin asked of a database. A transaction's begin and end come as statements: `begin transaction`,
-/// `commit transaction`, `rollback transaction`.
+/// What a plugin asked of a database. A transaction's begin and end come as statements: `begin
+/// transaction`, `commit transaction`, `rollback transaction`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Asked {
     /// The database's name.
@@ -88,9 +91,18 @@ impl Mount {
     pub fn new() -> Self {
         let nobody = |_| Err(SendError::Failed("nobody answers in this test".to_owned()));
         let answer = Box::new(nobody);
-        let nowhere = |_: &str, _: &Credential| Err(SqlError::Unreachable("this test has no database".to_owned()));
-        let (door, database) = (Box::new(nowhere), Rc::new(|_| Ok(platform::Reply::Counts(Vec::new()))));
-        Self(platform::Mount { config: BTreeMap::new(), refused: BTreeMap::new(), answer, door, database })
+        let nowhere = |_: &str, _: &Credential| {
+            Err(SqlError::Unreachable("this test has no database".to_owned()))
+        };
+        let (door, database) =
+            (Box::new(nowhere), Rc::new(|_| Ok(platform::Reply::Counts(Vec::new()))));
+        Self(platform::Mount {
+            config: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            answer,
+            door,
+            database,
+        })
     }
 
     /// Grants an audience, at this endpoint. Its surrogate is `surrogate-for-<audience>`.
@@ -122,7 +134,10 @@ impl Mount {
 
     /// What the services behind the mount answer, or how they fail to.
     #[must_use]
-    pub fn try_answer(mut self, answer: impl Fn(Sent) -> Result<Response, SendError> + 'static) -> Self {
+    pub fn try_answer(
+        mut self,
+        answer: impl Fn(Sent) -> Result<Response, SendError> + 'static,
+    ) -> Self {
         self.0.answer = Box::new(move |sent| {
             let platform::Sent { method, url, headers, body } = sent;
             answer(Sent { method, url, headers, body })
@@ -136,14 +151,19 @@ impl Mount {
         self.0.door = Box::new(|_, _| Ok(()));
         self.0.database = Rc::new(move |asked| {
             let platform::Asked { database, credential, statement, parameters, timeout } = asked;
-            answer(Asked { database, credential, statement, parameters, timeout }).map(|reply| reply.0)
+            answer(Asked { database, credential, statement, parameters, timeout })
+                .map(|reply| reply.0)
         });
         self
     }
 
-    /// Whether a login succeeds, by the name of the database and the credential. Comes after [`Mount::database`].
+    /// Whether a login succeeds, by the name of the database and the credential. Comes after
+    /// [`Mount::database`].
     #[must_use]
-    pub fn login(mut self, door: impl Fn(&str, &Credential) -> Result<(), SqlError> + 'static) -> Self {
+    pub fn login(
+        mut self,
+        door: impl Fn(&str, &Credential) -> Result<(), SqlError> + 'static,
+    ) -> Self {
         self.0.door = Box::new(door);
         self
     }

@@ -1,12 +1,13 @@
 //! Rows, on their way to the caller.
 //!
-//! As JSON an answer is one object: `{"columns": [...], "rows": [[...], ...]}`, and where there are further result sets,
-//! `"more": [{"columns": [...], "rows": [...]}, ...]` behind it. As lines (`application/x-ndjson`) it is one line
-//! `{"columns": [...]}` for each result set, one line `[...]` for each row, and the line `{"end": {"rows": 2}}` at the end.
+//! As JSON an answer is one object: `{"columns": [...], "rows": [[...], ...]}`, and where there are
+//! further result sets, `"more": [{"columns": [...], "rows": [...]}, ...]` behind it. As lines
+//! (`application/x-ndjson`) it is one line `{"columns": [...]}` for each result set, one line
+//! `[...]` for each row, and the line `{"end": {"rows": 2}}` at the end.
 //!
-//! Rows go out as they come in: what is in memory is the few that came last. So the status has gone out before the last row is
-//! there, and an error that comes later can only break the body off. It does, always. Among lines there is a last one before,
-//! `{"error": {...}}`, with the problem.
+//! Rows go out as they come in: what is in memory is the few that came last. So the status has gone
+//! out before the last row is there, and an error that comes later can only break the body off. It
+//! does, always. Among lines there is a last one before, `{"error": {...}}`, with the problem.
 
 use keyward_plugin::sql::{Item, Results, Value};
 use keyward_plugin::{Body, BodyError, Problem, Response};
@@ -27,7 +28,10 @@ pub(crate) enum Form {
 impl Form {
     /// What a caller accepts.
     pub(crate) fn accepted(accept: Option<&str>) -> Self {
-        let types = accept.unwrap_or_default().split(',').map(|of| of.split(';').next().unwrap_or_default().trim());
+        let types = accept
+            .unwrap_or_default()
+            .split(',')
+            .map(|of| of.split(';').next().unwrap_or_default().trim());
         let is_lines = |of: &str| {
             ["application/x-ndjson", "application/ndjson", "application/jsonl"]
                 .iter()
@@ -43,8 +47,8 @@ impl Form {
         }
     }
 
-    /// How many bytes are held back until the status goes out. An answer that is no longer has a length, and a status that
-    /// tells of any error. Lines are for those who want each row soon.
+    /// How many bytes are held back until the status goes out. An answer that is no longer has a
+    /// length, and a status that tells of any error. Lines are for those who want each row soon.
     fn held_back(self) -> usize {
         match self {
             Self::Json => 64 << 10,
@@ -53,10 +57,25 @@ impl Form {
     }
 }
 
-/// The response with the rows of a query. An error that comes before the first rows, or in an answer that is short, is a
-/// problem with a status.
-pub(crate) fn respond(results: Results, form: Form, limits: Limits, login: Login) -> Result<Response, Problem> {
-    let mut text = Text { results, form, limits, login, sets: 0, has_rows: false, rows: 0, bytes: 0, ended: false };
+/// The response with the rows of a query. An error that comes before the first rows, or in an
+/// answer that is short, is a problem with a status.
+pub(crate) fn respond(
+    results: Results,
+    form: Form,
+    limits: Limits,
+    login: Login,
+) -> Result<Response, Problem> {
+    let mut text = Text {
+        results,
+        form,
+        limits,
+        login,
+        sets: 0,
+        has_rows: false,
+        rows: 0,
+        bytes: 0,
+        ended: false,
+    };
     let response = Response::new(200).with_header("content-type", form.content_type());
     let (mut first, mut pieces) = (Vec::new(), 0);
     for piece in text.by_ref() {
@@ -187,11 +206,16 @@ impl Iterator for Chunks {
             None => return None,
         };
         let form = text.form;
-        // The query is cancelled, and its connection given back, before the caller has read the rest.
+        // The query is cancelled, and its connection given back, before the caller has read the
+        // rest.
         self.text = None;
         let problem = problem.to_json();
         let text = |member: &str| problem.get(member).map(ToString::to_string).unwrap_or_default();
-        keyward_plugin::log(&format!("an answer was broken off: {} {}", text("type"), text("number")));
+        keyward_plugin::log(&format!(
+            "an answer was broken off: {} {}",
+            text("type"),
+            text("number")
+        ));
         let error = BodyError::Broken("the rest of the rows did not come".to_owned());
         match form {
             Form::Json => Some(Err(error)),

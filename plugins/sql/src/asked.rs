@@ -9,8 +9,8 @@ use crate::limits::{self, Limits};
 use crate::names::{Given, name};
 use crate::parameter;
 
-/// The longest request, in bytes. What a plugin hands to the host in one call is 2 MiB at most, where the mount's limits
-/// say nothing else.
+/// The longest request, in bytes. What a plugin hands to the host in one call is 2 MiB at most,
+/// where the mount's limits say nothing else.
 const LONGEST: usize = 1 << 20;
 
 /// A request's body.
@@ -29,7 +29,11 @@ impl Asked {
     /// Reads it. A named query needs no body, and its statement is the configuration's.
     pub(crate) fn read(body: Body, is_named: bool) -> Result<Self, Problem> {
         let bytes = body.into_bytes(LONGEST)?;
-        let mut members = if is_named && bytes.trim_ascii().is_empty() { Members::new() } else { object(&bytes)? };
+        let mut members = if is_named && bytes.trim_ascii().is_empty() {
+            Members::new()
+        } else {
+            object(&bytes)?
+        };
         let mut asked = Self { statement: None, parameters: Vec::new(), limits: Limits::NONE };
         if !is_named {
             let missing = "the request has no `sql`: {\"sql\": \"select ... where id = @id\", \"params\": {\"id\": 7}}";
@@ -51,7 +55,8 @@ impl Asked {
         if let Some(unknown) = members.keys().next() {
             let known = if is_named { "`params`" } else { "`sql`, `params`" };
             let detail = format!(
-                "the request has a member {unknown:?}, which means nothing here: there are {known}, `max_rows`, `max_bytes` and \
+                "the request has a member {unknown:?}, which means nothing here: there are \
+                 {known}, `max_rows`, `max_bytes` and \
                  `timeout`"
             );
             return Err(Problem::bad_request(detail));
@@ -61,8 +66,9 @@ impl Asked {
 }
 
 fn object(bytes: &[u8]) -> Result<Members, Problem> {
-    serde_json::from_slice(bytes)
-        .map_err(|error| Problem::bad_request(format!("the request's body is not a JSON object: {error}")))
+    serde_json::from_slice(bytes).map_err(|error| {
+        Problem::bad_request(format!("the request's body is not a JSON object: {error}"))
+    })
 }
 
 fn text(raw: &RawValue, pointer: &str) -> Result<String, Problem> {
@@ -70,7 +76,11 @@ fn text(raw: &RawValue, pointer: &str) -> Result<String, Problem> {
 }
 
 /// A limit, as a number or as a text with a unit.
-fn limit<T>(raw: &RawValue, pointer: &str, read: fn(&str) -> Result<T, String>) -> Result<T, Problem> {
+fn limit<T>(
+    raw: &RawValue,
+    pointer: &str,
+    read: fn(&str) -> Result<T, String>,
+) -> Result<T, Problem> {
     let text = if raw.get().starts_with('"') { text(raw, pointer)? } else { raw.get().to_owned() };
     read(&text).map_err(|why| parameter::wrong(pointer, &why))
 }
@@ -80,11 +90,13 @@ fn read_parameters(raw: &RawValue) -> Result<Vec<Given>, Problem> {
         return Ok(Vec::new());
     }
     let hint = "an object with the parameters' names is expected: {\"id\": 7} for @id";
-    let members: Members = serde_json::from_str(raw.get()).map_err(|_| parameter::wrong("/params", hint))?;
+    let members: Members =
+        serde_json::from_str(raw.get()).map_err(|_| parameter::wrong("/params", hint))?;
     let mut parameters: Vec<Given> = Vec::with_capacity(members.len());
     for (given, raw) in members {
         let pointer = format!("/params/{}", given.replace('~', "~0").replace('/', "~1"));
-        let name = name(&given).ok_or_else(|| parameter::wrong(&pointer, "invalid parameter name"))?;
+        let name =
+            name(&given).ok_or_else(|| parameter::wrong(&pointer, "invalid parameter name"))?;
         if parameters.iter().any(|(other, _)| *other == name) {
             return Err(parameter::wrong(
                 &pointer,

@@ -134,7 +134,10 @@ mod tests {
             (Value::Text(String::new()), "\"\""),
             (Value::Binary(vec![0, 255]), "\"AP8=\""),
             (Value::Date("2026-11-21".into()), "\"2026-11-21\""),
-            (Value::Datetimeoffset("2026-11-21T09:30:00+01:00".into()), "\"2026-11-21T09:30:00+01:00\""),
+            (
+                Value::Datetimeoffset("2026-11-21T09:30:00+01:00".into()),
+                "\"2026-11-21T09:30:00+01:00\"",
+            ),
             (Value::Xml("<a b=\"c\"/>".into()), "\"<a b=\\\"c\\\"/>\""),
         ] {
             let mut out = String::new();
@@ -155,7 +158,10 @@ mod tests {
     #[test]
     fn columns_have_their_types_names() {
         let mut out = String::new();
-        columns(&[Column::new("id", DataType::Int), Column::new("", DataType::SqlVariant)], &mut out);
+        columns(
+            &[Column::new("id", DataType::Int), Column::new("", DataType::SqlVariant)],
+            &mut out,
+        );
         let expected = json!([{"name": "id", "type": "int"}, {"name": "", "type": "sql_variant"}]);
         assert_eq!(serde_json::from_str::<serde_json::Value>(&out).unwrap(), expected);
     }

@@ -1,8 +1,9 @@
 //! The words of Transact-SQL: where strings, names and comments begin and end.
 //!
-//! Two things depend on it. Named parameters are replaced in a statement, but not in its strings, names and comments
-//! ([`names`](crate::names)). And what is checked to be a read must be cut into the same words here and in the server
-//! ([`read_only`](crate::read_only)): what the server could read in another way has a kind of its own here, and is refused.
+//! Two things depend on it. Named parameters are replaced in a statement, but not in its strings,
+//! names and comments ([`names`](crate::names)). And what is checked to be a read must be cut into
+//! the same words here and in the server ([`read_only`](crate::read_only)): what the server could
+//! read in another way has a kind of its own here, and is refused.
 
 /// What a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +70,9 @@ pub(crate) fn tokens(statement: &str) -> impl Iterator<Item = Token<'_>> {
 /// The kind and the length of the token at the beginning, which is not empty.
 fn token(first: char, rest: &str) -> (Kind, usize) {
     match first {
-        ' ' | '\t' | '\r' | '\n' => (Kind::Space, run(rest, |c| matches!(c, ' ' | '\t' | '\r' | '\n'))),
+        ' ' | '\t' | '\r' | '\n' => {
+            (Kind::Space, run(rest, |c| matches!(c, ' ' | '\t' | '\r' | '\n')))
+        }
         '\'' => quoted(rest, '\'', Kind::Text),
         '"' => quoted(rest, '"', Kind::Quoted),
         '[' => quoted(rest, ']', Kind::Quoted),
@@ -82,9 +85,11 @@ fn token(first: char, rest: &str) -> (Kind, usize) {
         },
         '0'..='9' => number(rest),
         '.' if rest.chars().nth(1).is_some_and(|c| c.is_ascii_digit()) => number(rest),
-        _ if first.is_alphabetic() || matches!(first, '_' | '#') => (Kind::Word, run(rest, is_part)),
-        '(' | ')' | ',' | '.' | ';' | '+' | '-' | '*' | '/' | '%' | '=' | '<' | '>' | '!' | '&' | '|' | '^' | '~'
-        | ':' => (Kind::Sign, 1),
+        _ if first.is_alphabetic() || matches!(first, '_' | '#') => {
+            (Kind::Word, run(rest, is_part))
+        }
+        '(' | ')' | ',' | '.' | ';' | '+' | '-' | '*' | '/' | '%' | '=' | '<' | '>' | '!' | '&'
+        | '|' | '^' | '~' | ':' => (Kind::Sign, 1),
         _ => (Kind::Strange, first.len_utf8()),
     }
 }
@@ -127,8 +132,8 @@ fn block(rest: &str) -> (Kind, usize) {
     (Kind::Open, rest.len())
 }
 
-/// `1`, `.5`, `1.5e-3`, `0xff`. The server ends a number where the word begins that runs into it: `1from` is two tokens to
-/// it, and `1efrom` too.
+/// `1`, `.5`, `1.5e-3`, `0xff`. The server ends a number where the word begins that runs into it:
+/// `1from` is two tokens to it, and `1efrom` too.
 fn number(rest: &str) -> (Kind, usize) {
     let after = |at: usize| rest.get(at..).unwrap_or_default();
     let digits = |at: usize| at + run(after(at), |c| c.is_ascii_digit());
@@ -137,8 +142,13 @@ fn number(rest: &str) -> (Kind, usize) {
     } else {
         let whole = digits(0);
         let end = if after(whole).starts_with('.') { digits(whole + 1) } else { whole };
-        match after(end).strip_prefix(['e', 'E']).map(|power| power.strip_prefix(['+', '-']).unwrap_or(power)) {
-            Some(power) if power.starts_with(|c: char| c.is_ascii_digit()) => digits(rest.len() - power.len()),
+        match after(end)
+            .strip_prefix(['e', 'E'])
+            .map(|power| power.strip_prefix(['+', '-']).unwrap_or(power))
+        {
+            Some(power) if power.starts_with(|c: char| c.is_ascii_digit()) => {
+                digits(rest.len() - power.len())
+            }
             _ => end,
         }
     };
@@ -187,7 +197,9 @@ mod tests {
 
     #[test]
     fn the_tokens_together_are_the_statement() {
-        for statement in ["select 'ü' as [ü];\r\n--ü", "1e5.5..6 /*ü", "0x 'é''", "@@ @ @é $é \u{2028}\0"] {
+        for statement in
+            ["select 'ü' as [ü];\r\n--ü", "1e5.5..6 /*ü", "0x 'é''", "@@ @ @é $é \u{2028}\0"]
+        {
             assert_eq!(tokens(statement).map(|token| token.text).collect::<String>(), statement);
         }
     }

@@ -1,4 +1,5 @@
-//! Azure SQL Database and SQL Server: statements in, rows out, as JSON. The caller needs no driver and no credential.
+//! Azure SQL Database and SQL Server: statements in, rows out, as JSON. The caller needs no driver
+//! and no credential.
 //!
 //! | request | |
 //! |---|---|
@@ -6,12 +7,13 @@
 //! | `POST /execute` | runs the same and counts: `{"rows_affected": 3, "statements": [1, 2]}` |
 //! | `POST /queries/NAME` | runs the statement that the mount's settings have under this name, with `{"params": {"id": 7}}` |
 //!
-//! Rows are `{"columns": [{"name": "id", "type": "int"}], "rows": [[7]]}`; to a caller that accepts `application/x-ndjson` they
-//! come line by line (see `answer`). What of JSON stands for what of SQL Server's is in `parameter` and `cell`. A request may
-//! ask for less than the mount allows, with `max_rows`, `max_bytes` and `timeout` beside `sql` and `params`.
+//! Rows are `{"columns": [{"name": "id", "type": "int"}], "rows": [[7]]}`; to a caller that accepts
+//! `application/x-ndjson` they come line by line (see `answer`). What of JSON stands for what of
+//! SQL Server's is in `parameter` and `cell`. A request may ask for less than the mount allows,
+//! with `max_rows`, `max_bytes` and `timeout` beside `sql` and `params`.
 //!
-//! With `read_only = true` only statements are run that are known to read and not to write (see `read_only`); that goes for
-//! named queries as well.
+//! With `read_only = true` only statements are run that are known to read and not to write (see
+//! `read_only`); that goes for named queries as well.
 
 mod answer;
 mod asked;
@@ -69,10 +71,12 @@ impl Plugin for Sql {
         let connection = cx.sql(&login.database, &credential).map_err(failed)?;
         let time = Some(limits.time);
         if route == Route::Execute {
-            let counts = connection.execute(&bound.statement, &bound.parameters, time).map_err(failed)?;
+            let counts =
+                connection.execute(&bound.statement, &bound.parameters, time).map_err(failed)?;
             return Ok(counted(&counts));
         }
-        let results = connection.query(&bound.statement, &bound.parameters, time).map_err(failed)?;
+        let results =
+            connection.query(&bound.statement, &bound.parameters, time).map_err(failed)?;
         answer::respond(results, form, limits, login)
     }
 }
@@ -101,7 +105,8 @@ fn named(name: &str, cx: &Context) -> Result<String, Problem> {
     let statement = if is_plain { cx.setting(&format!("queries.{name}")) } else { None };
     statement.ok_or_else(|| {
         let detail = format!(
-            "this mount has no query {name:?}: queries stand in the section `queries` of its settings, as `NAME = \"select ...\"`"
+            "this mount has no query {name:?}: queries stand in the section `queries` of its \
+             settings, as `NAME = \"select ...\"`"
         );
         Problem::new(404, "no-such-query", "Unknown query", detail)
     })

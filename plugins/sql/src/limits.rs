@@ -1,7 +1,7 @@
 //! How much an answer may be, and how long it may take.
 //!
-//! The mount's settings say the most, and a request may ask for less. An answer that would be more is an error, and never
-//! a part of the answer that looks like all of it.
+//! The mount's settings say the most, and a request may ask for less. An answer that would be more
+//! is an error, and never a part of the answer that looks like all of it.
 
 use std::time::Duration;
 
@@ -30,7 +30,11 @@ impl Limits {
 
     /// With the least of each.
     pub(crate) fn at_most(self, other: Self) -> Self {
-        Self { rows: self.rows.min(other.rows), bytes: self.bytes.min(other.bytes), time: self.time.min(other.time) }
+        Self {
+            rows: self.rows.min(other.rows),
+            bytes: self.bytes.min(other.bytes),
+            time: self.time.min(other.time),
+        }
     }
 
     /// None at all.
@@ -40,10 +44,15 @@ impl Limits {
     pub(crate) fn exceeded(&self, rows: u64, bytes: u64) -> Option<Problem> {
         let problem = |what: String, setting: &str| {
             let detail = format!(
-                "the answer has more than {what}, and the response is truncated. Ask for less, with `top` or `where`, \
-                 or raise `{setting}` in the settings of this mount, and in the request where it has one"
+                "the answer has more than {what}, and the response is truncated. Ask for less, \
+                 with `top` or `where`, \
+                 or raise `{setting}` in the settings of this mount, and in the request where it \
+                 has one"
             );
-            Some(Problem::new(422, "answer-too-large", "The answer is too large", detail).with("limit", setting))
+            Some(
+                Problem::new(422, "answer-too-large", "The answer is too large", detail)
+                    .with("limit", setting),
+            )
         };
         if rows > self.rows {
             return problem(format!("{} rows", self.rows), "max_rows");
@@ -55,10 +64,17 @@ impl Limits {
     }
 }
 
-fn setting<T>(cx: &Context, name: &str, default: T, read: fn(&str) -> Result<T, String>) -> Result<T, Problem> {
+fn setting<T>(
+    cx: &Context,
+    name: &str,
+    default: T,
+    read: fn(&str) -> Result<T, String>,
+) -> Result<T, Problem> {
     let Some(text) = cx.setting(name) else { return Ok(default) };
     read(&text).map_err(|why| {
-        Problem::internal(format!("the setting `{name} = {text:?}` of this mount cannot be used: {why}"))
+        Problem::internal(format!(
+            "the setting `{name} = {text:?}` of this mount cannot be used: {why}"
+        ))
     })
 }
 
@@ -70,7 +86,8 @@ pub(crate) fn rows(text: &str) -> Result<u64, String> {
 
 /// A number of bytes, with a unit or without.
 pub(crate) fn bytes(text: &str) -> Result<u64, String> {
-    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let (number, unit) =
+        text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
     let shift = match unit {
         "" | "B" => Some(0),
         "KiB" => Some(10),
@@ -78,7 +95,9 @@ pub(crate) fn bytes(text: &str) -> Result<u64, String> {
         "GiB" => Some(30),
         _ => None,
     };
-    let bytes = shift.and_then(|shift| number.parse::<u64>().ok()?.checked_mul(1 << shift)).filter(|bytes| *bytes > 0);
+    let bytes = shift
+        .and_then(|shift| number.parse::<u64>().ok()?.checked_mul(1 << shift))
+        .filter(|bytes| *bytes > 0);
     bytes.ok_or_else(|| "a size is expected, such as 64MiB".to_owned())
 }
 
@@ -106,7 +125,8 @@ mod tests {
             assert_eq!(bytes(text).ok(), expected, "{text}");
         }
         assert_eq!(bytes("99999999999GiB").ok(), None);
-        for (text, expected) in [("30s", Some(30_000)), ("2m", Some(120_000)), ("0s", None), ("90d", None), ("x", None)]
+        for (text, expected) in
+            [("30s", Some(30_000)), ("2m", Some(120_000)), ("0s", None), ("90d", None), ("x", None)]
         {
             assert_eq!(time(text).ok().map(|time| time.as_millis()), expected, "{text}");
         }

@@ -11,7 +11,8 @@ const API_VERSION: &str = "7.4";
 /// The longest answer of the Key Vault's, in bytes. A secret has 25 KB at most.
 const LONGEST: usize = 128 << 10;
 
-/// The database and the credential for it. What of the credential is secret is a surrogate: the host keeps the rest.
+/// The database and the credential for it. What of the credential is secret is a surrogate: the
+/// host keeps the rest.
 pub(crate) fn credential(cx: &Context) -> Result<(Login, Credential), Problem> {
     let database = needed(cx, "database", "orders", "the mount has no database")?;
     if cx.setting("auth").as_deref() != Some("password") {
@@ -26,19 +27,26 @@ pub(crate) fn credential(cx: &Context) -> Result<(Login, Credential), Problem> {
 
 fn needed(cx: &Context, setting: &str, example: &str, why: &str) -> Result<String, Problem> {
     cx.setting(setting).filter(|value| !value.is_empty()).ok_or_else(|| {
-        let detail = format!("{why}: write `{setting} = \"{example}\"` into the settings of this mount");
-        Problem::new(500, "setting-missing", "A setting of this mount is missing", detail).with("setting", setting)
+        let detail =
+            format!("{why}: write `{setting} = \"{example}\"` into the settings of this mount");
+        Problem::new(500, "setting-missing", "A setting of this mount is missing", detail)
+            .with("setting", setting)
     })
 }
 
 /// The surrogate of a secret's value.
 fn password(secret: &str, cx: &Context) -> Result<String, Problem> {
-    let is_name =
-        |name: &str| (1..=127).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    let (name, version) = secret.split_once('/').map_or((secret, None), |(name, version)| (name, Some(version)));
+    let is_name = |name: &str| {
+        (1..=127).contains(&name.len())
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    };
+    let (name, version) =
+        secret.split_once('/').map_or((secret, None), |(name, version)| (name, Some(version)));
     if !is_name(name) || !version.is_none_or(is_name) {
-        let detail =
-            format!("`password_secret = {secret:?}` in the settings of this mount is neither NAME nor NAME/VERSION");
+        let detail = format!(
+            "`password_secret = {secret:?}` in the settings of this mount is neither NAME nor \
+             NAME/VERSION"
+        );
         return Err(Problem::internal(detail));
     }
     let path = format!("/secrets/{secret}?api-version={API_VERSION}");
@@ -47,7 +55,8 @@ fn password(secret: &str, cx: &Context) -> Result<String, Problem> {
     let response = cx.send(outgoing)?;
 
     let (status, retry_after) = (response.status, response.headers.get("retry-after"));
-    let answer: Value = serde_json::from_slice(&response.body.into_bytes(LONGEST)?).unwrap_or_default();
+    let answer: Value =
+        serde_json::from_slice(&response.body.into_bytes(LONGEST)?).unwrap_or_default();
     match answer.get("value").and_then(Value::as_str) {
         Some(value) if status == 200 => Ok(value.to_owned()),
         _ => Err(refused(status, secret, &answer, retry_after)),
@@ -56,20 +65,27 @@ fn password(secret: &str, cx: &Context) -> Result<String, Problem> {
 
 /// Why the Key Vault gave none.
 fn refused(status: u16, secret: &str, answer: &Value, retry_after: Option<String>) -> Problem {
-    let text = |pointer: &str| answer.pointer(pointer).and_then(Value::as_str).unwrap_or("no reason").to_owned();
+    let text = |pointer: &str| {
+        answer.pointer(pointer).and_then(Value::as_str).unwrap_or("no reason").to_owned()
+    };
     let advice = match status {
         401 | 403 => {
-            ". The mount's identity needs the role Key Vault Secrets User on the vault or the secret, and the vault's firewall \
+            ". The mount's identity needs the role Key Vault Secrets User on the vault or the \
+             secret, and the vault's firewall \
              must let this machine in"
         }
         404 => ". Compare `password_secret` in the mount's settings with the secrets of the vault",
         _ => "",
     };
     let (code, message) = (text("/error/code"), text("/error/message"));
-    let detail =
-        format!("the Key Vault gave no password from the secret {secret:?} ({status} {code}): {message}{advice}");
+    let detail = format!(
+        "the Key Vault gave no password from the secret {secret:?} ({status} {code}): \
+         {message}{advice}"
+    );
     let problem = match status {
-        401 | 403 => Problem::new(403, "password-refused", "The Key Vault refuses the password", detail),
+        401 | 403 => {
+            Problem::new(403, "password-refused", "The Key Vault refuses the password", detail)
+        }
         429 | 503 => Problem::new(503, "password-throttled", "The Key Vault is busy", detail),
         _ => Problem::new(502, "password-failed", "The Key Vault gave no password", detail),
     };

@@ -1,7 +1,8 @@
-//! Named parameters: `@id` in a statement becomes `@P1`, which is what the broker's interface knows.
+//! Named parameters: `@id` in a statement becomes `@P1`, which is what the broker's interface
+//! knows.
 //!
-//! Names are compared without case. What a statement declares itself stays as it is, and so do strings, quoted names and
-//! comments.
+//! Names are compared without case. What a statement declares itself stays as it is, and so do
+//! strings, quoted names and comments.
 
 use keyward_plugin::Problem;
 use keyward_plugin::sql::Value;
@@ -21,13 +22,18 @@ pub(crate) struct Bound {
 /// A parameter's name as it is compared.
 pub(crate) fn name(given: &str) -> Option<String> {
     let name = given.strip_prefix('@').unwrap_or(given);
-    let fits = !name.is_empty() && name.len() <= 128 && name.chars().all(is_part) && !name.starts_with('@');
+    let fits = !name.is_empty()
+        && name.len() <= 128
+        && name.chars().all(is_part)
+        && !name.starts_with('@');
     fits.then(|| name.to_lowercase())
 }
 
 /// Words with which another statement begins behind a call, where no semicolon ends it.
-const NEXT_STATEMENT: [&str; 12] =
-    ["begin", "declare", "delete", "end", "if", "insert", "merge", "return", "select", "set", "update", "while"];
+const NEXT_STATEMENT: [&str; 12] = [
+    "begin", "declare", "delete", "end", "if", "insert", "merge", "return", "select", "set",
+    "update", "while",
+];
 
 /// Puts the parameters' positions in the place of their names.
 pub(crate) fn bind(statement: &str, given: Vec<Given>) -> Result<Bound, Problem> {
@@ -48,7 +54,10 @@ pub(crate) fn bind(statement: &str, given: Vec<Given>) -> Result<Bound, Problem>
             bound.push_str(token.text);
             continue;
         };
-        let slot = given.iter().zip(&mut positions).find_map(|((given, _), slot)| (*given == name).then_some(slot));
+        let slot = given
+            .iter()
+            .zip(&mut positions)
+            .find_map(|((given, _), slot)| (*given == name).then_some(slot));
         match slot {
             Some(slot) => {
                 let position = *slot.get_or_insert_with(|| {
@@ -59,7 +68,9 @@ pub(crate) fn bind(statement: &str, given: Vec<Given>) -> Result<Bound, Problem>
             }
             // It would be another parameter's position.
             None if is_position(&name, given.len()) => {
-                return Err(Problem::bad_request(format!("the statement uses @{name}, which is not among `params`")));
+                return Err(Problem::bad_request(format!(
+                    "the statement uses @{name}, which is not among `params`"
+                )));
             }
             None => bound.push_str(token.text),
         }
@@ -86,7 +97,8 @@ mod tests {
     use super::*;
 
     fn bound(statement: &str, names: &[&str]) -> Result<(String, Vec<i32>), String> {
-        let given = (1..).zip(names).map(|(value, of)| (name(of).unwrap(), Value::Int(value))).collect();
+        let given =
+            (1..).zip(names).map(|(value, of)| (name(of).unwrap(), Value::Int(value))).collect();
         let bound = bind(statement, given).map_err(|problem| problem.detail().to_owned())?;
         let parameters = bound.parameters.into_iter().map(|value| match value {
             Value::Int(value) => value,
@@ -100,13 +112,33 @@ mod tests {
         for (statement, names, expected, values) in [
             ("select @a", &["a"][..], "select @P1", &[1][..]),
             ("select @b, @A, @b", &["@a", "B"], "select @P1, @P2, @P1", &[2, 1]),
-            ("select '@a', [@a], \"@a\", @@a, @a -- @a", &["a"], "select '@a', [@a], \"@a\", @@a, @P1 -- @a", &[1]),
-            ("declare @x int = @a; select @x, @xa", &["a"], "declare @x int = @P1; select @x, @xa", &[1]),
+            (
+                "select '@a', [@a], \"@a\", @@a, @a -- @a",
+                &["a"],
+                "select '@a', [@a], \"@a\", @@a, @P1 -- @a",
+                &[1],
+            ),
+            (
+                "declare @x int = @a; select @x, @xa",
+                &["a"],
+                "declare @x int = @P1; select @x, @xa",
+                &[1],
+            ),
             ("select @p2, @p1", &["p1", "p2"], "select @P1, @P2", &[2, 1]),
-            ("select x@a /* /* @a */ @a */ + @a", &["a"], "select x@a /* /* @a */ @a */ + @P1", &[1]),
+            (
+                "select x@a /* /* @a */ @a */ + @a",
+                &["a"],
+                "select x@a /* /* @a */ @a */ + @P1",
+                &[1],
+            ),
             ("select @größe", &["GRÖSSE", "größe"][1..], "select @P1", &[1]),
             ("select @p7", &[], "select @p7", &[]),
-            ("exec dbo.find @id = @id, @x=@x", &["id", "x"], "exec dbo.find @id = @P1, @x=@P2", &[1, 2]),
+            (
+                "exec dbo.find @id = @id, @x=@x",
+                &["id", "x"],
+                "exec dbo.find @id = @P1, @x=@P2",
+                &[1, 2],
+            ),
             (
                 "EXECUTE @rc = p @id /* */ = @id; select @id",
                 &["id"],
@@ -115,7 +147,11 @@ mod tests {
             ),
             ("exec p 1 select 1 where @id = 1", &["id"], "exec p 1 select 1 where @P1 = 1", &[1]),
         ] {
-            assert_eq!(bound(statement, names), Ok((expected.to_owned(), values.to_vec())), "{statement}");
+            assert_eq!(
+                bound(statement, names),
+                Ok((expected.to_owned(), values.to_vec())),
+                "{statement}"
+            );
         }
     }
 

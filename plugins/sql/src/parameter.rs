@@ -80,14 +80,16 @@ fn decimal(text: &str) -> Result<Value, String> {
         return Ok(Value::Decimal(text.to_owned()));
     }
     Err(format!(
-        "a decimal is digits with a point, {DIGITS} at most: for more, send {{\"type\": \"float\", \"value\": ...}}"
+        "a decimal is digits with a point, {DIGITS} at most: for more, send \
+         {{\"type\": \"float\", \"value\": ...}}"
     ))
 }
 
 /// `{"type": ..., "value": ...}`.
 fn typed(raw: &RawValue) -> Result<Value, String> {
     let form = "an object is {\"type\": \"datetime2\", \"value\": \"2026-11-21T09:30:00\"}, with the name of one of SQL Server's types";
-    let mut members: BTreeMap<String, Box<RawValue>> = serde_json::from_str(raw.get()).map_err(|_| form.to_owned())?;
+    let mut members: BTreeMap<String, Box<RawValue>> =
+        serde_json::from_str(raw.get()).map_err(|_| form.to_owned())?;
     let (Some(of), Some(value)) = (members.remove("type"), members.remove("value")) else {
         return Err(form.to_owned());
     };
@@ -95,12 +97,14 @@ fn typed(raw: &RawValue) -> Result<Value, String> {
         return Err(format!("{form}; it has no member {name:?}"));
     }
     let name = string(&of)?;
-    let of = DataType::of_name(&name).filter(|of| !matches!(of, DataType::Udt | DataType::SqlVariant));
+    let of =
+        DataType::of_name(&name).filter(|of| !matches!(of, DataType::Udt | DataType::SqlVariant));
     let of = of.ok_or_else(|| format!("{name:?} is not a type that a parameter can have"))?;
     if value.get() == "null" {
         return Ok(Value::Null(of));
     }
-    of_type(of, &value).ok_or_else(|| format!("{} is not a valid {of}: {}", beginning(value.get()), expected(of)))
+    of_type(of, &value)
+        .ok_or_else(|| format!("{} is not a valid {of}: {}", beginning(value.get()), expected(of)))
 }
 
 /// The value of a type, which a string may hold as well.
@@ -108,7 +112,8 @@ fn of_type(of: DataType, raw: &RawValue) -> Option<Value> {
     let text = if raw.get().starts_with('"') { string(raw).ok()? } else { raw.get().to_owned() };
     let is_text = raw.get().starts_with('"');
     let is_scalar = !raw.get().starts_with(['{', '[']);
-    let shaped = |fits: bool, value: fn(String) -> Value| (is_text && fits).then(|| value(text.clone()));
+    let shaped =
+        |fits: bool, value: fn(String) -> Value| (is_text && fits).then(|| value(text.clone()));
     match of {
         DataType::Bit => match text.as_str() {
             "true" | "1" => Some(Value::Bit(true)),
@@ -119,9 +124,15 @@ fn of_type(of: DataType, raw: &RawValue) -> Option<Value> {
         DataType::Smallint => text.parse().ok().map(Value::Smallint),
         DataType::Int => text.parse().ok().map(Value::Int),
         DataType::Bigint => text.parse().ok().map(Value::Bigint),
-        DataType::Real => text.parse().ok().filter(|value: &f32| value.is_finite()).map(Value::Real),
-        DataType::Float => text.parse().ok().filter(|value: &f64| value.is_finite()).map(Value::Float),
-        DataType::Decimal | DataType::Money | DataType::Smallmoney => decimal(&text).ok().filter(|_| is_scalar),
+        DataType::Real => {
+            text.parse().ok().filter(|value: &f32| value.is_finite()).map(Value::Real)
+        }
+        DataType::Float => {
+            text.parse().ok().filter(|value: &f64| value.is_finite()).map(Value::Float)
+        }
+        DataType::Decimal | DataType::Money | DataType::Smallmoney => {
+            decimal(&text).ok().filter(|_| is_scalar)
+        }
         DataType::Char
         | DataType::Varchar
         | DataType::Text
@@ -136,8 +147,12 @@ fn of_type(of: DataType, raw: &RawValue) -> Option<Value> {
         DataType::Smalldatetime | DataType::Datetime | DataType::Datetime2 => {
             shaped(shape::is_datetime(&text), Value::Datetime)
         }
-        DataType::Datetimeoffset => shape::datetimeoffset(&text).filter(|_| is_text).map(Value::Datetimeoffset),
-        DataType::Uniqueidentifier => shaped(shape::is_uniqueidentifier(&text), Value::Uniqueidentifier),
+        DataType::Datetimeoffset => {
+            shape::datetimeoffset(&text).filter(|_| is_text).map(Value::Datetimeoffset)
+        }
+        DataType::Uniqueidentifier => {
+            shaped(shape::is_uniqueidentifier(&text), Value::Uniqueidentifier)
+        }
         DataType::Xml => shaped(true, Value::Xml),
         DataType::Udt | DataType::SqlVariant => None,
     }
@@ -154,13 +169,17 @@ fn expected(of: DataType) -> &'static str {
         DataType::Decimal | DataType::Money | DataType::Smallmoney => {
             "a number without an exponent is expected, which may stand in a string: \"-12.30\""
         }
-        DataType::Binary | DataType::Varbinary | DataType::Image => "a string with base64 is expected",
+        DataType::Binary | DataType::Varbinary | DataType::Image => {
+            "a string with base64 is expected"
+        }
         DataType::Date => "\"2026-11-21\" is expected",
         DataType::Time => "\"09:30:00\" is expected, with at most 7 digits of a second",
         DataType::Smalldatetime | DataType::Datetime | DataType::Datetime2 => {
             "\"2026-11-21T09:30:00\" is expected, with at most 7 digits of a second"
         }
-        DataType::Datetimeoffset => "\"2026-11-21T09:30:00+01:00\" is expected, with at most 7 digits of a second",
+        DataType::Datetimeoffset => {
+            "\"2026-11-21T09:30:00+01:00\" is expected, with at most 7 digits of a second"
+        }
         DataType::Uniqueidentifier => "\"00112233-4455-6677-8899-AABBCCDDEEFF\" is expected",
         _ => "a string is expected",
     }
@@ -267,7 +286,8 @@ mod tests {
             let error = typed(of, json).unwrap_err();
             assert!(error.starts_with("/params/a: "), "{of} {json}: {error}");
         }
-        for json in ["[1]", "{}", r#"{"type":"int"}"#, r#"{"type":"int","value":1,"x":2}"#, "1e999"] {
+        for json in ["[1]", "{}", r#"{"type":"int"}"#, r#"{"type":"int","value":1,"x":2}"#, "1e999"]
+        {
             assert!(read(json).is_err(), "{json}");
         }
         assert!(read("[1]").unwrap_err().contains("openjson"));

@@ -1,8 +1,9 @@
 //! What a database's error means to the caller.
 //!
-//! A server's error keeps what the server says: its message is the detail, and `number`, `state`, `class`, `line` and
-//! `procedure` are members of the problem. What the operator of the mount can do about it follows the message. The numbers are
-//! those of Microsoft's [list of connection errors](https://learn.microsoft.com/azure/azure-sql/database/troubleshoot-common-errors-issues).
+//! A server's error keeps what the server says: its message is the detail, and `number`, `state`,
+//! `class`, `line` and `procedure` are members of the problem. What the operator of the mount can
+//! do about it follows the message. The numbers are those of Microsoft's [list of connection
+//! errors](https://learn.microsoft.com/azure/azure-sql/database/troubleshoot-common-errors-issues).
 
 use keyward_plugin::Problem;
 use keyward_plugin::sql::{ServerError, SqlError};
@@ -21,12 +22,16 @@ pub(crate) fn problem(error: SqlError, login: &Login) -> Problem {
     let detail = error.to_string();
     match error {
         SqlError::Server(error) => server(error, login),
-        SqlError::Unavailable(why) => Problem::new(503, "token-unavailable", "No token is available", why),
+        SqlError::Unavailable(why) => {
+            Problem::new(503, "token-unavailable", "No token is available", why)
+        }
         SqlError::Throttled(seconds) => {
-            Problem::new(503, "token-throttled", "The identity endpoint is busy", detail).with_retry_after(seconds)
+            Problem::new(503, "token-throttled", "The identity endpoint is busy", detail)
+                .with_retry_after(seconds)
         }
         SqlError::Unreachable(_) => {
-            Problem::new(502, "sql-unreachable", "The server cannot be reached", detail).with("retryable", true)
+            Problem::new(502, "sql-unreachable", "The server cannot be reached", detail)
+                .with("retryable", true)
         }
         SqlError::Busy(_) => Problem::new(503, "sql-busy", "All connections are in use", detail)
             .with("retryable", true)
@@ -40,7 +45,9 @@ pub(crate) fn problem(error: SqlError, login: &Login) -> Problem {
                           was cancelled";
             Problem::new(504, "sql-timeout", "The statement took too long", detail)
         }
-        SqlError::Invalid(_) => Problem::new(400, "sql-invalid", "The database cannot be asked for this", detail),
+        SqlError::Invalid(_) => {
+            Problem::new(400, "sql-invalid", "The database cannot be asked for this", detail)
+        }
     }
 }
 
@@ -71,11 +78,20 @@ fn server(error: ServerError, login: &Login) -> Problem {
 /// The status, kind and title.
 fn class(number: u32, class: u8) -> (u16, &'static str, &'static str) {
     match number {
-        4060 | 18452 | 18456 | 18461 | 18463..=18468 | 18470 | 18471 | 18486..=18488 | 33134 | 40532 => {
-            (403, "sql-login", "The server refuses the login of this mount")
-        }
+        4060
+        | 18452
+        | 18456
+        | 18461
+        | 18463..=18468
+        | 18470
+        | 18471
+        | 18486..=18488
+        | 33134
+        | 40532 => (403, "sql-login", "The server refuses the login of this mount"),
         40615 | 40914 | 47073 => (403, "sql-network", "The server refuses connections from here"),
-        229 | 230 | 262 | 297 | 300 | 916 | 15247 => (403, "sql-permission", "The mount's user may not do this"),
+        229 | 230 | 262 | 297 | 300 | 916 | 15247 => {
+            (403, "sql-permission", "The mount's user may not do this")
+        }
         547 | 2601 | 2627 => (409, "sql-constraint", "A constraint of the database forbids it"),
         1205 | 1222 | 3960 => (409, "sql-conflict", "Another transaction is in the way"),
         _ if retry_after(number).is_some() => (503, "sql-throttled", "The server is busy"),
@@ -84,11 +100,21 @@ fn class(number: u32, class: u8) -> (u16, &'static str, &'static str) {
     }
 }
 
-/// How long to wait, where the server is busy, moved or started. Microsoft asks for 10 seconds at 40501, and says that most
-/// moves end within 60.
+/// How long to wait, where the server is busy, moved or started. Microsoft asks for 10 seconds at
+/// 40501, and says that most moves end within 60.
 fn retry_after(number: u32) -> Option<u32> {
     match number {
-        926 | 4221 | 10928 | 10929 | 40197 | 40501 | 40540 | 40613 | 42108 | 42109 | 49918..=49920 => Some(10),
+        926
+        | 4221
+        | 10928
+        | 10929
+        | 40197
+        | 40501
+        | 40540
+        | 40613
+        | 42108
+        | 42109
+        | 49918..=49920 => Some(10),
         _ => None,
     }
 }
@@ -103,23 +129,29 @@ fn advice(number: u32, login: &Login) -> Option<String> {
     let database = &login.database;
     Some(match (number, &login.user) {
         (18456, Some(user)) => format!(
-            "(The mount logs in as the user {user:?} with the password in `password_secret`. Check that the user is there, in \
-             the server or in the database {database:?}, that the password in the Key Vault is the user's, and that the server takes \
+            "(The mount logs in as the user {user:?} with the password in `password_secret`. \
+             Check that the user is there, in \
+             the server or in the database {database:?}, that the password in the Key Vault is \
+             the user's, and that the server takes \
              passwords: with \"Microsoft Entra-only authentication\" it takes none.)"
         ),
         (18456, None) => format!(
-            "(The server does not know the mount's identity. Check that the server has a Microsoft Entra admin, that in the \
-             database {database:?} this was run: CREATE USER [name of the identity] FROM EXTERNAL PROVIDER, and that the name is of \
+            "(The server does not know the mount's identity. Check that the server has a \
+             Microsoft Entra admin, that in the \
+             database {database:?} this was run: CREATE USER [name of the identity] FROM EXTERNAL \
+             PROVIDER, and that the name is of \
              this identity.)"
         ),
         (18470, _) => "(The login is disabled: ALTER LOGIN ... ENABLE.)".to_owned(),
         (18452, _) | (18461, _) => {
-            "(The server does not take this login now. Check how its logins are authenticated, and in which mode it is.)".to_owned()
+            "(The server does not take this login now. Check how its logins are authenticated, \
+             and in which mode it is.)".to_owned()
         }
         (18486..=18488, _) => "(Set a new password for the user, in the server and in the Key Vault.)".to_owned(),
         (33134, _) => "(The server cannot read Microsoft Entra ID. Check its own identity's permissions there.)".to_owned(),
         (4060, _) => format!(
-            "(Check `database = {database:?}` in the settings of this mount, and that its user is in that database: CREATE USER.)"
+            "(Check `database = {database:?}` in the settings of this mount, and that its user is \
+             in that database: CREATE USER.)"
         ),
         (40532, _) => "(Check the name of the server in the `endpoint` of this mount, and the login's.)".to_owned(),
         (40615, _) => "(The firewall of the server has no rule for the address of this machine. Add one, a virtual network rule, \
@@ -130,7 +162,8 @@ fn advice(number: u32, login: &Login) -> Option<String> {
             .to_owned(),
         (47073, _) => "(The server has \"Deny public network access\": it is reached through a private endpoint alone.)".to_owned(),
         (229 | 230 | 262 | 297 | 300 | 15247, _) => {
-            "(Grant it to the mount's user in the database, for reading with ALTER ROLE db_datareader ADD MEMBER [name].)".to_owned()
+            "(Grant it to the mount's user in the database, for reading with ALTER ROLE \
+             db_datareader ADD MEMBER [name].)".to_owned()
         }
         (137, _) => "(A variable that the statement uses is neither declared in it nor among `params`.)".to_owned(),
         _ => return None,
@@ -175,7 +208,11 @@ mod tests {
             (823, 24, 502, "sql-failed"),
         ] {
             let (found, _, problem) = shown(server(number, class), None);
-            assert_eq!((found, &problem["type"]), (status, &json!(format!("urn:keyward:problem:{kind}"))), "{number}");
+            assert_eq!(
+                (found, &problem["type"]),
+                (status, &json!(format!("urn:keyward:problem:{kind}"))),
+                "{number}"
+            );
             assert_eq!(
                 (&problem["number"], &problem["class"], &problem["line"]),
                 (&json!(number), &json!(class), &json!(3))

@@ -2,12 +2,14 @@
 //!
 //! Whether there is such a day, the server says.
 
-/// Whether it is digits with a sign and a point where there is one, and at most so many of them count.
+/// Whether it is digits with a sign and a point where there is one, and at most so many of them
+/// count.
 pub(crate) fn is_decimal(text: &str, most: usize) -> bool {
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
     let (whole, part) = digits.split_once('.').unwrap_or((digits, "0"));
     let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    let counted = whole.trim_start_matches('0').len() + if digits.contains('.') { part.len() } else { 0 };
+    let counted =
+        whole.trim_start_matches('0').len() + if digits.contains('.') { part.len() } else { 0 };
     is_digits(whole) && is_digits(part) && counted <= most
 }
 
@@ -31,7 +33,9 @@ pub(crate) fn is_time(text: &str) -> bool {
     match text.split_once('.') {
         None => is_like(text, "00:00:00"),
         Some((time, part)) => {
-            is_like(time, "00:00:00") && (1..=7).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit())
+            is_like(time, "00:00:00")
+                && (1..=7).contains(&part.len())
+                && part.bytes().all(|b| b.is_ascii_digit())
         }
     }
 }

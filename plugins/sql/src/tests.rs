@@ -13,7 +13,9 @@ use super::*;
 const LINES: &str = "application/x-ndjson";
 
 fn mount() -> Mount {
-    Mount::new().endpoint("sql", "https://contoso.database.windows.net").setting("database", "orders")
+    Mount::new()
+        .endpoint("sql", "https://contoso.database.windows.net")
+        .setting("database", "orders")
 }
 
 fn post(path: &str, body: impl Into<String>) -> Request {
@@ -44,7 +46,14 @@ fn ids(range: std::ops::Range<i32>) -> Item {
 
 fn divided() -> SqlError {
     let message = "Divide by zero error encountered.".to_owned();
-    SqlError::Server(ServerError { number: 8134, state: 1, class: 16, line: 1, message, procedure: None })
+    SqlError::Server(ServerError {
+        number: 8134,
+        state: 1,
+        class: 16,
+        line: 1,
+        message,
+        procedure: None,
+    })
 }
 
 fn answers(items: Vec<Result<Item, SqlError>>) -> Mount {
@@ -62,10 +71,14 @@ fn a_query_goes_with_its_parameters_and_a_token() {
         .setting("timeout", "7s")
         .database(move |asked| {
             log.borrow_mut().push(asked);
-            let columns = vec![Column::new("id", DataType::Bigint), Column::new("name", DataType::Nvarchar)];
+            let columns =
+                vec![Column::new("id", DataType::Bigint), Column::new("name", DataType::Nvarchar)];
             Ok(Reply::rows(columns, vec![vec![Value::Bigint(7), Value::Text("screw".into())]]))
         })
-        .call::<Sql>(post("/query", r#"{"sql":"select * from items where id = @id","params":{"id":7}}"#));
+        .call::<Sql>(post(
+            "/query",
+            r#"{"sql":"select * from items where id = @id","params":{"id":7}}"#,
+        ));
     assert_eq!(response.headers.get("content-type").as_deref(), Some("application/json"));
     let columns = json!([{"name": "id", "type": "bigint"}, {"name": "name", "type": "nvarchar"}]);
     assert_eq!(parsed(response), (200, json!({"columns": columns, "rows": [["7", "screw"]]})));
@@ -104,7 +117,8 @@ fn further_result_sets_follow_the_first() {
 
 #[test]
 fn lines_are_one_for_each_row_and_a_last_one() {
-    let items = vec![Ok(Item::Columns(id())), Ok(ids(0..2)), Ok(Item::Columns(id())), Ok(ids(2..3))];
+    let items =
+        vec![Ok(Item::Columns(id())), Ok(ids(0..2)), Ok(Item::Columns(id())), Ok(ids(2..3))];
     let response = answers(items).call::<Sql>(lines("/query", SELECT));
     assert_eq!(response.headers.get("content-type").as_deref(), Some(LINES));
     let columns = r#"{"columns":[{"name":"id","type":"int"}]}"#;
@@ -118,7 +132,10 @@ fn lines_are_one_for_each_row_and_a_last_one() {
     ] {
         let mut request = post("/query", SELECT);
         request.headers.set("accept", accept).unwrap();
-        assert_eq!(answers(vec![]).call::<Sql>(request).headers.get("content-type").as_deref(), Some(expected));
+        assert_eq!(
+            answers(vec![]).call::<Sql>(request).headers.get("content-type").as_deref(),
+            Some(expected)
+        );
     }
 }
 
@@ -147,7 +164,10 @@ fn what_fails_at_once_is_a_problem() {
     for items in [vec![Err(divided())], vec![Ok(Item::Columns(id())), Err(divided())]] {
         for request in [post("/query", SELECT), lines("/query", SELECT)] {
             let response = answers(items.clone()).call::<Sql>(request);
-            assert_eq!(response.headers.get("content-type").as_deref(), Some("application/problem+json"));
+            assert_eq!(
+                response.headers.get("content-type").as_deref(),
+                Some("application/problem+json")
+            );
             let (status, problem) = parsed(response);
             assert_eq!((status, &problem["number"]), (400, &json!(8134)));
         }
@@ -205,14 +225,16 @@ fn an_answer_beyond_a_limit_is_none() {
         ("max_bytes", "1KiB", r#","max_bytes":"40B""#, 422),
         ("max_rows", "many", "", 500),
     ] {
-        let response = answers(rows(10)).setting(setting, value).call::<Sql>(post("/query", asked(more)));
+        let response =
+            answers(rows(10)).setting(setting, value).call::<Sql>(post("/query", asked(more)));
         let (status, body) = parsed(response);
         assert_eq!(status, expected, "{setting} = {value} {more}: {body}");
         if status != 200 {
             assert!(body["detail"].as_str().unwrap().contains(&format!("`{setting}")), "{body}");
         }
     }
-    let response = answers(rows(50_000)).setting("max_rows", "49999").call::<Sql>(post("/query", SELECT));
+    let response =
+        answers(rows(50_000)).setting("max_rows", "49999").call::<Sql>(post("/query", SELECT));
     assert_eq!(response.status, 422, "all rows came at once, so that the status had not gone out");
     let late = vec![Ok(Item::Columns(id())), Ok(ids(0..50_000)), Ok(ids(0..1))];
     let response = answers(late).setting("max_rows", "50000").call::<Sql>(post("/query", SELECT));
@@ -244,7 +266,10 @@ fn execute_counts_rows() {
             );
             Ok(Reply::counts(&[1, 2]))
         })
-        .call::<Sql>(post("/execute", r#"{"sql":"update items set a = @a; delete from b","params":{"a":1.50}}"#));
+        .call::<Sql>(post(
+            "/execute",
+            r#"{"sql":"update items set a = @a; delete from b","params":{"a":1.50}}"#,
+        ));
     assert_eq!(parsed(response), (200, json!({"rows_affected": 3, "statements": [1, 2]})));
 }
 
@@ -256,7 +281,8 @@ fn a_named_query_is_the_configurations_statement() {
             Ok(Reply::rows(id(), asked.parameters.into_iter().map(|value| vec![value]).collect()))
         })
     };
-    let (status, answer) = parsed(named().call::<Sql>(post("/queries/by_id", r#"{"params":{"id":7}}"#)));
+    let (status, answer) =
+        parsed(named().call::<Sql>(post("/queries/by_id", r#"{"params":{"id":7}}"#)));
     assert_eq!((status, &answer["rows"]), (200, &json!([[7]])));
     let answer = text(named().call::<Sql>(lines("/queries/by_id", r#"{"params":{"id":7}}"#)));
     assert!(answer.ends_with("[7]\n{\"end\":{\"rows\":1}}\n"), "{answer}");
@@ -317,7 +343,14 @@ fn a_mount_for_reading_runs_reads_alone_by_whatever_route() {
 #[test]
 fn a_login_that_the_server_refuses_is_told_with_advice() {
     let message = "Login failed for user '<token-identified principal>'.".to_owned();
-    let error = SqlError::Server(ServerError { number: 18456, state: 1, class: 14, line: 1, message, procedure: None });
+    let error = SqlError::Server(ServerError {
+        number: 18456,
+        state: 1,
+        class: 14,
+        line: 1,
+        message,
+        procedure: None,
+    });
     let response = mount()
         .database(|_| panic!("nothing is run"))
         .login(move |database, _| {
@@ -346,7 +379,10 @@ mod with_a_password {
     fn the_key_vaults_surrogate_logs_in() {
         let response = mount()
             .answer(|sent| {
-                assert_eq!(sent.url, "https://contoso.vault.azure.net/secrets/sql-password?api-version=7.4");
+                assert_eq!(
+                    sent.url,
+                    "https://contoso.vault.azure.net/secrets/sql-password?api-version=7.4"
+                );
                 assert_eq!(sent.header("authorization"), Some("Bearer surrogate-for-vault"));
                 Response::new(200).with_body(r#"{"value":"surrogate-for-password","id":"x"}"#)
             })
@@ -364,13 +400,17 @@ mod with_a_password {
         let response = mount()
             .setting("password_secret", "sql-password/0f1e")
             .answer(|sent| {
-                assert_eq!(sent.url, "https://contoso.vault.azure.net/secrets/sql-password/0f1e?api-version=7.4");
+                assert_eq!(
+                    sent.url,
+                    "https://contoso.vault.azure.net/secrets/sql-password/0f1e?api-version=7.4"
+                );
                 Response::new(200).with_body(r#"{"value":"surrogate"}"#)
             })
             .call::<Sql>(post("/query", SELECT));
         assert_eq!(response.status, 200);
         for wrong in ["a/b/c", "a/", "/b", "a?b", "../keys", "a b"] {
-            let response = mount().setting("password_secret", wrong).call::<Sql>(post("/query", SELECT));
+            let response =
+                mount().setting("password_secret", wrong).call::<Sql>(post("/query", SELECT));
             assert_eq!(response.status, 500, "{wrong}");
         }
     }
@@ -395,9 +435,13 @@ mod with_a_password {
     #[test]
     fn a_setting_that_is_missing_is_named() {
         for missing in ["database", "user", "password_secret"] {
-            let (status, problem) = parsed(mount().setting(missing, "").call::<Sql>(post("/query", SELECT)));
+            let (status, problem) =
+                parsed(mount().setting(missing, "").call::<Sql>(post("/query", SELECT)));
             assert_eq!(status, 500);
-            assert!(problem["detail"].as_str().unwrap().contains(&format!("write `{missing} = ")), "{problem}");
+            assert!(
+                problem["detail"].as_str().unwrap().contains(&format!("write `{missing} = ")),
+                "{problem}"
+            );
         }
     }
 }

@@ -1,12 +1,14 @@
 //! Words that a statement which only reads does not have.
 //!
-//! Each statement of Transact-SQL that changes something begins with a [reserved word], and a reserved word cannot be a name
-//! unless it is quoted. So all reserved words are refused but those that queries are made of: no query loses anything, and a
-//! statement that hides in one (`select 1 shutdown`: no semicolon is needed) has a word that gives it away.
+//! Each statement of Transact-SQL that changes something begins with a [reserved word], and a
+//! reserved word cannot be a name unless it is quoted. So all reserved words are refused but those
+//! that queries are made of: no query loses anything, and a statement that hides in one (`select 1
+//! shutdown`: no semicolon is needed) has a word that gives it away.
 //!
 //! [reserved word]: https://learn.microsoft.com/sql/t-sql/language-elements/reserved-keywords-transact-sql
 
-/// The reserved words without those of queries, and three that are not reserved and begin statements. In order.
+/// The reserved words without those of queries, and three that are not reserved and begin
+/// statements. In order.
 const REFUSED: [&str; 105] = [
     "add",
     "alter",
@@ -116,8 +118,17 @@ const REFUSED: [&str; 105] = [
 ];
 
 /// Table hints that hold locks against others.
-const LOCKS: [&str; 9] =
-    ["holdlock", "paglock", "repeatableread", "rowlock", "serializable", "tablock", "tablockx", "updlock", "xlock"];
+const LOCKS: [&str; 9] = [
+    "holdlock",
+    "paglock",
+    "repeatableread",
+    "rowlock",
+    "serializable",
+    "tablock",
+    "tablockx",
+    "updlock",
+    "xlock",
+];
 
 /// Why a word is refused.
 pub(crate) fn refused(word: &str) -> Option<String> {
@@ -127,10 +138,12 @@ pub(crate) fn refused(word: &str) -> Option<String> {
     }
     match lower.as_str() {
         "into" => Some("`into` makes a table".to_owned()),
-        "openrowset" | "openquery" | "opendatasource" => Some(format!("`{word}` reaches other servers and files")),
-        lower if REFUSED.binary_search(&lower).is_ok() => {
-            Some(format!("`{word}` is not allowed in a read-only query (a name is put in brackets: `[{word}]`)"))
+        "openrowset" | "openquery" | "opendatasource" => {
+            Some(format!("`{word}` reaches other servers and files"))
         }
+        lower if REFUSED.binary_search(&lower).is_ok() => Some(format!(
+            "`{word}` is not allowed in a read-only query (a name is put in brackets: `[{word}]`)"
+        )),
         _ => None,
     }
 }
@@ -146,13 +159,25 @@ mod tests {
 
     #[test]
     fn the_words_are_in_order() {
-        assert!(REFUSED.is_sorted() && REFUSED.iter().all(|word| *word == word.to_ascii_lowercase()));
+        assert!(
+            REFUSED.is_sorted() && REFUSED.iter().all(|word| *word == word.to_ascii_lowercase())
+        );
     }
 
     #[test]
     fn words_are_refused_in_whatever_case() {
-        for word in ["exec", "EXECUTE", "Insert", "into", "merge", "SHUTDOWN", "use", "openRowset", "UpdLock", "xlock"]
-        {
+        for word in [
+            "exec",
+            "EXECUTE",
+            "Insert",
+            "into",
+            "merge",
+            "SHUTDOWN",
+            "use",
+            "openRowset",
+            "UpdLock",
+            "xlock",
+        ] {
             assert!(refused(word).is_some(), "{word}");
         }
         for word in ["select", "FROM", "id", "executed", "fetch", "nolock", "readpast"] {

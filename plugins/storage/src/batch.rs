@@ -1,11 +1,13 @@
-//! Blob batch: `POST /[CONTAINER]?comp=batch`, with up to 256 requests in its body that delete blobs or set their tier.
+//! Blob batch: `POST /[CONTAINER]?comp=batch`, with up to 256 requests in its body that delete
+//! blobs or set their tier.
 //!
-//! The batch itself is never sent: rules about requests could not look into it. Each of its requests is sent by itself,
-//! with a credential of its own, and checked by the host like any other; the responses are put together into the one that
-//! the service would have sent. All parts are read before the first is sent.
+//! The batch itself is never sent: rules about requests could not look into it. Each of its
+//! requests is sent by itself, with a credential of its own, and checked by the host like any
+//! other; the responses are put together into the one that the service would have sent. All parts
+//! are read before the first is sent.
 //!
-//! Requests in a batch have paths. Those that clients make of the mount's address begin with the mount's prefix, which is
-//! left out.
+//! Requests in a batch have paths. Those that clients make of the mount's address begin with the
+//! mount's prefix, which is left out.
 
 use keyward_plugin::{Context, Headers, Method, Outgoing, Problem, Request, Response, SendError};
 
@@ -23,7 +25,8 @@ const LONGEST: usize = 4 << 20;
 const LONGEST_RESPONSE: usize = 64 << 10;
 
 /// Header fields of a part that are not sent: its own credential, and what belongs to the message.
-const DROPPED: [&str; 6] = ["authorization", "content-length", "host", "connection", "transfer-encoding", "expect"];
+const DROPPED: [&str; 6] =
+    ["authorization", "content-length", "host", "connection", "transfer-encoding", "expect"];
 
 pub(crate) fn is_asked(request: &Request) -> bool {
     parameter(request.query(), "comp").is_some_and(|comp| comp.eq_ignore_ascii_case("batch"))
@@ -33,11 +36,14 @@ pub(crate) fn answer(request: Request, with_sas: bool, cx: &Context) -> Result<R
     let version = request.headers.get("x-ms-version").or_else(|| cx.setting("version"));
     let client_id = request.headers.get("x-ms-client-request-id");
     let requests = read(request, version.as_deref(), cx)?;
-    let permissions: Vec<Option<Needed>> =
-        requests.iter().map(|(_, part)| with_sas.then(|| needed(part)).transpose()).collect::<Result<_, _>>()?;
+    let permissions: Vec<Option<Needed>> = requests
+        .iter()
+        .map(|(_, part)| with_sas.then(|| needed(part)).transpose())
+        .collect::<Result<_, _>>()?;
 
     // Random, so that no response can have it in it.
-    let boundary: String = format!("batchresponse_{}", cx.seal("boundary")?).chars().take(60).collect();
+    let boundary: String =
+        format!("batchresponse_{}", cx.seal("boundary")?).chars().take(60).collect();
     let mut out = Vec::new();
     for ((id, part), permission) in requests.into_iter().zip(permissions) {
         let mut response = match send(part, permission, cx) {
@@ -50,8 +56,9 @@ pub(crate) fn answer(request: Request, with_sas: bool, cx: &Context) -> Result<R
         multipart::write(&mut out, &boundary, id.as_deref(), &response, &body);
     }
     out.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
-    let mut response =
-        Response::new(202).with_header("content-type", format!("multipart/mixed; boundary={boundary}")).with_body(out);
+    let mut response = Response::new(202)
+        .with_header("content-type", format!("multipart/mixed; boundary={boundary}"))
+        .with_body(out);
     for (name, value) in [("x-ms-version", version), ("x-ms-client-request-id", client_id)] {
         if let Some(value) = value {
             response = response.with_header(name, value);
@@ -87,17 +94,23 @@ fn send(part: Request, permission: Option<Needed>, cx: &Context) -> Result<Respo
 }
 
 /// The requests of a batch, with the ids of their parts.
-fn read(request: Request, version: Option<&str>, cx: &Context) -> Result<Vec<(Option<String>, Request)>, Problem> {
+fn read(
+    request: Request,
+    version: Option<&str>,
+    cx: &Context,
+) -> Result<Vec<(Option<String>, Request)>, Problem> {
     if request.method != Method::Post {
         return Err(Problem::bad_request("A batch is sent with POST"));
     }
     let content_type = request.headers.get("content-type").unwrap_or_default();
     let boundary = multipart::boundary(&content_type);
-    let boundary = boundary
-        .ok_or_else(|| Problem::bad_request("The content-type of a batch is `multipart/mixed` with a boundary"))?;
+    let boundary = boundary.ok_or_else(|| {
+        Problem::bad_request("The content-type of a batch is `multipart/mixed` with a boundary")
+    })?;
     let container = request.path().trim_matches('/').to_owned();
     let body = request.body.into_bytes(LONGEST)?;
-    let body = std::str::from_utf8(&body).map_err(|_| Problem::bad_request("The body of the batch is not UTF-8"))?;
+    let body = std::str::from_utf8(&body)
+        .map_err(|_| Problem::bad_request("The body of the batch is not UTF-8"))?;
     let parts = multipart::parse(body, boundary)?;
     if parts.is_empty() || parts.len() > MOST {
         let detail = format!("A batch has 1 to {MOST} requests, and this one has {}", parts.len());
@@ -111,21 +124,35 @@ fn read(request: Request, version: Option<&str>, cx: &Context) -> Result<Vec<(Op
 }
 
 /// The request of a part.
-fn single(part: Part, container: &str, version: Option<&str>, cx: &Context) -> Result<Request, Problem> {
+fn single(
+    part: Part,
+    container: &str,
+    version: Option<&str>,
+    cx: &Context,
+) -> Result<Request, Problem> {
     let target = without_prefix(&part.target, container, cx);
     let mut request = Request::new(part.method, target);
     let comp = parameter(request.query(), "comp").unwrap_or_default().to_ascii_lowercase();
     let is_known = match request.method {
         Method::Delete => comp.is_empty(),
         Method::Put => comp == "tier",
-        Method::Get | Method::Head | Method::Post | Method::Options | Method::Patch | Method::Other(_) => false,
+        Method::Get
+        | Method::Head
+        | Method::Post
+        | Method::Options
+        | Method::Patch
+        | Method::Other(_) => false,
     };
     if !is_known || parameter(request.query(), "restype").is_some() {
-        return Err(Problem::bad_request("The requests of a batch are Delete Blob and Set Blob Tier"));
+        return Err(Problem::bad_request(
+            "The requests of a batch are Delete Blob and Set Blob Tier",
+        ));
     }
     let path = request.path().strip_prefix('/').unwrap_or_default();
     if path.split_once('/').is_none_or(|(_, blob)| blob.is_empty()) {
-        return Err(Problem::bad_request("A request of a batch names a container and a blob: `/CONTAINER/BLOB`"));
+        return Err(Problem::bad_request(
+            "A request of a batch names a container and a blob: `/CONTAINER/BLOB`",
+        ));
     }
     // What no blob is called is the caller's mistake, and is found before anything is sent.
     resource(request.path(), false)?;
@@ -136,7 +163,11 @@ fn single(part: Part, container: &str, version: Option<&str>, cx: &Context) -> R
     let mut headers = Headers::new();
     for (name, value) in part.headers {
         if !DROPPED.iter().any(|dropped| name.eq_ignore_ascii_case(dropped)) {
-            let refused = |_| Problem::bad_request(format!("A request of the batch has the header field {name:?}"));
+            let refused = |_| {
+                Problem::bad_request(format!(
+                    "A request of the batch has the header field {name:?}"
+                ))
+            };
             headers.append(&name, value).map_err(refused)?;
         }
     }
@@ -150,10 +181,13 @@ fn single(part: Part, container: &str, version: Option<&str>, cx: &Context) -> R
     Ok(request)
 }
 
-/// A path without the mount's prefix. In a batch of one container, a path that names the container has none.
+/// A path without the mount's prefix. In a batch of one container, a path that names the container
+/// has none.
 fn without_prefix<'t>(target: &'t str, container: &str, cx: &Context) -> &'t str {
     let mount = cx.mount_url();
-    let prefix = mount.split_once("://").map_or("", |(_, rest)| rest.find('/').map_or("", |at| rest.split_at(at).1));
+    let prefix = mount
+        .split_once("://")
+        .map_or("", |(_, rest)| rest.find('/').map_or("", |at| rest.split_at(at).1));
     let rest = target.strip_prefix(prefix).filter(|rest| rest.starts_with('/')).unwrap_or(target);
     let names = |path: &str| match path.strip_prefix('/').unwrap_or(path).split_once('/') {
         Some((first, blob)) => !blob.is_empty() && (container.is_empty() || first == container),
@@ -176,7 +210,10 @@ mod tests {
         let mut request = Request::new(Method::Post, path);
         request.headers.set("content-type", "multipart/mixed; boundary=batch_1").unwrap();
         let part = |(id, part): (usize, &&str)| {
-            format!("--batch_1\r\nContent-Type: application/http\r\nContent-ID: {id}\r\n\r\n{part}\r\n\r\n")
+            format!(
+                "--batch_1\r\nContent-Type: application/http\r\nContent-ID: \
+                 {id}\r\n\r\n{part}\r\n\r\n"
+            )
         };
         let parts: String = parts.iter().enumerate().map(part).collect();
         request.body = format!("{parts}--batch_1--\r\n").into();
@@ -202,28 +239,35 @@ mod tests {
     fn the_parts_are_requests_of_their_own_and_their_responses_one() {
         let (mount, sent) = storage(|sent| {
             if sent.url.contains("none") {
-                return Response::new(404).with_header("x-ms-error-code", "BlobNotFound").with_body("<Error/>");
+                return Response::new(404)
+                    .with_header("x-ms-error-code", "BlobNotFound")
+                    .with_body("<Error/>");
             }
             Response::new(202).with_header("x-ms-request-id", "1")
         });
         let mut request = batch(
             "/?comp=batch",
             &[
-                "DELETE /c/a%20b HTTP/1.1\r\nAuthorization: Bearer own\r\nx-ms-lease-id: l\r\nContent-Length: 0",
+                "DELETE /c/a%20b HTTP/1.1\r\nAuthorization: Bearer own\r\nx-ms-lease-id: \
+                 l\r\nContent-Length: 0",
                 "DELETE /mount/c/none HTTP/1.1",
                 "PUT /c/d?comp=tier HTTP/1.1\r\nx-ms-access-tier: Cool",
             ],
         );
         request.headers.set("x-ms-version", "2021-12-02").unwrap();
         let response = mount.call::<Storage>(request);
-        assert_eq!((response.status, response.headers.get("x-ms-version").as_deref()), (202, Some("2021-12-02")));
+        assert_eq!(
+            (response.status, response.headers.get("x-ms-version").as_deref()),
+            (202, Some("2021-12-02"))
+        );
         let content_type = response.headers.get("content-type").unwrap();
         let boundary = multipart::boundary(&content_type).unwrap();
         let expected = [
             format!("--{boundary}\r\nContent-Type: application/http\r\nContent-ID: 0\r\n\r\n"),
             "HTTP/1.1 202 Accepted\r\nx-ms-request-id: 1\r\n\r\n\r\n".to_owned(),
             format!("--{boundary}\r\nContent-Type: application/http\r\nContent-ID: 1\r\n\r\n"),
-            "HTTP/1.1 404 Not Found\r\nx-ms-error-code: BlobNotFound\r\nContent-Length: 8\r\n\r\n<Error/>\r\n"
+            "HTTP/1.1 404 Not Found\r\nx-ms-error-code: BlobNotFound\r\nContent-Length: \
+             8\r\n\r\n<Error/>\r\n"
                 .to_owned(),
             format!("--{boundary}\r\nContent-Type: application/http\r\nContent-ID: 2\r\n\r\n"),
             "HTTP/1.1 202 Accepted\r\nx-ms-request-id: 1\r\n\r\n\r\n".to_owned(),
@@ -232,7 +276,8 @@ mod tests {
         assert_eq!(text(response), expected.concat());
 
         let sent = sent.borrow();
-        let urls: Vec<_> = sent.iter().map(|sent| (sent.method.as_str(), sent.url.as_str())).collect();
+        let urls: Vec<_> =
+            sent.iter().map(|sent| (sent.method.as_str(), sent.url.as_str())).collect();
         let host = "https://contoso.blob.core.windows.net";
         assert_eq!(urls[0], ("DELETE", format!("{host}/c/a%20b").as_str()));
         assert_eq!(urls[1], ("DELETE", format!("{host}/c/none").as_str()));
@@ -241,24 +286,44 @@ mod tests {
             assert_eq!(part.header("authorization"), Some("Bearer surrogate-for-blob"));
             assert_eq!(part.header("x-ms-version"), Some("2021-12-02"));
         }
-        assert_eq!((sent[0].header("x-ms-lease-id"), sent[2].header("x-ms-access-tier")), (Some("l"), Some("Cool")));
+        assert_eq!(
+            (sent[0].header("x-ms-lease-id"), sent[2].header("x-ms-access-tier")),
+            (Some("l"), Some("Cool"))
+        );
     }
 
     #[test]
     fn with_signatures_each_part_has_its_own() {
         let (mount, sent) = storage(|sent| {
             let sas = r#"{"serviceSasToken":"surrogate-for-sas"}"#;
-            if sent.url.contains("management") { Response::new(200).with_body(sas) } else { Response::new(202) }
+            if sent.url.contains("management") {
+                Response::new(200).with_body(sas)
+            } else {
+                Response::new(202)
+            }
         });
-        let account = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Storage/storageAccounts/contoso";
+        let account =
+            "/subscriptions/s/resourceGroups/g/providers/Microsoft.Storage/storageAccounts/contoso";
         let mount = mount.setting("auth", "sas").setting("account", account);
         let parts = ["DELETE /c/a HTTP/1.1", "PUT /c/b?comp=tier HTTP/1.1"];
-        assert_eq!(mount.call::<Storage>(batch("/c?restype=container&comp=batch", &parts)).status, 202);
+        assert_eq!(
+            mount.call::<Storage>(batch("/c?restype=container&comp=batch", &parts)).status,
+            202
+        );
         let sent = sent.borrow();
         let bodies: Vec<_> = sent.iter().map(|sent| String::from_utf8_lossy(&sent.body)).collect();
-        assert!(bodies[0].contains("contoso/c/a") && bodies[0].contains(r#""signedPermission":"d""#), "{bodies:?}");
-        assert!(bodies[2].contains("contoso/c/b") && bodies[2].contains(r#""signedPermission":"w""#), "{bodies:?}");
-        assert!(sent[1].url.ends_with("/c/a?surrogate-for-sas") && sent[3].url.ends_with("&surrogate-for-sas"));
+        assert!(
+            bodies[0].contains("contoso/c/a") && bodies[0].contains(r#""signedPermission":"d""#),
+            "{bodies:?}"
+        );
+        assert!(
+            bodies[2].contains("contoso/c/b") && bodies[2].contains(r#""signedPermission":"w""#),
+            "{bodies:?}"
+        );
+        assert!(
+            sent[1].url.ends_with("/c/a?surrogate-for-sas")
+                && sent[3].url.ends_with("&surrogate-for-sas")
+        );
     }
 
     #[test]
@@ -275,9 +340,13 @@ mod tests {
             ("/?comp=batch", "/c/a%2Fb%5Cc%252Fd", "/c/a%2Fb%5Cc%252Fd"),
         ] {
             let (mount, sent) = storage(|_| Response::new(202));
-            let response = mount.call::<Storage>(batch(path, &[&format!("DELETE {target} HTTP/1.1")]));
+            let response =
+                mount.call::<Storage>(batch(path, &[&format!("DELETE {target} HTTP/1.1")]));
             assert_eq!(response.status, 202, "{target}");
-            assert_eq!(sent.borrow()[0].url, format!("https://contoso.blob.core.windows.net{expected}"));
+            assert_eq!(
+                sent.borrow()[0].url,
+                format!("https://contoso.blob.core.windows.net{expected}")
+            );
         }
     }
 
@@ -302,14 +371,19 @@ mod tests {
             "DELETE /other/a HTTP/1.1",
         ] {
             let (mount, sent) = storage(|_| Response::new(202));
-            let response = mount.call::<Storage>(batch("/c?restype=container&comp=batch", &[good, bad]));
+            let response =
+                mount.call::<Storage>(batch("/c?restype=container&comp=batch", &[good, bad]));
             assert_eq!((response.status, sent.borrow().len()), (400, 0), "{bad}");
         }
         for (count, status) in [(0, 400), (1, 202), (256, 202), (257, 400)] {
             let (mount, sent) = storage(|_| Response::new(202));
             let response = mount.call::<Storage>(batch("/?comp=batch", &vec![good; count]));
             let sent = sent.borrow().len();
-            assert_eq!((response.status, sent), (status, if status == 202 { count } else { 0 }), "{count}");
+            assert_eq!(
+                (response.status, sent),
+                (status, if status == 202 { count } else { 0 }),
+                "{count}"
+            );
         }
     }
 
@@ -321,12 +395,22 @@ mod tests {
             .endpoint("blob", "https://contoso.blob.core.windows.net")
             .try_answer(move |_| {
                 *count.borrow_mut() += 1;
-                if *count.borrow() == 1 { Err(SendError::TimedOut("slow".to_owned())) } else { Ok(Response::new(202)) }
+                if *count.borrow() == 1 {
+                    Err(SendError::TimedOut("slow".to_owned()))
+                } else {
+                    Ok(Response::new(202))
+                }
             })
-            .call::<Storage>(batch("/?comp=batch", &["DELETE /c/a HTTP/1.1", "DELETE /c/b HTTP/1.1"]));
+            .call::<Storage>(batch(
+                "/?comp=batch",
+                &["DELETE /c/a HTTP/1.1", "DELETE /c/b HTTP/1.1"],
+            ));
         assert_eq!((response.status, *sent.borrow()), (202, 2));
         let text = text(response);
-        assert!(text.contains("HTTP/1.1 504 Gateway Timeout") && text.contains("HTTP/1.1 202 Accepted"), "{text}");
+        assert!(
+            text.contains("HTTP/1.1 504 Gateway Timeout") && text.contains("HTTP/1.1 202 Accepted"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -339,7 +423,10 @@ mod tests {
                 *count.borrow_mut() += 1;
                 Err(SendError::Denied)
             })
-            .call::<Storage>(batch("/?comp=batch", &["DELETE /c/a HTTP/1.1", "DELETE /c/b HTTP/1.1"]));
+            .call::<Storage>(batch(
+                "/?comp=batch",
+                &["DELETE /c/a HTTP/1.1", "DELETE /c/b HTTP/1.1"],
+            ));
         assert_eq!((response.status, *sent.borrow()), (403, 1));
     }
 }

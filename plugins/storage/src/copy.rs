@@ -6,10 +6,16 @@ use keyward_plugin::{Context, Endpoint, Outgoing, Problem};
 const SOURCES: [&str; 2] = ["x-ms-copy-source", "x-ms-rename-source"];
 
 /// Has a source that leads through the mount lead to the service itself. Others pass as they are.
-pub(crate) fn lead_to_the_service(outgoing: &mut Outgoing, endpoint: &Endpoint, cx: &Context) -> Result<(), Problem> {
+pub(crate) fn lead_to_the_service(
+    outgoing: &mut Outgoing,
+    endpoint: &Endpoint,
+    cx: &Context,
+) -> Result<(), Problem> {
     for name in SOURCES {
         let Some(source) = outgoing.headers.get(name) else { continue };
-        if let Some(rest) = source.strip_prefix(&cx.mount_url()).filter(|rest| rest.starts_with('/')) {
+        if let Some(rest) =
+            source.strip_prefix(&cx.mount_url()).filter(|rest| rest.starts_with('/'))
+        {
             outgoing.headers.set(name, format!("{}{rest}", endpoint.url()))?;
         }
     }
@@ -26,7 +32,10 @@ mod tests {
     #[test]
     fn a_copys_source_leads_to_the_service() {
         for (given, expected) in [
-            ("http://localhost/mount/hello/a%20b.txt", "https://contoso.blob.core.windows.net/hello/a%20b.txt"),
+            (
+                "http://localhost/mount/hello/a%20b.txt",
+                "https://contoso.blob.core.windows.net/hello/a%20b.txt",
+            ),
             ("http://localhost/mountain/hello/a", "http://localhost/mountain/hello/a"),
             ("https://other.example/public.txt", "https://other.example/public.txt"),
         ] {

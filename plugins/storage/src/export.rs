@@ -1,8 +1,9 @@
 //! Handing a signature out: `POST /$sas/CONTAINER[/BLOB]?permissions=rw&expires_in=1h`.
 //!
-//! The answer is `{"sas": "sv=...", "url": "https://...", "permissions": "rw", "expires": "..."}`. The host puts the
-//! signature into it, and only where the mount's configuration says `hand_out = ["listServiceSas"]`; else it does not come this
-//! far. The host also compares what is to be signed with the mount's `allow`.
+//! The answer is `{"sas": "sv=...", "url": "https://...", "permissions": "rw", "expires": "..."}`.
+//! The host puts the signature into it, and only where the mount's configuration says `hand_out =
+//! ["listServiceSas"]`; else it does not come this far. The host also compares what is to be signed
+//! with the mount's `allow`.
 
 use keyward_plugin::{Context, Method, Problem, Request, Response};
 use serde_json::json;
@@ -35,7 +36,9 @@ pub(crate) fn answer(request: Request, cx: &Context) -> Result<Response, Problem
     let (name, is_blob) = match resource(path, is_container)? {
         Resource::Container(name) => (name, false),
         Resource::Blob(name) => (name, true),
-        Resource::Account => return Err(Problem::bad_request("name a container, or a container and a blob")),
+        Resource::Account => {
+            return Err(Problem::bad_request("name a container, or a container and a blob"));
+        }
     };
     let permissions = permissions(parameter(request.query(), "permissions").unwrap_or("r"))?;
     let expires_in = expires_in(parameter(request.query(), "expires_in").unwrap_or("1h"))?;
@@ -48,7 +51,9 @@ pub(crate) fn answer(request: Request, cx: &Context) -> Result<Response, Problem
         "permissions": needed.permissions,
         "expires": sas::rfc3339(end),
     });
-    Ok(Response::new(200).with_header("content-type", "application/json").with_body(answer.to_string().into_bytes()))
+    Ok(Response::new(200)
+        .with_header("content-type", "application/json")
+        .with_body(answer.to_string().into_bytes()))
 }
 
 /// The letters, in the order that the service demands.
@@ -61,7 +66,8 @@ fn permissions(given: &str) -> Result<String, Problem> {
 }
 
 fn expires_in(given: &str) -> Result<u64, Problem> {
-    let seconds = humantime::parse_duration(given).map(|duration| duration.as_secs()).unwrap_or_default();
+    let seconds =
+        humantime::parse_duration(given).map(|duration| duration.as_secs()).unwrap_or_default();
     if (60..=LONGEST).contains(&seconds) {
         return Ok(seconds);
     }
@@ -92,7 +98,10 @@ mod tests {
 
     #[test]
     fn a_signature_is_asked_for_as_the_caller_wants_it() {
-        let answer = ask("/$sas/hello/a/b.txt?permissions=wr&expires_in=10m", "/blob/contoso/hello/a/b.txt b rw");
+        let answer = ask(
+            "/$sas/hello/a/b.txt?permissions=wr&expires_in=10m",
+            "/blob/contoso/hello/a/b.txt b rw",
+        );
         let answer: Value = serde_json::from_str(&text(answer)).unwrap();
         assert_eq!(answer["sas"], "surrogate-for-sas");
         assert_eq!(answer["url"], "https://contoso.blob.core.windows.net/hello/a/b.txt");
@@ -104,9 +113,13 @@ mod tests {
 
     #[test]
     fn what_cannot_be_signed_is_said_so() {
-        for path in
-            ["/$sas/", "/$sas/c?permissions=q", "/$sas/c?permissions=", "/$sas/c?expires_in=9d", "/$sas/c?expires_in=x"]
-        {
+        for path in [
+            "/$sas/",
+            "/$sas/c?permissions=q",
+            "/$sas/c?permissions=",
+            "/$sas/c?expires_in=9d",
+            "/$sas/c?expires_in=x",
+        ] {
             assert_eq!(ask(path, "").status, 400, "{path}");
         }
     }

@@ -1,9 +1,11 @@
-//! Azure Blob Storage: the [Blob service's REST API](https://learn.microsoft.com/rest/api/storageservices/blob-service-rest-api)
-//! as it is, without the credential.
+//! Azure Blob Storage: the [Blob service's REST
+//! API](https://learn.microsoft.com/rest/api/storageservices/blob-service-rest-api) as it is,
+//! without the credential.
 //!
-//! A request that names no `x-ms-version` gets the mount's (setting `version`). With `auth = "entra"` it goes with a token;
-//! with `auth = "sas"` the plugin first asks Resource Manager for a shared access signature that allows just this request
-//! (see `operation`), and spends it. What it gets is sealed: neither the plugin nor the caller sees it.
+//! A request that names no `x-ms-version` gets the mount's (setting `version`). With `auth =
+//! "entra"` it goes with a token; with `auth = "sas"` the plugin first asks Resource Manager for a
+//! shared access signature that allows just this request (see `operation`), and spends it. What it
+//! gets is sealed: neither the plugin nor the caller sees it.
 //!
 //! A batch is taken apart, and its requests are sent one by one (see `batch`).
 //!
@@ -38,7 +40,9 @@ impl Plugin for Storage {
         let sas = if with_sas { Some(sas::get(&operation::needed(&request)?, cx)?) } else { None };
         let endpoint = cx.endpoint("blob")?;
         let mut outgoing = Outgoing::forward(request, &endpoint);
-        if let Some(version) = cx.setting("version").filter(|_| !outgoing.headers.contains("x-ms-version")) {
+        if let Some(version) =
+            cx.setting("version").filter(|_| !outgoing.headers.contains("x-ms-version"))
+        {
             outgoing.headers.set("x-ms-version", version)?;
         }
         copy::lead_to_the_service(&mut outgoing, &endpoint, cx)?;
@@ -58,7 +62,9 @@ mod tests {
     use super::*;
 
     fn mount() -> Mount {
-        Mount::new().endpoint("blob", "https://contoso.blob.core.windows.net").setting("version", "2023-11-03")
+        Mount::new()
+            .endpoint("blob", "https://contoso.blob.core.windows.net")
+            .setting("version", "2023-11-03")
     }
 
     #[test]
@@ -77,15 +83,23 @@ mod tests {
     #[test]
     fn the_callers_own_version_and_other_fields_pass() {
         let mut request = Request::new(Method::Put, "/hello/new.txt?timeout=30");
-        for (name, value) in [("x-ms-version", "2021-12-02"), ("x-ms-meta-a", "b"), ("if-none-match", "*")] {
+        for (name, value) in
+            [("x-ms-version", "2021-12-02"), ("x-ms-meta-a", "b"), ("if-none-match", "*")]
+        {
             request.headers.set(name, value).unwrap();
         }
         request.body = "text".into();
         let response = mount()
             .answer(|sent| {
                 assert_eq!(sent.header("x-ms-version"), Some("2021-12-02"));
-                assert_eq!((sent.header("x-ms-meta-a"), sent.header("if-none-match")), (Some("b"), Some("*")));
-                assert_eq!((sent.method.as_str(), sent.body.as_slice()), ("PUT", b"text".as_slice()));
+                assert_eq!(
+                    (sent.header("x-ms-meta-a"), sent.header("if-none-match")),
+                    (Some("b"), Some("*"))
+                );
+                assert_eq!(
+                    (sent.method.as_str(), sent.body.as_slice()),
+                    ("PUT", b"text".as_slice())
+                );
                 Response::new(201)
             })
             .call::<Storage>(request);
@@ -96,7 +110,9 @@ mod tests {
     fn the_services_errors_stay_as_they_are() {
         let xml = "<?xml version=\"1.0\"?><Error><Code>BlobNotFound</Code></Error>";
         let response = mount()
-            .answer(move |_| Response::new(404).with_header("x-ms-error-code", "BlobNotFound").with_body(xml))
+            .answer(move |_| {
+                Response::new(404).with_header("x-ms-error-code", "BlobNotFound").with_body(xml)
+            })
             .call::<Storage>(Request::get("/hello/none"));
         assert_eq!(response.headers.get("x-ms-error-code").as_deref(), Some("BlobNotFound"));
         assert_eq!((response.status, text(response)), (404, xml.to_owned()));

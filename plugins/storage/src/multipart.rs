@@ -43,7 +43,10 @@ pub(crate) fn parse(body: &str, boundary: &str) -> Result<Vec<Part>, Problem> {
             continue;
         };
         if let Some(lines) = current.take() {
-            parts.push(part(&lines).ok_or_else(|| malformed(&format!("part {} is not a request", parts.len())))?);
+            parts.push(
+                part(&lines)
+                    .ok_or_else(|| malformed(&format!("part {} is not a request", parts.len())))?,
+            );
         }
         match rest.trim_end() {
             "" => current = Some(Vec::new()),
@@ -61,7 +64,9 @@ fn malformed(why: &str) -> Problem {
 fn part(lines: &[&str]) -> Option<Part> {
     let mut lines = lines.iter().copied();
     let headers = headers(&mut lines)?;
-    let of = |name: &str| headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str());
+    let of = |name: &str| {
+        headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    };
     if !of("content-type")?.eq_ignore_ascii_case("application/http") {
         return None;
     }
@@ -73,7 +78,12 @@ fn part(lines: &[&str]) -> Option<Part> {
     }
     let headers = self::headers(&mut lines)?;
     // Neither of the operations has a body.
-    lines.all(str::is_empty).then(|| Part { id, method: method.into(), target: target.to_owned(), headers })
+    lines.all(str::is_empty).then(|| Part {
+        id,
+        method: method.into(),
+        target: target.to_owned(),
+        headers,
+    })
 }
 
 /// Header fields, to the empty line behind them or the end.
@@ -87,7 +97,13 @@ fn headers<'l>(lines: &mut impl Iterator<Item = &'l str>) -> Option<Vec<(String,
 }
 
 /// Writes the response to a part.
-pub(crate) fn write(out: &mut Vec<u8>, boundary: &str, id: Option<&str>, response: &Response, body: &[u8]) {
+pub(crate) fn write(
+    out: &mut Vec<u8>,
+    boundary: &str,
+    id: Option<&str>,
+    response: &Response,
+    body: &[u8],
+) {
     let mut head = format!("--{boundary}\r\nContent-Type: application/http\r\n");
     if let Some(id) = id {
         head.push_str(&format!("Content-ID: {id}\r\n"));
@@ -136,7 +152,8 @@ mod tests {
     fn a_boundary_is_found() {
         assert_eq!(boundary("multipart/mixed; boundary=batch_1"), Some("batch_1"));
         assert_eq!(boundary("Multipart/Mixed;charset=x; BOUNDARY=\"b c\""), Some("b c"));
-        for none in ["", "multipart/mixed", "multipart/mixed; boundary=", "text/plain; boundary=a"] {
+        for none in ["", "multipart/mixed", "multipart/mixed; boundary=", "text/plain; boundary=a"]
+        {
             assert_eq!(boundary(none), None, "{none}");
         }
     }

@@ -1,7 +1,8 @@
 //! Which permission a request needs, and for what.
 //!
-//! From the documentation of [service SAS permissions]: the least that a request needs, where it names a choice. A service
-//! SAS covers one blob, or one container's blobs; it covers no container and no account.
+//! From the documentation of [service SAS permissions]: the least that a request needs, where it
+//! names a choice. A service SAS covers one blob, or one container's blobs; it covers no container
+//! and no account.
 //!
 //! [service SAS permissions]: https://learn.microsoft.com/rest/api/storageservices/create-service-sas#specify-permissions
 
@@ -33,7 +34,8 @@ pub(crate) enum Resource {
 pub(crate) fn needed(request: &Request) -> Result<Needed, Problem> {
     let query = |name: &str| parameter(request.query(), name);
     let comp = query("comp").unwrap_or_default().to_ascii_lowercase();
-    let is_container = query("restype").is_some_and(|restype| restype.eq_ignore_ascii_case("container"));
+    let is_container =
+        query("restype").is_some_and(|restype| restype.eq_ignore_ascii_case("container"));
     if request.headers.contains("x-ms-copy-source") {
         return Err(beyond("a copy, whose source would need a signature of its own"));
     }
@@ -42,11 +44,18 @@ pub(crate) fn needed(request: &Request) -> Result<Needed, Problem> {
     };
     match resource(request.path(), is_container)? {
         Resource::Account => Err(beyond("the account")),
-        Resource::Container(name) if comp == "list" && request.method == Method::Get => needed(name, false, 'l'),
+        Resource::Container(name) if comp == "list" && request.method == Method::Get => {
+            needed(name, false, 'l')
+        }
         Resource::Container(_) => Err(beyond("a container itself")),
         Resource::Blob(name) => {
             let permission = of_a_blob(&request.method, &comp, query("versionid").is_some());
-            needed(name, true, permission.ok_or_else(|| beyond(&format!("{} of a blob", request.method.as_str())))?)
+            needed(
+                name,
+                true,
+                permission
+                    .ok_or_else(|| beyond(&format!("{} of a blob", request.method.as_str())))?,
+            )
         }
     }
 }
@@ -68,24 +77,31 @@ fn of_a_blob(method: &Method, comp: &str, is_version: bool) -> Option<char> {
     }
 }
 
-/// The container or blob of a path. A path of one segment is a container where the query says so, and else a blob in the
-/// container `$root`.
+/// The container or blob of a path. A path of one segment is a container where the query says so,
+/// and else a blob in the container `$root`.
 pub(crate) fn resource(path: &str, is_container: bool) -> Result<Resource, Problem> {
     let path = path.strip_prefix('/').unwrap_or(path);
     let decoded = percent_decode_str(path).decode_utf8();
-    let decoded = decoded.map_err(|_| Problem::bad_request("the path is not UTF-8, which no blob's name is"))?;
+    let decoded = decoded
+        .map_err(|_| Problem::bad_request("the path is not UTF-8, which no blob's name is"))?;
     // The service does so too, and compares a signature with what comes of it.
     let decoded = decoded.replace('\\', "/");
     // What is signed are lines: a line break in the name would be the beginning of another.
-    if decoded.contains(|letter: char| letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}')) {
-        return Err(Problem::bad_request("the path has a line break or another control character in it"));
+    if decoded
+        .contains(|letter: char| letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}'))
+    {
+        return Err(Problem::bad_request(
+            "the path has a line break or another control character in it",
+        ));
     }
     if decoded.starts_with('/') || decoded.split('/').any(|segment| matches!(segment, "." | "..")) {
         return Err(Problem::bad_request("the path has an empty container or a dot segment in it"));
     }
     Ok(match decoded.split_once('/') {
         None if decoded.is_empty() => Resource::Account,
-        None | Some((_, "")) if is_container => Resource::Container(decoded.trim_end_matches('/').to_owned()),
+        None | Some((_, "")) if is_container => {
+            Resource::Container(decoded.trim_end_matches('/').to_owned())
+        }
         None => Resource::Blob(format!("$root/{decoded}")),
         Some(_) => Resource::Blob(decoded),
     })
@@ -99,7 +115,8 @@ pub(crate) fn parameter<'q>(query: &'q str, name: &str) -> Option<&'q str> {
 
 fn beyond(what: &str) -> Problem {
     let detail = format!(
-        "a service SAS cannot cover {what}: it covers reading, writing and deleting blobs, and listing them. Call a mount \
+        "a service SAS cannot cover {what}: it covers reading, writing and deleting blobs, and \
+         listing them. Call a mount \
          with `auth = \"entra\"` for this"
     );
     Problem::new(400, "beyond-sas", "No SAS can cover this", detail)
@@ -140,7 +157,11 @@ mod tests {
             ("GET", "/c/trail/", "c/trail/", "r"),
             ("GET", "/blob-at-the-root", "$root/blob-at-the-root", "r"),
         ] {
-            assert_eq!(need(method, path), Some((resource.to_owned(), permissions.to_owned())), "{method} {path}");
+            assert_eq!(
+                need(method, path),
+                Some((resource.to_owned(), permissions.to_owned())),
+                "{method} {path}"
+            );
         }
     }
 

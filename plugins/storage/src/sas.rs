@@ -1,7 +1,9 @@
 //! A shared access signature, from Resource Manager.
 //!
-//! [List Service SAS](https://learn.microsoft.com/rest/api/storagerp/storage-accounts/list-service-sas) signs what it is asked
-//! for with the account's key. The host seals the answer: what is here is a surrogate.
+//! [List Service
+//! SAS](https://learn.microsoft.com/rest/api/storagerp/storage-accounts/list-service-sas) signs
+//! what it is asked for with the account's key. The host seals the answer: what is here is a
+//! surrogate.
 
 use keyward_plugin::{Context, Method, Outgoing, Problem};
 use serde_json::{Value, json};
@@ -13,11 +15,12 @@ const API_VERSION: &str = "2023-05-01";
 /// The longest answer of Resource Manager's, in bytes.
 const LONGEST: usize = 64 << 10;
 
-/// Signatures end at full quarters of an hour, so that all requests for one blob within one are the same, and the host
-/// answers all but the first.
+/// Signatures end at full quarters of an hour, so that all requests for one blob within one are the
+/// same, and the host answers all but the first.
 const QUARTER: u64 = 15 * 60;
 
-/// How many quarters a signature is good for: 45 minutes at least. It is checked when a request begins.
+/// How many quarters a signature is good for: 45 minutes at least. It is checked when a request
+/// begins.
 const QUARTERS: u64 = 4;
 
 /// A signature's surrogate.
@@ -55,7 +58,8 @@ pub(crate) fn get_until(needed: &Needed, end: u64, cx: &Context) -> Result<Sas, 
     let response = cx.send(outgoing)?;
 
     let (status, retry_after) = (response.status, response.headers.get("retry-after"));
-    let answer: Value = serde_json::from_slice(&response.body.into_bytes(LONGEST)?).unwrap_or_default();
+    let answer: Value =
+        serde_json::from_slice(&response.body.into_bytes(LONGEST)?).unwrap_or_default();
     match answer.get("serviceSasToken").and_then(Value::as_str) {
         Some(sas) if status == 200 => Ok(Sas(sas.to_owned())),
         _ => Err(refused(status, &answer, retry_after)),
@@ -79,17 +83,22 @@ pub(crate) fn rfc3339(seconds: u64) -> String {
 
 /// Why Resource Manager gave none.
 fn refused(status: u16, answer: &Value, retry_after: Option<String>) -> Problem {
-    let text = |pointer: &str| answer.pointer(pointer).and_then(Value::as_str).unwrap_or("no reason").to_owned();
+    let text = |pointer: &str| {
+        answer.pointer(pointer).and_then(Value::as_str).unwrap_or("no reason").to_owned()
+    };
     let (code, message) = (text("/error/code"), text("/error/message"));
     let advice = match status {
         401 | 403 => {
-            ". The mount's identity needs the action Microsoft.Storage/storageAccounts/listServiceSas/action on the account, \
+            ". The mount's identity needs the action \
+             Microsoft.Storage/storageAccounts/listServiceSas/action on the account, \
              which the role Storage Account Contributor has"
         }
         404 => ". Compare `account` in the mount's settings with the account's resource id",
         _ => "",
     };
-    let detail = format!("Resource Manager gave no shared access signature ({status} {code}): {message}{advice}");
+    let detail = format!(
+        "Resource Manager gave no shared access signature ({status} {code}): {message}{advice}"
+    );
     let problem = match status {
         401 | 403 => Problem::new(403, "sas-refused", "Resource Manager refuses a SAS", detail),
         429 | 503 => Problem::new(503, "sas-throttled", "Resource Manager is busy", detail),
@@ -112,7 +121,8 @@ mod tests {
     use super::*;
     use crate::Storage;
 
-    const ACCOUNT: &str = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Storage/storageAccounts/contoso";
+    const ACCOUNT: &str =
+        "/subscriptions/s/resourceGroups/g/providers/Microsoft.Storage/storageAccounts/contoso";
 
     fn mount() -> Mount {
         Mount::new()
@@ -141,14 +151,22 @@ mod tests {
         let sent = sent.borrow();
         assert_eq!(
             sent[0].url,
-            format!("https://management.azure.com{ACCOUNT}/listServiceSas?api-version={API_VERSION}")
+            format!(
+                "https://management.azure.com{ACCOUNT}/listServiceSas?api-version={API_VERSION}"
+            )
         );
         assert_eq!(sent[0].header("authorization"), Some("Bearer surrogate-for-arm"));
         let body: Value = serde_json::from_slice(&sent[0].body).unwrap();
         assert_eq!(body["canonicalizedResource"], "/blob/contoso/hello/w d.txt");
-        assert_eq!((&body["signedResource"], &body["signedPermission"]), (&json!("b"), &json!("r")));
+        assert_eq!(
+            (&body["signedResource"], &body["signedPermission"]),
+            (&json!("b"), &json!("r"))
+        );
         assert_eq!(body["signedProtocol"], "https");
-        assert_eq!(sent[1].url, "https://contoso.blob.core.windows.net/hello/w%20d.txt?timeout=5&surrogate-for-sas");
+        assert_eq!(
+            sent[1].url,
+            "https://contoso.blob.core.windows.net/hello/w%20d.txt?timeout=5&surrogate-for-sas"
+        );
         assert_eq!(sent[1].header("authorization"), None);
     }
 
@@ -163,14 +181,16 @@ mod tests {
 
     #[test]
     fn a_refusal_says_what_the_identity_needs() {
-        let forbidden = r#"{"error":{"code":"AuthorizationFailed","message":"The client has no right."}}"#;
+        let forbidden =
+            r#"{"error":{"code":"AuthorizationFailed","message":"The client has no right."}}"#;
         let response = mount()
             .answer(move |_| Response::new(403).with_body(forbidden))
             .call::<Storage>(Request::get("/hello/world.txt"));
         assert_eq!(response.status, 403);
         let problem = text(response);
         assert!(
-            problem.contains("AuthorizationFailed") && problem.contains("Storage Account Contributor"),
+            problem.contains("AuthorizationFailed")
+                && problem.contains("Storage Account Contributor"),
             "{problem}"
         );
         let busy = mount()

@@ -46,7 +46,8 @@ fn respond(mut stream: &TcpStream) -> Result<()> {
             break;
         }
     }
-    let end = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)? + Duration::from_secs(24 * 3600);
+    let end =
+        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)? + Duration::from_secs(24 * 3600);
     let (token, end) = ("x".repeat(TOKEN), end.as_secs());
     let body = format!(
         r#"{{"access_token":"eyJ0.{token}","expires_on":"{end}","token_type":"Bearer",

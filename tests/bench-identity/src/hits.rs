@@ -107,7 +107,8 @@ fn round<T: Tokens>(runtime: &Handle, tokens: &T, threads: usize) -> Result<f64>
     let count = HITS / threads;
     let running: Vec<_> = (0..threads)
         .map(|_| {
-            let (runtime, tokens, barrier) = (runtime.clone(), tokens.clone(), Arc::clone(&barrier));
+            let (runtime, tokens, barrier) =
+                (runtime.clone(), tokens.clone(), Arc::clone(&barrier));
             std::thread::spawn(move || {
                 barrier.wait();
                 let began = thread_time()?;

@@ -31,7 +31,8 @@ impl Measured {
 
 impl Load {
     pub(crate) fn run(&self, port: u16, path: &str) -> Result<Measured> {
-        let (connections, seconds) = (format!("-c{}", self.connections), format!("-d{}s", self.seconds));
+        let (connections, seconds) =
+            (format!("-c{}", self.connections), format!("-d{}s", self.seconds));
         let url = format!("http://127.0.0.1:{port}{path}");
         let mut command = Command::new("wrk");
         command.args(["-t1", &connections, &seconds, "--latency", &url]);
@@ -42,14 +43,17 @@ impl Load {
 impl Measured {
     /// What `wrk` measures.
     pub(crate) fn of(mut wrk: Command) -> Result<Self> {
-        let output = wrk.output().map_err(|error| format!("wrk does not run: {error}; `make bench` installs it"))?;
+        let output = wrk
+            .output()
+            .map_err(|error| format!("wrk does not run: {error}; `make bench` installs it"))?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         if text.contains("Non-2xx") || text.contains("Socket errors") {
             return Err(format!("not every answer was good:\n{text}").into());
         }
         let field = |name: &str| {
             let line = text.lines().find_map(|line| line.trim().strip_prefix(name));
-            line.map(|value| value.trim_start_matches(':').trim().to_owned()).ok_or(format!("no {name} in:\n{text}"))
+            line.map(|value| value.trim_start_matches(':').trim().to_owned())
+                .ok_or(format!("no {name} in:\n{text}"))
         };
         Ok(Self {
             per_second: field("Requests/sec")?.parse()?,

@@ -63,11 +63,17 @@ fn run() -> Result<bool> {
         ("small blobs, 32 at once", 32, "/blobs/hello/small.txt"),
     ];
     for (title, connections, path) in small {
-        let (nginx, keyward) = alternate(|port| Load { connections, seconds: 5 }.run(port, path), &peers)?;
+        let (nginx, keyward) =
+            alternate(|port| Load { connections, seconds: 5 }.run(port, path), &peers)?;
         let ratio = keyward.per_second / nginx.per_second;
         let wanted = if connections > 1 { format!(">= {SMALL}") } else { String::new() };
-        println!("{title:28} {:>10.0}/s {:>10.0}/s {ratio:8.2} {wanted:>8}", nginx.per_second, keyward.per_second);
-        for (name, of) in [("p50", Measured::p50 as fn(&Measured) -> Duration), ("p99", Measured::p99)] {
+        println!(
+            "{title:28} {:>10.0}/s {:>10.0}/s {ratio:8.2} {wanted:>8}",
+            nginx.per_second, keyward.per_second
+        );
+        for (name, of) in
+            [("p50", Measured::p50 as fn(&Measured) -> Duration), ("p99", Measured::p99)]
+        {
             let (a, b) = (of(&nginx), of(&keyward));
             println!(
                 "{:28} {:>9} us {:>9} us {:8.2}",
@@ -80,8 +86,10 @@ fn run() -> Result<bool> {
         good &= connections == 1 || ratio >= SMALL;
     }
     let before = peers.keyward_memory()?;
-    let bulk: [(&str, Bulk, &str); 2] =
-        [("1 GiB down", bulk::download, "/blobs/hello/big"), ("1 GiB up", bulk::upload, "/up/hello/big")];
+    let bulk: [(&str, Bulk, &str); 2] = [
+        ("1 GiB down", bulk::download, "/blobs/hello/big"),
+        ("1 GiB up", bulk::upload, "/up/hello/big"),
+    ];
     for (title, transfer, path) in bulk {
         let (nginx, keyward) = alternate(|port| transfer(port, path), &peers)?;
         let ratio = nginx.as_secs_f64() / keyward.as_secs_f64();
@@ -100,7 +108,9 @@ fn run() -> Result<bool> {
     good &= queries(&peers)?;
 
     let ready =
-        median((0..ROUNDS).map(|_| peers.time_to_ready()).collect::<Result<Vec<_>>>()?, |time| time.as_secs_f64());
+        median((0..ROUNDS).map(|_| peers.time_to_ready()).collect::<Result<Vec<_>>>()?, |time| {
+            time.as_secs_f64()
+        });
     println!(
         "{:28} {:>12} {:>9} ms {:8} {:>8}",
         "ready after",
@@ -110,7 +120,14 @@ fn run() -> Result<bool> {
         format!("< {}", READY.as_millis())
     );
     good &= ready < READY;
-    println!("{}", if good { "\nAll that is wanted is reached." } else { "\nNOT all that is wanted is reached." });
+    println!(
+        "{}",
+        if good {
+            "\nAll that is wanted is reached."
+        } else {
+            "\nNOT all that is wanted is reached."
+        }
+    );
     Ok(good)
 }
 
@@ -124,7 +141,9 @@ fn queries(peers: &Peers) -> Result<bool> {
     // everything else here runs on: there a sandbox and two hops more are most of the work. No real
     // server is that near, and so it is made to wait too.
     let mut good = true;
-    for (title, wait) in [("single rows, server 1 ms off", true), ("single rows, server here", false)] {
+    for (title, wait) in
+        [("single rows, server 1 ms off", true), ("single rows, server here", false)]
+    {
         peers.let_queries_wait(wait);
         let (mut direct, mut through) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
@@ -134,7 +153,10 @@ fn queries(peers: &Peers) -> Result<bool> {
         let (direct, through) = (median(direct, |rate| *rate), median(through, Measured::weight));
         let ratio = through.per_second / direct;
         let wanted = if wait { format!(">= {QUERIES}") } else { String::new() };
-        println!("{title:28} {direct:>10.0}/s {:>10.0}/s {ratio:8.2} {wanted:>8}", through.per_second);
+        println!(
+            "{title:28} {direct:>10.0}/s {:>10.0}/s {ratio:8.2} {wanted:>8}",
+            through.per_second
+        );
         good &= !wait || ratio >= QUERIES;
     }
     peers.forget_peak();
@@ -158,7 +180,10 @@ fn queries(peers: &Peers) -> Result<bool> {
 type Bulk = fn(u16, &str) -> Result<Duration>;
 
 /// Measures both, in turn, and gives the median of each.
-fn alternate<T: Clone + Weighed>(measure: impl Fn(u16) -> Result<T>, peers: &Peers) -> Result<(T, T)> {
+fn alternate<T: Clone + Weighed>(
+    measure: impl Fn(u16) -> Result<T>,
+    peers: &Peers,
+) -> Result<(T, T)> {
     let (mut nginx, mut keyward) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         nginx.push(measure(peers.nginx)?);

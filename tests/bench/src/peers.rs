@@ -99,7 +99,11 @@ impl Peers {
 
     /// The database server.
     pub(crate) fn database(&self) -> Database<'_> {
-        Database { address: self.emulator.sql_address(), ca_pem: self.emulator.ca_pem(), runtime: &self.runtime }
+        Database {
+            address: self.emulator.sql_address(),
+            ca_pem: self.emulator.ca_pem(),
+            runtime: &self.runtime,
+        }
     }
 
     /// Has the database server wait for a millisecond before it runs a statement, or not.
@@ -132,7 +136,8 @@ impl Peers {
     pub(crate) fn time_to_ready(&self) -> Result<Duration> {
         let port = free_port()?;
         let text = std::fs::read_to_string(self.directory.path().join("keyward.toml"))?;
-        let text = text.replace(&format!("127.0.0.1:{}\"", self.keyward), &format!("127.0.0.1:{port}\""));
+        let text =
+            text.replace(&format!("127.0.0.1:{}\"", self.keyward), &format!("127.0.0.1:{port}\""));
         let file = self.directory.path().join("ready.toml");
         std::fs::write(&file, text)?;
         let began = Instant::now();
@@ -188,7 +193,9 @@ fn server(at: &Path, name: &str, http: &str) -> Result<Process> {
     std::fs::write(&path, config)?;
     let mut command = Command::new("nginx");
     command.arg("-p").arg(at).arg("-c").arg(&path).arg("-e").arg(&error).stderr(Stdio::inherit());
-    let child = command.spawn().map_err(|error| format!("nginx does not run: {error}; `make bench` installs it"))?;
+    let child = command
+        .spawn()
+        .map_err(|error| format!("nginx does not run: {error}; `make bench` installs it"))?;
     Ok(Process(child))
 }
 
@@ -240,7 +247,12 @@ fn keyward(config: &Path, at: &Path) -> Result<Child> {
     let log = File::create(at.join("keyward.log"))?;
     let program = program()?;
     let mut command = Command::new(&program);
-    command.args(["serve", "--config"]).arg(config).env("XDG_CACHE_HOME", at).stdout(Stdio::null()).stderr(log);
+    command
+        .args(["serve", "--config"])
+        .arg(config)
+        .env("XDG_CACHE_HOME", at)
+        .stdout(Stdio::null())
+        .stderr(log);
     Ok(command.spawn().map_err(|error| format!("{} does not run: {error}", program.display()))?)
 }
 

@@ -47,12 +47,14 @@ impl Database<'_> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(self.ca_pem.as_bytes())?)?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+        let builder =
+            ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
         let mut tls = builder.with_root_certificates(roots).with_no_client_auth();
         tls.alpn_protocols = vec![b"tds/8.0".to_vec()];
         let tcp = TcpStream::connect(self.address).await?;
         tcp.set_nodelay(true)?;
-        let tls = TlsConnector::from(Arc::new(tls)).connect(ServerName::try_from(SERVER)?, tcp).await?;
+        let tls =
+            TlsConnector::from(Arc::new(tls)).connect(ServerName::try_from(SERVER)?, tcp).await?;
         let mut config = Config::new();
         config.host(SERVER);
         config.database("shop");
@@ -99,7 +101,11 @@ impl Database<'_> {
                 count += u64::from(matches!(item, QueryItem::Row(_)));
             }
             drop(rows);
-            if count == ROWS { Ok(began.elapsed()) } else { Err(format!("{count} rows came").into()) }
+            if count == ROWS {
+                Ok(began.elapsed())
+            } else {
+                Err(format!("{count} rows came").into())
+            }
         })
     }
 }
@@ -120,7 +126,12 @@ pub(crate) fn through(port: u16, seconds: u32, at: &Path) -> Result<Measured> {
         ),
     )?;
     let mut command = Command::new("wrk");
-    command.arg("-t1").arg(format!("-c{CONNECTIONS}")).arg(format!("-d{seconds}s")).arg("--latency").arg("-s");
+    command
+        .arg("-t1")
+        .arg(format!("-c{CONNECTIONS}"))
+        .arg(format!("-d{seconds}s"))
+        .arg("--latency")
+        .arg("-s");
     command.arg(&script).arg(format!("http://127.0.0.1:{port}/orders/query"));
     Measured::of(command)
 }

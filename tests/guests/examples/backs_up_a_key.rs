@@ -7,6 +7,7 @@ use guests::sas::surrogate;
 guests::attack!(attack, "../own_vault.toml");
 
 fn attack<R>(_: &R) -> String {
-    let wanted = Wanted { method: Method::Post, ..Wanted::get("/keys/signing/backup?api-version=7.4") };
+    let wanted =
+        Wanted { method: Method::Post, ..Wanted::get("/keys/signing/backup?api-version=7.4") };
     wanted.authorized(&surrogate("own")).header("content-length", "0").send()
 }

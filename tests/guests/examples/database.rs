@@ -45,9 +45,10 @@ impl Hands {
                 let password = secret_of(secret);
                 self.with(Credential::Password(Login { user: user.to_owned(), password }))
             }
-            "login-with-token" => {
-                self.with(Credential::Password(Login { user: rest.into(), password: surrogate("sql") }))
-            }
+            "login-with-token" => self.with(Credential::Password(Login {
+                user: rest.into(),
+                password: surrogate("sql"),
+            })),
             "token-from-password" => self.with(Credential::Token(secret_of(rest))),
             "secret" => secret_of(rest),
             "spend-in-query" => {
@@ -55,7 +56,8 @@ impl Hands {
                 Wanted::get(&path).authorized(&surrogate("vault")).send()
             }
             "open" => {
-                let credential = self.credential.take().unwrap_or_else(|| Credential::Token(surrogate("sql")));
+                let credential =
+                    self.credential.take().unwrap_or_else(|| Credential::Token(surrogate("sql")));
                 let opened = Connection::open(rest, &credential);
                 self.credential = Some(credential);
                 match opened {
@@ -66,10 +68,12 @@ impl Hands {
                     Err(error) => told(&error),
                 }
             }
-            "open-with-surrogate" => match Connection::open(&surrogate("sql"), &Credential::Token(surrogate("sql"))) {
-                Ok(_) => "ok".to_owned(),
-                Err(error) => told(&error),
-            },
+            "open-with-surrogate" => {
+                match Connection::open(&surrogate("sql"), &Credential::Token(surrogate("sql"))) {
+                    Ok(_) => "ok".to_owned(),
+                    Err(error) => told(&error),
+                }
+            }
             "close" => {
                 self.connections.pop();
                 "ok".to_owned()
@@ -98,7 +102,11 @@ impl Hands {
                 }
             }
             "query-with-surrogate" => self.act("query", &format!("select '{}'", surrogate("sql"))),
-            "next" => match self.results.as_ref().map(|results| results.next(rest.parse().unwrap_or(1000))) {
+            "next" => match self
+                .results
+                .as_ref()
+                .map(|results| results.next(rest.parse().unwrap_or(1000)))
+            {
                 Some(Ok(item)) => format!("{item:?}"),
                 Some(Err(error)) => told(&error),
                 None => "no results".to_owned(),
@@ -139,7 +147,10 @@ impl Hands {
             "commit" => self.transact(Connection::commit),
             "rollback" => self.transact(Connection::rollback),
             "sleep" => {
-                monotonic_clock::subscribe_duration(rest.parse::<u64>().unwrap_or(3600) * 1_000_000_000).block();
+                monotonic_clock::subscribe_duration(
+                    rest.parse::<u64>().unwrap_or(3600) * 1_000_000_000,
+                )
+                .block();
                 "ok".to_owned()
             }
             _ => "unknown".to_owned(),
@@ -175,7 +186,10 @@ impl Hands {
 fn told(error: &Error) -> String {
     match error {
         Error::Server(error) => {
-            format!("error {} state {} class {}: {}", error.number, error.state, error.class, error.message)
+            format!(
+                "error {} state {} class {}: {}",
+                error.number, error.state, error.class, error.message
+            )
         }
         error => format!("{error:?}"),
     }

@@ -13,6 +13,7 @@ fn attack(request: &IncomingRequest) -> String {
         Some("http") => Scheme::Http,
         Some(other) => Scheme::Other(other.to_owned()),
     };
-    let wanted = Wanted { scheme, authority: &authority, ..Wanted::get("/secrets/db?api-version=7.4") };
+    let wanted =
+        Wanted { scheme, authority: &authority, ..Wanted::get("/secrets/db?api-version=7.4") };
     wanted.authorized(&surrogate()).send()
 }

@@ -30,17 +30,26 @@ fn attack<R>(_: &R) -> String {
         (":authority", "evil.example"),
     ] {
         let fields = Fields::new();
-        report.push_str(&format!("{name:?}={value:?}: {:?}\n", fields.append(name, value.as_bytes())));
+        report.push_str(&format!(
+            "{name:?}={value:?}: {:?}\n",
+            fields.append(name, value.as_bytes())
+        ));
     }
     let fields = Fields::new();
     let _ = fields.append("content-length", b"1");
-    report.push_str(&format!("second content-length: {:?}\n", fields.append("content-length", b"2")));
+    report
+        .push_str(&format!("second content-length: {:?}\n", fields.append("content-length", b"2")));
     let request = OutgoingRequest::new(Fields::new());
-    for path in ["/a\r\nhost: evil.example", "/a b", "/a HTTP/1.1\r\n\r\nGET /b", "http://evil.example/"] {
+    for path in
+        ["/a\r\nhost: evil.example", "/a b", "/a HTTP/1.1\r\n\r\nGET /b", "http://evil.example/"]
+    {
         report.push_str(&format!("path {path:?}: {:?}\n", request.set_path_with_query(Some(path))));
     }
     for authority in ["evil.example\r\nx: y", "evil example", "a/b"] {
-        report.push_str(&format!("authority {authority:?}: {:?}\n", request.set_authority(Some(authority))));
+        report.push_str(&format!(
+            "authority {authority:?}: {:?}\n",
+            request.set_authority(Some(authority))
+        ));
     }
     report
 }

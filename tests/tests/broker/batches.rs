@@ -11,7 +11,8 @@ fn batch(paths: &[String]) -> Request<http_body_util::Full<bytes::Bytes>> {
         )
     };
     let parts: String = paths.iter().map(part).collect();
-    let request = Request::post("/?comp=batch").header("content-type", "multipart/mixed; boundary=b");
+    let request =
+        Request::post("/?comp=batch").header("content-type", "multipart/mixed; boundary=b");
     request.body(format!("{parts}--b--\r\n").into()).unwrap()
 }
 

@@ -52,7 +52,12 @@ fn refused(cloud: &str, plugin: &str, endpoint: &str) {
 /// The domain of SQL in each cloud, that of Synapse, and the audience of both.
 const SQL: [(&str, &str, &str, &str); 3] = [
     ("public", "database.windows.net", "sql.azuresynapse.net", "https://database.windows.net/"),
-    ("china", "database.chinacloudapi.cn", "sql.azuresynapse.azure.cn", "https://database.chinacloudapi.cn/"),
+    (
+        "china",
+        "database.chinacloudapi.cn",
+        "sql.azuresynapse.azure.cn",
+        "https://database.chinacloudapi.cn/",
+    ),
     (
         "usgov",
         "database.usgovcloudapi.net",
@@ -121,7 +126,8 @@ fn a_public_endpoint_of_a_managed_instance_has_its_port() {
         for port in ["", ":1433", ":33420"] {
             let endpoint = format!("sqlserver://contoso.public.{ZONE}.{sql}{port}");
             let error = plan(cloud, "sql", &endpoint).err().unwrap();
-            let write = format!("write:    endpoint = \"sqlserver://contoso.public.{ZONE}.{sql}:3342\"");
+            let write =
+                format!("write:    endpoint = \"sqlserver://contoso.public.{ZONE}.{sql}:3342\"");
             assert!(error.contains(&write) && error.contains("listens at 3342"), "{error}");
         }
     }
@@ -139,7 +145,10 @@ fn managed_hsms_have_an_audience_of_their_own() {
         assert_eq!(audience(cloud, "keyvault", &endpoint), format!("https://{domain}"));
         let plan = plan(cloud, "keyvault", &endpoint).unwrap();
         let grant = &plan.mounts[0].grants[0];
-        assert!(grant.minting.services.contains("vault"), "requests mean what they mean at a vault");
+        assert!(
+            grant.minting.services.contains("vault"),
+            "requests mean what they mean at a vault"
+        );
         for (other, _) in domains.iter().filter(|(other, _)| *other != cloud) {
             refused(other, "keyvault", &endpoint);
         }
@@ -169,9 +178,11 @@ fn accounts_in_a_dns_zone_and_secondary_endpoints_are_hosts_of_storage() {
                 }
             }
         }
-        for (cloud, domain) in
-            [("public", "windows.net"), ("china", "chinacloudapi.cn"), ("usgov", "usgovcloudapi.net")]
-        {
+        for (cloud, domain) in [
+            ("public", "windows.net"),
+            ("china", "chinacloudapi.cn"),
+            ("usgov", "usgovcloudapi.net"),
+        ] {
             let endpoint = format!("https://contoso-secondary.{service}.core.{domain}");
             assert_eq!(audience(cloud, plugin, &endpoint), AUDIENCE);
         }
@@ -200,7 +211,8 @@ fn copies_and_minted_keys_are_checked_at_these_hosts_too() {
     let plan = plan("public", "storage", "https://contoso.z12.blob.storage.azure.net").unwrap();
     let grant = &plan.mounts[0].grants[0];
     assert!(grant.minting.services.contains("blob"));
-    let fields: Vec<_> = grant.second_paths.iter().filter_map(|path| path.header.as_deref()).collect();
+    let fields: Vec<_> =
+        grant.second_paths.iter().filter_map(|path| path.header.as_deref()).collect();
     assert_eq!(fields, ["x-ms-copy-source", "x-ms-rename-source"]);
 }
 
@@ -211,7 +223,11 @@ async fn keys_of_a_managed_hsm_are_reached_through_a_mount() {
         ("china", "contoso.managedhsm.azure.cn"),
         ("usgov", "contoso.managedhsm.usgovcloudapi.net"),
     ] {
-        let rig = Rig::keyvault().in_cloud(cloud, &format!("https://{host}")).resolving(host).start().await;
+        let rig = Rig::keyvault()
+            .in_cloud(cloud, &format!("https://{host}"))
+            .resolving(host)
+            .start()
+            .await;
         let key = rig.call(get("/keys/signing", &[])).await;
         assert_eq!(key.status, 200, "{cloud}: {}", key.text());
         assert!(key.text().contains(&format!("https://{host}/keys/signing")), "{}", key.text());
@@ -248,8 +264,14 @@ async fn a_managed_instance_and_synapse_are_queried_through_a_mount() {
         ("usgov", "contoso-ondemand.sql.azuresynapse.usgovcloudapi.net".to_owned(), 1433),
     ] {
         let endpoint = format!("sqlserver://{host}:{port}");
-        let rig = Rig::orders("").in_cloud(cloud, &endpoint).resolving_sql(&format!("{host}:{port}")).start().await;
-        let answer = rig.call(post("/query", &[], &json!({ "sql": "select id from orders order by id" }))).await;
+        let rig = Rig::orders("")
+            .in_cloud(cloud, &endpoint)
+            .resolving_sql(&format!("{host}:{port}"))
+            .start()
+            .await;
+        let answer = rig
+            .call(post("/query", &[], &json!({ "sql": "select id from orders order by id" })))
+            .await;
         assert_eq!(answer.status, 200, "{host}: {}", answer.text());
         rig.assert_no_token_in(&answer);
         assert!(rig.audit.wait(1).await.upstream[0].token, "{host}");

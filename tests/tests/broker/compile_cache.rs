@@ -20,15 +20,17 @@ async fn compiled_in(directory: &Path) -> Result<usize, StartError> {
     config.compile_cache = CompileCache::Directory(directory.to_owned());
     let plugins = Plugins::new().with("arm", keyward_bundle::plugin("arm").unwrap().component);
     let mut count = 0;
-    let mut on_compile =
-        |event: CompileEvent<'_>| count += usize::from(matches!(event, CompileEvent::Compiling { .. }));
+    let mut on_compile = |event: CompileEvent<'_>| {
+        count += usize::from(matches!(event, CompileEvent::Compiling { .. }))
+    };
     let options = Options { on_compile: Some(&mut on_compile), ..Options::default() };
     Broker::start_with(keyward::plan(config, &plugins).unwrap(), options)?;
     Ok(count)
 }
 
 fn the_file(directory: &Path) -> PathBuf {
-    let files: Vec<PathBuf> = fs::read_dir(directory).unwrap().map(|file| file.unwrap().path()).collect();
+    let files: Vec<PathBuf> =
+        fs::read_dir(directory).unwrap().map(|file| file.unwrap().path()).collect();
     assert_eq!(files.len(), 1, "{files:?}");
     files[0].clone()
 }

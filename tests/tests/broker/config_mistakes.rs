@@ -9,10 +9,13 @@ use keyward_policy::config::Config;
 /// What is said of a configuration. Its files are relative to a directory that is not there.
 fn mistakes(text: &str) -> String {
     let plugins = keyward_bundle::PLUGINS.iter();
-    let plugins = plugins.fold(Plugins::new(), |plugins, plugin| plugins.with(plugin.name, plugin.component));
+    let plugins =
+        plugins.fold(Plugins::new(), |plugins, plugin| plugins.with(plugin.name, plugin.component));
     let plugins = plugins.with("thief", keyward_bundle::THIEF);
     let text = text.trim_start_matches('\n');
-    match Config::from_toml(Path::new("keyward.toml"), text).and_then(|config| keyward::plan(config, &plugins)) {
+    match Config::from_toml(Path::new("keyward.toml"), text)
+        .and_then(|config| keyward::plan(config, &plugins))
+    {
         Ok(_) => panic!("nothing is wrong with\n{text}"),
         Err(error) => format!("{text}\n---\n{error}"),
     }
@@ -22,7 +25,8 @@ const IDENTITY: &str = "[identity.default]\nsource = \"imds\"\n";
 
 /// A mount of Key Vault with further lines.
 fn vault(lines: &str) -> String {
-    let mount = "[mount.vault]\nplugin = \"keyvault\"\nendpoint = \"https://contoso.vault.azure.net\"\n";
+    let mount =
+        "[mount.vault]\nplugin = \"keyvault\"\nendpoint = \"https://contoso.vault.azure.net\"\n";
     format!("{IDENTITY}{mount}{lines}\n")
 }
 
@@ -61,8 +65,14 @@ mistake!(unknown_key_in_a_mount, vault("endpiont = \"https://contoso.vault.azure
 mistake!(unknown_limit, vault("[mount.vault.limits]\nmemroy = \"64MiB\""));
 mistake!(unknown_cloud, format!("cloud = \"pubic\"\n{IDENTITY}"));
 mistake!(own_cloud_without_an_authority, format!("[cloud]\n{IDENTITY}"));
-mistake!(own_cloud_whose_authority_is_none, format!("[cloud]\nauthority = \"login.contoso.example\"\n{IDENTITY}"));
-mistake!(own_cloud_with_an_unknown_base, format!("[cloud]\nbase = \"pubic\"\nservices = 1\n{IDENTITY}"));
+mistake!(
+    own_cloud_whose_authority_is_none,
+    format!("[cloud]\nauthority = \"login.contoso.example\"\n{IDENTITY}")
+);
+mistake!(
+    own_cloud_with_an_unknown_base,
+    format!("[cloud]\nbase = \"pubic\"\nservices = 1\n{IDENTITY}")
+);
 mistake!(cloud_that_is_a_number, format!("cloud = 1\n{IDENTITY}"));
 mistake!(own_cloud_whose_service_says_nothing, own_cloud("[cloud.service.vault]"));
 mistake!(
@@ -72,7 +82,10 @@ mistake!(
          \"https://v.contoso.example\"]"
     )
 );
-mistake!(own_cloud_without_hosts, own_cloud("[cloud.service.vault]\naudience = \"https://v.example\"\nhosts = []"));
+mistake!(
+    own_cloud_without_hosts,
+    own_cloud("[cloud.service.vault]\naudience = \"https://v.example\"\nhosts = []")
+);
 mistake!(
     own_cloud_with_an_unknown_key_and_protocol,
     own_cloud(
@@ -119,26 +132,38 @@ mistake!(
     own_cloud_that_lacks_a_service,
     format!(
         "{}[mount.vault]\nplugin = \"keyvault\"\nendpoint = \"https://a.v.example\"\n",
-        own_cloud("[cloud.service.arm]\naudience = \"https://arm.example\"\nhosts = [\"arm.v.example\"]")
+        own_cloud(
+            "[cloud.service.arm]\naudience = \"https://arm.example\"\nhosts = [\"arm.v.example\"]"
+        )
     )
 );
 mistake!(
     endpoint_that_is_none_of_ones_own_cloud,
     format!(
         "{}[mount.vault]\nplugin = \"keyvault\"\nendpoint = \"https://contoso.vault.azure.net\"\n",
-        own_cloud("[cloud.service.vault]\naudience = \"https://v.example\"\nhosts = [\"*.v.example\"]")
+        own_cloud(
+            "[cloud.service.vault]\naudience = \"https://v.example\"\nhosts = [\"*.v.example\"]"
+        )
     )
 );
 mistake!(unknown_plugin, format!("{IDENTITY}[mount.vault]\nplugin = \"keyvualt\"\n"));
-mistake!(no_plugin, format!("{IDENTITY}[mount.vault]\nendpoint = \"https://contoso.vault.azure.net\"\n"));
-mistake!(plugin_file_that_is_not_there, format!("{IDENTITY}[mount.m]\nplugin = \"nowhere/p.wasm\"\n"));
+mistake!(
+    no_plugin,
+    format!("{IDENTITY}[mount.vault]\nendpoint = \"https://contoso.vault.azure.net\"\n")
+);
+mistake!(
+    plugin_file_that_is_not_there,
+    format!("{IDENTITY}[mount.m]\nplugin = \"nowhere/p.wasm\"\n")
+);
 mistake!(sum_beside_a_bundled_plugin, vault(&format!("sha256 = \"{}\"", "0".repeat(64))));
 mistake!(sum_that_is_none, format!("{IDENTITY}[mount.m]\nplugin = \"p.wasm\"\nsha256 = \"abc\"\n"));
 mistake!(mount_name_that_is_no_path, format!("{IDENTITY}[mount.\"a/b\"]\nplugin = \"arm\"\n"));
 mistake!(no_endpoint, format!("{IDENTITY}[mount.vault]\nplugin = \"keyvault\"\n"));
 mistake!(
     endpoint_that_the_plugin_does_not_cover,
-    format!("{IDENTITY}[mount.vault]\nplugin = \"keyvault\"\nendpoint = \"https://evil.example\"\n")
+    format!(
+        "{IDENTITY}[mount.vault]\nplugin = \"keyvault\"\nendpoint = \"https://evil.example\"\n"
+    )
 );
 mistake!(
     endpoint_of_another_cloud,
@@ -193,12 +218,21 @@ mistake!(setting_that_is_required_and_empty, database("", "database = \"\""));
 mistake!(settings_that_another_one_needs, database("", "database = \"shop\"\nauth = \"password\""));
 mistake!(signatures_without_an_account_and_its_audience, blobs("auth = \"sas\""));
 mistake!(account_that_is_no_resource_id, blobs("account = \"contoso\""));
-mistake!(database_outside_of_allow, database("allow = [\"CONNECT /shop\"]", "database = \"orders\""));
+mistake!(
+    database_outside_of_allow,
+    database("allow = [\"CONNECT /shop\"]", "database = \"orders\"")
+);
 mistake!(requests_to_a_database, database("allow = [\"POST /query\"]", "database = \"shop\""));
 mistake!(setting_that_is_a_section, vault("[mount.vault.settings.api_version]\nx = 1"));
-mistake!(identity_that_is_not_there, vault("identity = \"report\"\n[identity.reports]\nsource = \"imds\""));
+mistake!(
+    identity_that_is_not_there,
+    vault("identity = \"report\"\n[identity.reports]\nsource = \"imds\"")
+);
 mistake!(no_identity_at_all, "[mount.arm]\nplugin = \"arm\"\n");
-mistake!(identity_without_a_source, "[identity.default]\nclient_id = \"00001111-aaaa-2222-bbbb-3333cccc4444\"\n");
+mistake!(
+    identity_without_a_source,
+    "[identity.default]\nclient_id = \"00001111-aaaa-2222-bbbb-3333cccc4444\"\n"
+);
 mistake!(unknown_source, "[identity.default]\nsource = \"imsd\"\n");
 mistake!(
     source_that_has_one_identity_only,
@@ -223,13 +257,22 @@ mistake!(
          \"00001111-aaaa-2222-bbbb-3333cccc4444\"\n"
     )
 );
-mistake!(identity_endpoint_that_is_none, format!("{IDENTITY}endpoint = \"https://169.254.169.254/metadata\"\n"));
+mistake!(
+    identity_endpoint_that_is_none,
+    format!("{IDENTITY}endpoint = \"https://169.254.169.254/metadata\"\n")
+);
 mistake!(duration_without_a_unit, vault("[mount.vault.limits]\nidle_time = \"30\""));
 mistake!(duration_of_the_wrong_type, vault("[mount.vault.limits]\nidle_time = 30"));
 mistake!(size_without_a_unit, vault("[mount.vault.limits]\nmemory = \"64\""));
 mistake!(limit_out_of_bounds, vault("[mount.vault.limits]\nconcurrency = 0"));
-mistake!(resolve_without_a_port, vault("[egress.resolve]\n\"contoso.vault.azure.net\" = \"127.0.0.1:8443\""));
-mistake!(resolve_to_a_name, vault("[egress.resolve]\n\"contoso.vault.azure.net:443\" = \"localhost:8443\""));
+mistake!(
+    resolve_without_a_port,
+    vault("[egress.resolve]\n\"contoso.vault.azure.net\" = \"127.0.0.1:8443\"")
+);
+mistake!(
+    resolve_to_a_name,
+    vault("[egress.resolve]\n\"contoso.vault.azure.net:443\" = \"localhost:8443\"")
+);
 mistake!(
     resolve_to_the_metadata_service,
     vault("[egress.resolve]\n\"contoso.vault.azure.net:443\" = \"169.254.169.254:80\"")
@@ -252,29 +295,45 @@ fn a_certificate_file_that_cannot_be_read_is_named_with_its_line() {
                 \"arm\"\n[tls]\nca_files = [\"nowhere.pem\"]\n";
     let config = Config::from_toml(Path::new("keyward.toml"), text).unwrap();
     let plugins = Plugins::new().with("arm", keyward_bundle::plugin("arm").unwrap().component);
-    let error = keyward::Broker::start(keyward::plan(config, &plugins).unwrap()).unwrap_err().to_string();
-    assert!(error.starts_with("keyward.toml:6:13: cannot use the certificates in ./nowhere.pem"), "{error}");
+    let error =
+        keyward::Broker::start(keyward::plan(config, &plugins).unwrap()).unwrap_err().to_string();
+    assert!(
+        error.starts_with("keyward.toml:6:13: cannot use the certificates in ./nowhere.pem"),
+        "{error}"
+    );
 }
 
 #[test]
 fn a_limit_below_the_memory_that_the_plugin_begins_with_is_refused() {
     let text = mistakes(&vault("[mount.vault.limits]\nmemory = \"64KiB\""));
-    assert!(text.contains("`memory` of [mount.vault] is 64KiB, but the plugin `keyvault` begins with "), "{text}");
+    assert!(
+        text.contains("`memory` of [mount.vault] is 64KiB, but the plugin `keyvault` begins with "),
+        "{text}"
+    );
     assert!(text.ends_with("[mount.vault.limits]\n              memory = \"64MiB\""), "{text}");
 }
 
 #[test]
 fn a_resolved_host_that_nothing_connects_to_is_a_warning() {
-    let plugins = Plugins::new().with("keyvault", keyward_bundle::plugin("keyvault").unwrap().component);
+    let plugins =
+        Plugins::new().with("keyvault", keyward_bundle::plugin("keyvault").unwrap().component);
     let warnings = |lines: &str| {
-        let text = vault(&format!("{lines}\n[egress.resolve]\n\"contosso.vault.azure.net:443\" = \"127.0.0.1:1\""));
+        let text = vault(&format!(
+            "{lines}\n[egress.resolve]\n\"contosso.vault.azure.net:443\" = \"127.0.0.1:1\""
+        ));
         let config = Config::from_toml(Path::new("keyward.toml"), &text).unwrap();
         let warnings = keyward::plan(config, &plugins).unwrap().warnings();
         warnings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     };
     let misspelt = warnings("");
-    assert!(misspelt.contains("`\"contosso.vault.azure.net:443\"` in [egress.resolve] is unused"), "{misspelt}");
-    assert!(misspelt.contains("write:    \"contoso.vault.azure.net:443\" = \"127.0.0.1:1\""), "{misspelt}");
+    assert!(
+        misspelt.contains("`\"contosso.vault.azure.net:443\"` in [egress.resolve] is unused"),
+        "{misspelt}"
+    );
+    assert!(
+        misspelt.contains("write:    \"contoso.vault.azure.net:443\" = \"127.0.0.1:1\""),
+        "{misspelt}"
+    );
     assert_eq!(warnings("redirects = [\"https://contosso.vault.azure.net\"]"), "");
 }
 

@@ -39,7 +39,8 @@ fn behind_mount(link: &str) -> String {
 }
 
 async fn create(rig: &Rig) -> Answer {
-    let request = Request::put("/webhdfs/v1/reports/new.txt?op=CREATE").body("the text".into()).unwrap();
+    let request =
+        Request::put("/webhdfs/v1/reports/new.txt?op=CREATE").body("the text".into()).unwrap();
     rig.call(request).await
 }
 
@@ -79,7 +80,10 @@ async fn an_upload_follows_no_redirect_outside_its_grant() {
         assert_eq!(answer.status, status, "{elsewhere}: {}", answer.text());
         let nameable = !elsewhere.starts_with("http:") && !elsewhere.contains("169.254");
         assert_eq!(status == 403, nameable, "{elsewhere}: {}", answer.text());
-        assert!(rig.emulator.log().all().iter().all(|seen| seen.body_bytes == 0), "{elsewhere}: nothing was sent");
+        assert!(
+            rig.emulator.log().all().iter().all(|seen| seen.body_bytes == 0),
+            "{elsewhere}: nothing was sent"
+        );
         rig.assert_no_token_in(&answer);
     }
 }
@@ -87,8 +91,14 @@ async fn an_upload_follows_no_redirect_outside_its_grant() {
 #[tokio::test]
 async fn a_target_of_redirects_can_be_allowed() {
     let other = "other.azuredatalakestore.net";
-    let rig = Rig::lake(GEN1).mount_lines(&format!("redirects = [\"https://{other}\"]")).resolving(other).start().await;
-    rig.emulator.faults().add(redirect(&format!("https://{other}/webhdfs/v1/reports/new.txt?op=CREATE&write=true")));
+    let rig = Rig::lake(GEN1)
+        .mount_lines(&format!("redirects = [\"https://{other}\"]"))
+        .resolving(other)
+        .start()
+        .await;
+    rig.emulator
+        .faults()
+        .add(redirect(&format!("https://{other}/webhdfs/v1/reports/new.txt?op=CREATE&write=true")));
     create(&rig).await;
     let seen = rig.emulator.log().all().into_iter().find(|seen| seen.host == other);
     assert!(seen.is_some(), "the second step went there");
@@ -109,14 +119,19 @@ async fn a_second_redirect_is_not_followed() {
 async fn the_error_about_a_denied_redirect_names_the_line_that_permits_it() {
     let lines = "redirects = [\"https://other.azuredatalakestore.net\"]";
     let rig = Rig::lake(GEN1).mount_lines(lines).start().await;
-    rig.emulator.faults().add(redirect("https://Node.example:8443/webhdfs/v1/reports/new.txt?op=CREATE&write=true"));
+    rig.emulator
+        .faults()
+        .add(redirect("https://Node.example:8443/webhdfs/v1/reports/new.txt?op=CREATE&write=true"));
     let answer = create(&rig).await;
     assert_eq!(answer.status, 403, "{}", answer.text());
     let error = answer.error.unwrap();
     let line = "redirects = [\"https://other.azuredatalakestore.net\", \
                 \"https://node.example:8443\"] in [mount.lake]";
     assert!(error.detail().contains(line), "{error}");
-    assert!(error.to_string().contains("https://contoso.azuredatalakestore.net redirects to"), "{error}");
+    assert!(
+        error.to_string().contains("https://contoso.azuredatalakestore.net redirects to"),
+        "{error}"
+    );
     let record = rig.audit.wait(1).await;
     assert_eq!((record.rule, record.outcome), (Some("redirects"), Outcome::Denied));
 }
@@ -129,17 +144,24 @@ async fn redirects_are_checked_with_the_configuration() {
              \"https://{GEN1}\"\n\
              redirects = [{redirects}]\n"
         );
-        let plugins = keyward::Plugins::new().with("adls", keyward_bundle::plugin("adls").unwrap().component);
-        let config = keyward_policy::config::Config::from_toml(std::path::Path::new("k.toml"), &text);
+        let plugins =
+            keyward::Plugins::new().with("adls", keyward_bundle::plugin("adls").unwrap().component);
+        let config =
+            keyward_policy::config::Config::from_toml(std::path::Path::new("k.toml"), &text);
         config.and_then(|config| keyward::plan(config, &plugins)).map_err(|error| error.to_string())
     };
-    for wrong in
-        ["http://x.example", "https://u@x.example", "https://x.example/?a", "sqlserver://x.example", "https://*.x"]
-    {
+    for wrong in [
+        "http://x.example",
+        "https://u@x.example",
+        "https://x.example/?a",
+        "sqlserver://x.example",
+        "https://*.x",
+    ] {
         let error = plan(&format!("{wrong:?}")).unwrap_err();
         assert!(error.contains("k.toml:6:14") && error.contains(wrong), "{error}");
     }
-    let plan = plan("\"https://collect.example\", \"https://node.azuredatalakestore.net\"").unwrap();
+    let plan =
+        plan("\"https://collect.example\", \"https://node.azuredatalakestore.net\"").unwrap();
     let redirects = plan.mounts[0].grants[0].redirects.iter();
     assert_eq!(redirects.map(|redirect| redirect.takes_token).collect::<Vec<_>>(), [false, true]);
 }
@@ -160,7 +182,8 @@ async fn a_first_step_without_content_leads_to_the_node_through_the_mount() {
     assert!(sum.status == 200 && sum.text().contains("FileChecksum"), "{}", sum.text());
 
     let seen = rig.emulator.log().for_service("datalake");
-    let steps: Vec<_> = seen.iter().map(|seen| (seen.host == NODE, seen.status, seen.body_bytes)).collect();
+    let steps: Vec<_> =
+        seen.iter().map(|seen| (seen.host == NODE, seen.status, seen.body_bytes)).collect();
     assert_eq!(steps[..4], [(false, 307, 0), (true, 201, 4), (false, 307, 0), (true, 200, 4)]);
     assert!(steps[4..].iter().all(|(_, status, _)| matches!(status, 200 | 307)), "{steps:?}");
 }
@@ -169,20 +192,32 @@ async fn a_first_step_without_content_leads_to_the_node_through_the_mount() {
 async fn with_content_there_is_one_request_and_one_answer() {
     let rig = with_node(REDIRECTS).start().await;
     assert_eq!(create(&rig).await.status, 201);
-    let appended = send(&rig, "POST", "/webhdfs/v1/reports/new.txt?op=APPEND&noredirect=true", "!").await;
+    let appended =
+        send(&rig, "POST", "/webhdfs/v1/reports/new.txt?op=APPEND&noredirect=true", "!").await;
     assert_eq!(appended.status, 200, "{}", appended.text());
-    assert_eq!(send(&rig, "GET", "/webhdfs/v1/reports/new.txt?op=OPEN", "").await.text(), "the text!");
+    assert_eq!(
+        send(&rig, "GET", "/webhdfs/v1/reports/new.txt?op=OPEN", "").await.text(),
+        "the text!"
+    );
 }
 
 #[tokio::test]
 async fn without_a_redirect_the_link_is_in_an_object() {
     let rig = with_node(REDIRECTS).start().await;
-    for (method, operation, content) in [("PUT", "CREATE", "one"), ("POST", "APPEND", "two"), ("GET", "OPEN", "")] {
+    for (method, operation, content) in
+        [("PUT", "CREATE", "one"), ("POST", "APPEND", "two"), ("GET", "OPEN", "")]
+    {
         let path = format!("/webhdfs/v1/reports/new.txt?op={operation}&noredirect=true");
         let first = send(&rig, method, &path, "").await;
-        assert_eq!((first.status.as_u16(), first.headers.get("location")), (200, None), "{}", first.text());
+        assert_eq!(
+            (first.status.as_u16(), first.headers.get("location")),
+            (200, None),
+            "{}",
+            first.text()
+        );
         let object: serde_json::Value = serde_json::from_slice(&first.body).unwrap();
-        let second = send(&rig, method, &behind_mount(object["Location"].as_str().unwrap()), content).await;
+        let second =
+            send(&rig, method, &behind_mount(object["Location"].as_str().unwrap()), content).await;
         assert!(second.status.is_success(), "{operation}: {}", second.text());
         if operation == "OPEN" {
             assert_eq!(second.text(), "onetwo");
@@ -218,7 +253,9 @@ async fn a_link_does_not_lead_beyond_redirects() {
 async fn a_link_does_not_lead_beyond_allow() {
     let lines = format!("{REDIRECTS}\nallow = [\"PUT /webhdfs/v1/reports/*\"]");
     let rig = with_node(&lines).start().await;
-    rig.emulator.faults().add(redirect(&format!("https://{NODE}/webhdfs/v1/other/new.txt?op=CREATE")));
+    rig.emulator
+        .faults()
+        .add(redirect(&format!("https://{NODE}/webhdfs/v1/other/new.txt?op=CREATE")));
     let link = link(&rig, &send(&rig, "PUT", "/webhdfs/v1/reports/new.txt?op=CREATE", "").await);
     let second = send(&rig, "PUT", &link, "x").await;
     assert!(second.status == 403 && second.error.is_some(), "{}", second.text());
@@ -228,7 +265,8 @@ async fn a_link_does_not_lead_beyond_allow() {
 #[tokio::test]
 async fn an_unknown_operation_is_the_services_own_error() {
     let rig = Rig::lake(GEN1).start().await;
-    for (method, operation) in [("GET", "GETXATTRS"), ("PUT", "CREATESNAPSHOT"), ("POST", "NOSUCH")] {
+    for (method, operation) in [("GET", "GETXATTRS"), ("PUT", "CREATESNAPSHOT"), ("POST", "NOSUCH")]
+    {
         let answer = send(&rig, method, &format!("/webhdfs/v1/reports?op={operation}"), "").await;
         let error: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
         assert_eq!(
@@ -236,7 +274,8 @@ async fn an_unknown_operation_is_the_services_own_error() {
             (400, Some("IllegalArgumentException"))
         );
     }
-    let truncated = send(&rig, "POST", "/webhdfs/v1/reports/2026.csv?op=TRUNCATE&newlength=5", "").await;
+    let truncated =
+        send(&rig, "POST", "/webhdfs/v1/reports/2026.csv?op=TRUNCATE&newlength=5", "").await;
     assert_eq!(truncated.text(), r#"{"boolean":true}"#);
     assert_eq!(send(&rig, "GET", "/webhdfs/v1/reports/2026.csv?op=OPEN", "").await.text(), "month");
     let home = send(&rig, "GET", "/webhdfs/v1/?op=GETHOMEDIRECTORY", "").await;

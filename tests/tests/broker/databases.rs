@@ -35,16 +35,23 @@ fn logins(rig: &Rig) -> Vec<(String, u16)> {
 async fn a_token_logs_in_and_the_plugin_sees_only_its_surrogate() {
     let rig = database().start().await;
     let report = acted(&rig, "open shop | query select db_name() as db, 1 as one | all").await;
-    assert!(report.contains("Columns([Column { name: \"db\", data-type: DataType::Nvarchar }"), "{report}");
+    assert!(
+        report.contains("Columns([Column { name: \"db\", data-type: DataType::Nvarchar }"),
+        "{report}"
+    );
     assert!(report.contains("Value::Text(\"shop\"), Value::Int(1)"), "{report}");
     assert_eq!(logins(&rig), [("shop".to_owned(), 200)]);
     let record = rig.audit.wait(1).await;
     assert_eq!(record.outcome, Outcome::Answered);
-    let told: Vec<_> = record.upstream.iter().map(|upstream| (upstream.method.as_str(), upstream.token)).collect();
+    let told: Vec<_> =
+        record.upstream.iter().map(|upstream| (upstream.method.as_str(), upstream.token)).collect();
     assert_eq!(told, [("CONNECT", true), ("QUERY", false)]);
     assert_eq!(record.upstream[0].url, "sqlserver://contoso.database.windows.net/shop");
     assert_eq!(record.upstream[0].audience.as_deref(), Some("https://database.windows.net/"));
-    assert!(!keyward_tests::Logs::collect().text().contains("tiberius"), "what tiberius says is nobody's business");
+    assert!(
+        !keyward_tests::Logs::collect().text().contains("tiberius"),
+        "what tiberius says is nobody's business"
+    );
 }
 
 #[tokio::test]
@@ -81,9 +88,16 @@ async fn every_type_can_be_read() {
     ] {
         assert!(report.contains(value), "{value} in {report}");
     }
-    for kind in ["Smallmoney", "Money", "Decimal", "Xml", "Datetimeoffset", "Varbinary", "Nvarchar"] {
-        assert!(report.contains(&format!("data-type: DataType::{kind}")), "no column of {kind} in {report}");
-        assert!(report.contains(&format!("Null(DataType::{kind})")), "no NULL of {kind} in {report}");
+    for kind in ["Smallmoney", "Money", "Decimal", "Xml", "Datetimeoffset", "Varbinary", "Nvarchar"]
+    {
+        assert!(
+            report.contains(&format!("data-type: DataType::{kind}")),
+            "no column of {kind} in {report}"
+        );
+        assert!(
+            report.contains(&format!("Null(DataType::{kind})")),
+            "no NULL of {kind} in {report}"
+        );
     }
 }
 
@@ -109,7 +123,12 @@ async fn every_type_can_be_a_parameter() {
         ("binary", "abc", "varbinary(max)", "Binary([97, 98, 99])"),
         ("date", "0001-01-01", "date", "Date(\"0001-01-01\")"),
         ("time", "23:59:59.9999999", "time(7)", "Time(\"23:59:59.9999999\")"),
-        ("datetime", "9999-12-31T23:59:59.9999999", "datetime2(7)", "Datetime(\"9999-12-31T23:59:59.9999999\")"),
+        (
+            "datetime",
+            "9999-12-31T23:59:59.9999999",
+            "datetime2(7)",
+            "Datetime(\"9999-12-31T23:59:59.9999999\")",
+        ),
         (
             "datetimeoffset",
             "2024-02-29T00:00:00.0000001+14:00",
@@ -128,7 +147,9 @@ async fn every_type_can_be_a_parameter() {
         ("null", "date", "date", "Null(DataType::Date)"),
         ("null", "uniqueidentifier", "uniqueidentifier", "Null(DataType::Uniqueidentifier)"),
     ] {
-        let steps = format!("open shop | parameter {kind} {text} | query select cast(@P1 as {of}) as v | all");
+        let steps = format!(
+            "open shop | parameter {kind} {text} | query select cast(@P1 as {of}) as v | all"
+        );
         let report = acted(&rig, &steps).await;
         assert!(report.contains(back), "{kind} {text}: {back} in {report}");
     }
@@ -137,7 +158,9 @@ async fn every_type_can_be_a_parameter() {
 #[tokio::test]
 async fn an_invalid_value_is_rejected_before_anything_is_sent() {
     let rig = database().start().await;
-    let report = acted(&rig, "open shop | parameter date yesterday | query select @P1 | execute select 1").await;
+    let report =
+        acted(&rig, "open shop | parameter date yesterday | query select @P1 | execute select 1")
+            .await;
     assert!(report.contains("Invalid(\"parameter @P1 is not a valid date\")"), "{report}");
     assert!(report.contains("execute: ["), "the connection is good: {report}");
 }
@@ -145,8 +168,11 @@ async fn an_invalid_value_is_rejected_before_anything_is_sent() {
 #[tokio::test]
 async fn several_result_sets_come_one_after_another() {
     let rig = database().start().await;
-    let report =
-        acted(&rig, "open shop | query select 1 as a; select 'x' as b, 2 as c; select 3 as d where 1 = 0 | all").await;
+    let report = acted(
+        &rig,
+        "open shop | query select 1 as a; select 'x' as b, 2 as c; select 3 as d where 1 = 0 | all",
+    )
+    .await;
     assert_eq!(report.matches("Columns(").count(), 3, "{report}");
     assert_eq!(report.matches("Rows(").count(), 2, "{report}");
 }
@@ -168,8 +194,13 @@ async fn execute_returns_the_count_of_affected_rows() {
 #[tokio::test]
 async fn the_servers_errors_come_with_number_state_class_and_message() {
     let rig = database().start().await;
-    let report = acted(&rig, "open shop | query select * from nowhere | all | query select 1 as one | all").await;
-    assert!(report.contains("error 208 state 1 class 16: Invalid object name 'nowhere'."), "{report}");
+    let report =
+        acted(&rig, "open shop | query select * from nowhere | all | query select 1 as one | all")
+            .await;
+    assert!(
+        report.contains("error 208 state 1 class 16: Invalid object name 'nowhere'."),
+        "{report}"
+    );
     assert!(report.contains("Int(1)"), "the connection goes on: {report}");
     let record = rig.audit.wait(1).await;
     assert_eq!(record.upstream[0].error.as_deref(), Some("server error 208"));
@@ -181,9 +212,11 @@ async fn transactions_are_committed_or_rolled_back() {
     let rig = database().start().await;
     let count = "query select count(*) as n from orders | all";
     let insert = "execute insert into orders values (50, 'x', 1, '2024-01-01', null)";
-    let report = acted(&rig, &format!("open shop | begin | {insert} | {count} | rollback | {count}")).await;
+    let report =
+        acted(&rig, &format!("open shop | begin | {insert} | {count} | rollback | {count}")).await;
     assert!(report.contains("Int(4)") && report.contains("Int(3)"), "{report}");
-    let report = acted(&rig, &format!("open shop | begin serializable | {insert} | commit | {count}")).await;
+    let report =
+        acted(&rig, &format!("open shop | begin serializable | {insert} | commit | {count}")).await;
     assert!(report.contains("commit: ok") && report.contains("Int(4)"), "{report}");
     let report = acted(&rig, "open shop | commit | rollback | begin | begin").await;
     assert_eq!(report.matches("Invalid(\"no transaction is open\")").count(), 2, "{report}");
@@ -193,10 +226,15 @@ async fn transactions_are_committed_or_rolled_back() {
 #[tokio::test]
 async fn a_pooled_connection_is_reset_before_reuse() {
     let rig = database().start().await;
-    let report =
-        acted(&rig, "open shop | execute create table #mine (secret int) | query select @@spid as spid | all").await;
+    let report = acted(
+        &rig,
+        "open shop | execute create table #mine (secret int) | query select @@spid as spid | all",
+    )
+    .await;
     let spid = report.split("Smallint(").nth(1).unwrap().split(')').next().unwrap().to_owned();
-    let report = acted(&rig, "open shop | query select @@spid as spid | all | query select * from #mine").await;
+    let report =
+        acted(&rig, "open shop | query select @@spid as spid | all | query select * from #mine")
+            .await;
     assert!(report.contains(&format!("Smallint({spid})")), "the same connection: {report}");
     assert!(report.contains("error 208"), "without what the one before left there: {report}");
     assert_eq!(logins(&rig).len(), 1);
@@ -207,7 +245,8 @@ async fn a_pooled_connection_is_reset_before_reuse() {
 #[tokio::test]
 async fn the_isolation_level_is_reset_before_reuse() {
     let rig = database().start().await;
-    let report = acted(&rig, "open shop | begin serializable | commit | begin | rollback | open shop").await;
+    let report =
+        acted(&rig, "open shop | begin serializable | commit | begin | rollback | open shop").await;
     assert!(!report.contains("Error"), "{report}");
     acted(&rig, "open shop | query select 1 | all").await;
     assert_eq!(logins(&rig).len(), 2, "it was set back, and used again");
@@ -228,14 +267,19 @@ async fn the_time_limit_applies_to_a_reader_that_never_waits() {
 async fn many_empty_result_sets_fit_in_a_guests_memory() {
     let rig = database().limits("memory = \"2MiB\"").start().await;
     let sets = "select 1 as a where 1 = 0; ".repeat(3000);
-    let report = acted(&rig, &format!("open shop | query {sets} | next 4294967295 | next 4294967295 | count")).await;
+    let report = acted(
+        &rig,
+        &format!("open shop | query {sets} | next 4294967295 | next 4294967295 | count"),
+    )
+    .await;
     assert!(report.contains("count: 0 end"), "{}", report.get(..300).unwrap_or(&report));
 }
 
 #[tokio::test]
 async fn execute_skips_rows() {
     let rig = database().limits("memory = \"2MiB\"").start().await;
-    let sql = "select replicate(cast('x' as varchar(max)), 100000) as x from generate_series(1, 100)";
+    let sql =
+        "select replicate(cast('x' as varchar(max)), 100000) as x from generate_series(1, 100)";
     let report = acted(&rig, &format!("open shop | execute {sql}")).await;
     assert!(report.contains("execute: [100]"), "{report}");
 }
@@ -255,13 +299,18 @@ async fn a_connection_with_an_open_transaction_is_closed() {
 #[tokio::test]
 async fn unread_results_are_cancelled() {
     let rig = database().start().await;
-    let many = "with n as (select 1 as i union all select i + 1 from n where i < 1000000) select i from n";
-    let report = acted(&rig, &format!("open shop | query {many} | next 1 | next 1 | query select 1")).await;
+    let many =
+        "with n as (select 1 as i union all select i + 1 from n where i < 1000000) select i from n";
+    let report =
+        acted(&rig, &format!("open shop | query {many} | next 1 | next 1 | query select 1")).await;
     assert!(
-        report.contains("Invalid(\"the results of a query were neither read to their end nor dropped\")"),
+        report.contains(
+            "Invalid(\"the results of a query were neither read to their end nor dropped\")"
+        ),
         "{report}"
     );
-    let report = acted(&rig, &format!("open shop | query {many} | next 1 | drop | query select 1")).await;
+    let report =
+        acted(&rig, &format!("open shop | query {many} | next 1 | drop | query select 1")).await;
     assert!(report.contains("Broken("), "its connection is gone: {report}");
     let report = acted(&rig, "open shop | query select 1 as one | all").await;
     assert!(report.contains("Int(1)"), "{report}");
@@ -320,11 +369,16 @@ async fn a_gateway_may_redirect_only_to_a_node_of_its_service() {
     rig.emulator.faults().add(Fault::once("sql", route(&node, 11001)).at("LOGIN"));
     let report = acted(&rig, "open shop | query select 1 as one | all").await;
     assert!(report.contains("Int(1)"), "{report}");
-    for (host, port) in [("evil.database.windows.net", 11001), ("evil.example", 11001), (node.as_str(), 1433)] {
+    for (host, port) in
+        [("evil.database.windows.net", 11001), ("evil.example", 11001), (node.as_str(), 1433)]
+    {
         let rig = database().start().await;
         rig.emulator.faults().add(Fault::once("sql", route(host, port)).at("LOGIN"));
         let report = acted(&rig, "open shop").await;
-        assert!(report.contains("redirects to a server that is not a node of its service"), "{report}");
+        assert!(
+            report.contains("redirects to a server that is not a node of its service"),
+            "{report}"
+        );
     }
     let rig = database().start().await;
     rig.emulator.faults().add(Fault::always("sql", route(&node, 11001)).at("LOGIN"));
@@ -334,7 +388,9 @@ async fn a_gateway_may_redirect_only_to_a_node_of_its_service() {
 #[tokio::test]
 async fn a_sealed_password_logs_in() {
     let rig = database().start().await;
-    let report = acted(&rig, "login app sql-password | open shop | query select suser_sname() as who | all").await;
+    let report =
+        acted(&rig, "login app sql-password | open shop | query select suser_sname() as who | all")
+            .await;
     assert!(report.contains("Text(\"app\")"), "{report}");
     assert!(!report.contains("correct-horse"), "{report}");
     let record = rig.audit.wait(1).await;
@@ -386,9 +442,13 @@ async fn a_connection_is_retired_with_its_token() {
 
 #[tokio::test]
 async fn the_pool_is_bounded_and_its_error_names_the_setting() {
-    let rig = Rig::database("[mount.database.pool]\nconnections = 1\nwait = \"50ms\"").start().await;
+    let rig =
+        Rig::database("[mount.database.pool]\nconnections = 1\nwait = \"50ms\"").start().await;
     let report = acted(&rig, "open shop | open shop | close | open shop").await;
-    assert!(report.contains("Busy(") && report.contains("`connections` in [mount.database.pool]"), "{report}");
+    assert!(
+        report.contains("Busy(") && report.contains("`connections` in [mount.database.pool]"),
+        "{report}"
+    );
     assert_eq!(report.matches("open: ok").count(), 2, "{report}");
     let rig = Rig::database("[mount.database.pool]\nconnections = 1").start().await;
     let calls = (0..8).map(|_| acted(&rig, "open shop | query select 1 as one | all"));
@@ -425,7 +485,8 @@ async fn a_server_that_misbehaves_is_a_clear_error() {
     ] {
         let rig = database().start().await;
         rig.emulator.faults().add(Fault::once("sql", misbehaviour.clone()).at(place));
-        let report = acted(&rig, "open shop | query select 'a text of some length' as a | all").await;
+        let report =
+            acted(&rig, "open shop | query select 'a text of some length' as a | all").await;
         assert!(report.contains(part), "{place} {misbehaviour:?}: {report}");
         let report = acted(&rig, "open shop | query select 1 as one | all").await;
         assert!(report.contains("Int(1)"), "{place} {misbehaviour:?}: {report}");
@@ -441,5 +502,9 @@ async fn a_server_that_stalls_times_out() {
     let rig = database().limits("idle_time = \"200ms\"").start().await;
     rig.emulator.faults().add(Fault::once("sql", FaultKind::Stall(70)).at("RPC"));
     let answer = act(&rig, "open shop | query select 'a text of some length' as a | all").await;
-    assert!(matches!(answer.error, Some(CallError::Limit { limit: Limit::IdleTime(_), .. })), "{:?}", answer.error);
+    assert!(
+        matches!(answer.error, Some(CallError::Limit { limit: Limit::IdleTime(_), .. })),
+        "{:?}",
+        answer.error
+    );
 }

@@ -19,7 +19,11 @@ async fn a_guest_that_writes_everything_first_gets_the_response() {
         for _ in 0..5 {
             let answer = rig.call(get("/", &[])).await;
             let text = answer.text();
-            assert!(text.starts_with("status 403\n"), "{read} {at_once}: {text} {:?}", answer.error);
+            assert!(
+                text.starts_with("status 403\n"),
+                "{read} {at_once}: {text} {:?}",
+                answer.error
+            );
             assert!(text.ends_with("did not wait for the body.\"}}"), "{read} {at_once}: {text}");
             calls += 1;
             assert_eq!(rig.audit.wait(calls).await.outcome, Outcome::Answered);

@@ -16,7 +16,9 @@ use keyward::identity::{AccessToken, Audience, Fetch, TokenSource};
 use keyward::{Broker, CallError, Caller, Options, Plugins};
 use keyward_emulator::{Emulator, Fault, FaultKind};
 use keyward_policy::cloud::Cloud;
-use keyward_policy::config::{Config, IdentityConfig, IdentitySource, MountConfig, PluginRef, SourceConfig};
+use keyward_policy::config::{
+    Config, IdentityConfig, IdentitySource, MountConfig, PluginRef, SourceConfig,
+};
 use keyward_policy::endpoint::Endpoint;
 use keyward_policy::pattern::Pattern;
 use keyward_tests::{Recorded, Rig, get};
@@ -50,7 +52,10 @@ fn in_code(emulator: &Emulator, source: Own) -> (Broker, Recorded) {
     let mount = mount.endpoint(Endpoint::parse("https://contoso.vault.azure.net").unwrap());
     let mount = mount.allow([Pattern::parse("GET /secrets/*").unwrap()]);
     config.mounts.insert("vault".to_owned(), mount);
-    config.egress.resolve.insert(("contoso.vault.azure.net".to_owned(), 443), emulator.tls_address());
+    config
+        .egress
+        .resolve
+        .insert(("contoso.vault.azure.net".to_owned(), 443), emulator.tls_address());
     config.tls.system_roots = false;
     config.tls.ca_pem.push(emulator.ca_pem().to_owned());
     let audit = Recorded::new();
@@ -105,7 +110,9 @@ async fn a_mount_is_a_tower_service_whose_errors_are_responses() {
     let rig = Rig::keyvault().mount_lines("allow = [\"GET /secrets/db\"]").start().await;
     let mut service = rig.broker.service("vault", Caller::named("tower")).unwrap();
     let mut ask = async |path: &str| -> Response<keyward::Body> {
-        std::future::poll_fn(|cx| Service::<Request<Full<Bytes>>>::poll_ready(&mut service, cx)).await.unwrap();
+        std::future::poll_fn(|cx| Service::<Request<Full<Bytes>>>::poll_ready(&mut service, cx))
+            .await
+            .unwrap();
         service.call(get(path, &[])).await.unwrap()
     };
     assert_eq!(ask("/secrets/db").await.status(), 200);
@@ -121,11 +128,15 @@ async fn a_mount_is_a_tower_service_whose_errors_are_responses() {
 async fn a_response_is_streamed() {
     let rig = Rig::keyvault().start().await;
     rig.emulator.faults().add(Fault::once("vault", FaultKind::Stall(10)));
-    let response = rig.broker.call("vault", &Caller::named("test"), get("/secrets/db", &[])).await.unwrap();
+    let response =
+        rig.broker.call("vault", &Caller::named("test"), get("/secrets/db", &[])).await.unwrap();
     let mut body = response.into_body();
     let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
     assert_eq!(first.len(), 10, "the beginning is here while the rest is not");
-    assert!(tokio::time::timeout(Duration::from_millis(50), body.frame()).await.is_err(), "and no more");
+    assert!(
+        tokio::time::timeout(Duration::from_millis(50), body.frame()).await.is_err(),
+        "and no more"
+    );
     rig.emulator.faults().clear();
     assert!(body.frame().await.unwrap().is_err(), "an answer that breaks off does not end well");
     drop(body);
@@ -136,7 +147,8 @@ async fn a_response_is_streamed() {
 async fn a_caller_that_disconnects_ends_the_call() {
     let rig = Rig::keyvault().start().await;
     rig.emulator.faults().add(Fault::once("vault", FaultKind::Stall(10)));
-    let response = rig.broker.call("vault", &Caller::named("test"), get("/secrets/db", &[])).await.unwrap();
+    let response =
+        rig.broker.call("vault", &Caller::named("test"), get("/secrets/db", &[])).await.unwrap();
     let mut body = response.into_body();
     body.frame().await.unwrap().unwrap();
     drop(body);
@@ -157,9 +169,13 @@ async fn a_caller_that_disconnects_ends_the_call() {
 async fn a_request_body_is_streamed() {
     let rig = Rig::keyvault().start().await;
     let (mut sender, body) = Channel::<Bytes, std::io::Error>::new(1);
-    let request = Request::put("/secrets/long").header("content-type", "application/json").body(body).unwrap();
+    let request = Request::put("/secrets/long")
+        .header("content-type", "application/json")
+        .body(body)
+        .unwrap();
     let broker = rig.broker.clone();
-    let call = tokio::spawn(async move { broker.call("vault", &Caller::named("test"), request).await });
+    let call =
+        tokio::spawn(async move { broker.call("vault", &Caller::named("test"), request).await });
     let text = "x".repeat(20_000);
     sender.send_data(Bytes::from_static(b"{\"value\": \"")).await.unwrap();
     for piece in text.as_bytes().chunks(1000) {
@@ -177,9 +193,13 @@ async fn a_request_body_is_streamed() {
 async fn an_aborted_body_is_not_a_complete_upload() {
     let rig = Rig::keyvault().start().await;
     let (mut sender, body) = Channel::<Bytes, std::io::Error>::new(1);
-    let request = Request::put("/secrets/torn").header("content-type", "application/json").body(body).unwrap();
+    let request = Request::put("/secrets/torn")
+        .header("content-type", "application/json")
+        .body(body)
+        .unwrap();
     let broker = rig.broker.clone();
-    let call = tokio::spawn(async move { broker.call("vault", &Caller::named("test"), request).await });
+    let call =
+        tokio::spawn(async move { broker.call("vault", &Caller::named("test"), request).await });
     sender.send_data(Bytes::from_static(b"{\"value\": \"half\"}")).await.unwrap();
     sender.abort(std::io::Error::other("the disk is gone"));
     let status = match call.await.unwrap() {

@@ -91,7 +91,10 @@ async fn a_path_outside_allow_is_denied_in_any_spelling() {
     ] {
         let answer = rig.call(get("/", &[("x-path", path)])).await;
         match &answer.error {
-            Some(CallError::Violation { violation: Violation::Path(_), .. } | CallError::NotAllowed(_)) => {}
+            Some(
+                CallError::Violation { violation: Violation::Path(_), .. }
+                | CallError::NotAllowed(_),
+            ) => {}
             other => panic!("{path}: {other:?} {}", answer.text()),
         }
         rig.assert_no_token_in(&answer);
@@ -99,7 +102,11 @@ async fn a_path_outside_allow_is_denied_in_any_spelling() {
     assert_eq!(rig.emulator.log().for_service("vault").len(), 0);
     let good = rig.call(get("/", &[("x-path", "/%73ecrets/db?api-version=7.4")])).await;
     assert!(good.text().starts_with("status 200"), "{}", good.text());
-    assert_eq!(rig.emulator.log().for_service("vault")[0].path, "/secrets/db", "what was judged is what is sent");
+    assert_eq!(
+        rig.emulator.log().for_service("vault")[0].path,
+        "/secrets/db",
+        "what was judged is what is sent"
+    );
 }
 
 #[tokio::test]
@@ -109,7 +116,12 @@ async fn a_denial_names_the_mount_the_rule_and_the_line_that_would_allow_it() {
     assert_eq!(answer.status, 403);
     assert_eq!(answer.headers["content-type"], "application/problem+json");
     let text = answer.text();
-    for part in ["urn:keyward:problem:not-allowed", "mount `vault`", "[mount.vault]", "GET /secrets/api-key"] {
+    for part in [
+        "urn:keyward:problem:not-allowed",
+        "mount `vault`",
+        "[mount.vault]",
+        "GET /secrets/api-key",
+    ] {
         assert!(text.contains(part), "{part} in {text}");
     }
 }
@@ -119,7 +131,8 @@ struct Says(Vec<&'static str>);
 
 impl Resolve for Says {
     fn resolve(&self, _: &str, port: u16) -> Resolving {
-        let addresses = self.0.iter().map(|ip| SocketAddr::new(ip.parse().unwrap(), port)).collect();
+        let addresses =
+            self.0.iter().map(|ip| SocketAddr::new(ip.parse().unwrap(), port)).collect();
         Box::pin(async move { Ok(addresses) })
     }
 }
@@ -139,7 +152,11 @@ async fn a_name_that_resolves_to_a_forbidden_address_is_not_connected_to() {
     ] {
         let rig = Rig::keyvault().resolver(Says(addresses.clone())).start().await;
         let answer = rig.call(get("/secrets/db", &[])).await;
-        assert!(matches!(answer.error, Some(CallError::ForbiddenAddress { .. })), "{addresses:?}: {:?}", answer.error);
+        assert!(
+            matches!(answer.error, Some(CallError::ForbiddenAddress { .. })),
+            "{addresses:?}: {:?}",
+            answer.error
+        );
         assert_eq!(answer.status, 502);
         assert!(answer.text().contains("[egress.resolve]"), "{}", answer.text());
         rig.assert_no_token_in(&answer);
@@ -151,5 +168,9 @@ async fn a_name_without_an_address_is_an_error_that_names_it() {
     let rig = Rig::keyvault().resolver(Says(vec![])).start().await;
     let answer = rig.call(get("/secrets/db", &[])).await;
     assert_eq!(answer.status, 502);
-    assert!(answer.text().contains("contoso.vault.azure.net cannot be resolved"), "{}", answer.text());
+    assert!(
+        answer.text().contains("contoso.vault.azure.net cannot be resolved"),
+        "{}",
+        answer.text()
+    );
 }

@@ -18,7 +18,8 @@ fn gzip(text: &[u8]) -> Vec<u8> {
 }
 
 fn answers(headers: &[(&str, &str)], body: &str) -> FaultKind {
-    let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let headers =
+        headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     FaultKind::Respond { status: 200, headers, body: body.to_owned() }
 }
 
@@ -31,7 +32,10 @@ fn why(answer: &Answer) -> &str {
 
 /// The call's error, where its response had begun already.
 fn assert_stopped(answer: &Answer, audited: &keyward::audit::Record) {
-    assert!(answer.broken.is_some() || matches!(answer.error, Some(CallError::Unsearchable { .. })), "{answer:?}");
+    assert!(
+        answer.broken.is_some() || matches!(answer.error, Some(CallError::Unsearchable { .. })),
+        "{answer:?}"
+    );
     assert_eq!(audited.rule, Some("unsearchable"));
     assert!(audited.redacted, "the audit says that a token was sent back");
 }
@@ -41,7 +45,8 @@ async fn a_token_that_a_service_sends_back_compressed_does_not_reach_the_plugin(
     for (number, piece) in [1_usize, 10, 1_000_000].into_iter().enumerate() {
         let rig = Rig::hostile("reads").start().await;
         rig.emulator.faults().add(Fault::once("vault", FaultKind::EchoCompressed(piece)));
-        let answer = rig.call(get("/secrets/db?api-version=7.4", &[("accept-encoding", "gzip")])).await;
+        let answer =
+            rig.call(get("/secrets/db?api-version=7.4", &[("accept-encoding", "gzip")])).await;
         let record = rig.audit.wait(1).await;
         assert_eq!(record.rule, Some("unsearchable"), "{number}: {answer:?}");
         assert!(record.redacted);
@@ -57,7 +62,8 @@ async fn a_token_that_a_service_sends_back_compressed_does_not_reach_the_caller(
     for piece in [1_usize, 10, 1_000_000] {
         let rig = Rig::keyvault().start().await;
         rig.emulator.faults().add(Fault::once("vault", FaultKind::EchoCompressed(piece)));
-        let answer = rig.call(get("/secrets/db?api-version=7.4", &[("accept-encoding", "gzip")])).await;
+        let answer =
+            rig.call(get("/secrets/db?api-version=7.4", &[("accept-encoding", "gzip")])).await;
         assert_stopped(&answer, &rig.audit.wait(1).await);
         let mut decoder = flate2::write::GzDecoder::new(Vec::new());
         drop(decoder.write_all(&answer.body).and_then(|()| decoder.flush()));
@@ -71,12 +77,20 @@ async fn a_token_that_a_service_sends_back_compressed_does_not_reach_the_caller(
 async fn a_response_in_an_unknown_coding_is_denied() {
     let rig = Rig::keyvault().start().await;
     for coding in ["zstd", "compress", "x-own"] {
-        rig.emulator.faults().add(Fault::once("vault", answers(&[("content-encoding", coding)], "{}")));
+        rig.emulator
+            .faults()
+            .add(Fault::once("vault", answers(&[("content-encoding", coding)], "{}")));
         let answer = rig.call(get("/secrets/db?api-version=7.4", &[])).await;
         assert_eq!(answer.status, 502);
-        assert!(why(&answer).contains(&format!("its coding {coding:?} is unknown")), "{}", why(&answer));
+        assert!(
+            why(&answer).contains(&format!("its coding {coding:?} is unknown")),
+            "{}",
+            why(&answer)
+        );
     }
-    rig.emulator.faults().add(Fault::once("vault", answers(&[("content-encoding", "gzip, gzip")], "{}")));
+    rig.emulator
+        .faults()
+        .add(Fault::once("vault", answers(&[("content-encoding", "gzip, gzip")], "{}")));
     let answer = rig.call(get("/secrets/db?api-version=7.4", &[])).await;
     assert_eq!(why(&answer), "it has more than one content coding");
     assert_eq!(rig.audit.wait(1).await.rule, Some("unsearchable"));
@@ -85,7 +99,9 @@ async fn a_response_in_an_unknown_coding_is_denied() {
 #[tokio::test]
 async fn a_response_that_is_not_in_its_coding_is_denied() {
     let rig = Rig::hostile("reads").start().await;
-    rig.emulator.faults().add(Fault::once("vault", answers(&[("content-encoding", "gzip")], "plain text")));
+    rig.emulator
+        .faults()
+        .add(Fault::once("vault", answers(&[("content-encoding", "gzip")], "plain text")));
     let answer = rig.call(get("/secrets/db?api-version=7.4", &[])).await;
     assert_eq!(why(&answer), "it is not in the coding that its header fields name");
 }
@@ -97,17 +113,23 @@ async fn a_coding_without_a_body_is_harmless() {
     let empty = FaultKind::Respond { status: 404, headers, body: String::new() };
     rig.emulator.faults().add(Fault::once("vault", empty));
     let answer = rig.call(get("/secrets/db?api-version=7.4", &[])).await;
-    assert_eq!((answer.status.as_u16(), &answer.headers["content-encoding"]), (404, &"zstd".parse().unwrap()));
+    assert_eq!(
+        (answer.status.as_u16(), &answer.headers["content-encoding"]),
+        (404, &"zstd".parse().unwrap())
+    );
 }
 
 #[tokio::test]
 async fn a_blob_that_is_stored_compressed_is_read_as_it_was_written() {
     let rig = Rig::storage("").start().await;
     rig.call(Request::put("/compressed?restype=container").body(Full::default()).unwrap()).await;
-    let text: Vec<u8> = (0..200_000_u32).flat_map(|number| number.wrapping_mul(2_654_435_761).to_be_bytes()).collect();
+    let text: Vec<u8> = (0..200_000_u32)
+        .flat_map(|number| number.wrapping_mul(2_654_435_761).to_be_bytes())
+        .collect();
     let stored = gzip(&text);
     let put = Request::put("/compressed/log.gz").header("x-ms-blob-type", "BlockBlob");
-    let put = put.header("x-ms-blob-content-encoding", "gzip").body(Full::from(stored.clone())).unwrap();
+    let put =
+        put.header("x-ms-blob-content-encoding", "gzip").body(Full::from(stored.clone())).unwrap();
     assert_eq!(rig.call(put).await.status, 201);
 
     let whole = rig.call(get("/compressed/log.gz", &[])).await;
@@ -116,7 +138,10 @@ async fn a_blob_that_is_stored_compressed_is_read_as_it_was_written() {
     let mut parts = Vec::new();
     for range in ["bytes=0-99999", "bytes=100000-"] {
         let part = rig.call(get("/compressed/log.gz", &[("x-ms-range", range)])).await;
-        assert_eq!((part.status.as_u16(), &part.headers["content-encoding"]), (206, &"gzip".parse().unwrap()));
+        assert_eq!(
+            (part.status.as_u16(), &part.headers["content-encoding"]),
+            (206, &"gzip".parse().unwrap())
+        );
         parts.extend_from_slice(&part.body);
     }
     assert_eq!(Bytes::from(parts), stored);

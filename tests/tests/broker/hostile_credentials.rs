@@ -45,7 +45,11 @@ async fn the_error_about_an_audience_that_is_not_granted_names_its_section() {
     let answer = rig.call(get("/", &[])).await;
     assert!(answer.text().contains("NotGranted"), "{}", answer.text());
     assert!(answer.text().contains("[mount.ungranted-audience.audience.arm]"), "{}", answer.text());
-    assert_eq!(rig.emulator.log().for_service("imds").len(), 0, "nobody asks for what is not granted");
+    assert_eq!(
+        rig.emulator.log().for_service("imds").len(),
+        0,
+        "nobody asks for what is not granted"
+    );
     assert_eq!(rig.audit.wait(1).await.denied_audiences, ["arm"]);
 }
 
@@ -88,8 +92,13 @@ async fn no_other_authorization_is_sent() {
     let earlier = rig.call(get("/", &[])).await.text();
     assert!(earlier.starts_with(SURROGATE_PREFIX), "{earlier}");
     let forged = format!("Bearer {SURROGATE_PREFIX}{}", "A".repeat(43));
-    for value in [&format!("Bearer {earlier}"), &forged, "Bearer eyJ0.own.token", "Basic dXNlcjpwYXNz", "SharedKey a:b"]
-    {
+    for value in [
+        &format!("Bearer {earlier}"),
+        &forged,
+        "Bearer eyJ0.own.token",
+        "Basic dXNlcjpwYXNz",
+        "SharedKey a:b",
+    ] {
         let answer = rig.call(get("/", &[("x-authorization", value)])).await;
         assert_eq!(violation(&answer), &Violation::ForeignAuthorization, "{value}");
         rig.assert_no_token_in(&answer);
@@ -101,7 +110,11 @@ async fn no_other_authorization_is_sent() {
 #[tokio::test]
 async fn a_guest_never_has_a_token_in_its_memory() {
     let rig = Rig::hostile("reads").start().await;
-    let headers = [("authorization", "Bearer callers-own"), ("x-forwarded-host", "evil.example"), ("x-ms-x", "1")];
+    let headers = [
+        ("authorization", "Bearer callers-own"),
+        ("x-forwarded-host", "evil.example"),
+        ("x-ms-x", "1"),
+    ];
     let answer = rig.call(get("/secrets/db?api-version=7.4", &headers)).await;
     let text = answer.text();
     assert!(text.contains("swordfish"), "{text}");
@@ -130,11 +143,20 @@ async fn the_host_does_not_follow_a_redirect() {
                 assert!(matches!(violation(&answer), Violation::OtherHost { .. }), "{location}");
             }
             "redirect" => {
-                assert!(matches!(answer.error, Some(CallError::Redirect(_))), "{location}: {:?}", answer.error);
-                let line = "redirects = [\\\"https://evil.example\\\"] in [mount.redirect-follower]";
+                assert!(
+                    matches!(answer.error, Some(CallError::Redirect(_))),
+                    "{location}: {:?}",
+                    answer.error
+                );
+                let line =
+                    "redirects = [\\\"https://evil.example\\\"] in [mount.redirect-follower]";
                 assert!(answer.text().contains(line), "{}", answer.text());
             }
-            _ => assert!(matches!(answer.error, Some(CallError::NotAllowed(_))), "{location}: {:?}", answer.error),
+            _ => assert!(
+                matches!(answer.error, Some(CallError::NotAllowed(_))),
+                "{location}: {:?}",
+                answer.error
+            ),
         }
         rig.assert_no_token_in(&answer);
     }
@@ -146,12 +168,20 @@ async fn a_redirect_target_that_is_not_a_host_of_the_audience_gets_no_token() {
     let node = "contoso.dfs.core.windows.net";
     let lines = format!("redirects = [\"https://{node}\"]");
     let rig = Rig::hostile("redirect_follower").mount_lines(&lines).start().await;
-    rig.emulator.faults().status("vault", 302, &[("location", &format!("https://{node}/secrets/x"))], "");
+    rig.emulator.faults().status(
+        "vault",
+        302,
+        &[("location", &format!("https://{node}/secrets/x"))],
+        "",
+    );
     let answer = rig.call(get("/", &[])).await;
     assert!(answer.text().contains("followed: status 401"), "{}", answer.text());
     rig.assert_no_token_in(&answer);
     let record = rig.audit.wait(1).await;
-    assert_eq!(record.upstream.iter().map(|upstream| upstream.token).collect::<Vec<_>>(), [true, false]);
+    assert_eq!(
+        record.upstream.iter().map(|upstream| upstream.token).collect::<Vec<_>>(),
+        [true, false]
+    );
     let seen = rig.emulator.log().all().into_iter().find(|seen| seen.host == node).unwrap();
     assert_eq!((seen.identity, seen.status), (None, 401));
 }

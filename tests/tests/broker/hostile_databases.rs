@@ -31,7 +31,10 @@ async fn a_login_accepts_only_a_database_surrogate_of_this_call() {
         ("text eyJ0.a.token | open shop".to_owned(), Violation::ForeignLogin),
         (format!("text {} | open shop", earlier.trim()), Violation::ForeignLogin),
         (format!("text {SURROGATE_PREFIX}{} | open shop", "A".repeat(43)), Violation::ForeignLogin),
-        ("token vault | open shop".to_owned(), Violation::OtherAudience { audience: "vault".to_owned() }),
+        (
+            "token vault | open shop".to_owned(),
+            Violation::OtherAudience { audience: "vault".to_owned() },
+        ),
         ("login-with-token app | open shop".to_owned(), Violation::ForeignLogin),
         ("token-from-password sql-password | open shop".to_owned(), Violation::ForeignLogin),
         ("spend-in-query sql-password".to_owned(), Violation::MisplacedSurrogate("query")),
@@ -43,7 +46,13 @@ async fn a_login_accepts_only_a_database_surrogate_of_this_call() {
         let answer = act(&rig, &steps).await;
         assert_eq!(violation(&answer), &expected, "{steps}");
     }
-    let statements = rig.emulator.log().for_service("sql").into_iter().filter(|seen| seen.method != "LOGIN").count();
+    let statements = rig
+        .emulator
+        .log()
+        .for_service("sql")
+        .into_iter()
+        .filter(|seen| seen.method != "LOGIN")
+        .count();
     assert_eq!(statements, 0, "nothing was run");
     let record = rig.audit.wait(12).await;
     assert_eq!((record.outcome, record.rule), (Outcome::Denied, Some("database")));
@@ -64,20 +73,34 @@ async fn the_error_about_a_denied_database_names_the_line_that_permits_it() {
 async fn statements_and_connections_are_limited() {
     let rig = Rig::database("").limits("requests = 5").start().await;
     let answer = act(&rig, &format!("open shop {}", "| execute select 1 ".repeat(5))).await;
-    assert!(matches!(answer.error, Some(CallError::Limit { limit: Limit::Requests(5), .. })), "{:?}", answer.error);
+    assert!(
+        matches!(answer.error, Some(CallError::Limit { limit: Limit::Requests(5), .. })),
+        "{:?}",
+        answer.error
+    );
     let rig = Rig::database("").limits("connections = 3").start().await;
     let answer = act(&rig, "open shop | open shop | open shop | open shop").await;
-    assert!(matches!(answer.error, Some(CallError::Limit { limit: Limit::Connections(3), .. })), "{:?}", answer.error);
-    let answer = act(&rig, "open shop | close | open shop | close | open shop | close | open shop").await;
+    assert!(
+        matches!(answer.error, Some(CallError::Limit { limit: Limit::Connections(3), .. })),
+        "{:?}",
+        answer.error
+    );
+    let answer =
+        act(&rig, "open shop | close | open shop | close | open shop | close | open shop").await;
     assert_eq!(answer.status, 200, "those that it gave back do not count");
 }
 
 #[tokio::test]
 async fn a_row_larger_than_a_guests_memory_is_not_buffered() {
     let rig = Rig::database("").limits("memory = \"2MiB\"").start().await;
-    let steps = "open shop | query select replicate(cast('x' as varchar(max)), 50000000) as x | all";
+    let steps =
+        "open shop | query select replicate(cast('x' as varchar(max)), 50000000) as x | all";
     let answer = act(&rig, steps).await;
-    assert!(matches!(answer.error, Some(CallError::Limit { limit: Limit::RowBytes(_), .. })), "{:?}", answer.error);
+    assert!(
+        matches!(answer.error, Some(CallError::Limit { limit: Limit::RowBytes(_), .. })),
+        "{:?}",
+        answer.error
+    );
     assert_eq!(act(&rig, "open shop | query select 1 as one | all").await.status, 200);
 }
 
@@ -96,8 +119,13 @@ async fn a_guest_that_never_reads_its_rows_affects_only_itself() {
     let many = "with n as (select 1 as i union all select i + 1 from n where i < 10000000) select \
                 i from n";
     let steps = format!("open shop | query {many} | next 1 | sleep 3600");
-    let (answer, other) = tokio::join!(act(&rig, &steps), act(&rig, "open shop | query select 1 as one | all"));
-    assert!(matches!(answer.error, Some(CallError::Limit { limit: Limit::IdleTime(_), .. })), "{:?}", answer.error);
+    let (answer, other) =
+        tokio::join!(act(&rig, &steps), act(&rig, "open shop | query select 1 as one | all"));
+    assert!(
+        matches!(answer.error, Some(CallError::Limit { limit: Limit::IdleTime(_), .. })),
+        "{:?}",
+        answer.error
+    );
     assert!(other.text().contains("Int(1)"), "{}", other.text());
 }
 
@@ -112,7 +140,13 @@ async fn a_caller_that_disconnects_cancels_the_query() {
     let record = rig.audit.wait(1).await;
     assert_eq!(record.outcome, Outcome::Abandoned);
     assert!(act(&rig, "open shop | query select 1 as one | all").await.text().contains("Int(1)"));
-    let logins = rig.emulator.log().for_service("sql").into_iter().filter(|seen| seen.method == "LOGIN").count();
+    let logins = rig
+        .emulator
+        .log()
+        .for_service("sql")
+        .into_iter()
+        .filter(|seen| seen.method == "LOGIN")
+        .count();
     assert_eq!(logins, 2, "its connection was closed");
 }
 
@@ -120,7 +154,11 @@ async fn a_caller_that_disconnects_cancels_the_query() {
 async fn a_server_with_an_untrusted_certificate_receives_no_token() {
     let rig = Rig::database("").untrusting().start().await;
     let answer = act(&rig, "open shop").await;
-    assert!(answer.text().contains("Unreachable(\"no TLS with contoso.database.windows.net"), "{}", answer.text());
+    assert!(
+        answer.text().contains("Unreachable(\"no TLS with contoso.database.windows.net"),
+        "{}",
+        answer.text()
+    );
     assert!(rig.emulator.log().for_service("sql").is_empty());
 
     // A host of the operator's own for the service, which the audience of the guest's manifest is
@@ -130,9 +168,16 @@ async fn a_server_with_an_untrusted_certificate_receives_no_token() {
                  hosts = [\"sql.contoso.example\"]\nprotocol = \"sqlserver\"";
     let own = "[mount.database.audience.own]\nendpoint = \"sqlserver://sql.contoso.example\"\n\
                resource = \"https://database.windows.net/\"";
-    let rig = Rig::database(own).in_own_cloud(cloud, "sqlserver://contoso.database.windows.net").start().await;
+    let rig = Rig::database(own)
+        .in_own_cloud(cloud, "sqlserver://contoso.database.windows.net")
+        .start()
+        .await;
     let answer = act(&rig, "token own | open shop").await;
-    assert!(answer.text().contains("Unreachable(\"no TLS with sql.contoso.example"), "{}", answer.text());
+    assert!(
+        answer.text().contains("Unreachable(\"no TLS with sql.contoso.example"),
+        "{}",
+        answer.text()
+    );
     assert!(rig.emulator.log().for_service("sql").is_empty());
     assert_eq!(act(&rig, "token sql | open shop").await.text(), "token: ok\nopen: ok\n");
 }

@@ -30,14 +30,18 @@ fn assert_refused(module: &str, feature: &str) {
 fn a_component_with_garbage_collection_is_rejected() {
     assert_refused("(type (struct (field i32)))", "garbage collection (`gc`)");
     assert_refused("(func (result i31ref) (ref.i31 (i32.const 1)))", "garbage collection (`gc`)");
-    let array = "(type $a (array (mut i8))) (func (drop (array.new_default $a (i32.const 1000000))))";
+    let array =
+        "(type $a (array (mut i8))) (func (drop (array.new_default $a (i32.const 1000000))))";
     assert_refused(array, "garbage collection (`gc`)");
 }
 
 #[test]
 fn a_component_with_exceptions_is_rejected() {
     assert_refused("(tag $e) (func (throw $e))", "exceptions (`exception-handling`)");
-    assert_refused("(func (param exnref) (throw_ref (local.get 0)))", "exceptions (`exception-handling`)");
+    assert_refused(
+        "(func (param exnref) (throw_ref (local.get 0)))",
+        "exceptions (`exception-handling`)",
+    );
 }
 
 #[test]
@@ -65,7 +69,8 @@ fn a_component_with_relaxed_simd_is_rejected() {
 
 #[test]
 fn a_component_with_stack_switching_is_rejected() {
-    let error = plan("(type $f (func)) (type $c (cont $f)) (func (param (ref null $c)))").unwrap_err();
+    let error =
+        plan("(type $f (func)) (type $c (cont $f)) (func (param (ref null $c)))").unwrap_err();
     assert!(error.contains("stack switching (`stack-switching`)"), "{error}");
 }
 

@@ -150,7 +150,8 @@ async fn the_stack_is_bounded() {
 
 #[tokio::test]
 async fn concurrent_hostile_calls_do_not_affect_another_mount() {
-    let rig = greedy("endless_loop", "cpu_time = \"300ms\"\nconcurrency = 4\nqueue = 4").start().await;
+    let rig =
+        greedy("endless_loop", "cpu_time = \"300ms\"\nconcurrency = 4\nqueue = 4").start().await;
     let neighbour = Rig::keyvault().start().await;
     let calls: Vec<_> = (0..8).map(|_| rig.call(get("/", &[]))).collect();
     let neighbours = async {
@@ -159,18 +160,28 @@ async fn concurrent_hostile_calls_do_not_affect_another_mount() {
         }
     };
     let (answers, ()) = tokio::join!(all(calls), neighbours);
-    assert!(answers.iter().all(|answer| matches!(answer.error, Some(CallError::Limit { .. }))), "{answers:?}");
+    assert!(
+        answers.iter().all(|answer| matches!(answer.error, Some(CallError::Limit { .. }))),
+        "{answers:?}"
+    );
     let good = rig.call(get("/", &[])).await;
     assert!(matches!(good.error, Some(CallError::Limit { .. })), "its places are free again");
 }
 
 #[tokio::test]
 async fn a_call_beyond_the_queue_is_rejected_immediately() {
-    let rig = greedy("endless_sleep", "wall_time = \"500ms\"\nconcurrency = 2\nqueue = 3").start().await;
+    let rig =
+        greedy("endless_sleep", "wall_time = \"500ms\"\nconcurrency = 2\nqueue = 3").start().await;
     let answers = all((0..8).map(|_| rig.call(get("/", &[]))).collect()).await;
-    let busy: Vec<_> = answers.iter().filter(|answer| matches!(answer.error, Some(CallError::Busy { .. }))).collect();
+    let busy: Vec<_> = answers
+        .iter()
+        .filter(|answer| matches!(answer.error, Some(CallError::Busy { .. })))
+        .collect();
     assert_eq!(busy.len(), 3);
-    assert_eq!((busy[0].status.as_u16(), busy[0].headers["retry-after"].to_str().unwrap()), (503, "1"));
+    assert_eq!(
+        (busy[0].status.as_u16(), busy[0].headers["retry-after"].to_str().unwrap()),
+        (503, "1")
+    );
 }
 
 async fn all<F: Future<Output = Answer>>(calls: Vec<F>) -> Vec<Answer> {
@@ -195,13 +206,17 @@ async fn a_component_with_an_unknown_import_is_rejected_by_name() {
     let plan = |component: Vec<u8>| {
         let config = "[identity.default]\nsource = \"imds\"\n[mount.m]\nplugin = \"p\"\nendpoint \
                       = \"https://a.vault.azure.net\"\n";
-        let config = keyward_policy::config::Config::from_toml(std::path::Path::new("k.toml"), config).unwrap();
+        let config =
+            keyward_policy::config::Config::from_toml(std::path::Path::new("k.toml"), config)
+                .unwrap();
         keyward::plan(config, &keyward::Plugins::new().with("p", component)).unwrap()
     };
-    let files =
-        r#"(component (import "wasi:filesystem/preopens@0.2.12" (instance (export "get-directories" (func)))))"#;
+    let files = r#"(component (import "wasi:filesystem/preopens@0.2.12" (instance (export "get-directories" (func)))))"#;
     let error = keyward::Broker::start(plan(with_manifest(files))).unwrap_err().to_string();
-    assert!(error.contains("wasi:filesystem/preopens@0.2.12") && error.contains("which no plugin gets"), "{error}");
+    assert!(
+        error.contains("wasi:filesystem/preopens@0.2.12") && error.contains("which no plugin gets"),
+        "{error}"
+    );
     let memories = in_wat("(memory 1) (memory 1) (func (export \"handle\") (param i32 i32))");
     let error = keyward::Broker::start(plan(memories)).unwrap_err().to_string();
     assert!(error.contains("memor"), "{error}");

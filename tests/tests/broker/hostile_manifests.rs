@@ -40,7 +40,8 @@ fn plan(top: &str, manifest: &str, lines: &str) -> Result<Plan, String> {
         "{top}\n[identity.default]\nsource = \"imds\"\n[mount.weather]\nplugin = \
          \"weather\"\n{lines}\n"
     );
-    let config = Config::from_toml(Path::new("keyward.toml"), &text).map_err(|error| error.to_string())?;
+    let config =
+        Config::from_toml(Path::new("keyward.toml"), &text).map_err(|error| error.to_string())?;
     keyward::plan(config, &plugins).map_err(|error| error.to_string())
 }
 
@@ -65,7 +66,11 @@ fn a_token_for_resource_manager_is_not_sent_to_the_authors_host() {
     let error = refused("", &manifest, "");
     insta::assert_snapshot!(error);
     assert_eq!(refused("", &manifest, "endpoint = \"https://api.weather.example\""), error);
-    assert_eq!(refused("", &manifest, &restating("https://management.azure.com/")), error, "restating does not help");
+    assert_eq!(
+        refused("", &manifest, &restating("https://management.azure.com/")),
+        error,
+        "restating does not help"
+    );
 }
 
 #[test]
@@ -93,7 +98,8 @@ fn no_other_spelling_of_an_azure_audience_is_sent_to_the_authors_host() {
 
 #[test]
 fn the_former_audience_of_resource_manager_is_known() {
-    for resource in ["https://management.core.windows.net/", "https://management.core.windows.net"] {
+    for resource in ["https://management.core.windows.net/", "https://management.core.windows.net"]
+    {
         let error = refused("", &own(resource, WEATHER), &restating(resource));
         assert!(error.contains("of the service `arm`"), "{resource}: {error}");
     }
@@ -121,7 +127,9 @@ fn an_audience_of_another_cloud_is_granted_nowhere() {
 #[test]
 fn a_host_pattern_is_restricted_to_the_services_hosts() {
     let manifest = own("https://vault.azure.net", "\"*.*.azure.net\", \"api.weather.example\"");
-    let lines = |host: &str| format!("endpoint = \"https://{host}\"\nresource = \"https://vault.azure.net\"");
+    let lines = |host: &str| {
+        format!("endpoint = \"https://{host}\"\nresource = \"https://vault.azure.net\"")
+    };
     assert!(plan("", &manifest, &lines("contoso.vault.azure.net")).is_ok());
     for host in ["contoso.evil.azure.net", "api.weather.example"] {
         let error = refused("", &manifest, &lines(host));
@@ -130,26 +138,44 @@ fn a_host_pattern_is_restricted_to_the_services_hosts() {
     }
     let redirects = "redirects = [\"https://api.weather.example\", \
                      \"https://contoso.evil.azure.net\", \"https://b.vault.azure.net\"]";
-    let plan = plan("", &manifest, &format!("{}\n{redirects}", lines("contoso.vault.azure.net"))).unwrap();
-    let takes_token = plan.mounts[0].grants[0].redirects.iter().map(|redirect| redirect.takes_token);
-    assert_eq!(takes_token.collect::<Vec<_>>(), [false, false, true], "only a vault gets the tokens of vaults");
+    let plan =
+        plan("", &manifest, &format!("{}\n{redirects}", lines("contoso.vault.azure.net"))).unwrap();
+    let takes_token =
+        plan.mounts[0].grants[0].redirects.iter().map(|redirect| redirect.takes_token);
+    assert_eq!(
+        takes_token.collect::<Vec<_>>(),
+        [false, false, true],
+        "only a vault gets the tokens of vaults"
+    );
 }
 
 #[test]
 fn services_that_share_an_audience_share_their_hosts_within_one_cloud() {
-    let manifest = own("https://storage.azure.com/", "\"*.dfs.core.windows.net\", \"*.blob.core.chinacloudapi.cn\"");
-    let lines = |host: &str| format!("endpoint = \"https://{host}\"\nresource = \"https://storage.azure.com/\"");
+    let manifest = own(
+        "https://storage.azure.com/",
+        "\"*.dfs.core.windows.net\", \"*.blob.core.chinacloudapi.cn\"",
+    );
+    let lines = |host: &str| {
+        format!("endpoint = \"https://{host}\"\nresource = \"https://storage.azure.com/\"")
+    };
     assert!(plan("", &manifest, &lines("contoso.dfs.core.windows.net")).is_ok());
     refused("", &manifest, &lines("contoso.blob.core.chinacloudapi.cn"));
     refused("cloud = \"china\"", &manifest, &lines("contoso.dfs.core.windows.net"));
-    assert!(plan("cloud = \"china\"", &manifest, &lines("contoso.blob.core.chinacloudapi.cn")).is_ok());
+    assert!(
+        plan("cloud = \"china\"", &manifest, &lines("contoso.blob.core.chinacloudapi.cn")).is_ok()
+    );
 }
 
 #[test]
 fn a_mount_alone_cannot_grant_an_application_id() {
     const GUID: &str = "00001111-aaaa-2222-bbbb-3333cccc4444";
     insta::assert_snapshot!(refused("", &own(GUID, WEATHER), &restating(GUID)));
-    for resource in [format!("api://{GUID}"), GUID.to_uppercase(), format!("spn:{GUID}"), format!("api://{GUID}/x")] {
+    for resource in [
+        format!("api://{GUID}"),
+        GUID.to_uppercase(),
+        format!("spn:{GUID}"),
+        format!("api://{GUID}/x"),
+    ] {
         let error = refused("", &own(&resource, WEATHER), &restating(&resource));
         assert!(error.contains("which is an application id"), "{resource}: {error}");
     }
@@ -166,14 +192,25 @@ fn a_configured_service_grants_an_application_id_at_its_hosts() {
     };
     assert!(plan(&top("api.weather.example"), &own(GUID, WEATHER), &restating(GUID)).is_ok());
     let error = refused(&top("other.weather.example"), &own(GUID, WEATHER), &restating(GUID));
-    assert!(error.contains("of the service `weather`, and are sent only to other.weather.example"), "{error}");
+    assert!(
+        error.contains("of the service `weather`, and are sent only to other.weather.example"),
+        "{error}"
+    );
     let by_name = "name = \"weather\"\n[audience.api]\ncloud = \"weather\"\n";
-    assert!(plan(&top("api.weather.example"), by_name, "").is_ok(), "a manifest may name the service");
+    assert!(
+        plan(&top("api.weather.example"), by_name, "").is_ok(),
+        "a manifest may name the service"
+    );
 }
 
 #[test]
 fn a_mount_alone_cannot_grant_an_audience_that_is_not_a_plain_url() {
-    for resource in ["api://weather", "https://api.weather.example:443/", "https://API.weather.example", "weather"] {
+    for resource in [
+        "api://weather",
+        "https://api.weather.example:443/",
+        "https://API.weather.example",
+        "weather",
+    ] {
         let error = refused("", &own(resource, WEATHER), &restating(resource));
         assert!(error.contains("[cloud.service.weather]"), "{resource}: {error}");
     }
@@ -183,7 +220,9 @@ fn a_mount_alone_cannot_grant_an_audience_that_is_not_a_plain_url() {
 fn a_checksum_alone_does_not_grant_an_audience_of_the_manifests_own() {
     let manifest = own("https://api.weather.example", WEATHER);
     insta::assert_snapshot!(refused("", &manifest, ""));
-    for lines in ["endpoint = \"https://api.weather.example\"", "resource = \"https://api.weather.example\""] {
+    for lines in
+        ["endpoint = \"https://api.weather.example\"", "resource = \"https://api.weather.example\""]
+    {
         assert!(refused("", &manifest, lines).contains("must restate both"), "{lines}");
     }
     let plan = plan("", &manifest, &restating("https://api.weather.example")).unwrap();
@@ -208,26 +247,41 @@ fn another_audience_is_restated_in_its_own_section() {
     let granted = plan("", manifest, vault).unwrap();
     assert_eq!(granted.mounts[0].grants.len(), 1, "without a section it is not granted");
     // What the mount's own section says is for its first audience.
-    let error = refused("", manifest, &format!("{vault}resource = \"https://api.weather.example\""));
+    let error =
+        refused("", manifest, &format!("{vault}resource = \"https://api.weather.example\""));
     assert!(error.contains("the audience `vault` is of a service of the cloud table"), "{error}");
     insta::assert_snapshot!(refused("", manifest, &format!("{vault}[mount.weather.audience.api]")));
-    let section = format!("{vault}[mount.weather.audience.api]\n{}", restating("https://api.weather.example"));
+    let section = format!(
+        "{vault}[mount.weather.audience.api]\n{}",
+        restating("https://api.weather.example")
+    );
     assert_eq!(plan("", manifest, &section).unwrap().mounts[0].grants.len(), 2);
 }
 
 #[tokio::test]
 async fn a_restated_pair_works_only_at_its_host() {
-    let manifest =
-        "name=\"own\"\n[audience.vault]\nresource=\"https://vault.azure.net\"\nhosts=[\"*.vault.azure.net\"]";
-    let rig = Rig::of(guest_with_manifest("reads", manifest)).mount_lines("resource = \"https://vault.azure.net\"");
+    let manifest = "name=\"own\"\n[audience.vault]\nresource=\"https://vault.azure.net\"\nhosts=[\"*.vault.azure.net\"]";
+    let rig = Rig::of(guest_with_manifest("reads", manifest))
+        .mount_lines("resource = \"https://vault.azure.net\"");
     let rig = rig.start().await;
     let answer = rig.call(get("/secrets/db?api-version=7.4", &[])).await;
-    assert!(answer.status == 200 && answer.text().contains("swordfish"), "{} {}", answer.status, answer.text());
+    assert!(
+        answer.status == 200 && answer.text().contains("swordfish"),
+        "{} {}",
+        answer.status,
+        answer.text()
+    );
     rig.assert_no_token_in(&answer);
 
-    let rig = Rig::of(guest_with_manifest("elsewhere", manifest)).mount_lines("resource = \"https://vault.azure.net\"");
+    let rig = Rig::of(guest_with_manifest("elsewhere", manifest))
+        .mount_lines("resource = \"https://vault.azure.net\"");
     let rig = rig.start().await;
     let answer = rig.call(get("/", &[("x-authority", "other.vault.azure.net")])).await;
-    assert!(matches!(answer.error, Some(CallError::Violation { .. })), "{} {}", answer.status, answer.text());
+    assert!(
+        matches!(answer.error, Some(CallError::Violation { .. })),
+        "{} {}",
+        answer.status,
+        answer.text()
+    );
     rig.assert_no_token_in(&answer);
 }

@@ -21,7 +21,8 @@ fn account(action: &str) -> String {
 
 fn request(method: &str, path: &str, fields: &[(&str, &str)]) -> Request<Full<Bytes>> {
     let request = Request::builder().method(method).uri(path);
-    let request = fields.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+    let request =
+        fields.iter().fold(request, |request, (name, value)| request.header(*name, *value));
     request.body(Full::from("{}")).unwrap()
 }
 
@@ -35,7 +36,12 @@ fn minting(rig: &Rig) {
 
 fn assert_nothing_minted_in(rig: &Rig, answer: &Answer) {
     rig.assert_no_token_in(answer);
-    let everything = format!("{:?} {:?} {}", answer.headers, answer.error, String::from_utf8_lossy(&answer.body));
+    let everything = format!(
+        "{:?} {:?} {}",
+        answer.headers,
+        answer.error,
+        String::from_utf8_lossy(&answer.body)
+    );
     assert!(!everything.contains(MINTED), "{everything}");
     assert!(!format!("{:?}", rig.audit.all()).contains(MINTED));
     assert!(!Logs::collect().text().contains(MINTED));
@@ -49,7 +55,12 @@ fn why(answer: &Answer) -> &MintingRule {
 }
 
 /// The call is denied, nothing went to the service, and a good call works afterwards.
-async fn assert_denied(rig: &Rig, bad: Request<Full<Bytes>>, rule: &MintingRule, good: Request<Full<Bytes>>) {
+async fn assert_denied(
+    rig: &Rig,
+    bad: Request<Full<Bytes>>,
+    rule: &MintingRule,
+    good: Request<Full<Bytes>>,
+) {
     minting(rig);
     let number = rig.audit.all().len();
     let shown = format!("{} {}", bad.method(), bad.uri());
@@ -57,7 +68,10 @@ async fn assert_denied(rig: &Rig, bad: Request<Full<Bytes>>, rule: &MintingRule,
     assert_eq!(why(&answer), rule, "{shown}");
     assert_eq!(answer.status, 403, "{shown}");
     assert_nothing_minted_in(rig, &answer);
-    assert!(rig.emulator.log().all().iter().all(|seen| seen.service == "imds"), "{shown}: nothing was sent");
+    assert!(
+        rig.emulator.log().all().iter().all(|seen| seen.service == "imds"),
+        "{shown}: nothing was sent"
+    );
     let record = rig.audit.wait(number + 1).await;
     assert_eq!((record.outcome, record.rule), (Outcome::Denied, Some(rule.rule())), "{shown}");
     rig.emulator.faults().clear();
@@ -77,8 +91,13 @@ async fn listing_keys_is_denied_in_every_spelling() {
         let rule = MintingRule::NotHandedOut("listKeys");
         assert_denied(&rig, request("POST", &account(action), &[]), &rule, groups()).await;
     }
-    assert_denied(&rig, request("GET", &account("listKeys"), &[]), &MintingRule::NotHandedOut("listKeys"), groups())
-        .await;
+    assert_denied(
+        &rig,
+        request("GET", &account("listKeys"), &[]),
+        &MintingRule::NotHandedOut("listKeys"),
+        groups(),
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -113,9 +132,10 @@ async fn a_caller_that_gets_publishing_credentials_is_denied() {
 #[tokio::test]
 async fn a_caller_that_reads_a_function_hosts_token_is_denied() {
     let rig = Rig::arm().mount_lines("allow = [\"GET /**\"]").start().await;
-    for (path, operation) in
-        [("functions/admin/token", "functionsAdmin"), ("hostruntime/admin/host/keys", "hostruntime")]
-    {
+    for (path, operation) in [
+        ("functions/admin/token", "functionsAdmin"),
+        ("hostruntime/admin/host/keys", "hostruntime"),
+    ] {
         let rule = MintingRule::NotHandedOut(operation);
         assert_denied(&rig, get(&account(path), &[]), &rule, groups()).await;
     }
@@ -134,7 +154,8 @@ async fn a_harmless_resource_name_does_not_permit_an_action() {
     let rule = MintingRule::UnknownAction("start".to_owned());
     assert_denied(&rig, request("POST", &account("mint/start"), &[]), &rule, groups()).await;
     let rule = MintingRule::NotHandedOut("createQueryKey");
-    assert_denied(&rig, request("POST", &account("createQueryKey/start"), &[]), &rule, groups()).await;
+    assert_denied(&rig, request("POST", &account("createQueryKey/start"), &[]), &rule, groups())
+        .await;
 }
 
 #[tokio::test]
@@ -142,7 +163,13 @@ async fn a_caller_that_overrides_the_method_is_denied() {
     let rig = Rig::arm().start().await;
     for field in ["x-http-method-override", "x-http-method", "x-method-override"] {
         let rule = MintingRule::UnknownAction("runCommand".to_owned());
-        assert_denied(&rig, request("GET", &account("runCommand"), &[(field, "POST")]), &rule, groups()).await;
+        assert_denied(
+            &rig,
+            request("GET", &account("runCommand"), &[(field, "POST")]),
+            &rule,
+            groups(),
+        )
+        .await;
     }
 }
 
@@ -177,7 +204,9 @@ async fn privileged_actions_are_denied() {
         ("Microsoft.Compute/virtualMachines/v/RUNCOMMANDS/r", "RUNCOMMANDS"),
         ("Microsoft.Compute/virtualMachines/v/extensions/e", "extensions"),
     ] {
-        let path = format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/demo/providers/{path}?api-version=1");
+        let path = format!(
+            "/subscriptions/{SUBSCRIPTION}/resourceGroups/demo/providers/{path}?api-version=1"
+        );
         let rule = MintingRule::Privileged(segment.to_owned());
         assert_denied(&rig, request("PUT", &path, &[]), &rule, groups()).await;
     }
@@ -199,8 +228,19 @@ async fn a_caller_that_batches_requests_passes_no_narrowed_grant() {
 async fn a_caller_that_backs_up_a_vaults_objects_is_denied() {
     let rig = Rig::keyvault().start().await;
     let good = || get("/secrets/db", &[]);
-    for path in ["/keys/signing/backup", "/secrets/db/backup", "/certificates/web/BACKUP", "/storage/s/backup"] {
-        assert_denied(&rig, request("POST", path, &[]), &MintingRule::NotHandedOut("backup"), good()).await;
+    for path in [
+        "/keys/signing/backup",
+        "/secrets/db/backup",
+        "/certificates/web/BACKUP",
+        "/storage/s/backup",
+    ] {
+        assert_denied(
+            &rig,
+            request("POST", path, &[]),
+            &MintingRule::NotHandedOut("backup"),
+            good(),
+        )
+        .await;
     }
     let release = request("POST", "/keys/signing/1/release", &[]);
     assert_denied(&rig, release, &MintingRule::NotHandedOut("release"), good()).await;
@@ -212,7 +252,13 @@ async fn a_caller_that_asks_for_a_delegation_key_is_denied() {
     let good = || get("/hello/world.txt", &[]);
     for query in ["comp=userdelegationkey", "comp=UserDelegationKey", "COMP=userdelegationkey"] {
         let rule = MintingRule::NotHandedOut("userdelegationkey");
-        assert_denied(&rig, request("POST", &format!("/?restype=service&{query}"), &[]), &rule, good()).await;
+        assert_denied(
+            &rig,
+            request("POST", &format!("/?restype=service&{query}"), &[]),
+            &rule,
+            good(),
+        )
+        .await;
     }
 }
 
@@ -248,7 +294,10 @@ async fn credentials_in_hand_out_are_returned_and_recorded() {
     let answer = rig.call(request("POST", &account("listKeys"), &[])).await;
     assert!(answer.text().contains(MINTED), "{}", answer.text());
     let records = [rig.audit.wait(1).await, rig.audit.wait(2).await];
-    assert_eq!(records.clone().map(|record| record.outcome), [Outcome::Exported, Outcome::Answered]);
+    assert_eq!(
+        records.clone().map(|record| record.outcome),
+        [Outcome::Exported, Outcome::Answered]
+    );
     assert_eq!(records[0].handed_out, Some("listKeys"));
     assert_eq!(records[1].upstream[0].mints, Some("listKeys"));
     let other = rig.call(request("POST", &account("regenerateKey"), &[])).await;
@@ -258,15 +307,24 @@ async fn credentials_in_hand_out_are_returned_and_recorded() {
 #[tokio::test]
 async fn a_guest_that_copies_outside_allow_is_denied_whatever_its_manifest_says() {
     let lines = "allow = [\"PUT /hello/public/*\", \"GET /hello/public/*\"]";
-    let rig =
-        own("copies_past_allow", "https://contoso.blob.core.windows.net", "https://storage.azure.com/", lines).await;
+    let rig = own(
+        "copies_past_allow",
+        "https://contoso.blob.core.windows.net",
+        "https://storage.azure.com/",
+        lines,
+    )
+    .await;
     for source in [
         "https://contoso.blob.core.windows.net/hello/world.txt",
         "https://contoso.blob.core.windows.net/private/salaries.csv",
         "/hello/world.txt",
     ] {
         let answer = rig.call(get("/", &[("x-source", source)])).await;
-        assert!(matches!(answer.error, Some(CallError::NotAllowed(_))), "{source}: {:?}", answer.error);
+        assert!(
+            matches!(answer.error, Some(CallError::NotAllowed(_))),
+            "{source}: {:?}",
+            answer.error
+        );
         assert_nothing_minted_in(&rig, &answer);
     }
     assert!(rig.emulator.log().for_service("blob").is_empty());
@@ -284,14 +342,21 @@ async fn own(guest: &str, endpoint: &str, resource: &str, lines: &str) -> Rig {
 
 #[tokio::test]
 async fn a_guest_that_mints_a_delegation_key_is_denied_whatever_its_manifest_says() {
-    let rig =
-        own("mints_a_delegation_key", "https://contoso.blob.core.windows.net", "https://storage.azure.com/", "").await;
+    let rig = own(
+        "mints_a_delegation_key",
+        "https://contoso.blob.core.windows.net",
+        "https://storage.azure.com/",
+        "",
+    )
+    .await;
     assert_guest_denied(&rig, get("/", &[]), "userdelegationkey").await;
 }
 
 #[tokio::test]
 async fn a_guest_that_lists_keys_is_denied_whatever_its_manifest_says() {
-    let rig = own("lists_keys", "https://management.azure.com", "https://management.azure.com/", "").await;
+    let rig =
+        own("lists_keys", "https://management.azure.com", "https://management.azure.com/", "")
+            .await;
     for action in ["listKeys", "LISTkeys"] {
         assert_guest_denied(&rig, get("/", &[("x-path", &account(action))]), "listKeys").await;
     }
@@ -299,7 +364,9 @@ async fn a_guest_that_lists_keys_is_denied_whatever_its_manifest_says() {
 
 #[tokio::test]
 async fn a_guest_that_backs_up_a_key_is_denied_whatever_its_manifest_says() {
-    let rig = own("backs_up_a_key", "https://contoso.vault.azure.net", "https://vault.azure.net", "").await;
+    let rig =
+        own("backs_up_a_key", "https://contoso.vault.azure.net", "https://vault.azure.net", "")
+            .await;
     assert_guest_denied(&rig, get("/", &[]), "backup").await;
 }
 
@@ -316,7 +383,8 @@ async fn a_signature_that_the_manifest_does_not_seal_is_sealed() {
     let rig = Rig::hostile_to_seals("reads_an_unsealed_signature").start().await;
     let body = "{\"canonicalizedResource\":\"/blob/contoso/hello/world.txt\",\"signedResource\":\"b\",\
                 \"signedPermission\":\"r\",\"signedExpiry\":\"2096-01-01T00:00:00Z\"}";
-    let answer = rig.call(get("/", &[("x-path", &account("listServiceSas")), ("x-body", body)])).await;
+    let answer =
+        rig.call(get("/", &[("x-path", &account("listServiceSas")), ("x-body", body)])).await;
     assert_nothing_minted_in(&rig, &answer);
     let text = answer.text();
     assert!(text.contains(SURROGATE_PREFIX) && !text.contains("sig="), "{text}");

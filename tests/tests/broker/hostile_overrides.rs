@@ -55,6 +55,9 @@ async fn a_caller_that_overrides_its_request_is_denied_before_the_plugin_runs() 
 #[tokio::test]
 async fn override_fields_pass_without_allow() {
     let rig = Rig::keyvault().start().await;
-    let request = Request::get("/secrets/db").header("x-http-method", "GET").body(Default::default()).unwrap();
+    let request = Request::get("/secrets/db")
+        .header("x-http-method", "GET")
+        .body(Default::default())
+        .unwrap();
     assert_eq!(rig.call(request).await.status, 200);
 }

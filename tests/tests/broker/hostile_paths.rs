@@ -27,17 +27,31 @@ async fn a_caller_that_encodes_a_slash_in_pieces_is_refused() {
 
 #[tokio::test]
 async fn a_caller_that_encodes_a_slash_many_times_is_refused() {
-    assert_refused(&["/secrets/a%252fb", "/secrets/a%25252fb", "/secrets/a%2525252525252525252fb"]).await;
+    assert_refused(&["/secrets/a%252fb", "/secrets/a%25252fb", "/secrets/a%2525252525252525252fb"])
+        .await;
 }
 
 #[tokio::test]
 async fn a_caller_that_hides_a_dot_segment_behind_a_semicolon_is_refused() {
-    assert_refused(&["/secrets/..;x", "/secrets/..%3Bx", "/secrets/%2e%2e%3bx", "/secrets/..%253Bx"]).await;
+    assert_refused(&[
+        "/secrets/..;x",
+        "/secrets/..%3Bx",
+        "/secrets/%2e%2e%3bx",
+        "/secrets/..%253Bx",
+    ])
+    .await;
 }
 
 #[tokio::test]
 async fn a_segment_of_only_parameters_is_rejected() {
-    assert_refused(&["/secrets/;x", "/secrets/%3Bx", "/secrets/%253Bx", "/secrets/db;x", "/secrets/db%3B"]).await;
+    assert_refused(&[
+        "/secrets/;x",
+        "/secrets/%3Bx",
+        "/secrets/%253Bx",
+        "/secrets/db;x",
+        "/secrets/db%3B",
+    ])
+    .await;
 }
 
 #[tokio::test]

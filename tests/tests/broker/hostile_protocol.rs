@@ -54,7 +54,10 @@ async fn a_trap_after_the_head_aborts_the_response() {
     for guest in ["trap_after_head", "leaves_body_open"] {
         let rig = Rig::hostile(guest).start().await;
         let answer = rig.call(get("/", &[])).await;
-        assert!(answer.error.is_some() || answer.broken.is_some(), "{guest}: a short answer must not look whole");
+        assert!(
+            answer.error.is_some() || answer.broken.is_some(),
+            "{guest}: a short answer must not look whole"
+        );
         assert_eq!(rig.audit.wait(1).await.outcome, Outcome::Failed, "{guest}");
     }
 }
@@ -85,10 +88,14 @@ async fn an_aborted_upload_never_looks_complete_to_the_service() {
 async fn only_the_host_frames_requests() {
     let rig = Rig::hostile("framing").start().await;
     let report = rig.call(get("/", &[])).await.text();
-    for line in report.lines().filter(|line| !line.starts_with("authority") && !line.starts_with("path")) {
+    for line in
+        report.lines().filter(|line| !line.starts_with("authority") && !line.starts_with("path"))
+    {
         assert!(line.contains("Err("), "taken: {line}");
     }
-    for line in report.lines().filter(|line| line.starts_with("path") || line.starts_with("authority")) {
+    for line in
+        report.lines().filter(|line| line.starts_with("path") || line.starts_with("authority"))
+    {
         let is_taken = line.contains("Ok(");
         assert!(!is_taken || line.contains("http://evil.example/"), "taken: {line}");
     }
@@ -103,7 +110,8 @@ async fn a_body_with_a_wrong_length_is_not_delivered() {
         rig.assert_no_token_in(&answer);
         rig.audit.wait(1).await;
         let seen = rig.emulator.log().for_service("vault");
-        let paths: Vec<(&str, u16)> = seen.iter().map(|seen| (seen.path.as_str(), seen.status)).collect();
+        let paths: Vec<(&str, u16)> =
+            seen.iter().map(|seen| (seen.path.as_str(), seen.status)).collect();
         match guest {
             "short_body" => assert!(paths.iter().all(|(_, status)| *status == 0), "{paths:?}"),
             // What is over is cut off, or the whole is refused; the second request is none.

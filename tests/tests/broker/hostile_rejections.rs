@@ -9,7 +9,8 @@ use keyward::identity::clock::{Clock, Sleep, SystemClock};
 use keyward_emulator::{Fault, FaultKind};
 use keyward_tests::{Rig, get};
 
-const REJECTED: (&str, &str) = ("www-authenticate", "Bearer error=\"invalid_token\", error_description=\"revoked\"");
+const REJECTED: (&str, &str) =
+    ("www-authenticate", "Bearer error=\"invalid_token\", error_description=\"revoked\"");
 
 fn rejects(rejection: (&str, &str)) -> FaultKind {
     let headers = vec![(rejection.0.to_owned(), rejection.1.to_owned())];
@@ -64,10 +65,18 @@ async fn a_service_that_rejects_every_token_costs_one_request_a_minute() {
             assert_eq!(answer.status, 401);
             rig.assert_no_token_in(&answer);
         }
-        assert_eq!(rig.emulator.log().for_service("imds").len(), 1 + minute, "after {minute} minutes");
+        assert_eq!(
+            rig.emulator.log().for_service("imds").len(),
+            1 + minute,
+            "after {minute} minutes"
+        );
         clock.1.fetch_add(61, Ordering::SeqCst);
     }
-    assert_eq!(rig.emulator.log().for_service("vault").len(), 33, "one repetition for each new token");
+    assert_eq!(
+        rig.emulator.log().for_service("vault").len(),
+        33,
+        "one repetition for each new token"
+    );
     rig.emulator.faults().clear();
     assert_eq!(rig.call(get("/secrets/db", &[])).await.status, 200);
 }
@@ -99,7 +108,9 @@ async fn a_request_that_is_not_idempotent_is_not_repeated() {
 #[tokio::test]
 async fn a_401_that_does_not_reject_the_token_changes_nothing() {
     let rig = Rig::keyvault().start().await;
-    for challenge in [("www-authenticate", "Bearer error=\"insufficient_scope\""), ("x-ms-error-code", "Other")] {
+    for challenge in
+        [("www-authenticate", "Bearer error=\"insufficient_scope\""), ("x-ms-error-code", "Other")]
+    {
         rig.emulator.faults().add(Fault::once("vault", rejects(challenge)));
         assert_eq!(rig.call(get("/secrets/db", &[])).await.status, 401);
     }
@@ -109,7 +120,9 @@ async fn a_401_that_does_not_reject_the_token_changes_nothing() {
 #[tokio::test]
 async fn storages_own_rejection_field_is_recognized() {
     let rig = Rig::storage("").start().await;
-    rig.emulator.faults().add(Fault::once("blob", rejects(("x-ms-error-code", "InvalidAuthenticationInfo"))));
+    rig.emulator
+        .faults()
+        .add(Fault::once("blob", rejects(("x-ms-error-code", "InvalidAuthenticationInfo"))));
     assert_eq!(rig.call(get("/hello/world.txt", &[])).await.status, 200);
     assert_eq!(rig.emulator.log().for_service("imds").len(), 2);
 }
@@ -120,7 +133,11 @@ async fn the_first_token_is_redacted_from_the_response_to_the_second() {
     assert_eq!(rig.call(get("/secrets/db", &[])).await.status, 200);
     let first = rig.emulator.issued_tokens().pop().unwrap();
     rig.emulator.faults().add(Fault::once("vault", rejects(REJECTED)));
-    let echo = FaultKind::Respond { status: 200, headers: vec![("x-echo".to_owned(), first.clone())], body: first };
+    let echo = FaultKind::Respond {
+        status: 200,
+        headers: vec![("x-echo".to_owned(), first.clone())],
+        body: first,
+    };
     rig.emulator.faults().add(Fault::once("vault", echo));
     let answer = rig.call(get("/secrets/db", &[])).await;
     assert!(answer.status == 200 && answer.text().contains("****"), "{}", answer.text());

@@ -48,7 +48,11 @@ async fn a_caller_gets_no_signature_for_another_container() {
     let answer = rig.call(ask("/private/salaries.csv?permissions=r")).await;
     assert!(matches!(rule(&answer), SignatureRule::Permission { letter: 'r', .. }));
     assert_unsigned(&rig, &answer);
-    assert_eq!(rig.call(get("/hello/world.txt", &[])).await.status, 200, "its neighbours are unharmed");
+    assert_eq!(
+        rig.call(get("/hello/world.txt", &[])).await.status,
+        200,
+        "its neighbours are unharmed"
+    );
 }
 
 #[tokio::test]
@@ -73,7 +77,8 @@ async fn a_caller_gets_no_signature_that_may_write() {
 async fn a_callers_line_breaks_do_not_reach_a_request_body() {
     for lines in [NARROW, "hand_out = [\"listServiceSas\"]", ""] {
         let rig = Rig::storage_with_sas(lines).start().await;
-        let mut requests = vec![get("/hello/world.txt%0A2099", &[]), get("/hello/world%0D%0A.txt", &[])];
+        let mut requests =
+            vec![get("/hello/world.txt%0A2099", &[]), get("/hello/world%0D%0A.txt", &[])];
         if !lines.is_empty() {
             requests.push(ask("/hello/world.txt%0A%0A2099?permissions=r"));
         }
@@ -83,7 +88,11 @@ async fn a_callers_line_breaks_do_not_reach_a_request_body() {
             rig.assert_no_token_in(&answer);
         }
         assert!(rig.emulator.log().for_service("arm").is_empty(), "{lines}: nothing was asked for");
-        assert_eq!(rig.call(get("/hello/world.txt", &[])).await.status, 200, "its neighbours are unharmed");
+        assert_eq!(
+            rig.call(get("/hello/world.txt", &[])).await.status,
+            200,
+            "its neighbours are unharmed"
+        );
     }
 }
 
@@ -102,7 +111,8 @@ fn body(resource: &str, kind: &str, permission: &str) -> Value {
 #[tokio::test]
 async fn a_guest_that_signs_more_than_it_declares_is_denied() {
     let rig = Rig::hostile_to_seals_with("signs_more_than_it_says", NARROW).start().await;
-    let ask = async |body: &str| rig.call(get("/export", &[("x-path", &path()), ("x-body", body)])).await;
+    let ask =
+        async |body: &str| rig.call(get("/export", &[("x-path", &path()), ("x-body", body)])).await;
     let good = body("/blob/contoso/hello/world.txt", "b", "r").to_string();
     for body in [
         body("/blob/contoso/private/salaries.csv", "b", "r").to_string(),
@@ -141,10 +151,14 @@ async fn a_guest_that_signs_for_itself_hands_nothing_out() {
 
 #[tokio::test]
 async fn a_guest_that_exports_a_password_hands_out_a_surrogate() {
-    let vault = "[mount.exports-a-password.audience.vault]\nendpoint = \"https://contoso.vault.azure.net\"";
-    let rig = Rig::hostile_to_seals_with("exports_a_password", &format!("hand_out = [\"listServiceSas\"]\n{vault}"))
-        .start()
-        .await;
+    let vault =
+        "[mount.exports-a-password.audience.vault]\nendpoint = \"https://contoso.vault.azure.net\"";
+    let rig = Rig::hostile_to_seals_with(
+        "exports_a_password",
+        &format!("hand_out = [\"listServiceSas\"]\n{vault}"),
+    )
+    .start()
+    .await;
     let answer = rig.call(get("/export", &[])).await;
     let text = answer.text();
     assert!(text.contains(SURROGATE_PREFIX) && !text.contains("swordfish"), "{text}");

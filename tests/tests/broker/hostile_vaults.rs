@@ -13,7 +13,10 @@ const SECRET: &str = "correct-horse";
 /// A guest that may open databases, whose vault seals just this.
 fn with_seal(seal: &str) -> Vec<u8> {
     let vault = format!("[audience.vault]\ncloud = \"vault\"\noptional = true\n{seal}\n");
-    guest_with_manifest("database", &format!("name = \"guest\"\n[audience.sql]\ncloud = \"sql\"\n{vault}"))
+    guest_with_manifest(
+        "database",
+        &format!("name = \"guest\"\n[audience.sql]\ncloud = \"sql\"\n{vault}"),
+    )
 }
 
 async fn act(rig: &Rig, steps: &str) -> Answer {
@@ -24,7 +27,10 @@ async fn assert_sealed(seal: &str) {
     let rig = Rig::database_of(with_seal(seal), "").start().await;
     let answer = act(&rig, "secret sql-password").await;
     let text = answer.text();
-    assert!(text.starts_with(&format!("secret: {SURROGATE_PREFIX}")) && !text.contains(SECRET), "{text}");
+    assert!(
+        text.starts_with(&format!("secret: {SURROGATE_PREFIX}")) && !text.contains(SECRET),
+        "{text}"
+    );
     assert!(!String::from_utf8_lossy(&answer.body).contains(SECRET), "not in its memory either");
     let answer = act(&rig, "login app sql-password | open shop").await;
     assert_eq!(answer.text(), "login: ok\nopen: ok\n", "it is spent at the database");
@@ -43,9 +49,17 @@ async fn a_secret_is_sealed_although_the_manifest_seals_another_field() {
 #[tokio::test]
 async fn a_sealed_secret_is_only_a_password_although_the_manifest_says_query() {
     assert_sealed("seal = [{ field = \"/value\", spend = \"sql\", as = \"query\" }]").await;
-    let rig = Rig::database_of(with_seal("seal = [{field=\"/value\",spend=\"vault\",as=\"query\"}]"), "").start().await;
+    let rig =
+        Rig::database_of(with_seal("seal = [{field=\"/value\",spend=\"vault\",as=\"query\"}]"), "")
+            .start()
+            .await;
     let answer = act(&rig, "spend-in-query sql-password").await;
-    assert!(matches!(answer.error, Some(CallError::Violation { .. })), "{:?} {}", answer.error, answer.text());
+    assert!(
+        matches!(answer.error, Some(CallError::Violation { .. })),
+        "{:?} {}",
+        answer.error,
+        answer.text()
+    );
     assert!(rig.emulator.log().for_service("vault").iter().all(|seen| !seen.path.contains(SECRET)));
 }
 
@@ -63,20 +77,33 @@ async fn the_error_about_an_unsealable_response_names_unseal() {
     rig.emulator.faults().status("vault", 200, &[], "{\"id\":\"a certificate\"}");
     let answer = act(&rig, "secret sql-password").await;
     let error = answer.error.as_ref().map(ToString::to_string).unwrap_or_default();
-    assert!(matches!(answer.error, Some(CallError::Unsealable { .. })), "{:?} {}", answer.error, answer.text());
+    assert!(
+        matches!(answer.error, Some(CallError::Unsealable { .. })),
+        "{:?} {}",
+        answer.error,
+        answer.text()
+    );
     assert!(error.contains("`unseal = true` in [mount.database.audience.vault]"), "{error}");
 }
 
 /// A mount of a plugin whose first audience is the author's own, and whose second is a vault.
 fn plan(vault: &str, lines: &str) -> Result<Plan, String> {
-    let host = if vault.contains("blob") { "contoso.blob.core.windows.net" } else { "contoso.vault.azure.net" };
+    let host = if vault.contains("blob") {
+        "contoso.blob.core.windows.net"
+    } else {
+        "contoso.vault.azure.net"
+    };
     let manifest = format!(
         "name = \"weather\"\n[audience.api]\nresource = \"https://api.weather.example\"\n\
          hosts = [\"api.weather.example\"]\n[audience.keys]\n{vault}\n"
     );
     let mut component = b"\0asm\x0d\0\x01\0\0".to_vec();
     let length = 17 + manifest.len();
-    component.extend([u8::try_from(length & 0x7f).unwrap() | 0x80, u8::try_from(length >> 7).unwrap(), 16]);
+    component.extend([
+        u8::try_from(length & 0x7f).unwrap() | 0x80,
+        u8::try_from(length >> 7).unwrap(),
+        16,
+    ]);
     component.extend(b"keyward:manifest");
     component.extend(manifest.as_bytes());
     let text = format!(
@@ -84,8 +111,10 @@ fn plan(vault: &str, lines: &str) -> Result<Plan, String> {
          endpoint = \"https://api.weather.example\"\nresource = \"https://api.weather.example\"\n\
          [mount.m.audience.keys]\nendpoint = \"https://{host}\"\n{lines}\n"
     );
-    let config = Config::from_toml(Path::new("keyward.toml"), &text).map_err(|error| error.to_string())?;
-    keyward::plan(config, &Plugins::new().with("weather", component)).map_err(|error| error.to_string())
+    let config =
+        Config::from_toml(Path::new("keyward.toml"), &text).map_err(|error| error.to_string())?;
+    keyward::plan(config, &Plugins::new().with("weather", component))
+        .map_err(|error| error.to_string())
 }
 
 #[test]
@@ -93,8 +122,13 @@ fn a_sealed_secret_is_not_sent_to_the_authors_host() {
     let seal = "cloud = \"vault\"\nseal = [{ field = \"/value\", spend = \"api\", as = \"query\", \
                 keep = \"15m\" }]";
     let plan = plan(seal, "").unwrap();
-    let [seal] = plan.mounts[0].grants[1].seals.as_slice() else { panic!("{:?}", plan.mounts[0].grants) };
-    assert_eq!((seal.field.as_str(), seal.spend.as_deref(), seal.place), ("/value", None, SpendPlace::LoginPassword));
+    let [seal] = plan.mounts[0].grants[1].seals.as_slice() else {
+        panic!("{:?}", plan.mounts[0].grants)
+    };
+    assert_eq!(
+        (seal.field.as_str(), seal.spend.as_deref(), seal.place),
+        ("/value", None, SpendPlace::LoginPassword)
+    );
     assert!(seal.imposed);
 }
 

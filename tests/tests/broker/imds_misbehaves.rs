@@ -29,18 +29,25 @@ fn status(status: u16, body: &str) -> FaultKind {
 #[tokio::test]
 async fn every_invalid_token_response_is_a_clear_problem() {
     let identity = r#"{"error":"invalid_request","error_description":"Identity not found"}"#;
-    let expired = format!(r#"{{"access_token":"eyJ0eXAi.eyJh.c2ln","expires_on":"{}"}}"#, 1_600_000_000);
+    let expired =
+        format!(r#"{{"access_token":"eyJ0eXAi.eyJh.c2ln","expires_on":"{}"}}"#, 1_600_000_000);
     for (misbehaviour, words) in [
         (status(404, ""), "status 404"),
         (status(410, ""), "status 410"),
         (status(500, ""), "status 500"),
-        (status(503, r#"{"error":"unknown","error_description":"busy doing nothing"}"#), "busy doing nothing"),
+        (
+            status(503, r#"{"error":"unknown","error_description":"busy doing nothing"}"#),
+            "busy doing nothing",
+        ),
         (status(400, identity), "does not have this identity"),
         (status(403, ""), "status 403"),
         (status(200, ""), "is invalid"),
         (status(200, "{\"access_token\": \"eyJ0eXAi"), "is invalid"),
         (status(200, r#"{"access_token":"","expires_in":"3600"}"#), "the token is empty"),
-        (status(200, r#"{"access_token":"a b","expires_in":"3600"}"#), "a header field cannot contain"),
+        (
+            status(200, r#"{"access_token":"a b","expires_in":"3600"}"#),
+            "a header field cannot contain",
+        ),
         (status(200, &expired), "expired"),
         (FaultKind::Html, "is invalid"),
         (FaultKind::HalfBody, "is invalid"),
@@ -60,10 +67,17 @@ async fn a_busy_endpoints_retry_after_reaches_the_caller() {
     let rig = Rig::keyvault().start().await;
     rig.emulator.faults().status("imds", 429, &[("retry-after", "17")], "");
     let answer = read_secret(&rig).await;
-    assert_eq!((answer.status.as_u16(), answer.headers["retry-after"].to_str().unwrap()), (503, "17"));
+    assert_eq!(
+        (answer.status.as_u16(), answer.headers["retry-after"].to_str().unwrap()),
+        (503, "17")
+    );
     let again = read_secret(&rig).await;
     assert_eq!(again.status, 503);
-    assert_eq!(rig.emulator.log().for_service("imds").len(), 1, "it is left alone for as long as it asked");
+    assert_eq!(
+        rig.emulator.log().for_service("imds").len(),
+        1,
+        "it is left alone for as long as it asked"
+    );
 }
 
 #[tokio::test]
@@ -115,7 +129,9 @@ async fn ten_thousand_callers_on_a_cold_cache_make_one_request() {
 #[tokio::test]
 async fn several_identities_need_an_id() {
     let mut options = Options::default();
-    options.directory = Directory::new().with(Identity::user_assigned("a", 1)).with(Identity::user_assigned("b", 2));
+    options.directory = Directory::new()
+        .with(Identity::user_assigned("a", 1))
+        .with(Identity::user_assigned("b", 2));
     let rig = Rig::keyvault().emulator(options).start().await;
     let answer = read_secret(&rig).await;
     assert_eq!(answer.status, 503);

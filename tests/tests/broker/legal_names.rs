@@ -78,7 +78,10 @@ async fn without_allow_a_name_is_sent_as_it_was_written() {
     assert_kept(&rig, &NAMES).await;
     for name in NAMES {
         let sent = format!("/hello/{name}");
-        assert!(rig.emulator.log().for_service("blob").iter().any(|seen| seen.path == sent), "{sent}");
+        assert!(
+            rig.emulator.log().for_service("blob").iter().any(|seen| seen.path == sent),
+            "{sent}"
+        );
     }
 }
 
@@ -88,7 +91,9 @@ async fn with_allow_a_name_is_sent_as_the_service_reads_it() {
     assert_kept(&rig, &NAMES).await;
     for seen in rig.emulator.log().for_service("blob") {
         assert!(
-            !seen.path.contains(['\\', ';']) && !seen.path.contains("%5C") && !seen.path.contains("%2F"),
+            !seen.path.contains(['\\', ';'])
+                && !seen.path.contains("%5C")
+                && !seen.path.contains("%2F"),
             "{}",
             seen.path
         );
@@ -109,13 +114,22 @@ async fn a_signature_that_is_handed_out_is_for_the_name_that_the_service_reads()
     for (allow, handed_out) in
         [("", true), ("allow = [\"GET /hello/**\"]", true), ("allow = [\"GET /other/**\"]", false)]
     {
-        let rig = Rig::storage_with_sas(&format!("{allow}\nhand_out = [\"listServiceSas\"]")).start().await;
+        let rig = Rig::storage_with_sas(&format!("{allow}\nhand_out = [\"listServiceSas\"]"))
+            .start()
+            .await;
         for name in NAMES {
-            let answer = send(&rig, "POST", &format!("/$sas/hello/{name}?permissions=r"), Vec::new()).await;
-            assert_eq!(answer.status.as_u16(), if handed_out { 200 } else { 403 }, "{allow} {name}: {}", answer.text());
+            let answer =
+                send(&rig, "POST", &format!("/$sas/hello/{name}?permissions=r"), Vec::new()).await;
+            assert_eq!(
+                answer.status.as_u16(),
+                if handed_out { 200 } else { 403 },
+                "{allow} {name}: {}",
+                answer.text()
+            );
             if handed_out {
                 let answer: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
-                let (sas, path) = (answer["sas"].as_str().unwrap(), format!("/hello/{}", stored(name)));
+                let (sas, path) =
+                    (answer["sas"].as_str().unwrap(), format!("/hello/{}", stored(name)));
                 assert!(rig.emulator.verify_sas(sas, &path, 'r').is_ok(), "{name}");
                 assert!(rig.emulator.verify_sas(sas, "/hello/world.txt", 'r').is_err(), "{name}");
             }
@@ -130,7 +144,8 @@ async fn a_copy_source_is_read_like_a_blob_name() {
         let (path, text) = (format!("/hello/{name}"), format!("text of {name}"));
         assert_eq!(send(&rig, "PUT", &path, text.clone().into_bytes()).await.status, 201, "{name}");
         for source in ["https://contoso.blob.core.windows.net", "http://localhost/blobs"] {
-            let request = Request::put("/hello/copy").header("x-ms-copy-source", format!("{source}{path}"));
+            let request =
+                Request::put("/hello/copy").header("x-ms-copy-source", format!("{source}{path}"));
             let copied = rig.call(request.body(Full::default()).unwrap()).await;
             assert!(copied.status.is_success(), "{name}: {:?} {}", copied.error, copied.text());
             assert_eq!(send(&rig, "GET", "/hello/copy", Vec::new()).await.text(), text, "{name}");
@@ -143,22 +158,37 @@ async fn a_copy_source_is_read_like_a_blob_name() {
 async fn a_file_of_the_second_generation_may_have_such_a_name() {
     for allow in ["", "allow = [\"* /lake/**\", \"GET /lake\"]"] {
         let rig = Rig::lake("contoso.dfs.core.windows.net").mount_lines(allow).start().await;
-        for name in ["a//b", "back%5Cslash", "a%252Fb", "go%2Fwrites%2Fso", "semi;colon", "100%25", "dot."] {
+        for name in
+            ["a//b", "back%5Cslash", "a%252Fb", "go%2Fwrites%2Fso", "semi;colon", "100%25", "dot."]
+        {
             let (path, text) = (format!("/lake/{name}"), format!("text of {name}"));
             let created = send(&rig, "PUT", &format!("{path}?resource=file"), Vec::new()).await;
             assert_eq!(created.status, 201, "{name}: {:?} {}", created.error, created.text());
             let append = format!("{path}?action=append&position=0");
-            assert_eq!(send(&rig, "PATCH", &append, text.clone().into_bytes()).await.status, 202, "{name}");
+            assert_eq!(
+                send(&rig, "PATCH", &append, text.clone().into_bytes()).await.status,
+                202,
+                "{name}"
+            );
             let flush = format!("{path}?action=flush&position={}", text.len());
             assert_eq!(send(&rig, "PATCH", &flush, Vec::new()).await.status, 200, "{name}");
             assert_eq!(send(&rig, "GET", &path, Vec::new()).await.text(), text, "{name}");
-            let list = send(&rig, "GET", "/lake?resource=filesystem&recursive=true", Vec::new()).await;
-            assert!(list.text().contains(&format!("\"name\":\"{}\"", stored(name))), "{name}: {}", list.text());
+            let list =
+                send(&rig, "GET", "/lake?resource=filesystem&recursive=true", Vec::new()).await;
+            assert!(
+                list.text().contains(&format!("\"name\":\"{}\"", stored(name))),
+                "{name}: {}",
+                list.text()
+            );
             let request = Request::put("/lake/renamed").header("x-ms-rename-source", &path);
             let renamed = rig.call(request.body(Full::default()).unwrap()).await;
             assert_eq!(renamed.status, 201, "{name}: {:?} {}", renamed.error, renamed.text());
             assert_eq!(send(&rig, "GET", "/lake/renamed", Vec::new()).await.text(), text, "{name}");
-            assert_eq!(send(&rig, "DELETE", "/lake/renamed", Vec::new()).await.status, 200, "{name}");
+            assert_eq!(
+                send(&rig, "DELETE", "/lake/renamed", Vec::new()).await.status,
+                200,
+                "{name}"
+            );
         }
     }
 }
@@ -167,16 +197,36 @@ async fn a_file_of_the_second_generation_may_have_such_a_name() {
 async fn an_absolute_path_of_webhdfs_begins_with_two_slashes() {
     for allow in ["", "allow = [\"* /webhdfs/v1/reports/**\"]"] {
         let rig = Rig::lake("contoso.azuredatalakestore.net").mount_lines(allow).start().await;
-        for name in ["//reports/new.txt", "//reports//new.txt", "/reports%2Fnew.txt", "/reports/a%252Fb;c"] {
+        for name in
+            ["//reports/new.txt", "//reports//new.txt", "/reports%2Fnew.txt", "/reports/a%252Fb;c"]
+        {
             let path = format!("/webhdfs/v1{name}");
-            let created = send(&rig, "PUT", &format!("{path}?op=CREATE&overwrite=true"), b"text\0\xff".to_vec()).await;
+            let created = send(
+                &rig,
+                "PUT",
+                &format!("{path}?op=CREATE&overwrite=true"),
+                b"text\0\xff".to_vec(),
+            )
+            .await;
             assert_eq!(created.status, 201, "{name}: {:?} {}", created.error, created.text());
             let read = send(&rig, "GET", &format!("{path}?op=OPEN"), Vec::new()).await;
-            assert_eq!((read.status.as_u16(), &read.body[..]), (200, b"text\0\xff".as_slice()), "{name}");
+            assert_eq!(
+                (read.status.as_u16(), &read.body[..]),
+                (200, b"text\0\xff".as_slice()),
+                "{name}"
+            );
             let rename = format!("{path}?op=RENAME&destination=//reports//renamed");
-            assert_eq!(send(&rig, "PUT", &rename, Vec::new()).await.text(), "{\"boolean\":true}", "{name}");
+            assert_eq!(
+                send(&rig, "PUT", &rename, Vec::new()).await.text(),
+                "{\"boolean\":true}",
+                "{name}"
+            );
             let delete = "/webhdfs/v1/reports/renamed?op=DELETE";
-            assert_eq!(send(&rig, "DELETE", delete, Vec::new()).await.text(), "{\"boolean\":true}", "{name}");
+            assert_eq!(
+                send(&rig, "DELETE", delete, Vec::new()).await.text(),
+                "{\"boolean\":true}",
+                "{name}"
+            );
         }
     }
 }
@@ -193,8 +243,10 @@ fn own(lines: &str) -> RigBuilder {
 
 #[tokio::test]
 async fn a_custom_service_may_have_keys_with_slashes() {
-    let rig =
-        own("paths = \"keys\"").mount_lines("allow = [\"GET /secrets/app*\", \"GET /secrets/a%2Fb\"]").start().await;
+    let rig = own("paths = \"keys\"")
+        .mount_lines("allow = [\"GET /secrets/app*\", \"GET /secrets/a%2Fb\"]")
+        .start()
+        .await;
     for (path, sent) in [
         ("/secrets/app%2Fk1", "/secrets/app%2Fk1"),
         ("/secrets/app%2fk%5c1;x", "/secrets/app%2Fk%5C1%3Bx"),
@@ -204,9 +256,13 @@ async fn a_custom_service_may_have_keys_with_slashes() {
         assert!(answer.error.is_none(), "{path}: {:?}", answer.error);
         assert_eq!(rig.emulator.log().for_service("vault").last().unwrap().path, sent);
     }
-    for path in
-        ["/secrets/app/k1", "/secrets/b%2Fa", "/secrets/app%2F..%2Fb", "/secrets/app%2F%2e%2e", "/secrets/app/../b"]
-    {
+    for path in [
+        "/secrets/app/k1",
+        "/secrets/b%2Fa",
+        "/secrets/app%2F..%2Fb",
+        "/secrets/app%2F%2e%2e",
+        "/secrets/app/../b",
+    ] {
         let answer = rig.call(get("/", &[("x-path", path)])).await;
         assert!(answer.error.is_some(), "{path}: {}", answer.text());
     }
@@ -215,7 +271,10 @@ async fn a_custom_service_may_have_keys_with_slashes() {
 
 #[tokio::test]
 async fn a_custom_service_may_set_names_after() {
-    let rig = own("paths = \"names\"\nnames_after = 2").mount_lines("allow = [\"GET /secrets/db/**\"]").start().await;
+    let rig = own("paths = \"names\"\nnames_after = 2")
+        .mount_lines("allow = [\"GET /secrets/db/**\"]")
+        .start()
+        .await;
     let answer = rig.call(get("/", &[("x-path", "/secrets/db/a%2Fb//c")])).await;
     assert!(answer.error.is_none(), "{:?}", answer.error);
     assert_eq!(rig.emulator.log().for_service("vault")[0].path, "/secrets/db/a/b//c");
@@ -289,8 +348,14 @@ async fn a_caller_that_hides_another_container_in_a_copys_source_is_refused() {
             let source = format!("{source}{path}");
             let request = Request::put("/public/copy").header("x-ms-copy-source", source.as_str());
             let answer = rig.call(request.body(Full::default()).unwrap()).await;
-            let is_known = matches!(&answer.error, Some(CallError::Caller { .. } | CallError::NotAllowed(_)));
-            assert!(is_known && answer.status.is_client_error(), "{source}: {:?} {}", answer.error, answer.text());
+            let is_known =
+                matches!(&answer.error, Some(CallError::Caller { .. } | CallError::NotAllowed(_)));
+            assert!(
+                is_known && answer.status.is_client_error(),
+                "{source}: {:?} {}",
+                answer.error,
+                answer.text()
+            );
         }
     }
     assert!(rig.emulator.log().for_service("blob").is_empty(), "nothing was sent");
@@ -298,8 +363,10 @@ async fn a_caller_that_hides_another_container_in_a_copys_source_is_refused() {
 
 #[tokio::test]
 async fn a_caller_that_hides_another_directory_in_a_path_of_webhdfs_is_refused() {
-    let rig =
-        Rig::lake("contoso.azuredatalakestore.net").mount_lines("allow = [\"* /webhdfs/v1/public/**\"]").start().await;
+    let rig = Rig::lake("contoso.azuredatalakestore.net")
+        .mount_lines("allow = [\"* /webhdfs/v1/public/**\"]")
+        .start()
+        .await;
     for path in ESCAPES {
         let path = path.replace("hello/world.txt", "reports/2026.csv").replace("hello", "reports");
         for (method, path) in [
@@ -308,8 +375,14 @@ async fn a_caller_that_hides_another_directory_in_a_path_of_webhdfs_is_refused()
             ("POST", format!("/webhdfs/v1/public/new?op=CONCAT&sources=/public/a,{path}")),
         ] {
             let answer = send(&rig, method, &path, Vec::new()).await;
-            let is_known = matches!(&answer.error, Some(CallError::Caller { .. } | CallError::NotAllowed(_)));
-            assert!(is_known && answer.status.is_client_error(), "{path}: {:?} {}", answer.error, answer.text());
+            let is_known =
+                matches!(&answer.error, Some(CallError::Caller { .. } | CallError::NotAllowed(_)));
+            assert!(
+                is_known && answer.status.is_client_error(),
+                "{path}: {:?} {}",
+                answer.error,
+                answer.text()
+            );
         }
     }
     assert!(rig.emulator.log().for_service("datalake").is_empty(), "nothing was sent");
@@ -318,11 +391,18 @@ async fn a_caller_that_hides_another_directory_in_a_path_of_webhdfs_is_refused()
 #[tokio::test]
 async fn without_allow_a_name_does_not_leave_its_container_and_no_path_the_endpoints_prefix() {
     let rig = Rig::storage("").at("https://contoso.blob.core.windows.net/account").start().await;
-    for path in
-        ["/c/../../hello/world.txt", "/c/a/../../../hello/world.txt", "/../hello/world.txt", "/c/..%2f..%2fhello"]
-    {
+    for path in [
+        "/c/../../hello/world.txt",
+        "/c/a/../../../hello/world.txt",
+        "/../hello/world.txt",
+        "/c/..%2f..%2fhello",
+    ] {
         let answer = rig.call(get(path, &[])).await;
-        assert!(matches!(answer.error, Some(CallError::Caller { .. })), "{path}: {:?}", answer.error);
+        assert!(
+            matches!(answer.error, Some(CallError::Caller { .. })),
+            "{path}: {:?}",
+            answer.error
+        );
         assert_eq!(answer.status, 400, "{path}");
     }
     assert!(rig.emulator.log().for_service("blob").is_empty(), "nothing was sent");
@@ -338,7 +418,8 @@ async fn a_denial_of_a_name_with_several_readings_names_a_line_that_allows_it() 
         let answer = denied.call(get(path, &[])).await;
         assert_eq!(answer.status, 403, "{path}");
         let text = answer.text();
-        let line = text.split("add \\\"").nth(1).and_then(|rest| rest.split("\\\" there").next()).unwrap();
+        let line =
+            text.split("add \\\"").nth(1).and_then(|rest| rest.split("\\\" there").next()).unwrap();
         let allowed = Rig::storage(&format!("allow = [{line:?}]")).start().await;
         let answer = allowed.call(get(path, &[])).await;
         assert_eq!((answer.status.as_u16(), answer.error), (404, None), "{path} with {line}");
@@ -365,8 +446,16 @@ async fn a_callers_malformed_request_is_a_bad_request() {
         let rig = rig.start().await;
         let answer = rig.call(get(path, &[])).await;
         assert_eq!(answer.status, 400, "{path}: {}", answer.text());
-        assert!(matches!(answer.error, Some(CallError::Caller { .. })), "{path}: {:?}", answer.error);
-        assert!(answer.text().contains("urn:keyward:problem:bad-request"), "{path}: {}", answer.text());
+        assert!(
+            matches!(answer.error, Some(CallError::Caller { .. })),
+            "{path}: {:?}",
+            answer.error
+        );
+        assert!(
+            answer.text().contains("urn:keyward:problem:bad-request"),
+            "{path}: {}",
+            answer.text()
+        );
         assert!(!answer.text().contains("plugin"), "{path}: {}", answer.text());
     }
     let rig = Rig::storage("").start().await;
@@ -377,14 +466,22 @@ async fn a_callers_malformed_request_is_a_bad_request() {
 #[tokio::test]
 async fn a_second_path_of_the_callers_that_allow_cannot_check_is_denied_to_the_caller() {
     let rig = Rig::storage("allow = [\"* /hello/**\"]").start().await;
-    for (source, status) in [("https://public.example/a", 403), ("https://contoso.blob.core.windows.net/hello/..", 400)]
+    for (source, status) in
+        [("https://public.example/a", 403), ("https://contoso.blob.core.windows.net/hello/..", 400)]
     {
         let request = Request::put("/hello/copy").header("x-ms-copy-source", source);
         let answer = rig.call(request.body(Full::default()).unwrap()).await;
         assert_eq!(answer.status, status, "{source}: {}", answer.text());
-        assert!(matches!(answer.error, Some(CallError::Caller { .. })), "{source}: {:?}", answer.error);
+        assert!(
+            matches!(answer.error, Some(CallError::Caller { .. })),
+            "{source}: {:?}",
+            answer.error
+        );
     }
-    let lake = Rig::lake("contoso.azuredatalakestore.net").mount_lines("allow = [\"* /webhdfs/v1/**\"]").start().await;
+    let lake = Rig::lake("contoso.azuredatalakestore.net")
+        .mount_lines("allow = [\"* /webhdfs/v1/**\"]")
+        .start()
+        .await;
     let answer = send(&lake, "POST", "/webhdfs/v1/reports/a?op=MSCONCAT", Vec::new()).await;
     assert_eq!(answer.status, 403, "{}", answer.text());
 }

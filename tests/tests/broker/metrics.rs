@@ -19,14 +19,24 @@ async fn tokens_are_counted_by_identity_and_audience() {
     let rig = Rig::keyvault().start().await;
     let before = metrics(&rig);
     assert_eq!(value(&before, "keyward_token_requests_total", "default"), Some(0));
-    assert_eq!(value(&before, "keyward_token_expires_at_seconds", "default"), None, "there is no token yet");
+    assert_eq!(
+        value(&before, "keyward_token_expires_at_seconds", "default"),
+        None,
+        "there is no token yet"
+    );
     for _ in 0..3 {
         assert_eq!(rig.call(get("/secrets/db", &[])).await.status, 200);
     }
     let text = metrics(&rig);
     let of = |name: &str| value(&text, &format!("keyward_token_{name}"), "default");
-    assert_eq!((of("requests_total"), of("fetches_total"), of("failures_total")), (Some(3), Some(1), Some(0)));
-    assert_eq!((of("refused_total"), of("stale_total"), of("restored_total")), (Some(0), Some(0), Some(0)));
+    assert_eq!(
+        (of("requests_total"), of("fetches_total"), of("failures_total")),
+        (Some(3), Some(1), Some(0))
+    );
+    assert_eq!(
+        (of("refused_total"), of("stale_total"), of("restored_total")),
+        (Some(0), Some(0), Some(0))
+    );
     let day = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs() + 24 * 3600;
     assert!(of("expires_at_seconds").unwrap().abs_diff(day) < 300, "{text}");
 }
@@ -38,7 +48,10 @@ async fn failures_are_counted_too() {
     assert_ne!(rig.call(get("/secrets/db", &[])).await.status, 200);
     let text = metrics(&rig);
     let of = |name: &str| value(&text, &format!("keyward_token_{name}"), "default");
-    assert_eq!((of("requests_total"), of("refused_total"), of("failures_total")), (Some(1), Some(1), Some(1)));
+    assert_eq!(
+        (of("requests_total"), of("refused_total"), of("failures_total")),
+        (Some(1), Some(1), Some(1))
+    );
     assert_eq!(of("fetches_total"), Some(0));
 }
 

@@ -13,7 +13,8 @@ async fn query(rig: &Rig, body: Value) -> Answer {
 
 fn json_of(answer: &Answer) -> Value {
     assert!(answer.broken.is_none(), "{:?}", answer.broken);
-    serde_json::from_slice(&answer.body).unwrap_or_else(|error| panic!("{error}: {}", answer.text()))
+    serde_json::from_slice(&answer.body)
+        .unwrap_or_else(|error| panic!("{error}: {}", answer.text()))
 }
 
 #[tokio::test]
@@ -22,8 +23,12 @@ async fn the_tutorials_query_returns_columns_types_and_rows() {
     let answer = query(&rig, json!({ "sql": "SELECT * FROM orders ORDER BY id" })).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     let told = json_of(&answer);
-    let names: Vec<_> =
-        told["columns"].as_array().unwrap().iter().map(|column| (&column["name"], &column["type"])).collect();
+    let names: Vec<_> = told["columns"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|column| (&column["name"], &column["type"]))
+        .collect();
     assert_eq!(
         names,
         [
@@ -34,17 +39,25 @@ async fn the_tutorials_query_returns_columns_types_and_rows() {
             (&json!("note"), &json!("nvarchar")),
         ]
     );
-    assert_eq!(told["rows"][0], json!([1, "Fabrikam", "1200.50", "2024-01-15T09:30:00.0000000", null]));
+    assert_eq!(
+        told["rows"][0],
+        json!([1, "Fabrikam", "1200.50", "2024-01-15T09:30:00.0000000", null])
+    );
     assert_eq!(told["rows"].as_array().unwrap().len(), 3);
     let seen = rig.emulator.log().for_service("sql");
-    assert_eq!(seen[0].identity.as_deref(), Some(keyward_emulator::Identity::system_assigned().name.as_str()));
+    assert_eq!(
+        seen[0].identity.as_deref(),
+        Some(keyward_emulator::Identity::system_assigned().name.as_str())
+    );
 }
 
 #[tokio::test]
 async fn every_type_survives_json_both_ways() {
     let rig = Rig::orders("").start().await;
-    let out =
-        json_of(&query(&rig, json!({ "sql": "select * from types where id = @id", "params": { "id": 1 } })).await);
+    let out = json_of(
+        &query(&rig, json!({ "sql": "select * from types where id = @id", "params": { "id": 1 } }))
+            .await,
+    );
     let row = out["rows"][0].as_array().unwrap().clone();
     for expected in [
         json!(255),
@@ -78,12 +91,18 @@ async fn every_type_survives_json_both_ways() {
             other => other.to_owned(),
         };
         let sql = format!("select cast(@v as {of}) as v");
-        let again =
-            json_of(&query(&rig, json!({ "sql": sql, "params": { "v": { "type": kind, "value": value } } })).await);
+        let again = json_of(
+            &query(
+                &rig,
+                json!({ "sql": sql, "params": { "v": { "type": kind, "value": value } } }),
+            )
+            .await,
+        );
         let number = |value: &Value| value.as_str().and_then(|text| text.parse::<f64>().ok());
         let back = &again["rows"][0][0];
         // A nullable smalldatetime is told as a datetime, which has thousandths.
-        let thousandths = |value: &Value| json!(format!("{}.000", value.as_str().unwrap_or_default()));
+        let thousandths =
+            |value: &Value| json!(format!("{}.000", value.as_str().unwrap_or_default()));
         let same = match kind {
             "decimal" => number(back) == number(value),
             "datetime" => back == value || *back == thousandths(value),
@@ -96,8 +115,11 @@ async fn every_type_survives_json_both_ways() {
 #[tokio::test]
 async fn rows_are_streamed_as_lines() {
     let rig = Rig::orders("max_rows = 2000000").start().await;
-    let sql = "with n as (select 1 as i union all select i + 1 from n where i < 20000) select i from n";
-    let answer = rig.call(post("/query", &[("accept", "application/x-ndjson")], &json!({ "sql": sql }))).await;
+    let sql =
+        "with n as (select 1 as i union all select i + 1 from n where i < 20000) select i from n";
+    let answer = rig
+        .call(post("/query", &[("accept", "application/x-ndjson")], &json!({ "sql": sql })))
+        .await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(answer.headers["content-type"], "application/x-ndjson");
     let text = answer.text();
@@ -115,7 +137,11 @@ async fn an_aborted_stream_of_rows_never_looks_complete() {
         rig.emulator.faults().add(Fault::once("sql", FaultKind::Truncate(600_000)).at("RPC"));
         let answer = rig.call(post("/query", &[("accept", accept)], &json!({ "sql": sql }))).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
-        assert!(answer.broken.is_some(), "{accept}: it ended well, after {} bytes", answer.body.len());
+        assert!(
+            answer.broken.is_some(),
+            "{accept}: it ended well, after {} bytes",
+            answer.body.len()
+        );
         assert!(serde_json::from_slice::<Value>(&answer.body).is_err());
         assert!(!answer.text().contains("\"end\""));
     }
@@ -126,21 +152,24 @@ async fn affected_rows_are_counted() {
     let rig = Rig::orders("").start().await;
     let sql = "insert into orders values (@id, @who, @total, @at, null); update orders set note = \
                'x' where id < @id";
-    let params =
-        json!({ "id": 70, "who": "Zoë", "total": 0.10, "at": { "type": "datetime2", "value": "2024-01-01T00:00:00" } });
+    let params = json!({ "id": 70, "who": "Zoë", "total": 0.10, "at": { "type": "datetime2", "value": "2024-01-01T00:00:00" } });
     let answer = rig.call(post("/execute", &[], &json!({ "sql": sql, "params": params }))).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(json_of(&answer), json!({ "rows_affected": 4, "statements": [1, 3] }));
-    let told = json_of(&query(&rig, json!({ "sql": "select total from orders where id = 70" })).await);
+    let told =
+        json_of(&query(&rig, json!({ "sql": "select total from orders where id = 70" })).await);
     assert_eq!(told["rows"], json!([["0.10"]]));
 }
 
 #[tokio::test]
 async fn named_queries_are_from_the_configuration() {
-    let rig = Rig::orders("[mount.orders.settings.queries]\nof = \"select id from orders where customer = @who\"")
-        .start()
-        .await;
-    let answer = rig.call(post("/queries/of", &[], &json!({ "params": { "who": "Northwind" } }))).await;
+    let rig = Rig::orders(
+        "[mount.orders.settings.queries]\nof = \"select id from orders where customer = @who\"",
+    )
+    .start()
+    .await;
+    let answer =
+        rig.call(post("/queries/of", &[], &json!({ "params": { "who": "Northwind" } }))).await;
     assert_eq!(json_of(&answer)["rows"], json!([[2]]));
     let answer = rig.call(post("/queries/other", &[], &json!({}))).await;
     assert_eq!(answer.status, 404);
@@ -164,7 +193,12 @@ async fn a_read_only_mount_writes_nothing() {
         assert_eq!(answer.status, 403, "{sql}: {}", answer.text());
     }
     assert!(rig.emulator.log().for_service("sql").is_empty(), "nothing of it was sent");
-    assert_eq!(query(&rig, json!({ "sql": "select count(*) as n from orders where total > 1" })).await.status, 200);
+    assert_eq!(
+        query(&rig, json!({ "sql": "select count(*) as n from orders where total > 1" }))
+            .await
+            .status,
+        200
+    );
     let deep = format!("select {}1{}", "(".repeat(5000), ")".repeat(5000));
     let answer = query(&rig, json!({ "sql": deep })).await;
     assert_eq!(answer.status, 403, "{}", answer.text());
@@ -179,10 +213,18 @@ async fn server_errors_are_problems_with_the_error_number() {
         (StatusCode::BAD_REQUEST, &"application/problem+json".parse().unwrap())
     );
     let problem = json_of(&answer);
-    assert_eq!((&problem["number"], &problem["class"], &problem["line"]), (&json!(208), &json!(16), &json!(1)));
+    assert_eq!(
+        (&problem["number"], &problem["class"], &problem["line"]),
+        (&json!(208), &json!(16), &json!(1))
+    );
     assert!(problem["detail"].as_str().unwrap().contains("nowhere"), "{problem}");
-    let answer = query(&rig, json!({ "sql": "insert into orders values (1, 'x', 1, '2024-01-01', null)" })).await;
-    assert_eq!((answer.status, json_of(&answer)["number"].clone()), (StatusCode::CONFLICT, json!(2627)));
+    let answer =
+        query(&rig, json!({ "sql": "insert into orders values (1, 'x', 1, '2024-01-01', null)" }))
+            .await;
+    assert_eq!(
+        (answer.status, json_of(&answer)["number"].clone()),
+        (StatusCode::CONFLICT, json!(2627))
+    );
 }
 
 #[tokio::test]
@@ -214,7 +256,8 @@ async fn a_password_from_key_vault_logs_in_and_stays_hidden() {
 #[tokio::test]
 async fn responses_are_limited() {
     let rig = Rig::orders("max_rows = 10").start().await;
-    let sql = "with n as (select 1 as i union all select i + 1 from n where i < 100) select i from n";
+    let sql =
+        "with n as (select 1 as i union all select i + 1 from n where i < 100) select i from n";
     let answer = query(&rig, json!({ "sql": sql })).await;
     assert_eq!(answer.status, 422, "{}", answer.text());
     assert!(answer.text().contains("max_rows"), "{}", answer.text());
@@ -225,9 +268,10 @@ async fn responses_are_limited() {
 
 #[tokio::test]
 async fn the_sovereign_clouds_have_servers_and_audiences_of_their_own() {
-    for (cloud, host) in
-        [("china", "contoso.database.chinacloudapi.cn"), ("usgov", "contoso.database.usgovcloudapi.net")]
-    {
+    for (cloud, host) in [
+        ("china", "contoso.database.chinacloudapi.cn"),
+        ("usgov", "contoso.database.usgovcloudapi.net"),
+    ] {
         let rig = Rig::orders("").in_cloud(cloud, &format!("sqlserver://{host}")).start().await;
         let answer = query(&rig, json!({ "sql": "select 1 as one" })).await;
         assert_eq!(answer.status, 200, "{}", answer.text());

@@ -15,7 +15,8 @@ const ENDPOINT: &str = "https://contoso.vault.azure.cn";
 
 #[tokio::test]
 async fn a_mount_works_in_a_custom_cloud() {
-    let rig = Rig::keyvault().in_own_cloud(&cloud("https://vault.azure.cn"), ENDPOINT).start().await;
+    let rig =
+        Rig::keyvault().in_own_cloud(&cloud("https://vault.azure.cn"), ENDPOINT).start().await;
     let answer = rig.call(get("/secrets/db", &[])).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     rig.assert_no_token_in(&answer);
@@ -25,9 +26,15 @@ async fn a_mount_works_in_a_custom_cloud() {
 
 #[tokio::test]
 async fn tokens_have_exactly_the_audience_of_the_custom_table() {
-    let rig = Rig::keyvault().in_own_cloud(&cloud("https://vault.azure.cn/"), ENDPOINT).start().await;
+    let rig =
+        Rig::keyvault().in_own_cloud(&cloud("https://vault.azure.cn/"), ENDPOINT).start().await;
     let answer = rig.call(get("/secrets/db", &[])).await;
-    assert_eq!(answer.status, 401, "the vault takes tokens for another audience: {}", answer.text());
+    assert_eq!(
+        answer.status,
+        401,
+        "the vault takes tokens for another audience: {}",
+        answer.text()
+    );
     assert!(answer.text().contains("Invalid audience"), "{}", answer.text());
 }
 
@@ -42,7 +49,10 @@ async fn the_public_clouds_rule_for_copies_holds_in_a_custom_cloud() {
         .await;
     // The public cloud's rule for copies holds in this cloud, which does not mention it.
     let request = http::Request::put("/hello/copy")
-        .header("x-ms-copy-source", "https://contoso.blob.core.chinacloudapi.cn/private/salaries.csv")
+        .header(
+            "x-ms-copy-source",
+            "https://contoso.blob.core.chinacloudapi.cn/private/salaries.csv",
+        )
         .body(Default::default())
         .unwrap();
     let answer = rig.call(request).await;

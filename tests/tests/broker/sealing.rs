@@ -27,7 +27,8 @@ fn body() -> String {
 
 async fn call(rig: &Rig, fields: &[(&str, &str)]) -> Answer {
     let (path, body) = (path(), body());
-    let all: Vec<(&str, &str)> = [("x-path", path.as_str()), ("x-body", &body)].iter().chain(fields).copied().collect();
+    let all: Vec<(&str, &str)> =
+        [("x-path", path.as_str()), ("x-body", &body)].iter().chain(fields).copied().collect();
     let answer = rig.call(get("/", &all)).await;
     rig.assert_no_token_in(&answer);
     answer
@@ -45,7 +46,11 @@ async fn a_compressed_response_is_sealed_like_any_other() {
     let rig = Rig::hostile_to_seals("sas_reader").start().await;
     rig.emulator.faults().add(Fault::once("arm", FaultKind::Gzip));
     let answer = call(&rig, &[]).await;
-    assert!(answer.text().contains(SURROGATE_PREFIX) && !answer.text().contains("sig="), "{}", answer.text());
+    assert!(
+        answer.text().contains(SURROGATE_PREFIX) && !answer.text().contains("sig="),
+        "{}",
+        answer.text()
+    );
 }
 
 #[tokio::test]
@@ -62,8 +67,15 @@ async fn a_guest_gets_a_surrogate_whatever_request_it_sends() {
         let answer = call(&rig, &[("x-field", field)]).await;
         assert_eq!(answer.status, 200, "{:?}", answer.error);
         let text = answer.text();
-        assert!(text.matches(SURROGATE_PREFIX).count() == 2 && !text.contains("sig="), "{field}: {text}");
-        assert_eq!(rig.emulator.issued_sas().len(), 1, "{field}: the second answer is the host's own");
+        assert!(
+            text.matches(SURROGATE_PREFIX).count() == 2 && !text.contains("sig="),
+            "{field}: {text}"
+        );
+        assert_eq!(
+            rig.emulator.issued_sas().len(),
+            1,
+            "{field}: the second answer is the host's own"
+        );
         for seen in rig.emulator.log().for_service("arm") {
             for name in ["range", "x-ms-return", "if-none-match"] {
                 assert_eq!(seen.header(name), None, "{field}");
@@ -83,13 +95,23 @@ async fn a_signature_in_another_field_is_not_visible_either() {
     let odd = [
         (200, "text/plain", sealed(""), true),
         (200, "application/octet-stream", sealed(""), true),
-        (200, "application/json", sealed(&format!(",\"copy\":\"{ODD}\",\"deep\":{{\"er\":[\"?{ODD}\"]}}")), true),
+        (
+            200,
+            "application/json",
+            sealed(&format!(",\"copy\":\"{ODD}\",\"deep\":{{\"er\":[\"?{ODD}\"]}}")),
+            true,
+        ),
         (200, "application/json", ODD.to_owned(), false),
         (200, "application/json", format!("{{\"elsewhere\":\"{ODD}\"}}"), false),
         (200, "application/json", format!("{{\"serviceSasToken\":[\"{ODD}\"]}}"), false),
         (200, "application/xml", format!("<a>{ODD}</a>"), false),
         (206, "application/json", sealed(""), true),
-        (400, "application/json", sealed(&format!(",\"error\":{{\"code\":\"Bad\",\"message\":\"not {ODD}\"}}")), true),
+        (
+            400,
+            "application/json",
+            sealed(&format!(",\"error\":{{\"code\":\"Bad\",\"message\":\"not {ODD}\"}}")),
+            true,
+        ),
         (500, "text/html", format!("<p>{ODD}</p>"), true),
         (302, "application/json", sealed(""), true),
     ];
@@ -100,13 +122,24 @@ async fn a_signature_in_another_field_is_not_visible_either() {
             ("x-sas".to_owned(), ODD.to_owned()),
             ("location".to_owned(), format!("https://contoso.blob.core.windows.net/x?{ODD}")),
         ];
-        rig.emulator.faults().add(Fault::always("arm", FaultKind::Respond { status, headers, body: body.clone() }));
+        rig.emulator
+            .faults()
+            .add(Fault::always("arm", FaultKind::Respond { status, headers, body: body.clone() }));
         let answer = call(&rig, &[]).await;
-        let everything = format!("{:?} {:?} {}", answer.headers, answer.error, String::from_utf8_lossy(&answer.body));
+        let everything = format!(
+            "{:?} {:?} {}",
+            answer.headers,
+            answer.error,
+            String::from_utf8_lossy(&answer.body)
+        );
         assert!(!everything.contains("b2RkLXNpZ25h"), "{status} {body}: {everything}");
         assert_eq!(answer.error.is_none(), answered, "{status} {body}: {:?}", answer.error);
         if !answered {
-            assert!(matches!(answer.error, Some(CallError::Unsealable { .. })), "{:?}", answer.error);
+            assert!(
+                matches!(answer.error, Some(CallError::Unsealable { .. })),
+                "{:?}",
+                answer.error
+            );
             assert_eq!(answer.status, 502);
         }
         assert!(!Logs::collect().text().contains("b2RkLXNpZ25h"), "{status} {body}");
@@ -180,7 +213,12 @@ async fn a_signature_that_the_service_repeats_is_redacted() {
     // Azure's answer to a wrong signature repeats what was signed; a hostile one would repeat all.
     assert_eq!(rig.call(get("/hello/world.txt", &[])).await.status, 200);
     let sas = rig.emulator.issued_sas()[0].clone();
-    rig.emulator.faults().status("blob", 403, &[("x-echo", &sas)], &format!("<Error>{sas}</Error>"));
+    rig.emulator.faults().status(
+        "blob",
+        403,
+        &[("x-echo", &sas)],
+        &format!("<Error>{sas}</Error>"),
+    );
     let answer = rig.call(get("/hello/world.txt", &[])).await;
     rig.assert_no_token_in(&answer);
     assert!(answer.text().contains("***"), "{}", answer.text());
@@ -204,9 +242,10 @@ async fn many_callers_of_one_blob_make_one_request_for_a_signature() {
 async fn a_rejected_signature_is_requested_again() {
     let rig = Rig::storage_with_sas("").start().await;
     assert_eq!(rig.call(get("/hello/world.txt", &[])).await.status, 200);
-    rig.emulator
-        .faults()
-        .add(Fault::once("blob", FaultKind::Respond { status: 403, headers: Vec::new(), body: String::new() }));
+    rig.emulator.faults().add(Fault::once(
+        "blob",
+        FaultKind::Respond { status: 403, headers: Vec::new(), body: String::new() },
+    ));
     assert_eq!(rig.call(get("/hello/world.txt", &[])).await.status, 403);
     assert_eq!(rig.call(get("/hello/world.txt", &[])).await.status, 200);
     assert_eq!(rig.emulator.issued_sas().len(), 2);
@@ -215,12 +254,19 @@ async fn a_rejected_signature_is_requested_again() {
 #[tokio::test]
 async fn a_signature_has_only_the_permissions_that_the_request_needs() {
     let rig = Rig::storage_with_sas("").start().await;
-    let put = Request::put("/hello/new.txt").header("x-ms-blob-type", "BlockBlob").body("new".into()).unwrap();
+    let put = Request::put("/hello/new.txt")
+        .header("x-ms-blob-type", "BlockBlob")
+        .body("new".into())
+        .unwrap();
     assert_eq!(rig.call(put).await.status, 201);
     assert_eq!(rig.call(get("/hello/new.txt", &[])).await.text(), "new");
     assert_eq!(rig.call(get("/hello?restype=container&comp=list", &[])).await.status, 200);
-    assert_eq!(rig.call(Request::delete("/hello/new.txt").body("".into()).unwrap()).await.status, 202);
-    let queries: Vec<String> = rig.emulator.log().for_service("blob").into_iter().map(|seen| seen.query).collect();
+    assert_eq!(
+        rig.call(Request::delete("/hello/new.txt").body("".into()).unwrap()).await.status,
+        202
+    );
+    let queries: Vec<String> =
+        rig.emulator.log().for_service("blob").into_iter().map(|seen| seen.query).collect();
     for (query, permission) in queries.iter().zip(["sp=w", "sp=r", "sp=l", "sp=d"]) {
         assert!(
             query.split('&').any(|pair| pair == permission) && query.contains("spr=https"),
@@ -234,11 +280,17 @@ async fn a_signature_has_only_the_permissions_that_the_request_needs() {
 
 #[tokio::test]
 async fn callers_get_a_signature_only_with_hand_out() {
-    let ask = || Request::post("/$sas/hello/world.txt?permissions=r&expires_in=10m").body("".into()).unwrap();
+    let ask = || {
+        Request::post("/$sas/hello/world.txt?permissions=r&expires_in=10m").body("".into()).unwrap()
+    };
     let closed = Rig::storage_with_sas("").start().await;
     let answer = closed.call(ask()).await;
     assert_eq!(answer.status, 403);
-    assert!(answer.text().contains("hand_out = ") && answer.text().contains("[mount.blobs]"), "{}", answer.text());
+    assert!(
+        answer.text().contains("hand_out = ") && answer.text().contains("[mount.blobs]"),
+        "{}",
+        answer.text()
+    );
     assert!(closed.emulator.issued_sas().is_empty());
     assert_eq!(closed.audit.wait(1).await.rule, Some("sas-export-off"));
 
@@ -246,7 +298,9 @@ async fn callers_get_a_signature_only_with_hand_out() {
     let entra = Rig::storage("").start().await;
     let answer = entra.call(ask()).await;
     assert_eq!(answer.status, 403, "{}", answer.text());
-    for words in ["hand_out = [\\\"listServiceSas\\\"] in [mount.blobs]", "[mount.blobs.audience.arm]"] {
+    for words in
+        ["hand_out = [\\\"listServiceSas\\\"] in [mount.blobs]", "[mount.blobs.audience.arm]"]
+    {
         assert!(answer.text().contains(words), "{words} in {}", answer.text());
     }
     assert_eq!(entra.call(get("/hello/world.txt", &[])).await.status, 200, "all else works");
@@ -258,7 +312,10 @@ async fn callers_get_a_signature_only_with_hand_out() {
     assert_eq!(handed["sas"], open.emulator.issued_sas()[0]);
     assert_eq!(answer.headers["cache-control"], "no-store");
     let records = [open.audit.wait(1).await, open.audit.wait(2).await];
-    assert_eq!(records.clone().map(|record| record.outcome), [Outcome::Exported, Outcome::Answered]);
+    assert_eq!(
+        records.clone().map(|record| record.outcome),
+        [Outcome::Exported, Outcome::Answered]
+    );
     assert_eq!(records[0].path, "/$sas/hello/world.txt");
     // All other routes of the same mount stay sealed.
     let other = open.call(get("/hello/world.txt", &[])).await;
@@ -276,7 +333,10 @@ async fn all_waiting_calls_share_one_failed_request_for_a_signature() {
         calls.spawn(async move { rig.call(get("/hello/world.txt", &[])).await });
     }
     for answer in calls.join_all().await {
-        assert_eq!((answer.status.as_u16(), &answer.headers["retry-after"]), (503, &"7".parse().unwrap()));
+        assert_eq!(
+            (answer.status.as_u16(), &answer.headers["retry-after"]),
+            (503, &"7".parse().unwrap())
+        );
         assert!(answer.text().contains("TooManyRequests"), "{}", answer.text());
     }
     let asked = rig.emulator.log().for_service("arm").len();
@@ -295,7 +355,10 @@ async fn a_copy_reads_only_what_the_mount_may_read() {
     assert_eq!(stolen.status, 403);
     assert!(stolen.text().contains("may not send GET /hello/world.txt"), "{}", stolen.text());
     assert!(rig.emulator.log().for_service("blob").is_empty());
-    let put = Request::put("/hello/public/a.txt").header("x-ms-blob-type", "BlockBlob").body("a".into()).unwrap();
+    let put = Request::put("/hello/public/a.txt")
+        .header("x-ms-blob-type", "BlockBlob")
+        .body("a".into())
+        .unwrap();
     assert_eq!(rig.call(put).await.status, 201);
     let copied = rig.call(copy("https://contoso.blob.core.windows.net/hello/public/a.txt")).await;
     assert!(copied.status.is_success(), "{}", copied.text());

@@ -22,7 +22,8 @@ const ON_THE_WAY: u64 = 32 * MIB;
 async fn a_slow_reader_slows_the_service() {
     let rig = Rig::storage("").start().await;
     rig.emulator.faults().add(Fault::once("blob", FaultKind::Bytes(1024 * MIB)));
-    let response = rig.broker.call("blobs", &Caller::named("test"), get("/hello/big", &[])).await.unwrap();
+    let response =
+        rig.broker.call("blobs", &Caller::named("test"), get("/hello/big", &[])).await.unwrap();
     let mut body = response.into_body();
     let mut read = 0;
     while read < MIB {
@@ -48,10 +49,14 @@ async fn a_slow_service_slows_the_writer() {
     let request = Request::put("/hello/slow").header("x-ms-blob-type", "BlockBlob");
     let request = request.header("content-length", 64 * MIB).body(body).unwrap();
     let broker = rig.broker.clone();
-    let call = tokio::spawn(async move { broker.call("blobs", &Caller::named("test"), request).await });
+    let call =
+        tokio::spawn(async move { broker.call("blobs", &Caller::named("test"), request).await });
     let piece = Bytes::from(vec![7_u8; 64 << 10]);
     let mut sent = 0;
-    while tokio::time::timeout(Duration::from_millis(500), sender.send_data(piece.clone())).await.is_ok() {
+    while tokio::time::timeout(Duration::from_millis(500), sender.send_data(piece.clone()))
+        .await
+        .is_ok()
+    {
         sent += piece.len() as u64;
         assert!(sent < ON_THE_WAY, "{} MiB were taken by a service that reads nothing", sent / MIB);
     }
@@ -74,7 +79,8 @@ async fn a_caller_that_disconnects_aborts_the_upload() {
     let request = Request::put("/hello/gone").header("x-ms-blob-type", "BlockBlob");
     let request = request.header("content-length", 64 * MIB).body(body).unwrap();
     let broker = rig.broker.clone();
-    let call = tokio::spawn(async move { broker.call("blobs", &Caller::named("test"), request).await });
+    let call =
+        tokio::spawn(async move { broker.call("blobs", &Caller::named("test"), request).await });
     // There is room for one: with the third, the call has begun.
     for _ in 0..3 {
         sender.send_data(Bytes::from(vec![7_u8; 1 << 20])).await.unwrap();
@@ -89,7 +95,9 @@ async fn a_service_that_disconnects_during_an_upload_is_a_bad_gateway() {
     let rig = Rig::storage("").start().await;
     rig.emulator.faults().add(Fault::once("blob", FaultKind::CloseAfterRequestBytes(1 << 20)));
     let body = http_body_util::Full::new(Bytes::from(vec![7_u8; 16 << 20]));
-    let answer = rig.call(Request::put("/hello/torn").header("x-ms-blob-type", "BlockBlob").body(body).unwrap()).await;
+    let answer = rig
+        .call(Request::put("/hello/torn").header("x-ms-blob-type", "BlockBlob").body(body).unwrap())
+        .await;
     assert_eq!(answer.status, 502, "{}", answer.text());
     assert_eq!(rig.call(get("/hello/torn", &[])).await.status, 404);
 }

@@ -127,7 +127,8 @@ where
     };
     let mut last = None;
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| Failure::unavailable(format!("the response was aborted: {error}")))?;
+        let frame = frame
+            .map_err(|error| Failure::unavailable(format!("the response was aborted: {error}")))?;
         let data = frame.into_data().unwrap_or_default();
         match &mut file {
             Some((file, path)) => {

@@ -30,7 +30,10 @@ impl DaemonClient {
     }
 
     /// Sends a request. The response's body can be read as long as this client exists.
-    pub(super) async fn send(&mut self, mut request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Failure> {
+    pub(super) async fn send(
+        &mut self,
+        mut request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, Failure> {
         request.headers_mut().insert(HOST, HeaderValue::from_static("localhost"));
         self.sender.send_request(request).await.map_err(Failure::unavailable)
     }

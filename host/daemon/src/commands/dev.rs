@@ -52,7 +52,9 @@ fn check_matches(running: &RunningEmulator, file: &Path, config: &Config) -> Res
                 let endpoint = source.endpoint.as_deref();
                 endpoint.is_some_and(|endpoint| endpoint.trim_end_matches('/') == imds)
             }
-            IdentitySource::Platform(..) | IdentitySource::Auto(_) | IdentitySource::Supplied => false,
+            IdentitySource::Platform(..) | IdentitySource::Auto(_) | IdentitySource::Supplied => {
+                false
+            }
         };
         if !matches {
             return Err(Failure::config(format!(

@@ -86,7 +86,9 @@ fn read_state(directory: &Path) -> Result<Option<State>, Failure> {
             let names = [CONFIG, CA].map(|name| directory.join(name));
             if let Some(existing) = names.iter().find(|path| path.exists()) {
                 let existing = existing.display();
-                let failure = Failure::system(format!("{existing} already exists, and was not written by an emulator"));
+                let failure = Failure::system(format!(
+                    "{existing} already exists, and was not written by an emulator"
+                ));
                 return Err(failure.help("use another directory, or move the file"));
             }
             return Ok(None);
@@ -102,7 +104,11 @@ fn read_state(directory: &Path) -> Result<Option<State>, Failure> {
     })
 }
 
-fn options(arguments: &Arguments, previous: Option<&State>, directory: &Path) -> Result<Options, Failure> {
+fn options(
+    arguments: &Arguments,
+    previous: Option<&State>,
+    directory: &Path,
+) -> Result<Options, Failure> {
     let mut options = previous.map_or_else(Options::default, Options::resuming);
     let addresses = [
         ("--imds", arguments.imds, &mut options.imds),
@@ -138,7 +144,9 @@ fn write_state(directory: &Path, state: &State) -> Result<(), Failure> {
 fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
     let created = std::fs::File::create_new(path);
     match created.and_then(|mut file| file.write_all(text.as_bytes())) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(cannot_write(path, &error)),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(cannot_write(path, &error))
+        }
         Ok(()) | Err(_) => Ok(()),
     }
 }

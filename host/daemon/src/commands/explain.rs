@@ -51,7 +51,9 @@ fn without_links(markdown: &str) -> String {
     let mut rest = markdown;
     while let Some((before, link)) = rest.split_once('[') {
         text.push_str(before);
-        let parts = link.split_once("](").and_then(|(label, target)| Some((label, target.split_once(')')?.1)));
+        let parts = link
+            .split_once("](")
+            .and_then(|(label, target)| Some((label, target.split_once(')')?.1)));
         match parts {
             Some((label, after)) if !label.contains(']') => {
                 text.push_str(label);

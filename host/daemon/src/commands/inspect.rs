@@ -17,8 +17,8 @@ const VALUES: usize = 16;
 
 pub(crate) fn inspect(inspect: &Inspect) -> Result<Exit, Failure> {
     // The command line accepts only known names.
-    let cloud =
-        Cloud::named(&inspect.cloud).ok_or_else(|| Failure::usage(format!("unknown cloud {}", inspect.cloud)))?;
+    let cloud = Cloud::named(&inspect.cloud)
+        .ok_or_else(|| Failure::usage(format!("unknown cloud {}", inspect.cloud)))?;
     let component = component(&inspect.plugin)?;
     let manifest = Manifest::of_component(&inspect.plugin, &component)
         .map_err(|error| Failure::config(format!("{}: {error}", inspect.plugin)))?;
@@ -40,7 +40,9 @@ fn component(plugin: &str) -> Result<Cow<'static, [u8]>, Failure> {
     std::fs::read(plugin).map(Cow::Owned).map_err(|error| {
         let names: Vec<&str> = plugins.names().collect();
         let names = names.join(", ");
-        Failure::config(format!("{plugin} is neither a bundled plugin ({names}) nor a file: {error}"))
+        Failure::config(format!(
+            "{plugin} is neither a bundled plugin ({names}) nor a file: {error}"
+        ))
     })
 }
 
@@ -53,19 +55,27 @@ fn manifest_text(manifest: &Manifest, component: &[u8], cloud: &Cloud, cloud_nam
     text.push_str(&format!("{} KiB, sha256 {}\n\n", component.len() / 1024, sha256(component)));
     let off = used_but_off(component);
     if !off.is_empty() {
-        text.push_str(&format!("warning: it uses {}, which is disabled: it cannot be mounted\n", off.join(" and ")));
+        text.push_str(&format!(
+            "warning: it uses {}, which is disabled: it cannot be mounted\n",
+            off.join(" and ")
+        ));
     }
-    text.push_str("It never sees a token. Its sandbox has no files, no environment and no sockets.\n");
+    text.push_str(
+        "It never sees a token. Its sandbox has no files, no environment and no sockets.\n",
+    );
     text.push_str(&format!("In the cloud `{cloud_name}` it requests tokens for:\n"));
     for (number, audience) in manifest.audiences.iter().enumerate() {
         text.push_str(&format!("\n  {}{}\n", audience.name, audience_role(audience, number)));
         match audience.resolve(cloud) {
             Ok(services) => {
                 for service in services {
-                    let hosts: Vec<String> = service.hosts.iter().map(ToString::to_string).collect();
+                    let hosts: Vec<String> =
+                        service.hosts.iter().map(ToString::to_string).collect();
                     let hosts = hosts.join(", ");
                     let audience = &service.audience;
-                    text.push_str(&format!("    tokens for  {audience}\n    at          {hosts}\n"));
+                    text.push_str(&format!(
+                        "    tokens for  {audience}\n    at          {hosts}\n"
+                    ));
                 }
             }
             Err(error) => text.push_str(&format!("    {}\n", error.message)),
@@ -88,7 +98,9 @@ fn manifest_text(manifest: &Manifest, component: &[u8], cloud: &Cloud, cloud_nam
                 "    sealed      {field}: only for `{spend}`, hidden from the plugin and callers\n"
             ));
             if let Some(export) = &seal.export {
-                text.push_str(&format!("                or handed out to callers by {export}, with `hand_out`\n"));
+                text.push_str(&format!(
+                    "                or handed out to callers by {export}, with `hand_out`\n"
+                ));
             }
         }
     }
@@ -98,7 +110,11 @@ fn manifest_text(manifest: &Manifest, component: &[u8], cloud: &Cloud, cloud_nam
     for (name, setting) in &manifest.settings {
         let values = Some(setting.expected()).filter(|expected| !expected.is_empty());
         let values = values.map(|expected| format!(", {expected}")).unwrap_or_default();
-        let default = setting.default.as_ref().map(|default| format!(" (default {default})")).unwrap_or_default();
+        let default = setting
+            .default
+            .as_ref()
+            .map(|default| format!(" (default {default})"))
+            .unwrap_or_default();
         let required = if setting.required { ", required" } else { "" };
         let summary = setting.summary.as_deref().unwrap_or("no description");
         text.push_str(&format!("  {name}: {summary}{values}{default}{required}\n"));

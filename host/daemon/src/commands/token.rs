@@ -29,11 +29,15 @@ async fn forget(forget: &Forget) -> Result<Exit, Failure> {
     let config = DaemonConfig::load(&forget.config)?;
     if !config.broker.identities.contains_key(&forget.identity) {
         let known = config.broker.identities.keys().cloned().collect();
-        return Err(Failure::config(ForgetError::UnknownIdentity { name: forget.identity.clone(), known }));
+        return Err(Failure::config(ForgetError::UnknownIdentity {
+            name: forget.identity.clone(),
+            known,
+        }));
     }
     let (plan, listen, _) = config.plan()?;
     let audience = forget.audience.as_deref().map(Audience::new).transpose();
-    let audience = audience.map_err(|error| Failure::config(format!("invalid audience: {error}")))?;
+    let audience =
+        audience.map_err(|error| Failure::config(format!("invalid audience: {error}")))?;
     let socket = forget.socket.clone().or(listen.socket);
     let Some(socket) = socket else {
         eprintln!(
@@ -64,7 +68,9 @@ fn on_disk(forget: &Forget, plan: &Plan, audience: Option<&Audience>) -> Result<
         }
         Err(error @ ForgetError::Disk(_)) => return Err(Failure::system(error)),
         Err(
-            error @ (ForgetError::UnknownIdentity { .. } | ForgetError::NoSource { .. } | ForgetError::NoKey { .. }),
+            error @ (ForgetError::UnknownIdentity { .. }
+            | ForgetError::NoSource { .. }
+            | ForgetError::NoKey { .. }),
         ) => {
             let failure = Failure::config(&error);
             return Err(match error.help() {
@@ -76,7 +82,11 @@ fn on_disk(forget: &Forget, plan: &Plan, audience: Option<&Audience>) -> Result<
     Ok(Exit::Success)
 }
 
-fn report<'a>(forget: &Forget, place: &str, audiences: impl Iterator<Item = &'a str>) -> Result<(), Failure> {
+fn report<'a>(
+    forget: &Forget,
+    place: &str,
+    audiences: impl Iterator<Item = &'a str>,
+) -> Result<(), Failure> {
     let audiences: Vec<&str> = audiences.collect();
     let identity = &forget.identity;
     print_line(&match audiences.len() {
@@ -90,7 +100,11 @@ fn report<'a>(forget: &Forget, place: &str, audiences: impl Iterator<Item = &'a 
 }
 
 #[cfg(unix)]
-async fn request(socket: &Path, identity: &str, audience: Option<&Audience>) -> Result<Outcome, Failure> {
+async fn request(
+    socket: &Path,
+    identity: &str,
+    audience: Option<&Audience>,
+) -> Result<Outcome, Failure> {
     use std::io::ErrorKind;
 
     use http::Request;

@@ -50,7 +50,8 @@ fn known_names(section: &SectionKeys) -> Vec<&'static str> {
 
 fn assert_known(text: &str, names: &[&'static str]) {
     let mistakes = mistakes(text);
-    let (_, after) = mistakes.split_once("unknown key `zzzz`").unwrap_or_else(|| panic!("{text}: {mistakes}"));
+    let (_, after) =
+        mistakes.split_once("unknown key `zzzz`").unwrap_or_else(|| panic!("{text}: {mistakes}"));
     let expected = after.lines().nth(1).unwrap_or_default().trim();
     assert_eq!(expected, format!("expected: {}", one_of(names.iter().copied())), "{text}");
 }
@@ -65,7 +66,10 @@ fn the_reader_knows_exactly_the_declared_keys() {
             let Kind::Tables(table) = key.kind else { continue };
             let mut names: Vec<&str> = table.keys.iter().map(|key| key.name).collect();
             names.sort_unstable();
-            assert_known(&format!("{}\n{} = [{{ zzzz = 1 }}]\n", header(section), key.name), &names);
+            assert_known(
+                &format!("{}\n{} = [{{ zzzz = 1 }}]\n", header(section), key.name),
+                &names,
+            );
         }
     }
 }
@@ -81,11 +85,16 @@ fn the_reader_accepts_every_example() {
         for key in section.keys {
             accepts(section, key, key.name, &key.example_toml());
             if let Kind::OneOf(words) = key.kind {
-                words().iter().for_each(|word| accepts(section, key, key.name, &format!("{word:?}")));
+                words()
+                    .iter()
+                    .for_each(|word| accepts(section, key, key.name, &format!("{word:?}")));
             }
             if let Kind::Tables(table) = key.kind {
-                for key in table.keys.iter().filter(|inner| !["query", "header"].contains(&inner.name)) {
-                    let value = format!("[{{ query = \"q\", {} = {} }}]", key.name, key.example_toml());
+                for key in
+                    table.keys.iter().filter(|inner| !["query", "header"].contains(&inner.name))
+                {
+                    let value =
+                        format!("[{{ query = \"q\", {} = {} }}]", key.name, key.example_toml());
                     accepts(section, key, "second_paths", &value);
                 }
             }
@@ -100,7 +109,8 @@ fn the_reader_accepts_every_example() {
 #[test]
 fn the_reader_refuses_what_is_out_of_the_declared_bounds_or_of_another_type() {
     let refuses = |section: &SectionKeys, key: &Key, value: &str| {
-        let text = format!("{}\n{} = {value}\n{}\n", header(section), key.name, beside(section, key));
+        let text =
+            format!("{}\n{} = {value}\n{}\n", header(section), key.name, beside(section, key));
         let mistakes = mistakes(&text);
         assert!(mistakes.contains("k.toml:2:"), "{text} is accepted: {mistakes}");
     };
@@ -173,19 +183,29 @@ fn a_declared_default_is_what_the_reader_returns_without_the_key() {
             }
             let more = match section.path {
                 ["cloud", "service", _] => {
-                    "[cloud]\nbase = \"public\"\n[cloud.service.m]\naudience = \"https://m.example\"\n\
+                    "[cloud]\nbase = \"public\"\n[cloud.service.m]\naudience = \
+                     \"https://m.example\"\n\
                      hosts = [\"*.m.example\"]\npaths = \"names\"\n"
                 }
                 _ => "",
             };
             let opening = if more.is_empty() { header(section) } else { String::new() };
-            let without = if section.path.is_empty() { BASE.to_owned() } else { format!("{BASE}{more}{opening}\n") };
+            let without = if section.path.is_empty() {
+                BASE.to_owned()
+            } else {
+                format!("{BASE}{more}{opening}\n")
+            };
             let with = if section.path.is_empty() {
                 format!("{} = {value}\n{BASE}", key.name)
             } else {
                 format!("{without}{} = {value}\n", key.name)
             };
-            assert_eq!(without_places(&without), without_places(&with), "{} of {opening}", key.name);
+            assert_eq!(
+                without_places(&without),
+                without_places(&with),
+                "{} of {opening}",
+                key.name
+            );
             compared += 1;
         }
     }

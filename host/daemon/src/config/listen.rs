@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use keyward_policy::diagnostic::{Diagnostic, Located};
-use keyward_policy::document::{DefaultValue, InvalidValue, Key, Section, SectionKeys, WithDefault};
+use keyward_policy::document::{
+    DefaultValue, InvalidValue, Key, Section, SectionKeys, WithDefault,
+};
 
 use crate::{directories, sockets};
 
@@ -15,8 +17,9 @@ const ANYBODY: &str = "anybody-on-this-machine";
 const LOOPBACK: &str = "a loopback address and a port";
 const LOOPBACK_PATTERN: Option<&str> = Some(r"^(127\.\d+\.\d+\.\d+|\[::1\]):\d+$");
 
-const SOCKET: Key = Key::path("socket", "/run/keyward/keyward.sock", "a Unix socket")
-    .default_is("if neither `tcp` nor `[listen.tls]` is there, `keyward/keyward.sock` in the runtime directory");
+const SOCKET: Key = Key::path("socket", "/run/keyward/keyward.sock", "a Unix socket").default_is(
+    "if neither `tcp` nor `[listen.tls]` is there, `keyward/keyward.sock` in the runtime directory",
+);
 const MODE: Key = Key::form(
     "mode",
     "\"0600\", or \"0660\" to let the socket's group call",
@@ -60,15 +63,23 @@ const ADDRESS: Key = Key::form(
     "a loopback address and port to listen at, with TLS",
 )
 .required();
-const CALLERS: Key =
-    Key::one_of("callers", || vec![ANYBODY], ANYBODY, "confirms that every process on this machine may call")
-        .required();
-const CERTIFICATE: Key = Key::path("certificate", "server.pem", "the certificate, and those that signed it, in PEM")
-    .default_is("a pair is made");
+const CALLERS: Key = Key::one_of(
+    "callers",
+    || vec![ANYBODY],
+    ANYBODY,
+    "confirms that every process on this machine may call",
+)
+.required();
+const CERTIFICATE: Key =
+    Key::path("certificate", "server.pem", "the certificate, and those that signed it, in PEM")
+        .default_is("a pair is made");
 const KEY: Key = Key::path("key", "server.key", "its private key, in PEM");
-const TLS_DIRECTORY: Key =
-    Key::path("directory", "/var/lib/keyward/tls", "where a pair is made, without `certificate` and `key`")
-        .default_is("`tls` in the state directory");
+const TLS_DIRECTORY: Key = Key::path(
+    "directory",
+    "/var/lib/keyward/tls",
+    "where a pair is made, without `certificate` and `key`",
+)
+.default_is("`tls` in the state directory");
 
 /// `[listen.tls]`.
 pub(super) const TLS: SectionKeys = SectionKeys::new(
@@ -109,21 +120,31 @@ pub(super) fn listen(root: &Section<'_>, base: &Path) -> Listen {
     let section = root.section(&LISTEN);
     let socket = section.path(&SOCKET, base).filter(|socket| fits(&section, socket));
     let mode = section.parsed(&MODE, |text| {
-        let mode = u32::from_str_radix(text, 8).ok().filter(|mode| mode & !0o770 == 0 && mode & 0o600 == 0o600);
+        let mode = u32::from_str_radix(text, 8)
+            .ok()
+            .filter(|mode| mode & !0o770 == 0 && mode & 0o600 == 0o600);
         mode.ok_or_else(InvalidValue::default)
     });
     let tcp = section.parsed(&TCP, loopback);
     let callers = section.one_of(&TCP_CALLERS, &[(ANYBODY, ())]);
     match (&tcp, &callers) {
         (Some(tcp), None) if section.place_of(&TCP_CALLERS).is_none() => {
-            let message =
-                format!("`tcp` in {} lets every process on this machine call, regardless of user", section.header());
+            let message = format!(
+                "`tcp` in {} lets every process on this machine call, regardless of user",
+                section.header()
+            );
             let write = format!("tcp_callers = \"{ANYBODY}\"");
-            section.push(Diagnostic::new(tcp.place.clone(), message).help("confirm it explicitly").write(write));
+            section.push(
+                Diagnostic::new(tcp.place.clone(), message)
+                    .help("confirm it explicitly")
+                    .write(write),
+            );
         }
         (None, Some(callers)) if section.place_of(&TCP).is_none() => {
             let message = format!("`tcp_callers` in {} without `tcp`", section.header());
-            section.push(Diagnostic::new(callers.place.clone(), message).write("tcp = \"127.0.0.1:8200\""));
+            section.push(
+                Diagnostic::new(callers.place.clone(), message).write("tcp = \"127.0.0.1:8200\""),
+            );
         }
         _ => {}
     }
@@ -159,7 +180,8 @@ fn fits(section: &Section<'_>, socket: &Located<PathBuf>) -> bool {
     let message = format!("the path of `socket` in {} has {length} bytes", section.header());
     let diagnostic = Diagnostic::new(socket.place.clone(), message);
     let expected = format!("at most {LONGEST_SOCKET} bytes, as the operating system wants it");
-    section.push(diagnostic.expected(expected).write(format!("socket = {}", SOCKET.example_toml())));
+    section
+        .push(diagnostic.expected(expected).write(format!("socket = {}", SOCKET.example_toml())));
     false
 }
 
@@ -169,7 +191,11 @@ fn clash(section: &Section<'_>, tcp: Option<&Located<SocketAddr>>, tls: Option<&
     if tcp.value != tls.address || tcp.value.port() == 0 {
         return;
     }
-    let message = format!("`tcp` in {} and `address` in [listen.tls] are both {}", section.header(), tcp.value);
+    let message = format!(
+        "`tcp` in {} and `address` in [listen.tls] are both {}",
+        section.header(),
+        tcp.value
+    );
     let other = SocketAddr::new(tcp.value.ip(), tcp.value.port() ^ 1);
     let diagnostic = Diagnostic::new(tcp.place.clone(), message).expected("two ports");
     section.push(diagnostic.write(format!("tcp = \"{other}\"")));
@@ -181,7 +207,8 @@ fn loopback(text: &str) -> Result<SocketAddr, InvalidValue> {
 }
 
 fn default_tls_directory() -> PathBuf {
-    directories::state().map_or_else(|| PathBuf::from("/var/lib/keyward/tls"), |state| state.join("tls"))
+    directories::state()
+        .map_or_else(|| PathBuf::from("/var/lib/keyward/tls"), |state| state.join("tls"))
 }
 
 fn tls(listen: &Section<'_>, base: &Path) -> Option<ListenTls> {
@@ -200,12 +227,19 @@ fn tls(listen: &Section<'_>, base: &Path) -> Option<ListenTls> {
         section.push(diagnostic.write("address = \"127.0.0.1:8443\""));
     }
     if callers.is_none() && section.place_of(&CALLERS).is_none() {
-        let message = format!("{} lets every process on this machine call, regardless of user", section.header());
+        let message = format!(
+            "{} lets every process on this machine call, regardless of user",
+            section.header()
+        );
         let write = format!("callers = \"{ANYBODY}\"");
-        section.push(Diagnostic::new(section.place(), message).help("confirm it explicitly").write(write));
+        section.push(
+            Diagnostic::new(section.place(), message).help("confirm it explicitly").write(write),
+        );
     }
     let pair = match (certificate, key, directory) {
-        (Some(certificate), Some(key), None) => Pair::Files { certificate: certificate.value, key: key.value },
+        (Some(certificate), Some(key), None) => {
+            Pair::Files { certificate: certificate.value, key: key.value }
+        }
         (None, None, directory) => {
             let directory = directory.map(|directory| directory.value);
             Pair::Made { directory: directory.unwrap_or_else(default_tls_directory) }

@@ -17,10 +17,12 @@ use crate::exit::Failure;
 use listen::listen;
 pub(crate) use listen::{Listen, ListenTls, Pair};
 
-const FILE: Key = Key::path("file", "/var/log/keyward/audit.jsonl", "the file that records are appended to")
-    .default_is("standard output");
+const FILE: Key =
+    Key::path("file", "/var/log/keyward/audit.jsonl", "the file that records are appended to")
+        .default_is("standard output");
 
-const AUDIT: SectionKeys = SectionKeys::new(&["audit"], "Where the audit records of calls go.", &[&FILE]);
+const AUDIT: SectionKeys =
+    SectionKeys::new(&["audit"], "Where the audit records of calls go.", &[&FILE]);
 
 /// All sections of a configuration file, in the order of the reference.
 pub(crate) fn sections() -> Vec<&'static SectionKeys> {
@@ -46,11 +48,13 @@ pub(crate) enum Audit {
 impl DaemonConfig {
     /// Reads a file.
     pub(crate) fn load(file: &Path) -> Result<Self, Failure> {
-        let text = std::fs::read_to_string(file)
-            .map_err(|error| Failure::config(format!("cannot read the configuration {}: {error}", file.display())))?;
+        let text = std::fs::read_to_string(file).map_err(|error| {
+            Failure::config(format!("cannot read the configuration {}: {error}", file.display()))
+        })?;
         let config = Self::parse(file, &text)?;
         for warning in &config.broker.warnings {
-            let place = warning.place.as_ref().map(|place| format!("{place}: ")).unwrap_or_default();
+            let place =
+                warning.place.as_ref().map(|place| format!("{place}: ")).unwrap_or_default();
             let write = warning.write.as_deref().unwrap_or_default();
             tracing::warn!("{place}{}; write: {write}", warning.message);
         }
@@ -70,7 +74,9 @@ impl DaemonConfig {
             if broker.mounts.is_empty() && !root.has_table("mount") {
                 let write = "[mount.vault]\nplugin = \"keyvault\"\nendpoint = \"https://NAME.vault.azure.net\"";
                 let message = "no mount is configured, so there is nothing to serve";
-                document.push(Diagnostic::new(None, message).expected("a section [mount.NAME]").write(write));
+                document.push(
+                    Diagnostic::new(None, message).expected("a section [mount.NAME]").write(write),
+                );
             }
             root.finish();
             Self { broker, listen, audit }
@@ -88,7 +94,9 @@ impl DaemonConfig {
 
 /// The plugins that are part of this program.
 pub(crate) fn bundled() -> Plugins {
-    keyward_bundle::PLUGINS.iter().fold(Plugins::new(), |plugins, plugin| plugins.with(plugin.name, plugin.component))
+    keyward_bundle::PLUGINS
+        .iter()
+        .fold(Plugins::new(), |plugins, plugin| plugins.with(plugin.name, plugin.component))
 }
 
 fn audit(root: &Section<'_>, base: &Path) -> Audit {
@@ -120,16 +128,23 @@ mod tests {
     fn tcp_is_for_those_who_say_that_anybody_may_call() {
         let error = parse("[listen]\ntcp = \"127.0.0.1:8200\"\n").unwrap_err();
         assert!(error.contains("tcp_callers = \\\"anybody-on-this-machine\\\""), "{error}");
-        let listen =
-            parse("[listen]\ntcp = \"127.0.0.1:8200\"\ntcp_callers = \"anybody-on-this-machine\"\n").unwrap().listen;
+        let listen = parse(
+            "[listen]\ntcp = \"127.0.0.1:8200\"\ntcp_callers = \"anybody-on-this-machine\"\n",
+        )
+        .unwrap()
+        .listen;
         assert_eq!((listen.socket, listen.tcp), (None, Some("127.0.0.1:8200".parse().unwrap())));
     }
 
     #[test]
     fn no_socket_is_open_to_the_world_and_no_port_to_the_network() {
-        for bad in
-            ["mode = \"0666\"", "mode = \"0400\"", "mode = \"rw\"", "tcp = \"0.0.0.0:8200\"", "tcp = \"10.0.0.1:1\""]
-        {
+        for bad in [
+            "mode = \"0666\"",
+            "mode = \"0400\"",
+            "mode = \"rw\"",
+            "tcp = \"0.0.0.0:8200\"",
+            "tcp = \"10.0.0.1:1\"",
+        ] {
             assert!(parse(&format!("[listen]\n{bad}\n")).is_err(), "{bad}");
         }
         assert_eq!(parse("[listen]\nmode = \"0660\"\n").unwrap().listen.mode, 0o660);
@@ -147,7 +162,9 @@ mod tests {
         assert!(tls(&half).unwrap_err().contains("`certificate` and `key`"));
         let listen = tls(&format!("{half}key = \"server.key\"\n")).unwrap().listen;
         assert!(listen.socket.is_none() && matches!(listen.tls.unwrap().pair, Pair::Files { .. }));
-        let made = tls(&format!("address = \"127.0.0.1:8443\"\n{callers}directory = \"d\"\n")).unwrap().listen;
+        let made = tls(&format!("address = \"127.0.0.1:8443\"\n{callers}directory = \"d\"\n"))
+            .unwrap()
+            .listen;
         assert_eq!(made.tls.unwrap().pair, Pair::Made { directory: "./d".into() });
     }
 
@@ -155,13 +172,21 @@ mod tests {
     fn two_listeners_have_two_addresses() {
         let callers = "callers = \"anybody-on-this-machine\"\n";
         let both = |tcp: &str, tls: &str| {
-            parse(&format!("[listen]\ntcp = \"{tcp}\"\ntcp_{callers}[listen.tls]\naddress = \"{tls}\"\n{callers}"))
+            parse(&format!(
+                "[listen]\ntcp = \"{tcp}\"\ntcp_{callers}[listen.tls]\naddress = \
+                 \"{tls}\"\n{callers}"
+            ))
         };
         let error = both("127.0.0.1:8200", "127.0.0.1:8200").unwrap_err();
-        assert!(error.contains("are both 127.0.0.1:8200") && error.contains("127.0.0.1:8201"), "{error}");
-        for (tcp, tls) in
-            [("127.0.0.1:8200", "127.0.0.1:8201"), ("127.0.0.1:8200", "[::1]:8200"), ("127.0.0.1:0", "127.0.0.1:0")]
-        {
+        assert!(
+            error.contains("are both 127.0.0.1:8200") && error.contains("127.0.0.1:8201"),
+            "{error}"
+        );
+        for (tcp, tls) in [
+            ("127.0.0.1:8200", "127.0.0.1:8201"),
+            ("127.0.0.1:8200", "[::1]:8200"),
+            ("127.0.0.1:0", "127.0.0.1:0"),
+        ] {
             assert!(both(tcp, tls).is_ok(), "{tcp} {tls}");
         }
         let error = both("0.0.0.0:8200", "127.0.0.1:8201").unwrap_err();
@@ -184,9 +209,14 @@ mod tests {
     fn a_deprecated_key_works_with_a_warning() {
         let text = MOUNT.replace("\"arm\"\n", "\"arm\"\nsas_export = false\n");
         let config = DaemonConfig::parse(Path::new("k.toml"), &text).unwrap();
-        let [warning] = config.broker.warnings.as_slice() else { panic!("{:?}", config.broker.warnings) };
+        let [warning] = config.broker.warnings.as_slice() else {
+            panic!("{:?}", config.broker.warnings)
+        };
         let warning = warning.to_string();
-        assert!(warning.contains("k.toml:5:1: `sas_export` in [mount.arm] is deprecated"), "{warning}");
+        assert!(
+            warning.contains("k.toml:5:1: `sas_export` in [mount.arm] is deprecated"),
+            "{warning}"
+        );
         assert!(warning.contains("hand_out = [\"listServiceSas\"]"), "{warning}");
         assert!(parse("").unwrap().broker.warnings.is_empty());
     }

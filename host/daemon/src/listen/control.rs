@@ -21,7 +21,11 @@ pub(crate) const FORGET_TOKENS_PATH: &str = "/-/tokens/forget";
 /// The size limit of a request's body, in bytes.
 const MAX_BODY_BYTES: usize = 16 << 10;
 
-pub(super) async fn respond(broker: &Broker, caller: &Caller, request: Request<TrackedBody>) -> Response<Body> {
+pub(super) async fn respond(
+    broker: &Broker,
+    caller: &Caller,
+    request: Request<TrackedBody>,
+) -> Response<Body> {
     if !may_control(caller) {
         let detail = "only the daemon's own user and root may send this, over the Unix socket";
         return problem(StatusCode::FORBIDDEN, "not-allowed", "Permission denied", detail);
@@ -35,9 +39,9 @@ pub(super) async fn respond(broker: &Broker, caller: &Caller, request: Request<T
         let title = "The method is not allowed";
         return problem(StatusCode::METHOD_NOT_ALLOWED, "bad-request", title, detail);
     }
-    forget_tokens(broker, request)
-        .await
-        .unwrap_or_else(|detail| problem(StatusCode::BAD_REQUEST, "bad-request", "Invalid request", &detail))
+    forget_tokens(broker, request).await.unwrap_or_else(|detail| {
+        problem(StatusCode::BAD_REQUEST, "bad-request", "Invalid request", &detail)
+    })
 }
 
 /// Whether a caller is the daemon's own user or root.
@@ -53,7 +57,10 @@ fn may_control(_: &Caller) -> bool {
 }
 
 /// Handles [`FORGET_TOKENS_PATH`]. The error is the `detail` of an invalid request.
-async fn forget_tokens(broker: &Broker, request: Request<TrackedBody>) -> Result<Response<Body>, String> {
+async fn forget_tokens(
+    broker: &Broker,
+    request: Request<TrackedBody>,
+) -> Result<Response<Body>, String> {
     let body = Limited::new(request.into_body(), MAX_BODY_BYTES).collect().await;
     let body = body.map_err(|error| error.to_string())?.to_bytes();
     let body: Value = serde_json::from_slice(&body).map_err(|error| error.to_string())?;

@@ -83,7 +83,10 @@ async fn respond(
     mut request: Request<TrackedBody>,
 ) -> Response<Body> {
     let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
-    let host = host.or_else(|| request.uri().authority().map(Authority::as_str)).unwrap_or("localhost").to_owned();
+    let host = host
+        .or_else(|| request.uri().authority().map(Authority::as_str))
+        .unwrap_or("localhost")
+        .to_owned();
     if kind != ListenerKind::Unix && !is_loopback_name(&host) {
         // DNS rebinding: a web page may resolve its own name to 127.0.0.1 and send requests here.
         let detail = "the `host` of a request over TCP must be a loopback name or address";
@@ -122,10 +125,24 @@ mod tests {
 
     #[test]
     fn only_loopback_names_and_addresses_are_accepted() {
-        for host in ["localhost", "localhost:8200", "127.0.0.1:8200", "[::1]:8200", "keyward.localhost", "LOCALHOST"] {
+        for host in [
+            "localhost",
+            "localhost:8200",
+            "127.0.0.1:8200",
+            "[::1]:8200",
+            "keyward.localhost",
+            "LOCALHOST",
+        ] {
             assert!(is_loopback_name(host), "{host}");
         }
-        for host in ["evil.example", "localhost.evil.example", "169.254.169.254", "", "a b", "127.0.0.1.evil.example"] {
+        for host in [
+            "evil.example",
+            "localhost.evil.example",
+            "169.254.169.254",
+            "",
+            "a b",
+            "127.0.0.1.evil.example",
+        ] {
             assert!(!is_loopback_name(host), "{host}");
         }
     }

@@ -68,7 +68,13 @@ trait Listener: Send + Sync {
     fn accept(&self) -> impl Future<Output = io::Result<(Self::Connection, Caller)>> + Send;
 
     /// Passes a connection to [`Server::serve_on_worker`].
-    fn serve(&self, connection: Self::Connection, caller: Caller, server: &Server, permit: OwnedSemaphorePermit);
+    fn serve(
+        &self,
+        connection: Self::Connection,
+        caller: Caller,
+        server: &Server,
+        permit: OwnedSemaphorePermit,
+    );
 }
 
 /// Binds all listeners, and starts to accept connections.

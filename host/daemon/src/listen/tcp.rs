@@ -23,7 +23,13 @@ impl Listener for TcpListener {
         accept(self).await
     }
 
-    fn serve(&self, connection: Self::Connection, caller: Caller, server: &Server, permit: OwnedSemaphorePermit) {
+    fn serve(
+        &self,
+        connection: Self::Connection,
+        caller: Caller,
+        server: &Server,
+        permit: OwnedSemaphorePermit,
+    ) {
         let open = || async { TcpStream::from_std(connection) };
         server.serve_on_worker(open, caller, ListenerKind::Tcp, permit);
     }

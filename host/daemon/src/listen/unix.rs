@@ -73,7 +73,8 @@ fn remove_stale(path: &Path) -> Result<(), Failure> {
     if sockets::probe(path).is_ok() {
         return Err(Failure::system(format!("another daemon listens at {shown}")));
     }
-    let failed = |error| Failure::system(format!("cannot remove the stale socket {shown}: {error}"));
+    let failed =
+        |error| Failure::system(format!("cannot remove the stale socket {shown}: {error}"));
     std::fs::remove_file(path).map_err(failed)
 }
 
@@ -86,7 +87,13 @@ impl Listener for SocketListener {
         Ok((stream.into_std()?, caller))
     }
 
-    fn serve(&self, connection: Self::Connection, caller: Caller, server: &Server, permit: OwnedSemaphorePermit) {
+    fn serve(
+        &self,
+        connection: Self::Connection,
+        caller: Caller,
+        server: &Server,
+        permit: OwnedSemaphorePermit,
+    ) {
         let open = || async { UnixStream::from_std(connection) };
         server.serve_on_worker(open, caller, ListenerKind::Unix, permit);
     }

@@ -9,7 +9,11 @@ const MIN_COLUMN_WIDTH: usize = 12;
 ///
 /// If the table is wider than `width`, its widest columns are wrapped. If words are too long for
 /// that, each cell is on a line of its own, after its title.
-pub(crate) fn table<const N: usize>(header: [&str; N], rows: &[[String; N]], width: usize) -> String {
+pub(crate) fn table<const N: usize>(
+    header: [&str; N],
+    rows: &[[String; N]],
+    width: usize,
+) -> String {
     let natural = |rows: &[[String; N]]| {
         let mut widths = header.map(|title| title.chars().count());
         for row in rows {
@@ -91,7 +95,10 @@ mod tests {
     use super::*;
 
     fn rows() -> [[String; 2]; 2] {
-        [["vault".to_owned(), "GET /secrets\nGET /secrets/*".to_owned()], ["m".to_owned(), "x".to_owned()]]
+        [
+            ["vault".to_owned(), "GET /secrets\nGET /secrets/*".to_owned()],
+            ["m".to_owned(), "x".to_owned()],
+        ]
     }
 
     #[test]
@@ -107,7 +114,10 @@ mod tests {
         let url = "https://contoso.blob.core.windows.net";
         let rows = [["vault".to_owned(), url.to_owned()], [url.to_owned(), "one\ntwo".to_owned()]];
         let text = table(["MOUNT", "AT"], &rows, 60);
-        assert_eq!(text, format!("MOUNT  vault\nAT     {url}\n\nMOUNT  {url}\nAT     one\n       two\n\n"));
+        assert_eq!(
+            text,
+            format!("MOUNT  vault\nAT     {url}\n\nMOUNT  {url}\nAT     one\n       two\n\n")
+        );
     }
 
     #[test]

@@ -26,7 +26,9 @@ impl ResourceManager {
     /// The resource groups of the demo.
     pub(crate) fn contoso() -> Self {
         let names = ["demo", "reports", "network"];
-        let groups = names.map(|name| (name.to_owned(), resource_group(name, "westeurope", &json!({ "env": "demo" }))));
+        let groups = names.map(|name| {
+            (name.to_owned(), resource_group(name, "westeurope", &json!({ "env": "demo" })))
+        });
         Self {
             groups: Mutex::new(groups.into()),
             resources: Mutex::default(),
@@ -63,7 +65,8 @@ pub(crate) fn handle(azure: &Azure, request: &Request) -> (Response, Option<Stri
     };
     let name = Some(identity.name.clone());
     if request.query("api-version").is_none() {
-        let message = "The api-version query parameter (?api-version=) is required for all requests.";
+        let message =
+            "The api-version query parameter (?api-version=) is required for all requests.";
         return (Response::error(400, "MissingApiVersionParameter", message), name);
     }
     if !identity.is_allowed("arm", &request.path) {
@@ -76,22 +79,28 @@ pub(crate) fn handle(azure: &Azure, request: &Request) -> (Response, Option<Stri
         return (Response::error(403, "AuthorizationFailed", &message), name);
     }
     if let Some(account) = storage::list_service_sas::requested_account(request) {
-        return (storage::list_service_sas::list_service_sas(azure, request, identity, &account), name);
+        return (
+            storage::list_service_sas::list_service_sas(azure, request, identity, &account),
+            name,
+        );
     }
     (dispatch(&azure.arm, request), name)
 }
 
 fn unauthorized(error: &TokenError) -> Response {
     let (code, message) = match error {
-        TokenError::Missing => {
-            ("AuthenticationFailed", "Authentication failed. The 'Authorization' header is missing.")
-        }
-        TokenError::Expired => {
-            ("ExpiredAuthenticationToken", "The access token expiry UTC time is earlier than current UTC time.")
-        }
-        TokenError::Audience { .. } => {
-            ("InvalidAuthenticationTokenAudience", "The access token has been obtained for wrong audience or resource.")
-        }
+        TokenError::Missing => (
+            "AuthenticationFailed",
+            "Authentication failed. The 'Authorization' header is missing.",
+        ),
+        TokenError::Expired => (
+            "ExpiredAuthenticationToken",
+            "The access token expiry UTC time is earlier than current UTC time.",
+        ),
+        TokenError::Audience { .. } => (
+            "InvalidAuthenticationTokenAudience",
+            "The access token has been obtained for wrong audience or resource.",
+        ),
         TokenError::Malformed | TokenError::Signature | TokenError::NotYetValid => {
             ("InvalidAuthenticationToken", "The access token is invalid.")
         }
@@ -111,19 +120,28 @@ fn dispatch(arm: &ResourceManager, request: &Request) -> Response {
     let mut groups = arm.groups.lock().unwrap_or_else(PoisonError::into_inner);
     match (request.method.as_str(), lower.as_slice()) {
         ("GET", ["subscriptions"]) => Response::json(200, &json!({ "value": [subscription()] })),
-        (_, ["subscriptions", id, ..]) if *id != SUBSCRIPTION => {
-            Response::error(404, "SubscriptionNotFound", &format!("The subscription '{id}' could not be found."))
-        }
+        (_, ["subscriptions", id, ..]) if *id != SUBSCRIPTION => Response::error(
+            404,
+            "SubscriptionNotFound",
+            &format!("The subscription '{id}' could not be found."),
+        ),
         ("GET", ["subscriptions", _]) => Response::json(200, &subscription()),
-        ("GET", ["subscriptions", _, "resourcegroups"]) => page(request, groups.values().cloned().collect()),
-        ("GET", ["subscriptions", _, "operationresults", number]) => arm.operations.result(request, number),
-        ("GET", ["subscriptions", _, "providers", _, "locations", _, "operationstatuses", number]) => {
-            arm.operations.status(number)
+        ("GET", ["subscriptions", _, "resourcegroups"]) => {
+            page(request, groups.values().cloned().collect())
         }
-        (_, ["subscriptions", _, "resourcegroups", name, "resources" | "providers", ..]) => match groups.get(*name) {
-            Some(_) => resources::handle(arm, request, &segments),
-            None => not_found(name),
-        },
+        ("GET", ["subscriptions", _, "operationresults", number]) => {
+            arm.operations.result(request, number)
+        }
+        (
+            "GET",
+            ["subscriptions", _, "providers", _, "locations", _, "operationstatuses", number],
+        ) => arm.operations.status(number),
+        (_, ["subscriptions", _, "resourcegroups", name, "resources" | "providers", ..]) => {
+            match groups.get(*name) {
+                Some(_) => resources::handle(arm, request, &segments),
+                None => not_found(name),
+            }
+        }
         ("GET" | "HEAD", ["subscriptions", _, "resourcegroups", name]) => match groups.get(*name) {
             Some(_) if request.method == "HEAD" => Response::new(204),
             Some(group) => Response::json(200, group),
@@ -140,7 +158,11 @@ fn dispatch(arm: &ResourceManager, request: &Request) -> Response {
             };
             let written = segments.last().map_or("", String::as_str);
             let created = resource_group(written, location, body.get("tags").unwrap_or(&json!({})));
-            let status = if groups.insert((*name).to_owned(), created.clone()).is_some() { 200 } else { 201 };
+            let status = if groups.insert((*name).to_owned(), created.clone()).is_some() {
+                200
+            } else {
+                201
+            };
             Response::json(status, &created)
         }
         ("DELETE", ["subscriptions", _, "resourcegroups", name]) => match groups.remove(*name) {
@@ -166,21 +188,30 @@ fn subscription() -> Value {
 
 /// A page of a list, with a link to the next page, which has a port as Resource Manager's links.
 fn page(request: &Request, items: Vec<Value>) -> Response {
-    let size = request.query("$top").and_then(|size| size.parse().ok()).unwrap_or(items.len()).max(1);
-    let skip: usize = request.query("$skiptoken").and_then(|skip| skip.parse().ok()).unwrap_or_default();
+    let size =
+        request.query("$top").and_then(|size| size.parse().ok()).unwrap_or(items.len()).max(1);
+    let skip: usize =
+        request.query("$skiptoken").and_then(|skip| skip.parse().ok()).unwrap_or_default();
     let has_more = items.len() > skip + size;
     let value: Vec<Value> = items.into_iter().skip(skip).take(size).collect();
     let mut page = json!({ "value": value });
     if has_more && let Some(page) = page.as_object_mut() {
         let version = request.query("api-version").unwrap_or_default();
         let host = &request.host;
-        let link =
-            format!("https://{host}:443{}?$top={size}&$skiptoken={}&api-version={version}", request.path, skip + size);
+        let link = format!(
+            "https://{host}:443{}?$top={size}&$skiptoken={}&api-version={version}",
+            request.path,
+            skip + size
+        );
         page.insert("nextLink".to_owned(), link.into());
     }
     Response::json(200, &page)
 }
 
 fn not_found(name: &str) -> Response {
-    Response::error(404, "ResourceGroupNotFound", &format!("Resource group '{name}' could not be found."))
+    Response::error(
+        404,
+        "ResourceGroupNotFound",
+        &format!("Resource group '{name}' could not be found."),
+    )
 }

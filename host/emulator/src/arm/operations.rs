@@ -45,8 +45,12 @@ impl Operations {
         location: &str,
     ) -> Response {
         let (number, version) = (self.start(), request.query("api-version").unwrap_or_default());
-        let path = format!("/subscriptions/{SUBSCRIPTION}/providers/{namespace}/locations/{location}");
-        let link = format!("https://{}{path}/operationStatuses/{number}?api-version={version}", request.host);
+        let path =
+            format!("/subscriptions/{SUBSCRIPTION}/providers/{namespace}/locations/{location}");
+        let link = format!(
+            "https://{}{path}/operationStatuses/{number}?api-version={version}",
+            request.host
+        );
         response.header("azure-asyncoperation", &link).header("retry-after", "1")
     }
 
@@ -64,9 +68,8 @@ impl Operations {
     pub(super) fn status(&self, number: &str) -> Response {
         match self.poll(number.parse().unwrap_or(usize::MAX)) {
             Some(true) => Response::json(200, &json!({ "name": number, "status": "Succeeded" })),
-            Some(false) => {
-                Response::json(200, &json!({ "name": number, "status": "InProgress" })).header("retry-after", "1")
-            }
+            Some(false) => Response::json(200, &json!({ "name": number, "status": "InProgress" }))
+                .header("retry-after", "1"),
             None => not_found(),
         }
     }
@@ -74,8 +77,11 @@ impl Operations {
 
 fn accepted(request: &Request, number: usize) -> Response {
     let version = request.query("api-version").unwrap_or_default();
-    let path = format!("/subscriptions/{SUBSCRIPTION}/operationresults/{number}?api-version={version}");
-    Response::new(202).header("location", &format!("https://{}{path}", request.host)).header("retry-after", "1")
+    let path =
+        format!("/subscriptions/{SUBSCRIPTION}/operationresults/{number}?api-version={version}");
+    Response::new(202)
+        .header("location", &format!("https://{}{path}", request.host))
+        .header("retry-after", "1")
 }
 
 fn not_found() -> Response {

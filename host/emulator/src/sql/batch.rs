@@ -2,8 +2,8 @@
 
 use sqlparser::ast::helpers::attached_token::AttachedToken;
 use sqlparser::ast::{
-    self, DeclareAssignment, Delete, Expr, FromTable, ObjectName, Query, Select, SelectItem, Set, SetExpr,
-    ThrowStatement, Use, WaitForType,
+    self, DeclareAssignment, Delete, Expr, FromTable, ObjectName, Query, Select, SelectItem, Set,
+    SetExpr, ThrowStatement, Use, WaitForType,
 };
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
@@ -136,7 +136,9 @@ impl BatchParser {
             return Err(SqlError::too_deep());
         }
         let last = tokens.last().map_or_else(String::new, |token| token.to_string());
-        let parser = Parser::new(&TransactSql).with_recursion_limit(MAX_DEPTH).with_tokens_with_locations(tokens);
+        let parser = Parser::new(&TransactSql)
+            .with_recursion_limit(MAX_DEPTH)
+            .with_tokens_with_locations(tokens);
         Ok(Self { parser, last, depth: 0 })
     }
 
@@ -196,7 +198,11 @@ impl BatchParser {
                 }
             };
             let is_commit = keyword == Keyword::COMMIT;
-            return Ok(if is_commit { StatementKind::Commit } else { StatementKind::Rollback(name) });
+            return Ok(if is_commit {
+                StatementKind::Commit
+            } else {
+                StatementKind::Rollback(name)
+            });
         }
         if next_is_word(parser, "SAVE") {
             parser.advance_token();
@@ -217,7 +223,11 @@ impl BatchParser {
         let then = Box::new(self.statement()?);
         let before = self.parser.index();
         self.skip_semicolons();
-        let otherwise = if self.parser.parse_keyword(Keyword::ELSE) { Some(Box::new(self.statement()?)) } else { None };
+        let otherwise = if self.parser.parse_keyword(Keyword::ELSE) {
+            Some(Box::new(self.statement()?))
+        } else {
+            None
+        };
         if otherwise.is_none() {
             while self.parser.index() > before {
                 self.parser.prev_token();
@@ -242,7 +252,8 @@ impl BatchParser {
         let is_name = match &self.parser.peek_token_ref().token {
             Token::Word(word) if word.quote_style.is_some() => true,
             Token::Word(word) => {
-                !begins_statement(word.keyword) && !matches!(word.keyword, Keyword::END | Keyword::ELSE)
+                !begins_statement(word.keyword)
+                    && !matches!(word.keyword, Keyword::END | Keyword::ELSE)
             }
             _ => false,
         };
@@ -280,11 +291,14 @@ fn accepted(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     for mut token in tokens {
         if let Token::Word(word) = &token.token {
             if word.quote_style.is_none()
-                && ["CLUSTERED", "NONCLUSTERED"].iter().any(|noise| word.value.eq_ignore_ascii_case(noise))
+                && ["CLUSTERED", "NONCLUSTERED"]
+                    .iter()
+                    .any(|noise| word.value.eq_ignore_ascii_case(noise))
             {
                 continue;
             }
-            let variable = (follows_fetch && word.value.starts_with('@')).then(|| word.value.to_ascii_lowercase());
+            let variable = (follows_fetch && word.value.starts_with('@'))
+                .then(|| word.value.to_ascii_lowercase());
             follows_fetch = matches!(word.keyword, Keyword::FIRST | Keyword::NEXT);
             if let Some(variable) = variable {
                 token.token = Token::Placeholder(variable);
@@ -294,7 +308,10 @@ fn accepted(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         }
         accepted.push(token);
     }
-    while matches!(accepted.last(), Some(TokenWithSpan { token: Token::Whitespace(_) | Token::EOF, .. })) {
+    while matches!(
+        accepted.last(),
+        Some(TokenWithSpan { token: Token::Whitespace(_) | Token::EOF, .. })
+    ) {
         accepted.pop();
     }
     accepted
@@ -334,7 +351,10 @@ fn tokenizer_error(error: &TokenizerError, batch: &str) -> SqlError {
     }
     SqlError::new(
         105,
-        format!("Unclosed quotation mark after the character string '{}'.", text_at(batch, error.location)),
+        format!(
+            "Unclosed quotation mark after the character string '{}'.",
+            text_at(batch, error.location)
+        ),
     )
 }
 
@@ -356,7 +376,9 @@ fn delete(parser: &mut Parser<'_>) -> Result<ast::Statement, ParserError> {
     if parser.peek_keyword(Keyword::FROM) {
         return parser.parse_delete(delete_token);
     }
-    if let Some(statement) = parser.maybe_parse(|parser| parser.parse_delete(delete_token.clone()))? {
+    if let Some(statement) =
+        parser.maybe_parse(|parser| parser.parse_delete(delete_token.clone()))?
+    {
         return Ok(statement);
     }
     let table = parser.parse_table_and_joins()?;
@@ -368,7 +390,8 @@ fn delete(parser: &mut Parser<'_>) -> Result<ast::Statement, ParserError> {
         }),
         false => None,
     };
-    let selection = if parser.parse_keyword(Keyword::WHERE) { Some(parser.parse_expr()?) } else { None };
+    let selection =
+        if parser.parse_keyword(Keyword::WHERE) { Some(parser.parse_expr()?) } else { None };
     Ok(ast::Statement::Delete(Delete {
         delete_token: delete_token.into(),
         optimizer_hints: Vec::new(),
@@ -384,7 +407,10 @@ fn delete(parser: &mut Parser<'_>) -> Result<ast::Statement, ParserError> {
 }
 
 fn last_part(name: &ObjectName) -> String {
-    name.0.last().and_then(|part| part.as_ident()).map_or_else(String::new, |part| part.value.clone())
+    name.0
+        .last()
+        .and_then(|part| part.as_ident())
+        .map_or_else(String::new, |part| part.value.clone())
 }
 
 /// A statement without others inside.
@@ -395,7 +421,9 @@ fn from_ast(statement: ast::Statement) -> Result<StatementKind, ParserError> {
             Some(variables) => StatementKind::AssignFromQuery { variables, query },
             None => StatementKind::Sql(Box::new(ast::Statement::Query(query))),
         },
-        ast::Statement::Declare { stmts } => StatementKind::Declare(stmts.into_iter().map(declared).collect()),
+        ast::Statement::Declare { stmts } => {
+            StatementKind::Declare(stmts.into_iter().map(declared).collect())
+        }
         ast::Statement::Set(Set::SingleAssignment { variable, mut values, .. }) => {
             let variable = last_part(&variable).to_ascii_lowercase();
             match values.pop() {
@@ -492,13 +520,19 @@ mod tests {
             ("IF 1 = 1 SELECT 1; ELSE SELECT 2; SELECT 3", vec!["If", "SELECT 3"]),
             ("IF 1 = 1 SELECT 1; SELECT 3", vec!["If", "SELECT 3"]),
             ("BEGIN TRAN; BEGIN SELECT 1 END COMMIT", vec!["BeginTransaction", "Block", "Commit"]),
-            ("BEGIN TRAN t SAVE TRAN s ROLLBACK TRAN s", vec!["BeginTransaction", "SaveTransaction", "Rollback"]),
+            (
+                "BEGIN TRAN t SAVE TRAN s ROLLBACK TRAN s",
+                vec!["BeginTransaction", "SaveTransaction", "Rollback"],
+            ),
             ("SELECT a FROM t COMMIT", vec!["SELECT a FROM t", "Commit"]),
             ("DELETE t WHERE a = 1 SELECT 2", vec!["DELETE FROM t WHERE a = 1", "SELECT 2"]),
             ("DROP TABLE IF EXISTS t SELECT 1", vec!["DROP TABLE IF EXISTS t", "SELECT 1"]),
             ("WHILE @i < 3 SET @i = @i + 1 SELECT 1", vec!["While", "SELECT 1"]),
             ("SELECT @a = 1, @b = c FROM t", vec!["AssignFromQuery"]),
-            ("set ansi_nulls on\nset transaction isolation level read committed", vec!["SetOption"; 2]),
+            (
+                "set ansi_nulls on\nset transaction isolation level read committed",
+                vec!["SetOption"; 2],
+            ),
             ("EXEC p @a = 1; SELECT 1", vec!["Execute", "SELECT 1"]),
         ] {
             assert_eq!(summary(batch), expected, "{batch}");
@@ -535,7 +569,10 @@ mod tests {
             }
         });
         assert_eq!(parse(&"SET @i = @i + 1 ".repeat(1000)).unwrap().len(), 1000);
-        assert_eq!(parse(&format!("INSERT INTO t VALUES (1){}", ", (-1)".repeat(2000))).unwrap().len(), 1);
+        assert_eq!(
+            parse(&format!("INSERT INTO t VALUES (1){}", ", (-1)".repeat(2000))).unwrap().len(),
+            1
+        );
     }
 
     fn on_large_stack(test: impl FnOnce() + Send + 'static) {
@@ -544,7 +581,8 @@ mod tests {
 
     #[test]
     fn a_statement_has_its_line() {
-        let lines: Vec<u32> = parse("SELECT 1\n\nSELECT '\n'; COMMIT").unwrap().iter().map(|it| it.line).collect();
+        let lines: Vec<u32> =
+            parse("SELECT 1\n\nSELECT '\n'; COMMIT").unwrap().iter().map(|it| it.line).collect();
         assert_eq!(lines, [1, 3, 4]);
     }
 
@@ -600,7 +638,9 @@ mod tests {
 
     #[test]
     fn parameters_are_declared_with_types() {
-        let declared = parse_parameters("@a int, @B nvarchar(max) OUTPUT, @c decimal(9, 2), @d no_such_type").unwrap();
+        let declared =
+            parse_parameters("@a int, @B nvarchar(max) OUTPUT, @c decimal(9, 2), @d no_such_type")
+                .unwrap();
         let declared: Vec<_> = declared.iter().map(|it| (it.name.as_str(), it.sql_type)).collect();
         let expected = [
             ("@a", Some(SqlType::Int)),

@@ -43,7 +43,9 @@ pub(super) fn cast(value: Value, to: SqlType) -> Result<Value, SqlError> {
         SqlType::SmallMoney => decimal(&value, to, 10, 4)?,
         SqlType::Float => Value::Real(float(&value).ok_or_else(|| failed(&value))?),
         #[allow(clippy::cast_possible_truncation, reason = "`real` has single precision")]
-        SqlType::Real => Value::Real(f64::from(float(&value).ok_or_else(|| failed(&value))? as f32)),
+        SqlType::Real => {
+            Value::Real(f64::from(float(&value).ok_or_else(|| failed(&value))? as f32))
+        }
         SqlType::Char(length) | SqlType::NChar(length) => {
             let cut: String = text(&value).chars().take(usize::from(length)).collect();
             Value::Text(format!("{cut:width$}", width = usize::from(length)))
@@ -51,7 +53,9 @@ pub(super) fn cast(value: Value, to: SqlType) -> Result<Value, SqlError> {
         SqlType::VarChar(Some(length)) | SqlType::NVarChar(Some(length)) => {
             Value::Text(text(&value).chars().take(usize::from(length)).collect())
         }
-        SqlType::VarChar(None) | SqlType::NVarChar(None) | SqlType::Xml => Value::Text(text(&value)),
+        SqlType::VarChar(None) | SqlType::NVarChar(None) | SqlType::Xml => {
+            Value::Text(text(&value))
+        }
         SqlType::Binary(length) => {
             let mut bytes = binary(value);
             bytes.resize(usize::from(length), 0);
@@ -65,7 +69,8 @@ pub(super) fn cast(value: Value, to: SqlType) -> Result<Value, SqlError> {
         SqlType::UniqueIdentifier => {
             let guid = text(&value).trim_matches(['{', '}']).to_ascii_uppercase();
             let digits = guid.bytes().filter(u8::is_ascii_hexdigit).count();
-            let dashes = [8, 13, 18, 23].iter().all(|index| guid.as_bytes().get(*index) == Some(&b'-'));
+            let dashes =
+                [8, 13, 18, 23].iter().all(|index| guid.as_bytes().get(*index) == Some(&b'-'));
             if guid.len() != 36 || digits != 32 || !dashes {
                 return Err(SqlError::new(
                     8169,
@@ -148,9 +153,8 @@ fn integer(value: &Value, to: SqlType, min: i64, max: i64) -> Result<Value, SqlE
         Value::Text(text) => match text.trim().parse() {
             Ok(number) => Some(number),
             // A decimal that is stored as text.
-            Err(_) if text.len() > 15 && Decimal::parse(text).is_some() => {
-                Decimal::parse(text).and_then(|decimal| decimal.to_string().split('.').next()?.parse().ok())
-            }
+            Err(_) if text.len() > 15 && Decimal::parse(text).is_some() => Decimal::parse(text)
+                .and_then(|decimal| decimal.to_string().split('.').next()?.parse().ok()),
             Err(_) => return Err(SqlError::conversion(text, to.name())),
         },
         _ => None,
@@ -164,15 +168,24 @@ fn decimal(value: &Value, to: SqlType, precision: u8, scale: u8) -> Result<Value
 }
 
 /// The decimal in a value, with exactly this scale.
-pub(super) fn exact(value: &Value, to: SqlType, precision: u8, scale: u8) -> Result<Decimal, SqlError> {
-    let decimal = Decimal::of(value, scale.max(15))
-        .ok_or_else(|| SqlError::new(8114, format!("Error converting data type nvarchar to {}.", to.name())))?;
+pub(super) fn exact(
+    value: &Value,
+    to: SqlType,
+    precision: u8,
+    scale: u8,
+) -> Result<Decimal, SqlError> {
+    let decimal = Decimal::of(value, scale.max(15)).ok_or_else(|| {
+        SqlError::new(8114, format!("Error converting data type nvarchar to {}.", to.name()))
+    })?;
     let decimal = match value {
         // A number is the shortest decimal that parses to it.
         Value::Real(number) => Decimal::parse(&number.to_string()).unwrap_or(decimal),
         _ => decimal,
     };
-    decimal.rescale(scale).filter(|decimal| decimal.fits(precision)).ok_or_else(|| SqlError::overflow(to.name()))
+    decimal
+        .rescale(scale)
+        .filter(|decimal| decimal.fits(precision))
+        .ok_or_else(|| SqlError::overflow(to.name()))
 }
 
 /// A value as a floating-point number.

@@ -22,7 +22,10 @@ pub(super) struct Database {
 
 impl Database {
     pub(super) fn new() -> Result<Self, String> {
-        let directory = tempfile::Builder::new().prefix("keyward-sql-").tempdir().map_err(|error| error.to_string())?;
+        let directory = tempfile::Builder::new()
+            .prefix("keyward-sql-")
+            .tempdir()
+            .map_err(|error| error.to_string())?;
         let database = Self { directory };
         let connection = database.connect().map_err(|error| error.to_string())?;
         for sql in initial_tables::STATEMENTS {

@@ -22,10 +22,12 @@ const DATES: [&[BorrowedFormatItem<'_>]; 3] = [
     format_description!("[year][month][day]"),
 ];
 
-const TIME: &[BorrowedFormatItem<'_>] =
-    format_description!("[hour padding:none]:[minute][optional [:[second][optional [.[subsecond]]]]]");
+const TIME: &[BorrowedFormatItem<'_>] = format_description!(
+    "[hour padding:none]:[minute][optional [:[second][optional [.[subsecond]]]]]"
+);
 
-const OFFSET: &[BorrowedFormatItem<'_>] = format_description!("[offset_hour sign:mandatory]:[offset_minute]");
+const OFFSET: &[BorrowedFormatItem<'_>] =
+    format_description!("[offset_hour sign:mandatory]:[offset_minute]");
 
 /// A date and a time of day, with the offset of its clock from UTC. Types without an offset have 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,9 +158,12 @@ mod tests {
 
     #[test]
     fn days_are_counted_from_the_year_1() {
-        for (date, days) in
-            [("0001-01-01", 0), ("1900-01-01", DAYS_TO_1900), ("1970-01-01", 719_162), ("9999-12-31", 3_652_058)]
-        {
+        for (date, days) in [
+            ("0001-01-01", 0),
+            ("1900-01-01", DAYS_TO_1900),
+            ("1970-01-01", 719_162),
+            ("9999-12-31", 3_652_058),
+        ] {
             let parsed = DateTime::parse(date).unwrap();
             assert_eq!((parsed.days(), parsed.date().as_str()), (days, date));
             assert_eq!(DateTime::from_parts(days, 0), Some(parsed));
@@ -179,7 +184,16 @@ mod tests {
         ] {
             assert_eq!(DateTime::parse(text).unwrap().with_offset(7), expected, "{text}");
         }
-        for text in ["x", "2023-02-29", "0000-01-01", "24:00", "12:60", "12:00 +14:01", "12:00 +2", "2024-01-01 x"] {
+        for text in [
+            "x",
+            "2023-02-29",
+            "0000-01-01",
+            "24:00",
+            "12:60",
+            "12:00 +14:01",
+            "12:00 +2",
+            "2024-01-01 x",
+        ] {
             assert_eq!(DateTime::parse(text), None, "{text}");
         }
     }
@@ -190,6 +204,9 @@ mod tests {
         assert_eq!(time.round(3).date_time(3), "2024-03-01 00:00:00.000");
         assert_eq!(time.to_utc().unwrap().date_time(0), "2024-03-01 03:29:59");
         assert_eq!(time.to_utc().unwrap().to_offset(-210), Some(time));
-        assert_eq!(DateTime::parse("9999-12-31 23:59:59.9999999").unwrap().round(0).date(), "9999-12-31");
+        assert_eq!(
+            DateTime::parse("9999-12-31 23:59:59.9999999").unwrap().round(0).date(),
+            "9999-12-31"
+        );
     }
 }

@@ -39,10 +39,14 @@ impl Decimal {
     /// The decimal in a value, with at most so many digits after the point.
     pub(super) fn of(value: &Value, scale: u8) -> Option<Self> {
         match value {
-            Value::Integer(whole) => {
-                Some(Self { negative: *whole < 0, digits: u128::from(whole.unsigned_abs()), scale: 0 })
+            Value::Integer(whole) => Some(Self {
+                negative: *whole < 0,
+                digits: u128::from(whole.unsigned_abs()),
+                scale: 0,
+            }),
+            Value::Real(number) if number.is_finite() => {
+                Self::parse(&format!("{number:.*}", usize::from(scale)))
             }
-            Value::Real(number) if number.is_finite() => Self::parse(&format!("{number:.*}", usize::from(scale))),
             Value::Text(text) => Self::parse(text),
             _ => None,
         }

@@ -55,13 +55,22 @@ pub(super) fn read_typed_value(reader: &mut FieldReader<'_>) -> Option<TypedValu
         0x7a => (SqlType::SmallMoney, LengthPrefix::Fixed(4)),
         0x24 => (reader.u8().map(|_| SqlType::UniqueIdentifier)?, LengthPrefix::U8),
         0x26 => (
-            by_length(reader, &[SqlType::TinyInt, SqlType::SmallInt, SqlType::Int, SqlType::BigInt])?,
+            by_length(
+                reader,
+                &[SqlType::TinyInt, SqlType::SmallInt, SqlType::Int, SqlType::BigInt],
+            )?,
             LengthPrefix::U8,
         ),
         0x68 => (reader.u8().map(|_| SqlType::Bit)?, LengthPrefix::U8),
-        0x6d => (by_length(reader, &[SqlType::Real, SqlType::Real, SqlType::Real, SqlType::Float])?, LengthPrefix::U8),
+        0x6d => (
+            by_length(reader, &[SqlType::Real, SqlType::Real, SqlType::Real, SqlType::Float])?,
+            LengthPrefix::U8,
+        ),
         0x6e => (
-            by_length(reader, &[SqlType::SmallMoney, SqlType::SmallMoney, SqlType::SmallMoney, SqlType::Money])?,
+            by_length(
+                reader,
+                &[SqlType::SmallMoney, SqlType::SmallMoney, SqlType::SmallMoney, SqlType::Money],
+            )?,
             LengthPrefix::U8,
         ),
         0x6f => {
@@ -104,7 +113,10 @@ pub(super) fn read_typed_value(reader: &mut FieldReader<'_>) -> Option<TypedValu
         0x23 | 0x63 => {
             reader.u32()?;
             is_utf8 = collation(reader)?;
-            (if kind == 0x63 { SqlType::NVarChar(None) } else { SqlType::VarChar(None) }, LengthPrefix::U32)
+            (
+                if kind == 0x63 { SqlType::NVarChar(None) } else { SqlType::VarChar(None) },
+                LengthPrefix::U32,
+            )
         }
         0x22 => (reader.u32().map(|_| SqlType::VarBinary(None))?, LengthPrefix::U32),
         _ => return None,
@@ -180,7 +192,11 @@ fn value(sql_type: SqlType, bytes: &[u8], is_utf8: bool) -> Option<Value> {
         SqlType::Float => Value::Real(f64::from_bits(reader.u64()?)),
         SqlType::Decimal(_, scale) => {
             let negative = reader.u8()? == 0;
-            let digits = reader.rest().iter().rev().fold(0_u128, |digits, byte| (digits << 8) | u128::from(*byte));
+            let digits = reader
+                .rest()
+                .iter()
+                .rev()
+                .fold(0_u128, |digits, byte| (digits << 8) | u128::from(*byte));
             Decimal { negative, digits, scale }.to_value()
         }
         SqlType::Money => {
@@ -189,7 +205,9 @@ fn value(sql_type: SqlType, bytes: &[u8], is_utf8: bool) -> Option<Value> {
         }
         SqlType::SmallMoney => money(i64::from(reader.u32()?.cast_signed())),
         SqlType::NChar(_) | SqlType::NVarChar(_) | SqlType::Xml => Value::Text(utf16(bytes)),
-        SqlType::Char(_) | SqlType::VarChar(_) if is_utf8 => Value::Text(String::from_utf8_lossy(bytes).into_owned()),
+        SqlType::Char(_) | SqlType::VarChar(_) if is_utf8 => {
+            Value::Text(String::from_utf8_lossy(bytes).into_owned())
+        }
         SqlType::Char(_) | SqlType::VarChar(_) => Value::Text(codepage::decode(bytes)),
         SqlType::Binary(_) | SqlType::VarBinary(_) => Value::Blob(bytes.to_vec()),
         SqlType::UniqueIdentifier => {
@@ -276,7 +294,11 @@ mod tests {
             let mut bytes = sql_type.info();
             crate::sql::encode_value::write_value(&mut bytes, sql_type, &stored).unwrap();
             let mut reader = FieldReader::new(&bytes);
-            assert_eq!(read_typed_value(&mut reader), Some(TypedValue { sql_type, value: stored }), "{declared}");
+            assert_eq!(
+                read_typed_value(&mut reader),
+                Some(TypedValue { sql_type, value: stored }),
+                "{declared}"
+            );
             assert!(reader.is_empty());
         }
     }

@@ -75,17 +75,32 @@ impl Dialect for TransactSql {
         BASE.is_identifier_part(ch)
     }
 
-    fn is_select_item_alias(&self, explicit: bool, keyword: &Keyword, parser: &mut Parser<'_>) -> bool {
-        !begins_statement(*keyword) && *keyword != Keyword::ELSE && BASE.is_select_item_alias(explicit, keyword, parser)
+    fn is_select_item_alias(
+        &self,
+        explicit: bool,
+        keyword: &Keyword,
+        parser: &mut Parser<'_>,
+    ) -> bool {
+        !begins_statement(*keyword)
+            && *keyword != Keyword::ELSE
+            && BASE.is_select_item_alias(explicit, keyword, parser)
     }
 
-    fn is_table_factor_alias(&self, explicit: bool, keyword: &Keyword, parser: &mut Parser<'_>) -> bool {
+    fn is_table_factor_alias(
+        &self,
+        explicit: bool,
+        keyword: &Keyword,
+        parser: &mut Parser<'_>,
+    ) -> bool {
         !begins_statement(*keyword)
             && *keyword != Keyword::ELSE
             && BASE.is_table_factor_alias(explicit, keyword, parser)
     }
 
-    fn get_next_precedence(&self, parser: &Parser<'_>) -> Option<Result<u8, sqlparser::parser::ParserError>> {
+    fn get_next_precedence(
+        &self,
+        parser: &Parser<'_>,
+    ) -> Option<Result<u8, sqlparser::parser::ParserError>> {
         BASE.get_next_precedence(parser)
     }
 

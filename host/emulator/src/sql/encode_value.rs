@@ -14,7 +14,11 @@ use super::sql_type::{SqlType, decimal_length, time_length};
 const CHUNK: usize = 32 << 10;
 
 /// Writes a value of a type, with its length.
-pub(super) fn write_value(out: &mut Vec<u8>, sql_type: SqlType, value: &Value) -> Result<(), SqlError> {
+pub(super) fn write_value(
+    out: &mut Vec<u8>,
+    sql_type: SqlType,
+    value: &Value,
+) -> Result<(), SqlError> {
     if *value == Value::Null {
         null(out, sql_type);
         return Ok(());
@@ -29,16 +33,24 @@ pub(super) fn write_value(out: &mut Vec<u8>, sql_type: SqlType, value: &Value) -
             let decimal = exact(value, sql_type, precision, scale)?;
             out.push(decimal_length(precision) + 1);
             out.push(u8::from(!decimal.negative));
-            out.extend(decimal.digits.to_le_bytes().iter().take(usize::from(decimal_length(precision))));
+            out.extend(
+                decimal.digits.to_le_bytes().iter().take(usize::from(decimal_length(precision))),
+            );
         }
         SqlType::Money => {
-            let units = exact(value, sql_type, 19, 4)?.to_i64().ok_or_else(|| SqlError::overflow("money"))?;
+            let units = exact(value, sql_type, 19, 4)?
+                .to_i64()
+                .ok_or_else(|| SqlError::overflow("money"))?;
             let [a, b, c, d, e, f, g, h] = units.to_le_bytes();
             u8_prefixed(out, Some(&[e, f, g, h, a, b, c, d]));
         }
         SqlType::SmallMoney => {
-            let units = exact(value, sql_type, 10, 4)?.to_i64().and_then(|units| i32::try_from(units).ok());
-            u8_prefixed(out, Some(&units.ok_or_else(|| SqlError::overflow("smallmoney"))?.to_le_bytes()));
+            let units =
+                exact(value, sql_type, 10, 4)?.to_i64().and_then(|units| i32::try_from(units).ok());
+            u8_prefixed(
+                out,
+                Some(&units.ok_or_else(|| SqlError::overflow("smallmoney"))?.to_le_bytes()),
+            );
         }
         SqlType::Float => u8_prefixed(out, Some(&number(value, sql_type)?.to_le_bytes())),
         #[allow(clippy::cast_possible_truncation, reason = "`real` has single precision")]
@@ -51,8 +63,12 @@ pub(super) fn write_value(out: &mut Vec<u8>, sql_type: SqlType, value: &Value) -
         SqlType::NVarChar(Some(length)) => {
             u16_prefixed(out, &utf16(&text_of(value)), length.saturating_mul(2), sql_type)?;
         }
-        SqlType::Char(length) => u16_prefixed(out, &codepage::encode(&padded(value, length)), length, sql_type)?,
-        SqlType::VarChar(Some(length)) => u16_prefixed(out, &codepage::encode(&text_of(value)), length, sql_type)?,
+        SqlType::Char(length) => {
+            u16_prefixed(out, &codepage::encode(&padded(value, length)), length, sql_type)?
+        }
+        SqlType::VarChar(Some(length)) => {
+            u16_prefixed(out, &codepage::encode(&text_of(value)), length, sql_type)?
+        }
         SqlType::Binary(_) | SqlType::VarBinary(_) => {
             let Value::Blob(bytes) = cast(value.clone(), sql_type)? else {
                 return Err(SqlError::overflow(sql_type.name()));
@@ -93,7 +109,8 @@ pub(super) fn write_value(out: &mut Vec<u8>, sql_type: SqlType, value: &Value) -
         }
         SqlType::SmallDateTime => {
             let time = date_time(value)?;
-            let days = u16::try_from(time.days() - DAYS_TO_1900).map_err(|_| SqlError::overflow("smalldatetime"))?;
+            let days = u16::try_from(time.days() - DAYS_TO_1900)
+                .map_err(|_| SqlError::overflow("smalldatetime"))?;
             out.push(4);
             out.extend_from_slice(&days.to_le_bytes());
             out.extend((time.units() / (60 * UNITS_PER_SECOND)).to_le_bytes().iter().take(2));
@@ -104,7 +121,10 @@ pub(super) fn write_value(out: &mut Vec<u8>, sql_type: SqlType, value: &Value) -
 
 fn null(out: &mut Vec<u8>, sql_type: SqlType) {
     match sql_type {
-        SqlType::NVarChar(None) | SqlType::VarChar(None) | SqlType::VarBinary(None) | SqlType::Xml => {
+        SqlType::NVarChar(None)
+        | SqlType::VarChar(None)
+        | SqlType::VarBinary(None)
+        | SqlType::Xml => {
             out.extend_from_slice(&u64::MAX.to_le_bytes());
         }
         SqlType::Char(_)
@@ -135,7 +155,8 @@ fn null(out: &mut Vec<u8>, sql_type: SqlType) {
 
 fn whole(value: &Value, sql_type: SqlType) -> Result<i64, SqlError> {
     match value {
-        Value::Integer(_) | Value::Text(_) | Value::Real(_) => match cast(value.clone(), sql_type)? {
+        Value::Integer(_) | Value::Text(_) | Value::Real(_) => match cast(value.clone(), sql_type)?
+        {
             Value::Integer(number) => Ok(number),
             _ => Err(SqlError::overflow(sql_type.name())),
         },
@@ -177,12 +198,21 @@ fn u8_prefixed(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
 }
 
 /// A value with a length of two bytes.
-fn u16_prefixed(out: &mut Vec<u8>, bytes: &[u8], limit: u16, sql_type: SqlType) -> Result<(), SqlError> {
-    let length = u16::try_from(bytes.len()).ok().filter(|length| *length <= limit && *length != u16::MAX);
+fn u16_prefixed(
+    out: &mut Vec<u8>,
+    bytes: &[u8],
+    limit: u16,
+    sql_type: SqlType,
+) -> Result<(), SqlError> {
+    let length =
+        u16::try_from(bytes.len()).ok().filter(|length| *length <= limit && *length != u16::MAX);
     let length = length.ok_or_else(|| {
         SqlError::new(
             8152,
-            format!("String or binary data would be truncated in a column of type {}.", sql_type.name()),
+            format!(
+                "String or binary data would be truncated in a column of type {}.",
+                sql_type.name()
+            ),
         )
     })?;
     out.extend_from_slice(&length.to_le_bytes());

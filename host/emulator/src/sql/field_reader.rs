@@ -82,6 +82,7 @@ impl<'a> FieldReader<'a> {
 
 /// Decodes little-endian UTF-16. An unpaired surrogate becomes U+FFFD.
 pub(super) fn utf16(bytes: &[u8]) -> String {
-    let units = bytes.chunks_exact(2).filter_map(|pair| pair.try_into().ok().map(u16::from_le_bytes));
+    let units =
+        bytes.chunks_exact(2).filter_map(|pair| pair.try_into().ok().map(u16::from_le_bytes));
     char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
 }

@@ -12,7 +12,9 @@ use super::Tls;
 use super::login_check::{self, Principal};
 use super::login7::{Credentials, Login, token_message};
 use super::message_loop::{self, LoggedIn};
-use super::packet::{FEDAUTH, HEADER, LOGIN7, PRELOGIN, PacketReader, RESULT, invalid_data, packet};
+use super::packet::{
+    FEDAUTH, HEADER, LOGIN7, PRELOGIN, PacketReader, RESULT, invalid_data, packet,
+};
 use super::packet_writer::PacketWriter;
 use super::prelogin::Prelogin;
 use super::prelogin_stream::PreloginStream;
@@ -43,7 +45,8 @@ pub(super) async fn serve(mut stream: TcpStream, tls: &Tls, azure: &Azure) -> io
     let [first] = first;
     let mut incoming = PacketReader::default();
     if first == TLS_HANDSHAKE {
-        let mut stream = TlsAcceptor::from(tls.tds8.clone()).accept(PreloginStream::new(stream, false)).await?;
+        let mut stream =
+            TlsAcceptor::from(tls.tds8.clone()).accept(PreloginStream::new(stream, false)).await?;
         let prelogin = prelogin(&mut incoming, &mut stream).await?;
         stream.write_all(&packet(RESULT, true, 1, &prelogin.response(true))).await?;
         stream.flush().await?;
@@ -58,13 +61,17 @@ pub(super) async fn serve(mut stream: TcpStream, tls: &Tls, azure: &Azure) -> io
     if !incoming.is_empty() {
         return Err(invalid_data("the client did not wait for the response"));
     }
-    let mut stream = TlsAcceptor::from(tls.in_tds.clone()).accept(PreloginStream::new(stream, true)).await?;
+    let mut stream =
+        TlsAcceptor::from(tls.in_tds.clone()).accept(PreloginStream::new(stream, true)).await?;
     stream.get_mut().0.end_handshake();
     let name = stream.get_ref().1.server_name().map(str::to_owned);
     login(incoming, stream, prelogin, name, azure).await
 }
 
-async fn prelogin(incoming: &mut PacketReader, stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Prelogin> {
+async fn prelogin(
+    incoming: &mut PacketReader,
+    stream: &mut (impl AsyncRead + Unpin),
+) -> io::Result<Prelogin> {
     let message = incoming.next_message(stream).await?.ok_or(io::ErrorKind::UnexpectedEof)?;
     let prelogin = Prelogin::parse(&message.body).filter(|_| message.kind == PRELOGIN);
     prelogin.ok_or_else(|| invalid_data("expected PRELOGIN"))
@@ -93,13 +100,16 @@ async fn login<S: AsyncRead + AsyncWrite + Unpin>(
         let authority = format!("https://login.microsoftonline.com/{TENANT}");
         tds_token::fedauth_info(&mut info, &authority, audience);
         writer.write_message(&info).await?;
-        let message = incoming.next_message(&mut read).await?.ok_or(io::ErrorKind::UnexpectedEof)?;
+        let message =
+            incoming.next_message(&mut read).await?.ok_or(io::ErrorKind::UnexpectedEof)?;
         let token_in = token_message(&message.body).filter(|_| message.kind == FEDAUTH);
         token = Some(token_in.ok_or_else(|| invalid_data("expected a token"))?);
     }
     let authenticated = match &fault {
         Some(SqlFault::Error(number)) => Err(SqlError::numbered(*number, &login.database)),
-        _ if !repeats_negotiated(prelogin, &login.credentials) => Err(SqlError::numbered(18456, "")),
+        _ if !repeats_negotiated(prelogin, &login.credentials) => {
+            Err(SqlError::numbered(18456, ""))
+        }
         _ => login_check::authenticate(azure, &login, token.as_deref(), audience),
     };
     let database = match login.database.as_str() {
@@ -125,7 +135,9 @@ async fn login<S: AsyncRead + AsyncWrite + Unpin>(
         status: authenticated.as_ref().map_or_else(message_loop::log_status, |_| 200),
     });
     if let Some(SqlFault::Route(node, port)) = &fault {
-        writer.write_message(&login_response(&login, database, PACKET_SIZE, Some((node, *port)))).await?;
+        writer
+            .write_message(&login_response(&login, database, PACKET_SIZE, Some((node, *port))))
+            .await?;
         return writer.close().await;
     }
     if let Some(fault) = fault {
@@ -139,14 +151,19 @@ async fn login<S: AsyncRead + AsyncWrite + Unpin>(
             tds_token::done(&mut error_response, tds_token::DONE, tds_token::ERROR, 0);
             writer.write_message(&error_response).await?;
             writer.close().await?;
-            let disconnected = async { while read.read(&mut [0; 256]).await.is_ok_and(|count| count > 0) {} };
+            let disconnected =
+                async { while read.read(&mut [0; 256]).await.is_ok_and(|count| count > 0) {} };
             drop(tokio::time::timeout(LINGER, disconnected).await);
             return Ok(());
         }
     };
 
     let requested = usize::try_from(login.packet_size).unwrap_or_default();
-    let size = if requested == 0 { PACKET_SIZE } else { requested.clamp(*PACKET_SIZES.start(), *PACKET_SIZES.end()) };
+    let size = if requested == 0 {
+        PACKET_SIZE
+    } else {
+        requested.clamp(*PACKET_SIZES.start(), *PACKET_SIZES.end())
+    };
     let session = session(&login, &principal, database, azure)?;
     writer.write_message(&login_response(&login, database, size, None)).await?;
     writer.max_body = size - HEADER;
@@ -154,19 +171,34 @@ async fn login<S: AsyncRead + AsyncWrite + Unpin>(
         fault.apply(&mut writer).await?;
     }
     let cancellation = Cancellation::new(session.connection.get_interrupt_handle());
-    let logged_in = LoggedIn { incoming, read, writer, host, identity: principal.identity, cancellation, session };
+    let logged_in = LoggedIn {
+        incoming,
+        read,
+        writer,
+        host,
+        identity: principal.identity,
+        cancellation,
+        session,
+    };
     logged_in.serve(azure).await
 }
 
 /// Whether the login repeats what PRELOGIN negotiated about tokens.
 fn repeats_negotiated(prelogin: Prelogin, credentials: &Credentials) -> bool {
     match credentials {
-        Credentials::Token { echo, .. } | Credentials::TokenRequested { echo } => *echo == prelogin.offers_fedauth(),
+        Credentials::Token { echo, .. } | Credentials::TokenRequested { echo } => {
+            *echo == prelogin.offers_fedauth()
+        }
         Credentials::Password(..) => true,
     }
 }
 
-fn session(login: &Login, principal: &Principal, database: &str, azure: &Azure) -> io::Result<Session> {
+fn session(
+    login: &Login,
+    principal: &Principal,
+    database: &str,
+    azure: &Azure,
+) -> io::Result<Session> {
     let info = SessionInfo {
         database: database.to_owned(),
         login: principal.login.clone(),
@@ -180,7 +212,12 @@ fn session(login: &Login, principal: &Principal, database: &str, azure: &Azure) 
 }
 
 /// The response to a login that succeeds or is sent to another node.
-fn login_response(login: &Login, database: &str, size: usize, route: Option<(&str, u16)>) -> Vec<u8> {
+fn login_response(
+    login: &Login,
+    database: &str,
+    size: usize,
+    route: Option<(&str, u16)>,
+) -> Vec<u8> {
     let mut login_response = Vec::new();
     tds_token::env_change(&mut login_response, 1, database, "master");
     tds_token::collation(&mut login_response);
@@ -188,7 +225,9 @@ fn login_response(login: &Login, database: &str, size: usize, route: Option<(&st
     tds_token::login_ack(&mut login_response, login.version);
     tds_token::env_change(&mut login_response, 4, &size.to_string(), &PACKET_SIZE.to_string());
     match &login.credentials {
-        Credentials::Token { nonce, .. } => tds_token::fedauth_ack(&mut login_response, nonce.as_deref()),
+        Credentials::Token { nonce, .. } => {
+            tds_token::fedauth_ack(&mut login_response, nonce.as_deref())
+        }
         Credentials::TokenRequested { .. } => tds_token::fedauth_ack(&mut login_response, None),
         Credentials::Password(..) => {}
     }

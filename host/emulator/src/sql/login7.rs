@@ -97,7 +97,8 @@ fn parse_fedauth(data: &[u8]) -> Option<Credentials> {
     match options >> 1 {
         LIBRARY_TOKEN => {
             let token = utf16(data.l_varbyte()?);
-            let nonce = (!data.is_empty()).then(|| data.take(32)).map(|nonce| nonce.map(<[u8]>::to_vec));
+            let nonce =
+                (!data.is_empty()).then(|| data.take(32)).map(|nonce| nonce.map(<[u8]>::to_vec));
             let nonce = match nonce {
                 Some(nonce) => Some(nonce?),
                 None => None,

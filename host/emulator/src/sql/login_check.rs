@@ -29,7 +29,12 @@ pub(super) fn audience(login: &str, connection: Option<&str>) -> &'static str {
     let [(_, public), ..] = CLOUDS;
     let names = [Some(login), connection].into_iter().flatten().map(str::to_ascii_lowercase);
     let audience_of = |name: String| {
-        let host = name.trim_start_matches("tcp:").split([',', ':', '\\']).next().unwrap_or_default().to_owned();
+        let host = name
+            .trim_start_matches("tcp:")
+            .split([',', ':', '\\'])
+            .next()
+            .unwrap_or_default()
+            .to_owned();
         CLOUDS.iter().find(|(end, _)| host.ends_with(end)).map(|(_, audience)| *audience)
     };
     names.into_iter().find_map(audience_of).unwrap_or(public)
@@ -50,7 +55,9 @@ pub(super) fn authenticate(
             }
             Principal { login: user.clone(), identity: None }
         }
-        Credentials::Token { token, .. } => identity(azure, Some(token), &login.database, audience)?,
+        Credentials::Token { token, .. } => {
+            identity(azure, Some(token), &login.database, audience)?
+        }
         Credentials::TokenRequested { .. } => identity(azure, token, &login.database, audience)?,
     };
     let is_known = |name: &String| name.eq_ignore_ascii_case(&login.database);
@@ -60,13 +67,21 @@ pub(super) fn authenticate(
     Ok(principal)
 }
 
-fn identity(azure: &Azure, token: Option<&str>, database: &str, audience: &str) -> Result<Principal, SqlError> {
+fn identity(
+    azure: &Azure,
+    token: Option<&str>,
+    database: &str,
+    audience: &str,
+) -> Result<Principal, SqlError> {
     let login_failed = || SqlError::numbered(18456, "");
     let claims = azure.token_issuer.verify(token, audience).map_err(|error| {
         tracing::debug!(?error, "invalid token");
         login_failed()
     })?;
-    let identity = azure.directory.find(|identity| identity.object_id == claims.oid).ok_or_else(login_failed)?;
+    let identity = azure
+        .directory
+        .find(|identity| identity.object_id == claims.oid)
+        .ok_or_else(login_failed)?;
     if !identity.is_allowed("sql", &format!("/{database}")) {
         return Err(login_failed());
     }
@@ -82,9 +97,21 @@ mod tests {
     fn the_audience_is_that_of_the_cloud() {
         for (login, connection, expected) in [
             ("contoso.database.windows.net", None, "https://database.windows.net/"),
-            ("tcp:contoso.database.chinacloudapi.cn,1433", None, "https://database.chinacloudapi.cn/"),
-            ("localhost", Some("Contoso.Database.UsGovCloudApi.net"), "https://database.usgovcloudapi.net/"),
-            ("contoso-ondemand.sql.azuresynapse.azure.cn", None, "https://database.chinacloudapi.cn/"),
+            (
+                "tcp:contoso.database.chinacloudapi.cn,1433",
+                None,
+                "https://database.chinacloudapi.cn/",
+            ),
+            (
+                "localhost",
+                Some("Contoso.Database.UsGovCloudApi.net"),
+                "https://database.usgovcloudapi.net/",
+            ),
+            (
+                "contoso-ondemand.sql.azuresynapse.azure.cn",
+                None,
+                "https://database.chinacloudapi.cn/",
+            ),
             ("127.0.0.1", None, "https://database.windows.net/"),
         ] {
             assert_eq!(audience(login, connection), expected);

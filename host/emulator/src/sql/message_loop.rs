@@ -61,7 +61,9 @@ impl ClientRequest {
     fn for_log(&self) -> (&'static str, String) {
         match self {
             Self::Batch(text) => ("BATCH", text.clone()),
-            Self::Calls(calls) => ("RPC", calls.iter().map(Call::for_log).collect::<Vec<_>>().join("; ")),
+            Self::Calls(calls) => {
+                ("RPC", calls.iter().map(Call::for_log).collect::<Vec<_>>().join("; "))
+            }
             Self::Transaction(request) => ("TRANSACTION", request.for_log().to_owned()),
         }
     }
@@ -78,7 +80,8 @@ impl Drop for CancelOnDrop {
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> LoggedIn<R, W> {
     pub(super) async fn serve(self, azure: &Azure) -> io::Result<()> {
-        let Self { mut incoming, mut read, mut writer, host, identity, cancellation, mut session } = self;
+        let Self { mut incoming, mut read, mut writer, host, identity, cancellation, mut session } =
+            self;
         let cancel_on_drop = CancelOnDrop(Arc::clone(&cancellation));
         let mut next = None;
         loop {
@@ -96,7 +99,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> LoggedIn<R, W> {
                 writer.write_message(&done).await?;
                 continue;
             }
-            let client_request = ClientRequest::parse(&message).ok_or_else(|| invalid_data("unknown message"))?;
+            let client_request =
+                ClientRequest::parse(&message).ok_or_else(|| invalid_data("unknown message"))?;
             let (method, query) = client_request.for_log();
             let database = session.info.database.clone();
             let mut logged = LoggedRequest {
@@ -134,8 +138,12 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> LoggedIn<R, W> {
             let response = ResponseStream::new(writer.max_body, sender, Arc::clone(&cancellation));
             let reset = message.reset.then_some(message.keep_transaction);
             let (completed_sender, completed) = oneshot::channel();
-            let run_request = move || drop(completed_sender.send(run(session, client_request, reset, response)));
-            std::thread::Builder::new().name("sql".to_owned()).stack_size(STACK_SIZE).spawn(run_request)?;
+            let run_request =
+                move || drop(completed_sender.send(run(session, client_request, reset, response)));
+            std::thread::Builder::new()
+                .name("sql".to_owned())
+                .stack_size(STACK_SIZE)
+                .spawn(run_request)?;
             let (mut stopped, mut has_started) = (false, false);
             let sent: io::Result<()> = loop {
                 tokio::select! {
@@ -166,7 +174,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> LoggedIn<R, W> {
             }
             let completed = completed.await.map_err(io::Error::other)?;
             session = completed.session;
-            logged.status = completed.first_error.map_or(200, |number| u16::try_from(number).unwrap_or(u16::MAX));
+            logged.status = completed
+                .first_error
+                .map_or(200, |number| u16::try_from(number).unwrap_or(u16::MAX));
             azure.log.push(logged);
             // A response that was cancelled before its first packet is an empty message.
             let is_unsent = completed.is_cancelled && !has_started;
@@ -205,13 +215,18 @@ fn run(
             response.write(tds_token::reset)?;
         }
         match client_request {
-            ClientRequest::Batch(text) => session.run_batch(&text, &mut Variables::new(), &mut response),
+            ClientRequest::Batch(text) => {
+                session.run_batch(&text, &mut Variables::new(), &mut response)
+            }
             ClientRequest::Calls(calls) => session.run_calls(calls, &mut response),
-            ClientRequest::Transaction(request) => session.run_transaction_request(&request, &mut response),
+            ClientRequest::Transaction(request) => {
+                session.run_transaction_request(&request, &mut response)
+            }
         }
     })();
     let first_error = response.first_error;
-    let is_cancelled = matches!(done, Err(StatementError::Cancelled | StatementError::Disconnected));
+    let is_cancelled =
+        matches!(done, Err(StatementError::Cancelled | StatementError::Disconnected));
     let last = match done {
         Ok(()) => response.finish(),
         Err(StatementError::Sql(error)) => {

@@ -50,7 +50,10 @@ pub(super) struct PacketReader {
 
 impl PacketReader {
     /// Reads the next message; `None` if the client has closed the connection.
-    pub(super) async fn next_message(&mut self, stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Message>> {
+    pub(super) async fn next_message(
+        &mut self,
+        stream: &mut (impl AsyncRead + Unpin),
+    ) -> io::Result<Option<Message>> {
         loop {
             while let Some((kind, status, body)) = self.packet()? {
                 let message = &mut self.message;
@@ -77,7 +80,8 @@ impl PacketReader {
 
     fn packet(&mut self) -> io::Result<Option<(u8, u8, BytesMut)>> {
         let mut header = FieldReader::new(&self.buffer);
-        let (Some(kind), Some(status), Some(length)) = (header.u8(), header.u8(), header.u16_be()) else {
+        let (Some(kind), Some(status), Some(length)) = (header.u8(), header.u8(), header.u16_be())
+        else {
             return Ok(None);
         };
         let length = usize::from(length);
@@ -119,8 +123,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_message_is_joined_from_packets() {
-        let bytes =
-            [packet(BATCH, false, 1, b"one "), packet(BATCH, true, 2, b"two"), packet(RPC, true, 1, b"x")].concat();
+        let bytes = [
+            packet(BATCH, false, 1, b"one "),
+            packet(BATCH, true, 2, b"two"),
+            packet(RPC, true, 1, b"x"),
+        ]
+        .concat();
         let (mut incoming, mut stream) = (PacketReader::default(), bytes.as_slice());
         assert_eq!(incoming.next_message(&mut stream).await.unwrap().unwrap().body, b"one two");
         assert_eq!(incoming.next_message(&mut stream).await.unwrap().unwrap().kind, RPC);

@@ -65,7 +65,8 @@ impl Prelogin {
         };
         let [major, minor, build_high, build_low] = SERVER_VERSION;
         let version = vec![major, minor, build_high, build_low, 0, 0];
-        let mut options = vec![(VERSION, version), (ENCRYPTION, vec![encryption]), (INSTANCE, vec![0])];
+        let mut options =
+            vec![(VERSION, version), (ENCRYPTION, vec![encryption]), (INSTANCE, vec![0])];
         options.extend([(THREAD, Vec::new()), (MARS, vec![0])]);
         options.extend(self.fedauth.map(|required| (FEDAUTH_REQUIRED, vec![required])));
 
@@ -90,9 +91,11 @@ mod tests {
 
     #[test]
     fn encryption_is_required() {
-        for (offered, expected) in
-            [(ENCRYPT_OFF, ENCRYPT_REQUIRED), (ENCRYPT_ON, ENCRYPT_ON), (ENCRYPT_REQUIRED, ENCRYPT_ON)]
-        {
+        for (offered, expected) in [
+            (ENCRYPT_OFF, ENCRYPT_REQUIRED),
+            (ENCRYPT_ON, ENCRYPT_ON),
+            (ENCRYPT_REQUIRED, ENCRYPT_ON),
+        ] {
             let offer = Prelogin { encryption: offered, fedauth: Some(1) };
             let response = Prelogin::parse(&offer.response(false)).unwrap();
             assert_eq!(response, Prelogin { encryption: expected, fedauth: Some(1) });

@@ -37,7 +37,11 @@ impl<S> PreloginStream<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for PreloginStream<S> {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if !this.in_handshake {
             return Pin::new(&mut this.stream).poll_read(context, buffer);
@@ -70,7 +74,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for PreloginStream<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for PreloginStream<S> {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         if this.in_handshake {
             this.written.extend_from_slice(bytes);

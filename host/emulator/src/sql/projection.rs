@@ -2,8 +2,8 @@
 //! types and expressions have none.
 
 use sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, OutputClause, Query, SelectItem, SetExpr,
-    Statement, UnaryOperator, Value,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, OutputClause, Query,
+    SelectItem, SetExpr, Statement, UnaryOperator, Value,
 };
 
 use super::sql_type::SqlType;
@@ -48,7 +48,9 @@ fn query_items(query: &Query) -> Vec<Item> {
             SetExpr::Select(select) => return select.projection.iter().map(item).collect(),
             SetExpr::SetOperation { left, .. } => body = left,
             SetExpr::Query(query) => body = &query.body,
-            SetExpr::Insert(statement) | SetExpr::Update(statement) | SetExpr::Delete(statement) => {
+            SetExpr::Insert(statement)
+            | SetExpr::Update(statement)
+            | SetExpr::Delete(statement) => {
                 return items(statement);
             }
             SetExpr::Merge(_) | SetExpr::Values(_) | SetExpr::Table(_) => return Vec::new(),
@@ -59,7 +61,9 @@ fn query_items(query: &Query) -> Vec<Item> {
 fn item(item: &SelectItem) -> Item {
     let (expression, has_alias) = match item {
         SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..) => return Item::Wildcard,
-        SelectItem::ExprWithAlias { expr, .. } | SelectItem::ExprWithAliases { expr, .. } => (expr, true),
+        SelectItem::ExprWithAlias { expr, .. } | SelectItem::ExprWithAliases { expr, .. } => {
+            (expr, true)
+        }
         SelectItem::UnnamedExpr(expr) => (expr, false),
     };
     let variable = match expression {
@@ -72,7 +76,12 @@ fn item(item: &SelectItem) -> Item {
         Expr::CompoundIdentifier(_) => true,
         _ => false,
     };
-    Item::Expression { sql_type, variable, column: aggregated_column(expression), is_named: has_alias || is_column }
+    Item::Expression {
+        sql_type,
+        variable,
+        column: aggregated_column(expression),
+        is_named: has_alias || is_column,
+    }
 }
 
 fn is_variable(name: &Ident) -> bool {
@@ -116,17 +125,22 @@ fn type_of(expression: &Expr) -> Option<SqlType> {
         Expr::Cast { data_type, .. } | Expr::Convert { data_type: Some(data_type), .. } => {
             SqlType::parse(&data_type.to_string())
         }
-        Expr::Identifier(name) if name.quote_style.is_none() => match name.value.to_ascii_uppercase().as_str() {
-            "@@SPID" => Some(SqlType::SmallInt),
-            "@@TRANCOUNT" | "@@ROWCOUNT" | "@@ERROR" => Some(SqlType::Int),
-            "@@IDENTITY" => Some(SqlType::Decimal(38, 0)),
-            "@@VERSION" => name_type(300),
-            "@@SERVERNAME" | "@@LANGUAGE" | "SYSTEM_USER" | "SESSION_USER" | "CURRENT_USER" => name_type(128),
-            "CURRENT_TIMESTAMP" => Some(SqlType::DateTime),
-            _ => None,
-        },
+        Expr::Identifier(name) if name.quote_style.is_none() => {
+            match name.value.to_ascii_uppercase().as_str() {
+                "@@SPID" => Some(SqlType::SmallInt),
+                "@@TRANCOUNT" | "@@ROWCOUNT" | "@@ERROR" => Some(SqlType::Int),
+                "@@IDENTITY" => Some(SqlType::Decimal(38, 0)),
+                "@@VERSION" => name_type(300),
+                "@@SERVERNAME" | "@@LANGUAGE" | "SYSTEM_USER" | "SESSION_USER" | "CURRENT_USER" => {
+                    name_type(128)
+                }
+                "CURRENT_TIMESTAMP" => Some(SqlType::DateTime),
+                _ => None,
+            }
+        }
         Expr::Function(function) => match function.name.to_string().to_ascii_uppercase().as_str() {
-            "COUNT" | "LEN" | "CHARINDEX" | "YEAR" | "MONTH" | "DAY" | "OBJECT_ID" | "DATALENGTH" => Some(SqlType::Int),
+            "COUNT" | "LEN" | "CHARINDEX" | "YEAR" | "MONTH" | "DAY" | "OBJECT_ID"
+            | "DATALENGTH" => Some(SqlType::Int),
             "COUNT_BIG" => Some(SqlType::BigInt),
             "XACT_STATE" => Some(SqlType::SmallInt),
             "SCOPE_IDENTITY" => Some(SqlType::Decimal(38, 0)),
@@ -135,8 +149,10 @@ fn type_of(expression: &Expr) -> Option<SqlType> {
             "SYSDATETIMEOFFSET" => Some(SqlType::DateTimeOffset(7)),
             "NEWID" => Some(SqlType::UniqueIdentifier),
             "REPLICATE" => Some(SqlType::NVarChar(None)),
-            "DB_NAME" | "SUSER_SNAME" | "SUSER_NAME" | "ORIGINAL_LOGIN" | "USER_NAME" | "HOST_NAME" | "APP_NAME"
-            | "SYSTEM_USER" | "SESSION_USER" | "CURRENT_USER" => name_type(128),
+            "DB_NAME" | "SUSER_SNAME" | "SUSER_NAME" | "ORIGINAL_LOGIN" | "USER_NAME"
+            | "HOST_NAME" | "APP_NAME" | "SYSTEM_USER" | "SESSION_USER" | "CURRENT_USER" => {
+                name_type(128)
+            }
             _ => None,
         },
         _ => None,
@@ -146,7 +162,8 @@ fn type_of(expression: &Expr) -> Option<SqlType> {
 fn type_of_literal(literal: &Value) -> Option<SqlType> {
     match literal {
         Value::SingleQuotedString(text) | Value::NationalStringLiteral(text) => {
-            let length = u16::try_from(text.encode_utf16().count()).ok().filter(|length| *length <= 4000);
+            let length =
+                u16::try_from(text.encode_utf16().count()).ok().filter(|length| *length <= 4000);
             Some(SqlType::NVarChar(length.map(|length| length.max(1))))
         }
         Value::HexStringLiteral(digits) => {
@@ -165,7 +182,9 @@ fn type_of_number(text: &str) -> SqlType {
     let digits = text.bytes().filter(u8::is_ascii_digit).count();
     let digits = u8::try_from(digits).unwrap_or(38).clamp(1, 38);
     match text.split_once('.') {
-        Some((_, fraction)) => SqlType::Decimal(digits, u8::try_from(fraction.len()).unwrap_or(0).min(digits)),
+        Some((_, fraction)) => {
+            SqlType::Decimal(digits, u8::try_from(fraction.len()).unwrap_or(0).min(digits))
+        }
         None if text.parse::<i32>().is_ok() => SqlType::Int,
         None if text.parse::<i64>().is_ok() => SqlType::BigInt,
         None => SqlType::Decimal(digits, 0),
@@ -178,7 +197,8 @@ mod tests {
     use sqlparser::parser::Parser;
 
     fn only_item(sql: &str) -> Item {
-        let statement = Parser::parse_sql(&super::super::dialect::TransactSql, sql).unwrap().remove(0);
+        let statement =
+            Parser::parse_sql(&super::super::dialect::TransactSql, sql).unwrap().remove(0);
         items(&statement).remove(0)
     }
 
@@ -197,7 +217,9 @@ mod tests {
             ("CURRENT_TIMESTAMP", Some(SqlType::DateTime)),
             ("x + 1", None),
         ] {
-            let Item::Expression { sql_type, is_named, .. } = only_item(&format!("SELECT {expression}")) else {
+            let Item::Expression { sql_type, is_named, .. } =
+                only_item(&format!("SELECT {expression}"))
+            else {
                 panic!("{expression}");
             };
             assert_eq!((sql_type, is_named), (expected, false), "{expression}");
@@ -217,6 +239,9 @@ mod tests {
         assert_eq!(only_item("SELECT @P1"), item(Some("@p1"), None, false));
         assert_eq!(only_item("SELECT SUM(t.total) AS s FROM t"), item(None, Some("total"), true));
         assert_eq!(only_item("SELECT t.total FROM t"), item(None, None, true));
-        assert_eq!(only_item("DELETE FROM t OUTPUT DELETED.id WHERE a = 1"), item(None, None, true));
+        assert_eq!(
+            only_item("DELETE FROM t OUTPUT DELETED.id WHERE a = 1"),
+            item(None, None, true)
+        );
     }
 }

@@ -36,8 +36,16 @@ pub(super) fn run(
         .into_iter()
         .enumerate()
         .map(|(index, (name, declared))| {
-            let first = values.as_ref().and_then(|values| values.get(index)).unwrap_or(&Value::Null);
-            column(connection, items_by_column.get(index).copied().flatten(), name, declared, first, variables)
+            let first =
+                values.as_ref().and_then(|values| values.get(index)).unwrap_or(&Value::Null);
+            column(
+                connection,
+                items_by_column.get(index).copied().flatten(),
+                name,
+                declared,
+                first,
+                variables,
+            )
         })
         .collect();
     response.write_columns(&columns)?;
@@ -66,13 +74,20 @@ pub(super) fn fetch_all(
     Ok(all)
 }
 
-fn prepare<'a>(connection: &'a Connection, sql: &str, variables: &Variables) -> Result<Statement<'a>, SqlError> {
+fn prepare<'a>(
+    connection: &'a Connection,
+    sql: &str,
+    variables: &Variables,
+) -> Result<Statement<'a>, SqlError> {
     let failed = |error: rusqlite::Error| SqlError::from_sqlite(&error);
     let mut statement = connection.prepare(sql).map_err(failed)?;
     for index in 1..=statement.parameter_count() {
         let name = statement.parameter_name(index).unwrap_or_default().to_ascii_lowercase();
         let Some(variable) = variables.get(&name) else {
-            return Err(SqlError::new(137, format!("Must declare the scalar variable \"{name}\".")));
+            return Err(SqlError::new(
+                137,
+                format!("Must declare the scalar variable \"{name}\"."),
+            ));
         };
         statement.raw_bind_parameter(index, &variable.value).map_err(failed)?;
     }
@@ -81,7 +96,8 @@ fn prepare<'a>(connection: &'a Connection, sql: &str, variables: &Variables) -> 
 
 fn next(rows: &mut rusqlite::Rows<'_>, count: usize) -> Result<Option<Vec<Value>>, SqlError> {
     let failed = |error: rusqlite::Error| SqlError::from_sqlite(&error);
-    let values = |row: &Row<'_>| (0..count).map(|index| row.get(index)).collect::<Result<Vec<Value>, _>>();
+    let values =
+        |row: &Row<'_>| (0..count).map(|index| row.get(index)).collect::<Result<Vec<Value>, _>>();
     rows.next().map_err(failed)?.map(values).transpose().map_err(failed)
 }
 
@@ -95,12 +111,16 @@ fn declared_types(statement: &Statement<'_>) -> Vec<(String, Option<SqlType>)> {
 fn items_by_column(items: &[Item], columns: usize) -> Vec<Option<&Item>> {
     let wildcard = items.iter().position(|item| *item == Item::Wildcard);
     let (before, after) = match wildcard {
-        Some(wildcard) => (items.get(..wildcard).unwrap_or_default(), items.get(wildcard + 1..).unwrap_or_default()),
+        Some(wildcard) => (
+            items.get(..wildcard).unwrap_or_default(),
+            items.get(wildcard + 1..).unwrap_or_default(),
+        ),
         None => (items, Default::default()),
     };
     let mut items_by_column: Vec<Option<&Item>> = before.iter().map(Some).collect();
     items_by_column.resize(columns.saturating_sub(after.len()), None);
-    items_by_column.extend(after.iter().map(|item| Some(item).filter(|item| **item != Item::Wildcard)));
+    items_by_column
+        .extend(after.iter().map(|item| Some(item).filter(|item| **item != Item::Wildcard)));
     items_by_column
 }
 
@@ -149,8 +169,11 @@ fn column(
     };
     let of_variable = || variables.get(variable.as_ref()?).map(|variable| variable.sql_type);
     let of_column = || column_type(connection, column.as_deref()?);
-    let sql_type =
-        sql_type.or_else(of_variable).or(declared).or_else(of_column).unwrap_or_else(|| type_of_value(first));
+    let sql_type = sql_type
+        .or_else(of_variable)
+        .or(declared)
+        .or_else(of_column)
+        .unwrap_or_else(|| type_of_value(first));
     Column { name: if *is_named { name } else { String::new() }, sql_type }
 }
 

@@ -24,7 +24,12 @@ pub(super) struct Cancellation {
 
 impl Cancellation {
     pub(super) fn new(interrupt: InterruptHandle) -> Arc<Self> {
-        Arc::new(Self { interrupt, flag: AtomicBool::new(false), lock: Mutex::default(), wake: Condvar::new() })
+        Arc::new(Self {
+            interrupt,
+            flag: AtomicBool::new(false),
+            lock: Mutex::default(),
+            wake: Condvar::new(),
+        })
     }
 
     pub(super) fn cancel(&self) {
@@ -53,7 +58,8 @@ impl Cancellation {
             if remaining.is_zero() {
                 return Ok(());
             }
-            guard = self.wake.wait_timeout(guard, remaining).unwrap_or_else(PoisonError::into_inner).0;
+            guard =
+                self.wake.wait_timeout(guard, remaining).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }
@@ -73,9 +79,21 @@ pub(super) struct ResponseStream {
 }
 
 impl ResponseStream {
-    pub(super) fn new(packet_size: usize, sender: mpsc::Sender<Vec<u8>>, cancellation: Arc<Cancellation>) -> Self {
+    pub(super) fn new(
+        packet_size: usize,
+        sender: mpsc::Sender<Vec<u8>>,
+        cancellation: Arc<Cancellation>,
+    ) -> Self {
         let (buffer, pending_done) = (Vec::new(), None);
-        Self { buffer, packet_size, sender, pending_done, cancellation, in_procedure: false, first_error: None }
+        Self {
+            buffer,
+            packet_size,
+            sender,
+            pending_done,
+            cancellation,
+            in_procedure: false,
+            first_error: None,
+        }
     }
 
     /// Writes tokens.
@@ -87,7 +105,12 @@ impl ResponseStream {
 
     fn write_pending_done(&mut self, has_more: bool) {
         if let Some((kind, status, rows)) = self.pending_done.take() {
-            tds_token::done(&mut self.buffer, kind, status | if has_more { tds_token::MORE } else { 0 }, rows);
+            tds_token::done(
+                &mut self.buffer,
+                kind,
+                status | if has_more { tds_token::MORE } else { 0 },
+                rows,
+            );
         }
     }
 
@@ -106,7 +129,11 @@ impl ResponseStream {
     }
 
     /// Writes a row. One with nulls has a bitmap of them.
-    pub(super) fn write_row(&mut self, columns: &[Column], values: &[Value]) -> Result<(), StatementError> {
+    pub(super) fn write_row(
+        &mut self,
+        columns: &[Column],
+        values: &[Value],
+    ) -> Result<(), StatementError> {
         const ROW: u8 = 0xd1;
         const ROW_WITH_NULLS: u8 = 0xd2;
         self.cancellation.check()?;
@@ -115,11 +142,14 @@ impl ResponseStream {
         self.buffer.push(if has_null { ROW_WITH_NULLS } else { ROW });
         if has_null {
             let bit = |(index, value): (usize, &Value)| u8::from(*value == Value::Null) << index;
-            self.buffer.extend(values.chunks(8).map(|eight| eight.iter().enumerate().map(bit).sum::<u8>()));
+            self.buffer.extend(
+                values.chunks(8).map(|eight| eight.iter().enumerate().map(bit).sum::<u8>()),
+            );
         }
         for (column, value) in columns.iter().zip(values) {
             if *value != Value::Null
-                && let Err(error) = encode_value::write_value(&mut self.buffer, column.sql_type, value)
+                && let Err(error) =
+                    encode_value::write_value(&mut self.buffer, column.sql_type, value)
             {
                 self.buffer.truncate(before);
                 return Err(error.into());
@@ -132,11 +162,16 @@ impl ResponseStream {
     pub(super) fn end_statement(&mut self, rows: Option<u64>) {
         self.write_pending_done(true);
         let kind = if self.in_procedure { tds_token::DONE_IN_PROCEDURE } else { tds_token::DONE };
-        self.pending_done = Some((kind, rows.map_or(0, |_| tds_token::COUNT), rows.unwrap_or_default()));
+        self.pending_done =
+            Some((kind, rows.map_or(0, |_| tds_token::COUNT), rows.unwrap_or_default()));
     }
 
     /// Writes an error, and ends its statement.
-    pub(super) fn write_error(&mut self, error: &SqlError, line: u32) -> Result<(), StatementError> {
+    pub(super) fn write_error(
+        &mut self,
+        error: &SqlError,
+        line: u32,
+    ) -> Result<(), StatementError> {
         self.first_error.get_or_insert(error.number);
         self.write(|out| tds_token::error(out, error, "", line))?;
         let kind = if self.in_procedure { tds_token::DONE_IN_PROCEDURE } else { tds_token::DONE };

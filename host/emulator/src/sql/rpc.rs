@@ -34,7 +34,8 @@ pub(super) struct Call {
 impl Call {
     /// The statement for the log, or else the procedure.
     pub(super) fn for_log(&self) -> String {
-        let index = usize::from(matches!(self.procedure.as_str(), "sp_prepexec" | "sp_prepare")) * 2;
+        let index =
+            usize::from(matches!(self.procedure.as_str(), "sp_prepexec" | "sp_prepare")) * 2;
         match self.parameters.get(index).map(|parameter| &parameter.value.value) {
             Some(Value::Text(text)) => text.clone(),
             _ => self.procedure.clone(),
@@ -88,7 +89,11 @@ pub(super) fn parse(message: &[u8]) -> Option<Vec<Call>> {
 }
 
 impl Session {
-    pub(super) fn run_calls(&mut self, calls: Vec<Call>, response: &mut ResponseStream) -> Result<(), StatementError> {
+    pub(super) fn run_calls(
+        &mut self,
+        calls: Vec<Call>,
+        response: &mut ResponseStream,
+    ) -> Result<(), StatementError> {
         response.in_procedure = true;
         for call in calls {
             let mut outputs = Vec::new();
@@ -120,12 +125,21 @@ impl Session {
         response: &mut ResponseStream,
     ) -> Result<(), StatementError> {
         let parameters = call.parameters.as_slice();
-        let text =
-            |index: usize| parameters.get(index).map(|parameter| text_of(&parameter.value.value)).unwrap_or_default();
+        let text = |index: usize| {
+            parameters
+                .get(index)
+                .map(|parameter| text_of(&parameter.value.value))
+                .unwrap_or_default()
+        };
         let rest = |from: usize| parameters.get(from..).unwrap_or_default();
         let handle_output = |handle: i32| {
-            let name = parameters.first().map(|parameter| parameter.name.clone()).unwrap_or_default();
-            (0, name, TypedValue { sql_type: SqlType::Int, value: Value::Integer(i64::from(handle)) })
+            let name =
+                parameters.first().map(|parameter| parameter.name.clone()).unwrap_or_default();
+            (
+                0,
+                name,
+                TypedValue { sql_type: SqlType::Int, value: Value::Integer(i64::from(handle)) },
+            )
         };
         match call.procedure.as_str() {
             "sp_executesql" => self.run_with(&text(0), &text(1), rest(2), 2, outputs, response),
@@ -150,7 +164,10 @@ impl Session {
                 self.reset(false)?;
                 response.write(tds_token::reset)
             }
-            name => Err(SqlError::new(2812, format!("Could not find stored procedure '{name}'.")).into()),
+            name => {
+                Err(SqlError::new(2812, format!("Could not find stored procedure '{name}'."))
+                    .into())
+            }
         }
     }
 
@@ -204,19 +221,30 @@ fn variables(declared: &str, parameters: &[Parameter]) -> Result<(Variables, Out
     let declared = batch::parse_parameters(declared)?;
     let (mut variables, mut outputs) = (Variables::new(), Vec::new());
     for (index, parameter) in parameters.iter().enumerate() {
-        let position = declared.iter().position(|declared| declared.name == parameter.name).unwrap_or(index);
+        let position =
+            declared.iter().position(|declared| declared.name == parameter.name).unwrap_or(index);
         let Some(Declaration { name, sql_type, .. }) = declared.get(position) else {
-            return Err(SqlError::new(8144, "Procedure or function has too many arguments specified."));
+            return Err(SqlError::new(
+                8144,
+                "Procedure or function has too many arguments specified.",
+            ));
         };
         let sql_type = sql_type.unwrap_or(parameter.value.sql_type);
         let value = cast(parameter.value.value.clone(), sql_type)?;
         variables.insert(name.clone(), TypedValue { sql_type, value });
         if parameter.is_output {
-            outputs.push((u16::try_from(index).unwrap_or_default(), (parameter.name.clone(), name.clone())));
+            outputs.push((
+                u16::try_from(index).unwrap_or_default(),
+                (parameter.name.clone(), name.clone()),
+            ));
         }
     }
-    if let Some(Declaration { name, .. }) = declared.iter().find(|declared| !variables.contains_key(&declared.name)) {
-        let message = format!("The parameterized query expects the parameter '{name}', which was not supplied.");
+    if let Some(Declaration { name, .. }) =
+        declared.iter().find(|declared| !variables.contains_key(&declared.name))
+    {
+        let message = format!(
+            "The parameterized query expects the parameter '{name}', which was not supplied."
+        );
         return Err(SqlError::new(8178, message));
     }
     Ok((variables, outputs))

@@ -37,7 +37,14 @@ pub(super) enum Flow {
 
 impl Session {
     pub(super) fn new(connection: Connection, info: SessionInfo, databases: Vec<String>) -> Self {
-        Self { connection, info, transaction: None, last_transaction: 0, prepared: BTreeMap::new(), databases }
+        Self {
+            connection,
+            info,
+            transaction: None,
+            last_transaction: 0,
+            prepared: BTreeMap::new(),
+            databases,
+        }
     }
 
     /// Resets the session.
@@ -48,9 +55,12 @@ impl Session {
             self.connection.execute_batch("ROLLBACK").map_err(sql)?;
         }
         self.prepared.clear();
-        let mut query =
-            self.connection.prepare("SELECT name FROM temp.sqlite_schema WHERE type = 'table'").map_err(sql)?;
-        let names: Result<Vec<String>, _> = query.query_map([], |row| row.get(0)).map_err(sql)?.collect();
+        let mut query = self
+            .connection
+            .prepare("SELECT name FROM temp.sqlite_schema WHERE type = 'table'")
+            .map_err(sql)?;
+        let names: Result<Vec<String>, _> =
+            query.query_map([], |row| row.get(0)).map_err(sql)?.collect();
         for name in names.map_err(sql)? {
             let drop = format!("DROP TABLE temp.{}", translate::quoted_name(&name));
             self.connection.execute_batch(&drop).map_err(sql)?;
@@ -145,7 +155,10 @@ impl Session {
                         Some(value) => self.evaluate(value, variables)?,
                         None => Value::Null,
                     };
-                    variables.insert(declared.name.clone(), TypedValue { sql_type, value: cast(value, sql_type)? });
+                    variables.insert(
+                        declared.name.clone(),
+                        TypedValue { sql_type, value: cast(value, sql_type)? },
+                    );
                 }
             }
             StatementKind::SetVariable { variable, value } => {
@@ -178,7 +191,11 @@ impl Session {
                 response.end_statement(None);
             }
             StatementKind::Execute(name) => {
-                return Err(SqlError::new(2812, format!("Could not find stored procedure '{name}'.")).into());
+                return Err(SqlError::new(
+                    2812,
+                    format!("Could not find stored procedure '{name}'."),
+                )
+                .into());
             }
             StatementKind::Return => return Ok(Flow::EndBatch),
             StatementKind::SetOption => {}
@@ -202,7 +219,8 @@ impl Session {
         let value = self.evaluate(delay, variables)?;
         let Ok(time) = date_time(&value) else {
             let text = text_of(&value);
-            let message = format!("Incorrect time syntax in time string '{text}' used with WAITFOR.");
+            let message =
+                format!("Incorrect time syntax in time string '{text}' used with WAITFOR.");
             return Err(SqlError::new(148, message));
         };
         Ok(Duration::from_nanos(time.units() * 100))
@@ -237,7 +255,11 @@ impl Session {
         Err(error.into())
     }
 
-    fn throw(&self, [number, message, state]: &[Expr; 3], variables: &Variables) -> Result<SqlError, SqlError> {
+    fn throw(
+        &self,
+        [number, message, state]: &[Expr; 3],
+        variables: &Variables,
+    ) -> Result<SqlError, SqlError> {
         let Value::Integer(number) = self.evaluate(number, variables)? else {
             return Ok(SqlError::syntax("THROW"));
         };
@@ -247,9 +269,17 @@ impl Session {
         Ok(SqlError { state, class: 16, ends_batch: true, ..SqlError::new(number, message) })
     }
 
-    fn change_database(&mut self, name: &str, response: &mut ResponseStream) -> Result<(), StatementError> {
-        let Some(database) = self.databases.iter().find(|database| database.eq_ignore_ascii_case(name)) else {
-            let message = format!("Database '{name}' does not exist. Make sure that the name is entered correctly.");
+    fn change_database(
+        &mut self,
+        name: &str,
+        response: &mut ResponseStream,
+    ) -> Result<(), StatementError> {
+        let Some(database) =
+            self.databases.iter().find(|database| database.eq_ignore_ascii_case(name))
+        else {
+            let message = format!(
+                "Database '{name}' does not exist. Make sure that the name is entered correctly."
+            );
             return Err(SqlError::new(911, message).into());
         };
         let old = std::mem::replace(&mut self.info.database, database.clone());
@@ -272,7 +302,8 @@ impl Session {
     pub(super) fn commit(&mut self, response: &mut ResponseStream) -> Result<(), StatementError> {
         match self.info.transaction_count {
             0 => {
-                let message = "The COMMIT TRANSACTION request has no corresponding BEGIN TRANSACTION.";
+                let message =
+                    "The COMMIT TRANSACTION request has no corresponding BEGIN TRANSACTION.";
                 return Err(SqlError::new(3902, message).into());
             }
             1 => {
@@ -291,10 +322,12 @@ impl Session {
         response: &mut ResponseStream,
     ) -> Result<(), StatementError> {
         if self.info.transaction_count == 0 {
-            let message = "The ROLLBACK TRANSACTION request has no corresponding BEGIN TRANSACTION.";
+            let message =
+                "The ROLLBACK TRANSACTION request has no corresponding BEGIN TRANSACTION.";
             return Err(SqlError::new(3903, message).into());
         }
-        let to_savepoint = savepoint.map(|name| format!("ROLLBACK TO {}", translate::quoted_name(name)));
+        let to_savepoint =
+            savepoint.map(|name| format!("ROLLBACK TO {}", translate::quoted_name(name)));
         if to_savepoint.is_none_or(|sql| self.connection.execute_batch(&sql).is_err()) {
             // Any other name is that of the transaction.
             self.execute("ROLLBACK")?;
@@ -304,16 +337,28 @@ impl Session {
         Ok(())
     }
 
-    pub(super) fn save_transaction(&mut self, name: &str, response: &mut ResponseStream) -> Result<(), StatementError> {
+    pub(super) fn save_transaction(
+        &mut self,
+        name: &str,
+        response: &mut ResponseStream,
+    ) -> Result<(), StatementError> {
         if self.transaction.is_none() {
-            return Err(SqlError::new(628, "Cannot issue SAVE TRANSACTION when there is no active transaction.").into());
+            return Err(SqlError::new(
+                628,
+                "Cannot issue SAVE TRANSACTION when there is no active transaction.",
+            )
+            .into());
         }
         self.execute(&format!("SAVEPOINT {}", translate::quoted_name(name)))?;
         response.end_statement(None);
         Ok(())
     }
 
-    fn end_transaction(&mut self, change: Change, response: &mut ResponseStream) -> Result<(), StatementError> {
+    fn end_transaction(
+        &mut self,
+        change: Change,
+        response: &mut ResponseStream,
+    ) -> Result<(), StatementError> {
         self.info.transaction_count = 0;
         let id = self.transaction.take().unwrap_or_default();
         response.write(|out| tds_token::transaction(out, change, id))

@@ -27,7 +27,8 @@ impl SqlError {
             40613 | 40197 | 40501 | 49918 | 49919 | 49920 | 10928 | 10929 => 17,
             _ => 16,
         };
-        let ends_batch = !matches!(number, 547 | 2627 | 515 | 2628 | 8134 | 50000 | 3902 | 3903 | 2812);
+        let ends_batch =
+            !matches!(number, 547 | 2627 | 515 | 2628 | 8134 | 50000 | 3902 | 3903 | 2812);
         Self { number, state: 1, class, message: message.into(), ends_batch }
     }
 
@@ -44,7 +45,12 @@ impl SqlError {
 
     /// The emulator does not support a statement or a clause.
     pub(super) fn unsupported(name: &str) -> Self {
-        Self::new(40510, format!("Statement '{name}' is not supported in this version of SQL Server (emulator)."))
+        Self::new(
+            40510,
+            format!(
+                "Statement '{name}' is not supported in this version of SQL Server (emulator)."
+            ),
+        )
     }
 
     pub(super) fn unknown_type(name: &str) -> Self {
@@ -52,11 +58,17 @@ impl SqlError {
     }
 
     pub(super) fn conversion(from: &str, to: &str) -> Self {
-        Self::new(245, format!("Conversion failed when converting the value '{from}' to data type {to}."))
+        Self::new(
+            245,
+            format!("Conversion failed when converting the value '{from}' to data type {to}."),
+        )
     }
 
     pub(super) fn overflow(to: &str) -> Self {
-        Self::new(8115, format!("Arithmetic overflow error converting expression to data type {to}."))
+        Self::new(
+            8115,
+            format!("Arithmetic overflow error converting expression to data type {to}."),
+        )
     }
 
     /// An error of Azure by its number.
@@ -69,11 +81,17 @@ impl SqlError {
             40197 => "The service has encountered an error processing your request. Please try \
                       again."
                 .to_owned(),
-            40501 => "The service is currently busy. Retry the request after 10 seconds.".to_owned(),
-            1205 => "Transaction was deadlocked on lock resources with another process and has been \
+            40501 => {
+                "The service is currently busy. Retry the request after 10 seconds.".to_owned()
+            }
+            1205 => {
+                "Transaction was deadlocked on lock resources with another process and has been \
                  chosen as the deadlock victim. Rerun the transaction."
-                .to_owned(),
-            4060 => format!("Cannot open database \"{database}\" requested by the login. The login failed."),
+                    .to_owned()
+            }
+            4060 => format!(
+                "Cannot open database \"{database}\" requested by the login. The login failed."
+            ),
             18456 => "Login failed for user '<token-identified principal>'.".to_owned(),
             _ => format!("Error {number} on purpose."),
         };
@@ -83,9 +101,13 @@ impl SqlError {
     /// Translates an error of SQLite.
     pub(super) fn from_sqlite(error: &rusqlite::Error) -> Self {
         let (code, text) = match error {
-            rusqlite::Error::SqliteFailure(error, Some(text)) => (error.extended_code, text.as_str()),
+            rusqlite::Error::SqliteFailure(error, Some(text)) => {
+                (error.extended_code, text.as_str())
+            }
             rusqlite::Error::SqliteFailure(error, None) => (error.extended_code, ""),
-            rusqlite::Error::SqlInputError { error, msg, .. } => (error.extended_code, msg.as_str()),
+            rusqlite::Error::SqlInputError { error, msg, .. } => {
+                (error.extended_code, msg.as_str())
+            }
             rusqlite::Error::UserFunctionError(error) => {
                 return Self::from_function(&error.to_string());
             }
@@ -99,16 +121,23 @@ impl SqlError {
         match code {
             5 | 6 | 261 | 262 | 773 => return Self::numbered(1205, ""),
             517 => {
-                return Self::new(3960, "Snapshot isolation transaction aborted due to update conflict.");
+                return Self::new(
+                    3960,
+                    "Snapshot isolation transaction aborted due to update conflict.",
+                );
             }
             275 if text.contains("tds_2628") => {
                 return Self::new(2628, "String or binary data would be truncated.");
             }
             275 | 787 | 1811 => {
-                return Self::new(547, format!("The statement conflicted with a constraint. {text}."));
+                return Self::new(
+                    547,
+                    format!("The statement conflicted with a constraint. {text}."),
+                );
             }
             1299 => {
-                let column = after("failed: ").and_then(|name| name.split('.').nth(1)).unwrap_or_default();
+                let column =
+                    after("failed: ").and_then(|name| name.split('.').nth(1)).unwrap_or_default();
                 return Self::new(
                     515,
                     format!(
@@ -118,7 +147,8 @@ impl SqlError {
                 );
             }
             1555 | 2067 | 2579 => {
-                let table = after("failed: ").and_then(|name| name.split('.').next()).unwrap_or_default();
+                let table =
+                    after("failed: ").and_then(|name| name.split('.').next()).unwrap_or_default();
                 return Self::new(
                     2627,
                     format!(
@@ -131,7 +161,9 @@ impl SqlError {
         }
         if let Some(name) = after("no such table: ") {
             Self::new(208, format!("Invalid object name '{}'.", name.trim_start_matches("main.")))
-        } else if let Some(name) = after("no such column: ").or_else(|| after("has no column named ")) {
+        } else if let Some(name) =
+            after("no such column: ").or_else(|| after("has no column named "))
+        {
             Self::new(207, format!("Invalid column name '{name}'."))
         } else if let Some(name) = after("no such function: ") {
             Self::new(195, format!("'{name}' is not a recognized built-in function name."))
@@ -148,7 +180,10 @@ impl SqlError {
 
     fn from_function(text: &str) -> Self {
         let rest = text.split_once(MARK).map_or(text, |(_, rest)| rest);
-        match rest.split_once(": ").and_then(|(number, message)| Some((number.parse().ok()?, message))) {
+        match rest
+            .split_once(": ")
+            .and_then(|(number, message)| Some((number.parse().ok()?, message)))
+        {
             Some((number, message)) => Self::new(number, message),
             None => Self::new(50001, text),
         }

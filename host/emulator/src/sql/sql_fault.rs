@@ -30,7 +30,9 @@ impl SqlFault {
         let mut changes = azure.faults.changes();
         Ok(match azure.faults.take("sql", point) {
             Some(FaultKind::SqlError(number)) => Some(Self::Error(number)),
-            Some(FaultKind::SqlRoute { host, port }) if point == "LOGIN" => Some(Self::Route(host, port)),
+            Some(FaultKind::SqlRoute { host, port }) if point == "LOGIN" => {
+                Some(Self::Route(host, port))
+            }
             Some(FaultKind::Delay(milliseconds)) => {
                 tokio::time::sleep(delay(milliseconds)).await;
                 None
@@ -42,8 +44,12 @@ impl SqlFault {
             Some(FaultKind::Close) => return Err(io::Error::other("closed on purpose")),
             Some(FaultKind::Truncate(bytes)) => Some(Self::Truncate(bytes)),
             Some(FaultKind::Stall(bytes)) => Some(Self::Stall(bytes, changes)),
-            Some(FaultKind::Html) => Some(Self::Garbage(b"<!doctype html><title>A page</title>".to_vec())),
-            Some(FaultKind::Bytes(count)) => Some(Self::Garbage(vec![0; usize::try_from(count).unwrap_or_default()])),
+            Some(FaultKind::Html) => {
+                Some(Self::Garbage(b"<!doctype html><title>A page</title>".to_vec()))
+            }
+            Some(FaultKind::Bytes(count)) => {
+                Some(Self::Garbage(vec![0; usize::try_from(count).unwrap_or_default()]))
+            }
             _ => None,
         })
     }
@@ -56,7 +62,10 @@ impl SqlFault {
     }
 
     /// Applies it to the next response.
-    pub(super) async fn apply<W: AsyncWrite + Unpin>(self, writer: &mut PacketWriter<W>) -> io::Result<()> {
+    pub(super) async fn apply<W: AsyncWrite + Unpin>(
+        self,
+        writer: &mut PacketWriter<W>,
+    ) -> io::Result<()> {
         match self {
             Self::Error(_) | Self::Route(..) => {}
             Self::Garbage(bytes) => {

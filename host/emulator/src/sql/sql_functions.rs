@@ -15,8 +15,9 @@ type Body = fn(&Context<'_>) -> Result<Value, SqlError>;
 const FUNCTIONS: [(&str, i32, Body); 16] = [
     ("tds_cast", 2, |context| {
         let declared = text_of(&argument(context, 1)?);
-        let sql_type = SqlType::parse(&declared)
-            .ok_or_else(|| SqlError::new(243, format!("Type {declared} is not a defined system type.")))?;
+        let sql_type = SqlType::parse(&declared).ok_or_else(|| {
+            SqlError::new(243, format!("Type {declared} is not a defined system type."))
+        })?;
         cast(argument(context, 0)?, sql_type)
     }),
     ("tds_divisor", 1, |context| {
@@ -62,19 +63,27 @@ const FUNCTIONS: [(&str, i32, Body); 16] = [
         let skipped = text.chars().count().saturating_sub(length);
         Ok(Value::Text(text.chars().skip(skipped).collect()))
     }),
-    ("tds_replicate", 2, |context| Ok(Value::Text(text_of(&argument(context, 0)?).repeat(length(context, 1)?)))),
+    ("tds_replicate", 2, |context| {
+        Ok(Value::Text(text_of(&argument(context, 0)?).repeat(length(context, 1)?)))
+    }),
     ("tds_year", 1, |context| date_part(context, 0, 4)),
     ("tds_month", 1, |context| date_part(context, 5, 7)),
 ];
 
 pub(super) fn register(connection: &Connection) -> rusqlite::Result<()> {
     for (name, arguments, body) in FUNCTIONS {
-        connection.create_scalar_function(name, arguments, FunctionFlags::SQLITE_UTF8, move |context| {
-            body(context).map_err(|error| rusqlite::Error::UserFunctionError(Box::new(error)))
-        })?;
+        connection.create_scalar_function(
+            name,
+            arguments,
+            FunctionFlags::SQLITE_UTF8,
+            move |context| {
+                body(context).map_err(|error| rusqlite::Error::UserFunctionError(Box::new(error)))
+            },
+        )?;
     }
     connection.create_scalar_function("tds_day", 1, FunctionFlags::SQLITE_UTF8, |context| {
-        date_part(context, 8, 10).map_err(|error| rusqlite::Error::UserFunctionError(Box::new(error)))
+        date_part(context, 8, 10)
+            .map_err(|error| rusqlite::Error::UserFunctionError(Box::new(error)))
     })
 }
 
@@ -109,8 +118,17 @@ fn new_id() -> Result<Value, SqlError> {
     use ring::rand::SecureRandom;
     let mut bytes = [0; 16];
     let random = ring::rand::SystemRandom::new();
-    random.fill(&mut bytes).map_err(|_| SqlError::new(50001, "The random number generator failed."))?;
+    random
+        .fill(&mut bytes)
+        .map_err(|_| SqlError::new(50001, "The random number generator failed."))?;
     let hex: String = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
     let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
-    Ok(Value::Text(format!("{}-{}-4{}-A{}-{}", part(0, 8), part(8, 12), part(13, 16), part(17, 20), part(20, 32))))
+    Ok(Value::Text(format!(
+        "{}-{}-4{}-A{}-{}",
+        part(0, 8),
+        part(8, 12),
+        part(13, 16),
+        part(17, 20),
+        part(20, 32)
+    )))
 }

@@ -30,6 +30,9 @@ impl Default for SqlOptions {
 impl fmt::Debug for SqlOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let users: Vec<&String> = self.users.keys().collect();
-        f.debug_struct("SqlOptions").field("users", &users).field("databases", &self.databases).finish()
+        f.debug_struct("SqlOptions")
+            .field("users", &users)
+            .field("databases", &self.databases)
+            .finish()
     }
 }

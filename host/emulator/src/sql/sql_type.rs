@@ -38,7 +38,8 @@ impl SqlType {
         let text = text.trim().to_ascii_lowercase();
         let (name, arguments) = text.split_once('(').unwrap_or((&text, ""));
         let mut arguments = arguments.trim_end().trim_end_matches(')').split(',').map(str::trim);
-        let (first, second) = (arguments.next().unwrap_or_default(), arguments.next().unwrap_or_default());
+        let (first, second) =
+            (arguments.next().unwrap_or_default(), arguments.next().unwrap_or_default());
         let name = name.trim().trim_end_matches("_blob");
         let (name, is_max) = match name.strip_suffix("_max") {
             Some(name) => (name, true),
@@ -47,11 +48,13 @@ impl SqlType {
         let number = |default: u16| {
             if first.is_empty() { Some(default) } else { first.parse::<u16>().ok() }
         };
-        let length = |default: u16, most: u16| number(default).filter(|length| (1..=most).contains(length));
+        let length =
+            |default: u16, most: u16| number(default).filter(|length| (1..=most).contains(length));
         let varying = |most: u16| {
             if is_max { Some(None) } else { length(1, most).map(Some) }
         };
-        let scale = || number(7).and_then(|scale| u8::try_from(scale).ok()).filter(|scale| *scale <= 7);
+        let scale =
+            || number(7).and_then(|scale| u8::try_from(scale).ok()).filter(|scale| *scale <= 7);
         Some(match name {
             "tinyint" => Self::TinyInt,
             "smallint" => Self::SmallInt,
@@ -125,11 +128,20 @@ impl SqlType {
     pub(super) fn declaration(self, column: &str) -> String {
         let name = self.name();
         match self {
-            Self::TinyInt | Self::SmallInt | Self::Int | Self::BigInt | Self::Bit | Self::Real | Self::Float => {
+            Self::TinyInt
+            | Self::SmallInt
+            | Self::Int
+            | Self::BigInt
+            | Self::Bit
+            | Self::Real
+            | Self::Float => {
                 format!("{column} {name}")
             }
             Self::Decimal(precision, scale) => format!("{column} {name}_blob({precision},{scale})"),
-            Self::Char(length) | Self::NChar(length) | Self::VarChar(Some(length)) | Self::NVarChar(Some(length)) => {
+            Self::Char(length)
+            | Self::NChar(length)
+            | Self::VarChar(Some(length))
+            | Self::NVarChar(Some(length)) => {
                 format!(
                     "{column} {name}({length}) COLLATE NOCASE CONSTRAINT tds_2628 \
                      CHECK(length({column}) <= {length})"

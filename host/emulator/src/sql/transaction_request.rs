@@ -60,11 +60,14 @@ impl Session {
         let (done, begins) = match request {
             TransactionRequest::Begin => (self.begin(response), false),
             TransactionRequest::Commit(begins) => (self.commit(response), *begins),
-            TransactionRequest::Rollback(name, begins) => (self.rollback(name.as_deref(), response), *begins),
-            TransactionRequest::Save(name) => (self.save_transaction(name, response), false),
-            TransactionRequest::Other(_) => {
-                (Err(SqlError::new(8501, "MSDTC on server 'contoso' is unavailable.").into()), false)
+            TransactionRequest::Rollback(name, begins) => {
+                (self.rollback(name.as_deref(), response), *begins)
             }
+            TransactionRequest::Save(name) => (self.save_transaction(name, response), false),
+            TransactionRequest::Other(_) => (
+                Err(SqlError::new(8501, "MSDTC on server 'contoso' is unavailable.").into()),
+                false,
+            ),
         };
         match done {
             Ok(()) if begins => self.begin(response),

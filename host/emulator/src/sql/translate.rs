@@ -4,9 +4,10 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    self, BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident,
-    LimitClause, ObjectName, ObjectNamePart, Offset, OffsetRows, OutputClause, Query, Select, SelectItem,
-    SelectItemQualifiedWildcardKind, SetExpr, TableFactor, TopQuantity, Value, VisitMut, VisitorMut,
+    self, BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
+    FunctionArguments, Ident, LimitClause, ObjectName, ObjectNamePart, Offset, OffsetRows,
+    OutputClause, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableFactor,
+    TopQuantity, Value, VisitMut, VisitorMut,
 };
 
 use super::create_table::{create_table, temporary};
@@ -42,14 +43,18 @@ pub(super) struct Translated {
 }
 
 /// Translates a statement.
-pub(super) fn statement(original: &ast::Statement, session: &SessionInfo) -> Result<Translated, SqlError> {
+pub(super) fn statement(
+    original: &ast::Statement,
+    session: &SessionInfo,
+) -> Result<Translated, SqlError> {
     let items = projection::items(original);
     let mut statement = original.clone();
     rewrite(&mut statement, session)?;
     let mut counts_rows = false;
     let sql = match &mut statement {
         ast::Statement::Query(query) => {
-            counts_rows = matches!(*query.body, SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_));
+            counts_rows =
+                matches!(*query.body, SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_));
             match into_table(query) {
                 Some(table) => format!("CREATE {}TABLE {table} AS {query}", temporary(&table)),
                 None => query.to_string(),
@@ -60,7 +65,8 @@ pub(super) fn statement(original: &ast::Statement, session: &SessionInfo) -> Res
             statement.to_string()
         }
         ast::Statement::Truncate(truncate) => {
-            let names: Vec<String> = truncate.table_names.iter().map(|target| target.name.to_string()).collect();
+            let names: Vec<String> =
+                truncate.table_names.iter().map(|target| target.name.to_string()).collect();
             format!("DELETE FROM {}", names.join(", "))
         }
         ast::Statement::CreateTable(table) => create_table(table)?,
@@ -208,7 +214,9 @@ impl VisitorMut for Rewriter<'_> {
     }
 
     fn pre_visit_relation(&mut self, name: &mut ObjectName) -> ControlFlow<SqlError> {
-        if name.0.len() > 1 && name.0.first().and_then(ObjectNamePart::as_ident).is_some_and(is_schema) {
+        if name.0.len() > 1
+            && name.0.first().and_then(ObjectNamePart::as_ident).is_some_and(is_schema)
+        {
             name.0.remove(0);
         }
         ControlFlow::Continue(())
@@ -223,7 +231,9 @@ impl VisitorMut for Rewriter<'_> {
 
     fn pre_visit_value(&mut self, value: &mut ast::ValueWithSpan) -> ControlFlow<SqlError> {
         let text = match &value.value {
-            Value::SingleQuotedString(text) | Value::NationalStringLiteral(text) => string_literal(text),
+            Value::SingleQuotedString(text) | Value::NationalStringLiteral(text) => {
+                string_literal(text)
+            }
             Value::Number(digits, _) => number_literal(digits),
             Value::HexStringLiteral(digits) => {
                 format!("x'{digits:0>width$}'", width = digits.len().next_multiple_of(2))
@@ -241,7 +251,9 @@ impl VisitorMut for Rewriter<'_> {
                     *expression = verbatim(text);
                 }
             }
-            Expr::CompoundIdentifier(names) if names.len() > 1 && names.first().is_some_and(is_schema) => {
+            Expr::CompoundIdentifier(names)
+                if names.len() > 1 && names.first().is_some_and(is_schema) =>
+            {
                 names.remove(0);
             }
             Expr::BinaryOp { left, op, right } => match op {
@@ -250,7 +262,8 @@ impl VisitorMut for Rewriter<'_> {
                     // `||` binds closer than other operators.
                     for operand in [left, right] {
                         if matches!(**operand, Expr::BinaryOp { .. }) && !is_text(operand) {
-                            let inner = std::mem::replace(operand.as_mut(), verbatim(String::new()));
+                            let inner =
+                                std::mem::replace(operand.as_mut(), verbatim(String::new()));
                             **operand = Expr::Nested(Box::new(inner));
                         }
                     }
@@ -261,9 +274,11 @@ impl VisitorMut for Rewriter<'_> {
                 }
                 _ => {}
             },
-            Expr::Cast { expr, data_type, .. } | Expr::Convert { expr, data_type: Some(data_type), .. } => {
+            Expr::Cast { expr, data_type, .. }
+            | Expr::Convert { expr, data_type: Some(data_type), .. } => {
                 let value = std::mem::replace(expr.as_mut(), verbatim(String::new()));
-                let type_name = verbatim(string_literal(&data_type.to_string().to_ascii_lowercase()));
+                let type_name =
+                    verbatim(string_literal(&data_type.to_string().to_ascii_lowercase()));
                 *expression = call("tds_cast", vec![value, type_name]);
             }
             Expr::Function(function) => {
@@ -282,7 +297,9 @@ impl Rewriter<'_> {
     fn special_value(&self, name: &str) -> Option<String> {
         let session = self.session;
         Some(match name.to_ascii_uppercase().as_str() {
-            "@@VERSION" => string_literal("Microsoft SQL Azure (RTM) - 12.0.2000.8 (Keyward emulator)"),
+            "@@VERSION" => {
+                string_literal("Microsoft SQL Azure (RTM) - 12.0.2000.8 (Keyward emulator)")
+            }
             "@@SPID" => session.session_id.to_string(),
             "@@TRANCOUNT" => session.transaction_count.to_string(),
             "@@ROWCOUNT" => session.row_count.to_string(),
@@ -314,7 +331,9 @@ impl Rewriter<'_> {
             }
             "OBJECT_ID" => {
                 let object = string_literal(&object_name(argument(function, 0)));
-                let query = format!("(SELECT rowid FROM sqlite_schema WHERE name = {object} COLLATE NOCASE)");
+                let query = format!(
+                    "(SELECT rowid FROM sqlite_schema WHERE name = {object} COLLATE NOCASE)"
+                );
                 return Some(verbatim(query));
             }
             "SYSTEM_USER" | "SESSION_USER" | "CURRENT_USER" | "CURRENT_TIMESTAMP" => {
@@ -323,8 +342,9 @@ impl Rewriter<'_> {
             "ISNULL" => "ifnull".to_owned(),
             "COUNT_BIG" => "count".to_owned(),
             "SCOPE_IDENTITY" => "last_insert_rowid".to_owned(),
-            "GETDATE" | "GETUTCDATE" | "SYSDATETIME" | "SYSUTCDATETIME" | "SYSDATETIMEOFFSET" | "NEWID" | "LEN"
-            | "DATALENGTH" | "CHARINDEX" | "LEFT" | "RIGHT" | "REPLICATE" | "YEAR" | "MONTH" | "DAY" => {
+            "GETDATE" | "GETUTCDATE" | "SYSDATETIME" | "SYSUTCDATETIME" | "SYSDATETIMEOFFSET"
+            | "NEWID" | "LEN" | "DATALENGTH" | "CHARINDEX" | "LEFT" | "RIGHT" | "REPLICATE"
+            | "YEAR" | "MONTH" | "DAY" => {
                 format!("tds_{}", name.to_ascii_lowercase())
             }
             _ => return None,
@@ -370,7 +390,8 @@ fn limit(query: &mut Query) -> Result<Option<LimitClause>, SqlError> {
 
 /// Changes `INSERTED.column` and `DELETED.column` to `column`, and both with a star to the star.
 fn without_row_prefix(item: &mut SelectItem) {
-    let is_prefix = |name: &str| name.eq_ignore_ascii_case("inserted") || name.eq_ignore_ascii_case("deleted");
+    let is_prefix =
+        |name: &str| name.eq_ignore_ascii_case("inserted") || name.eq_ignore_ascii_case("deleted");
     match item {
         SelectItem::UnnamedExpr(Expr::CompoundIdentifier(names))
         | SelectItem::ExprWithAlias { expr: Expr::CompoundIdentifier(names), .. }
@@ -378,9 +399,10 @@ fn without_row_prefix(item: &mut SelectItem) {
         {
             names.remove(0);
         }
-        SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), options)
-            if is_prefix(&name.to_string()) =>
-        {
+        SelectItem::QualifiedWildcard(
+            SelectItemQualifiedWildcardKind::ObjectName(name),
+            options,
+        ) if is_prefix(&name.to_string()) => {
             *item = SelectItem::Wildcard(options.clone());
         }
         _ => {}
@@ -414,10 +436,17 @@ fn is_text(expression: &Expr) -> bool {
         Expr::BinaryOp { left, op: BinaryOperator::Plus | BinaryOperator::StringConcat, right } => {
             is_text(left) || is_text(right)
         }
-        Expr::Cast { data_type, .. } | Expr::Convert { data_type: Some(data_type), .. } => matches!(
-            SqlType::parse(&data_type.to_string()),
-            Some(SqlType::Char(_) | SqlType::VarChar(_) | SqlType::NChar(_) | SqlType::NVarChar(_))
-        ),
+        Expr::Cast { data_type, .. } | Expr::Convert { data_type: Some(data_type), .. } => {
+            matches!(
+                SqlType::parse(&data_type.to_string()),
+                Some(
+                    SqlType::Char(_)
+                        | SqlType::VarChar(_)
+                        | SqlType::NChar(_)
+                        | SqlType::NVarChar(_)
+                )
+            )
+        }
         _ => false,
     }
 }
@@ -436,9 +465,12 @@ mod tests {
     use crate::sql::batch::{self, StatementKind};
 
     fn translated(sql: &str) -> Result<String, SqlError> {
-        let session = SessionInfo { database: "shop".to_owned(), session_id: 51, ..SessionInfo::default() };
+        let session =
+            SessionInfo { database: "shop".to_owned(), session_id: 51, ..SessionInfo::default() };
         match batch::parse(sql).unwrap().remove(0).kind {
-            StatementKind::Sql(parsed) => statement(&parsed, &session).map(|translated| translated.sql),
+            StatementKind::Sql(parsed) => {
+                statement(&parsed, &session).map(|translated| translated.sql)
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -448,7 +480,10 @@ mod tests {
         for (from, to) in [
             ("SELECT TOP 2 [a b] FROM dbo.orders", "SELECT \"a b\" FROM orders LIMIT 2"),
             ("SELECT dbo.t.[a]]b] FROM t", "SELECT t.\"a]b\" FROM t"),
-            ("SELECT * FROM (SELECT TOP (1) x FROM t) y", "SELECT * FROM (SELECT x FROM t LIMIT 1) y"),
+            (
+                "SELECT * FROM (SELECT TOP (1) x FROM t) y",
+                "SELECT * FROM (SELECT x FROM t LIMIT 1) y",
+            ),
             ("SELECT @@SPID, DB_NAME()", "SELECT 51, 'shop'"),
             ("SELECT N'a' + @P", "SELECT 'a' || @p"),
             ("SELECT 1 + 2 + 'a' + b", "SELECT (1 + 2) || 'a' || b"),
@@ -457,7 +492,10 @@ mod tests {
             ("SELECT CAST(x AS decimal(9, 2))", "SELECT tds_cast(x, 'decimal(9,2)')"),
             ("SELECT CONVERT(varchar(3), x)", "SELECT tds_cast(x, 'varchar(3)')"),
             ("SELECT CAST('x' AS nvarchar(max))", "SELECT tds_cast('x', 'nvarchar(max)')"),
-            ("SELECT LEFT(a, 2), ISNULL(b, 0), COUNT_BIG(*)", "SELECT tds_left(a, 2), ifnull(b, 0), count(*)"),
+            (
+                "SELECT LEFT(a, 2), ISNULL(b, 0), COUNT_BIG(*)",
+                "SELECT tds_left(a, 2), ifnull(b, 0), count(*)",
+            ),
             ("SELECT CURRENT_TIMESTAMP, GETDATE()", "SELECT tds_getdate(), tds_getdate()"),
             ("SELECT x FROM t WITH (NOLOCK)", "SELECT x FROM t"),
             ("SELECT x FROM #t", "SELECT x FROM \"#t\""),
@@ -470,10 +508,22 @@ mod tests {
                 "SELECT x FROM t ORDER BY x OFFSET @a ROWS FETCH NEXT @N ROWS ONLY",
                 "SELECT x FROM t ORDER BY x LIMIT @n OFFSET @a",
             ),
-            ("SELECT x FROM t ORDER BY x OFFSET 5 ROWS", "SELECT x FROM t ORDER BY x LIMIT -1 OFFSET 5"),
-            ("INSERT t (a) OUTPUT INSERTED.id VALUES (1)", "INSERT INTO t (a) VALUES (1) RETURNING id"),
-            ("DELETE t OUTPUT DELETED.* WHERE a = 0xabc", "DELETE FROM t WHERE a = x'0abc' RETURNING *"),
-            ("UPDATE dbo.t SET a = 1 OUTPUT INSERTED.a WHERE b = 2", "UPDATE t SET a = 1 WHERE b = 2 RETURNING a"),
+            (
+                "SELECT x FROM t ORDER BY x OFFSET 5 ROWS",
+                "SELECT x FROM t ORDER BY x LIMIT -1 OFFSET 5",
+            ),
+            (
+                "INSERT t (a) OUTPUT INSERTED.id VALUES (1)",
+                "INSERT INTO t (a) VALUES (1) RETURNING id",
+            ),
+            (
+                "DELETE t OUTPUT DELETED.* WHERE a = 0xabc",
+                "DELETE FROM t WHERE a = x'0abc' RETURNING *",
+            ),
+            (
+                "UPDATE dbo.t SET a = 1 OUTPUT INSERTED.a WHERE b = 2",
+                "UPDATE t SET a = 1 WHERE b = 2 RETURNING a",
+            ),
             ("TRUNCATE TABLE dbo.t", "DELETE FROM t"),
             ("SELECT 12345678901234567890.12", "SELECT '12345678901234567890.12'"),
             ("SELECT value FROM GENERATE_SERIES(1, 3)", "SELECT value FROM GENERATE_SERIES(1, 3)"),

@@ -49,7 +49,10 @@ pub(super) fn authenticate_blob<'a>(
 }
 
 /// Authenticates a request to Blob or Data Lake Gen2 by token.
-pub(super) fn authenticate_bearer<'a>(azure: &'a Azure, request: &Request) -> Result<&'a Identity, StorageError> {
+pub(super) fn authenticate_bearer<'a>(
+    azure: &'a Azure,
+    request: &Request,
+) -> Result<&'a Identity, StorageError> {
     if request.header("authorization").is_some_and(|field| !field.starts_with("Bearer ")) {
         return Err(StorageError::new(
             400,
@@ -65,8 +68,12 @@ pub(super) fn authenticate_bearer<'a>(azure: &'a Azure, request: &Request) -> Re
 }
 
 /// Verifies a token for storage.
-pub(super) fn verify_bearer<'a>(azure: &'a Azure, bearer: Option<&str>) -> Result<&'a Identity, StorageError> {
-    let claims = azure.token_issuer.verify(bearer, AUDIENCE).map_err(|error| unauthorized(&error))?;
+pub(super) fn verify_bearer<'a>(
+    azure: &'a Azure,
+    bearer: Option<&str>,
+) -> Result<&'a Identity, StorageError> {
+    let claims =
+        azure.token_issuer.verify(bearer, AUDIENCE).map_err(|error| unauthorized(&error))?;
     let identity = azure.directory.find(|identity| identity.object_id == claims.oid);
     identity.ok_or_else(|| unauthorized(&TokenError::Malformed))
 }
@@ -81,7 +88,9 @@ fn check_version(request: &Request, bearer: bool) -> Result<(), StorageError> {
         Some(version) if !is_date(version) => Err(invalid_header("x-ms-version", version)),
         Some(version) if version >= BEARER_SINCE || !bearer => Ok(()),
         None if !bearer => Ok(()),
-        _ => Err(authentication_failed("Authentication scheme Bearer is not supported in this version.")),
+        _ => Err(authentication_failed(
+            "Authentication scheme Bearer is not supported in this version.",
+        )),
     }
 }
 
@@ -112,8 +121,12 @@ fn unauthorized(token_error: &TokenError) -> StorageError {
         TokenError::Malformed => {
             Some("IDX12741: JWT must have three segments (JWS) or five segments (JWE).".to_owned())
         }
-        TokenError::Signature => Some("Signature validation failed. Keys tried did not match.".to_owned()),
-        TokenError::Audience { .. } => Some("Audience validation failed. Audience did not match.".to_owned()),
+        TokenError::Signature => {
+            Some("Signature validation failed. Keys tried did not match.".to_owned())
+        }
+        TokenError::Audience { .. } => {
+            Some("Audience validation failed. Audience did not match.".to_owned())
+        }
         TokenError::Expired | TokenError::NotYetValid => {
             let now = time_format::http(time_format::now());
             let message = "Lifetime validation failed. The token is expired or not valid yet.";

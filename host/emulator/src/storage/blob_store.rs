@@ -85,7 +85,12 @@ impl Access {
             ("rw-r-----", "user::rw-,group::r--,other::---")
         };
         let superuser = || "$superuser".to_owned();
-        Self { owner: superuser(), group: superuser(), permissions: permissions.to_owned(), acl: acl.to_owned() }
+        Self {
+            owner: superuser(),
+            group: superuser(),
+            permissions: permissions.to_owned(),
+            acl: acl.to_owned(),
+        }
     }
 }
 
@@ -165,8 +170,10 @@ impl BlobStore {
             let revision = store.next_revision();
             let mut blob = Blob::new(BlobType::Block, Content::from(text), revision.clone());
             blob.properties.insert("content-type", content_type.to_owned());
-            let container =
-                store.containers.entry(container.to_owned()).or_insert_with(|| Container::new(revision.clone()));
+            let container = store
+                .containers
+                .entry(container.to_owned())
+                .or_insert_with(|| Container::new(revision.clone()));
             if let Some((directory, _)) = name.rsplit_once('/') {
                 container.blobs.insert(directory.to_owned(), Blob::directory(revision));
             }
@@ -213,7 +220,8 @@ impl Container {
 /// The metadata in the header fields of a request.
 pub(super) fn metadata_of(request: &Request) -> Metadata {
     let fields = request.headers.iter();
-    let pairs =
-        fields.filter_map(|(name, value)| Some((name.as_str().strip_prefix("x-ms-meta-")?, value.to_str().ok()?)));
+    let pairs = fields.filter_map(|(name, value)| {
+        Some((name.as_str().strip_prefix("x-ms-meta-")?, value.to_str().ok()?))
+    });
     pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }

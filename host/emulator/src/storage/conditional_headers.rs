@@ -14,15 +14,22 @@ pub(super) enum AccessKind {
 }
 
 /// Checks the conditions of a request against the ETag and the time of the resource, if it exists.
-pub(super) fn check(request: &Request, resource: Option<(&str, u64)>, access: AccessKind) -> Result<(), StorageError> {
+pub(super) fn check(
+    request: &Request,
+    resource: Option<(&str, u64)>,
+    access: AccessKind,
+) -> Result<(), StorageError> {
     let not_met = |status| {
         let message = "The condition specified using HTTP conditional header(s) is not met.";
         StorageError::new(status, "ConditionNotMet", message)
     };
     let unmodified_status = if access == AccessKind::Read { 304 } else { 412 };
-    let matches = |tags: &str| resource.is_some_and(|(etag, _)| tags.trim() == "*" || same_etag(tags, etag));
+    let matches =
+        |tags: &str| resource.is_some_and(|(etag, _)| tags.trim() == "*" || same_etag(tags, etag));
     let date = |name: &'static str| match request.header(name) {
-        Some(text) => time_format::parse_http(text).map(Some).ok_or_else(|| invalid_header(name, text)),
+        Some(text) => {
+            time_format::parse_http(text).map(Some).ok_or_else(|| invalid_header(name, text))
+        }
         None => Ok(None),
     };
     if request.header("if-match").is_some_and(|tags| !matches(tags)) {
@@ -32,7 +39,11 @@ pub(super) fn check(request: &Request, resource: Option<(&str, u64)>, access: Ac
         match (tags.trim(), access) {
             ("*", AccessKind::Read) => return Err(invalid_header("If-None-Match", "*")),
             ("*", AccessKind::Write) if resource.is_some() => {
-                return Err(StorageError::new(409, "BlobAlreadyExists", "The specified blob already exists."));
+                return Err(StorageError::new(
+                    409,
+                    "BlobAlreadyExists",
+                    "The specified blob already exists.",
+                ));
             }
             (tags, _) if matches(tags) => return Err(not_met(unmodified_status)),
             _ => {}

@@ -53,9 +53,11 @@ impl Lease {
     pub(super) fn header_values(&self) -> (&'static str, &'static str, Option<&'static str>) {
         match self.state() {
             LeaseState::Available => ("available", "unlocked", None),
-            LeaseState::Leased => {
-                ("leased", "locked", Some(if self.duration.is_some() { "fixed" } else { "infinite" }))
-            }
+            LeaseState::Leased => (
+                "leased",
+                "locked",
+                Some(if self.duration.is_some() { "fixed" } else { "infinite" }),
+            ),
             LeaseState::Breaking => ("breaking", "locked", None),
             LeaseState::Broken => ("broken", "unlocked", None),
             LeaseState::Expired => ("expired", "unlocked", None),
@@ -76,10 +78,14 @@ impl Lease {
                 "LeaseIdMismatchWithBlobOperation",
                 "The lease ID specified did not match the lease ID for the blob.",
             ),
-            (Some(id), false) if self.matches_id(id) => {
-                failed("LeaseLost", "A lease ID was specified, but the lease for the blob has expired.")
-            }
-            (Some(_), false) => failed("LeaseNotPresentWithBlobOperation", "There is currently no lease on the blob."),
+            (Some(id), false) if self.matches_id(id) => failed(
+                "LeaseLost",
+                "A lease ID was specified, but the lease for the blob has expired.",
+            ),
+            (Some(_), false) => failed(
+                "LeaseNotPresentWithBlobOperation",
+                "There is currently no lease on the blob.",
+            ),
             _ => Ok(()),
         }
     }
@@ -94,7 +100,9 @@ impl Lease {
         request: &Request,
         new_id: impl FnOnce() -> String,
     ) -> Result<LeaseResponse, StorageError> {
-        let action = request.header("x-ms-lease-action").ok_or_else(|| missing_header("x-ms-lease-action"))?;
+        let action = request
+            .header("x-ms-lease-action")
+            .ok_or_else(|| missing_header("x-ms-lease-action"))?;
         let respond = |status, id: Option<String>| Ok(LeaseResponse { status, id, seconds: None });
         match action.to_ascii_lowercase().as_str() {
             "acquire" => {
@@ -109,7 +117,10 @@ impl Lease {
                                        until it's broken.";
                         return Err(conflict("LeaseIsBreakingAndCannotBeAcquired", message));
                     }
-                    LeaseState::Available | LeaseState::Leased | LeaseState::Broken | LeaseState::Expired => {}
+                    LeaseState::Available
+                    | LeaseState::Leased
+                    | LeaseState::Broken
+                    | LeaseState::Expired => {}
                 }
                 let duration = request.header("x-ms-lease-duration");
                 let duration = duration.ok_or_else(|| missing_header("x-ms-lease-duration"))?;
@@ -129,15 +140,20 @@ impl Lease {
             }
             "break" => self.start_break(request),
             action => {
-                let id = request.header("x-ms-lease-id").ok_or_else(|| missing_header("x-ms-lease-id"))?.to_owned();
+                let id = request
+                    .header("x-ms-lease-id")
+                    .ok_or_else(|| missing_header("x-ms-lease-id"))?
+                    .to_owned();
                 if self.id.is_none() {
                     let message = "There is currently no lease on the resource.";
                     return Err(conflict("LeaseNotPresentWithLeaseOperation", message));
                 }
                 let proposed = request.header("x-ms-proposed-lease-id");
-                let is_repeated = action == "change" && proposed.is_some_and(|id| self.matches_id(id));
+                let is_repeated =
+                    action == "change" && proposed.is_some_and(|id| self.matches_id(id));
                 if !self.matches_id(&id) && !is_repeated {
-                    let message = "The lease ID specified did not match the lease ID for the resource.";
+                    let message =
+                        "The lease ID specified did not match the lease ID for the resource.";
                     return Err(conflict("LeaseIdMismatchWithLeaseOperation", message));
                 }
                 match (action, self.state()) {
@@ -157,7 +173,8 @@ impl Lease {
                         return Err(conflict("LeaseNotPresentWithLeaseOperation", message));
                     }
                     ("change", _) => {
-                        let proposed = proposed.ok_or_else(|| missing_header("x-ms-proposed-lease-id"))?;
+                        let proposed =
+                            proposed.ok_or_else(|| missing_header("x-ms-proposed-lease-id"))?;
                         self.id = Some(proposed.to_owned());
                     }
                     ("release", _) => {
@@ -186,9 +203,13 @@ impl Lease {
                 return Err(conflict("LeaseNotPresentWithLeaseOperation", message));
             }
             LeaseState::Broken | LeaseState::Expired => 0,
-            LeaseState::Breaking => remaining(self.broken_at).unwrap_or(0).min(period.unwrap_or(u64::MAX)),
+            LeaseState::Breaking => {
+                remaining(self.broken_at).unwrap_or(0).min(period.unwrap_or(u64::MAX))
+            }
             // The default for an infinite lease is to break at once, for others to expire.
-            LeaseState::Leased => remaining(self.until).unwrap_or(period.unwrap_or(0)).min(period.unwrap_or(u64::MAX)),
+            LeaseState::Leased => {
+                remaining(self.until).unwrap_or(period.unwrap_or(0)).min(period.unwrap_or(u64::MAX))
+            }
         };
         self.broken_at = Some(now() + seconds);
         Ok(LeaseResponse { status: 202, id: None, seconds: Some(seconds) })

@@ -39,7 +39,12 @@ pub(crate) fn requested_account(request: &Request) -> Option<String> {
 }
 
 /// Responds with a shared access signature, if the identity has the role `storage`.
-pub(crate) fn list_service_sas(azure: &Azure, request: &Request, identity: &Identity, account: &str) -> Response {
+pub(crate) fn list_service_sas(
+    azure: &Azure,
+    request: &Request,
+    identity: &Identity,
+    account: &str,
+) -> Response {
     let storage = &azure.storage;
     if !identity.is_allowed("storage", &request.path) {
         let message = format!(
@@ -76,12 +81,15 @@ fn parameters(body: &Value, account: &str) -> Result<(String, BTreeMap<String, S
         Some(Value::String(text)) => Ok(Some(text.as_str())),
         Some(_) => Err(invalid(name)),
     };
-    let required = |name: &'static str| text(name)?.filter(|text| !text.is_empty()).ok_or_else(|| invalid(name));
+    let required = |name: &'static str| {
+        text(name)?.filter(|text| !text.is_empty()).ok_or_else(|| invalid(name))
+    };
 
     let resource = required("canonicalizedResource")?;
     let kind = required("signedResource")?;
     let path = resource.strip_prefix(&format!("/blob/{account}/")).map(|path| path.split_once('/'));
-    let has_blob = matches!(path, Some(Some((container, name))) if !container.is_empty() && !name.is_empty());
+    let has_blob =
+        matches!(path, Some(Some((container, name))) if !container.is_empty() && !name.is_empty());
     let has_container = path == Some(None) && !resource.ends_with('/');
     if path.is_none() || !(has_blob || has_container) {
         return Err(invalid("canonicalizedResource"));
@@ -96,8 +104,11 @@ fn parameters(body: &Value, account: &str) -> Result<(String, BTreeMap<String, S
     let expiry = required("signedExpiry")?;
     let until = time_format::parse_iso(expiry).ok_or_else(|| invalid("signedExpiry"))?;
     let start = text("signedStart")?.unwrap_or_default();
-    let from =
-        if start.is_empty() { 0 } else { time_format::parse_iso(start).ok_or_else(|| invalid("signedStart"))? };
+    let from = if start.is_empty() {
+        0
+    } else {
+        time_format::parse_iso(start).ok_or_else(|| invalid("signedStart"))?
+    };
     if until <= time_format::now() || until <= from {
         return Err(invalid("signedExpiry"));
     }
@@ -113,9 +124,14 @@ fn parameters(body: &Value, account: &str) -> Result<(String, BTreeMap<String, S
     }
     let mut all = BTreeMap::new();
     let mut add = |name: &str, value: &str| drop(all.insert(name.to_owned(), value.to_owned()));
-    for (name, value) in
-        [("sv", VERSION), ("sr", kind), ("sp", permission), ("st", start), ("se", expiry), ("spr", protocol)]
-    {
+    for (name, value) in [
+        ("sv", VERSION),
+        ("sr", kind),
+        ("sp", permission),
+        ("st", start),
+        ("se", expiry),
+        ("spr", protocol),
+    ] {
         add(name, value);
     }
     add("sip", text("signedIp")?.unwrap_or_default());
@@ -127,7 +143,8 @@ fn parameters(body: &Value, account: &str) -> Result<(String, BTreeMap<String, S
 
 /// Whether these are letters of permissions, each once and in order.
 fn is_ordered(permission: &str) -> bool {
-    let positions: Option<Vec<usize>> = permission.chars().map(|letter| PERMISSIONS.find(letter)).collect();
+    let positions: Option<Vec<usize>> =
+        permission.chars().map(|letter| PERMISSIONS.find(letter)).collect();
     positions.is_some_and(|positions| positions.is_sorted_by(|a, b| a < b))
 }
 
@@ -137,9 +154,14 @@ mod tests {
 
     #[test]
     fn permissions_must_be_ordered() {
-        for (permission, expected) in
-            [("r", true), ("racwdl", true), ("rl", true), ("wr", false), ("rr", false), ("q", false)]
-        {
+        for (permission, expected) in [
+            ("r", true),
+            ("racwdl", true),
+            ("rl", true),
+            ("wr", false),
+            ("rr", false),
+            ("q", false),
+        ] {
             assert_eq!(is_ordered(permission), expected, "{permission}");
         }
     }

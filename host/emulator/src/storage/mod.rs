@@ -91,9 +91,15 @@ impl Storage {
         self.issued.lock().unwrap_or_else(PoisonError::into_inner).push(sas);
     }
 
-    pub(crate) fn verify_sas(&self, sas: &str, path: &str, permission: char) -> Result<(), InvalidSas> {
+    pub(crate) fn verify_sas(
+        &self,
+        sas: &str,
+        path: &str,
+        permission: char,
+    ) -> Result<(), InvalidSas> {
         let (container, name) = blob_path::split(path);
-        let sas = sas::Sas::from_query(sas).ok_or_else(|| InvalidSas("`sig` is missing".to_owned()))?;
+        let sas =
+            sas::Sas::from_query(sas).ok_or_else(|| InvalidSas("`sig` is missing".to_owned()))?;
         let verified = sas.verify(&self.account, &self.key, container, name);
         let allowed = verified.and_then(|()| sas.check_permission(&permission.to_string()));
         allowed.map_err(|error| InvalidSas(format!("{}: {}", error.code, error.message)))
@@ -116,9 +122,10 @@ pub(crate) async fn handle(
     let name = request.host.split('.').next().unwrap_or_default();
     // The secondary endpoint has the same data, read-only.
     let reads = matches!(request.method, Method::GET | Method::HEAD);
-    let name = name.strip_suffix("-secondary").filter(|_| reads && service != "datalake").unwrap_or(name);
-    let is_node =
-        azure.storage.data_node.is_some() && name.strip_suffix("-node") == Some(azure.storage.account.as_str());
+    let name =
+        name.strip_suffix("-secondary").filter(|_| reads && service != "datalake").unwrap_or(name);
+    let is_node = azure.storage.data_node.is_some()
+        && name.strip_suffix("-node") == Some(azure.storage.account.as_str());
     if name != azure.storage.account && !(is_node && service == "datalake") {
         // Azure has no such name in DNS.
         let message = format!("There is no storage account at {}.", request.host);
@@ -133,7 +140,12 @@ pub(crate) async fn handle(
 }
 
 /// Adds the header fields that all responses of Blob and Gen2 have.
-fn with_common_headers(mut response: Response, request: &Request, version: Option<&str>, id: &str) -> Response {
+fn with_common_headers(
+    mut response: Response,
+    request: &Request,
+    version: Option<&str>,
+    id: &str,
+) -> Response {
     response = response.header("x-ms-request-id", id);
     if let Some(version) = version {
         response = response.header("x-ms-version", version);
@@ -146,7 +158,9 @@ fn with_common_headers(mut response: Response, request: &Request, version: Optio
 
 /// A write needs a content length: neither Blob nor Gen2 accepts chunked bodies.
 fn check_length(request: &Request) -> Result<(), StorageError> {
-    if matches!(request.method.as_str(), "PUT" | "PATCH") && !request.headers.contains_key("content-length") {
+    if matches!(request.method.as_str(), "PUT" | "PATCH")
+        && !request.headers.contains_key("content-length")
+    {
         let message = "The content length HTTP header was not specified.";
         return Err(StorageError::new(411, "MissingContentLengthHeader", message));
     }

@@ -7,7 +7,10 @@ use crate::messages::Request;
 
 /// The first and last byte of the requested range, if there is one. `x-ms-range` takes precedence.
 /// As in Blob, everything but `bytes=first-[last]` is ignored: there are no suffix ranges.
-pub(super) fn requested_range(request: &Request, length: u64) -> Result<Option<(u64, u64)>, StorageError> {
+pub(super) fn requested_range(
+    request: &Request,
+    length: u64,
+) -> Result<Option<(u64, u64)>, StorageError> {
     let Some(text) = request.header("x-ms-range").or_else(|| request.header("range")) else {
         return Ok(None);
     };

@@ -49,7 +49,8 @@ impl Sas {
     /// Reads it from a query; `None` if there is no signature.
     pub(super) fn from_query(query: &str) -> Option<Self> {
         let pairs = form_urlencoded::parse(query.trim_start_matches('?').as_bytes());
-        let all: BTreeMap<_, _> = pairs.map(|(name, value)| (name.to_ascii_lowercase(), value.into_owned())).collect();
+        let all: BTreeMap<_, _> =
+            pairs.map(|(name, value)| (name.to_ascii_lowercase(), value.into_owned())).collect();
         all.contains_key("sig").then_some(Self(all))
     }
 
@@ -58,7 +59,8 @@ impl Sas {
     }
 
     pub(super) fn string_to_sign(&self, canonicalized_resource: &str) -> String {
-        let mut lines = vec![self.get("sp"), self.get("st"), self.get("se"), canonicalized_resource];
+        let mut lines =
+            vec![self.get("sp"), self.get("st"), self.get("se"), canonicalized_resource];
         lines.extend(["si", "sip", "spr", "sv", "sr"].map(|name| self.get(name)));
         // The time of a snapshot, and the encryption scope.
         lines.extend(["snapshot", "ses"].map(|name| self.get(name)));
@@ -68,11 +70,14 @@ impl Sas {
 
     /// Signs it, and returns the query.
     pub(super) fn sign(&self, key: &[u8], canonicalized_resource: &str) -> String {
-        let signature = hmac::sign(&hmac_key(key), self.string_to_sign(canonicalized_resource).as_bytes());
+        let signature =
+            hmac::sign(&hmac_key(key), self.string_to_sign(canonicalized_resource).as_bytes());
         let signature = STANDARD.encode(signature);
-        let names =
-            ["sv", "sr", "st", "se", "sp", "sip", "spr"].into_iter().chain(RESPONSE_HEADERS.map(|(name, _)| name));
-        let parameters = names.map(|name| (name, self.get(name))).filter(|(_, value)| !value.is_empty());
+        let names = ["sv", "sr", "st", "se", "sp", "sip", "spr"]
+            .into_iter()
+            .chain(RESPONSE_HEADERS.map(|(name, _)| name));
+        let parameters =
+            names.map(|name| (name, self.get(name))).filter(|(_, value)| !value.is_empty());
         let pairs = parameters.chain([("sig", signature.as_str())]);
         pairs
             .map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, &UNRESERVED)))
@@ -81,10 +86,18 @@ impl Sas {
     }
 
     /// Verifies the signature and the time for a container or a blob, whatever the permission.
-    pub(super) fn verify(&self, account: &str, key: &[u8], container: &str, name: &str) -> Result<(), StorageError> {
+    pub(super) fn verify(
+        &self,
+        account: &str,
+        key: &[u8],
+        container: &str,
+        name: &str,
+    ) -> Result<(), StorageError> {
         for required in ["sv", "sr", "sp", "se"] {
             if self.get(required).is_empty() {
-                return Err(authentication_failed(format!("{required} is mandatory. Cannot be empty")));
+                return Err(authentication_failed(format!(
+                    "{required} is mandatory. Cannot be empty"
+                )));
             }
         }
         if self.get("sv") < MIN_VERSION || !is_date(self.get("sv")) {
@@ -93,7 +106,9 @@ impl Sas {
             )));
         }
         if !self.get("si").is_empty() {
-            return Err(authentication_failed("si is not supported: the emulator has no stored access policies"));
+            return Err(authentication_failed(
+                "si is not supported: the emulator has no stored access policies",
+            ));
         }
         if !matches!(self.get("spr"), "" | "https" | "https,http") {
             return Err(authentication_failed("spr has an invalid value"));
@@ -105,10 +120,13 @@ impl Sas {
         };
         let text = self.string_to_sign(&resource);
         let signature = STANDARD.decode(self.get("sig"));
-        let is_valid =
-            signature.is_ok_and(|signature| hmac::verify(&hmac_key(key), text.as_bytes(), &signature).is_ok());
+        let is_valid = signature.is_ok_and(|signature| {
+            hmac::verify(&hmac_key(key), text.as_bytes(), &signature).is_ok()
+        });
         if !is_valid {
-            return Err(authentication_failed(format!("Signature did not match. String to sign used was {text}")));
+            return Err(authentication_failed(format!(
+                "Signature did not match. String to sign used was {text}"
+            )));
         }
         // A blob's signature is only for the blob, even if a container has the same string to sign.
         if self.get("sr") == "b" && name.is_empty() {
@@ -149,7 +167,8 @@ pub(super) fn permission_mismatch() -> StorageError {
 pub(super) fn authentication_failed(detail: impl Into<String>) -> StorageError {
     let message = "Server failed to authenticate the request. Make sure the value of Authorization \
                    header is formed correctly including the signature.";
-    StorageError::new(403, "AuthenticationFailed", message).detail("AuthenticationErrorDetail", detail)
+    StorageError::new(403, "AuthenticationFailed", message)
+        .detail("AuthenticationErrorDetail", detail)
 }
 
 fn hmac_key(key: &[u8]) -> hmac::Key {
@@ -168,8 +187,15 @@ mod tests {
     /// The expected signature is from Python's `hmac`, over the sixteen lines of the reference.
     #[test]
     fn a_signature_covers_the_documented_lines() {
-        let parameters = [("sv", VERSION), ("sr", "b"), ("sp", "r"), ("se", "2030-01-01T00:00:00Z"), ("spr", "https")];
-        let sas = Sas::new(parameters.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
+        let parameters = [
+            ("sv", VERSION),
+            ("sr", "b"),
+            ("sp", "r"),
+            ("se", "2030-01-01T00:00:00Z"),
+            ("spr", "https"),
+        ];
+        let sas =
+            Sas::new(parameters.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
         let text = sas.string_to_sign("/blob/contoso/hello/world.txt");
         let lines = "r\n\n2030-01-01T00:00:00Z\n/blob/contoso/hello/world.txt\n\n\nhttps\n\
                      2022-11-02\nb\n\n\n\n\n\n\n";

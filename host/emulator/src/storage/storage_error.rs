@@ -42,7 +42,11 @@ impl StorageError {
     }
 
     fn full_message(&self, request_id: &str) -> String {
-        format!("{}\nRequestId:{request_id}\nTime:{}", self.message, time_format::iso(time_format::now()))
+        format!(
+            "{}\nRequestId:{request_id}\nTime:{}",
+            self.message,
+            time_format::iso(time_format::now())
+        )
     }
 
     /// The response of Blob.
@@ -50,7 +54,9 @@ impl StorageError {
         let mut response = self.without_body();
         if !head && self.status != 304 {
             let mut xml = XmlWriter::new();
-            xml.open("Error").text("Code", self.code).text("Message", &self.full_message(request_id));
+            xml.open("Error")
+                .text("Code", self.code)
+                .text("Message", &self.full_message(request_id));
             for (name, value) in &self.details {
                 xml.text(name, value);
             }
@@ -79,7 +85,8 @@ impl StorageError {
     /// The response of Data Lake Gen1, whose codes are names of Java exceptions. An error about the
     /// token has the form of Entra's errors.
     pub(super) fn remote_exception(&self) -> Response {
-        let mut response = self.without_body().header("content-type", "application/json; charset=utf-8");
+        let mut response =
+            self.without_body().header("content-type", "application/json; charset=utf-8");
         response.headers.remove("x-ms-error-code");
         let value = if self.status == 401 {
             json!({ "error": { "code": self.code, "message": self.message } })
@@ -112,12 +119,15 @@ pub(super) fn missing_header(name: &str) -> StorageError {
 
 pub(super) fn invalid_header(name: &str, value: &str) -> StorageError {
     let message = "The value for one of the HTTP headers is not in the correct format.";
-    StorageError::new(400, "InvalidHeaderValue", message).detail("HeaderName", name).detail("HeaderValue", value)
+    StorageError::new(400, "InvalidHeaderValue", message)
+        .detail("HeaderName", name)
+        .detail("HeaderValue", value)
 }
 
 pub(super) fn missing_parameter(name: &str) -> StorageError {
     let message = "A query parameter that's mandatory for this request is not specified.";
-    StorageError::new(400, "MissingRequiredQueryParameter", message).detail("QueryParameterName", name)
+    StorageError::new(400, "MissingRequiredQueryParameter", message)
+        .detail("QueryParameterName", name)
 }
 
 pub(super) fn invalid_parameter(name: &str, value: &str) -> StorageError {
@@ -128,5 +138,9 @@ pub(super) fn invalid_parameter(name: &str, value: &str) -> StorageError {
 }
 
 pub(super) fn not_implemented(operation: &str) -> StorageError {
-    StorageError::new(501, "NotImplemented", format!("The emulator does not have this operation: {operation}."))
+    StorageError::new(
+        501,
+        "NotImplemented",
+        format!("The emulator does not have this operation: {operation}."),
+    )
 }

@@ -15,7 +15,11 @@ pub(super) fn http(seconds: u64) -> String {
 
 /// Reads the time of a header field, as Unix seconds.
 pub(super) fn parse_http(text: &str) -> Option<u64> {
-    httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs())
+    httpdate::parse_http_date(text)
+        .ok()?
+        .duration_since(UNIX_EPOCH)
+        .ok()
+        .map(|since| since.as_secs())
 }
 
 /// `2026-11-21T07:00:00Z`
@@ -31,7 +35,11 @@ pub(super) fn parse_iso(text: &str) -> Option<u64> {
         17 => format!("{}:00Z", text.strip_suffix('Z')?),
         _ => text.to_owned(),
     };
-    humantime::parse_rfc3339(&full).ok()?.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs())
+    humantime::parse_rfc3339(&full)
+        .ok()?
+        .duration_since(UNIX_EPOCH)
+        .ok()
+        .map(|since| since.as_secs())
 }
 
 #[cfg(test)]
@@ -40,10 +48,16 @@ mod tests {
 
     #[test]
     fn all_forms_of_a_time_are_read() {
-        for text in ["1970-01-02", "1970-01-02T00:00Z", "1970-01-02T00:00:00Z", "1970-01-02T00:00:00.1234567Z"] {
+        for text in [
+            "1970-01-02",
+            "1970-01-02T00:00Z",
+            "1970-01-02T00:00:00Z",
+            "1970-01-02T00:00:00.1234567Z",
+        ] {
             assert_eq!(parse_iso(text), Some(86_400), "{text}");
         }
-        for text in ["", "tomorrow", "1970-01-02T00:00", "1970-01-02T00:00:00+01:00", "é970-01-02"] {
+        for text in ["", "tomorrow", "1970-01-02T00:00", "1970-01-02T00:00:00+01:00", "é970-01-02"]
+        {
             assert_eq!(parse_iso(text), None, "{text}");
         }
         assert_eq!(parse_http(&http(1_000)), Some(1_000));

@@ -88,7 +88,9 @@ pub(super) fn parse_block_list(text: &[u8]) -> Option<Vec<(BlockState, String)>>
                 };
                 id.clear();
             }
-            Event::Empty(element) if depth == 0 && element.name().as_ref() == "BlockList" => lists += 1,
+            Event::Empty(element) if depth == 0 && element.name().as_ref() == "BlockList" => {
+                lists += 1
+            }
             Event::Empty(_) | Event::DocType(_) | Event::GeneralRef(_) => return None,
             Event::Text(text) => id.push_str(&text),
             Event::End(_) => {
@@ -111,7 +113,10 @@ mod tests {
     fn only_a_block_list_is_parsed() {
         let list = "\u{feff}<?xml version=\"1.0\"?>\n<BlockList>\n <Latest>QQ==</Latest>\
                     <Committed> Qg== </Committed></BlockList>";
-        let expected = vec![(BlockState::Latest, "QQ==".to_owned()), (BlockState::Committed, "Qg==".to_owned())];
+        let expected = vec![
+            (BlockState::Latest, "QQ==".to_owned()),
+            (BlockState::Committed, "Qg==".to_owned()),
+        ];
         assert_eq!(parse_block_list(list.as_bytes()).unwrap(), expected);
         assert_eq!(parse_block_list(b"<BlockList/>").unwrap(), []);
         for bad in [

@@ -21,7 +21,11 @@ use crate::messages::{Request, Response};
 const PEM: &str = "application/x-pem-file";
 
 /// Runs an operation that only certificates have; `None` if the request is not one.
-pub(super) fn dispatch(vault: &mut Vault, request: &Request, path: &[&str]) -> Option<Result<Response, VaultError>> {
+pub(super) fn dispatch(
+    vault: &mut Vault,
+    request: &Request,
+    path: &[&str],
+) -> Option<Result<Response, VaultError>> {
     Some(match (request.method.as_str(), path) {
         ("POST", [name, "create"]) => create(vault, request, name),
         ("POST", [name, "import"]) => import(vault, request, name),
@@ -40,17 +44,24 @@ pub(super) fn default_policy(subject: &str) -> Value {
 }
 
 /// Creates a certificate, with its key and its secret. `body` may have `attributes` and `tags`.
-pub(super) fn create_self_signed(vault: &mut Vault, name: &str, policy: &Value, body: &Value) -> Result<(), String> {
+pub(super) fn create_self_signed(
+    vault: &mut Vault,
+    name: &str,
+    policy: &Value,
+    body: &Value,
+) -> Result<(), String> {
     let key = KeyPair::generate().map_err(|error| error.to_string())?;
     let certificate = params(policy)?.self_signed(&key).map_err(|error| error.to_string())?;
     let pem = format!("{}{}", key.serialize_pem(), certificate.pem());
-    store(vault, name, certificate.der(), &key, pem, policy, body).map_err(|error| format!("{error:?}"))
+    store(vault, name, certificate.der(), &key, pem, policy, body)
+        .map_err(|error| format!("{error:?}"))
 }
 
 /// The parameters of a certificate with this policy.
 fn params(policy: &Value) -> Result<CertificateParams, String> {
     let names = policy.pointer("/x509_props/sans/dns_names").and_then(Value::as_array);
-    let names: Vec<String> = names.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
+    let names: Vec<String> =
+        names.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
     let mut params = CertificateParams::new(names).map_err(|error| error.to_string())?;
     let subject = policy.pointer("/x509_props/subject").and_then(Value::as_str).unwrap_or_default();
     for part in subject.split(',') {
@@ -95,12 +106,15 @@ fn store(
     let public = keys::public(curve, key.der_bytes());
     let content = json!({ "key": public, "managed": true, "attributes": attributes });
     let managed_key = vault.put(Collection::Keys, name, content)?;
-    let content = json!({ "value": pem, "contentType": PEM, "managed": true, "attributes": attributes });
+    let content =
+        json!({ "value": pem, "contentType": PEM, "managed": true, "attributes": attributes });
     let secret = vault.put(Collection::Secrets, name, content)?;
     // All three have the same version.
     for (collection, created) in [(Collection::Keys, managed_key), (Collection::Secrets, secret)] {
         let versions = vault.get_mut(collection, name)?.versions.iter_mut();
-        versions.filter(|known| known.id == created.id).for_each(|known| known.id.clone_from(&version.id));
+        versions
+            .filter(|known| known.id == created.id)
+            .for_each(|known| known.id.clone_from(&version.id));
     }
     vault.entry(Collection::Certificates, name).policy = Some(with_defaults(policy));
     Ok(())
@@ -127,7 +141,11 @@ fn check_policy(policy: &Value) -> Result<(), VaultError> {
             "The emulator supports elliptic curve keys only: key_props.kty must be EC.",
         ));
     }
-    if policy.pointer("/secret_props/contentType").and_then(Value::as_str).is_some_and(|content| content != PEM) {
+    if policy
+        .pointer("/secret_props/contentType")
+        .and_then(Value::as_str)
+        .is_some_and(|content| content != PEM)
+    {
         return Err(VaultError::bad_parameter(format!(
             "The emulator stores certificates as PEM: contentType must be {PEM}."
         )));
@@ -148,7 +166,8 @@ fn create(vault: &mut Vault, request: &Request, name: &str) -> Result<Response, 
         create_self_signed(vault, name, policy, &body).map_err(VaultError::bad_parameter)?;
     }
     let csr = KeyPair::generate().and_then(|key| {
-        let request = params(policy).map_err(|_| rcgen::Error::CouldNotParseCertificationRequest)?;
+        let request =
+            params(policy).map_err(|_| rcgen::Error::CouldNotParseCertificationRequest)?;
         Ok(STANDARD.encode(request.serialize_request(&key)?.der()))
     });
     let object = vault.entry(Collection::Certificates, name);
@@ -185,7 +204,12 @@ fn import(vault: &mut Vault, request: &Request, name: &str) -> Result<Response, 
 }
 
 /// The operation that creates a certificate. The first response says that it is in progress.
-fn pending(vault: &Vault, request: &Request, name: &str, status: u16) -> Result<Response, VaultError> {
+fn pending(
+    vault: &Vault,
+    request: &Request,
+    name: &str,
+    status: u16,
+) -> Result<Response, VaultError> {
     let object = vault.get(Collection::Certificates, name)?;
     let mut pending = object.pending.clone().ok_or_else(|| VaultError::pending_not_found(name))?;
     if let Some(members) = pending.as_object_mut() {
@@ -202,16 +226,21 @@ fn pending(vault: &Vault, request: &Request, name: &str, status: u16) -> Result<
 
 fn cancel(vault: &mut Vault, request: &Request, name: &str) -> Result<Response, VaultError> {
     let requested = request.json().get("cancellation_requested").and_then(Value::as_bool);
-    let requested =
-        requested.ok_or_else(|| VaultError::bad_parameter("Property cancellation_requested is missing."))?;
+    let requested = requested
+        .ok_or_else(|| VaultError::bad_parameter("Property cancellation_requested is missing."))?;
     let pending_operation = vault.get_mut(Collection::Certificates, name)?.pending.as_mut();
-    let members =
-        pending_operation.and_then(Value::as_object_mut).ok_or_else(|| VaultError::pending_not_found(name))?;
+    let members = pending_operation
+        .and_then(Value::as_object_mut)
+        .ok_or_else(|| VaultError::pending_not_found(name))?;
     members.insert("cancellation_requested".to_owned(), requested.into());
     pending(vault, request, name, 200)
 }
 
-fn delete_pending(vault: &mut Vault, request: &Request, name: &str) -> Result<Response, VaultError> {
+fn delete_pending(
+    vault: &mut Vault,
+    request: &Request,
+    name: &str,
+) -> Result<Response, VaultError> {
     let response = pending(vault, request, name, 200)?;
     vault.get_mut(Collection::Certificates, name)?.pending = None;
     Ok(response)
@@ -230,7 +259,12 @@ fn update_policy(vault: &mut Vault, request: &Request, name: &str) -> Result<Res
     let object = vault.get_mut(Collection::Certificates, name)?;
     let policy = object.policy.get_or_insert_with(|| json!({}));
     if let Some(members) = policy.as_object_mut() {
-        members.extend(update.iter().filter(|(_, value)| !value.is_null()).map(|(k, v)| (k.clone(), v.clone())));
+        members.extend(
+            update
+                .iter()
+                .filter(|(_, value)| !value.is_null())
+                .map(|(k, v)| (k.clone(), v.clone())),
+        );
     }
     self::policy(vault, request, name)
 }

@@ -20,7 +20,16 @@ pub(super) fn demo_vault() -> Result<Vault, String> {
     put(Collection::Secrets, "db", secret("swordfish-in-the-harbour"))?;
     put(Collection::Secrets, "api-key", secret("a-key-for-an-api"))?;
     put(Collection::Secrets, "sql-password", secret(crate::sql::PASSWORD))?;
-    put(Collection::Keys, "signing", keys::content("P-256", &json!({ "key_ops": ["sign", "verify"] }))?)?;
-    certificates::create_self_signed(&mut vault, "web", &certificates::default_policy("CN=web"), &Value::Null)?;
+    put(
+        Collection::Keys,
+        "signing",
+        keys::content("P-256", &json!({ "key_ops": ["sign", "verify"] }))?,
+    )?;
+    certificates::create_self_signed(
+        &mut vault,
+        "web",
+        &certificates::default_policy("CN=web"),
+        &Value::Null,
+    )?;
     Ok(vault)
 }

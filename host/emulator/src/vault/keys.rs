@@ -6,7 +6,9 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::rand::SystemRandom;
-use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, KeyPair,
+};
 use serde_json::{Map, Value, json};
 
 use super::collection::Collection;
@@ -21,7 +23,11 @@ const OPERATIONS: [&str; 2] = ["sign", "verify"];
 const PRIVATE: [&str; 7] = ["d", "p", "q", "dp", "dq", "qi", "k"];
 
 /// Runs an operation that only keys have; `None` if the request is not one.
-pub(super) fn dispatch(vault: &mut Vault, request: &Request, path: &[&str]) -> Option<Result<Response, VaultError>> {
+pub(super) fn dispatch(
+    vault: &mut Vault,
+    request: &Request,
+    path: &[&str],
+) -> Option<Result<Response, VaultError>> {
     match (request.method.as_str(), path) {
         ("POST", [name, "create"]) => Some(create(vault, request, name)),
         ("PUT", [name]) => Some(import(vault, request, name)),
@@ -42,8 +48,10 @@ pub(super) fn content(curve: &str, body: &Value) -> Result<Value, String> {
         }
     };
     let random = SystemRandom::new();
-    let document = EcdsaKeyPair::generate_pkcs8(algorithm, &random).map_err(|error| error.to_string())?;
-    let pair = EcdsaKeyPair::from_pkcs8(algorithm, document.as_ref(), &random).map_err(|error| error.to_string())?;
+    let document =
+        EcdsaKeyPair::generate_pkcs8(algorithm, &random).map_err(|error| error.to_string())?;
+    let pair = EcdsaKeyPair::from_pkcs8(algorithm, document.as_ref(), &random)
+        .map_err(|error| error.to_string())?;
     let mut key = public(curve, pair.public_key().as_ref());
     let operations = body.get("key_ops").filter(|operations| operations.is_array());
     key.insert("key_ops".to_owned(), operations.cloned().unwrap_or_else(|| json!(OPERATIONS)));
@@ -55,7 +63,8 @@ pub(super) fn public(curve: &str, point: &[u8]) -> Map<String, Value> {
     let coordinates = point.get(1..).unwrap_or_default();
     let (x, y) = coordinates.split_at(coordinates.len() / 2);
     let mut key = Map::new();
-    for (name, value) in [("kty", "EC"), ("crv", curve), ("x", &base64url(x)), ("y", &base64url(y))] {
+    for (name, value) in [("kty", "EC"), ("crv", curve), ("x", &base64url(x)), ("y", &base64url(y))]
+    {
         key.insert(name.to_owned(), value.into());
     }
     key
@@ -89,18 +98,24 @@ fn import(vault: &mut Vault, request: &Request, name: &str) -> Result<Response, 
     }
     key.retain(|name, value| !PRIVATE.contains(&name.as_str()) && !value.is_null());
     key.entry("key_ops").or_insert_with(|| json!(OPERATIONS));
-    let content = json!({ "key": key, "attributes": body.get("attributes"), "tags": body.get("tags") });
+    let content =
+        json!({ "key": key, "attributes": body.get("attributes"), "tags": body.get("tags") });
     vault.put(Collection::Keys, name, content)?;
     objects::latest(vault, Collection::Keys, request, name)
 }
 
 fn rotate(vault: &mut Vault, request: &Request, name: &str) -> Result<Response, VaultError> {
     let object = vault.get(Collection::Keys, name)?;
-    let last = object.versions.last().ok_or_else(|| VaultError::object_not_found(Collection::Keys, name))?;
+    let last = object
+        .versions
+        .last()
+        .ok_or_else(|| VaultError::object_not_found(Collection::Keys, name))?;
     let key = last.content.get("key");
-    let curve = key.and_then(|key| key.get("crv")).and_then(Value::as_str).unwrap_or("P-256").to_owned();
+    let curve =
+        key.and_then(|key| key.get("crv")).and_then(Value::as_str).unwrap_or("P-256").to_owned();
     let operations = key.and_then(|key| key.get("key_ops")).cloned();
-    let content = content(&curve, &json!({ "key_ops": operations, "tags": last.content.get("tags") }));
+    let content =
+        content(&curve, &json!({ "key_ops": operations, "tags": last.content.get("tags") }));
     vault.put(Collection::Keys, name, content.map_err(VaultError::bad_parameter)?)?;
     objects::latest(vault, Collection::Keys, request, name)
 }
@@ -111,7 +126,11 @@ fn rotation_policy(vault: &Vault, request: &Request, name: &str) -> Result<Respo
     Ok(object_json::policy(Collection::Keys, request, (name, object), "rotationpolicy", default))
 }
 
-fn set_rotation_policy(vault: &mut Vault, request: &Request, name: &str) -> Result<Response, VaultError> {
+fn set_rotation_policy(
+    vault: &mut Vault,
+    request: &Request,
+    name: &str,
+) -> Result<Response, VaultError> {
     let object = vault.get_mut(Collection::Keys, name)?;
     if !request.json().is_object() {
         return Err(VaultError::bad_parameter("The policy is missing."));

@@ -58,7 +58,9 @@ fn audience(host: &str) -> &'static str {
         _ if host.ends_with(".vault.usgovcloudapi.net") => "https://vault.usgovcloudapi.net",
         _ if host.ends_with(".managedhsm.azure.net") => "https://managedhsm.azure.net",
         _ if host.ends_with(".managedhsm.azure.cn") => "https://managedhsm.azure.cn",
-        _ if host.ends_with(".managedhsm.usgovcloudapi.net") => "https://managedhsm.usgovcloudapi.net",
+        _ if host.ends_with(".managedhsm.usgovcloudapi.net") => {
+            "https://managedhsm.usgovcloudapi.net"
+        }
         _ => "https://vault.azure.net",
     }
 }
@@ -90,7 +92,9 @@ pub(crate) fn handle(azure: &Azure, request: &Request) -> (Response, Option<Stri
     let mut vaults = azure.vaults.0.lock().unwrap_or_else(PoisonError::into_inner);
     let response = match vaults.get_mut(vault_name) {
         Some(vault) => dispatch(vault, request).unwrap_or_else(VaultError::into_response),
-        None => Response::error(404, "VaultNotFound", &format!("The vault {vault_name} was not found.")),
+        None => {
+            Response::error(404, "VaultNotFound", &format!("The vault {vault_name} was not found."))
+        }
     };
     (response, name)
 }
@@ -123,9 +127,12 @@ fn dispatch(vault: &mut Vault, request: &Request) -> Result<Response, VaultError
     let [root, rest @ ..] = segments.as_slice() else {
         return Err(VaultError::not_found());
     };
-    let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let is_name =
+        |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     if let Some(name) = rest.first().filter(|name| !is_name(name)) {
-        return Err(VaultError::bad_parameter(format!("The request URI contains an invalid name: {name}")));
+        return Err(VaultError::bad_parameter(format!(
+            "The request URI contains an invalid name: {name}"
+        )));
     }
     if let Some(collection) = Collection::deleted(root) {
         return objects::dispatch_deleted(vault, collection, request, rest);

@@ -30,7 +30,8 @@ pub(super) fn policy(
 ) -> Response {
     let mut policy = object.policy.clone().unwrap_or(default);
     if let Some(members) = policy.as_object_mut() {
-        members.insert("id".to_owned(), format!("{}/{member}", id(collection, request, name)).into());
+        members
+            .insert("id".to_owned(), format!("{}/{member}", id(collection, request, name)).into());
     }
     Response::json(200, &policy)
 }
@@ -83,7 +84,11 @@ pub(super) fn item(
     version: &Version,
     with_version: bool,
 ) -> Value {
-    let id = if with_version { version_id(collection, request, name, version) } else { id(collection, request, name) };
+    let id = if with_version {
+        version_id(collection, request, name, version)
+    } else {
+        id(collection, request, name)
+    };
     let member = if collection == Collection::Keys { "kid" } else { "id" };
     let mut item = Map::new();
     item.insert(member.to_owned(), id.into());
@@ -116,8 +121,10 @@ pub(super) fn deleted(
 
 /// A page of a list, with a link to the next page.
 pub(super) fn page(request: &Request, items: Vec<Value>) -> Response {
-    let size = request.query("maxresults").and_then(|size| size.parse().ok()).unwrap_or(PAGE).max(1);
-    let skip: usize = request.query("$skiptoken").and_then(|skip| skip.parse().ok()).unwrap_or_default();
+    let size =
+        request.query("maxresults").and_then(|size| size.parse().ok()).unwrap_or(PAGE).max(1);
+    let skip: usize =
+        request.query("$skiptoken").and_then(|skip| skip.parse().ok()).unwrap_or_default();
     let remaining = items.len().saturating_sub(skip + size);
     let next = (remaining > 0).then(|| {
         let version = request.query("api-version").unwrap_or_default();

@@ -27,16 +27,19 @@ pub(super) fn dispatch(
         }
         ("POST", ["restore"]) => {
             let backup = request.json().get("value").and_then(Value::as_str).map(str::to_owned);
-            let backup = backup.and_then(|backup| URL_SAFE_NO_PAD.decode(backup.trim_end_matches('=')).ok());
-            let backup = backup.and_then(|backup| String::from_utf8(backup).ok());
             let backup =
-                backup.ok_or_else(|| VaultError::bad_parameter("Property value is missing or is not a backup."))?;
+                backup.and_then(|backup| URL_SAFE_NO_PAD.decode(backup.trim_end_matches('=')).ok());
+            let backup = backup.and_then(|backup| String::from_utf8(backup).ok());
+            let backup = backup.ok_or_else(|| {
+                VaultError::bad_parameter("Property value is missing or is not a backup.")
+            })?;
             let name = vault.restore(collection, &backup)?;
             latest(vault, collection, request, &name)
         }
         ("GET", [name, "versions"]) => {
             let versions = vault.get(collection, name)?.versions.iter();
-            let items = versions.map(|version| object_json::item(collection, request, name, version, true));
+            let items =
+                versions.map(|version| object_json::item(collection, request, name, version, true));
             Ok(object_json::page(request, items.collect()))
         }
         ("POST", [name, "backup"]) => {
@@ -58,7 +61,9 @@ pub(super) fn dispatch(
             let version = position.and_then(|position| object.versions.get_mut(position));
             let version = version.ok_or_else(|| VaultError::object_not_found(collection, name))?;
             if !request.json().is_object() {
-                return Err(VaultError::bad_parameter("The request's body is missing or is not an object."));
+                return Err(VaultError::bad_parameter(
+                    "The request's body is missing or is not an object.",
+                ));
             }
             version.update(&request.json());
             let version = version.clone();
@@ -85,7 +90,13 @@ pub(super) fn dispatch_deleted(
     match (request.method.as_str(), path) {
         ("GET", []) => {
             let items = vault.all_deleted(collection).filter_map(|(name, deleted)| {
-                let item = object_json::item(collection, request, name, deleted.object.versions.last()?, false);
+                let item = object_json::item(
+                    collection,
+                    request,
+                    name,
+                    deleted.object.versions.last()?,
+                    false,
+                );
                 Some(object_json::deleted(item, collection, request, name, deleted))
             });
             Ok(object_json::page(request, items.collect()))
@@ -106,9 +117,15 @@ pub(super) fn dispatch_deleted(
     }
 }
 
-fn get_deleted(vault: &Vault, collection: Collection, request: &Request, name: &str) -> Result<Response, VaultError> {
+fn get_deleted(
+    vault: &Vault,
+    collection: Collection,
+    request: &Request,
+    name: &str,
+) -> Result<Response, VaultError> {
     let deleted = vault.get_deleted(collection, name)?;
-    let bundle = bundle(collection, request, name, &deleted.object, deleted.object.versions.last())?;
+    let bundle =
+        bundle(collection, request, name, &deleted.object, deleted.object.versions.last())?;
     Ok(Response::json(200, &object_json::deleted(bundle, collection, request, name, deleted)))
 }
 

@@ -9,7 +9,11 @@ use super::vault_store::Vault;
 use crate::messages::{Request, Response};
 
 /// Runs an operation that only secrets have; `None` if the request is not one.
-pub(super) fn dispatch(vault: &mut Vault, request: &Request, path: &[&str]) -> Option<Result<Response, VaultError>> {
+pub(super) fn dispatch(
+    vault: &mut Vault,
+    request: &Request,
+    path: &[&str],
+) -> Option<Result<Response, VaultError>> {
     match (request.method.as_str(), path) {
         ("PUT", [name]) => Some(set(vault, request, name)),
         _ => None,

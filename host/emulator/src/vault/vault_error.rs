@@ -48,7 +48,11 @@ impl VaultError {
     }
 
     pub(super) fn pending_not_found(name: &str) -> Self {
-        Self::new(404, "PendingCertificateNotFound", format!("Pending certificate not found: {name}"))
+        Self::new(
+            404,
+            "PendingCertificateNotFound",
+            format!("Pending certificate not found: {name}"),
+        )
     }
 
     /// The name is that of a deleted object that can be recovered.
@@ -63,7 +67,11 @@ impl VaultError {
     }
 
     pub(super) fn already_exists(collection: Collection, name: &str) -> Self {
-        Self::new(409, "Conflict", format!("There is already a {} {name}", collection.singular().to_ascii_lowercase()))
+        Self::new(
+            409,
+            "Conflict",
+            format!("There is already a {} {name}", collection.singular().to_ascii_lowercase()),
+        )
     }
 
     pub(super) fn disabled() -> Self {

@@ -58,7 +58,9 @@ impl Version {
         for name in ["tags", "contentType", "key_ops"] {
             match (update.get(name), self.content.get_mut("key").and_then(Value::as_object_mut)) {
                 (None | Some(Value::Null), _) => {}
-                (Some(value), Some(key)) if name == "key_ops" => drop(key.insert(name.to_owned(), value.clone())),
+                (Some(value), Some(key)) if name == "key_ops" => {
+                    drop(key.insert(name.to_owned(), value.clone()))
+                }
                 (Some(value), _) => drop(self.content.insert(name.to_owned(), value.clone())),
             }
         }
@@ -69,7 +71,8 @@ impl Version {
 /// The attributes that a client can set.
 fn settable(attributes: &Map<String, Value>) -> impl Iterator<Item = (String, Value)> {
     let is_settable = |name: &str| matches!(name, "enabled" | "nbf" | "exp" | "exportable");
-    let settable = attributes.iter().filter(move |(name, value)| is_settable(name) && !value.is_null());
+    let settable =
+        attributes.iter().filter(move |(name, value)| is_settable(name) && !value.is_null());
     settable.map(|(name, value)| (name.clone(), value.clone()))
 }
 
@@ -79,13 +82,20 @@ impl Vault {
     /// # Errors
     ///
     /// The name is that of a deleted object.
-    pub(super) fn put(&mut self, collection: Collection, name: &str, content: Value) -> Result<Version, VaultError> {
+    pub(super) fn put(
+        &mut self,
+        collection: Collection,
+        name: &str,
+        content: Value,
+    ) -> Result<Version, VaultError> {
         self.check_name(collection, name)?;
         let mut content = if let Value::Object(content) = content { content } else { Map::new() };
         content.retain(|_, value| !value.is_null());
         let attributes = content.remove("attributes");
-        let attributes =
-            attributes.as_ref().and_then(Value::as_object).map(|attributes| settable(attributes).collect());
+        let attributes = attributes
+            .as_ref()
+            .and_then(Value::as_object)
+            .map(|attributes| settable(attributes).collect());
         self.version_count += 1;
         let time = now();
         let version = Version {
@@ -107,7 +117,11 @@ impl Vault {
     }
 
     pub(super) fn all(&self, collection: Collection) -> impl Iterator<Item = (&str, &Object)> {
-        self.objects.get(&collection).into_iter().flatten().map(|(name, object)| (name.as_str(), object))
+        self.objects
+            .get(&collection)
+            .into_iter()
+            .flatten()
+            .map(|(name, object)| (name.as_str(), object))
     }
 
     pub(super) fn get(&self, collection: Collection, name: &str) -> Result<&Object, VaultError> {
@@ -115,7 +129,11 @@ impl Vault {
         object.ok_or_else(|| VaultError::object_not_found(collection, name))
     }
 
-    pub(super) fn get_mut(&mut self, collection: Collection, name: &str) -> Result<&mut Object, VaultError> {
+    pub(super) fn get_mut(
+        &mut self,
+        collection: Collection,
+        name: &str,
+    ) -> Result<&mut Object, VaultError> {
         let object = self.objects.get_mut(&collection).and_then(|objects| objects.get_mut(name));
         object.ok_or_else(|| VaultError::object_not_found(collection, name))
     }
@@ -125,11 +143,22 @@ impl Vault {
         self.objects.entry(collection).or_default().entry(name.to_owned()).or_default()
     }
 
-    pub(super) fn all_deleted(&self, collection: Collection) -> impl Iterator<Item = (&str, &Deleted)> {
-        self.deleted.get(&collection).into_iter().flatten().map(|(name, deleted)| (name.as_str(), deleted))
+    pub(super) fn all_deleted(
+        &self,
+        collection: Collection,
+    ) -> impl Iterator<Item = (&str, &Deleted)> {
+        self.deleted
+            .get(&collection)
+            .into_iter()
+            .flatten()
+            .map(|(name, deleted)| (name.as_str(), deleted))
     }
 
-    pub(super) fn get_deleted(&self, collection: Collection, name: &str) -> Result<&Deleted, VaultError> {
+    pub(super) fn get_deleted(
+        &self,
+        collection: Collection,
+        name: &str,
+    ) -> Result<&Deleted, VaultError> {
         let deleted = self.deleted.get(&collection).and_then(|deleted| deleted.get(name));
         deleted.ok_or_else(|| VaultError::deleted_not_found(collection, name))
     }
@@ -138,7 +167,9 @@ impl Vault {
     pub(super) fn delete(&mut self, collection: Collection, name: &str) -> Result<(), VaultError> {
         self.get(collection, name)?;
         for collection in Self::linked(collection) {
-            if let Some(object) = self.objects.get_mut(collection).and_then(|objects| objects.remove(name)) {
+            if let Some(object) =
+                self.objects.get_mut(collection).and_then(|objects| objects.remove(name))
+            {
                 let deleted = Deleted { object, deleted_at: now() };
                 self.deleted.entry(*collection).or_default().insert(name.to_owned(), deleted);
             }
@@ -149,8 +180,13 @@ impl Vault {
     pub(super) fn recover(&mut self, collection: Collection, name: &str) -> Result<(), VaultError> {
         self.get_deleted(collection, name)?;
         for collection in Self::linked(collection) {
-            if let Some(deleted) = self.deleted.get_mut(collection).and_then(|deleted| deleted.remove(name)) {
-                self.objects.entry(*collection).or_default().insert(name.to_owned(), deleted.object);
+            if let Some(deleted) =
+                self.deleted.get_mut(collection).and_then(|deleted| deleted.remove(name))
+            {
+                self.objects
+                    .entry(*collection)
+                    .or_default()
+                    .insert(name.to_owned(), deleted.object);
             }
         }
         Ok(())
@@ -169,12 +205,18 @@ impl Vault {
         match collection {
             Collection::Secrets => &[Collection::Secrets],
             Collection::Keys => &[Collection::Keys],
-            Collection::Certificates => &[Collection::Certificates, Collection::Keys, Collection::Secrets],
+            Collection::Certificates => {
+                &[Collection::Certificates, Collection::Keys, Collection::Secrets]
+            }
         }
     }
 
     /// Stores a copy of an object and returns the name of the copy.
-    pub(super) fn back_up(&mut self, collection: Collection, name: &str) -> Result<String, VaultError> {
+    pub(super) fn back_up(
+        &mut self,
+        collection: Collection,
+        name: &str,
+    ) -> Result<String, VaultError> {
         let object = self.get(collection, name)?.clone();
         let backup = format!("backup-{}-of-{}-{name}", self.backups.len() + 1, collection.name());
         self.backups.insert(backup.clone(), (collection, name.to_owned(), object));
@@ -182,7 +224,11 @@ impl Vault {
     }
 
     /// Restores a copy and returns the name of the object.
-    pub(super) fn restore(&mut self, collection: Collection, backup: &str) -> Result<String, VaultError> {
+    pub(super) fn restore(
+        &mut self,
+        collection: Collection,
+        backup: &str,
+    ) -> Result<String, VaultError> {
         let unknown = || VaultError::bad_parameter("The backup is not one of this vault.");
         let (original, name, object) = self.backups.get(backup).cloned().ok_or_else(unknown)?;
         if original != collection {

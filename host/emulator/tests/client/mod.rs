@@ -1,5 +1,12 @@
 //! A client without Keyward: it gets a token, and speaks HTTP/1.1 over TLS.
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs, unreachable_pub)]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    missing_docs,
+    unreachable_pub
+)]
 
 use keyward_emulator::Emulator;
 use serde_json::Value;
@@ -38,7 +45,8 @@ impl Response {
     }
 
     fn parse(bytes: &[u8]) -> Self {
-        let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("there is no response");
+        let end =
+            bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("there is no response");
         let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
         Self { status, head, body: bytes[end + 4..].to_vec() }
@@ -48,8 +56,11 @@ impl Response {
 /// Gets a token of an identity. The resource is percent-encoded.
 pub async fn token(emulator: &Emulator, resource: &str, identity: &str) -> String {
     let mut stream = TcpStream::connect(emulator.imds_url().replace("http://", "")).await.unwrap();
-    let path = format!("/metadata/identity/oauth2/token?api-version=2018-02-01&resource={resource}{identity}");
-    let request = format!("GET {path} HTTP/1.1\r\nhost: imds\r\nconnection: close\r\nmetadata: true\r\n\r\n");
+    let path = format!(
+        "/metadata/identity/oauth2/token?api-version=2018-02-01&resource={resource}{identity}"
+    );
+    let request =
+        format!("GET {path} HTTP/1.1\r\nhost: imds\r\nconnection: close\r\nmetadata: true\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).await.unwrap();
@@ -68,14 +79,23 @@ pub async fn raw(emulator: &Emulator, bytes: &[u8]) -> Vec<u8> {
     response
 }
 
-pub async fn send(emulator: &Emulator, host: &str, line: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
-    let fields: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    let length = if line.starts_with("GET") || line.starts_with("HEAD") || line.starts_with("DELETE") {
-        String::new()
-    } else {
-        format!("content-length: {}\r\n", body.len())
-    };
-    let head = format!("{line} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{length}{fields}\r\n");
+pub async fn send(
+    emulator: &Emulator,
+    host: &str,
+    line: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Response {
+    let fields: String =
+        headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let length =
+        if line.starts_with("GET") || line.starts_with("HEAD") || line.starts_with("DELETE") {
+            String::new()
+        } else {
+            format!("content-length: {}\r\n", body.len())
+        };
+    let head =
+        format!("{line} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{length}{fields}\r\n");
     Response::parse(&raw(emulator, &[head.as_bytes(), body].concat()).await)
 }
 

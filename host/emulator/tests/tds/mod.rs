@@ -1,6 +1,13 @@
 //! `tiberius` with TLS by rustls and ring, since its own needs another provider: it speaks without
 //! TLS to a pipe, whose other end does PRELOGIN and TLS with the server.
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs, unreachable_pub)]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    missing_docs,
+    unreachable_pub
+)]
 
 use std::io;
 use std::pin::Pin;
@@ -40,7 +47,10 @@ pub async fn connect(emulator: &Emulator, config: Config) -> tiberius::Result<Ti
 /// Connects with TDS 8.0.
 pub async fn connect_strictly(emulator: &Emulator, config: Config) -> tiberius::Result<Tiberius> {
     let tcp = TcpStream::connect(emulator.sql_address()).await.unwrap();
-    let mut tls = client(emulator, &[b"tds/8.0"]).connect(ServerName::try_from(SERVER).unwrap(), tcp).await.unwrap();
+    let mut tls = client(emulator, &[b"tds/8.0"])
+        .connect(ServerName::try_from(SERVER).unwrap(), tcp)
+        .await
+        .unwrap();
     assert_eq!(tls.get_ref().1.alpn_protocol(), Some(&b"tds/8.0"[..]));
     let (near, mut far) = tokio::io::duplex(1 << 16);
     tokio::spawn(async move { tokio::io::copy_bidirectional(&mut far, &mut tls).await });
@@ -51,7 +61,9 @@ fn client(emulator: &Emulator, alpn: &[&[u8]]) -> TlsConnector {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(emulator.ca_pem().as_bytes()).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap();
     let mut config = builder.with_root_certificates(roots).with_no_client_auth();
     config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
     TlsConnector::from(Arc::new(config))
@@ -86,8 +98,15 @@ async fn bridge(emulator: &Emulator, server: &'static str) -> DuplexStream {
         assert_eq!(response[at], 1, "the server requires encryption");
         response[at] = 2;
         let framed = Arc::new(AtomicBool::new(true));
-        let stream = Framed { tcp, framed: Arc::clone(&framed), header: Vec::new(), left: 0, out: Vec::new() };
-        let mut tls: TlsStream<Framed> = connector.connect(ServerName::try_from(server).unwrap(), stream).await?;
+        let stream = Framed {
+            tcp,
+            framed: Arc::clone(&framed),
+            header: Vec::new(),
+            left: 0,
+            out: Vec::new(),
+        };
+        let mut tls: TlsStream<Framed> =
+            connector.connect(ServerName::try_from(server).unwrap(), stream).await?;
         framed.store(false, Ordering::SeqCst);
         far.write_all(&[header, response].concat()).await?;
         tokio::io::copy_bidirectional(&mut far, &mut tls).await?;
@@ -106,11 +125,22 @@ struct Framed {
 }
 
 impl AsyncRead for Framed {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         if !self.framed.load(Ordering::SeqCst) {
             return Pin::new(&mut self.tcp).poll_read(cx, buffer);
         }
-        let mut bytes = vec![0; if self.left == 0 { 8 - self.header.len() } else { self.left.min(buffer.remaining()) }];
+        let mut bytes = vec![
+            0;
+            if self.left == 0 {
+                8 - self.header.len()
+            } else {
+                self.left.min(buffer.remaining())
+            }
+        ];
         let mut part = ReadBuf::new(&mut bytes);
         std::task::ready!(Pin::new(&mut self.tcp).poll_read(cx, &mut part))?;
         let got = part.filled();
@@ -133,7 +163,11 @@ impl AsyncRead for Framed {
 }
 
 impl AsyncWrite for Framed {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         if !self.framed.load(Ordering::SeqCst) {
             return Pin::new(&mut self.tcp).poll_write(cx, bytes);
         }

@@ -36,7 +36,11 @@ impl CacheEntry {
     /// # Errors
     ///
     /// [`TokenError::Expired`] if the token has expired.
-    pub(super) fn new(issued: Issued, clock: &dyn Clock, policy: Policy) -> Result<Self, TokenError> {
+    pub(super) fn new(
+        issued: Issued,
+        clock: &dyn Clock,
+        policy: Policy,
+    ) -> Result<Self, TokenError> {
         let now = Moment::now(clock);
         let expires_on = Duration::from_secs(issued.token.expires_on());
         let left = issued.expires_in.unwrap_or_else(|| expires_on.saturating_sub(now.wall));
@@ -60,11 +64,20 @@ impl CacheEntry {
         PersistedToken { token: self.token(), from: wall.as_secs(), until: self.expires_on() }
     }
 
-    fn with_life(token: AccessToken, now: Moment, left: Duration, life: Duration, policy: Policy) -> Self {
+    fn with_life(
+        token: AccessToken,
+        now: Moment,
+        left: Duration,
+        life: Duration,
+        policy: Policy,
+    ) -> Self {
         let margin = policy.margin.min(life / 4);
         let before_expiry = |duration: Duration| {
             let after = left.saturating_sub(duration);
-            Moment { wall: now.wall.saturating_add(after), steady: now.steady.saturating_add(after) }
+            Moment {
+                wall: now.wall.saturating_add(after),
+                steady: now.steady.saturating_add(after),
+            }
         };
         Self {
             token: PerThread::new(|| token.clone_unshared()),

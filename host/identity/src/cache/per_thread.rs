@@ -72,8 +72,9 @@ mod tests {
         let mut numbers = 0..;
         let values = PerThread::new(|| numbers.next());
         assert_eq!(values.get(), values.get());
-        let seen: std::collections::HashSet<_> =
-            (0..SHARDS).map(|_| std::thread::scope(|scope| *scope.spawn(|| values.get()).join().unwrap())).collect();
+        let seen: std::collections::HashSet<_> = (0..SHARDS)
+            .map(|_| std::thread::scope(|scope| *scope.spawn(|| values.get()).join().unwrap()))
+            .collect();
         assert!(seen.len() > SHARDS / 2, "{seen:?}");
     }
 }

@@ -201,9 +201,14 @@ mod tests {
 
     #[test]
     fn a_key_that_other_users_can_access_is_invalid() {
-        for (mode, is_valid) in
-            [(0o600, true), (0o400, true), (0o640, false), (0o604, false), (0o620, false), (0o644, false)]
-        {
+        for (mode, is_valid) in [
+            (0o600, true),
+            (0o400, true),
+            (0o640, false),
+            (0o604, false),
+            (0o620, false),
+            (0o644, false),
+        ] {
             let (_directory, path) = written(&[7; 32], mode);
             let key = PersistKey::from_file(&path);
             assert_eq!(key.is_ok(), is_valid, "{mode:o}");

@@ -57,7 +57,8 @@ pub(super) fn decode(mut bytes: &[u8]) -> Option<Vec<(String, Audience, Persiste
         let identity = string(&mut bytes)?.to_owned();
         let audience = Audience::new(string(&mut bytes)?).ok()?;
         let secret = string(&mut bytes)?.to_owned();
-        let [expires_on, from, until] = [number(&mut bytes)?, number(&mut bytes)?, number(&mut bytes)?];
+        let [expires_on, from, until] =
+            [number(&mut bytes)?, number(&mut bytes)?, number(&mut bytes)?];
         let token = AccessToken::new(secret, expires_on).ok()?;
         tokens.push((identity, audience, PersistedToken { token, from, until }));
     }
@@ -86,11 +87,13 @@ mod tests {
 
     fn token() -> impl Strategy<Value = (String, Audience, PersistedToken)> {
         let strings = ("\\PC{0,30}", "[!-~]{1,60}", "[!-~]{1,200}");
-        (strings, any::<[u64; 3]>()).prop_map(|((identity, audience, secret), [expires_on, from, until])| {
-            let token = AccessToken::new(secret, expires_on).unwrap();
-            let audience = Audience::new(&audience).unwrap();
-            (identity, audience, PersistedToken { token, from, until })
-        })
+        (strings, any::<[u64; 3]>()).prop_map(
+            |((identity, audience, secret), [expires_on, from, until])| {
+                let token = AccessToken::new(secret, expires_on).unwrap();
+                let audience = Audience::new(&audience).unwrap();
+                (identity, audience, PersistedToken { token, from, until })
+            },
+        )
     }
 
     proptest! {

@@ -90,14 +90,25 @@ impl Persistence {
     }
 
     /// The persisted token, if it is valid.
-    pub(super) fn get(&self, identity: &str, audience: &Audience, wall: Duration) -> Option<PersistedToken> {
+    pub(super) fn get(
+        &self,
+        identity: &str,
+        audience: &Audience,
+        wall: Duration,
+    ) -> Option<PersistedToken> {
         let tokens = self.0.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         let token = tokens.get(&(identity.to_owned(), audience.clone()));
         token.filter(|token| token.is_valid(wall)).cloned()
     }
 
     /// Adds a token, and removes those that have expired.
-    pub(super) fn put(&self, identity: &str, audience: &Audience, token: PersistedToken, wall: Duration) {
+    pub(super) fn put(
+        &self,
+        identity: &str,
+        audience: &Audience,
+        token: PersistedToken,
+        wall: Duration,
+    ) {
         let mut tokens = self.0.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         tokens.retain(|_, token| token.is_valid(wall));
         tokens.insert((identity.to_owned(), audience.clone()), token);

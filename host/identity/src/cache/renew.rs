@@ -18,7 +18,10 @@ enum Started {
 }
 
 /// The token of a slot: see the table of [`cache`](super).
-pub(super) async fn token(shared: &Arc<Shared>, slot: &Arc<Slot>) -> Result<AccessToken, TokenError> {
+pub(super) async fn token(
+    shared: &Arc<Shared>,
+    slot: &Arc<Slot>,
+) -> Result<AccessToken, TokenError> {
     match slot.current(&*shared.clock) {
         Some((token, Phase::Fresh)) => Ok(token),
         Some((token, Phase::RenewAhead)) => {
@@ -42,7 +45,9 @@ pub(super) async fn token(shared: &Arc<Shared>, slot: &Arc<Slot>) -> Result<Acce
             let renewed = match start(shared, slot) {
                 Started::Running(running) => wait(running).await,
                 // The token that caused a pause without an error has expired in the meantime.
-                Started::Paused(error) => Err(error.unwrap_or(TokenError::Expired { seconds_ago: 0 })),
+                Started::Paused(error) => {
+                    Err(error.unwrap_or(TokenError::Expired { seconds_ago: 0 }))
+                }
             };
             renewed.inspect_err(|_| {
                 slot.refused.fetch_add(1, Ordering::Relaxed);
@@ -93,7 +98,8 @@ fn start(shared: &Arc<Shared>, slot: &Arc<Slot>) -> Started {
             async move { shared.source.fetch(slot.audience()).await }
         });
         let issued = fetch.await.unwrap_or_else(|_| Err(aborted()));
-        let entry = issued.and_then(|issued| CacheEntry::new(issued, &*shared.clock, shared.policy));
+        let entry =
+            issued.and_then(|issued| CacheEntry::new(issued, &*shared.clock, shared.policy));
         let outcome = finish(&shared, &slot, entry);
         let is_renewed = outcome.is_ok();
         sender.send_replace(Some(outcome));
@@ -106,7 +112,11 @@ fn start(shared: &Arc<Shared>, slot: &Arc<Slot>) -> Started {
 
 /// Stores the result of a renewal. This happens before the waiting calls are woken, so that the
 /// next call finds the token and no running renewal.
-fn finish(shared: &Shared, slot: &Slot, entry: Result<CacheEntry, TokenError>) -> Result<AccessToken, TokenError> {
+fn finish(
+    shared: &Shared,
+    slot: &Slot,
+    entry: Result<CacheEntry, TokenError>,
+) -> Result<AccessToken, TokenError> {
     let audience = slot.audience();
     let mut renewal = slot.renewal();
     let now = shared.clock.steady();
@@ -126,7 +136,8 @@ fn finish(shared: &Shared, slot: &Slot, entry: Result<CacheEntry, TokenError>) -
             Ok(token)
         }
         Err(error) => {
-            let doubled = shared.policy.first_pause * 2_u32.saturating_pow(renewal.failures.min(16));
+            let doubled =
+                shared.policy.first_pause * 2_u32.saturating_pow(renewal.failures.min(16));
             let requested = error.retry_after().unwrap_or_default();
             let pause = doubled.min(shared.policy.longest_pause).max(requested);
             renewal.failures = renewal.failures.saturating_add(1);

@@ -133,7 +133,12 @@ impl Slot {
 
     /// Marks a token that a service rejected for replacement, unless one was replaced less than
     /// `pause` ago.
-    pub(super) fn reject(&self, rejected: &AccessToken, now: Duration, pause: Duration) -> Rejection {
+    pub(super) fn reject(
+        &self,
+        rejected: &AccessToken,
+        now: Duration,
+        pause: Duration,
+    ) -> Rejection {
         let entry = self.entry.load();
         let Some(entry) = entry.as_ref().filter(|entry| entry.token().is_same(rejected)) else {
             return Rejection::Replaced;

@@ -40,7 +40,12 @@ impl TokenCache {
     /// A cache whose tokens survive a restart in a file. They are keyed by the source's description
     /// ([`TokenSource::describe`]) and the audience.
     #[must_use]
-    pub fn persisted(source: Arc<dyn TokenSource>, clock: Arc<dyn Clock>, policy: Policy, file: Persistence) -> Self {
+    pub fn persisted(
+        source: Arc<dyn TokenSource>,
+        clock: Arc<dyn Clock>,
+        policy: Policy,
+        file: Persistence,
+    ) -> Self {
         let persistence = Some(Persisted { file, identity: source.describe() });
         let slots = SlotMap::default();
         Self(Arc::new(Shared { source, clock, policy, persistence, slots }))

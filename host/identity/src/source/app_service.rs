@@ -33,7 +33,11 @@ impl AppService {
     /// # Errors
     ///
     /// [`InvalidSource`] if a value is invalid.
-    pub fn new(endpoint: &str, header: &str, identity: Option<UserAssigned>) -> Result<Self, InvalidSource> {
+    pub fn new(
+        endpoint: &str,
+        header: &str,
+        identity: Option<UserAssigned>,
+    ) -> Result<Self, InvalidSource> {
         let header = endpoint::secret(KIND, "IDENTITY_HEADER", header)?;
         Ok(Self { endpoint: Endpoint::new(KIND, "http", endpoint)?, header, identity })
     }
@@ -69,7 +73,9 @@ impl AppService {
 impl TokenSource for AppService {
     fn fetch<'a>(&'a self, audience: &'a Audience) -> Fetch<'a> {
         let (endpoint, identity) = (&self.endpoint, self.identity.as_ref());
-        Box::pin(endpoint.token(move || endpoint.request(audience, identity, self.request(audience))))
+        Box::pin(
+            endpoint.token(move || endpoint.request(audience, identity, self.request(audience))),
+        )
     }
 
     fn describe(&self) -> String {

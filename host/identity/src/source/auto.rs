@@ -42,21 +42,28 @@ pub struct Detected {
 /// `None` if there is none. There never is any for IMDS, which only a request could detect; this
 /// function sends none. `exists` is called with paths of programs.
 #[must_use]
-pub fn evidence(kind: SourceKind, env: Env<'_>, exists: &dyn Fn(&Path) -> bool) -> Option<&'static str> {
+pub fn evidence(
+    kind: SourceKind,
+    env: Env<'_>,
+    exists: &dyn Fn(&Path) -> bool,
+) -> Option<&'static str> {
     let are_set = |names: &[&str]| names.iter().all(|name| is_set(env, name));
     match kind {
         SourceKind::WorkloadIdentity => are_set(&["AZURE_TENANT_ID", "AZURE_FEDERATED_TOKEN_FILE"])
             .then_some("AZURE_TENANT_ID and AZURE_FEDERATED_TOKEN_FILE are set"),
-        SourceKind::ServiceFabric => are_set(&["IDENTITY_ENDPOINT", "IDENTITY_HEADER", "IDENTITY_SERVER_THUMBPRINT"])
-            .then_some("IDENTITY_ENDPOINT, IDENTITY_HEADER and IDENTITY_SERVER_THUMBPRINT are set"),
+        SourceKind::ServiceFabric => {
+            are_set(&["IDENTITY_ENDPOINT", "IDENTITY_HEADER", "IDENTITY_SERVER_THUMBPRINT"])
+                .then_some(
+                    "IDENTITY_ENDPOINT, IDENTITY_HEADER and IDENTITY_SERVER_THUMBPRINT are set",
+                )
+        }
         SourceKind::AppService => {
             let is_service_fabric = is_set(env, "IDENTITY_SERVER_THUMBPRINT");
             (are_set(&["IDENTITY_ENDPOINT", "IDENTITY_HEADER"]) && !is_service_fabric)
                 .then_some("IDENTITY_ENDPOINT and IDENTITY_HEADER are set")
         }
-        SourceKind::CloudShell => {
-            (is_set(env, "MSI_ENDPOINT") && !is_set(env, "MSI_SECRET")).then_some("MSI_ENDPOINT is set")
-        }
+        SourceKind::CloudShell => (is_set(env, "MSI_ENDPOINT") && !is_set(env, "MSI_SECRET"))
+            .then_some("MSI_ENDPOINT is set"),
         SourceKind::Arc => {
             let is_app_service = is_set(env, "IDENTITY_HEADER");
             if are_set(&["IDENTITY_ENDPOINT", "IMDS_ENDPOINT"]) && !is_app_service {
@@ -68,7 +75,8 @@ pub fn evidence(kind: SourceKind, env: Env<'_>, exists: &dyn Fn(&Path) -> bool) 
         SourceKind::AzureCli => {
             let program = if cfg!(windows) { "az.cmd" } else { "az" };
             let path = env("PATH").unwrap_or_default();
-            let is_in_path = std::env::split_paths(&path).any(|directory| exists(&directory.join(program)));
+            let is_in_path =
+                std::env::split_paths(&path).any(|directory| exists(&directory.join(program)));
             is_in_path.then_some("`az` is in PATH")
         }
         SourceKind::Imds => None,

@@ -139,6 +139,9 @@ impl TokenSource for AzureCli {
 
 impl std::fmt::Debug for AzureCli {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AzureCli").field("program", &self.program).field("tenant", &self.tenant).finish_non_exhaustive()
+        f.debug_struct("AzureCli")
+            .field("program", &self.program)
+            .field("tenant", &self.tenant)
+            .finish_non_exhaustive()
     }
 }

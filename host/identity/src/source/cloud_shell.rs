@@ -73,7 +73,11 @@ impl TokenSource for CloudShell {
 
     fn describe(&self) -> String {
         let is_extension = self.endpoint.url == EXTENSION;
-        let description = if is_extension { "the extension at port 50342" } else { "Cloud Shell, signed-in user" };
+        let description = if is_extension {
+            "the extension at port 50342"
+        } else {
+            "Cloud Shell, signed-in user"
+        };
         description.to_owned()
     }
 }

@@ -38,7 +38,9 @@ pub fn create(
         }
         SourceKind::AppService => Arc::new(AppService::from_env(env, identity)?.settings(settings)),
         SourceKind::Arc => Arc::new(AzureArc::from_env(env, identity)?.settings(settings)),
-        SourceKind::ServiceFabric => Arc::new(ServiceFabric::from_env(env, identity)?.settings(settings)),
+        SourceKind::ServiceFabric => {
+            Arc::new(ServiceFabric::from_env(env, identity)?.settings(settings))
+        }
         SourceKind::CloudShell => Arc::new(CloudShell::from_env(env, identity)?.settings(settings)),
         SourceKind::WorkloadIdentity => {
             Arc::new(WorkloadIdentity::from_env(env, identity, authority)?.settings(settings))

@@ -38,9 +38,14 @@ impl Endpoint {
     /// # Errors
     ///
     /// [`InvalidSource::Endpoint`] if it is not a URL of this scheme: `http`, or `https`.
-    pub(super) fn new(kind: SourceKind, scheme: &'static str, url: &str) -> Result<Self, InvalidSource> {
+    pub(super) fn new(
+        kind: SourceKind,
+        scheme: &'static str,
+        url: &str,
+    ) -> Result<Self, InvalidSource> {
         let is_https = scheme == "https";
-        let expected = if is_https { "\"https://host:port/path\"" } else { "\"http://host:port/path\"" };
+        let expected =
+            if is_https { "\"https://host:port/path\"" } else { "\"http://host:port/path\"" };
         let invalid = || InvalidSource::endpoint(kind, url, expected);
         let uri: Uri = url.trim().parse().map_err(|_| invalid())?;
         let authority = uri.authority().ok_or_else(invalid)?;
@@ -95,9 +100,13 @@ impl Endpoint {
     }
 
     /// Sends a request within the endpoint's rate limit. Returns a response of any status.
-    pub(super) async fn send<T>(&self, request: Result<Request<Body>, http::Error>) -> Result<Response, Attempt<T>> {
-        let request = request
-            .map_err(|error| Attempt::Final(TokenError::Malformed { reason: format!("no request: {error}") }))?;
+    pub(super) async fn send<T>(
+        &self,
+        request: Result<Request<Body>, http::Error>,
+    ) -> Result<Response, Attempt<T>> {
+        let request = request.map_err(|error| {
+            Attempt::Final(TokenError::Malformed { reason: format!("no request: {error}") })
+        })?;
         let permit = self.settings.rate_limit.acquire(&*self.settings.clock).await;
         let response = self.transport.send(request).await;
         drop(permit);
@@ -127,7 +136,9 @@ impl Endpoint {
             return errors.interpret(response);
         }
         match response::parse(&response.body, wall, requested) {
-            Ok(issued) => Attempt::Done(Issued { endpoint_clock: date(&response.headers), ..issued }),
+            Ok(issued) => {
+                Attempt::Done(Issued { endpoint_clock: date(&response.headers), ..issued })
+            }
             Err(error) => Attempt::Final(error),
         }
     }
@@ -140,14 +151,20 @@ fn date(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// A `GET` with one header field.
-pub(super) fn get(url: String, name: &'static str, value: HeaderValue) -> Result<Request<Body>, http::Error> {
+pub(super) fn get(
+    url: String,
+    name: &'static str,
+    value: HeaderValue,
+) -> Result<Request<Body>, http::Error> {
     Request::get(url).header(HeaderName::from_static(name), value).body(Full::default())
 }
 
 /// A `POST` of a form.
 pub(super) fn post(url: &str, form: Zeroizing<String>) -> Result<Request<Body>, http::Error> {
     let body = Bytes::from_owner(ZeroizingBytes(form));
-    Request::post(url).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(Full::new(body))
+    Request::post(url)
+        .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .body(Full::new(body))
 }
 
 /// Adds an `authorization` header field.
@@ -175,7 +192,11 @@ pub(super) fn form(pairs: &[(&str, &str)]) -> Zeroizing<String> {
 }
 
 /// A secret as the value of a header field.
-pub(super) fn secret(kind: SourceKind, name: &'static str, value: &str) -> Result<HeaderValue, InvalidSource> {
+pub(super) fn secret(
+    kind: SourceKind,
+    name: &'static str,
+    value: &str,
+) -> Result<HeaderValue, InvalidSource> {
     let invalid = InvalidSource::Value { kind, name, expected: "visible characters only" };
     let mut value = HeaderValue::from_str(value).map_err(|_| invalid)?;
     value.set_sensitive(true);
@@ -183,7 +204,11 @@ pub(super) fn secret(kind: SourceKind, name: &'static str, value: &str) -> Resul
 }
 
 /// The value of an environment variable that must be set.
-pub(super) fn variable(kind: SourceKind, env: Env<'_>, variable: &'static str) -> Result<String, InvalidSource> {
+pub(super) fn variable(
+    kind: SourceKind,
+    env: Env<'_>,
+    variable: &'static str,
+) -> Result<String, InvalidSource> {
     let value = env(variable).filter(|value| !value.trim().is_empty());
     value.ok_or(InvalidSource::MissingVariable { kind, variable })
 }
@@ -206,13 +231,26 @@ mod tests {
         let endpoint = |url: &str| Endpoint::new(SourceKind::AppService, "http", url);
         let query = |url: &str| endpoint(url).unwrap().query(&[("a", "b c&d"), ("e", "/")]);
         for (url, expected) in [
-            ("http://localhost:42356/msi/token", "http://localhost:42356/msi/token?a=b%20c%26d&e=%2F"),
-            ("http://127.0.0.1:1/msi/token?x=y", "http://127.0.0.1:1/msi/token?x=y&a=b%20c%26d&e=%2F"),
+            (
+                "http://localhost:42356/msi/token",
+                "http://localhost:42356/msi/token?a=b%20c%26d&e=%2F",
+            ),
+            (
+                "http://127.0.0.1:1/msi/token?x=y",
+                "http://127.0.0.1:1/msi/token?x=y&a=b%20c%26d&e=%2F",
+            ),
             ("http://[::1]:1/msi", "http://[::1]:1/msi?a=b%20c%26d&e=%2F"),
         ] {
             assert_eq!(query(url), expected);
         }
-        for invalid in ["", "/msi", "localhost:1/msi", "https://localhost/msi", "http://u@localhost/msi", "ftp://a/b"] {
+        for invalid in [
+            "",
+            "/msi",
+            "localhost:1/msi",
+            "https://localhost/msi",
+            "http://u@localhost/msi",
+            "ftp://a/b",
+        ] {
             let error = endpoint(invalid).err();
             assert!(matches!(error, Some(InvalidSource::Endpoint { .. })), "{invalid}");
         }

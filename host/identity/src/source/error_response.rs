@@ -19,8 +19,15 @@ use super::transport::Response;
 use crate::{Audience, TokenError};
 
 /// The members of an error response that are quoted, in this order.
-const QUOTED: [&str; 7] =
-    ["code", "error", "error_description", "message", "description", "exceptionmessage", "error_codes"];
+const QUOTED: [&str; 7] = [
+    "code",
+    "error",
+    "error_description",
+    "message",
+    "description",
+    "exceptionmessage",
+    "error_codes",
+];
 
 /// The longest message that is quoted, in characters. Entra's longest messages fit.
 const MAX_LENGTH: usize = 1000;
@@ -60,8 +67,12 @@ impl ErrorResponses<'_> {
                 Attempt::Retry { error, after, gone: false }
             }
             (_, Some(known)) => Attempt::Final(known),
-            (404, None) if self.not_found_is_final => Attempt::Final(TokenError::IdentityNotFound { message }),
-            (404 | 408 | 410, None) => Attempt::Retry { error: unavailable(message), after, gone: status == 410 },
+            (404, None) if self.not_found_is_final => {
+                Attempt::Final(TokenError::IdentityNotFound { message })
+            }
+            (404 | 408 | 410, None) => {
+                Attempt::Retry { error: unavailable(message), after, gone: status == 410 }
+            }
             (_, None) if message.contains("temporarily_unavailable") => {
                 Attempt::Retry { error: unavailable(message), after, gone: false }
             }

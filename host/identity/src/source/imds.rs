@@ -62,9 +62,11 @@ impl Imds {
     /// [`InvalidSource::Endpoint`] if it is invalid.
     pub fn endpoint(mut self, origin: &str) -> Result<Self, InvalidSource> {
         let origin = origin.trim_end_matches('/');
-        let invalid = || InvalidSource::endpoint(KIND, origin, "\"http://host:port\" without a path");
+        let invalid =
+            || InvalidSource::endpoint(KIND, origin, "\"http://host:port\" without a path");
         let uri: Uri = origin.parse().map_err(|_| invalid())?;
-        let is_origin = uri.scheme_str() == Some("http") && uri.path() == "/" && uri.query().is_none();
+        let is_origin =
+            uri.scheme_str() == Some("http") && uri.path() == "/" && uri.query().is_none();
         if !is_origin || uri.authority().is_none_or(|authority| authority.as_str().contains('@')) {
             return Err(invalid());
         }
@@ -123,11 +125,14 @@ impl Imds {
 impl TokenSource for Imds {
     fn fetch<'a>(&'a self, audience: &'a Audience) -> Fetch<'a> {
         let (endpoint, identity) = (&self.endpoint, self.identity.as_ref());
-        Box::pin(endpoint.token(move || endpoint.request(audience, identity, self.request(audience))))
+        Box::pin(
+            endpoint.token(move || endpoint.request(audience, identity, self.request(audience))),
+        )
     }
 
     fn describe(&self) -> String {
-        let address = if self.origin == ORIGIN { String::new() } else { format!(" at {}", self.origin) };
+        let address =
+            if self.origin == ORIGIN { String::new() } else { format!(" at {}", self.origin) };
         match &self.identity {
             None => format!("IMDS{address}, system-assigned"),
             Some(identity) => format!("IMDS{address}, user-assigned by {identity}"),
@@ -137,7 +142,10 @@ impl TokenSource for Imds {
 
 impl fmt::Debug for Imds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Imds").field("endpoint", &self.origin).field("identity", &self.identity).finish_non_exhaustive()
+        f.debug_struct("Imds")
+            .field("endpoint", &self.origin)
+            .field("identity", &self.identity)
+            .finish_non_exhaustive()
     }
 }
 
@@ -175,9 +183,14 @@ mod tests {
 
     #[test]
     fn only_an_http_origin_is_a_valid_endpoint() {
-        for invalid in
-            ["", "127.0.0.1:80", "https://127.0.0.1", "http://127.0.0.1/x", "http://u@127.0.0.1", "http://h?q"]
-        {
+        for invalid in [
+            "",
+            "127.0.0.1:80",
+            "https://127.0.0.1",
+            "http://127.0.0.1/x",
+            "http://u@127.0.0.1",
+            "http://h?q",
+        ] {
             assert!(Imds::new().endpoint(invalid).is_err(), "{invalid}");
         }
         assert!(Imds::new().endpoint("http://127.0.0.1:8400/").is_ok());

@@ -59,9 +59,9 @@ impl InvalidSource {
     #[must_use]
     pub fn help(&self) -> Option<&'static str> {
         match self {
-            Self::MissingVariable { .. } => {
-                Some("On a machine of another platform, configure another source, or source = \"auto\"")
-            }
+            Self::MissingVariable { .. } => Some(
+                "On a machine of another platform, configure another source, or source = \"auto\"",
+            ),
             Self::NoUserAssigned { kind, .. } => user_assigned_help(*kind),
             Self::Endpoint { .. } | Self::Value { .. } => None,
             Self::Unsupported { .. } => Some("Configure a source instead of \"auto\""),
@@ -81,7 +81,9 @@ impl InvalidSource {
 fn user_assigned_help(kind: SourceKind) -> Option<&'static str> {
     match kind {
         SourceKind::Arc => Some("A server of Azure Arc has only its system-assigned identity"),
-        SourceKind::ServiceFabric => Some("Service Fabric assigns an application its identity when it is deployed"),
+        SourceKind::ServiceFabric => {
+            Some("Service Fabric assigns an application its identity when it is deployed")
+        }
         SourceKind::CloudShell => Some("Its tokens are for the signed-in user"),
         SourceKind::WorkloadIdentity => Some("Use client_id"),
         SourceKind::AzureCli => Some("Its tokens are for the user who ran `az login`"),
@@ -90,7 +92,10 @@ fn user_assigned_help(kind: SourceKind) -> Option<&'static str> {
 }
 
 /// Checks that a source has tokens for an identity that is named in this form.
-pub(super) fn check(kind: SourceKind, identity: Option<&UserAssigned>) -> Result<(), InvalidSource> {
+pub(super) fn check(
+    kind: SourceKind,
+    identity: Option<&UserAssigned>,
+) -> Result<(), InvalidSource> {
     match identity {
         Some(identity) if !kind.takes(identity) => {
             Err(InvalidSource::NoUserAssigned { kind, identity: identity.clone() })

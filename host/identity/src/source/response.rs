@@ -43,7 +43,11 @@ impl Issued {
 
 /// Parses a token response, and checks that it is for the requested identity if it says so. Errors
 /// quote no part of the response, except the id of another identity.
-pub(super) fn parse(body: &[u8], wall: Duration, requested: Option<&UserAssigned>) -> Result<Issued, TokenError> {
+pub(super) fn parse(
+    body: &[u8],
+    wall: Duration,
+    requested: Option<&UserAssigned>,
+) -> Result<Issued, TokenError> {
     let malformed = |reason: &str| TokenError::Malformed { reason: reason.to_owned() };
     let mut response: TokenResponse = serde_json::from_slice(body).map_err(|error| {
         // The error's own message may quote the response.
@@ -93,7 +97,10 @@ impl TokenResponse {
         let received = received.as_ref().and_then(Value::as_str).filter(|id| !id.is_empty());
         match received {
             Some(received) if !received.eq_ignore_ascii_case(expected) => {
-                Err(TokenError::WrongIdentity { requested: requested.to_string(), received: quotable(received) })
+                Err(TokenError::WrongIdentity {
+                    requested: requested.to_string(),
+                    received: quotable(received),
+                })
             }
             Some(_) | None => Ok(()),
         }
@@ -145,9 +152,18 @@ mod tests {
     #[test]
     fn one_valid_expiry_is_enough() {
         for (body, expected) in [
-            (r#"{"access_token":"x","expires_in":3600,"expires_on":"who knows"}"#, (1_700_003_600, Some(3600))),
-            (r#"{"access_token":"x","expires_in":["3600"],"expires_on":1700086400}"#, (1_700_086_400, None)),
-            (r#"{"access_token":"x","expires_in":null,"expires_on":1700086400}"#, (1_700_086_400, None)),
+            (
+                r#"{"access_token":"x","expires_in":3600,"expires_on":"who knows"}"#,
+                (1_700_003_600, Some(3600)),
+            ),
+            (
+                r#"{"access_token":"x","expires_in":["3600"],"expires_on":1700086400}"#,
+                (1_700_086_400, None),
+            ),
+            (
+                r#"{"access_token":"x","expires_in":null,"expires_on":1700086400}"#,
+                (1_700_086_400, None),
+            ),
         ] {
             assert_eq!(expiry(body), expected, "{body}");
         }
@@ -176,8 +192,11 @@ mod tests {
             assert_eq!(error(&requested), None, "{requested}");
         }
         let other = UserAssigned::ClientId("bbbb".into());
-        for requested in [other.clone(), UserAssigned::ObjectId("bbbb".into()), UserAssigned::ResourceId("bbbb".into())]
-        {
+        for requested in [
+            other.clone(),
+            UserAssigned::ObjectId("bbbb".into()),
+            UserAssigned::ResourceId("bbbb".into()),
+        ] {
             let error = error(&requested);
             assert!(matches!(error, Some(TokenError::WrongIdentity { .. })), "{requested}");
         }
@@ -208,7 +227,10 @@ mod tests {
     const OTHER: [&str; 6] = ["null", "true", "[]", "{}", "[1]", "eyJsecret"];
 
     fn value() -> impl Strategy<Value = String> {
-        let number = prop_oneof![any::<i64>().prop_map(|n| n.to_string()), any::<f64>().prop_map(|n| format!("{n:e}"))];
+        let number = prop_oneof![
+            any::<i64>().prop_map(|n| n.to_string()),
+            any::<f64>().prop_map(|n| format!("{n:e}"))
+        ];
         let string = "[0-9/:. TZ+\\-APM]{0,30}".prop_map(|string| format!("\"{string}\""));
         let other = proptest::sample::select(&OTHER[..]).prop_map(str::to_owned);
         prop_oneof![number, string, other]

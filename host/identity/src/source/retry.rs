@@ -191,7 +191,9 @@ mod tests {
         for _ in 0..1000 {
             let clock = clock();
             let back_at = Duration::from_secs(67);
-            let attempt = || async { if clock.steady() < back_at { failed(true, None) } else { Attempt::Done(()) } };
+            let attempt = || async {
+                if clock.steady() < back_at { failed(true, None) } else { Attempt::Done(()) }
+            };
             assert!(run(Retry::default(), &clock, attempt).await.is_ok());
             assert!(clock.steady() <= Duration::from_secs(70));
         }

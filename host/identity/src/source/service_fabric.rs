@@ -92,6 +92,8 @@ impl TokenSource for ServiceFabric {
 
 impl fmt::Debug for ServiceFabric {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServiceFabric").field("endpoint", &self.endpoint.url).finish_non_exhaustive()
+        f.debug_struct("ServiceFabric")
+            .field("endpoint", &self.endpoint.url)
+            .finish_non_exhaustive()
     }
 }

@@ -7,7 +7,9 @@ use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::ring::default_provider;
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::TlsConnector;
@@ -54,7 +56,8 @@ impl Tls {
         let invalid = |reason: String| InvalidCertificates { reason };
         let mut is_empty = true;
         for certificate in CertificateDer::pem_slice_iter(pem) {
-            let certificate = certificate.map_err(|error| invalid(format!("invalid PEM: {error}")))?;
+            let certificate =
+                certificate.map_err(|error| invalid(format!("invalid PEM: {error}")))?;
             roots.add(certificate).map_err(|error| invalid(error.to_string()))?;
             is_empty = false;
         }
@@ -76,8 +79,9 @@ impl Tls {
         let verifier = Arc::new(PinnedCertificate { thumbprint, provider: Arc::clone(&provider) });
         let builder = ClientConfig::builder_with_provider(provider);
         let builder = builder.with_safe_default_protocol_versions().ok();
-        let config =
-            builder.map(|builder| builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth());
+        let config = builder.map(|builder| {
+            builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()
+        });
         Self(Config::Custom(config.map(Arc::new)))
     }
 
@@ -211,7 +215,12 @@ mod tests {
             assert!(Thumbprint::parse(text).unwrap().is_of(b""), "{text}");
             assert!(!Thumbprint::parse(text).unwrap().is_of(b"x"), "{text}");
         }
-        for text in ["", "da39", "zz39a3ee5e6b4b0d3255bfef95601890afd80709", "ä39a3ee5e6b4b0d3255bfef95601890afd807"] {
+        for text in [
+            "",
+            "da39",
+            "zz39a3ee5e6b4b0d3255bfef95601890afd80709",
+            "ä39a3ee5e6b4b0d3255bfef95601890afd807",
+        ] {
             assert_eq!(Thumbprint::parse(text), None, "{text}");
         }
     }

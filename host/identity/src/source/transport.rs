@@ -62,7 +62,12 @@ pub(super) struct Transport {
 pub(super) type Addresses = BTreeMap<(String, u16), SocketAddr>;
 
 impl Transport {
-    pub(super) fn new(timeout: Duration, clock: Arc<dyn Clock>, tls: Tls, addresses: Arc<Addresses>) -> Self {
+    pub(super) fn new(
+        timeout: Duration,
+        clock: Arc<dyn Clock>,
+        tls: Tls,
+        addresses: Arc<Addresses>,
+    ) -> Self {
         Self { timeout, clock, tls, addresses }
     }
 
@@ -93,7 +98,8 @@ impl Transport {
         if is_https {
             let name = ServerName::try_from(host.to_owned()).map_err(|_| no_host())?;
             let connector = self.tls.connector();
-            let connector = connector.ok_or_else(|| Failure::Broken("TLS cannot be set up".to_owned()))?;
+            let connector =
+                connector.ok_or_else(|| Failure::Broken("TLS cannot be set up".to_owned()))?;
             let stream = connector.connect(name, stream).await.map_err(|error| failure(&error))?;
             exchange_on(stream, request).await
         } else {
@@ -121,7 +127,10 @@ impl Transport {
 
 impl fmt::Debug for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Transport").field("timeout", &self.timeout).field("tls", &self.tls).finish_non_exhaustive()
+        f.debug_struct("Transport")
+            .field("timeout", &self.timeout)
+            .field("tls", &self.tls)
+            .finish_non_exhaustive()
     }
 }
 

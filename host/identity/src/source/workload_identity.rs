@@ -43,7 +43,12 @@ impl WorkloadIdentity {
     /// # Errors
     ///
     /// [`InvalidSource`] if a value is invalid.
-    pub fn new(client_id: &str, tenant: &str, file: impl AsRef<Path>, authority: &str) -> Result<Self, InvalidSource> {
+    pub fn new(
+        client_id: &str,
+        tenant: &str,
+        file: impl AsRef<Path>,
+        authority: &str,
+    ) -> Result<Self, InvalidSource> {
         let is_valid = |value: &str| {
             let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
             (1..=255).contains(&value.len()) && value.bytes().all(is_allowed)

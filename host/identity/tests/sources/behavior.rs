@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use keyward_identity::clock::{Clock, ManualClock};
 use keyward_identity::source::{
-    AppService, AzureArc, CloudShell, Imds, InvalidSource, RateLimit, Retry, ServiceFabric, Settings, SourceKind, Tls,
-    UserAssigned, WorkloadIdentity, auto,
+    AppService, AzureArc, CloudShell, Imds, InvalidSource, RateLimit, Retry, ServiceFabric,
+    Settings, SourceKind, Tls, UserAssigned, WorkloadIdentity, auto,
 };
 use keyward_identity::{Audience, TokenSource};
 
@@ -76,7 +76,9 @@ async fn workload_identity_sends_its_assertion_to_a_trusted_authority_only() {
     let error = source.fetch(&vault()).await.unwrap_err();
     assert_eq!(name(&error), "untrusted", "{error:?}");
     assert!(fixture.endpoint.requests().is_empty());
-    for authority in ["http://127.0.0.1/", "127.0.0.1", "https://u@127.0.0.1", "https://127.0.0.1/?x", ""] {
+    for authority in
+        ["http://127.0.0.1/", "127.0.0.1", "https://u@127.0.0.1", "https://127.0.0.1/?x", ""]
+    {
         let source = WorkloadIdentity::new(CLIENT, "contoso.com", "/x", authority);
         assert!(source.is_err(), "{authority}");
     }
@@ -165,7 +167,8 @@ async fn an_error_names_the_missing_variable() {
     assert_eq!(missing(CloudShell::from_env(&unset, None)), "MSI_ENDPOINT");
     assert_eq!(missing(WorkloadIdentity::from_env(&unset, None, None)), "AZURE_CLIENT_ID");
     assert!(AzureArc::from_env(&unset, None).is_ok(), "the agent's default endpoint");
-    let endpoint_only = |name: &str| (name == "IDENTITY_ENDPOINT").then(|| "http://127.0.0.1:1/".to_owned());
+    let endpoint_only =
+        |name: &str| (name == "IDENTITY_ENDPOINT").then(|| "http://127.0.0.1:1/".to_owned());
     assert_eq!(missing(AppService::from_env(&endpoint_only, None)), "IDENTITY_HEADER");
     let invalid = |_: &str| Some("line\nbreak".to_owned());
     assert!(AppService::from_env(&invalid, None).is_err());
@@ -184,7 +187,8 @@ fn auto_creates_the_detected_source_for_the_requested_identity() {
     let client = || Some(UserAssigned::ClientId(CLIENT.to_owned()));
     let app = [("IDENTITY_ENDPOINT", "http://localhost:1/"), ("IDENTITY_HEADER", "x")];
     let shell = [("MSI_ENDPOINT", "http://localhost:1/")];
-    let pod = [("AZURE_CLIENT_ID", "c"), ("AZURE_TENANT_ID", "t"), ("AZURE_FEDERATED_TOKEN_FILE", "/f")];
+    let pod =
+        [("AZURE_CLIENT_ID", "c"), ("AZURE_TENANT_ID", "t"), ("AZURE_FEDERATED_TOKEN_FILE", "/f")];
     let imds = format!("IMDS, user-assigned by client id {CLIENT}");
     assert_eq!(describe(&[], None).unwrap(), "IMDS, system-assigned");
     assert_eq!(describe(&[], client()).unwrap(), imds);

@@ -192,7 +192,8 @@ async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> Option<String> {
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
             let length = head.lines().find_map(|line| {
                 let (name, value) = line.split_once(':')?;
-                name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().unwrap())
+                name.eq_ignore_ascii_case("content-length")
+                    .then(|| value.trim().parse::<usize>().unwrap())
             });
             if body.len() >= length.unwrap_or(0) {
                 return Some(text);

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use keyward_identity::clock::ManualClock;
 use keyward_identity::source::{
-    AppService, AzureArc, CloudShell, Imds, InvalidSource, ServiceFabric, Settings, SourceKind, Tls, UserAssigned,
-    WorkloadIdentity, create,
+    AppService, AzureArc, CloudShell, Imds, InvalidSource, ServiceFabric, Settings, SourceKind,
+    Tls, UserAssigned, WorkloadIdentity, create,
 };
 use keyward_identity::{Audience, TokenError, TokenSource};
 use tokio_rustls::TlsAcceptor;
@@ -94,7 +94,10 @@ impl Fixture {
         settings.tls(certificate().trusting.clone())
     }
 
-    pub fn source(&self, identity: Option<UserAssigned>) -> Result<Arc<dyn TokenSource>, InvalidSource> {
+    pub fn source(
+        &self,
+        identity: Option<UserAssigned>,
+    ) -> Result<Arc<dyn TokenSource>, InvalidSource> {
         self.with(identity, self.settings())
     }
 
@@ -110,13 +113,19 @@ impl Fixture {
                 let imds = Imds::new().endpoint(origin).unwrap().settings(settings);
                 Arc::new(identity.into_iter().fold(imds, Imds::user_assigned))
             }
-            SourceKind::AppService => Arc::new(AppService::from_env(&env, identity)?.settings(settings)),
+            SourceKind::AppService => {
+                Arc::new(AppService::from_env(&env, identity)?.settings(settings))
+            }
             SourceKind::Arc => {
                 let arc = AzureArc::from_env(&env, identity)?.settings(settings);
                 Arc::new(arc.directory(self.files.path()))
             }
-            SourceKind::ServiceFabric => Arc::new(ServiceFabric::from_env(&env, identity)?.settings(settings)),
-            SourceKind::CloudShell => Arc::new(CloudShell::from_env(&env, identity)?.settings(settings)),
+            SourceKind::ServiceFabric => {
+                Arc::new(ServiceFabric::from_env(&env, identity)?.settings(settings))
+            }
+            SourceKind::CloudShell => {
+                Arc::new(CloudShell::from_env(&env, identity)?.settings(settings))
+            }
             SourceKind::WorkloadIdentity => {
                 Arc::new(WorkloadIdentity::from_env(&env, identity, None)?.settings(settings))
             }
@@ -125,7 +134,10 @@ impl Fixture {
     }
 
     /// The source as a configuration creates it.
-    pub fn create(&self, identity: Option<UserAssigned>) -> Result<Arc<dyn TokenSource>, InvalidSource> {
+    pub fn create(
+        &self,
+        identity: Option<UserAssigned>,
+    ) -> Result<Arc<dyn TokenSource>, InvalidSource> {
         create(self.kind, &|name| self.variable(name), identity, None, self.settings())
     }
 
@@ -139,14 +151,19 @@ impl Fixture {
             "MSI_ENDPOINT" => format!("{origin}/oauth2/token"),
             "AZURE_CLIENT_ID" => CLIENT.to_owned(),
             "AZURE_TENANT_ID" => "contoso.com".to_owned(),
-            "AZURE_FEDERATED_TOKEN_FILE" => self.files.path().join("assertion").display().to_string(),
+            "AZURE_FEDERATED_TOKEN_FILE" => {
+                self.files.path().join("assertion").display().to_string()
+            }
             "AZURE_AUTHORITY_HOST" => format!("{origin}/"),
             _ => return None,
         })
     }
 
     /// The expiry of a token from the endpoint, absolute and relative.
-    pub async fn fetch(&self, identity: Option<UserAssigned>) -> Result<(u64, Option<u64>), TokenError> {
+    pub async fn fetch(
+        &self,
+        identity: Option<UserAssigned>,
+    ) -> Result<(u64, Option<u64>), TokenError> {
         let source = self.source(identity).unwrap();
         let issued = source.fetch(&vault()).await?;
         assert_eq!(&issued.token.expose_secret()[..], b"eyJsecret");

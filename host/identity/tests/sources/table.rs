@@ -23,7 +23,11 @@ fn expiries() -> Vec<(&'static str, u64, Option<u64>)> {
         (r#""expires_in":"3599""#, NOW + 3599, Some(3599)),
         (r#""expires_in":3599"#, NOW + 3599, Some(3599)),
         (r#""expires_in":3599.9"#, NOW + 3599, Some(3599)),
-        (r#""expires_in":"86399","expires_on":"1700086400","ext_expires_in":"1","x":"1""#, end, Some(86_399)),
+        (
+            r#""expires_in":"86399","expires_on":"1700086400","ext_expires_in":"1","x":"1""#,
+            end,
+            Some(86_399),
+        ),
         (r#""expires_in":null,"expires_on":"1700086400","client_id":null"#, end, None),
         (r#""expires_in":3599,"expires_on":"N/A""#, NOW + 3599, Some(3599)),
     ]
@@ -31,34 +35,56 @@ fn expiries() -> Vec<(&'static str, u64, Option<u64>)> {
 
 /// Faults, the errors that they cause, and the number of requests: `None` for more than one.
 fn faults() -> Vec<(&'static str, Step, &'static str, Option<usize>)> {
-    const TENANT: &str = "AADSTS500011: The resource principal named x was not found in the tenant named y.";
+    const TENANT: &str =
+        "AADSTS500011: The resource principal named x was not found in the tenant named y.";
     let json = |status, error: &str, description: &str| {
         Step::new(status, format!(r#"{{"error":"{error}","error_description":"{description}"}}"#))
     };
-    let app = |status, message: &str| Step::new(status, format!(r#"{{"statusCode":{status},"message":"{message}"}}"#));
+    let app = |status, message: &str| {
+        Step::new(status, format!(r#"{{"statusCode":{status},"message":"{message}"}}"#))
+    };
     let nested = |status, code: &str, message: &str| {
         Step::new(status, format!(r#"{{"error":{{"code":"{code}","message":"{message}"}}}}"#))
     };
     let once = Some(1);
     vec![
-        ("no identity", json(400, "invalid_request", "Identity not found"), "identity not found", once),
+        (
+            "no identity",
+            json(400, "invalid_request", "Identity not found"),
+            "identity not found",
+            once,
+        ),
         (
             "no identity, App Service",
             app(400, "No MSI found for specified ClientId/ResourceId."),
             "identity not found",
             once,
         ),
-        ("no identity, Functions", app(400, "Unable to load the proper Managed Identity."), "identity not found", once),
+        (
+            "no identity, Functions",
+            app(400, "Unable to load the proper Managed Identity."),
+            "identity not found",
+            once,
+        ),
         (
             "no identity, Container Apps",
             app(404, "No Managed Identity found for specified ClientId"),
             "identity not found",
             once,
         ),
-        ("no identity, Service Fabric", nested(404, "ManagedIdentityNotFound", "x"), "identity not found", once),
+        (
+            "no identity, Service Fabric",
+            nested(404, "ManagedIdentityNotFound", "x"),
+            "identity not found",
+            once,
+        ),
         (
             "no identity, Entra",
-            json(400, "unauthorized_client", "AADSTS700016: Application with identifier 'x' was not found"),
+            json(
+                400,
+                "unauthorized_client",
+                "AADSTS700016: Application with identifier 'x' was not found",
+            ),
             "identity not found",
             once,
         ),
@@ -88,12 +114,25 @@ fn faults() -> Vec<(&'static str, Step, &'static str, Option<usize>)> {
         ),
         (
             "arrays",
-            Step::new(400, r#"{"error":["invalid_request"],"error_description":["Identity not found"]}"#),
+            Step::new(
+                400,
+                r#"{"error":["invalid_request"],"error_description":["Identity not found"]}"#,
+            ),
             "identity not found",
             once,
         ),
-        ("an array of errors", Step::new(400, r#"[{"error":"invalid_resource"}]"#), "resource unknown", once),
-        ("no header", json(400, "bad_request_102", "Required metadata header not specified"), "rejected", once),
+        (
+            "an array of errors",
+            Step::new(400, r#"[{"error":"invalid_resource"}]"#),
+            "resource unknown",
+            once,
+        ),
+        (
+            "no header",
+            json(400, "bad_request_102", "Required metadata header not specified"),
+            "rejected",
+            once,
+        ),
         (
             "no secret",
             nested(400, "SecretHeaderNotFound", "Secret is not found in the request headers."),
@@ -104,7 +143,12 @@ fn faults() -> Vec<(&'static str, Step, &'static str, Option<usize>)> {
         ("plain text", Step::new(400, "nonsense"), "rejected", once),
         ("HTML", Step::new(403, "<html><body>eyJsecret</body></html>"), "rejected", once),
         ("nothing", Step::new(400, ""), "rejected", once),
-        ("a redirect", Step::new(302, "").header("location", "http://127.0.0.1:1/"), "rejected", once),
+        (
+            "a redirect",
+            Step::new(302, "").header("location", "http://127.0.0.1:1/"),
+            "rejected",
+            once,
+        ),
         (
             "Docker Desktop",
             Step::new(
@@ -115,7 +159,12 @@ fn faults() -> Vec<(&'static str, Step, &'static str, Option<usize>)> {
             "no managed identity",
             once,
         ),
-        ("Google", Step::new(404, "<html>").header("metadata-flavor", "Google"), "no managed identity", once),
+        (
+            "Google",
+            Step::new(404, "<html>").header("metadata-flavor", "Google"),
+            "no managed identity",
+            once,
+        ),
         ("Amazon", Step::new(404, "").header("server", "EC2ws"), "no managed identity", once),
         ("throttled", json(429, "too_many_requests", "slow down"), "throttled", None),
         ("throttled for seconds", Step::new(429, "").header("retry-after", "7"), "throttled", None),
@@ -127,7 +176,12 @@ fn faults() -> Vec<(&'static str, Step, &'static str, Option<usize>)> {
         ),
         ("throttled for long", Step::new(429, "").header("retry-after", "3600"), "throttled", once),
         ("gone", Step::new(410, ""), "unavailable", None),
-        ("broken", json(500, "unknown", "Failed to retrieve token from the Active directory"), "unavailable", None),
+        (
+            "broken",
+            json(500, "unknown", "Failed to retrieve token from the Active directory"),
+            "unavailable",
+            None,
+        ),
         ("bad gateway", Step::new(502, "<html>"), "unavailable", None),
         ("down", Step::new(503, ""), "unavailable", None),
         ("slow", Step::new(504, "upstream"), "unavailable", None),
@@ -138,9 +192,19 @@ fn faults() -> Vec<(&'static str, Step, &'static str, Option<usize>)> {
         ("hangs", Step::Hang, "unavailable", None),
         ("status 200 and HTML", Step::new(200, "<html>eyJsecret</html>"), "malformed", once),
         ("status 200 and nothing", Step::new(200, ""), "malformed", once),
-        ("status 200 and an error", json(200, "invalid_request", "Identity not found"), "malformed", once),
+        (
+            "status 200 and an error",
+            json(200, "invalid_request", "Identity not found"),
+            "malformed",
+            once,
+        ),
         ("no expiry", Step::new(200, r#"{"access_token":"eyJsecret"}"#), "malformed", once),
-        ("no known date", Step::new(200, r#"{"access_token":"eyJsecret","expires_on":"tomorrow"}"#), "malformed", once),
+        (
+            "no known date",
+            Step::new(200, r#"{"access_token":"eyJsecret","expires_on":"tomorrow"}"#),
+            "malformed",
+            once,
+        ),
         (
             "milliseconds",
             Step::new(200, r#"{"access_token":"eyJsecret","expires_on":1700086400000}"#),
@@ -148,14 +212,24 @@ fn faults() -> Vec<(&'static str, Step, &'static str, Option<usize>)> {
             once,
         ),
         ("no token", Step::new(200, r#"{"expires_in":3599}"#), "malformed", once),
-        ("an empty token", Step::new(200, r#"{"access_token":"","expires_in":3599}"#), "malformed", once),
+        (
+            "an empty token",
+            Step::new(200, r#"{"access_token":"","expires_in":3599}"#),
+            "malformed",
+            once,
+        ),
         (
             "a token with a line break",
             Step::new(200, r#"{"access_token":"eyJsecret\r\nx: y","expires_in":1}"#),
             "malformed",
             once,
         ),
-        ("a token in an array", Step::new(200, r#"{"access_token":["eyJsecret"],"expires_in":1}"#), "malformed", once),
+        (
+            "a token in an array",
+            Step::new(200, r#"{"access_token":["eyJsecret"],"expires_in":1}"#),
+            "malformed",
+            once,
+        ),
         ("endless", Step::new(200, "x".repeat(70_000)), "unavailable", None),
     ]
 }
@@ -166,7 +240,9 @@ fn expected_parts(kind: SourceKind, identity: Option<&UserAssigned>) -> Vec<Stri
     let escaped = RESOURCE.replace('/', "%2F");
     let mut lines = match kind {
         SourceKind::Imds => vec![
-            format!("GET /metadata/identity/oauth2/token?api-version=2018-02-01&resource={resource}"),
+            format!(
+                "GET /metadata/identity/oauth2/token?api-version=2018-02-01&resource={resource}"
+            ),
             "\r\nmetadata: true\r\n".to_owned(),
         ],
         SourceKind::AppService => vec![
@@ -200,11 +276,19 @@ fn expected_parts(kind: SourceKind, identity: Option<&UserAssigned>) -> Vec<Stri
     };
     let (app_service, imds) = (kind == SourceKind::AppService, kind == SourceKind::Imds);
     match identity {
-        Some(UserAssigned::ClientId(id)) if imds || app_service => lines.push(format!("&client_id={id} HTTP/1.1")),
+        Some(UserAssigned::ClientId(id)) if imds || app_service => {
+            lines.push(format!("&client_id={id} HTTP/1.1"))
+        }
         Some(UserAssigned::ObjectId(id)) if imds => lines.push(format!("&object_id={id} HTTP/1.1")),
-        Some(UserAssigned::ObjectId(id)) if app_service => lines.push(format!("&principal_id={id} HTTP/1.1")),
-        Some(UserAssigned::ResourceId(_)) if imds => lines.push(format!("&msi_res_id={escaped} HTTP/1.1")),
-        Some(UserAssigned::ResourceId(_)) if app_service => lines.push(format!("&mi_res_id={escaped} HTTP/1.1")),
+        Some(UserAssigned::ObjectId(id)) if app_service => {
+            lines.push(format!("&principal_id={id} HTTP/1.1"))
+        }
+        Some(UserAssigned::ResourceId(_)) if imds => {
+            lines.push(format!("&msi_res_id={escaped} HTTP/1.1"))
+        }
+        Some(UserAssigned::ResourceId(_)) if app_service => {
+            lines.push(format!("&mi_res_id={escaped} HTTP/1.1"))
+        }
         _ => {}
     }
     lines
@@ -277,7 +361,10 @@ async fn every_source_sends_every_identity_form_that_it_takes() {
             fixture.fetch(identity.clone()).await.unwrap();
             let request = &fixture.endpoint.requests()[0];
             for part in expected_parts(kind, identity.as_ref()) {
-                assert!(request.contains(&part), "{kind}, {identity:?}: {part} is not in {request}");
+                assert!(
+                    request.contains(&part),
+                    "{kind}, {identity:?}: {part} is not in {request}"
+                );
             }
             if identity.is_none() && kind != SourceKind::WorkloadIdentity {
                 assert!(!request.contains("_id="), "{request}");

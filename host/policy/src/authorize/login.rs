@@ -80,7 +80,9 @@ pub fn authorize_login<G: AsRef<Grant> + Clone, S: Surrogates>(
                 return Err(Violation::MisplacedSurrogate("user's name").into());
             }
             match surrogates.resolve(password.as_bytes()) {
-                Some(Credential::Sealed(Some(audience), value)) if value.place() == SpendPlace::LoginPassword => {
+                Some(Credential::Sealed(Some(audience), value))
+                    if value.place() == SpendPlace::LoginPassword =>
+                {
                     (audience, Login::Password { user: user.clone(), password: value })
                 }
                 Some(Credential::Sealed(..) | Credential::Token(_)) | None => {
@@ -101,7 +103,9 @@ pub fn authorize_login<G: AsRef<Grant> + Clone, S: Surrogates>(
     let path = path_of(database).ok_or(Violation::Database)?;
     match grant.covers(&Method::CONNECT, &path) {
         Ok(()) => Ok(Authorized { grant: held.clone(), path, login }),
-        Err(why) => Err(Denied::NotCovered(DeniedRequest::new(grant, &Method::CONNECT, &path, why))),
+        Err(why) => {
+            Err(Denied::NotCovered(DeniedRequest::new(grant, &Method::CONNECT, &path, why)))
+        }
     }
 }
 

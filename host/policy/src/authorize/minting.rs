@@ -17,8 +17,15 @@ use crate::path::NormalPath;
 use crate::percent::fully_decoded;
 
 /// Methods that every server reads alike.
-const PLAIN_METHODS: [Method; 7] =
-    [Method::GET, Method::HEAD, Method::OPTIONS, Method::DELETE, Method::POST, Method::PUT, Method::PATCH];
+const PLAIN_METHODS: [Method; 7] = [
+    Method::GET,
+    Method::HEAD,
+    Method::OPTIONS,
+    Method::DELETE,
+    Method::POST,
+    Method::PUT,
+    Method::PATCH,
+];
 
 /// The credential that an authorized request mints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +57,9 @@ pub(super) fn check<G: AsRef<Grant>>(
     grant: &Grant,
     request: &CoveredRequest<'_>,
 ) -> Result<Option<Minted>, Denied> {
-    let denied = |why: MintingRule| Denied::Minting(DeniedRequest::new(grant, request.method, request.path, why));
+    let denied = |why: MintingRule| {
+        Denied::Minting(DeniedRequest::new(grant, request.method, request.path, why))
+    };
     let prefix = grant.endpoint.prefix.as_str();
     if !grant.minting.services.is_empty()
         && let Some(name) = override_fields::find_of(override_fields::PATHS, request.headers)
@@ -59,12 +68,17 @@ pub(super) fn check<G: AsRef<Grant>>(
     }
     let overridden = override_fields::find_of(override_fields::METHODS, request.headers).is_some();
     // Some servers compare methods without regard to case, so that one in other letters may be any.
-    let method = Some(request.method).filter(|method| !overridden && PLAIN_METHODS.contains(method));
+    let method =
+        Some(request.method).filter(|method| !overridden && PLAIN_METHODS.contains(method));
     let sealed = request.sealed.map(String::from_utf8_lossy).unwrap_or_default();
     let mut mints = None;
     for table in grant.minting.tables() {
         let parameters = parameters([request.query.unwrap_or_default(), &*sealed], table)?;
-        let looked = |path: &str| Looked { method, segments: folded_segments(path), parameters: parameters.clone() };
+        let looked = |path: &str| Looked {
+            method,
+            segments: folded_segments(path),
+            parameters: parameters.clone(),
+        };
         for reading in request.path.readings() {
             let whole = looked(&format!("{prefix}{reading}"));
             let behind = || (!prefix.is_empty()).then(|| looked(reading));
@@ -84,7 +98,11 @@ pub(super) fn check<G: AsRef<Grant>>(
 }
 
 /// What a request mints, where its credential is handed out or sealed.
-fn minted<G: AsRef<Grant>>(grants: &[G], grant: &Grant, found: Found<'static>) -> Result<Minted, MintingRule> {
+fn minted<G: AsRef<Grant>>(
+    grants: &[G],
+    grant: &Grant,
+    found: Found<'static>,
+) -> Result<Minted, MintingRule> {
     let refused = || MintingRule::NotHandedOut(found.name());
     let handed_out = grant.minting.hands_out(found.name());
     let minted = |operation: Option<&'static Operation>| Minted {
@@ -99,7 +117,8 @@ fn minted<G: AsRef<Grant>>(grants: &[G], grant: &Grant, found: Found<'static>) -
         Found::Carrier(_) | Found::Action(_) => Err(refused()),
         Found::Listed(operation) => {
             let minted = minted(Some(operation));
-            let is_sealed = || seals(grants, grant, Some(&minted)).iter().any(|seal| minted.is_sealed_by(seal));
+            let is_sealed =
+                || seals(grants, grant, Some(&minted)).iter().any(|seal| minted.is_sealed_by(seal));
             if handed_out || is_sealed() { Ok(minted) } else { Err(refused()) }
         }
     }
@@ -117,8 +136,9 @@ impl Minted {
     }
 }
 
-/// What is sealed of a response at `grant`, one of the mount's: what the manifest says, and what the
-/// table says where the manifest leaves it out and the mount has an endpoint to spend the value at.
+/// What is sealed of a response at `grant`, one of the mount's: what the manifest says, and what
+/// the table says where the manifest leaves it out and the mount has an endpoint to spend the value
+/// at.
 #[must_use]
 pub fn seals<G: AsRef<Grant>>(grants: &[G], grant: &Grant, minted: Option<&Minted>) -> Vec<Seal> {
     let mut seals = grant.seals.clone();
@@ -134,7 +154,8 @@ pub fn seals<G: AsRef<Grant>>(grants: &[G], grant: &Grant, minted: Option<&Minte
     seals
 }
 
-/// Where actions are listed: what is not harmless must be named by the operator. `reading` is behind the endpoint's prefix.
+/// Where actions are listed: what is not harmless must be named by the operator. `reading` is
+/// behind the endpoint's prefix.
 fn listed(
     grant: &Grant,
     table: &Operations,
@@ -164,9 +185,12 @@ fn listed(
     }
 }
 
-/// The parameters that select an operation. One that is there twice, or written so that two readers may differ on what it is,
-/// is an error.
-fn parameters(queries: [&str; 2], table: &'static Operations) -> Result<Vec<(String, String)>, Violation> {
+/// The parameters that select an operation. One that is there twice, or written so that two readers
+/// may differ on what it is, is an error.
+fn parameters(
+    queries: [&str; 2],
+    table: &'static Operations,
+) -> Result<Vec<(String, String)>, Violation> {
     let mut found: Vec<(String, String)> = Vec::new();
     if table.selectors().next().is_none() {
         return Ok(found);
@@ -174,8 +198,11 @@ fn parameters(queries: [&str; 2], table: &'static Operations) -> Result<Vec<(Str
     for pair in queries.into_iter().flat_map(|query| query.split(['&', ';'])) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let squeezed = squeezed(name);
-        let Some(selector) = table.selectors().find(|selector| *selector == squeezed) else { continue };
-        let is_plain = name.eq_ignore_ascii_case(selector) && value.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let Some(selector) = table.selectors().find(|selector| *selector == squeezed) else {
+            continue;
+        };
+        let is_plain = name.eq_ignore_ascii_case(selector)
+            && value.bytes().all(|byte| byte.is_ascii_alphanumeric());
         if !is_plain || found.iter().any(|(known, _)| known == selector) {
             return Err(Violation::Ambiguous(selector));
         }

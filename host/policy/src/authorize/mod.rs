@@ -22,7 +22,9 @@ use http::{Method, Request, Uri};
 
 pub use credential::{Credential, SealedCredential, Spend, Surrogates};
 pub use denied::{Denied, DeniedRequest, MintingRule};
-pub use login::{Authorized as AuthorizedLogin, Credentials as LoginCredentials, Login, authorize_login};
+pub use login::{
+    Authorized as AuthorizedLogin, Credentials as LoginCredentials, Login, authorize_login,
+};
 pub use minting::Minted;
 pub use signature::SignatureRule;
 pub use violation::Violation;
@@ -94,10 +96,14 @@ pub fn authorize<G: AsRef<Grant> + Clone, S: Surrogates, B>(
     }
 
     // Without a surrogate any grant at this origin may cover it; with one, its own must.
-    let is_candidate = |grant: &&G| spent.as_ref().is_none_or(|audience| *audience == grant.as_ref().name);
+    let is_candidate =
+        |grant: &&G| spent.as_ref().is_none_or(|audience| *audience == grant.as_ref().name);
     let mut denied = Denied::Violation(Violation::OutsidePrefix);
     if let Some(audience) = &spent
-        && !grants.iter().filter(is_candidate).any(|own| origin_of(authority, own.as_ref()).is_some())
+        && !grants
+            .iter()
+            .filter(is_candidate)
+            .any(|own| origin_of(authority, own.as_ref()).is_some())
     {
         return Err(Violation::OtherAudience { audience: audience.to_string() }.into());
     }
@@ -134,7 +140,12 @@ pub fn authorize<G: AsRef<Grant> + Clone, S: Surrogates, B>(
         let is_prefix = behind.as_str() == "/" && !uri.path().ends_with('/');
         let sent = if is_prefix { "" } else { behind.as_str() };
         let uri = origin.uri(&grant.endpoint.prefix, sent, query.rest.as_deref());
-        return Ok(Authorized { grant: held.clone(), spend, uri: uri.ok_or(Violation::NoHost)?, minted });
+        return Ok(Authorized {
+            grant: held.clone(),
+            spend,
+            uri: uri.ok_or(Violation::NoHost)?,
+            minted,
+        });
     }
     Err(denied)
 }
@@ -155,7 +166,8 @@ fn bearer_audience<S: Surrogates>(
     if fields.next().is_some() {
         return Err(Violation::SeveralAuthorizations);
     }
-    let bearer = field.as_bytes().strip_prefix(b"Bearer ").ok_or(Violation::ForeignAuthorization)?;
+    let bearer =
+        field.as_bytes().strip_prefix(b"Bearer ").ok_or(Violation::ForeignAuthorization)?;
     match surrogates.resolve(bearer) {
         Some(Credential::Token(audience)) => Ok(Some(audience)),
         Some(Credential::Sealed(..)) => Err(Violation::MisplacedSurrogate("authorization")),
@@ -173,7 +185,9 @@ fn deny_misplaced_surrogates(uri: &Uri, headers: &HeaderMap) -> Result<(), Viola
         return Err(Violation::MisplacedSurrogate("host"));
     }
     for (name, value) in headers {
-        if name != AUTHORIZATION && (surrogate::is_in(value.as_bytes()) || surrogate::is_in(name.as_str().as_bytes())) {
+        if name != AUTHORIZATION
+            && (surrogate::is_in(value.as_bytes()) || surrogate::is_in(name.as_str().as_bytes()))
+        {
             return Err(Violation::MisplacedSurrogate("header fields"));
         }
     }

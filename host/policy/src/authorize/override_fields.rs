@@ -1,27 +1,32 @@
 //! Header fields that override a request's method or URL.
 //!
-//! `allow` checks the method and the path that a request has. A service, or a proxy before it, that honours one of these
-//! fields acts on another method or path, so they never pass a narrowed grant: neither from a plugin, nor from a caller.
+//! `allow` checks the method and the path that a request has. A service, or a proxy before it, that
+//! honours one of these fields acts on another method or path, so they never pass a narrowed grant:
+//! neither from a plugin, nor from a caller.
 
 use http::HeaderMap;
 
 use super::violation::Violation;
 use crate::grant::Grant;
 
-/// Fields by which a request becomes one of another method, in lower case and with hyphens, as all of these lists.
+/// Fields by which a request becomes one of another method, in lower case and with hyphens, as all
+/// of these lists.
 ///
-/// The first is the default of ASP.NET Core's `UseHttpMethodOverride`, Rack::MethodOverride, Express's method-override and
-/// Google's APIs; the second is OData's ([MS-ODATA] 2.2.5.8), which SharePoint and Dataverse honour; the third is the last
-/// one that OWASP's testing guide lists (WSTG-CONF-06).
-pub(super) const METHODS: &[&str] = &["x-http-method-override", "x-http-method", "x-method-override"];
+/// The first is the default of ASP.NET Core's `UseHttpMethodOverride`, Rack::MethodOverride,
+/// Express's method-override and Google's APIs; the second is OData's ([MS-ODATA] 2.2.5.8), which
+/// SharePoint and Dataverse honour; the third is the last one that OWASP's testing guide lists
+/// (WSTG-CONF-06).
+pub(super) const METHODS: &[&str] =
+    &["x-http-method-override", "x-http-method", "x-method-override"];
 
-/// Fields by which a request becomes one for another path: those of IIS's URL Rewrite and ISAPI_Rewrite, and by them of
-/// Symfony, Drupal and Zend (CVE-2018-14773).
+/// Fields by which a request becomes one for another path: those of IIS's URL Rewrite and
+/// ISAPI_Rewrite, and by them of Symfony, Drupal and Zend (CVE-2018-14773).
 pub const PATHS: &[&str] = &["x-original-url", "x-rewrite-url", "x-override-url"];
 
 /// Fields that a proxy sets for the service behind it, and that some services trust.
 const PROXIES: &[&str] = &[
-    // Method and URL as a proxy hands them to a service that authorizes: ingress-nginx, and Traefik's ForwardAuth.
+    // Method and URL as a proxy hands them to a service that authorizes: ingress-nginx, and
+    // Traefik's ForwardAuth.
     "x-original-method",
     "x-original-uri",
     "x-forwarded-method",
@@ -54,7 +59,8 @@ pub(super) fn check(grant: &Grant, headers: &HeaderMap) -> Result<(), Violation>
     find(headers).map_or(Ok(()), |field| Err(Violation::Override(field)))
 }
 
-/// Whether a server can take two names for the same. CGI and WSGI make one variable of `x-a` and `x_a`.
+/// Whether a server can take two names for the same. CGI and WSGI make one variable of `x-a` and
+/// `x_a`.
 fn is_same(name: &str, field: &str) -> bool {
     let fold = |byte: u8| if byte.is_ascii_alphanumeric() { byte } else { b'-' };
     name.len() == field.len() && name.bytes().zip(field.bytes()).all(|(a, b)| fold(a) == b)
@@ -83,7 +89,14 @@ mod tests {
 
     #[test]
     fn fields_of_services_are_not_overrides() {
-        for field in ["x-ms-version", "x-ms-copy-source", "x-http-methods", "accept", "x-request-id", "traceparent"] {
+        for field in [
+            "x-ms-version",
+            "x-ms-copy-source",
+            "x-http-methods",
+            "accept",
+            "x-request-id",
+            "traceparent",
+        ] {
             assert_eq!(found(field), None, "{field}");
         }
     }

@@ -19,7 +19,10 @@ pub(super) struct Query<'q, S> {
 impl<'q, S: SealedCredential> Query<'q, S> {
     /// Splits a query. The surrogate of a value that is sealed for queries takes the place of whole
     /// parameters, between `&` and `&`.
-    pub(super) fn parse(query: Option<&'q str>, surrogates: &impl Surrogates<Sealed = S>) -> Result<Self, Violation> {
+    pub(super) fn parse(
+        query: Option<&'q str>,
+        surrogates: &impl Surrogates<Sealed = S>,
+    ) -> Result<Self, Violation> {
         let misplaced = Violation::MisplacedSurrogate("query");
         let Some(query) = query else { return Ok(Self { spent: None, rest: None }) };
         if !surrogate::is_in(query.as_bytes()) {
@@ -28,7 +31,9 @@ impl<'q, S: SealedCredential> Query<'q, S> {
         let (mut spent, mut rest) = (None, Vec::new());
         for part in query.split('&') {
             match surrogates.resolve(part.as_bytes()) {
-                Some(Credential::Sealed(Some(audience), value)) if value.place() == SpendPlace::Query => {
+                Some(Credential::Sealed(Some(audience), value))
+                    if value.place() == SpendPlace::Query =>
+                {
                     if spent.replace((audience, value)).is_some() {
                         return Err(Violation::SeveralCredentials);
                     }

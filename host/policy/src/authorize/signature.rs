@@ -1,8 +1,10 @@
-//! Shared access signatures that leave the host: they may cover no more than the mount's storage grant.
+//! Shared access signatures that leave the host: they may cover no more than the mount's storage
+//! grant.
 //!
-//! The plugin asks Resource Manager for a signature, and says in the request's body what it is for. The host reads that body,
-//! compares it with what `allow` of the storage audience permits, and sends what it has read, so that the service reads the
-//! same. A signature that stays sealed is spent through the host, where each request is checked, and needs no comparison.
+//! The plugin asks Resource Manager for a signature, and says in the request's body what it is for.
+//! The host reads that body, compares it with what `allow` of the storage audience permits, and
+//! sends what it has read, so that the service reads the same. A signature that stays sealed is
+//! spent through the host, where each request is checked, and needs no comparison.
 
 use std::fmt;
 
@@ -16,7 +18,8 @@ use crate::grant::Grant;
 use crate::path::NormalPath;
 
 /// What stays as it is where a blob's name is written as a path.
-const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const PATH: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The members of a request for a signature.
 const MEMBERS: [&str; 20] = [
@@ -55,11 +58,15 @@ pub enum SignatureRule {
     #[error("the signature is for the account `{0}`, which the mount's storage endpoint is not")]
     Account(String),
     /// A whole container, a whole account, or services that the mount has no endpoint of.
-    #[error("the signature is for {0}, which is more than `allow` of the mount's storage audience permits")]
+    #[error(
+        "the signature is for {0}, which is more than `allow` of the mount's storage audience \
+         permits"
+    )]
     Wide(&'static str),
     /// A permission without a pattern that allows it.
     #[error(
-        "the signature would permit `{letter}` on {path}, and `allow` of the mount's storage audience does not permit {method} {path}"
+        "the signature would permit `{letter}` on {path}, and `allow` of the mount's storage \
+         audience does not permit {method} {path}"
     )]
     Permission {
         /// The letter of the permission.
@@ -84,8 +91,8 @@ pub fn check_sealed(body: &[u8]) -> Result<(), SignatureRule> {
     Wanted::parse(body)?.without_control_characters()
 }
 
-/// Looks at a body that asks for a signature which leaves the host. Returns the body to send: what was looked at, and nothing
-/// else. `path` is the request's, which names the account.
+/// Looks at a body that asks for a signature which leaves the host. Returns the body to send: what
+/// was looked at, and nothing else. `path` is the request's, which names the account.
 ///
 /// # Errors
 ///
@@ -99,13 +106,18 @@ pub fn check_exported<G: AsRef<Grant>>(
     let wanted = Wanted::parse(body)?;
     wanted.without_control_characters()?;
     wanted.check_members()?;
-    let storage: Vec<&Grant> = grants.iter().map(AsRef::as_ref).filter(|grant| grant.minting.is_storage()).collect();
+    let storage: Vec<&Grant> =
+        grants.iter().map(AsRef::as_ref).filter(|grant| grant.minting.is_storage()).collect();
     // A mount that only manages accounts has no storage grant to compare with.
     if !storage.is_empty() {
         let of_account = |account: &str| -> Result<Vec<&Grant>, SignatureRule> {
             let same = |grant: &&&Grant| grant_account(grant).eq_ignore_ascii_case(account);
             let grants: Vec<&Grant> = storage.iter().filter(same).copied().collect();
-            if grants.is_empty() { Err(Account(account.chars().take(100).collect())) } else { Ok(grants) }
+            if grants.is_empty() {
+                Err(Account(account.chars().take(100).collect()))
+            } else {
+                Ok(grants)
+            }
         };
         let segments = folded_segments(path);
         let named = segments.iter().rposition(|segment| segment == "storageaccounts");
@@ -119,8 +131,8 @@ pub fn check_exported<G: AsRef<Grant>>(
     serde_json::to_vec(&wanted.into_json()).map_err(|_| Invalid("it is not JSON"))
 }
 
-/// The account of a storage endpoint: the first label of its host, or the first segment of its path where it has one, as
-/// emulators do.
+/// The account of a storage endpoint: the first label of its host, or the first segment of its path
+/// where it has one, as emulators do.
 fn grant_account(grant: &Grant) -> &str {
     let prefix = grant.endpoint.prefix.split('/').find(|segment| !segment.is_empty());
     let label = grant.endpoint.host.split('.').next().unwrap_or_default();
@@ -136,14 +148,17 @@ impl Wanted {
     }
 
     fn without_control_characters(&self) -> Result<(), SignatureRule> {
-        let name = |name: &str| Control(name.chars().filter(|letter| !letter.is_control()).take(100).collect());
+        let name = |name: &str| {
+            Control(name.chars().filter(|letter| !letter.is_control()).take(100).collect())
+        };
         match self.0.iter().find(|(member, value)| member.contains(is_break) || has_break(value)) {
             Some((member, _)) => Err(name(member)),
             None => Ok(()),
         }
     }
 
-    /// Each member is known and there once: a service that ignores case, or takes the first of two, reads the same.
+    /// Each member is known and there once: a service that ignores case, or takes the first of two,
+    /// reads the same.
     fn check_members(&self) -> Result<(), SignatureRule> {
         for (number, (name, value)) in self.0.iter().enumerate() {
             if !MEMBERS.contains(&name.as_str()) {
@@ -163,7 +178,11 @@ impl Wanted {
     }
 
     fn text(&self, name: &str) -> &str {
-        self.0.iter().find(|(member, _)| member == name).and_then(|(_, value)| value.as_str()).unwrap_or_default()
+        self.0
+            .iter()
+            .find(|(member, _)| member == name)
+            .and_then(|(_, value)| value.as_str())
+            .unwrap_or_default()
     }
 
     /// A signature for whole services of an account.
@@ -181,7 +200,9 @@ impl Wanted {
     /// A signature for a container or a blob.
     fn check_service(&self, account: &str, grants: &[&Grant]) -> Result<(), SignatureRule> {
         let resource = self.text("canonicalizedResource");
-        let Some((named, within)) = resource.strip_prefix("/blob/").and_then(|rest| rest.split_once('/')) else {
+        let Some((named, within)) =
+            resource.strip_prefix("/blob/").and_then(|rest| rest.split_once('/'))
+        else {
             return Err(Wide("something else than a blob or a container"));
         };
         if !named.eq_ignore_ascii_case(account) {
@@ -196,11 +217,19 @@ impl Wanted {
         // The prefix of an emulator's endpoint is the account, which the resource has before.
         let path = |grant: &Grant| {
             let path = format!("{}/{}", grant.endpoint.prefix, utf8_percent_encode(within, PATH));
-            grant.read_unchanged(&path).ok().flatten().ok_or(Invalid("the resource's path is ambiguous"))
+            grant
+                .read_unchanged(&path)
+                .ok()
+                .flatten()
+                .ok_or(Invalid("the resource's path is ambiguous"))
         };
-        let grants: Vec<(&Grant, NormalPath)> =
-            grants.iter().map(|grant| Ok((*grant, path(grant)?))).collect::<Result<_, SignatureRule>>()?;
-        let Some((_, first)) = grants.first() else { return Err(Account(account.chars().take(100).collect())) };
+        let grants: Vec<(&Grant, NormalPath)> = grants
+            .iter()
+            .map(|grant| Ok((*grant, path(grant)?)))
+            .collect::<Result<_, SignatureRule>>()?;
+        let Some((_, first)) = grants.first() else {
+            return Err(Account(account.chars().take(100).collect()));
+        };
         let permissions = self.text("signedPermission");
         if permissions.is_empty() {
             return Err(Invalid("it has no `signedPermission`"));
@@ -242,7 +271,9 @@ fn has_break(value: &Value) -> bool {
     match value {
         Value::String(text) => text.contains(is_break),
         Value::Array(items) => items.iter().any(has_break),
-        Value::Object(members) => members.iter().any(|(name, value)| name.contains(is_break) || has_break(value)),
+        Value::Object(members) => {
+            members.iter().any(|(name, value)| name.contains(is_break) || has_break(value))
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
@@ -277,8 +308,7 @@ mod tests {
     use crate::cloud::Cloud;
     use crate::grant::Minting;
 
-    const PATH: &str =
-        "/subscriptions/s/resourceGroups/g/providers/Microsoft.Storage/storageAccounts/contoso/listServiceSas";
+    const PATH: &str = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Storage/storageAccounts/contoso/listServiceSas";
 
     fn blobs(allowed: Option<&[&str]>) -> Vec<Grant> {
         let blob = Grant::example("https://contoso.blob.core.windows.net");
@@ -300,16 +330,23 @@ mod tests {
     #[test]
     fn a_signature_covers_what_allow_permits() {
         let sent = narrow(&wanted("/blob/contoso/public/a b.txt", "b", "r")).unwrap();
-        assert_eq!(serde_json::from_slice::<Value>(&sent).unwrap(), wanted("/blob/contoso/public/a b.txt", "b", "r"));
+        assert_eq!(
+            serde_json::from_slice::<Value>(&sent).unwrap(),
+            wanted("/blob/contoso/public/a b.txt", "b", "r")
+        );
     }
 
     #[test]
     fn a_signature_for_a_legal_name_covers_it_in_all_its_readings() {
         for legal in ["a//b", "/lead", "back\\slash", "a%2Fb", "a;b", "100%"] {
-            assert!(narrow(&wanted(&format!("/blob/contoso/public/{legal}"), "b", "r")).is_ok(), "{legal}");
+            assert!(
+                narrow(&wanted(&format!("/blob/contoso/public/{legal}"), "b", "r")).is_ok(),
+                "{legal}"
+            );
             let grants = blobs(Some(&["GET /public/*"]));
             let body = wanted(&format!("/blob/contoso/public/{legal}"), "b", "r").to_string();
-            let one_segment = check_exported(Signs::Service, PATH, body.as_bytes(), &grants).is_ok();
+            let one_segment =
+                check_exported(Signs::Service, PATH, body.as_bytes(), &grants).is_ok();
             assert_eq!(one_segment, matches!(legal, "a;b" | "100%"), "{legal}");
         }
     }
@@ -355,32 +392,48 @@ mod tests {
             format!(
                 "{{\"canonicalizedResource\":\"/blob/contoso/public/a\",\"CanonicalizedResource\":\"/blob/contoso/secret/a\",{good}}}"
             ),
-            format!("{{\"canonicalizedResource\":\"/blob/contoso/public/a\",\"signedIdentifier\":\"all\",{good}}}"),
+            format!(
+                "{{\"canonicalizedResource\":\"/blob/contoso/public/a\",\"signedIdentifier\":\"all\",{good}}}"
+            ),
             format!("{{\"canonicalizedResource\":[\"/blob/contoso/public/a\"],{good}}}"),
             format!("[\"/blob/contoso/public/a\",{good}]"),
             "canonicalizedResource=/blob/contoso/public/a".to_owned(),
             String::new(),
         ] {
             let grants = blobs(Some(&["GET /public/**"]));
-            assert!(check_exported(Signs::Service, PATH, body.as_bytes(), &grants).is_err(), "{body}");
+            assert!(
+                check_exported(Signs::Service, PATH, body.as_bytes(), &grants).is_err(),
+                "{body}"
+            );
         }
     }
 
     #[test]
     fn line_breaks_never_reach_the_body() {
-        for resource in ["/blob/contoso/public/a\n\n2099", "/blob/contoso/public/a\r", "/blob/contoso/public/a\u{2028}"]
-        {
+        for resource in [
+            "/blob/contoso/public/a\n\n2099",
+            "/blob/contoso/public/a\r",
+            "/blob/contoso/public/a\u{2028}",
+        ] {
             let body = wanted(resource, "b", "r").to_string();
             let control = Err(Control("canonicalizedResource".to_owned()));
             assert_eq!(check_sealed(body.as_bytes()), control, "{resource:?}");
-            assert!(check_exported(Signs::Service, PATH, body.as_bytes(), &blobs(None)).is_err(), "{resource:?}");
+            assert!(
+                check_exported(Signs::Service, PATH, body.as_bytes(), &blobs(None)).is_err(),
+                "{resource:?}"
+            );
         }
-        assert_eq!(check_sealed(wanted("/blob/contoso/public/a", "b", "rw").to_string().as_bytes()), Ok(()));
+        assert_eq!(
+            check_sealed(wanted("/blob/contoso/public/a", "b", "rw").to_string().as_bytes()),
+            Ok(())
+        );
     }
 
     #[test]
     fn a_mount_that_is_not_narrowed_signs_for_its_own_account() {
-        let service = |body: Value| check_exported(Signs::Service, PATH, body.to_string().as_bytes(), &blobs(None));
+        let service = |body: Value| {
+            check_exported(Signs::Service, PATH, body.to_string().as_bytes(), &blobs(None))
+        };
         assert!(service(wanted("/blob/contoso/any", "c", "racwdl")).is_ok());
         assert!(service(wanted("/blob/other/any", "c", "r")).is_err());
         let account = |services: &str, grants: &[Grant]| {
@@ -389,7 +442,10 @@ mod tests {
         };
         assert!(account("b", &blobs(None)).is_ok());
         assert!(account("bq", &blobs(None)).is_err());
-        assert!(account("b", &blobs(Some(&["* /**"]))).is_err(), "a narrowed grant has no whole account");
+        assert!(
+            account("b", &blobs(Some(&["* /**"]))).is_err(),
+            "a narrowed grant has no whole account"
+        );
         assert!(account("bqtf", &[]).is_ok(), "there is nothing to compare with");
     }
 }

@@ -61,7 +61,11 @@ impl Mount {
         format!("Bearer {}", surrogate_of(&self.grants[grant].name))
     }
 
-    fn authorize(&self, uri: &str, headers: &[(&str, &str)]) -> Result<Authorized<Grant, Arc<Sealed>>, Denied> {
+    fn authorize(
+        &self,
+        uri: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<Authorized<Grant, Arc<Sealed>>, Denied> {
         let mut request = Request::get(uri);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -81,11 +85,16 @@ impl Mount {
 fn a_surrogate_is_spent_at_its_own_endpoint() {
     let mount = mount();
     let bearer = mount.bearer(0);
-    let authorized =
-        mount.authorize("https://contoso.vault.azure.net/%73ecrets/db?a=%2e", &[("authorization", &bearer)]).unwrap();
+    let authorized = mount
+        .authorize(
+            "https://contoso.vault.azure.net/%73ecrets/db?a=%2e",
+            &[("authorization", &bearer)],
+        )
+        .unwrap();
     assert_eq!((&*authorized.grant.name, authorized.spend), ("vault", Spend::Token));
     assert_eq!(authorized.uri, "https://contoso.vault.azure.net/secrets/db?a=%2e");
-    let authorized = mount.authorize("https://contoso.vault.azure.net:443/secrets/db", &[]).unwrap();
+    let authorized =
+        mount.authorize("https://contoso.vault.azure.net:443/secrets/db", &[]).unwrap();
     assert_eq!(
         (authorized.spend, authorized.uri.to_string().as_str()),
         (Spend::Nothing, "https://contoso.vault.azure.net/secrets/db")
@@ -123,7 +132,10 @@ fn no_other_spelling_of_an_endpoint_is_one() {
     }
     let user = mount.violation("https://user@contoso.vault.azure.net/secrets/db", &[]);
     assert_eq!(user, Violation::UserInfo);
-    assert_eq!(mount.violation("http://contoso.vault.azure.net/secrets/db", &[]), Violation::Scheme);
+    assert_eq!(
+        mount.violation("http://contoso.vault.azure.net/secrets/db", &[]),
+        Violation::Scheme
+    );
     assert_eq!(mount.violation("/secrets/db", &[]), Violation::Scheme);
 }
 
@@ -138,10 +150,16 @@ fn a_surrogate_at_any_other_place_fails_the_request() {
     assert_eq!(mount.violation(&format!("{vault}/db?x={surrogate}"), &[]), misplaced("query"));
     let db = format!("{vault}/db");
     assert_eq!(mount.violation(&db, &[("x-token", surrogate)]), misplaced("header fields"));
-    assert_eq!(mount.violation(&db, &[("authorization", &bearer), ("cookie", surrogate)]), misplaced("header fields"));
+    assert_eq!(
+        mount.violation(&db, &[("authorization", &bearer), ("cookie", surrogate)]),
+        misplaced("header fields")
+    );
     let twice = [("authorization", bearer.as_str()), ("authorization", bearer.as_str())];
     assert_eq!(mount.violation(&db, &twice), Violation::SeveralAuthorizations);
-    assert_eq!(mount.violation("https://evil.example/", &[("x", surrogate)]), misplaced("header fields"));
+    assert_eq!(
+        mount.violation("https://evil.example/", &[("x", surrogate)]),
+        misplaced("header fields")
+    );
 }
 
 #[test]
@@ -162,7 +180,8 @@ fn no_other_authorization_goes_out() {
         surrogate,
         "",
     ] {
-        let violation = mount.violation("https://contoso.vault.azure.net/secrets/db", &[("authorization", value)]);
+        let violation = mount
+            .violation("https://contoso.vault.azure.net/secrets/db", &[("authorization", value)]);
         assert_eq!(violation, Violation::ForeignAuthorization, "{value:?}");
     }
 }
@@ -170,7 +189,8 @@ fn no_other_authorization_goes_out() {
 #[test]
 fn a_token_for_one_audience_is_refused_at_anothers_endpoint() {
     let mount = mount();
-    let violation = mount.violation("https://management.azure.com/x", &[("authorization", &mount.bearer(0))]);
+    let violation =
+        mount.violation("https://management.azure.com/x", &[("authorization", &mount.bearer(0))]);
     assert_eq!(violation, Violation::OtherAudience { audience: "vault".to_owned() });
 }
 
@@ -180,7 +200,10 @@ fn redirecting() -> Mount {
     let origins = [("https://other.vault.azure.net", true), ("https://node.example:8443", false)];
     let origins = origins.into_iter().chain([("https://management.azure.com", false)]);
     mount.grants[0].redirects = origins
-        .map(|(origin, takes_token)| Redirect { endpoint: Endpoint::parse(origin).unwrap(), takes_token })
+        .map(|(origin, takes_token)| Redirect {
+            endpoint: Endpoint::parse(origin).unwrap(),
+            takes_token,
+        })
         .collect();
     mount
 }
@@ -200,9 +223,12 @@ fn a_token_goes_to_a_redirects_host_only_where_it_is_one_for_tokens() {
     ] {
         assert_eq!(spent(uri), ("vault".to_owned(), spend, uri.to_owned()));
     }
-    let arms = mount.authorize("https://management.azure.com/x", &[("authorization", &mount.bearer(1))]).unwrap();
+    let arms = mount
+        .authorize("https://management.azure.com/x", &[("authorization", &mount.bearer(1))])
+        .unwrap();
     assert_eq!((&*arms.grant.name, arms.spend), ("arm", Spend::Token));
-    let other = mount.violation("https://node.example:8443/secrets/db", &[("authorization", &mount.bearer(1))]);
+    let other = mount
+        .violation("https://node.example:8443/secrets/db", &[("authorization", &mount.bearer(1))]);
     assert_eq!(other, Violation::OtherAudience { audience: "arm".to_owned() });
 }
 
@@ -211,7 +237,9 @@ fn a_redirects_host_is_within_allow_and_has_one_spelling() {
     let mount = redirecting();
     let denied = mount.authorize("https://node.example:8443/keys/k", &[]).unwrap_err();
     assert!(matches!(denied, Denied::NotCovered(_)), "{denied:?}");
-    for authority in ["node.example", "node.example:443", "Node.example:8443", "x.node.example:8443"] {
+    for authority in
+        ["node.example", "node.example:443", "Node.example:8443", "x.node.example:8443"]
+    {
         let violation = mount.violation(&format!("https://{authority}/secrets/db"), &[]);
         assert!(matches!(violation, Violation::OtherHost { .. }), "{authority}: {violation:?}");
     }
@@ -226,9 +254,15 @@ fn a_sealed_value_is_not_spent_at_a_redirects_host_that_takes_no_token() {
     let credential = Credential::Sealed(Some("vault".into()), Arc::clone(&sealed));
     mount.surrogates.0.push((surrogate.clone(), credential));
     let spent = |origin: &str| mount.authorize(&format!("{origin}/secrets/db?{surrogate}"), &[]);
-    assert_eq!(spent("https://other.vault.azure.net").unwrap().spend, Spend::Query(Arc::clone(&sealed)));
+    assert_eq!(
+        spent("https://other.vault.azure.net").unwrap().spend,
+        Spend::Query(Arc::clone(&sealed))
+    );
     let denied = spent("https://node.example:8443").unwrap_err();
-    assert_eq!(denied, Denied::Violation(Violation::OtherAudience { audience: "vault".to_owned() }));
+    assert_eq!(
+        denied,
+        Denied::Violation(Violation::OtherAudience { audience: "vault".to_owned() })
+    );
 }
 
 #[test]
@@ -239,7 +273,13 @@ fn a_path_outside_allow_is_refused_in_every_spelling() {
         let denied = mount.authorize(&format!("{vault}{path}"), &[]).unwrap_err();
         assert!(matches!(denied, Denied::NotCovered(_)), "{path}: {denied:?}");
     }
-    for path in ["/secrets/../keys/k", "/secrets/%2e%2e/keys", "/secrets/a%2fb", "/secrets//db", "/secrets/%5c"] {
+    for path in [
+        "/secrets/../keys/k",
+        "/secrets/%2e%2e/keys",
+        "/secrets/a%2fb",
+        "/secrets//db",
+        "/secrets/%5c",
+    ] {
         let violation = mount.violation(&format!("{vault}{path}"), &[]);
         assert!(matches!(violation, Violation::Path(_)), "{path}: {violation:?}");
     }

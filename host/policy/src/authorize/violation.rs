@@ -50,7 +50,10 @@ pub enum Violation {
         audience: String,
     },
     /// A reference to a second path that patterns cannot check.
-    #[error("its `{0}` refers to a second path that `allow` cannot check; without `allow` it is permitted")]
+    #[error(
+        "its `{0}` refers to a second path that `allow` cannot check; without `allow` it is \
+         permitted"
+    )]
     UncheckableReference(String),
     /// A reference to a second path that can be read in more than one way.
     #[error("the path in its `{field}` can be read in more than one way: {error}")]
@@ -61,7 +64,9 @@ pub enum Violation {
         error: PathError,
     },
     /// A reference to a path at another host than the endpoint.
-    #[error("its `{field}` refers to a path at `{authority}`, which `allow` of {endpoint} cannot cover")]
+    #[error(
+        "its `{field}` refers to a path at `{authority}`, which `allow` of {endpoint} cannot cover"
+    )]
     ReferenceToOtherHost {
         /// The header field, or the parameter of the query.
         field: String,
@@ -77,7 +82,9 @@ pub enum Violation {
     #[error("its header field `{0}` overrides its method or URL, which `allow` cannot check")]
     Override(&'static str),
     /// A login to a database server with something that is not a surrogate for a login.
-    #[error("it logs in to a database with something other than a surrogate of this call for a login")]
+    #[error(
+        "it logs in to a database with something other than a surrogate of this call for a login"
+    )]
     ForeignLogin,
     /// A database's name that can be read in more than one way.
     #[error("ambiguous database name")]
@@ -98,9 +105,9 @@ impl Violation {
             Self::OtherHost { .. } => "endpoint",
             Self::Path(_) => "path",
             Self::OutsidePrefix => "prefix",
-            Self::UncheckableReference(_) | Self::AmbiguousReference { .. } | Self::ReferenceToOtherHost { .. } => {
-                "second-path"
-            }
+            Self::UncheckableReference(_)
+            | Self::AmbiguousReference { .. }
+            | Self::ReferenceToOtherHost { .. } => "second-path",
             Self::Ambiguous(_) => "ambiguous",
             Self::Override(_) => "override",
             Self::SeveralAuthorizations | Self::ForeignAuthorization => "authorization",

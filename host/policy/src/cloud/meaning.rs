@@ -26,12 +26,14 @@ pub struct Meaning {
 type Row<'c> = (&'c str, &'c CloudService);
 
 impl Cloud {
-    /// What requests to a host mean. `audience` is what its tokens are for: it counts where no cloud has the host.
+    /// What requests to a host mean. `audience` is what its tokens are for: it counts where no
+    /// cloud has the host.
     #[must_use]
     pub fn meaning(&self, host: &str, audience: &str) -> Meaning {
         let own: Vec<Row<'_>> = self.rows().filter(|(_, row)| row.has(host)).collect();
         let mut rows = own.clone();
-        // A row of the operator's that is like no known service, at a host of Azure's, does not change what the host is.
+        // A row of the operator's that is like no known service, at a host of Azure's, does not
+        // change what the host is.
         if !rows.iter().any(|row| kind(*row).is_some()) {
             rows.extend(closest(self, host));
         }
@@ -44,9 +46,11 @@ impl Cloud {
             meaning.add(*row);
         }
         // A row of the operator's that says nothing leaves it to what the host is known to be.
-        let said = |row: &Row<'_>| row.1.paths.or_else(|| kind(*row).map(|_| PathReading::Segments));
+        let said =
+            |row: &Row<'_>| row.1.paths.or_else(|| kind(*row).map(|_| PathReading::Segments));
         meaning.paths = rows.iter().filter_map(said).reduce(common).unwrap_or_default();
-        // Tokens follow redirects only where the configured cloud has the host, and not merely its domain.
+        // Tokens follow redirects only where the configured cloud has the host, and not merely its
+        // domain.
         meaning.routes = own.iter().find_map(|(_, row)| {
             let routes = row.routes.clone()?;
             Some(Routes { except: row.hosts.clone(), ..routes })
@@ -72,8 +76,10 @@ impl CloudService {
             .iter()
             .map(|pattern| pattern.trim_start_matches("*."))
             .chain(self.domains.iter().map(String::as_str));
-        let is_in =
-            |domain: &&str| host.strip_suffix(domain).is_some_and(|before| before.is_empty() || before.ends_with('.'));
+        let is_in = |domain: &&str| {
+            host.strip_suffix(domain)
+                .is_some_and(|before| before.is_empty() || before.ends_with('.'))
+        };
         domains.filter(is_in).map(str::len).max()
     }
 }
@@ -104,14 +110,19 @@ impl Meaning {
         self.paths_ignore_case |= other.paths_ignore_case;
         self.returns_stored_content &= other.returns_stored_content;
         self.second_paths.extend(
-            other.second_paths.into_iter().filter(|path| !self.second_paths.contains(path)).collect::<Vec<_>>(),
+            other
+                .second_paths
+                .into_iter()
+                .filter(|path| !self.second_paths.contains(path))
+                .collect::<Vec<_>>(),
         );
         self.routes = self.routes.or(other.routes);
         self
     }
 }
 
-/// The reading of paths that two services have in common. By segments, what passes is the same to both.
+/// The reading of paths that two services have in common. By segments, what passes is the same to
+/// both.
 fn common(one: PathReading, other: PathReading) -> PathReading {
     if one == other { one } else { PathReading::Segments }
 }
@@ -123,13 +134,20 @@ fn kind<'c>((name, row): Row<'c>) -> Option<&'c str> {
     Some(known.like.as_deref().unwrap_or(kind))
 }
 
-/// The known services, in this cloud or another, whose domain a host is in: those of the longest such domain. So private
-/// links, secondary locations and other clouds' hosts are what they are, though no token of this cloud goes there.
+/// The known services, in this cloud or another, whose domain a host is in: those of the longest
+/// such domain. So private links, secondary locations and other clouds' hosts are what they are,
+/// though no token of this cloud goes there.
 fn closest<'c>(cloud: &'c Cloud, host: &str) -> Vec<Row<'c>> {
-    let rows = cloud.rows().chain(TABLE.values().flat_map(Cloud::rows)).filter(|row| kind(*row).is_some());
-    let in_domains: Vec<(usize, Row<'_>)> = rows.filter_map(|row| Some((row.1.domain_of(host)?, row))).collect();
+    let rows =
+        cloud.rows().chain(TABLE.values().flat_map(Cloud::rows)).filter(|row| kind(*row).is_some());
+    let in_domains: Vec<(usize, Row<'_>)> =
+        rows.filter_map(|row| Some((row.1.domain_of(host)?, row))).collect();
     let longest = in_domains.iter().map(|(length, _)| *length).max();
-    in_domains.into_iter().filter(|(length, _)| Some(*length) == longest).map(|(_, row)| row).collect()
+    in_domains
+        .into_iter()
+        .filter(|(length, _)| Some(*length) == longest)
+        .map(|(_, row)| row)
+        .collect()
 }
 
 /// An audience without what its spellings differ in.
@@ -178,7 +196,9 @@ mod tests {
         ] {
             assert_eq!(services(public, host, "https://own.example"), [service], "{host}");
         }
-        for host in ["contoso.example", "blob.core.windows.net.evil.example", "evilblob.core.windows.net"] {
+        for host in
+            ["contoso.example", "blob.core.windows.net.evil.example", "evilblob.core.windows.net"]
+        {
             assert!(services(public, host, "https://own.example").is_empty(), "{host}");
         }
     }
@@ -186,9 +206,17 @@ mod tests {
     #[test]
     fn a_host_that_nobody_knows_is_what_its_audience_says() {
         let public = Cloud::named("public").unwrap();
-        assert_eq!(services(public, "files.contoso.example", "https://storage.azure.com"), ["blob", "dfs"]);
+        assert_eq!(
+            services(public, "files.contoso.example", "https://storage.azure.com"),
+            ["blob", "dfs"]
+        );
         assert_eq!(services(public, "x.example", "HTTPS://Vault.azure.net:443/"), ["vault"]);
-        assert!(!public.meaning("files.contoso.example", "https://storage.azure.com/").second_paths.is_empty());
+        assert!(
+            !public
+                .meaning("files.contoso.example", "https://storage.azure.com/")
+                .second_paths
+                .is_empty()
+        );
     }
 
     #[test]
@@ -196,16 +224,25 @@ mod tests {
         let mut cloud = Cloud::named("public").unwrap().clone();
         let mut row = cloud.services["vault"].clone();
         (row.hosts, row.domains) = (vec!["*.files.contoso.example".to_owned()], Vec::new());
-        (row.audience, row.like) = ("https://files.contoso.example".to_owned(), Some("blob".to_owned()));
+        (row.audience, row.like) =
+            ("https://files.contoso.example".to_owned(), Some("blob".to_owned()));
         cloud.services.insert("files".to_owned(), row.clone());
         assert_eq!(services(&cloud, "a.files.contoso.example", ""), ["blob"]);
         row.like = Some("managedhsm".to_owned());
         cloud.services.insert("files".to_owned(), row.clone());
-        assert_eq!(services(&cloud, "a.files.contoso.example", ""), ["vault"], "which is like another itself");
+        assert_eq!(
+            services(&cloud, "a.files.contoso.example", ""),
+            ["vault"],
+            "which is like another itself"
+        );
         row.like = None;
         row.hosts = vec!["contoso.blob.core.windows.net".to_owned()];
         cloud.services.insert("files".to_owned(), row);
-        assert_eq!(services(&cloud, "contoso.blob.core.windows.net", ""), ["blob"], "a name does not hide what it is");
+        assert_eq!(
+            services(&cloud, "contoso.blob.core.windows.net", ""),
+            ["blob"],
+            "a name does not hide what it is"
+        );
     }
 
     #[test]
@@ -226,9 +263,16 @@ mod tests {
         ] {
             assert_eq!(public.meaning(host, audience).paths, paths, "{host} {audience}");
         }
-        let (blob, vault) = (public.meaning("a.blob.core.windows.net", ""), public.meaning("a.vault.azure.net", ""));
+        let (blob, vault) = (
+            public.meaning("a.blob.core.windows.net", ""),
+            public.meaning("a.vault.azure.net", ""),
+        );
         assert_eq!(blob.clone().and(blob.clone()).paths, names);
-        assert_eq!(blob.and(vault).paths, PathReading::Segments, "a mount of both is as strict as one of them");
+        assert_eq!(
+            blob.and(vault).paths,
+            PathReading::Segments,
+            "a mount of both is as strict as one of them"
+        );
     }
 
     #[test]
@@ -236,16 +280,25 @@ mod tests {
         let mut cloud = Cloud::named("public").unwrap().clone();
         let mut row = cloud.services["vault"].clone();
         (row.audience, row.domains) = ("https://own.example".to_owned(), Vec::new());
-        row.hosts = ["*.own.example", "a.vault.azure.net", "a.blob.core.windows.net"].map(str::to_owned).to_vec();
+        row.hosts = ["*.own.example", "a.vault.azure.net", "a.blob.core.windows.net"]
+            .map(str::to_owned)
+            .to_vec();
         row.paths = Some(PathReading::Keys { after: 1 });
         cloud.services.insert("own".to_owned(), row.clone());
         assert_eq!(cloud.meaning("a.own.example", "").paths, PathReading::Keys { after: 1 });
         assert_eq!(cloud.meaning("a.vault.azure.net", "").paths, PathReading::Segments);
-        assert_eq!(cloud.meaning("a.blob.core.windows.net", "").paths, PathReading::Segments, "they differ");
+        assert_eq!(
+            cloud.meaning("a.blob.core.windows.net", "").paths,
+            PathReading::Segments,
+            "they differ"
+        );
         row.paths = None;
         cloud.services.insert("own".to_owned(), row);
         assert_eq!(cloud.meaning("a.own.example", "").paths, PathReading::Segments);
-        assert_eq!(cloud.meaning("a.blob.core.windows.net", "").paths, PathReading::Names { after: 1 });
+        assert_eq!(
+            cloud.meaning("a.blob.core.windows.net", "").paths,
+            PathReading::Names { after: 1 }
+        );
     }
 
     #[test]

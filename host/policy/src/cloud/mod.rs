@@ -19,8 +19,9 @@ use crate::path::PathReading;
 /// The table in `clouds.toml`. It is read once; a test reads it too, so a release that panics here
 /// has not been tested.
 #[allow(clippy::expect_used)]
-static TABLE: LazyLock<BTreeMap<String, Cloud>> =
-    LazyLock::new(|| toml::from_str(include_str!("clouds.toml")).expect("the cloud table is valid"));
+static TABLE: LazyLock<BTreeMap<String, Cloud>> = LazyLock::new(|| {
+    toml::from_str(include_str!("clouds.toml")).expect("the cloud table is valid")
+});
 
 /// A cloud.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -42,7 +43,8 @@ pub struct CloudService {
     /// Other names of the same audience, whose tokens its hosts take too.
     #[serde(default)]
     pub aliases: Vec<String>,
-    /// The hosts that its tokens may be sent to, as [`HostPattern`](crate::host_pattern::HostPattern)s.
+    /// The hosts that its tokens may be sent to, as
+    /// [`HostPattern`](crate::host_pattern::HostPattern)s.
     pub hosts: Vec<String>,
     /// The port of hosts that do not listen at the protocol's usual one, by pattern.
     #[serde(default)]
@@ -50,7 +52,8 @@ pub struct CloudService {
     /// Further domains whose requests mean the same, though no token is sent there.
     #[serde(default)]
     pub domains: Vec<String>,
-    /// The service whose requests its own are like, by its name in the public cloud, where its own name is another.
+    /// The service whose requests its own are like, by its name in the public cloud, where its own
+    /// name is another.
     #[serde(default)]
     pub like: Option<String>,
     /// What it speaks.
@@ -65,10 +68,12 @@ pub struct CloudService {
     /// Whether the service reads paths without regard to case, so that a pattern must too.
     #[serde(default)]
     pub paths_ignore_case: bool,
-    /// Whether its partial responses are parts of what a client stored, with the content coding that the client gave it.
+    /// Whether its partial responses are parts of what a client stored, with the content coding
+    /// that the client gave it.
     #[serde(default)]
     pub returns_stored_content: bool,
-    /// Where its requests name paths beside their own. A pattern that narrows what may be sent narrows these too.
+    /// Where its requests name paths beside their own. A pattern that narrows what may be sent
+    /// narrows these too.
     #[serde(default)]
     pub second_paths: Vec<SecondPath>,
 }
@@ -77,7 +82,8 @@ pub struct CloudService {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Routes {
-    /// The domain that they are in, two labels or more below it. What is one label below it is a customer's.
+    /// The domain that they are in, two labels or more below it. What is one label below it is a
+    /// customer's.
     pub domain: String,
     /// The first and the last of their ports.
     pub ports: [u16; 2],
@@ -91,14 +97,16 @@ impl Routes {
     #[must_use]
     pub fn cover(&self, host: &str, port: u16) -> bool {
         let [first, last] = self.ports;
-        let below = host.strip_suffix(self.domain.as_str()).and_then(|below| below.strip_suffix('.'));
+        let below =
+            host.strip_suffix(self.domain.as_str()).and_then(|below| below.strip_suffix('.'));
         (first..=last).contains(&port)
             && !self.except.iter().any(|pattern| is_host_of(pattern, host))
             && below.is_some_and(|below| below.contains('.') && below.split('.').all(is_label))
     }
 }
 
-/// A place where a request names a path beside its own: a header field, or a parameter of the query.
+/// A place where a request names a path beside its own: a header field, or a parameter of the
+/// query.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SecondPath {
@@ -152,7 +160,10 @@ mod tests {
         assert_eq!(Cloud::names().collect::<Vec<_>>(), ["china", "public", "usgov"]);
         let names = |cloud: &Cloud| cloud.services.keys().cloned().collect::<Vec<_>>();
         let public = names(Cloud::named("public").unwrap());
-        assert_eq!(public, ["appconfig", "arm", "blob", "datalake", "dfs", "managedhsm", "sql", "vault"]);
+        assert_eq!(
+            public,
+            ["appconfig", "arm", "blob", "datalake", "dfs", "managedhsm", "sql", "vault"]
+        );
         for cloud in TABLE.values() {
             assert_eq!(names(cloud), public);
             for service in cloud.services.values() {
@@ -169,7 +180,11 @@ mod tests {
     fn a_gateway_sends_on_to_the_services_own_nodes_only() {
         let public = Cloud::named("public").unwrap();
         let routes = public.meaning("contoso.database.windows.net", "").routes.unwrap();
-        for node in ["a1.tr17.westeurope1-a.worker", "tr17.westeurope1-a.worker.vnet", "tr17.westeurope1-a.worker"] {
+        for node in [
+            "a1.tr17.westeurope1-a.worker",
+            "tr17.westeurope1-a.worker.vnet",
+            "tr17.westeurope1-a.worker",
+        ] {
             assert!(routes.cover(&format!("{node}.database.windows.net"), 11001), "{node}");
         }
         for (host, port) in [
@@ -193,7 +208,8 @@ mod tests {
         /// The name of a row, its audience and its hosts.
         type Expected = (&'static str, &'static str, &'static [&'static str]);
         const STORAGE: &str = "https://storage.azure.com/";
-        const LAKE: Expected = ("datalake", "https://datalake.azure.net/", &["*.azuredatalakestore.net"]);
+        const LAKE: Expected =
+            ("datalake", "https://datalake.azure.net/", &["*.azuredatalakestore.net"]);
         let expected: [(&str, &str, [Expected; 8]); 3] = [
             (
                 "public",
@@ -225,7 +241,11 @@ mod tests {
                 "https://login.partner.microsoftonline.cn",
                 [
                     ("appconfig", "https://appconfig.azure.cn", &["*.azconfig.azure.cn"]),
-                    ("arm", "https://management.chinacloudapi.cn/", &["management.chinacloudapi.cn"]),
+                    (
+                        "arm",
+                        "https://management.chinacloudapi.cn/",
+                        &["management.chinacloudapi.cn"],
+                    ),
                     ("blob", STORAGE, &["*.blob.core.chinacloudapi.cn"]),
                     LAKE,
                     ("dfs", STORAGE, &["*.dfs.core.chinacloudapi.cn"]),
@@ -250,11 +270,19 @@ mod tests {
                 "https://login.microsoftonline.us",
                 [
                     ("appconfig", "https://appconfig.azure.us", &["*.azconfig.azure.us"]),
-                    ("arm", "https://management.usgovcloudapi.net/", &["management.usgovcloudapi.net"]),
+                    (
+                        "arm",
+                        "https://management.usgovcloudapi.net/",
+                        &["management.usgovcloudapi.net"],
+                    ),
                     ("blob", STORAGE, &["*.blob.core.usgovcloudapi.net"]),
                     LAKE,
                     ("dfs", STORAGE, &["*.dfs.core.usgovcloudapi.net"]),
-                    ("managedhsm", "https://managedhsm.usgovcloudapi.net", &["*.managedhsm.usgovcloudapi.net"]),
+                    (
+                        "managedhsm",
+                        "https://managedhsm.usgovcloudapi.net",
+                        &["*.managedhsm.usgovcloudapi.net"],
+                    ),
                     (
                         "sql",
                         "https://database.usgovcloudapi.net/",
@@ -279,11 +307,16 @@ mod tests {
             for (service, audience, hosts) in services {
                 let found = &cloud.services[service];
                 let found_hosts: Vec<&str> = found.hosts.iter().map(String::as_str).collect();
-                assert_eq!((found.audience.as_str(), found_hosts.as_slice()), (audience, hosts), "{name}: {service}");
+                assert_eq!(
+                    (found.audience.as_str(), found_hosts.as_slice()),
+                    (audience, hosts),
+                    "{name}: {service}"
+                );
                 let nodes = found.routes.as_ref().map(|routes| format!("*.{}", routes.domain));
                 assert_eq!(nodes.is_some(), service == "sql");
                 assert!(nodes.is_none_or(|nodes| nodes == hosts[0]));
-                let ports: Vec<(&str, u16)> = found.ports.iter().map(|(host, port)| (host.as_str(), *port)).collect();
+                let ports: Vec<(&str, u16)> =
+                    found.ports.iter().map(|(host, port)| (host.as_str(), *port)).collect();
                 let expected = if service == "sql" { vec![(hosts[3], 3342)] } else { Vec::new() };
                 assert_eq!(ports, expected, "{name}: {service}");
             }

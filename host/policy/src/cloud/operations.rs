@@ -10,8 +10,9 @@ use serde::Deserialize;
 /// The table in `operations.toml`. It is read once; a test reads it too, so a release that panics
 /// here has not been tested.
 #[allow(clippy::expect_used)]
-static TABLE: LazyLock<BTreeMap<String, Operations>> =
-    LazyLock::new(|| toml::from_str(include_str!("operations.toml")).expect("the table of operations is valid"));
+static TABLE: LazyLock<BTreeMap<String, Operations>> = LazyLock::new(|| {
+    toml::from_str(include_str!("operations.toml")).expect("the table of operations is valid")
+});
 
 /// The operations of a service that the boundary treats specially.
 #[derive(Debug, Default, Deserialize)]
@@ -25,7 +26,8 @@ pub struct Operations {
     /// Operations that are the last segment of the path, by name.
     #[serde(default)]
     actions: Vec<String>,
-    /// The actions that are known to mint nothing. Where there are some, every other action of a `POST` needs permission.
+    /// The actions that are known to mint nothing. Where there are some, every other action of a
+    /// `POST` needs permission.
     #[serde(default)]
     harmless: Vec<String>,
     #[serde(default)]
@@ -107,7 +109,8 @@ pub(crate) struct Looked<'r> {
 }
 
 impl Operations {
-    /// The operations of a service, by its name in the cloud table. `any` are those of every service.
+    /// The operations of a service, by its name in the cloud table. `any` are those of every
+    /// service.
     pub fn of(service: &str) -> Option<&'static Self> {
         TABLE.get(service)
     }
@@ -115,13 +118,16 @@ impl Operations {
     /// What a request is: the first entry that matches.
     pub(crate) fn find(&self, looked: &Looked<'_>) -> Option<Found<'_>> {
         let carrier = self.carriers.iter().find(|operation| operation.matches(looked));
-        let listed = || self.listed.iter().find(|operation| operation.matches(looked)).map(Found::Listed);
+        let listed =
+            || self.listed.iter().find(|operation| operation.matches(looked)).map(Found::Listed);
         carrier.map(|carrier| Found::Carrier(&carrier.name)).or_else(listed).or_else(|| {
             let mut ends = looked.segments.iter().rev();
             let last = ends.next()?;
             // Some actions have a name of the caller's behind them: `createQueryKey/NAME`.
             let before = ends.next().filter(|_| looked.may_be(&Method::POST));
-            let is_it = |name: &&String| is_named(last, name) || before.is_some_and(|before| is_named(before, name));
+            let is_it = |name: &&String| {
+                is_named(last, name) || before.is_some_and(|before| is_named(before, name))
+            };
             self.actions.iter().find(is_it).map(|name| Found::Action(name))
         })
     }
@@ -133,20 +139,30 @@ impl Operations {
 
     /// Whether the last segment of a path is an action that is known to mint nothing.
     pub(crate) fn is_harmless(&self, segments: &[String]) -> bool {
-        let Some(last) = segments.last().filter(|_| ends_with_a_type(segments)) else { return false };
+        let Some(last) = segments.last().filter(|_| ends_with_a_type(segments)) else {
+            return false;
+        };
         self.harmless.iter().any(|name| is_named(last, name))
             && !self.not_harmless.iter().any(|pattern| ends_with(segments, pattern))
     }
 
     /// Where a path names a type whose writing gives rights away: the numbers of its segments.
-    pub(crate) fn privileged<'s>(&'s self, segments: &'s [String]) -> impl Iterator<Item = usize> + 's {
+    pub(crate) fn privileged<'s>(
+        &'s self,
+        segments: &'s [String],
+    ) -> impl Iterator<Item = usize> + 's {
         let is_one = |segment: &String| self.privileged.iter().any(|name| is_named(segment, name));
-        segments.iter().enumerate().filter(move |(_, segment)| is_one(segment)).map(|(number, _)| number)
+        segments
+            .iter()
+            .enumerate()
+            .filter(move |(_, segment)| is_one(segment))
+            .map(|(number, _)| number)
     }
 
     /// The names that `hand_out` may have.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        let operations = self.carriers.iter().chain(&self.listed).map(|operation| operation.name.as_str());
+        let operations =
+            self.carriers.iter().chain(&self.listed).map(|operation| operation.name.as_str());
         operations.chain(self.actions.iter().map(String::as_str))
     }
 
@@ -158,7 +174,8 @@ impl Operations {
     /// The parameters of a query that select an operation.
     pub(crate) fn selectors(&self) -> impl Iterator<Item = &str> {
         let all = self.carriers.iter().chain(&self.listed);
-        all.filter_map(|operation| operation.query.as_ref()).map(|parameter| parameter.name.as_str())
+        all.filter_map(|operation| operation.query.as_ref())
+            .map(|parameter| parameter.name.as_str())
     }
 }
 
@@ -176,22 +193,26 @@ impl Operation {
             return false;
         }
         let of_query = |wanted: &Parameter| {
-            looked.parameters.iter().any(|(name, value)| *name == wanted.name && *value == wanted.value)
+            looked
+                .parameters
+                .iter()
+                .any(|(name, value)| *name == wanted.name && *value == wanted.value)
         };
         let segments = looked.segments.as_slice();
-        let is_within = |pattern: &String| (1..=segments.len()).any(|end| starts(segments, end, pattern));
+        let is_within =
+            |pattern: &String| (1..=segments.len()).any(|end| starts(segments, end, pattern));
         self.ends.iter().any(|pattern| ends_with(segments, pattern))
             || self.within.iter().any(is_within)
-            || self
-                .whole
-                .iter()
-                .any(|pattern| pattern.split('/').count() == segments.len() && ends_with(segments, pattern))
+            || self.whole.iter().any(|pattern| {
+                pattern.split('/').count() == segments.len() && ends_with(segments, pattern)
+            })
             || self.query.as_ref().is_some_and(of_query)
     }
 }
 
-/// Whether the last segment stands where a type would, which is where an action stands, and not where a name would that
-/// somebody may choose. Types and names take turns, but for `providers/NAMESPACE` in front of a type.
+/// Whether the last segment stands where a type would, which is where an action stands, and not
+/// where a name would that somebody may choose. Types and names take turns, but for
+/// `providers/NAMESPACE` in front of a type.
 fn ends_with_a_type(segments: &[String]) -> bool {
     let mut rest = segments;
     loop {
@@ -210,7 +231,9 @@ fn ends_with(segments: &[String], pattern: &str) -> bool {
 /// Whether the segments before `end` end like a pattern.
 fn starts(segments: &[String], end: usize, pattern: &str) -> bool {
     let wanted = pattern.split('/').count();
-    let Some(found) = end.checked_sub(wanted).and_then(|start| segments.get(start..end)) else { return false };
+    let Some(found) = end.checked_sub(wanted).and_then(|start| segments.get(start..end)) else {
+        return false;
+    };
     pattern.split('/').zip(found).all(|(wanted, found)| wanted == "*" || is_named(found, wanted))
 }
 
@@ -219,8 +242,8 @@ fn is_named(segment: &str, name: &str) -> bool {
     segment.eq_ignore_ascii_case(name)
 }
 
-/// A path's segments as services that are generous would read them: decoded, in one case, without parameters, dots and
-/// spaces at their ends, without empty ones.
+/// A path's segments as services that are generous would read them: decoded, in one case, without
+/// parameters, dots and spaces at their ends, without empty ones.
 pub(crate) fn folded_segments(path: &str) -> Vec<String> {
     path.split('/').map(folded).filter(|segment| !segment.is_empty()).collect()
 }
@@ -243,8 +266,13 @@ mod tests {
     use crate::cloud::Cloud;
 
     fn looked<'r>(method: &'r Method, path: &str, parameters: &[(&str, &str)]) -> Looked<'r> {
-        let parameters = parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        Looked { method: Some(method), segments: folded_segments(path), parameters: parameters.collect() }
+        let parameters =
+            parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Looked {
+            method: Some(method),
+            segments: folded_segments(path),
+            parameters: parameters.collect(),
+        }
     }
 
     fn found(service: &str, method: &Method, path: &str) -> Option<&'static str> {
@@ -253,21 +281,34 @@ mod tests {
 
     #[test]
     fn the_table_is_well_formed_and_names_services_of_the_cloud_table() {
-        let table: BTreeMap<String, Operations> = toml::from_str(include_str!("operations.toml")).unwrap();
+        let table: BTreeMap<String, Operations> =
+            toml::from_str(include_str!("operations.toml")).unwrap();
         let known = &Cloud::named("public").unwrap().services;
-        assert!(table.keys().all(|service| service == "any" || known.contains_key(service)), "{:?}", table.keys());
+        assert!(
+            table.keys().all(|service| service == "any" || known.contains_key(service)),
+            "{:?}",
+            table.keys()
+        );
         for operations in table.values() {
             for name in operations.names() {
                 assert!(name.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{name}");
-                assert!(operations.harmless.iter().all(|harmless| fold(harmless) != fold(name)), "{name}");
+                assert!(
+                    operations.harmless.iter().all(|harmless| fold(harmless) != fold(name)),
+                    "{name}"
+                );
             }
-            assert!(operations.selectors().all(|name| name.bytes().all(|byte| byte.is_ascii_lowercase())));
+            assert!(
+                operations
+                    .selectors()
+                    .all(|name| name.bytes().all(|byte| byte.is_ascii_lowercase()))
+            );
         }
     }
 
     #[test]
     fn actions_that_mint_are_found_in_every_spelling() {
-        let account = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Storage/storageAccounts/a";
+        let account =
+            "/subscriptions/s/resourceGroups/g/providers/Microsoft.Storage/storageAccounts/a";
         for (action, name) in [
             ("listKeys", "listKeys"),
             ("LISTKEYS", "listKeys"),
@@ -283,7 +324,11 @@ mod tests {
             ("functions/admin/token", "functionsAdmin"),
             ("hostruntime/admin/host/keys", "hostruntime"),
         ] {
-            assert_eq!(found("arm", &Method::POST, &format!("{account}/{action}")), Some(name), "{action}");
+            assert_eq!(
+                found("arm", &Method::POST, &format!("{account}/{action}")),
+                Some(name),
+                "{action}"
+            );
         }
         assert_eq!(found("arm", &Method::GET, &format!("{account}/listKeys")), Some("listKeys"));
         assert_eq!(found("arm", &Method::GET, account), None);
@@ -298,7 +343,9 @@ mod tests {
     fn an_action_is_harmless_only_where_an_action_stands() {
         let arm = Operations::of("arm").unwrap();
         let harmless = |path: &str| arm.is_harmless(&folded_segments(path));
-        assert!(harmless("/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachines/v/start"));
+        assert!(harmless(
+            "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachines/v/start"
+        ));
         assert!(harmless("/providers/Microsoft.ResourceGraph/resources"));
         assert!(harmless("/subscriptions/s/providers/Microsoft.Web/register"));
         for path in [
@@ -316,7 +363,8 @@ mod tests {
     #[test]
     fn a_query_selects_an_operation() {
         let blob = Operations::of("blob").unwrap();
-        let found = |value| blob.find(&looked(&Method::POST, "/", &[("comp", value)])).map(Found::name);
+        let found =
+            |value| blob.find(&looked(&Method::POST, "/", &[("comp", value)])).map(Found::name);
         assert_eq!(found("userdelegationkey"), Some("userdelegationkey"));
         assert_eq!(found("batch"), Some("batch"));
         assert_eq!(found("list"), None);

@@ -29,9 +29,15 @@ const NAME: Key = Key::one_of(
 /// The keys before the first section.
 pub(super) const TOP: SectionKeys = SectionKeys::new(&[], "Keys at the top of the file.", &[&NAME]);
 
-const BASE: Key = Key::one_of("base", NAMES, DEFAULT, "the cloud whose services are kept, unless they are listed here")
-    .default_is("none");
-const AUTHORITY_EXPECTED: &str = "\"https://host\", where the directory issues tokens, with a path where it has one";
+const BASE: Key = Key::one_of(
+    "base",
+    NAMES,
+    DEFAULT,
+    "the cloud whose services are kept, unless they are listed here",
+)
+.default_is("none");
+const AUTHORITY_EXPECTED: &str =
+    "\"https://host\", where the directory issues tokens, with a path where it has one";
 const AUTHORITY: Key = Key::form(
     "authority",
     AUTHORITY_EXPECTED,
@@ -63,13 +69,22 @@ const HOSTS: Key = Key::strings(
     HOSTS_EXAMPLE,
     "where its tokens may be sent; required for a service that `base` does not have",
 );
-const LIKE: Key =
-    Key::one_of("like", public_services, "blob", "the service of Azure whose requests this one's are like")
-        .default_is("the service of the same name");
-const PROTOCOLS: [(&str, Protocol); 2] = [("https", Protocol::Https), ("sqlserver", Protocol::SqlServer)];
-const PROTOCOL: Key =
-    Key::one_of("protocol", || PROTOCOLS.iter().map(|(name, _)| *name).collect(), "https", "the protocol of its hosts")
-        .default_is("that of `base` or `like`, or else `\"https\"`");
+const LIKE: Key = Key::one_of(
+    "like",
+    public_services,
+    "blob",
+    "the service of Azure whose requests this one's are like",
+)
+.default_is("the service of the same name");
+const PROTOCOLS: [(&str, Protocol); 2] =
+    [("https", Protocol::Https), ("sqlserver", Protocol::SqlServer)];
+const PROTOCOL: Key = Key::one_of(
+    "protocol",
+    || PROTOCOLS.iter().map(|(name, _)| *name).collect(),
+    "https",
+    "the protocol of its hosts",
+)
+.default_is("that of `base` or `like`, or else `\"https\"`");
 const PATHS: Key = Key::one_of(
     "paths",
     || readings(0).iter().map(|(name, _)| *name).collect(),
@@ -77,10 +92,15 @@ const PATHS: Key = Key::one_of(
     "how the service reads the paths of its requests ([clouds.md](clouds.md))",
 )
 .default_is("that of `base` or `like`, or else `\"segments\"`");
-const NAMES_AFTER: WithDefault<u32> =
-    WithDefault::<u32>::integer("names_after", (0, 8), 1, "how many segments precede the names, with `paths`");
-const IGNORE_CASE: Key = Key::boolean("paths_ignore_case", "whether `allow` is compared without regard to case")
-    .default_is("that of `base` or `like`, or else `false`");
+const NAMES_AFTER: WithDefault<u32> = WithDefault::<u32>::integer(
+    "names_after",
+    (0, 8),
+    1,
+    "how many segments precede the names, with `paths`",
+);
+const IGNORE_CASE: Key =
+    Key::boolean("paths_ignore_case", "whether `allow` is compared without regard to case")
+        .default_is("that of `base` or `like`, or else `false`");
 const SECOND_PATHS: Key = Key::tables(
     "second_paths",
     &SECOND_PATH,
@@ -105,7 +125,8 @@ const DOMAIN: Key = Key::form(
 )
 .required();
 const PORTS: Key =
-    Key::integers("ports", (2, 1, u16::MAX as u64), "[11000, 11999]", "their first and last port").required();
+    Key::integers("ports", (2, 1, u16::MAX as u64), "[11000, 11999]", "their first and last port")
+        .required();
 
 /// `[cloud.service.NAME.routes]`.
 pub(super) const ROUTES: SectionKeys = SectionKeys::new(
@@ -129,14 +150,16 @@ const METHOD: Key = Key::form(
     "GET",
     "the method that `allow` is compared with, in place of the request's",
 );
-const LIST: Key = Key::boolean("list", "whether commas separate several paths").default(DefaultValue::Boolean(false));
+const LIST: Key = Key::boolean("list", "whether commas separate several paths")
+    .default(DefaultValue::Boolean(false));
 const UNDER: Key = Key::string("under", "/webhdfs/v1", "what is put before each path");
 const UNSEEN: Key = Key::string(
     "unseen",
     "MSCONCAT",
     "a value of the parameter with which the request refers to paths that cannot be seen",
 );
-const SECOND_PATH: SectionKeys = SectionKeys::new(&[], "", &[&HEADER, &QUERY, &METHOD, &LIST, &UNDER, &UNSEEN]);
+const SECOND_PATH: SectionKeys =
+    SectionKeys::new(&[], "", &[&HEADER, &QUERY, &METHOD, &LIST, &UNDER, &UNSEEN]);
 
 pub(super) fn read(root: &Section<'_>) -> Cloud {
     if root.has_table("cloud") {
@@ -166,14 +189,22 @@ fn empty() -> Cloud {
 fn own(section: Section<'_>) -> Cloud {
     let base = section.one_of(&BASE, &names()).and_then(|base| named(base.value));
     let authority = section.parsed(&AUTHORITY, |text| match Endpoint::parse(text) {
-        Ok(endpoint) if endpoint.protocol == Protocol::Https => Ok(text.trim_end_matches('/').to_owned()),
+        Ok(endpoint) if endpoint.protocol == Protocol::Https => {
+            Ok(text.trim_end_matches('/').to_owned())
+        }
         Err(error) if text.starts_with("https://") => Err(InvalidValue::because(error.to_string())),
         _ => Err(InvalidValue::default()),
     });
-    if authority.is_none() && section.place_of(&BASE).is_none() && section.place_of(&AUTHORITY).is_none() {
-        let message = format!("{} has neither an `authority` nor a `base` that has one", section.header());
+    if authority.is_none()
+        && section.place_of(&BASE).is_none()
+        && section.place_of(&AUTHORITY).is_none()
+    {
+        let message =
+            format!("{} has neither an `authority` nor a `base` that has one", section.header());
         let write = format!("authority = {}", AUTHORITY.example_toml());
-        section.push(Diagnostic::new(section.place(), message).expected(AUTHORITY_EXPECTED).write(write));
+        section.push(
+            Diagnostic::new(section.place(), message).expected(AUTHORITY_EXPECTED).write(write),
+        );
     }
     let mut cloud = base.cloned().unwrap_or_else(empty);
     if let Some(authority) = authority {
@@ -187,14 +218,17 @@ fn own(section: Section<'_>) -> Cloud {
     cloud
 }
 
-/// A service. What is not said is the base's; without one, what the service speaks and how it reads requests is as in the
-/// public cloud, since that is the service's nature: a storage account that copies by a header does so everywhere.
+/// A service. What is not said is the base's; without one, what the service speaks and how it reads
+/// requests is as in the public cloud, since that is the service's nature: a storage account that
+/// copies by a header does so everywhere.
 fn service(name: &str, section: Section<'_>, base: Option<&CloudService>) -> Option<CloudService> {
     let kinds: Vec<(&str, &str)> = public_services().into_iter().map(|kind| (kind, kind)).collect();
     let like = section.one_of(&LIKE, &kinds).map(|kind| kind.value);
     let alike = base.or_else(|| named(DEFAULT)?.services.get(like.unwrap_or(name)));
     let audience = section.parsed(&AUDIENCE, |text| {
-        Audience::new(text).map(|_| text.to_owned()).map_err(|error| InvalidValue::because(error.to_string()))
+        Audience::new(text)
+            .map(|_| text.to_owned())
+            .map_err(|error| InvalidValue::because(error.to_string()))
     });
     let hosts = hosts(&section);
     let protocol = section.one_of(&PROTOCOL, &PROTOCOLS);
@@ -215,7 +249,9 @@ fn service(name: &str, section: Section<'_>, base: Option<&CloudService>) -> Opt
     missing(&HOSTS, &format!("[\"*.{name}.contoso.example\"]"));
     section.finish();
     Some(CloudService {
-        audience: audience.map(|audience| audience.value).or_else(|| Some(base?.audience.clone()))?,
+        audience: audience
+            .map(|audience| audience.value)
+            .or_else(|| Some(base?.audience.clone()))?,
         aliases: base.map(|base| base.aliases.clone()).unwrap_or_default(),
         ports: base.filter(|_| hosts.is_none()).map(|base| base.ports.clone()).unwrap_or_default(),
         // The nodes behind the base's gateways are not those behind other hosts.
@@ -223,11 +259,16 @@ fn service(name: &str, section: Section<'_>, base: Option<&CloudService>) -> Opt
         hosts: hosts.or_else(|| Some(base?.hosts.clone()))?,
         domains: base.map(|base| base.domains.clone()).unwrap_or_default(),
         like: like.map(str::to_owned).or_else(|| base?.like.clone()),
-        protocol: protocol.map(|protocol| protocol.value).or_else(|| Some(alike?.protocol)).unwrap_or_default(),
+        protocol: protocol
+            .map(|protocol| protocol.value)
+            .or_else(|| Some(alike?.protocol))
+            .unwrap_or_default(),
         paths: paths.or_else(|| alike?.paths),
-        paths_ignore_case: paths_ignore_case.unwrap_or_else(|| alike.is_some_and(|alike| alike.paths_ignore_case)),
+        paths_ignore_case: paths_ignore_case
+            .unwrap_or_else(|| alike.is_some_and(|alike| alike.paths_ignore_case)),
         returns_stored_content: alike.is_some_and(|alike| alike.returns_stored_content),
-        second_paths: second_paths.unwrap_or_else(|| alike.map(|alike| alike.second_paths.clone()).unwrap_or_default()),
+        second_paths: second_paths
+            .unwrap_or_else(|| alike.map(|alike| alike.second_paths.clone()).unwrap_or_default()),
     })
 }
 
@@ -239,10 +280,16 @@ fn paths(section: &Section<'_>) -> Option<PathReading> {
     if section.place_of(&NAMES_AFTER).is_some()
         && (reading == Some(PathReading::Segments) || section.place_of(&PATHS).is_none())
     {
-        let message =
-            format!("`names_after` in {} belongs to `paths = \"names\"`, \"files\" or \"keys\"", section.header());
+        let message = format!(
+            "`names_after` in {} belongs to `paths = \"names\"`, \"files\" or \"keys\"",
+            section.header()
+        );
         let diagnostic = Diagnostic::new(section.place_of(&NAMES_AFTER), message);
-        section.push(diagnostic.expected("`paths` with names, or no `names_after`").write("paths = \"names\""));
+        section.push(
+            diagnostic
+                .expected("`paths` with names, or no `names_after`")
+                .write("paths = \"names\""),
+        );
     }
     reading
 }
@@ -262,14 +309,24 @@ fn hosts(section: &Section<'_>) -> Option<Vec<String>> {
     let Located { value: hosts, place } = section.strings(&HOSTS)?;
     let wrong = |place: Option<Place>, message: String| {
         let expected = "host names in lower case, of which labels may be *, or <hex>, and digits #, with the last two labels written out";
-        section.push(Diagnostic::new(place, message).expected(expected).write(format!("hosts = [{HOSTS_EXAMPLE:?}]")));
+        section.push(
+            Diagnostic::new(place, message)
+                .expected(expected)
+                .write(format!("hosts = [{HOSTS_EXAMPLE:?}]")),
+        );
     };
     if hosts.is_empty() {
-        wrong(place, format!("`hosts` in {} is empty: no token could be sent anywhere", section.header()));
+        wrong(
+            place,
+            format!("`hosts` in {} is empty: no token could be sent anywhere", section.header()),
+        );
     }
     for host in &hosts {
         if HostPattern::parse(&host.value).is_err() {
-            wrong(host.place.clone(), format!("{:?} in {} is not a valid host pattern", host.value, section.header()));
+            wrong(
+                host.place.clone(),
+                format!("{:?} in {} is not a valid host pattern", host.value, section.header()),
+            );
         }
     }
     Some(hosts.into_iter().map(|host| host.value).collect())
@@ -299,7 +356,9 @@ fn routes(section: Section<'_>) -> Option<Routes> {
 fn second_path(section: Section<'_>) -> Option<SecondPath> {
     let string = |key: &Key| section.string(key).map(|text| text.value);
     let header = section.parsed(&HEADER, |text| {
-        text.parse::<HeaderName>().map(|name| name.as_str().to_owned()).map_err(|_| InvalidValue::default())
+        text.parse::<HeaderName>()
+            .map(|name| name.as_str().to_owned())
+            .map_err(|_| InvalidValue::default())
     });
     let header = header.map(|header| header.value);
     let query = string(&QUERY);
@@ -317,7 +376,8 @@ fn second_path(section: Section<'_>) -> Option<SecondPath> {
     };
     let one = path.header.is_some() != path.query.is_some();
     if !one && (section.place_of(&HEADER).is_some() == section.place_of(&QUERY).is_some()) {
-        let message = format!("an entry of {} needs exactly one of `header` and `query`", section.header());
+        let message =
+            format!("an entry of {} needs exactly one of `header` and `query`", section.header());
         section.push(Diagnostic::new(section.place(), message).expected("one of them"));
     }
     section.finish();
@@ -355,10 +415,16 @@ mod tests {
         let public = named("public").unwrap();
         assert_eq!(own.authority, "https://login.contoso.example");
         let vault = &own.services["vault"];
-        assert_eq!((vault.audience.as_str(), vault.hosts.len()), ("https://vault.contoso.example", 1));
+        assert_eq!(
+            (vault.audience.as_str(), vault.hosts.len()),
+            ("https://vault.contoso.example", 1)
+        );
         assert_eq!(own.services["blob"], public.services["blob"]);
         let sql = &own.services["sql"];
-        assert_eq!((&sql.audience, sql.protocol), (&public.services["sql"].audience, Protocol::SqlServer));
+        assert_eq!(
+            (&sql.audience, sql.protocol),
+            (&public.services["sql"].audience, Protocol::SqlServer)
+        );
         assert_eq!(sql.routes, None, "the nodes behind other hosts are others");
         assert_eq!(own.services.len(), public.services.len());
     }
@@ -367,15 +433,30 @@ mod tests {
     fn a_service_that_is_known_reads_requests_as_it_does_everywhere() {
         let lines = "audience = \"https://storage.contoso.example\"\nhosts = [\"*.blob.contoso.example\"]\n";
         let with = |further: &str| {
-            let text = format!("[cloud]\nauthority = \"https://a.example\"\n[cloud.service.blob]\n{lines}{further}");
+            let text = format!(
+                "[cloud]\nauthority = \"https://a.example\"\n[cloud.service.blob]\n{lines}{further}"
+            );
             cloud(&text).services["blob"].clone()
         };
         let public = &named("public").unwrap().services["blob"];
-        assert_eq!(with("").second_paths, public.second_paths, "a copy's source is looked at here too");
-        assert!(with("second_paths = []\n").second_paths.is_empty(), "unless somebody says otherwise");
-        let own = with("second_paths = [{ query = \"from\", under = \"/v1\", list = true, method = \"GET\" }]\n");
+        assert_eq!(
+            with("").second_paths,
+            public.second_paths,
+            "a copy's source is looked at here too"
+        );
+        assert!(
+            with("second_paths = []\n").second_paths.is_empty(),
+            "unless somebody says otherwise"
+        );
+        let own = with(
+            "second_paths = \
+             [{ query = \"from\", under = \"/v1\", list = true, method = \"GET\" }]\n",
+        );
         let [path] = own.second_paths.as_slice() else { panic!("{own:?}") };
-        assert_eq!((path.query.as_deref(), path.under.as_deref(), path.list), (Some("from"), Some("/v1"), true));
+        assert_eq!(
+            (path.query.as_deref(), path.under.as_deref(), path.list),
+            (Some("from"), Some("/v1"), true)
+        );
         assert_eq!(path.method.as_deref(), Some("GET"));
     }
 
@@ -383,12 +464,18 @@ mod tests {
     fn a_service_of_ones_own_says_how_it_reads_paths() {
         let with = |name: &str, further: &str| {
             let lines = "audience = \"https://f.example\"\nhosts = [\"*.f.example\"]\n";
-            let text = format!("[cloud]\nauthority = \"https://a.example\"\n[cloud.service.{name}]\n{lines}{further}");
+            let text = format!(
+                "[cloud]\nauthority = \
+                 \"https://a.example\"\n[cloud.service.{name}]\n{lines}{further}"
+            );
             cloud(&text).services[name].paths
         };
         assert_eq!(with("own", ""), None);
         assert_eq!(with("own", "paths = \"names\"\n"), Some(PathReading::Names { after: 1 }));
-        assert_eq!(with("own", "paths = \"keys\"\nnames_after = 2\n"), Some(PathReading::Keys { after: 2 }));
+        assert_eq!(
+            with("own", "paths = \"keys\"\nnames_after = 2\n"),
+            Some(PathReading::Keys { after: 2 })
+        );
         assert_eq!(with("own", "like = \"blob\"\n"), Some(PathReading::Names { after: 1 }));
         assert_eq!(with("blob", ""), Some(PathReading::Names { after: 1 }), "as everywhere");
         assert_eq!(with("blob", "paths = \"segments\"\n"), Some(PathReading::Segments));
@@ -397,7 +484,8 @@ mod tests {
     #[test]
     fn a_service_with_a_name_of_ones_own_reads_requests_like_one_that_is_known() {
         let lines = "audience = \"https://f.example\"\nhosts = [\"*.f.example\"]\n";
-        let text = format!("[cloud]\nbase = \"public\"\n[cloud.service.files]\n{lines}like = \"blob\"\n");
+        let text =
+            format!("[cloud]\nbase = \"public\"\n[cloud.service.files]\n{lines}like = \"blob\"\n");
         let own = cloud(&text);
         assert_eq!(own.services["files"].second_paths, own.services["blob"].second_paths);
         let meaning = own.meaning("a.f.example", "https://f.example");
@@ -407,7 +495,8 @@ mod tests {
     #[test]
     fn a_service_may_be_new_and_have_nodes() {
         let own = cloud(
-            "[cloud]\nauthority = \"https://a.example\"\n[cloud.service.warehouse]\naudience = \"https://dw.example/\"\n\
+            "[cloud]\nauthority = \"https://a.example\"\n[cloud.service.warehouse]\naudience = \
+             \"https://dw.example/\"\n\
              hosts = [\"*.dw.example\"]\nprotocol = \"sqlserver\"\npaths_ignore_case = true\n\
              routes = { domain = \"dw.example\", ports = [11000, 11999] }\n",
         );

@@ -26,8 +26,11 @@ const CONNECT_TIMEOUT: WithDefault<Duration> = WithDefault::<Duration>::duration
 );
 
 /// `[egress]`.
-pub(super) const EGRESS: SectionKeys =
-    SectionKeys::new(&["egress"], "Connections to services and identity endpoints.", &[&CONNECT_TIMEOUT.key]);
+pub(super) const EGRESS: SectionKeys = SectionKeys::new(
+    &["egress"],
+    "Connections to services and identity endpoints.",
+    &[&CONNECT_TIMEOUT.key],
+);
 
 const RESOLVED: Key = Key::form(
     "HOST:PORT",
@@ -38,9 +41,12 @@ const RESOLVED: Key = Key::form(
 );
 
 /// `[egress.resolve]`.
-pub(super) const RESOLVE: SectionKeys =
-    SectionKeys::new(&["egress", "resolve"], "Addresses in place of DNS. They apply to identity endpoints too.", &[])
-        .entries(&RESOLVED);
+pub(super) const RESOLVE: SectionKeys = SectionKeys::new(
+    &["egress", "resolve"],
+    "Addresses in place of DNS. They apply to identity endpoints too.",
+    &[],
+)
+.entries(&RESOLVED);
 
 impl Default for EgressConfig {
     fn default() -> Self {
@@ -59,10 +65,16 @@ pub struct TlsConfig {
     pub system_roots: bool,
 }
 
-const CA_FILES: Key =
-    Key::strings("ca_files", "ca.pem", "files of certificates in PEM that are trusted, in addition to the system's");
-const SYSTEM_ROOTS: WithDefault<bool> =
-    WithDefault::<bool>::boolean("system_roots", true, "whether the system's certificates are trusted");
+const CA_FILES: Key = Key::strings(
+    "ca_files",
+    "ca.pem",
+    "files of certificates in PEM that are trusted, in addition to the system's",
+);
+const SYSTEM_ROOTS: WithDefault<bool> = WithDefault::<bool>::boolean(
+    "system_roots",
+    true,
+    "whether the system's certificates are trusted",
+);
 
 /// `[tls]`.
 pub(super) const TLS: SectionKeys = SectionKeys::new(
@@ -86,8 +98,13 @@ pub(super) fn read_egress(root: &Section<'_>) -> EgressConfig {
         let from = host_and_port(&name.value);
         if from.is_none() {
             let message = format!("`{}` in [egress.resolve] is not a host and port", name.value);
-            let write = format!("\"{}:443\" = \"127.0.0.1:8443\"", name.value.split(':').next().unwrap_or_default());
-            resolve.push(Diagnostic::new(name.place.clone(), message).expected("\"host:port\"").write(write));
+            let write = format!(
+                "\"{}:443\" = \"127.0.0.1:8443\"",
+                name.value.split(':').next().unwrap_or_default()
+            );
+            resolve.push(
+                Diagnostic::new(name.place.clone(), message).expected("\"host:port\"").write(write),
+            );
         }
         let to = resolve.parsed_entry(&name.value, &RESOLVED, |text| {
             text.parse::<SocketAddr>().map_err(|_| InvalidValue::default())
@@ -117,7 +134,8 @@ pub(super) fn read_tls(root: &Section<'_>, base: &Path) -> TlsConfig {
                 false
             }
         });
-        config.ca_files = files.map(|file| Located { value: base.join(file.value), place: file.place }).collect();
+        config.ca_files =
+            files.map(|file| Located { value: base.join(file.value), place: file.place }).collect();
     }
     config.system_roots = section.boolean_or_default(&SYSTEM_ROOTS);
     section.finish();
@@ -127,6 +145,7 @@ pub(super) fn read_tls(root: &Section<'_>, base: &Path) -> TlsConfig {
 fn host_and_port(text: &str) -> Option<(String, u16)> {
     let (host, port) = text.rsplit_once(':')?;
     let port = port.parse().ok().filter(|port| *port > 0)?;
-    let is_host = crate::host_pattern::HostPattern::parse(host).is_ok_and(|pattern| pattern.only_host().is_some());
+    let is_host = crate::host_pattern::HostPattern::parse(host)
+        .is_ok_and(|pattern| pattern.only_host().is_some());
     is_host.then(|| (host.to_owned(), port))
 }

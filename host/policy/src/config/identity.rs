@@ -117,15 +117,22 @@ fn sources() -> Vec<(&'static str, Option<SourceKind>)> {
     kinds.chain([(AUTO, None)]).collect()
 }
 
-const SOURCE: Key =
-    Key::one_of("source", || sources().into_iter().map(|(name, _)| name).collect(), "imds", "where tokens come from")
-        .required();
+const SOURCE: Key = Key::one_of(
+    "source",
+    || sources().into_iter().map(|(name, _)| name).collect(),
+    "imds",
+    "where tokens come from",
+)
+.required();
 
-const UUID: Option<&str> = Some("^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$");
+const UUID: Option<&str> =
+    Some("^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$");
 const ID: &str = "00001111-aaaa-2222-bbbb-3333cccc4444";
 
-const CLIENT_ID: Key = Key::form("client_id", "a UUID", UUID, ID, "the client ID of a user-assigned identity");
-const OBJECT_ID: Key = Key::form("object_id", "a UUID", UUID, ID, "its object ID, in place of `client_id`");
+const CLIENT_ID: Key =
+    Key::form("client_id", "a UUID", UUID, ID, "the client ID of a user-assigned identity");
+const OBJECT_ID: Key =
+    Key::form("object_id", "a UUID", UUID, ID, "its object ID, in place of `client_id`");
 const RESOURCE_ID: Key = Key::form(
     "resource_id",
     "the identity's resource id",
@@ -152,11 +159,18 @@ const TIMEOUT: Key = Key::duration(
     "how long one request to the endpoint may take",
 )
 .default_is("`\"5s\"`, for `azure-cli` `\"13s\"`");
-const DEADLINE: Key =
-    Key::duration("deadline", (SHORTEST, Duration::from_secs(600)), "30s", "how long all attempts together may take")
-        .default_is("`\"30s\"`");
-const PERSIST: Key =
-    Key::path("persist", "/var/lib/keyward/tokens", "a file that keeps tokens over a restart, encrypted");
+const DEADLINE: Key = Key::duration(
+    "deadline",
+    (SHORTEST, Duration::from_secs(600)),
+    "30s",
+    "how long all attempts together may take",
+)
+.default_is("`\"30s\"`");
+const PERSIST: Key = Key::path(
+    "persist",
+    "/var/lib/keyward/tokens",
+    "a file that keeps tokens over a restart, encrypted",
+);
 const PERSIST_KEY: Key = Key::path(
     "persist_key",
     "/etc/keyward/tokens.key",
@@ -194,7 +208,9 @@ fn identity(section: Section<'_>, base: &Path) -> Option<IdentityConfig> {
     if source.is_none() && section.place_of(&SOURCE).is_none() {
         let message = format!("{} has no `source`", section.header());
         let expected = one_of(sources.iter().map(|(name, _)| *name));
-        section.push(Diagnostic::new(place.clone(), message).expected(expected).write("source = \"imds\""));
+        section.push(
+            Diagnostic::new(place.clone(), message).expected(expected).write("source = \"imds\""),
+        );
     }
     let (user_assigned, named_at) = user_assigned(&section).unzip();
     let endpoint = section.parsed(&ENDPOINT, |text| {
@@ -207,14 +223,17 @@ fn identity(section: Section<'_>, base: &Path) -> Option<IdentityConfig> {
     if let (Some(endpoint), Some(kind)) = (&endpoint, kind)
         && kind != Some(SourceKind::Imds)
     {
-        let message = format!("`endpoint` in {}, whose source finds its endpoint itself", section.header());
+        let message =
+            format!("`endpoint` in {}, whose source finds its endpoint itself", section.header());
         section.push(Diagnostic::new(endpoint.place.clone(), message).help("remove this line"));
     }
     if let (Some(Some(kind)), Some(identity)) = (kind, &user_assigned)
         && !kind.takes(identity)
     {
-        let message =
-            format!("{} names a user-assigned identity, which {kind} cannot be asked for so", section.header());
+        let message = format!(
+            "{} names a user-assigned identity, which {kind} cannot be asked for so",
+            section.header()
+        );
         let expected = if kind == SourceKind::WorkloadIdentity {
             "client_id"
         } else {
@@ -228,7 +247,9 @@ fn identity(section: Section<'_>, base: &Path) -> Option<IdentityConfig> {
             let endpoint = endpoint.map(|endpoint| endpoint.value);
             IdentitySource::Imds(ImdsConfig { user_assigned, endpoint, timeout, deadline })
         }
-        Some(kind) => IdentitySource::Platform(kind, SourceConfig { user_assigned, timeout, deadline }),
+        Some(kind) => {
+            IdentitySource::Platform(kind, SourceConfig { user_assigned, timeout, deadline })
+        }
         None => IdentitySource::Auto(SourceConfig { user_assigned, timeout, deadline }),
     };
     Some(IdentityConfig { source, persist, place })
@@ -246,10 +267,13 @@ fn persist(section: &Section<'_>, base: &Path) -> Option<PersistConfig> {
         (None, ..) if section.place_of(&PERSIST).is_some() => return None,
         (path, file, credential) => {
             let place = path.as_ref().and_then(|path| path.place.clone());
-            let place =
-                place.or_else(|| file.and_then(|file| file.place)).or_else(|| credential.and_then(|it| it.place));
-            let message =
-                format!("{}: `persist` needs exactly one of `persist_key` and `persist_credential`", section.header());
+            let place = place
+                .or_else(|| file.and_then(|file| file.place))
+                .or_else(|| credential.and_then(|it| it.place));
+            let message = format!(
+                "{}: `persist` needs exactly one of `persist_key` and `persist_credential`",
+                section.header()
+            );
             let expected = "`persist`, and either `persist_key` (a file: openssl rand -hex 32) or `persist_credential` (systemd's)";
             section.push(Diagnostic::new(place, message).expected(expected));
             return None;
@@ -260,7 +284,9 @@ fn persist(section: &Section<'_>, base: &Path) -> Option<PersistConfig> {
 
 fn user_assigned(section: &Section<'_>) -> Option<(UserAssigned, Option<Place>)> {
     let uuid = |key| {
-        section.parsed(key, |text| if is_uuid(text) { Ok(text.to_owned()) } else { Err(InvalidValue::default()) })
+        section.parsed(key, |text| {
+            if is_uuid(text) { Ok(text.to_owned()) } else { Err(InvalidValue::default()) }
+        })
     };
     let resource = section.parsed(&RESOURCE_ID, |text| {
         let lower = text.to_ascii_lowercase();
@@ -277,7 +303,9 @@ fn user_assigned(section: &Section<'_>) -> Option<(UserAssigned, Option<Place>)>
     let first = forms.next()?;
     for (place, _) in forms {
         let message = format!("{} names its identity twice", section.header());
-        section.push(Diagnostic::new(place, message).expected("one of client_id, object_id and resource_id"));
+        section.push(
+            Diagnostic::new(place, message).expected("one of client_id, object_id and resource_id"),
+        );
     }
     Some((first.1, first.0))
 }
@@ -285,7 +313,8 @@ fn user_assigned(section: &Section<'_>) -> Option<(UserAssigned, Option<Place>)>
 fn is_uuid(text: &str) -> bool {
     let groups: Vec<&str> = text.split('-').collect();
     let lengths: Vec<usize> = groups.iter().map(|group| group.len()).collect();
-    lengths == [8, 4, 4, 4, 12] && groups.iter().all(|group| group.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    lengths == [8, 4, 4, 4, 12]
+        && groups.iter().all(|group| group.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 /// Whether a text is `http://host:port`, with nothing behind it.

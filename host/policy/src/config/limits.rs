@@ -17,7 +17,8 @@ pub struct Limits {
     pub table_elements: u32,
     /// Time on a processor.
     pub cpu_time: Duration,
-    /// Time in which nothing moves: no byte of the caller's body or of the answer, no request and no response.
+    /// Time in which nothing moves: no byte of the caller's body or of the answer, no request and
+    /// no response.
     pub idle_time: Duration,
     /// Time altogether.
     pub wall_time: Duration,
@@ -44,32 +45,66 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 const SHORTEST: Duration = Duration::from_millis(10);
 
 const CONCURRENCY: Number = Number::integer("concurrency", (1, 4096), 128, "calls at once");
-const QUEUE: Number =
-    Number::integer("queue", (1, 1_000_000), 1024, "calls that wait for their turn; one more is denied at once");
-const MEMORY: Size =
-    Size::size("memory", (64 << 10, 1 << 30), 64 << 20, "memory of the sandbox, all linear memories together");
-const TABLE_ELEMENTS: Number =
-    Number::integer("table_elements", (1, 200_000), 20_000, "elements of the sandbox's tables, all together");
-const CPU_TIME: Time = Time::duration("cpu_time", (SHORTEST, HOUR), Duration::from_secs(10), "processor time");
+const QUEUE: Number = Number::integer(
+    "queue",
+    (1, 1_000_000),
+    1024,
+    "calls that wait for their turn; one more is denied at once",
+);
+const MEMORY: Size = Size::size(
+    "memory",
+    (64 << 10, 1 << 30),
+    64 << 20,
+    "memory of the sandbox, all linear memories together",
+);
+const TABLE_ELEMENTS: Number = Number::integer(
+    "table_elements",
+    (1, 200_000),
+    20_000,
+    "elements of the sandbox's tables, all together",
+);
+const CPU_TIME: Time =
+    Time::duration("cpu_time", (SHORTEST, HOUR), Duration::from_secs(10), "processor time");
 const IDLE_TIME: Time = Time::duration(
     "idle_time",
     (SHORTEST, DAY),
     Duration::from_secs(2 * 60),
     "time without any progress: no request, no response, and no byte of either body",
 );
-const WALL_TIME: Time =
-    Time::duration("wall_time", (SHORTEST, Duration::from_secs(7 * 24 * 3600)), HOUR, "time in all");
+const WALL_TIME: Time = Time::duration(
+    "wall_time",
+    (SHORTEST, Duration::from_secs(7 * 24 * 3600)),
+    HOUR,
+    "time in all",
+);
 // A batch of 256 blobs needs two for each.
-const REQUESTS: Number = Number::integer("requests", (1, 100_000), 520, "requests that the plugin sends");
-const CONNECTIONS: Number =
-    Number::integer("connections", (1, 1000), 4, "database connections that the plugin holds at once");
+const REQUESTS: Number =
+    Number::integer("requests", (1, 100_000), 520, "requests that the plugin sends");
+const CONNECTIONS: Number = Number::integer(
+    "connections",
+    (1, 1000),
+    4,
+    "database connections that the plugin holds at once",
+);
 const LOG_BYTES: Size = Size::size("log_bytes", (0, 1 << 30), 64 << 10, "what the plugin logs");
-const HEADER_BYTES: Size =
-    Size::size("header_bytes", (4 << 10, 1 << 20), 64 << 10, "one set of header fields, with their overhead in memory");
-const RESOURCES: Number =
-    Number::integer("resources", (1, 100_000), 1000, "handles that the plugin holds: streams, bodies, header fields");
-const HOSTCALL_BYTES: Size =
-    Size::size("hostcall_bytes", (64 << 10, 128 << 20), 2 << 20, "what the plugin passes to the host at once");
+const HEADER_BYTES: Size = Size::size(
+    "header_bytes",
+    (4 << 10, 1 << 20),
+    64 << 10,
+    "one set of header fields, with their overhead in memory",
+);
+const RESOURCES: Number = Number::integer(
+    "resources",
+    (1, 100_000),
+    1000,
+    "handles that the plugin holds: streams, bodies, header fields",
+);
+const HOSTCALL_BYTES: Size = Size::size(
+    "hostcall_bytes",
+    (64 << 10, 128 << 20),
+    2 << 20,
+    "what the plugin passes to the host at once",
+);
 
 /// `[mount.NAME.limits]`.
 pub(super) const LIMITS: SectionKeys = SectionKeys::new(

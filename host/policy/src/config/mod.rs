@@ -1,7 +1,7 @@
 //! The configuration: what a TOML file says, or code in its place.
 //!
-//! [`Config::from_toml`] reads a file's text. What it gives is complete and well-formed in itself; whether it fits the
-//! plugins that it names is found out by [`Plan::new`](crate::plan::Plan::new).
+//! [`Config::from_toml`] reads a file's text. What it gives is complete and well-formed in itself;
+//! whether it fits the plugins that it names is found out by [`Plan::new`](crate::plan::Plan::new).
 
 mod cloud;
 mod egress;
@@ -14,7 +14,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use egress::{EgressConfig, TlsConfig};
-pub use identity::{IdentityConfig, IdentitySource, ImdsConfig, PersistConfig, PersistKeyConfig, SourceConfig};
+pub use identity::{
+    IdentityConfig, IdentitySource, ImdsConfig, PersistConfig, PersistKeyConfig, SourceConfig,
+};
 pub use limits::Limits;
 pub use mount::{AudienceConfig, MountConfig, PluginRef, SettingValue};
 pub use pool::PoolConfig;
@@ -42,7 +44,8 @@ pub const SECTIONS: &[&SectionKeys] = &[
     &COMPILE_CACHE,
 ];
 
-const ENABLED: WithDefault<bool> = WithDefault::<bool>::boolean("enabled", true, "whether compiled plugins are kept");
+const ENABLED: WithDefault<bool> =
+    WithDefault::<bool>::boolean("enabled", true, "whether compiled plugins are kept");
 const DIRECTORY: Key = Key::path(
     "directory",
     "/var/cache/keyward",
@@ -50,8 +53,11 @@ const DIRECTORY: Key = Key::path(
 )
 .default_is("`compiled` in systemd's cache directory, or in `~/.cache/keyward`");
 
-const COMPILE_CACHE: SectionKeys =
-    SectionKeys::new(&["compile_cache"], "Where compiled plugins are kept between runs.", &[&ENABLED.key, &DIRECTORY]);
+const COMPILE_CACHE: SectionKeys = SectionKeys::new(
+    &["compile_cache"],
+    "Where compiled plugins are kept between runs.",
+    &[&ENABLED.key, &DIRECTORY],
+);
 
 /// What a broker is made of.
 #[derive(Clone, Debug)]
@@ -80,7 +86,8 @@ pub enum CompileCache {
     Unset,
     /// Nowhere.
     Off,
-    /// In this directory. It must belong to the user who runs the broker, and nobody else may write in it.
+    /// In this directory. It must belong to the user who runs the broker, and nobody else may write
+    /// in it.
     Directory(PathBuf),
 }
 
@@ -108,7 +115,8 @@ impl Config {
         })
     }
 
-    /// Reads a text. `file` is its name in messages; files that it names are relative to the directory of that one.
+    /// Reads a text. `file` is its name in messages; files that it names are relative to the
+    /// directory of that one.
     ///
     /// # Errors
     ///
@@ -124,8 +132,9 @@ impl Config {
         document.finish(config)
     }
 
-    /// Takes the broker's sections of a document that has others beside: `cloud` or `[cloud]`, `[identity]`, `[mount]`, `[egress]`,
-    /// `[tls]` and `[compile_cache]`. Mistakes are left with the document.
+    /// Takes the broker's sections of a document that has others beside: `cloud` or `[cloud]`,
+    /// `[identity]`, `[mount]`, `[egress]`, `[tls]` and `[compile_cache]`. Mistakes are left with
+    /// the document.
     #[must_use]
     pub fn read(root: &Section<'_>, base: &Path) -> Self {
         Self {

@@ -65,10 +65,11 @@ pub enum PluginRef {
 pub struct AudienceConfig {
     /// Where its tokens may be sent; the cloud's one host where there is none.
     pub endpoint: Option<Located<Endpoint>>,
-    /// What its tokens are for. It restates an audience that the manifest describes itself, by `resource` and `hosts`;
-    /// without it that is not granted.
+    /// What its tokens are for. It restates an audience that the manifest describes itself, by
+    /// `resource` and `hosts`; without it that is not granted.
     pub resource: Option<Located<Audience>>,
-    /// Other origins that the service may redirect to. Its tokens go to those that are hosts for them.
+    /// Other origins that the service may redirect to. Its tokens go to those that are hosts for
+    /// them.
     pub redirects: Vec<Located<Endpoint>>,
     /// Whether the plugin sees the secrets of a further Key Vault, which are sealed otherwise.
     pub unseal: Option<Located<bool>>,
@@ -165,7 +166,8 @@ impl MountConfig {
 }
 
 const PLUGIN: Key =
-    Key::string("plugin", "keyvault", "the name of a bundled plugin, or the path of a component").required();
+    Key::string("plugin", "keyvault", "the name of a bundled plugin, or the path of a component")
+        .required();
 const SHA256: Key = Key::form(
     "sha256",
     "64 hexadecimal digits, as sha256sum prints them",
@@ -173,11 +175,14 @@ const SHA256: Key = Key::form(
     "0000000000000000000000000000000000000000000000000000000000000000",
     "the component's SHA-256, required beside a path",
 );
-const IDENTITY: Key =
-    Key::string("identity", "default", "the name of an identity").default(DefaultValue::String("default"));
-const HAND_OUT: Key =
-    Key::strings("hand_out", "listKeys", "operations whose credentials callers get ([credentials.md](credentials.md))")
-        .default_is("none");
+const IDENTITY: Key = Key::string("identity", "default", "the name of an identity")
+    .default(DefaultValue::String("default"));
+const HAND_OUT: Key = Key::strings(
+    "hand_out",
+    "listKeys",
+    "operations whose credentials callers get ([credentials.md](credentials.md))",
+)
+.default_is("none");
 const SAS_EXPORT: Key = Key::boolean("sas_export", "an older way to write `hand_out`")
     .deprecated("hand_out = [\"listServiceSas\"]", "0.2.0");
 
@@ -191,12 +196,18 @@ const ENDPOINT: Key = Key::form(
     "the one origin, with a path prefix if there is one, that requests are sent to",
 )
 .default_is("the only host of the service, if it has only one");
-const ALLOW: Key =
-    Key::strings("allow", "GET /secrets/*", "the requests that may be sent ([permissions.md](permissions.md))")
-        .default_is("everything that the plugin declares");
-const REDIRECTS: Key =
-    Key::strings("redirects", "https://other.example", "further origins that the service may redirect to")
-        .default_is("none");
+const ALLOW: Key = Key::strings(
+    "allow",
+    "GET /secrets/*",
+    "the requests that may be sent ([permissions.md](permissions.md))",
+)
+.default_is("everything that the plugin declares");
+const REDIRECTS: Key = Key::strings(
+    "redirects",
+    "https://other.example",
+    "further origins that the service may redirect to",
+)
+.default_is("none");
 const RESOURCE: Key = Key::form(
     "resource",
     "the `resource` of the plugin's manifest",
@@ -217,7 +228,18 @@ pub(super) const MOUNT: SectionKeys = SectionKeys::new(
     "A plugin under a name, which begins a path: letters, digits, `-`, `_`, and single dots \
      between them; 64 characters at most. `endpoint`, `allow`, `redirects` and `resource` are for \
      the plugin's first audience.",
-    &[&PLUGIN, &SHA256, &IDENTITY, &ENDPOINT, &ALLOW, &REDIRECTS, &RESOURCE, &UNSEAL, &HAND_OUT, &SAS_EXPORT],
+    &[
+        &PLUGIN,
+        &SHA256,
+        &IDENTITY,
+        &ENDPOINT,
+        &ALLOW,
+        &REDIRECTS,
+        &RESOURCE,
+        &UNSEAL,
+        &HAND_OUT,
+        &SAS_EXPORT,
+    ],
 )
 .names("^[A-Za-z0-9][A-Za-z0-9_-]*(\\.[A-Za-z0-9_-]+)*$");
 
@@ -263,7 +285,8 @@ pub(super) fn read(root: &Section<'_>, base: &Path) -> BTreeMap<String, MountCon
 /// Whether a name can be the first segment of a path as it is. `/-/` is kept for the daemon.
 pub(crate) fn is_mount_name(name: &str) -> bool {
     let begins = name.starts_with(|first: char| first.is_ascii_alphanumeric());
-    let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
+    let plain =
+        name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
     begins && plain && name.split('.').all(|part| !part.is_empty()) && name.len() <= 64
 }
 
@@ -273,7 +296,11 @@ fn mount(section: Section<'_>, base: &Path) -> Option<MountConfig> {
     if plugin.is_none() && section.place_of(&PLUGIN).is_none() {
         let message = format!("{} has no `plugin`", section.header());
         let expected = "the name of a bundled plugin, or the path of a component with its `sha256`";
-        section.push(Diagnostic::new(place.clone(), message).expected(expected).write("plugin = \"keyvault\""));
+        section.push(
+            Diagnostic::new(place.clone(), message)
+                .expected(expected)
+                .write("plugin = \"keyvault\""),
+        );
     }
     let first = audience(&section);
     let audiences = section.sections(&AUDIENCE).into_iter().map(|(name, section)| {
@@ -290,7 +317,18 @@ fn mount(section: Section<'_>, base: &Path) -> Option<MountConfig> {
     let sas_export = section.boolean(&SAS_EXPORT);
     section.finish();
     let plugin = plugin?;
-    Some(MountConfig { plugin, identity, first, audiences, settings, limits, pool, hand_out, sas_export, place })
+    Some(MountConfig {
+        plugin,
+        identity,
+        first,
+        audiences,
+        settings,
+        limits,
+        pool,
+        hand_out,
+        sas_export,
+        place,
+    })
 }
 
 fn plugin(section: &Section<'_>, base: &Path) -> Option<Located<PluginRef>> {
@@ -306,30 +344,42 @@ fn plugin(section: &Section<'_>, base: &Path) -> Option<Located<PluginRef>> {
         return None;
     }
     if let (false, Some(sum)) = (is_path, &sha256) {
-        let message =
-            format!("`sha256` in {} beside a bundled plugin, which is part of this program", section.header());
+        let message = format!(
+            "`sha256` in {} beside a bundled plugin, which is part of this program",
+            section.header()
+        );
         section.push(Diagnostic::new(sum.place.clone(), message).help("remove this line"));
     }
-    let plugin = if is_path { PluginRef::File { path: base.join(value), sha256 } } else { PluginRef::Bundled(value) };
+    let plugin = if is_path {
+        PluginRef::File { path: base.join(value), sha256 }
+    } else {
+        PluginRef::Bundled(value)
+    };
     Some(Located { value: plugin, place })
 }
 
 fn audience(section: &Section<'_>) -> AudienceConfig {
-    let endpoint = section
-        .parsed(&ENDPOINT, |text| Endpoint::parse(text).map_err(|error| InvalidValue::because(error.to_string())));
+    let endpoint = section.parsed(&ENDPOINT, |text| {
+        Endpoint::parse(text).map_err(|error| InvalidValue::because(error.to_string()))
+    });
     let redirects = section.strings(&REDIRECTS).map_or_else(Vec::new, |texts| {
-        let parsed = texts.value.into_iter().filter_map(|text| match Endpoint::parse(&text.value) {
-            Ok(value) => Some(Located { value, place: text.place }),
-            Err(error) => {
-                let message =
-                    format!("`{}` in `redirects` of {} cannot be used: {error}", text.value, section.header());
-                section.push(Diagnostic::new(text.place, message).expected(ENDPOINT_EXPECTED));
-                None
-            }
-        });
+        let parsed =
+            texts.value.into_iter().filter_map(|text| match Endpoint::parse(&text.value) {
+                Ok(value) => Some(Located { value, place: text.place }),
+                Err(error) => {
+                    let message = format!(
+                        "`{}` in `redirects` of {} cannot be used: {error}",
+                        text.value,
+                        section.header()
+                    );
+                    section.push(Diagnostic::new(text.place, message).expected(ENDPOINT_EXPECTED));
+                    None
+                }
+            });
         parsed.collect()
     });
-    let resource = section.parsed(&RESOURCE, |text| Audience::new(text).map_err(|_| InvalidValue::default()));
+    let resource =
+        section.parsed(&RESOURCE, |text| Audience::new(text).map_err(|_| InvalidValue::default()));
     AudienceConfig {
         endpoint,
         resource,
@@ -347,7 +397,9 @@ fn settings(section: Section<'_>) -> BTreeMap<String, Located<SettingValue>> {
         let value = if section.has_table(&name.value) {
             let table = section.inner(&name.value);
             let names = table.names();
-            let entries = names.into_iter().filter_map(|name| Some((table.scalar_entry(&name.value)?.value, name)));
+            let entries = names
+                .into_iter()
+                .filter_map(|name| Some((table.scalar_entry(&name.value)?.value, name)));
             Some(SettingValue::Table(entries.map(|(value, name)| (name.value, value)).collect()))
         } else {
             section.scalar_entry(&name.value).map(|text| SettingValue::Text(text.value))
@@ -368,7 +420,20 @@ mod tests {
         for name in ["vault", "2nd", "a-b_c", "contoso.dfs.core"] {
             assert!(is_mount_name(name), "{name}");
         }
-        for name in ["", "-", ".", "..", ".a", "a.", "a..b", "a/b", "a%2Fb", "a b", "\u{e4}", &"a".repeat(65)] {
+        for name in [
+            "",
+            "-",
+            ".",
+            "..",
+            ".a",
+            "a.",
+            "a..b",
+            "a/b",
+            "a%2Fb",
+            "a b",
+            "\u{e4}",
+            &"a".repeat(65),
+        ] {
             assert!(!is_mount_name(name), "{name}");
         }
     }

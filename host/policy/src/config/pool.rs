@@ -23,15 +23,24 @@ const BOUNDS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_
 
 // The defaults are those of Microsoft's drivers, except that an idle connection is closed before
 // Azure's gateways do it, which is after half an hour.
-const CONNECTIONS: WithDefault<u32> =
-    WithDefault::<u32>::integer("connections", (1, 4096), 100, "connections at once, used and idle");
+const CONNECTIONS: WithDefault<u32> = WithDefault::<u32>::integer(
+    "connections",
+    (1, 4096),
+    100,
+    "connections at once, used and idle",
+);
 const WAIT: Time = Time::duration(
     "wait",
     BOUNDS,
     Duration::from_secs(15),
     "how long a call waits for a connection while all are in use",
 );
-const IDLE: Time = Time::duration("idle", BOUNDS, Duration::from_secs(4 * 60), "how long an idle connection is kept");
+const IDLE: Time = Time::duration(
+    "idle",
+    BOUNDS,
+    Duration::from_secs(4 * 60),
+    "how long an idle connection is kept",
+);
 const AGE: Time = Time::duration(
     "age",
     BOUNDS,
@@ -48,7 +57,12 @@ pub(super) const POOL: SectionKeys = SectionKeys::new(
 
 impl Default for PoolConfig {
     fn default() -> Self {
-        Self { connections: CONNECTIONS.default, wait: WAIT.default, idle: IDLE.default, age: AGE.default }
+        Self {
+            connections: CONNECTIONS.default,
+            wait: WAIT.default,
+            idle: IDLE.default,
+            age: AGE.default,
+        }
     }
 }
 

@@ -196,7 +196,11 @@ impl Key {
 
     /// A key for a string or a list of strings.
     #[must_use]
-    pub const fn string_or_strings(name: &'static str, example: &'static str, doc: &'static str) -> Self {
+    pub const fn string_or_strings(
+        name: &'static str,
+        example: &'static str,
+        doc: &'static str,
+    ) -> Self {
         Self::new(name, Kind::StringOrStrings, example, doc)
     }
 
@@ -236,7 +240,11 @@ impl Key {
 
     /// A key for a string, a number or a truth value, or a table of them.
     #[must_use]
-    pub const fn scalar_or_table(name: &'static str, example: &'static str, doc: &'static str) -> Self {
+    pub const fn scalar_or_table(
+        name: &'static str,
+        example: &'static str,
+        doc: &'static str,
+    ) -> Self {
         Self::new(name, Kind::ScalarOrTable, example, doc)
     }
 
@@ -299,9 +307,11 @@ impl Key {
             Kind::Strings => format!("[{example:?}]"),
             Kind::Tables(_) => format!("[{{ {example} }}]"),
             Kind::Integer { .. } => self.example_text(),
-            Kind::Boolean | Kind::Integers { .. } | Kind::Scalar | Kind::ScalarOrTable | Kind::Table => {
-                example.to_owned()
-            }
+            Kind::Boolean
+            | Kind::Integers { .. }
+            | Kind::Scalar
+            | Kind::ScalarOrTable
+            | Kind::Table => example.to_owned(),
         }
     }
 
@@ -322,7 +332,12 @@ impl Key {
 impl WithDefault<u32> {
     /// A key for a whole number.
     #[must_use]
-    pub const fn integer(name: &'static str, (least, most): (u64, u64), default: u32, doc: &'static str) -> Self {
+    pub const fn integer(
+        name: &'static str,
+        (least, most): (u64, u64),
+        default: u32,
+        doc: &'static str,
+    ) -> Self {
         let key = Key::new(name, Kind::Integer { least, most }, "", doc);
         Self { key: key.default(DefaultValue::Integer(default)), default }
     }
@@ -331,7 +346,12 @@ impl WithDefault<u32> {
 impl WithDefault<u64> {
     /// A key for a size in bytes.
     #[must_use]
-    pub const fn size(name: &'static str, (least, most): (u64, u64), default: u64, doc: &'static str) -> Self {
+    pub const fn size(
+        name: &'static str,
+        (least, most): (u64, u64),
+        default: u64,
+        doc: &'static str,
+    ) -> Self {
         let key = Key::new(name, Kind::Size { least, most }, "", doc);
         Self { key: key.default(DefaultValue::Size(default)), default }
     }
@@ -362,7 +382,11 @@ impl WithDefault<bool> {
 impl SectionKeys {
     /// A section of these keys.
     #[must_use]
-    pub const fn new(path: &'static [&'static str], doc: &'static str, keys: &'static [&'static Key]) -> Self {
+    pub const fn new(
+        path: &'static [&'static str],
+        doc: &'static str,
+        keys: &'static [&'static Key],
+    ) -> Self {
         Self { path, doc, names: None, keys, entries: None }
     }
 

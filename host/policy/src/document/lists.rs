@@ -86,10 +86,14 @@ impl<'d> Section<'d> {
             return None;
         };
         let number = |item: &DeValue<'_>| match item {
-            DeValue::Integer(integer) => u64::from_str_radix(integer.as_str(), integer.radix()).ok(),
+            DeValue::Integer(integer) => {
+                u64::from_str_radix(integer.as_str(), integer.radix()).ok()
+            }
             _ => None,
         };
-        let numbers = array.iter().map(|item| number(item.get_ref()).filter(|number| (least..=most).contains(number)));
+        let numbers = array
+            .iter()
+            .map(|item| number(item.get_ref()).filter(|number| (least..=most).contains(number)));
         let numbers: Option<Vec<u64>> = numbers.collect();
         let numbers = numbers.and_then(|numbers| <[u64; N]>::try_from(numbers).ok());
         if numbers.is_none() {

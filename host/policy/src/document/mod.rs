@@ -194,7 +194,12 @@ impl<'d> Section<'d> {
         self.with(header, table, place)
     }
 
-    fn with(&self, header: String, table: Option<&'d DeTable<'d>>, place: Option<Place>) -> Section<'d> {
+    fn with(
+        &self,
+        header: String,
+        table: Option<&'d DeTable<'d>>,
+        place: Option<Place>,
+    ) -> Section<'d> {
         let (origin, diagnostics, warnings) = (self.origin, self.diagnostics, self.warnings);
         Section { header, table, place, origin, diagnostics, warnings, known: RefCell::default() }
     }
@@ -260,7 +265,9 @@ impl<'d> Section<'d> {
             if !is_section && names_secret(&name.value) {
                 let similar = nearest(&name.value, names()).filter(|similar| names_secret(similar));
                 self.push(match similar {
-                    Some(similar) => diagnostic.expected(one_of(names())).write(format!("{similar} = ...")),
+                    Some(similar) => {
+                        diagnostic.expected(one_of(names())).write(format!("{similar} = ..."))
+                    }
                     None => diagnostic.expected("no secrets: Keyward takes none. Delete this line"),
                 });
                 continue;
@@ -277,7 +284,8 @@ impl<'d> Section<'d> {
         }
     }
 
-    /// `= value`, as it is written after a key, where it ends on the same line and has no keys of its own.
+    /// `= value`, as it is written after a key, where it ends on the same line and has no keys of
+    /// its own.
     fn rest_of_line(&self, key: &str) -> Option<String> {
         let (_, value) = self.table?.get_key_value(key)?;
         if has_keys(value.get_ref()) {
@@ -290,7 +298,9 @@ impl<'d> Section<'d> {
 
 /// Whether there is a table in a value, which may have keys that name secrets.
 fn has_keys(value: &DeValue<'_>) -> bool {
-    value.as_array().map_or_else(|| value.is_table(), |array| array.iter().any(|item| has_keys(item.get_ref())))
+    value
+        .as_array()
+        .map_or_else(|| value.is_table(), |array| array.iter().any(|item| has_keys(item.get_ref())))
 }
 
 #[cfg(test)]
@@ -312,7 +322,10 @@ mod tests {
         let message = mistakes("\n  clod = \"china\"\n", |root| {
             root.one_of(&CLOUD, &[("public", 1), ("china", 2)]);
         });
-        assert_eq!(message, "k.toml:2:3: unknown key `clod`\n    expected: cloud\n    write:    cloud = \"china\"");
+        assert_eq!(
+            message,
+            "k.toml:2:3: unknown key `clod`\n    expected: cloud\n    write:    cloud = \"china\""
+        );
     }
 
     #[test]

@@ -32,7 +32,14 @@ struct Written<'s> {
 }
 
 impl Section<'_> {
-    pub(super) fn wrong_type(&self, name: &str, value: &DeValue<'_>, place: Place, expected: &str, example: &str) {
+    pub(super) fn wrong_type(
+        &self,
+        name: &str,
+        value: &DeValue<'_>,
+        place: Place,
+        expected: &str,
+        example: &str,
+    ) {
         let message = format!("`{name}`{} is of type {}", self.within(), value.type_str());
         let write = format!("{} = {example}", bare(name));
         self.push(Diagnostic::new(Some(place), message).expected(expected).write(write));
@@ -69,7 +76,9 @@ impl Section<'_> {
     fn string_of(&self, written: &Written<'_>, expected: &str) -> Option<Located<String>> {
         let place = written.place.clone();
         match written.value {
-            DeValue::String(text) => Some(Located { value: text.clone().into_owned(), place: Some(place) }),
+            DeValue::String(text) => {
+                Some(Located { value: text.clone().into_owned(), place: Some(place) })
+            }
             other => {
                 let example = format!("{:?}", written.example);
                 self.wrong_type(written.name, other, place, expected, &example);
@@ -79,7 +88,11 @@ impl Section<'_> {
     }
 
     /// A string that is parsed. `parse` returns the value, or why the string cannot be used.
-    pub fn parsed<T>(&self, key: &Key, parse: impl FnOnce(&str) -> Result<T, InvalidValue>) -> Option<Located<T>> {
+    pub fn parsed<T>(
+        &self,
+        key: &Key,
+        parse: impl FnOnce(&str) -> Result<T, InvalidValue>,
+    ) -> Option<Located<T>> {
         self.parsed_of(&self.written(key)?, expected(key), parse)
     }
 
@@ -282,9 +295,9 @@ fn parse_duration(text: &str) -> Result<Duration, InvalidValue> {
             _ if text.starts_with('-') => OUT_OF_BOUNDS,
             DurationError::NumberOverflow => OUT_OF_BOUNDS,
             DurationError::UnknownUnit { .. } => "unknown unit",
-            DurationError::Empty | DurationError::InvalidCharacter(_) | DurationError::NumberExpected(_) => {
-                "it is not a number with a unit"
-            }
+            DurationError::Empty
+            | DurationError::InvalidCharacter(_)
+            | DurationError::NumberExpected(_) => "it is not a number with a unit",
         })
     })
 }
@@ -311,7 +324,8 @@ mod tests {
         Duration::from_secs(3600),
         "",
     );
-    const MEMORY: WithDefault<u64> = WithDefault::<u64>::size("memory", (1 << 10, 1 << 30), 64 << 20, "");
+    const MEMORY: WithDefault<u64> =
+        WithDefault::<u64>::size("memory", (1 << 10, 1 << 30), 64 << 20, "");
 
     fn mistake(text: &str) -> String {
         let document = Document::parse("k.toml", text).unwrap();

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::cloud::{Meaning, Operation, Operations};
 
-/// The operations at a grant's endpoint whose response is a credential, and which of them the mount hands out.
+/// The operations at a grant's endpoint whose response is a credential, and which of them the mount
+/// hands out.
 #[derive(Clone, Debug, Default)]
 pub struct Minting {
     /// The services that the endpoint is, by their names in the cloud table.
@@ -43,7 +44,9 @@ impl Minting {
     /// The operation whose response has its whole secret in this field.
     #[must_use]
     pub fn operation_with_secret(&self, field: &str) -> Option<&'static Operation> {
-        self.tables().flat_map(Operations::sealable).find(|operation| operation.secret.as_deref() == Some(field))
+        self.tables()
+            .flat_map(Operations::sealable)
+            .find(|operation| operation.secret.as_deref() == Some(field))
     }
 
     /// Whether shared access signatures are spent at the endpoint.

@@ -25,11 +25,13 @@ pub struct Grant {
     pub is_first: bool,
     /// What its tokens are for.
     pub audience: Audience,
-    /// Whether the audience and its hosts are the manifest's own, and the configuration restates them.
+    /// Whether the audience and its hosts are the manifest's own, and the configuration restates
+    /// them.
     pub restated: bool,
     /// Where they may be sent.
     pub endpoint: Endpoint,
-    /// Other origins where requests may be sent, since the service redirects there. Paths are those behind the endpoint.
+    /// Other origins where requests may be sent, since the service redirects there. Paths are those
+    /// behind the endpoint.
     pub redirects: Vec<Redirect>,
     /// Where the service's gateways send clients on to.
     pub routes: Option<Routes>,
@@ -90,8 +92,8 @@ pub enum NotCovered {
 }
 
 impl Grant {
-    /// Reads the path of a request as the service does. Returns what is behind the endpoint's prefix; `None` where it is not
-    /// below that.
+    /// Reads the path of a request as the service does. Returns what is behind the endpoint's
+    /// prefix; `None` where it is not below that.
     ///
     /// # Errors
     ///
@@ -106,7 +108,8 @@ impl Grant {
         self.paths.read(path, &self.endpoint.prefix, Purpose::CompareUnchanged)
     }
 
-    /// Whether a request to this path behind the endpoint's prefix is covered, in all ways in which it may be read.
+    /// Whether a request to this path behind the endpoint's prefix is covered, in all ways in which
+    /// it may be read.
     ///
     /// # Errors
     ///
@@ -115,7 +118,9 @@ impl Grant {
         let matches = |patterns: &Option<Vec<Pattern>>| {
             patterns.as_ref().is_none_or(|patterns| {
                 let covers = |reading: &str| {
-                    patterns.iter().any(|pattern| pattern.matches_reading(method, reading, self.paths_ignore_case))
+                    patterns.iter().any(|pattern| {
+                        pattern.matches_reading(method, reading, self.paths_ignore_case)
+                    })
                 };
                 path.readings().all(covers)
             })
@@ -135,11 +140,12 @@ impl Grant {
         self.declared.is_some() || self.allowed.is_some()
     }
 
-    /// Whether a pattern of the configuration covers a request in one of its path's readings, and has this segment of it
-    /// written out.
+    /// Whether a pattern of the configuration covers a request in one of its path's readings, and
+    /// has this segment of it written out.
     pub(crate) fn allows_literally(&self, method: &Method, reading: &str, segment: usize) -> bool {
         let names = |pattern: &Pattern| {
-            pattern.has_literal(segment) && pattern.matches_reading(method, reading, self.paths_ignore_case)
+            pattern.has_literal(segment)
+                && pattern.matches_reading(method, reading, self.paths_ignore_case)
         };
         self.allowed.as_ref().is_some_and(|patterns| patterns.iter().any(names))
     }
@@ -153,7 +159,8 @@ impl AsRef<Grant> for Grant {
 
 #[cfg(test)]
 impl Grant {
-    /// A grant for a test, that lets out everything. What is requested there has no second path, and mints nothing.
+    /// A grant for a test, that lets out everything. What is requested there has no second path,
+    /// and mints nothing.
     pub(crate) fn example(endpoint: &str) -> Self {
         Self {
             name: "it".into(),

@@ -65,7 +65,8 @@ pub struct DeclaredSeal {
     pub place: SpendPlace,
     /// How long an answer may be used again; `None` for once.
     pub keep: Option<Duration>,
-    /// The calls whose answers may hold the value itself, where the configuration hands them out (`hand_out`).
+    /// The calls whose answers may hold the value itself, where the configuration hands them out
+    /// (`hand_out`).
     pub export: Option<Pattern>,
 }
 
@@ -94,7 +95,8 @@ impl SpendPlace {
 /// What an audience is.
 #[derive(Clone, Debug)]
 pub enum DeclaredService {
-    /// One of these services of the cloud table, by their names there. The endpoint's host decides which.
+    /// One of these services of the cloud table, by their names there. The endpoint's host decides
+    /// which.
     Cloud(Vec<String>),
     /// One that the manifest itself describes.
     Own {
@@ -148,8 +150,8 @@ impl Manifest {
 }
 
 impl DeclaredAudience {
-    /// What the audience can be in a cloud: at least one service. A cloud may lack some of those that a plugin names, but not
-    /// all.
+    /// What the audience can be in a cloud: at least one service. A cloud may lack some of those
+    /// that a plugin names, but not all.
     ///
     /// # Errors
     ///
@@ -181,8 +183,13 @@ impl DeclaredAudience {
 fn resolved(service: &CloudService) -> Result<ResolvedService, Diagnostic> {
     let invalid = |error: String| Diagnostic::new(None, error);
     let audience = Audience::new(&service.audience).map_err(|error| invalid(error.to_string()))?;
-    let pattern = |host: &String| HostPattern::parse(host).map_err(|error| invalid(error.to_string()));
+    let pattern =
+        |host: &String| HostPattern::parse(host).map_err(|error| invalid(error.to_string()));
     let hosts = service.hosts.iter().map(pattern).collect::<Result<_, _>>()?;
-    let ports = service.ports.iter().map(|(host, port)| Ok((pattern(host)?, *port))).collect::<Result<_, _>>()?;
+    let ports = service
+        .ports
+        .iter()
+        .map(|(host, port)| Ok((pattern(host)?, *port)))
+        .collect::<Result<_, _>>()?;
     Ok(ResolvedService { audience, hosts, ports, protocol: service.protocol })
 }

@@ -21,11 +21,13 @@ const NAME: Key = Key::form(
     "the plugin's name",
 )
 .required();
-const SUMMARY: Key = Key::string("summary", "what the plugin is for", "what the plugin is for, in one line");
+const SUMMARY: Key =
+    Key::string("summary", "what the plugin is for", "what the plugin is for, in one line");
 const VERSION: Key = Key::string("version", "1.0.0", "the plugin's version");
 
 /// The keys before the first section.
-const TOP: SectionKeys = SectionKeys::new(&[], "Keys at the top of the manifest.", &[&NAME, &SUMMARY, &VERSION]);
+const TOP: SectionKeys =
+    SectionKeys::new(&[], "Keys at the top of the manifest.", &[&NAME, &SUMMARY, &VERSION]);
 
 const CLOUD: Key = Key::string_or_strings(
     "cloud",
@@ -40,8 +42,10 @@ const RESOURCE: Key = Key::form(
     "https://api.example.com",
     "what the tokens are for, if the cloud table does not have the service",
 );
-const HOSTS: Key = Key::strings("hosts", "*.example.com", "host patterns of the endpoints, with `resource`");
-const PROTOCOLS: [(&str, Protocol); 2] = [("https", Protocol::Https), ("sqlserver", Protocol::SqlServer)];
+const HOSTS: Key =
+    Key::strings("hosts", "*.example.com", "host patterns of the endpoints, with `resource`");
+const PROTOCOLS: [(&str, Protocol); 2] =
+    [("https", Protocol::Https), ("sqlserver", Protocol::SqlServer)];
 const PROTOCOL: Key = Key::one_of(
     "protocol",
     || PROTOCOLS.iter().map(|(name, _)| *name).collect(),
@@ -49,11 +53,16 @@ const PROTOCOL: Key = Key::one_of(
     "the protocol of these hosts",
 )
 .default(DefaultValue::String("https"));
-const OPTIONAL: Key =
-    Key::boolean("optional", "whether the plugin works without this audience").default(DefaultValue::Boolean(false));
-const ALLOW: Key = Key::strings("allow", "GET /path/*", "the requests that the plugin sends").default_is("any");
-const SEAL: Key =
-    Key::tables("seal", &SEAL_RULE, SEAL_EXAMPLE, "fields of responses that the plugin may spend, but does not see");
+const OPTIONAL: Key = Key::boolean("optional", "whether the plugin works without this audience")
+    .default(DefaultValue::Boolean(false));
+const ALLOW: Key =
+    Key::strings("allow", "GET /path/*", "the requests that the plugin sends").default_is("any");
+const SEAL: Key = Key::tables(
+    "seal",
+    &SEAL_RULE,
+    SEAL_EXAMPLE,
+    "fields of responses that the plugin may spend, but does not see",
+);
 
 /// `[audience.NAME]`.
 const AUDIENCE: SectionKeys = SectionKeys::new(
@@ -71,7 +80,9 @@ const FIELD: Key = Key::form(
     "the field, as a JSON pointer",
 )
 .required();
-const SPEND: Key = Key::string("spend", "blob", "the audience at whose endpoint the value may be spent").required();
+const SPEND: Key =
+    Key::string("spend", "blob", "the audience at whose endpoint the value may be spent")
+        .required();
 const AS: Key = Key::one_of(
     "as",
     || SpendPlace::ALL.iter().map(|place| place.as_str()).collect(),
@@ -105,12 +116,20 @@ pub(super) fn manifest(file: &str, text: &str) -> Result<Manifest, ConfigError> 
         let name = root.parsed(&NAME, name_of_a_plugin);
         let summary = root.string(&SUMMARY).map(|text| text.value);
         let version = root.string(&VERSION).map(|text| text.value);
-        let audiences: Vec<DeclaredAudience> =
-            root.sections(&AUDIENCE).into_iter().filter_map(|(name, section)| audience(&name, section)).collect();
-        let settings =
-            root.sections(&SETTING).into_iter().map(|(name, section)| (name.value, setting::read(section))).collect();
+        let audiences: Vec<DeclaredAudience> = root
+            .sections(&AUDIENCE)
+            .into_iter()
+            .filter_map(|(name, section)| audience(&name, section))
+            .collect();
+        let settings = root
+            .sections(&SETTING)
+            .into_iter()
+            .map(|(name, section)| (name.value, setting::read(section)))
+            .collect();
         if name.is_none() && root.place_of(&NAME).is_none() {
-            document.push(Diagnostic::new(None, "the manifest has no `name`").write("name = \"my-plugin\""));
+            document.push(
+                Diagnostic::new(None, "the manifest has no `name`").write("name = \"my-plugin\""),
+            );
         }
         root.finish();
         Manifest {
@@ -132,7 +151,8 @@ fn name_of_a_plugin(name: &str) -> Result<String, InvalidValue> {
 
 fn audience(name: &Located<String>, section: Section<'_>) -> Option<DeclaredAudience> {
     let cloud = section.string_or_strings(&CLOUD);
-    let resource = section.parsed(&RESOURCE, |text| Audience::new(text).map_err(|_| InvalidValue::default()));
+    let resource =
+        section.parsed(&RESOURCE, |text| Audience::new(text).map_err(|_| InvalidValue::default()));
     let hosts = section.strings(&HOSTS);
     let protocol = section.one_of(&PROTOCOL, &PROTOCOLS);
     let optional = section.boolean(&OPTIONAL).is_some_and(|optional| optional.value);
@@ -143,50 +163,70 @@ fn audience(name: &Located<String>, section: Section<'_>) -> Option<DeclaredAudi
     let service = match (cloud, resource, hosts) {
         (Some(cloud), None, None) => Some(DeclaredService::Cloud(cloud.value)),
         (None, Some(resource), Some(hosts)) => {
-            let hosts = hosts.value.into_iter().filter_map(|host| match HostPattern::parse(&host.value) {
-                Ok(pattern) => Some(pattern),
-                Err(error) => {
-                    section.push(Diagnostic::new(host.place, error.to_string()));
-                    None
-                }
-            });
+            let hosts =
+                hosts.value.into_iter().filter_map(|host| match HostPattern::parse(&host.value) {
+                    Ok(pattern) => Some(pattern),
+                    Err(error) => {
+                        section.push(Diagnostic::new(host.place, error.to_string()));
+                        None
+                    }
+                });
             let protocol = protocol.map_or(Protocol::Https, |protocol| protocol.value);
-            Some(DeclaredService::Own { audience: resource.value, hosts: hosts.collect(), protocol })
+            Some(DeclaredService::Own {
+                audience: resource.value,
+                hosts: hosts.collect(),
+                protocol,
+            })
         }
         _ => {
-            let message =
-                format!("the audience {} says neither `cloud` alone nor `resource` and `hosts`", section.header());
+            let message = format!(
+                "the audience {} says neither `cloud` alone nor `resource` and `hosts`",
+                section.header()
+            );
             let write = "cloud = \"vault\"";
             section.push(Diagnostic::new(place(), message).write(write));
             None
         }
     };
     section.finish();
-    Some(DeclaredAudience { name: name.value.clone(), service: service?, optional, required_if, allow, seal })
+    Some(DeclaredAudience {
+        name: name.value.clone(),
+        service: service?,
+        optional,
+        required_if,
+        allow,
+        seal,
+    })
 }
 
 fn seals(section: &Section<'_>) -> Vec<DeclaredSeal> {
-    let seals =
-        section.tables(&SEAL).into_iter().filter_map(|seal| {
-            let field = seal.parsed(&FIELD, |text| {
-                if text.starts_with('/') { Ok(text.to_owned()) } else { Err(InvalidValue::default()) }
-            });
-            let spend = seal.string(&SPEND);
-            let place = seal.one_of(&AS, &SpendPlace::ALL.map(|place| (place.as_str(), place)));
-            let keep = seal.duration(&KEEP);
-            let export = seal
-                .parsed(&EXPORT, |text| Pattern::parse(text).map_err(|error| InvalidValue::because(error.to_string())));
-            for key in [FIELD, SPEND, AS] {
-                if seal.place_of(&key).is_none() {
-                    let message = format!("a rule in {} has no `{}`", seal.header(), key.name);
-                    let write = format!("{{ {SEAL_EXAMPLE} }}");
-                    seal.push(Diagnostic::new(seal.place(), message).write(write));
-                }
-            }
-            seal.finish();
-            let (keep, export) = (keep.map(|keep| keep.value), export.map(|export| export.value));
-            Some(DeclaredSeal { field: field?.value, spend: spend?.value, place: place?.value, keep, export })
+    let seals = section.tables(&SEAL).into_iter().filter_map(|seal| {
+        let field = seal.parsed(&FIELD, |text| {
+            if text.starts_with('/') { Ok(text.to_owned()) } else { Err(InvalidValue::default()) }
         });
+        let spend = seal.string(&SPEND);
+        let place = seal.one_of(&AS, &SpendPlace::ALL.map(|place| (place.as_str(), place)));
+        let keep = seal.duration(&KEEP);
+        let export = seal.parsed(&EXPORT, |text| {
+            Pattern::parse(text).map_err(|error| InvalidValue::because(error.to_string()))
+        });
+        for key in [FIELD, SPEND, AS] {
+            if seal.place_of(&key).is_none() {
+                let message = format!("a rule in {} has no `{}`", seal.header(), key.name);
+                let write = format!("{{ {SEAL_EXAMPLE} }}");
+                seal.push(Diagnostic::new(seal.place(), message).write(write));
+            }
+        }
+        seal.finish();
+        let (keep, export) = (keep.map(|keep| keep.value), export.map(|export| export.value));
+        Some(DeclaredSeal {
+            field: field?.value,
+            spend: spend?.value,
+            place: place?.value,
+            keep,
+            export,
+        })
+    });
     seals.collect()
 }
 
@@ -196,10 +236,16 @@ pub(crate) fn patterns(section: &Section<'_>, key: &Key) -> Option<Vec<Pattern>>
     let parsed = texts.value.into_iter().filter_map(|text| match Pattern::parse(&text.value) {
         Ok(pattern) => Some(pattern),
         Err(error) => {
-            let message =
-                format!("`{}` in `{}` of {} is not a valid pattern: {error}", text.value, key.name, section.header());
+            let message = format!(
+                "`{}` in `{}` of {} is not a valid pattern: {error}",
+                text.value,
+                key.name,
+                section.header()
+            );
             let write = format!("{} = [{:?}]", key.name, error.example);
-            section.push(Diagnostic::new(text.place, message).expected("a method and a path").write(write));
+            section.push(
+                Diagnostic::new(text.place, message).expected("a method and a path").write(write),
+            );
             None
         }
     });
@@ -215,7 +261,8 @@ mod tests {
         let text = "name = \"s\"\n[audience.zeta]\ncloud = \"blob\"\n[audience.arm]\ncloud = \"arm\"\noptional = true\n\
                     allow = [\"POST /x/*\"]\n[setting.auth]\nvalues = [\"entra\", \"sas\"]\ndefault = \"entra\"\n";
         let manifest = manifest("m.toml", text).unwrap();
-        let names: Vec<&str> = manifest.audiences.iter().map(|audience| audience.name.as_str()).collect();
+        let names: Vec<&str> =
+            manifest.audiences.iter().map(|audience| audience.name.as_str()).collect();
         assert_eq!(names, ["zeta", "arm"]);
         assert!(manifest.audiences[1].optional);
         assert_eq!(manifest.settings["auth"].default.as_deref(), Some("entra"));
@@ -226,9 +273,12 @@ mod tests {
         let text = "name = \"Bad Name\"\nx = 1\n[audience.a]\ncloud = \"vault\"\nresource = \"r\"\nhosts = [\"*.net\"]\n\
                     [setting.s]\nvalues = [\"a\"]\ndefault = \"b\"\n";
         let error = manifest("m.toml", text).unwrap_err().to_string();
-        for part in
-            ["m.toml:1:8: `name", "m.toml:2:1: unknown key `x`", "m.toml:3:11: the audience", "m.toml:9:1: the default"]
-        {
+        for part in [
+            "m.toml:1:8: `name",
+            "m.toml:2:1: unknown key `x`",
+            "m.toml:3:11: the audience",
+            "m.toml:9:1: the default",
+        ] {
             assert!(error.contains(part), "{part} in {error}");
         }
     }

@@ -21,7 +21,8 @@ pub enum ManifestError {
     Malformed(String),
     /// There is no manifest.
     #[error(
-        "the component has no section `{SECTION}`. In Rust, `keyward_plugin::manifest!(\"manifest.toml\")` embeds it"
+        "the component has no section `{SECTION}`. In Rust, \
+         `keyward_plugin::manifest!(\"manifest.toml\")` embeds it"
     )]
     Missing,
     /// There is more than one.
@@ -35,8 +36,8 @@ pub enum ManifestError {
     Invalid(#[from] ConfigError),
 }
 
-/// The manifest's text. It stands in a custom section of the component, or of a core module in it, which is where a
-/// compiler puts it.
+/// The manifest's text. It stands in a custom section of the component, or of a core module in it,
+/// which is where a compiler puts it.
 ///
 /// # Errors
 ///
@@ -53,7 +54,9 @@ pub fn read_text(component: &[u8]) -> Result<String, ManifestError> {
                     return Err(ManifestError::NotAComponent(fix));
                 }
             },
-            Payload::CustomSection(section) if section.name() == SECTION => found.push(section.data()),
+            Payload::CustomSection(section) if section.name() == SECTION => {
+                found.push(section.data())
+            }
             _ => {}
         }
     }
@@ -92,11 +95,17 @@ mod tests {
     fn a_manifest_that_is_missing_or_ambiguous_is_an_error() {
         let error = |bytes: &[u8]| read_text(bytes).unwrap_err();
         assert!(matches!(error(&component(&[])), ManifestError::Missing));
-        assert!(matches!(error(&component(&[(SECTION, b"a"), (SECTION, b"a")])), ManifestError::Several(2)));
+        assert!(matches!(
+            error(&component(&[(SECTION, b"a"), (SECTION, b"a")])),
+            ManifestError::Several(2)
+        ));
         assert!(matches!(error(&component(&[(SECTION, b"\xff")])), ManifestError::NotText));
         assert!(matches!(error(b"\0asm\x01\0\0\0"), ManifestError::NotAComponent(_)));
         assert!(matches!(error(b"name = 1"), ManifestError::Malformed(_)));
-        assert!(matches!(error(b""), ManifestError::Malformed(_) | ManifestError::NotAComponent(_)));
+        assert!(matches!(
+            error(b""),
+            ManifestError::Malformed(_) | ManifestError::NotAComponent(_)
+        ));
         let torn = component(&[(SECTION, b"name")]);
         assert!(matches!(error(&torn[..torn.len() - 1]), ManifestError::Malformed(_)));
     }

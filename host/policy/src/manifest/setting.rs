@@ -173,15 +173,24 @@ fn has_form(text: &str, form: &str) -> bool {
     is_alike && segments.next().is_none()
 }
 
-const SUMMARY: Key = Key::string("summary", "what it is for", "what the setting is for, in one line");
+const SUMMARY: Key =
+    Key::string("summary", "what it is for", "what the setting is for, in one line");
 const TYPES: [&str; 5] = ["string", "boolean", "integer", "size", "duration"];
-const TYPE: Key =
-    Key::one_of("type", || TYPES.to_vec(), "integer", "the type of its value; the plugin gets a string of it")
-        .default(DefaultValue::String("string"));
-const MIN: Key =
-    Key::scalar("min", "1", "the least valid value of an integer, a size or a duration, written as such a value");
+const TYPE: Key = Key::one_of(
+    "type",
+    || TYPES.to_vec(),
+    "integer",
+    "the type of its value; the plugin gets a string of it",
+)
+.default(DefaultValue::String("string"));
+const MIN: Key = Key::scalar(
+    "min",
+    "1",
+    "the least valid value of an integer, a size or a duration, written as such a value",
+);
 const MAX: Key = Key::scalar("max", "1000", "the most");
-const VALUES: Key = Key::strings("values", "entra", "the values that it may have").default_is("any");
+const VALUES: Key =
+    Key::strings("values", "entra", "the values that it may have").default_is("any");
 const FORMS: Key = Key::strings(
     "forms",
     "*/*",
@@ -190,9 +199,10 @@ const FORMS: Key = Key::strings(
 )
 .default_is("any");
 const DEFAULT: Key = Key::scalar("default", "\"...\"", "its value if the mount has none");
-const TABLE: Key =
-    Key::boolean("table", "whether it is a table of strings, and not one value").default(DefaultValue::Boolean(false));
-const REQUIRED: Key = Key::boolean("required", "whether the mount must have it").default(DefaultValue::Boolean(false));
+const TABLE: Key = Key::boolean("table", "whether it is a table of strings, and not one value")
+    .default(DefaultValue::Boolean(false));
+const REQUIRED: Key = Key::boolean("required", "whether the mount must have it")
+    .default(DefaultValue::Boolean(false));
 const SENDS: Key = Key::form(
     "sends",
     "a method and a path with one *",
@@ -207,7 +217,19 @@ pub(super) const SETTING: SectionKeys = SectionKeys::new(
     &["setting", "NAME"],
     "A setting that the plugin reads. A mount whose value is not of this type or outside of these \
      bounds is refused before any call.",
-    &[&SUMMARY, &TYPE, &MIN, &MAX, &VALUES, &FORMS, &DEFAULT, &TABLE, &REQUIRED, &CONDITIONS, &SENDS],
+    &[
+        &SUMMARY,
+        &TYPE,
+        &MIN,
+        &MAX,
+        &VALUES,
+        &FORMS,
+        &DEFAULT,
+        &TABLE,
+        &REQUIRED,
+        &CONDITIONS,
+        &SENDS,
+    ],
 );
 
 pub(super) fn read(section: Section<'_>) -> Setting {
@@ -233,7 +255,8 @@ pub(super) fn read(section: Section<'_>) -> Setting {
         sends: sends.map(|sends| sends.value),
     };
     let invalid = setting.default.as_ref().filter(|_| !setting.table);
-    if let Some((default, Err(invalid))) = invalid.map(|default| (default, setting.check(default))) {
+    if let Some((default, Err(invalid))) = invalid.map(|default| (default, setting.check(default)))
+    {
         let header = section.header();
         let message = format!("the default {default:?} in {header} is not one of its values");
         let diagnostic = Diagnostic::new(section.place_of(&DEFAULT), message);
@@ -250,7 +273,11 @@ fn kind(section: &Section<'_>) -> SettingKind {
     let bound = |key: &Key, text: Option<String>, is_valid: &dyn Fn(&str) -> bool| {
         let invalid = text.filter(|text| !is_valid(text));
         if let Some(text) = invalid {
-            let message = format!("`{} = {text:?}` in {} is not a bound of the type", key.name, section.header());
+            let message = format!(
+                "`{} = {text:?}` in {} is not a bound of the type",
+                key.name,
+                section.header()
+            );
             let diagnostic = Diagnostic::new(section.place_of(key), message);
             section.push(diagnostic.expected(format!("a value of the type {name}")));
         }
@@ -294,7 +321,11 @@ mod tests {
     fn a_value_has_the_declared_type_and_bounds() {
         let cases = [
             ("type = \"boolean\"", &["true", "false"][..], &["yes", "", "1"][..]),
-            ("type = \"integer\"\nmin = 1\nmax = 9", &["1", "9"], &["0", "10", "-1", "x y", "+1", ""]),
+            (
+                "type = \"integer\"\nmin = 1\nmax = 9",
+                &["1", "9"],
+                &["0", "10", "-1", "x y", "+1", ""],
+            ),
             ("type = \"size\"\nmin = 1", &["7", "1KiB", "256MiB"], &["0", "1 KiB", "1MB", "-1B"]),
             (
                 "type = \"duration\"\nmin = \"1ms\"\nmax = \"30days\"",
@@ -302,7 +333,11 @@ mod tests {
                 &["-1", "30", "0s", "31days", ""],
             ),
             ("forms = [\"*\", \"*/*\"]", &["a", "a/b"], &["", "a/", "a/b/c", "a b"]),
-            ("forms = [\"/Accounts/*\"]", &["/accounts/a"], &["contoso", "/accounts/", "accounts/a"]),
+            (
+                "forms = [\"/Accounts/*\"]",
+                &["/accounts/a"],
+                &["contoso", "/accounts/", "accounts/a"],
+            ),
             ("values = [\"a\", \"b\"]", &["a"], &["A", ""]),
             ("", &["", "anything at all"], &[]),
         ];

@@ -1,11 +1,14 @@
-//! What others may make of a segment: servers and proxies decode a path once, twice, or until nothing changes.
+//! What others may make of a segment: servers and proxies decode a path once, twice, or until
+//! nothing changes.
 
 use super::PathError;
 
-/// More rounds than any name needs. A path that takes longer to decode is one that wants to be hard to read.
+/// More rounds than any name needs. A path that takes longer to decode is one that wants to be hard
+/// to read.
 pub(super) const ROUNDS: usize = 8;
 
-/// Checks that a segment in normal form is one name that is neither `.` nor `..`, however often it is decoded.
+/// Checks that a segment in normal form is one name that is neither `.` nor `..`, however often it
+/// is decoded.
 pub(super) fn check(segment: &str) -> Result<(), PathError> {
     check_name(segment.as_bytes())?;
     let Some(mut name) = decode(segment.as_bytes()) else { return Ok(()) };
@@ -36,16 +39,18 @@ fn check_name(name: &[u8]) -> Result<(), PathError> {
     if is_overlong(name) { Err(PathError::Overlong) } else { Ok(()) }
 }
 
-/// Whether a segment is `.` or `..`. To some servers a segment ends at a semicolon, and some leave out spaces, and the dots
-/// between them.
+/// Whether a segment is `.` or `..`. To some servers a segment ends at a semicolon, and some leave
+/// out spaces, and the dots between them.
 pub(super) fn is_dots(name: &[u8]) -> bool {
     let ends = |byte: &u8| matches!(byte, b';' | b'?' | b'#');
     let before = name.split(ends).next().unwrap_or_default().trim_ascii();
-    let of_spaces = || before.contains(&b' ') && before.iter().all(|byte| matches!(byte, b'.' | b' '));
+    let of_spaces =
+        || before.contains(&b' ') && before.iter().all(|byte| matches!(byte, b'.' | b' '));
     matches!(before, b"." | b"..") || of_spaces()
 }
 
-/// Whether there is a character that is encoded in more bytes than UTF-8 allows: careless decoders make `/` of `C0 AF`.
+/// Whether there is a character that is encoded in more bytes than UTF-8 allows: careless decoders
+/// make `/` of `C0 AF`.
 pub(super) fn is_overlong(name: &[u8]) -> bool {
     let pair = |pair: &[u8]| matches!(pair, [0xE0, 0x80..=0x9F] | [0xF0, 0x80..=0x8F]);
     name.iter().any(|byte| matches!(byte, 0xC0 | 0xC1 | 0xF8..)) || name.windows(2).any(pair)
@@ -57,8 +62,8 @@ pub(super) fn decode_strictly(text: &[u8]) -> Option<Vec<u8>> {
     (decoded != text).then_some(decoded)
 }
 
-/// Decodes once, as leniently as any server does: what is not encoded stays, and `%uXXXX` is a character too. `None` where
-/// nothing is encoded.
+/// Decodes once, as leniently as any server does: what is not encoded stays, and `%uXXXX` is a
+/// character too. `None` where nothing is encoded.
 pub(super) fn decode(text: &[u8]) -> Option<Vec<u8>> {
     let mut decoded = Vec::with_capacity(text.len());
     let (mut rest, mut changed) = (text, false);

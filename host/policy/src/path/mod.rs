@@ -112,7 +112,11 @@ impl NormalPath {
     pub fn behind(&self, prefix: &str) -> Option<Self> {
         let behind = |path: &str| {
             let rest = path.strip_prefix(prefix)?;
-            if rest.starts_with('/') { Some(rest.to_owned()) } else { rest.is_empty().then(|| "/".to_owned()) }
+            if rest.starts_with('/') {
+                Some(rest.to_owned())
+            } else {
+                rest.is_empty().then(|| "/".to_owned())
+            }
         };
         let others = self.others.iter().map(|other| behind(other)).collect::<Option<_>>()?;
         Some(Self { text: behind(&self.text)?, others })
@@ -125,10 +129,12 @@ impl NormalPath {
             return self.text.clone();
         }
         // What all of them have in common, but for the last segment, and what is below it.
-        let all: Vec<Vec<&str>> = self.readings().map(|reading| reading.split('/').collect()).collect();
+        let all: Vec<Vec<&str>> =
+            self.readings().map(|reading| reading.split('/').collect()).collect();
         let shortest = all.iter().map(Vec::len).min().unwrap_or_default();
-        let is_common =
-            |number: &usize| all.iter().all(|one| one.get(*number) == all.first().and_then(|a| a.get(*number)));
+        let is_common = |number: &usize| {
+            all.iter().all(|one| one.get(*number) == all.first().and_then(|a| a.get(*number)))
+        };
         let common = (0..shortest.saturating_sub(1)).take_while(is_common).count();
         let common: Vec<&str> = all.first().into_iter().flatten().take(common).copied().collect();
         format!("{}/**", common.join("/"))
@@ -142,7 +148,8 @@ fn push_segment(segment: &str, normal: &mut String) -> Result<(), PathError> {
             b'\\' => return Err(PathError::Backslash),
             byte if byte.is_ascii_control() => return Err(PathError::Control),
             b'%' => {
-                let decoded = hex(bytes.next()).zip(hex(bytes.next())).ok_or(PathError::BrokenEncoding)?;
+                let decoded =
+                    hex(bytes.next()).zip(hex(bytes.next())).ok_or(PathError::BrokenEncoding)?;
                 match decoded.0 * 16 + decoded.1 {
                     b'/' => return Err(PathError::EncodedSlash),
                     b'\\' => return Err(PathError::Backslash),

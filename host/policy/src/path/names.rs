@@ -1,9 +1,10 @@
 //! Paths that end in a name which only the service understands, such as a blob's.
 //!
-//! Without patterns such a path is sent as it was written; it must not leave the segments before the name. With patterns it is
-//! decoded once, as the service does, compared, and sent in one encoding of what was compared. What may be read in yet
-//! another way (decoded again, without empty segments, or without dots at the end of segments, as accounts with a
-//! hierarchical namespace do) is a reading of its own, which patterns must cover too.
+//! Without patterns such a path is sent as it was written; it must not leave the segments before
+//! the name. With patterns it is decoded once, as the service does, compared, and sent in one
+//! encoding of what was compared. What may be read in yet another way (decoded again, without empty
+//! segments, or without dots at the end of segments, as accounts with a hierarchical namespace do)
+//! is a reading of its own, which patterns must cover too.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 
@@ -43,12 +44,18 @@ impl Kind {
 }
 
 impl PathReading {
-    /// Reads a path, and returns what is behind `prefix`, which is whole segments; `None` where it is not below that.
+    /// Reads a path, and returns what is behind `prefix`, which is whole segments; `None` where it
+    /// is not below that.
     ///
     /// # Errors
     ///
     /// The path cannot be read in one way, or leaves the segments before its name.
-    pub fn read(self, path: &str, prefix: &str, purpose: Purpose) -> Result<Option<NormalPath>, PathError> {
+    pub fn read(
+        self,
+        path: &str,
+        prefix: &str,
+        purpose: Purpose,
+    ) -> Result<Option<NormalPath>, PathError> {
         let (kind, after) = match self {
             Self::Segments => return Ok(NormalPath::parse(path)?.behind(prefix)),
             Self::Names { after } => (Kind::Names, after),
@@ -103,7 +110,8 @@ fn forwarded(head: &str, name: &str) -> Result<NormalPath, PathError> {
     Ok(read)
 }
 
-/// A path that patterns are compared with. `unchanged` says that it is sent as it was written all the same.
+/// A path that patterns are compared with. `unchanged` says that it is sent as it was written all
+/// the same.
 fn compared(kind: Kind, head: &str, name: &str, unchanged: bool) -> Result<NormalPath, PathError> {
     let first = match kind {
         Kind::Keys => name.split('/').map(decode_once).collect::<Result<Segments, PathError>>()?,
@@ -169,8 +177,10 @@ impl NormalPath {
     /// Adds the ways in which a hierarchical namespace may read a name.
     fn add_variants(&mut self, head: &str, view: &Segments) {
         self.add(join(head, view));
-        let without_dots: Segments = view.iter().map(|segment| without_dots_at_its_end(segment).to_vec()).collect();
-        let without_empty = |view: &Segments| view.iter().filter(|segment| !segment.is_empty()).cloned().collect();
+        let without_dots: Segments =
+            view.iter().map(|segment| without_dots_at_its_end(segment).to_vec()).collect();
+        let without_empty =
+            |view: &Segments| view.iter().filter(|segment| !segment.is_empty()).cloned().collect();
         let variants: [Segments; 2] = [without_empty(view), without_empty(&without_dots)];
         self.add(join(head, &without_dots));
         for variant in variants {
@@ -189,7 +199,11 @@ fn decode_once(name: &str) -> Result<Vec<u8>, PathError> {
     let mut rest = name.as_bytes();
     while let Some(percent) = rest.iter().position(|byte| *byte == b'%') {
         match rest.get(percent..) {
-            Some([_, high, low, after @ ..]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => rest = after,
+            Some([_, high, low, after @ ..])
+                if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() =>
+            {
+                rest = after
+            }
             Some(_) | None => return Err(PathError::BrokenEncoding),
         }
     }
@@ -227,7 +241,8 @@ fn resolved(segments: Segments) -> Result<Segments, PathError> {
 }
 
 fn check_dots(segments: &Segments) -> Result<(), PathError> {
-    let has_dots = |segment: &Vec<u8>| segment.split(|byte| matches!(byte, b'/' | b'\\')).any(is_dots);
+    let has_dots =
+        |segment: &Vec<u8>| segment.split(|byte| matches!(byte, b'/' | b'\\')).any(is_dots);
     if segments.iter().any(has_dots) { Err(PathError::DotSegment) } else { Ok(()) }
 }
 

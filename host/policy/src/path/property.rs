@@ -1,4 +1,5 @@
-//! What must hold of every path, for tests and the fuzz target in `fuzz`. Written apart from the rules that it checks.
+//! What must hold of every path, for tests and the fuzz target in `fuzz`. Written apart from the
+//! rules that it checks.
 
 use std::collections::BTreeSet;
 
@@ -8,8 +9,11 @@ use super::reading::Purpose;
 use super::{NormalPath, PathReading};
 
 /// The readings of names that are checked.
-const NAMES: [PathReading; 3] =
-    [PathReading::Names { after: 1 }, PathReading::Files { after: 1 }, PathReading::Keys { after: 1 }];
+const NAMES: [PathReading; 3] = [
+    PathReading::Names { after: 1 },
+    PathReading::Files { after: 1 },
+    PathReading::Keys { after: 1 },
+];
 
 /// Reads a path in all ways that services do, and checks what came of it.
 ///
@@ -26,12 +30,23 @@ pub(crate) fn check(path: &str) {
 
 fn check_segments(path: &str) {
     let Ok(normal) = NormalPath::parse(path) else { return };
-    assert_eq!(NormalPath::parse(normal.as_str()).as_ref(), Ok(&normal), "the normal form is normal");
+    assert_eq!(
+        NormalPath::parse(normal.as_str()).as_ref(),
+        Ok(&normal),
+        "the normal form is normal"
+    );
     let segments = normal.as_str().split('/').count();
     let mut text = normal.as_str().as_bytes().to_vec();
     loop {
-        assert_eq!(text.split(|byte| *byte == b'/').count(), segments, "{path:?} has other segments when decoded");
-        assert!(!text.iter().any(|byte| byte.is_ascii_control() || matches!(byte, b'\\' | b';')), "{path:?}");
+        assert_eq!(
+            text.split(|byte| *byte == b'/').count(),
+            segments,
+            "{path:?} has other segments when decoded"
+        );
+        assert!(
+            !text.iter().any(|byte| byte.is_ascii_control() || matches!(byte, b'\\' | b';')),
+            "{path:?}"
+        );
         for segment in text.split(|byte| *byte == b'/').skip(1) {
             assert!(!is_dots(segment), "{path:?} has a dot segment when decoded");
         }
@@ -42,7 +57,8 @@ fn check_segments(path: &str) {
     }
 }
 
-/// What a service may make of a path that was compared with patterns is among the readings that they were compared with.
+/// What a service may make of a path that was compared with patterns is among the readings that
+/// they were compared with.
 fn check_compared(reading: PathReading, path: &str) {
     let Ok(Some(read)) = reading.read(path, "", Purpose::Compare) else { return };
     let again = reading.read(read.as_str(), "", Purpose::Compare);
@@ -50,20 +66,33 @@ fn check_compared(reading: PathReading, path: &str) {
     let Some((head, name)) = name_of(read.as_str()) else { return };
     let compared: BTreeSet<Vec<Vec<u8>>> = read
         .readings()
-        .map(|reading| reading.split('/').skip(1).map(|segment| percent_decode(segment.as_bytes()).collect()).collect())
+        .map(|reading| {
+            reading
+                .split('/')
+                .skip(1)
+                .map(|segment| percent_decode(segment.as_bytes()).collect())
+                .collect()
+        })
         .collect();
     let head: Vec<u8> = percent_decode(head.as_bytes()).collect();
-    let (is_key, is_file) = (matches!(reading, PathReading::Keys { .. }), matches!(reading, PathReading::Files { .. }));
+    let (is_key, is_file) =
+        (matches!(reading, PathReading::Keys { .. }), matches!(reading, PathReading::Files { .. }));
     for mut made in made_of(name, is_key) {
         if is_file {
             let last = made.pop();
             made.retain(|segment| !segment.is_empty());
             made.extend(last);
         }
-        assert!(!made.iter().any(|segment| is_dots(segment)), "{path:?} has a dot segment: {made:?}");
+        assert!(
+            !made.iter().any(|segment| is_dots(segment)),
+            "{path:?} has a dot segment: {made:?}"
+        );
         for made in variants(&made) {
             let whole: Vec<Vec<u8>> = std::iter::once(head.clone()).chain(made).collect();
-            assert!(compared.contains(&whole), "{path:?} is sent as {read}: {whole:?} is not among {compared:?}");
+            assert!(
+                compared.contains(&whole),
+                "{path:?} is sent as {read}: {whole:?} is not among {compared:?}"
+            );
         }
     }
 }
@@ -83,7 +112,10 @@ fn check_forwarded(reading: PathReading, path: &str) {
                     b"" | b"." => {}
                     _ => depth += 1,
                 }
-                assert!(depth >= 0, "{path:?} is sent as {read}, and leaves the segment before its name");
+                assert!(
+                    depth >= 0,
+                    "{path:?} is sent as {read}, and leaves the segment before its name"
+                );
             }
         }
         match decoded(&text) {
@@ -102,7 +134,8 @@ fn name_of(path: &str) -> Option<(&str, &str)> {
 fn made_of(name: &str, is_key: bool) -> Vec<Vec<Vec<u8>>> {
     let mut made = Vec::new();
     if is_key {
-        let mut keys: Vec<Vec<u8>> = name.split('/').map(|key| percent_decode(key.as_bytes()).collect()).collect();
+        let mut keys: Vec<Vec<u8>> =
+            name.split('/').map(|key| percent_decode(key.as_bytes()).collect()).collect();
         loop {
             made.push(keys.clone());
             if keys.iter().all(|key| decoded(key).is_none()) {
@@ -123,7 +156,8 @@ fn made_of(name: &str, is_key: bool) -> Vec<Vec<Vec<u8>>> {
     }
 }
 
-/// What a hierarchical namespace may make of segments: without those that are empty, without dots at their ends, or both.
+/// What a hierarchical namespace may make of segments: without those that are empty, without dots
+/// at their ends, or both.
 fn variants(segments: &[Vec<u8>]) -> [Vec<Vec<u8>>; 4] {
     let trimmed: Vec<Vec<u8>> = segments
         .iter()
@@ -133,7 +167,8 @@ fn variants(segments: &[Vec<u8>]) -> [Vec<Vec<u8>>; 4] {
             segment
         })
         .collect();
-    let without_empty = |all: &[Vec<u8>]| all.iter().filter(|segment| !segment.is_empty()).cloned().collect();
+    let without_empty =
+        |all: &[Vec<u8>]| all.iter().filter(|segment| !segment.is_empty()).cloned().collect();
     [segments.to_vec(), without_empty(segments), without_empty(&trimmed), trimmed]
 }
 

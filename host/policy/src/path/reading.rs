@@ -8,8 +8,8 @@ pub enum PathReading {
     /// By segments. A path that somebody on the way may read in another form is refused.
     #[default]
     Segments,
-    /// The first segments are read so; what follows is one name, as a blob's is. A slash, `%2F`, a backslash and `%5C` are
-    /// the same in it, and slashes may follow each other.
+    /// The first segments are read so; what follows is one name, as a blob's is. A slash, `%2F`, a
+    /// backslash and `%5C` are the same in it, and slashes may follow each other.
     Names {
         /// How many segments stand before the name.
         after: u8,

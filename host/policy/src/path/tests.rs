@@ -87,7 +87,8 @@ fn what_can_be_read_in_two_ways_is_refused() {
 
 #[test]
 fn a_prefix_is_whole_segments() {
-    let behind = |path, prefix| NormalPath::parse(path).unwrap().behind(prefix).map(|path| path.text);
+    let behind =
+        |path, prefix| NormalPath::parse(path).unwrap().behind(prefix).map(|path| path.text);
     assert_eq!(behind("/tenant/a", "/tenant").as_deref(), Some("/a"));
     assert_eq!(behind("/tenant", "/tenant").as_deref(), Some("/"));
     assert_eq!(behind("/tenants/a", "/tenant"), None);
@@ -97,9 +98,10 @@ fn a_prefix_is_whole_segments() {
 /// Paths that are made of what paths are attacked with.
 fn hostile() -> impl Strategy<Value = String> {
     let piece = prop::sample::select(vec![
-        "/", "/", "a", "b", ".", "..", ";", "%", "%25", "%32", "%66", "%46", "%2f", "%2F", "%252f", "%3B", "%3b",
-        "%253B", "%2e", "%2E", "%65", "%35", "%5c", "%255c", "\\", "25", "2f", "2e", "3B", "%u002f", "%25u002e",
-        "%c0%af", "%25c0", "%ae", "%00", "%23", "#", "?", "%20", " ", "\u{e4}", "%C3%A4",
+        "/", "/", "a", "b", ".", "..", ";", "%", "%25", "%32", "%66", "%46", "%2f", "%2F", "%252f",
+        "%3B", "%3b", "%253B", "%2e", "%2E", "%65", "%35", "%5c", "%255c", "\\", "25", "2f", "2e",
+        "3B", "%u002f", "%25u002e", "%c0%af", "%25c0", "%ae", "%00", "%23", "#", "?", "%20", " ",
+        "\u{e4}", "%C3%A4",
     ]);
     prop::collection::vec(piece, 0..12).prop_map(|pieces| format!("/{}", pieces.concat()))
 }
@@ -175,7 +177,10 @@ fn a_name_is_compared_and_sent_as_the_service_reads_it() {
 fn slashes_in_a_files_name_are_one_and_in_a_key_they_are_data() {
     assert_eq!(compared(LAKE, "/webhdfs/v1//x//y").unwrap(), ["/webhdfs/v1/x/y"]);
     assert_eq!(compared(LAKE, "/webhdfs/v1/x/").unwrap(), ["/webhdfs/v1/x/", "/webhdfs/v1/x"]);
-    assert_eq!(compared(LAKE, "/webhdfs/v1/a%5Cb").unwrap(), ["/webhdfs/v1/a%5Cb", "/webhdfs/v1/a/b"]);
+    assert_eq!(
+        compared(LAKE, "/webhdfs/v1/a%5Cb").unwrap(),
+        ["/webhdfs/v1/a%5Cb", "/webhdfs/v1/a/b"]
+    );
     assert_eq!(compared(CONFIG, "/kv/app%2fk1").unwrap(), ["/kv/app%2Fk1"]);
     assert_eq!(compared(CONFIG, "/kv/a%5Cb").unwrap(), ["/kv/a%5Cb"]);
     assert_eq!(compared(CONFIG, "/kv/a/b").unwrap(), ["/kv/a/b"]);
@@ -223,8 +228,9 @@ fn a_name_that_is_to_be_compared_and_has_no_one_reading_is_refused() {
 
 #[test]
 fn a_name_that_is_not_compared_stays_as_it_is_and_where_it_is() {
-    let forwarded =
-        |path: &str, prefix| BLOB.read(path, prefix, Purpose::Forward).map(|read| read.map(|path| path.text));
+    let forwarded = |path: &str, prefix| {
+        BLOB.read(path, prefix, Purpose::Forward).map(|read| read.map(|path| path.text))
+    };
     for path in [
         "/c/a//b",
         "/c//lead",
@@ -270,7 +276,9 @@ fn a_name_may_be_all_of_a_path() {
     assert_eq!(compared.readings().collect::<Vec<_>>(), ["/a/b//c", "/a/b/c"]);
     let below = all.read("/tenant/a%2Fb", "/tenant", Purpose::Compare).unwrap().unwrap();
     assert_eq!(below.as_str(), "/a/b");
-    for path in ["/tenant/../b", "/tenant/a/../../b", "/tenant/%2e%2e/b", "/tenant%2Fa", "/tenants/a"] {
+    for path in
+        ["/tenant/../b", "/tenant/a/../../b", "/tenant/%2e%2e/b", "/tenant%2Fa", "/tenants/a"]
+    {
         for purpose in [Purpose::Compare, Purpose::Forward] {
             assert!(matches!(all.read(path, "/tenant", purpose), Err(_) | Ok(None)), "{path}");
         }

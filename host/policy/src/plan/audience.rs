@@ -1,8 +1,9 @@
 //! Audiences that a manifest describes itself, by `resource` and `hosts`.
 //!
-//! An author proposes, only the operator grants. A token for one of Azure's services is sent only to hosts that the
-//! cloud table has for it, whichever way the manifest spells the audience. Any other URL is granted when the mount
-//! restates it; an application id needs a service that the configuration describes.
+//! An author proposes, only the operator grants. A token for one of Azure's services is sent only
+//! to hosts that the cloud table has for it, whichever way the manifest spells the audience. Any
+//! other URL is granted when the mount restates it; an application id needs a service that the
+//! configuration describes.
 
 use keyward_types::Audience;
 
@@ -30,7 +31,8 @@ pub(crate) enum Reach {
     },
     /// A URL that no service of the table has: to the hosts that the mount restates.
     Restated,
-    /// An application id, or a text that could be read as another audience: only where a service is configured for it.
+    /// An application id, or a text that could be read as another audience: only where a service is
+    /// configured for it.
     Undescribed {
         /// What it is, for a message.
         what: &'static str,
@@ -58,7 +60,9 @@ impl Reach {
         match spelling {
             Spelling::Application(_) => Self::Undescribed { what: "an application id" },
             Spelling::Url { .. } if is_plain_url(audience.as_str()) => Self::Restated,
-            Spelling::Url { .. } => Self::Undescribed { what: "a URL that can be read in more than one way" },
+            Spelling::Url { .. } => {
+                Self::Undescribed { what: "a URL that can be read in more than one way" }
+            }
             Spelling::Other(_) => Self::Undescribed { what: "not a URL" },
         }
     }
@@ -67,7 +71,9 @@ impl Reach {
     pub(crate) fn narrow(&self, declared: &[HostPattern]) -> Vec<HostPattern> {
         match self {
             Self::Services { hosts, .. } => {
-                let both = |one: &HostPattern| hosts.iter().filter_map(|other| one.intersection(other)).collect();
+                let both = |one: &HostPattern| {
+                    hosts.iter().filter_map(|other| one.intersection(other)).collect()
+                };
                 declared.iter().flat_map::<Vec<HostPattern>, _>(both).collect()
             }
             Self::Restated => declared.to_vec(),
@@ -76,7 +82,8 @@ impl Reach {
     }
 }
 
-/// A warning about an audience of the manifest's own, for the operator who considers mounting the plugin.
+/// A warning about an audience of the manifest's own, for the operator who considers mounting the
+/// plugin.
 #[must_use]
 pub fn warning(declared: &DeclaredAudience, cloud: &Cloud) -> Option<String> {
     let DeclaredService::Own { audience, hosts, .. } = &declared.service else { return None };
@@ -84,13 +91,15 @@ pub fn warning(declared: &DeclaredAudience, cloud: &Cloud) -> Option<String> {
     let to = || listed(hosts);
     Some(match &reach {
         Reach::Services { names, hosts } if reach.narrow(hosts_of(declared)).is_empty() => format!(
-            "it asks for tokens for {audience} at {}; these are of the cloud's service {names}, and are sent only to {}: \
+            "it asks for tokens for {audience} at {}; these are of the cloud's service {names}, \
+             and are sent only to {}: \
              a mount is refused",
             to(),
             listed(hosts)
         ),
         Reach::Services { .. } | Reach::Restated => format!(
-            "this pair is the author's choice: whoever runs {} can use the tokens. A mount must restate `endpoint` and \
+            "this pair is the author's choice: whoever runs {} can use the tokens. A mount must \
+             restate `endpoint` and \
              `resource`",
             to()
         ),
@@ -98,7 +107,8 @@ pub fn warning(declared: &DeclaredAudience, cloud: &Cloud) -> Option<String> {
             format!("{audience} is of the service `{service}` in another cloud: a mount is refused")
         }
         Reach::Undescribed { what } => format!(
-            "{audience} is {what}: a mount is refused unless a section [cloud.service.NAME] has it as its `audience`"
+            "{audience} is {what}: a mount is refused unless a section [cloud.service.NAME] has \
+             it as its `audience`"
         ),
     })
 }
@@ -122,7 +132,8 @@ fn patterns(service: &CloudService) -> impl Iterator<Item = HostPattern> {
     service.hosts.iter().filter_map(|host| HostPattern::parse(host).ok())
 }
 
-/// What is left of an audience when everything that directories and services overlook is taken away.
+/// What is left of an audience when everything that directories and services overlook is taken
+/// away.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Spelling {
     /// A GUID.
@@ -150,16 +161,18 @@ impl Spelling {
         if let Some(guid) = guid(host) {
             return Self::Application(guid);
         }
-        let is_web = scheme.is_empty() || scheme.trim_end_matches(':').ends_with("http") || scheme.contains("https");
+        let is_web = scheme.is_empty()
+            || scheme.trim_end_matches(':').ends_with("http")
+            || scheme.contains("https");
         if is_web && host.contains('.') {
             return Self::Url { host: host.to_owned(), path: path.trim_matches('/').to_owned() };
         }
         Self::Other(text.trim_end_matches('/').to_owned())
     }
 
-    /// Whether tokens for this audience could be taken for tokens of the service. A service whose audience is all of a
-    /// host has every path on it, and a service has the URLs of its own hosts: a storage account takes tokens for its
-    /// own.
+    /// Whether tokens for this audience could be taken for tokens of the service. A service whose
+    /// audience is all of a host has every path on it, and a service has the URLs of its own hosts:
+    /// a storage account takes tokens for its own.
     fn is_of(&self, service: &CloudService) -> bool {
         let names = std::iter::once(&service.audience).chain(&service.aliases);
         let is_named = names.map(|name| Self::of(name)).any(|known| match (self, &known) {
@@ -181,12 +194,18 @@ fn guid(text: &str) -> Option<String> {
     is_guid.then_some(digits)
 }
 
-/// Whether a URL has one reading: `https`, a host name of two labels or more in lower case, no port, a plain path.
+/// Whether a URL has one reading: `https`, a host name of two labels or more in lower case, no
+/// port, a plain path.
 fn is_plain_url(text: &str) -> bool {
     let plain = text.strip_suffix('/').unwrap_or(text);
     Endpoint::parse(text).is_ok_and(|endpoint| {
         let is_web = endpoint.protocol == Protocol::Https && endpoint.to_string() == plain;
-        is_web && !endpoint.host.split('.').next_back().is_some_and(|label| label.bytes().all(|b| b.is_ascii_digit()))
+        is_web
+            && !endpoint
+                .host
+                .split('.')
+                .next_back()
+                .is_some_and(|label| label.bytes().all(|b| b.is_ascii_digit()))
     })
 }
 
@@ -232,7 +251,11 @@ mod tests {
             let Reach::Services { names, hosts } = reach(text, "public") else {
                 panic!("{text}: {:?}", reach(text, "public"))
             };
-            assert_eq!((names.as_str(), listed(&hosts)), ("`arm`", "management.azure.com".to_owned()), "{text}");
+            assert_eq!(
+                (names.as_str(), listed(&hosts)),
+                ("`arm`", "management.azure.com".to_owned()),
+                "{text}"
+            );
         }
     }
 
@@ -244,7 +267,10 @@ mod tests {
             assert_eq!(listed(&hosts), "*.blob.core.chinacloudapi.cn, *.dfs.core.chinacloudapi.cn");
         }
         let account = reach("https://contoso.blob.core.windows.net", "public");
-        assert!(matches!(account, Reach::Services { names, .. } if names == "`blob`"), "an account's own audience");
+        assert!(
+            matches!(account, Reach::Services { names, .. } if names == "`blob`"),
+            "an account's own audience"
+        );
     }
 
     #[test]
@@ -255,7 +281,11 @@ mod tests {
             ("https://vault.azure.cn/", "public"),
             ("https://contoso.vault.usgovcloudapi.net", "public"),
         ] {
-            assert!(matches!(reach(text, cloud), Reach::OtherCloud { .. }), "{text}: {:?}", reach(text, cloud));
+            assert!(
+                matches!(reach(text, cloud), Reach::OtherCloud { .. }),
+                "{text}: {:?}",
+                reach(text, cloud)
+            );
         }
     }
 
@@ -283,7 +313,11 @@ mod tests {
 
     #[test]
     fn only_a_plain_url_can_be_restated() {
-        for text in ["https://api.weather.example", "https://api.weather.example/", "https://weather.example/api/v1"] {
+        for text in [
+            "https://api.weather.example",
+            "https://api.weather.example/",
+            "https://weather.example/api/v1",
+        ] {
             assert_eq!(reach(text, "public"), Reach::Restated, "{text}");
         }
         for text in [
@@ -300,7 +334,11 @@ mod tests {
             "api://weather",
             "weather",
         ] {
-            assert!(matches!(reach(text, "public"), Reach::Undescribed { .. }), "{text}: {:?}", reach(text, "public"));
+            assert!(
+                matches!(reach(text, "public"), Reach::Undescribed { .. }),
+                "{text}: {:?}",
+                reach(text, "public")
+            );
         }
     }
 
@@ -314,7 +352,11 @@ mod tests {
         cloud.services.insert("orders".to_owned(), service);
         let of = |text: &str| Reach::of(&Audience::new(text).unwrap(), &cloud);
         for text in ["00001111-AAAA-2222-bbbb-3333cccc4444", "https://contoso.example/App1/"] {
-            assert!(matches!(of(text), Reach::Services { names, .. } if names == "`orders`"), "{text}: {:?}", of(text));
+            assert!(
+                matches!(of(text), Reach::Services { names, .. } if names == "`orders`"),
+                "{text}: {:?}",
+                of(text)
+            );
         }
         assert_eq!(of("https://contoso.example/app2"), Reach::Restated);
     }

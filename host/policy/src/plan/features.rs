@@ -1,7 +1,7 @@
 //! WebAssembly features that plugins cannot use, and their names.
 //!
-//! A component that uses one is refused when it is loaded, by the feature's name, so that its author knows which compiler
-//! flag to drop. The engine has them off too (`sandbox::engine`).
+//! A component that uses one is refused when it is loaded, by the feature's name, so that its
+//! author knows which compiler flag to drop. The engine has them off too (`sandbox::engine`).
 
 use wasmparser::{Validator, WasmFeatures};
 
@@ -19,9 +19,10 @@ const fn off(name: &'static str, feature: WasmFeatures) -> Off {
     Off { name, feature, needs: feature }
 }
 
-/// All that are off. The engine's configuration turns off those of them that the engine has on by itself. None is needed by the
-/// bundled plugins, or by the usual compilers of Rust, C, Go, JavaScript and Python; each is code that can have bugs: two
-/// advisories on wasmtime 48.0.8 are about its heap for garbage collection.
+/// All that are off. The engine's configuration turns off those of them that the engine has on by
+/// itself. None is needed by the bundled plugins, or by the usual compilers of Rust, C, Go,
+/// JavaScript and Python; each is code that can have bugs: two advisories on wasmtime 48.0.8 are
+/// about its heap for garbage collection.
 const OFF: [Off; 12] = [
     off("typed function references (`function-references`)", WasmFeatures::FUNCTION_REFERENCES),
     Off {
@@ -41,7 +42,10 @@ const OFF: [Off; 12] = [
     off("wide arithmetic (`wide-arithmetic`)", WasmFeatures::WIDE_ARITHMETIC),
     off("custom page sizes (`custom-page-sizes`)", WasmFeatures::CUSTOM_PAGE_SIZES),
     off("async functions of WASI 0.3 (`component-model-async`)", WasmFeatures::CM_ASYNC),
-    off("shared-everything threads (`shared-everything-threads`)", WasmFeatures::SHARED_EVERYTHING_THREADS),
+    off(
+        "shared-everything threads (`shared-everything-threads`)",
+        WasmFeatures::SHARED_EVERYTHING_THREADS,
+    ),
     Off {
         name: "stack switching (`stack-switching`)",
         feature: WasmFeatures::STACK_SWITCHING,
@@ -57,11 +61,13 @@ fn on() -> WasmFeatures {
     OFF.iter().fold(WasmFeatures::default(), |features, off| features.difference(off.feature))
 }
 
-/// The features that a component uses and that are off, by their names. Empty where it uses none, or is invalid for another
-/// reason.
+/// The features that a component uses and that are off, by their names. Empty where it uses none,
+/// or is invalid for another reason.
 #[must_use]
 pub fn used_but_off(component: &[u8]) -> Vec<&'static str> {
-    let is_valid = |features: WasmFeatures| Validator::new_with_features(features).validate_all(component).is_ok();
+    let is_valid = |features: WasmFeatures| {
+        Validator::new_with_features(features).validate_all(component).is_ok()
+    };
     if is_valid(on()) {
         return Vec::new();
     }

@@ -16,7 +16,8 @@ pub(super) fn grant(
     grants: &mut [Grant],
     diagnostics: &mut Diagnostics,
 ) -> Vec<String> {
-    let known: BTreeSet<&'static str> = grants.iter().flat_map(|grant| grant.minting.names()).collect();
+    let known: BTreeSet<&'static str> =
+        grants.iter().flat_map(|grant| grant.minting.names()).collect();
     let mut names = BTreeSet::new();
     for Located { value, place } in &mount.hand_out {
         if let Some(name) = known.iter().find(|name| name.eq_ignore_ascii_case(value)) {
@@ -28,8 +29,10 @@ pub(super) fn grant(
             continue;
         }
         let all = || known.iter().copied();
-        let message =
-            format!("`{value}` in `hand_out` of {header} is not an operation there whose response is a credential");
+        let message = format!(
+            "`{value}` in `hand_out` of {header} is not an operation there whose response is a \
+             credential"
+        );
         let mut diagnostic = Diagnostic::new(place.clone(), message).expected(one_of(all()));
         if let Some(suggestion) = nearest(value, all()) {
             diagnostic = diagnostic.write(format!("hand_out = [{suggestion:?}]"));
@@ -38,13 +41,15 @@ pub(super) fn grant(
     }
     names.extend(exported(mount, header, manifest, grants, diagnostics));
     for grant in grants {
-        let of_the_grant = grant.minting.names().filter(|name| names.contains(*name)).map(str::to_owned);
+        let of_the_grant =
+            grant.minting.names().filter(|name| names.contains(*name)).map(str::to_owned);
         grant.minting.hand_out = of_the_grant.collect();
     }
     names.into_iter().collect()
 }
 
-/// The operations that `sas_export = true` means: those whose responses the plugin can hand out by a route of its own.
+/// The operations that `sas_export = true` means: those whose responses the plugin can hand out by
+/// a route of its own.
 fn exported(
     mount: &MountConfig,
     header: &str,
@@ -53,9 +58,16 @@ fn exported(
     diagnostics: &mut Diagnostics,
 ) -> Vec<String> {
     let Some(Located { value: true, place }) = &mount.sas_export else { return Vec::new() };
-    let exports = manifest.audiences.iter().flat_map(|audience| &audience.seal).any(|seal| seal.export.is_some());
+    let exports = manifest
+        .audiences
+        .iter()
+        .flat_map(|audience| &audience.seal)
+        .any(|seal| seal.export.is_some());
     if !exports {
-        let message = format!("`sas_export` in {header}, but the plugin `{}` has nothing to export", manifest.name);
+        let message = format!(
+            "`sas_export` in {header}, but the plugin `{}` has nothing to export",
+            manifest.name
+        );
         diagnostics.push(Diagnostic::new(place.clone(), message).help("remove this line"));
     }
     let of_grant = |grant: &Grant| -> Vec<String> {

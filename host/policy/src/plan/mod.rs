@@ -68,7 +68,9 @@ impl Plan {
     pub fn new(config: Config, plugins: &Plugins) -> Result<Self, ConfigError> {
         let mut diagnostics = Diagnostics::new();
         let mounts = config.mounts.iter();
-        let mounts = mounts.filter_map(|(name, mount)| mount::plan(name, mount, &config, plugins, &mut diagnostics));
+        let mounts = mounts.filter_map(|(name, mount)| {
+            mount::plan(name, mount, &config, plugins, &mut diagnostics)
+        });
         let mounts = mounts.collect();
         diagnostics.into_result(Self { mounts, config })
     }

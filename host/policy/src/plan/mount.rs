@@ -27,8 +27,10 @@ pub(super) fn plan(
     diagnostics: &mut Diagnostics,
 ) -> Option<PlannedMount> {
     let header = format!("[mount.{}]", bare(name));
-    let loaded = plugins.load(&mount.plugin, &header).map_err(|diagnostic| diagnostics.push(diagnostic));
-    let identity = identity(mount, config, &header).map_err(|diagnostic| diagnostics.push(diagnostic));
+    let loaded =
+        plugins.load(&mount.plugin, &header).map_err(|diagnostic| diagnostics.push(diagnostic));
+    let identity =
+        identity(mount, config, &header).map_err(|diagnostic| diagnostics.push(diagnostic));
     let (plugin, manifest) = loaded.ok()?;
     if let Some(diagnostic) = too_little_memory(mount, &plugin, &header) {
         diagnostics.push(diagnostic);
@@ -43,7 +45,8 @@ pub(super) fn plan(
         .filter_map(|(number, declared)| planning.grant(&manifest, declared, number == 0))
         .collect();
     planning.seals(&manifest, &mut grants);
-    let hand_out = hand_out::grant(mount, &planning.header, &manifest, &mut grants, planning.diagnostics);
+    let hand_out =
+        hand_out::grant(mount, &planning.header, &manifest, &mut grants, planning.diagnostics);
     let mut variables = planning.settings(&manifest, &grants);
     for grant in &grants {
         variables.insert(format!("endpoint.{}", grant.name), grant.endpoint.to_string());
@@ -74,7 +77,10 @@ fn too_little_memory(mount: &MountConfig, plugin: &Plugin, header: &str) -> Opti
         human_size(initial)
     );
     let header = header.trim_end_matches(']');
-    let write = format!("{header}.limits]\nmemory = {:?}", human_size(Limits::default().memory.max(initial)));
+    let write = format!(
+        "{header}.limits]\nmemory = {:?}",
+        human_size(Limits::default().memory.max(initial))
+    );
     let expected = format!("at least {}", human_size(initial));
     Some(Diagnostic::new(mount.place.clone(), message).expected(expected).write(write))
 }
@@ -93,10 +99,16 @@ fn identity(mount: &MountConfig, config: &Config, header: &str) -> Result<String
         || format!("[identity.{}]\nsource = \"imds\"", bare(wanted)),
         |name| format!("identity = {name:?}"),
     );
-    let expected = if config.identities.is_empty() { "a section [identity.NAME]".to_owned() } else { one_of(known()) };
+    let expected = if config.identities.is_empty() {
+        "a section [identity.NAME]".to_owned()
+    } else {
+        one_of(known())
+    };
     let message = match &mount.identity {
         Some(_) => format!("{header} names the identity `{wanted}`, which is not configured"),
-        None => format!("{header} names no identity, and there is none called `{DEFAULT_IDENTITY}`"),
+        None => {
+            format!("{header} names no identity, and there is none called `{DEFAULT_IDENTITY}`")
+        }
     };
     Err(Diagnostic::new(place, message).expected(expected).write(write))
 }
@@ -112,7 +124,8 @@ pub(super) struct Planning<'a> {
 impl Planning<'_> {
     fn undeclared_audiences(&mut self, manifest: &Manifest) {
         for (name, audience) in &self.mount.audiences {
-            let further = || manifest.audiences.iter().skip(1).map(|declared| declared.name.as_str());
+            let further =
+                || manifest.audiences.iter().skip(1).map(|declared| declared.name.as_str());
             if further().any(|declared| declared == name) {
                 continue;
             }
@@ -125,27 +138,47 @@ impl Planning<'_> {
             } else {
                 format!("the plugin `{}` declares no audience `{name}`", manifest.name)
             };
-            let expected = if further().next().is_none() { "no such section".to_owned() } else { one_of(further()) };
-            let mut diagnostic = Diagnostic::new(audience.place.clone(), message).expected(expected);
+            let expected = if further().next().is_none() {
+                "no such section".to_owned()
+            } else {
+                one_of(further())
+            };
+            let mut diagnostic =
+                Diagnostic::new(audience.place.clone(), message).expected(expected);
             if let Some(suggestion) = nearest(name, further()) {
-                diagnostic = diagnostic.write(format!("[mount.{}.audience.{suggestion}]", bare(self.name)));
+                diagnostic =
+                    diagnostic.write(format!("[mount.{}.audience.{suggestion}]", bare(self.name)));
             }
             self.diagnostics.push(diagnostic);
         }
     }
 
-    fn grant(&mut self, manifest: &Manifest, declared: &DeclaredAudience, is_first: bool) -> Option<Grant> {
+    fn grant(
+        &mut self,
+        manifest: &Manifest,
+        declared: &DeclaredAudience,
+        is_first: bool,
+    ) -> Option<Grant> {
         let services = match declared.resolve(self.cloud) {
             Ok(services) => services,
             // What a plugin can do without, and nobody granted, the cloud need not have.
-            Err(_) if !is_first && declared.optional && !self.mount.audiences.contains_key(&declared.name) => {
+            Err(_)
+                if !is_first
+                    && declared.optional
+                    && !self.mount.audiences.contains_key(&declared.name) =>
+            {
                 return None;
             }
             Err(mut diagnostic) => {
                 diagnostic.place = self.mount.plugin.place.clone();
-                if let (DeclaredService::Cloud(names), false) = (&declared.service, self.cloud.is_named()) {
+                if let (DeclaredService::Cloud(names), false) =
+                    (&declared.service, self.cloud.is_named())
+                {
                     let name = names.first().map_or("NAME", String::as_str);
-                    let write = format!("[cloud.service.{}]\naudience = \"...\"\nhosts = [\"...\"]", bare(name));
+                    let write = format!(
+                        "[cloud.service.{}]\naudience = \"...\"\nhosts = [\"...\"]",
+                        bare(name)
+                    );
                     diagnostic = diagnostic.write(write);
                 }
                 self.diagnostics.push(diagnostic);
@@ -161,13 +194,15 @@ impl Planning<'_> {
                 Some(configured) => (configured, section),
                 None if declared.optional && needed_by.is_none() => return None,
                 None => {
-                    let needed_by = needed_by.map_or("its plugin".to_owned(), |line| format!("`{line}`"));
+                    let needed_by =
+                        needed_by.map_or("its plugin".to_owned(), |line| format!("`{line}`"));
                     let message = format!(
                         "{} does not grant the audience `{}`, which {needed_by} needs",
                         self.header, declared.name
                     );
                     let diagnostic = Diagnostic::new(self.mount.place.clone(), message);
-                    let diagnostic = diagnostic.expected(format!("a section for {}", audiences(&services)));
+                    let diagnostic =
+                        diagnostic.expected(format!("a section for {}", audiences(&services)));
                     self.diagnostics.push(diagnostic.write(section));
                     return None;
                 }
@@ -176,11 +211,14 @@ impl Planning<'_> {
         let services = self.restated(declared, services, configured, &header)?;
         let (endpoint, service) = self.endpoint(declared, services, configured, &header)?;
         let redirects = self.redirects(&service, configured, &header);
-        // What requests mean belongs to the hosts that they go to, whatever the manifest calls the service.
-        let meaning_of = |endpoint: &Endpoint| self.cloud.meaning(&endpoint.host, service.audience.as_str());
+        // What requests mean belongs to the hosts that they go to, whatever the manifest calls the
+        // service.
+        let meaning_of =
+            |endpoint: &Endpoint| self.cloud.meaning(&endpoint.host, service.audience.as_str());
         let own = meaning_of(&endpoint);
         let paths_ignore_case = own.paths_ignore_case;
-        let meaning = redirects.iter().map(|redirect| meaning_of(&redirect.endpoint)).fold(own, Meaning::and);
+        let meaning =
+            redirects.iter().map(|redirect| meaning_of(&redirect.endpoint)).fold(own, Meaning::and);
         self.unmatchable_patterns(configured, &meaning, &header);
         self.patterns_of_requests(configured, endpoint.protocol, &header);
         Some(Grant {
@@ -205,11 +243,19 @@ impl Planning<'_> {
     }
 
     /// Patterns that no request to a database matches.
-    fn patterns_of_requests(&mut self, configured: &AudienceConfig, protocol: Protocol, header: &str) {
-        let is_request = |pattern: &&Pattern| protocol == Protocol::SqlServer && !pattern.has_method(&Method::CONNECT);
+    fn patterns_of_requests(
+        &mut self,
+        configured: &AudienceConfig,
+        protocol: Protocol,
+        header: &str,
+    ) {
+        let is_request = |pattern: &&Pattern| {
+            protocol == Protocol::SqlServer && !pattern.has_method(&Method::CONNECT)
+        };
         for pattern in configured.allow.iter().flatten().filter(is_request) {
             let message = format!(
-                "`{pattern}` in `allow` of {header} permits nothing: at a database, `allow` names what is opened"
+                "`{pattern}` in `allow` of {header} permits nothing: at a database, `allow` names \
+                 what is opened"
             );
             let diagnostic = Diagnostic::new(configured.allow_place.clone(), message);
             let diagnostic = diagnostic.expected("CONNECT and a slash before the database's name");
@@ -218,11 +264,19 @@ impl Planning<'_> {
     }
 
     /// Patterns that no path at the endpoint matches, since its service has no such names.
-    fn unmatchable_patterns(&mut self, configured: &AudienceConfig, meaning: &Meaning, header: &str) {
+    fn unmatchable_patterns(
+        &mut self,
+        configured: &AudienceConfig,
+        meaning: &Meaning,
+        header: &str,
+    ) {
         for pattern in configured.allow.iter().flatten() {
             let Some(error) = pattern.unmatchable_by(meaning.paths) else { continue };
-            let message = format!("`{pattern}` in `allow` of {header} can be read in more than one way there: {error}");
-            let mut diagnostic = Diagnostic::new(configured.place.clone(), message).expected("a pattern without it");
+            let message = format!(
+                "`{pattern}` in `allow` of {header} can be read in more than one way there: {error}"
+            );
+            let mut diagnostic =
+                Diagnostic::new(configured.place.clone(), message).expected("a pattern without it");
             if error == PathError::EncodedSlash {
                 let written = pattern.to_string().replace("%2f", "/").replace("%2F", "/");
                 diagnostic = diagnostic.write(format!("allow = [{written:?}]"));
@@ -241,35 +295,48 @@ impl Planning<'_> {
         let patterns = || services.iter().flat_map(|service| &service.hosts);
         let hosts: Vec<String> = patterns().map(ToString::to_string).collect();
         let scheme = services.first().map_or(Protocol::Https, |service| service.protocol).scheme();
-        let expected = format!("{scheme}:// and a host like {}", one_of(hosts.iter().map(String::as_str)));
-        let example = || hosts.first().map_or_else(String::new, |host| host.replace('*', "NAME").replace('#', "0"));
+        let expected =
+            format!("{scheme}:// and a host like {}", one_of(hosts.iter().map(String::as_str)));
+        let example = || {
+            hosts
+                .first()
+                .map_or_else(String::new, |host| host.replace('*', "NAME").replace('#', "0"))
+        };
         let write = format!("endpoint = \"{scheme}://{}\"", example());
         let Some(Located { value: endpoint, place }) = &configured.endpoint else {
             if let Some(only) = patterns().next().and_then(HostPattern::only_host) {
                 let endpoint = Endpoint::parse(&format!("{scheme}://{only}")).ok()?;
                 return Some((endpoint, services.into_iter().next()?));
             }
-            let message = format!("{header} has no `endpoint` for the audience `{}`", declared.name);
+            let message =
+                format!("{header} has no `endpoint` for the audience `{}`", declared.name);
             let place = configured.place.clone().or_else(|| self.mount.place.clone());
             self.diagnostics.push(Diagnostic::new(place, message).expected(expected).write(write));
             return None;
         };
         let covers = |service: &ResolvedService| {
-            service.protocol == endpoint.protocol && service.hosts.iter().any(|pattern| pattern.matches(&endpoint.host))
+            service.protocol == endpoint.protocol
+                && service.hosts.iter().any(|pattern| pattern.matches(&endpoint.host))
         };
         if let Some(service) = services.iter().find(|service| covers(service)) {
             let own = service.ports.iter().find(|(pattern, _)| pattern.matches(&endpoint.host));
             if let Some((pattern, port)) = own.filter(|(_, port)| *port != endpoint.port) {
-                let message =
-                    format!("{endpoint} in {header} has the port {}; {pattern} listens at {port}", endpoint.port);
+                let message = format!(
+                    "{endpoint} in {header} has the port {}; {pattern} listens at {port}",
+                    endpoint.port
+                );
                 let write = format!("endpoint = \"{scheme}://{}:{port}\"", endpoint.host);
-                self.diagnostics
-                    .push(Diagnostic::new(place.clone(), message).expected(format!("port {port}")).write(write));
+                self.diagnostics.push(
+                    Diagnostic::new(place.clone(), message)
+                        .expected(format!("port {port}"))
+                        .write(write),
+                );
                 return None;
             }
             return Some((endpoint.clone(), service.clone()));
         }
-        let message = format!("{endpoint} in {header} is not a host for tokens of {}", audiences(&services));
+        let message =
+            format!("{endpoint} in {header} is not a host for tokens of {}", audiences(&services));
         let mut diagnostic = Diagnostic::new(place.clone(), message).expected(expected);
         diagnostic = match other_cloud(declared, &endpoint.host, self.cloud) {
             Some(cloud) => diagnostic.write(format!("cloud = {cloud:?}")),
@@ -280,17 +347,26 @@ impl Planning<'_> {
     }
 
     /// Where the service may redirect to. Only hosts for its tokens get them.
-    fn redirects(&mut self, service: &ResolvedService, configured: &AudienceConfig, header: &str) -> Vec<Redirect> {
+    fn redirects(
+        &mut self,
+        service: &ResolvedService,
+        configured: &AudienceConfig,
+        header: &str,
+    ) -> Vec<Redirect> {
         let mut redirects = Vec::new();
         for Located { value: endpoint, place } in &configured.redirects {
             if service.protocol != Protocol::Https {
-                let message = format!("`redirects` in {header}, whose endpoint does not speak HTTP");
-                self.diagnostics.push(Diagnostic::new(place.clone(), message).help("remove this line"));
+                let message =
+                    format!("`redirects` in {header}, whose endpoint does not speak HTTP");
+                self.diagnostics
+                    .push(Diagnostic::new(place.clone(), message).help("remove this line"));
             } else if endpoint.protocol != Protocol::Https {
                 let message = format!("{endpoint} in `redirects` of {header} is not an https URL");
-                self.diagnostics.push(Diagnostic::new(place.clone(), message).expected("\"https://host\""));
+                self.diagnostics
+                    .push(Diagnostic::new(place.clone(), message).expected("\"https://host\""));
             } else {
-                let takes_token = service.hosts.iter().any(|pattern| pattern.matches(&endpoint.host));
+                let takes_token =
+                    service.hosts.iter().any(|pattern| pattern.matches(&endpoint.host));
                 redirects.push(Redirect { endpoint: endpoint.clone(), takes_token });
             }
         }

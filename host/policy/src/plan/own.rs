@@ -1,4 +1,5 @@
-//! Audiences of a manifest's own, in a mount: granted only when the mount restates endpoint and resource.
+//! Audiences of a manifest's own, in a mount: granted only when the mount restates endpoint and
+//! resource.
 
 use keyward_types::Audience;
 
@@ -13,8 +14,8 @@ use crate::manifest::{DeclaredAudience, DeclaredService, ResolvedService};
 use crate::text::bare;
 
 impl Planning<'_> {
-    /// Checks what the mount restates, and narrows an audience of the manifest's own to the hosts that its tokens may be
-    /// sent to. Services of the cloud table pass as they are.
+    /// Checks what the mount restates, and narrows an audience of the manifest's own to the hosts
+    /// that its tokens may be sent to. Services of the cloud table pass as they are.
     pub(super) fn restated(
         &mut self,
         declared: &DeclaredAudience,
@@ -29,11 +30,16 @@ impl Planning<'_> {
         let narrowed = match Reach::of(audience, self.cloud) {
             reach @ (Reach::Services { .. } | Reach::Restated) => {
                 let narrowed = reach.narrow(hosts);
-                if narrowed.is_empty() { Err(self.elsewhere(place(), declared, &reach)) } else { Ok(narrowed) }
+                if narrowed.is_empty() {
+                    Err(self.elsewhere(place(), declared, &reach))
+                } else {
+                    Ok(narrowed)
+                }
             }
             Reach::OtherCloud { service } => {
                 let message = format!(
-                    "the plugin of {header} asks for tokens for {audience}, which is the service `{service}` of another \
+                    "the plugin of {header} asks for tokens for {audience}, which is the service \
+                     `{service}` of another \
                      cloud"
                 );
                 let expected = "a plugin for a service of the configured cloud, or the `cloud` that has this one";
@@ -50,11 +56,17 @@ impl Planning<'_> {
         };
         let restated = configured.resource.as_ref().filter(|resource| resource.value == *audience);
         if configured.endpoint.is_none() || restated.is_none() {
-            let diagnostic = self.not_restated(audience, (*protocol, &narrowed), configured, header);
+            let diagnostic =
+                self.not_restated(audience, (*protocol, &narrowed), configured, header);
             self.diagnostics.push(diagnostic);
             return None;
         }
-        Some(services.into_iter().map(|service| ResolvedService { hosts: narrowed.clone(), ..service }).collect())
+        Some(
+            services
+                .into_iter()
+                .map(|service| ResolvedService { hosts: narrowed.clone(), ..service })
+                .collect(),
+        )
     }
 
     /// A `resource` beside a service of the cloud table must be the one that the table has.
@@ -70,10 +82,12 @@ impl Planning<'_> {
             return Some(services);
         }
         let message = format!(
-            "`resource = \"{}\"` in {header}, and the audience `{}` is of a service of the cloud table",
+            "`resource = \"{}\"` in {header}, and the audience `{}` is of a service of the cloud \
+             table",
             resource.value, declared.name
         );
-        self.diagnostics.push(Diagnostic::new(resource.place.clone(), message).help("remove this line"));
+        self.diagnostics
+            .push(Diagnostic::new(resource.place.clone(), message).help("remove this line"));
         None
     }
 
@@ -93,12 +107,16 @@ impl Planning<'_> {
         let (place, message) = match &configured.resource {
             Some(resource) if resource.value != *audience => (
                 resource.place.clone(),
-                format!("{header} restates `resource = \"{}\"`, and its plugin asks for {audience}", resource.value),
+                format!(
+                    "{header} restates `resource = \"{}\"`, and its plugin asks for {audience}",
+                    resource.value
+                ),
             ),
             _ => (
                 configured.place.clone().or_else(|| self.mount.place.clone()),
                 format!(
-                    "the plugin of {header} chose its audience itself: tokens for {audience} at {hosts}. Whoever runs \
+                    "the plugin of {header} chose its audience itself: tokens for {audience} at \
+                     {hosts}. Whoever runs \
                      that host can use them, so the mount must restate both"
                 ),
             ),
@@ -109,18 +127,29 @@ impl Planning<'_> {
         } else {
             format!("{header}\n{lines}")
         };
-        Diagnostic::new(place, message).expected("`endpoint` and `resource`, if you trust that host").write(write)
+        Diagnostic::new(place, message)
+            .expected("`endpoint` and `resource`, if you trust that host")
+            .write(write)
     }
 
     /// Tokens for a service of the cloud, at hosts that are not its own.
-    fn elsewhere(&self, place: Option<Place>, declared: &DeclaredAudience, reach: &Reach) -> Diagnostic {
+    fn elsewhere(
+        &self,
+        place: Option<Place>,
+        declared: &DeclaredAudience,
+        reach: &Reach,
+    ) -> Diagnostic {
         let (DeclaredService::Own { audience, hosts, .. }, Reach::Services { names, hosts: right }) =
             (&declared.service, reach)
         else {
-            return Diagnostic::new(place, format!("the audience `{}` of {} has no hosts", declared.name, self.header));
+            return Diagnostic::new(
+                place,
+                format!("the audience `{}` of {} has no hosts", declared.name, self.header),
+            );
         };
         let message = format!(
-            "the plugin of {} asks for tokens for {audience} at {}; these are of the service {names}, and are sent only \
+            "the plugin of {} asks for tokens for {audience} at {}; these are of the service \
+             {names}, and are sent only \
              to {}",
             self.header,
             listed(hosts),
@@ -131,9 +160,16 @@ impl Planning<'_> {
         Diagnostic::new(place, message).expected(expected)
     }
 
-    fn undescribed(&self, place: Option<Place>, audience: &Audience, hosts: &[HostPattern], what: &str) -> Diagnostic {
+    fn undescribed(
+        &self,
+        place: Option<Place>,
+        audience: &Audience,
+        hosts: &[HostPattern],
+        what: &str,
+    ) -> Diagnostic {
         let message = format!(
-            "the plugin of {} asks for tokens for {audience}, which is {what}: only a service of the configuration's own \
+            "the plugin of {} asks for tokens for {audience}, which is {what}: only a service of \
+             the configuration's own \
              grants it",
             self.header
         );
@@ -146,7 +182,9 @@ impl Planning<'_> {
             bare(self.name),
             hosts.join(", ")
         );
-        let expected = format!("a service with this audience, if you trust these hosts with its tokens{in_place}");
+        let expected = format!(
+            "a service with this audience, if you trust these hosts with its tokens{in_place}"
+        );
         Diagnostic::new(place, message).expected(expected).write(write)
     }
 }

@@ -40,13 +40,17 @@ impl Plugins {
 
     /// One more.
     #[must_use]
-    pub fn with(mut self, name: impl Into<String>, component: impl Into<Cow<'static, [u8]>>) -> Self {
+    pub fn with(
+        mut self,
+        name: impl Into<String>,
+        component: impl Into<Cow<'static, [u8]>>,
+    ) -> Self {
         self.named.insert(name.into(), component.into());
         self
     }
 
-    /// Adds a file that a configuration names ([`Config::plugin_files`]): its bytes, or why it could
-    /// not be read.
+    /// Adds a file that a configuration names ([`Config::plugin_files`]): its bytes, or why it
+    /// could not be read.
     ///
     /// [`Config::plugin_files`]: crate::config::Config::plugin_files
     #[must_use]
@@ -67,11 +71,16 @@ impl Plugins {
     }
 
     /// Finds a plugin, and reads its manifest.
-    pub(super) fn load(&self, plugin: &Located<PluginRef>, header: &str) -> Result<(Plugin, Manifest), Diagnostic> {
+    pub(super) fn load(
+        &self,
+        plugin: &Located<PluginRef>,
+        header: &str,
+    ) -> Result<(Plugin, Manifest), Diagnostic> {
         let place = || plugin.place.clone();
         let (label, component) = match &plugin.value {
             PluginRef::Bundled(name) => {
-                let component = self.named.get(name).ok_or_else(|| self.unknown(name, plugin, header))?;
+                let component =
+                    self.named.get(name).ok_or_else(|| self.unknown(name, plugin, header))?;
                 (name.clone(), component.clone())
             }
             PluginRef::Bytes { name, component } => (name.clone(), Cow::Owned(component.to_vec())),
@@ -90,10 +99,12 @@ impl Plugins {
                 (label, Cow::Owned(bytes))
             }
         };
-        let manifest = Manifest::of_component(&label, &component)
-            .map_err(|error| Diagnostic::new(place(), format!("the plugin {label} cannot be used: {error}")))?;
+        let manifest = Manifest::of_component(&label, &component).map_err(|error| {
+            Diagnostic::new(place(), format!("the plugin {label} cannot be used: {error}"))
+        })?;
         refuse_features(&component).map_err(|why| {
-            Diagnostic::new(place(), format!("the plugin {label} cannot be used: {why}")).expected(BUILT)
+            Diagnostic::new(place(), format!("the plugin {label} cannot be used: {why}"))
+                .expected(BUILT)
         })?;
         let sha256 = sha256(&component);
         Ok((Plugin { label, sha256, component }, manifest))
@@ -101,7 +112,8 @@ impl Plugins {
 
     fn unknown(&self, name: &str, plugin: &Located<PluginRef>, header: &str) -> Diagnostic {
         let message = format!("unknown plugin `{name}` in {header}");
-        let expected = format!("{}, or the path of a component with its `sha256`", one_of(self.names()));
+        let expected =
+            format!("{}, or the path of a component with its `sha256`", one_of(self.names()));
         let diagnostic = Diagnostic::new(plugin.place.clone(), message).expected(expected);
         match nearest(name, self.names()).or_else(|| self.names().next()) {
             Some(suggestion) => diagnostic.write(format!("plugin = {suggestion:?}")),
@@ -114,16 +126,26 @@ const BUILT: &str = "a component built without it";
 
 fn refuse_features(component: &[u8]) -> Result<(), String> {
     let used = used_but_off(component);
-    if used.is_empty() { Ok(()) } else { Err(format!("it uses {}, which is off in the sandbox", used.join(" and "))) }
+    if used.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("it uses {}, which is off in the sandbox", used.join(" and ")))
+    }
 }
 
-fn check_sum(bytes: &[u8], expected: Option<&Located<String>>, label: &str) -> Result<(), Diagnostic> {
+fn check_sum(
+    bytes: &[u8],
+    expected: Option<&Located<String>>,
+    label: &str,
+) -> Result<(), Diagnostic> {
     let found = sha256(bytes);
     let write = format!("sha256 = \"{found}\"");
     match expected {
         None => {
             let message = format!("the plugin {label} is named without its `sha256`");
-            Err(Diagnostic::new(None, message).expected("its SHA-256, so that a changed file is noticed").write(write))
+            Err(Diagnostic::new(None, message)
+                .expected("its SHA-256, so that a changed file is noticed")
+                .write(write))
         }
         Some(sum) if sum.value != found => {
             let message = format!("the plugin {label} does not match its `sha256`");
@@ -142,6 +164,9 @@ pub fn sha256(bytes: &[u8]) -> String {
 
 impl fmt::Debug for Plugin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Plugin").field("label", &self.label).field("sha256", &self.sha256).finish_non_exhaustive()
+        f.debug_struct("Plugin")
+            .field("label", &self.label)
+            .field("sha256", &self.sha256)
+            .finish_non_exhaustive()
     }
 }

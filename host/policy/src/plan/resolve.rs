@@ -25,8 +25,11 @@ impl Plan {
         let unused = entries.iter().filter(|(entry, _)| !used.contains(entry));
         let warnings = unused.filter_map(|(entry, to)| {
             let mut similar = unresolved.iter();
-            let meant = similar.find(|host| strsim::osa_distance(host.as_str(), entry) <= TYPING_ERRORS)?;
-            let message = format!("`{entry:?}` in [egress.resolve] is unused: no mount and no identity connects there");
+            let meant =
+                similar.find(|host| strsim::osa_distance(host.as_str(), entry) <= TYPING_ERRORS)?;
+            let message = format!(
+                "`{entry:?}` in [egress.resolve] is unused: no mount and no identity connects there"
+            );
             Some(Diagnostic::new(None, message).write(format!("{meant:?} = {to:?}")))
         });
         warnings.collect()
@@ -37,13 +40,18 @@ impl Plan {
         let grants = self.mounts.iter().flat_map(|mount| &mount.grants);
         let endpoints = grants.flat_map(|grant| {
             let redirects = grant.redirects.iter().map(|redirect| &redirect.endpoint);
-            redirects.chain([&grant.endpoint]).map(|endpoint| (endpoint.host.clone(), endpoint.port))
+            redirects
+                .chain([&grant.endpoint])
+                .map(|endpoint| (endpoint.host.clone(), endpoint.port))
         });
-        let identities = self.config.identities.values().filter_map(|identity| match &identity.source {
-            IdentitySource::Imds(imds) => origin(imds.endpoint.as_deref()?, 80),
-            IdentitySource::Platform(..) | IdentitySource::Auto(_) => origin(&self.config.cloud.authority, 443),
-            IdentitySource::Supplied => None,
-        });
+        let identities =
+            self.config.identities.values().filter_map(|identity| match &identity.source {
+                IdentitySource::Imds(imds) => origin(imds.endpoint.as_deref()?, 80),
+                IdentitySource::Platform(..) | IdentitySource::Auto(_) => {
+                    origin(&self.config.cloud.authority, 443)
+                }
+                IdentitySource::Supplied => None,
+            });
         endpoints.chain(identities).map(|(host, port)| format!("{host}:{port}")).collect()
     }
 }

@@ -13,7 +13,11 @@ use crate::text::{bare, nearest, one_of};
 
 impl Planning<'_> {
     /// The settings' values, under the names that the plugin reads them by.
-    pub(super) fn settings(&mut self, manifest: &Manifest, grants: &[Grant]) -> BTreeMap<String, String> {
+    pub(super) fn settings(
+        &mut self,
+        manifest: &Manifest,
+        grants: &[Grant],
+    ) -> BTreeMap<String, String> {
         let mut variables = BTreeMap::new();
         let header = self.settings_header();
         for (name, value) in &self.mount.settings {
@@ -29,7 +33,8 @@ impl Planning<'_> {
                     }
                     Err(InvalidSetting { expected, example }) => {
                         let shown = shown(name, format_args!("{text:?}"));
-                        let message = format!("`{shown}` in {header} is not a value of this setting");
+                        let message =
+                            format!("`{shown}` in {header} is not a value of this setting");
                         let diagnostic = Diagnostic::new(value.place.clone(), message);
                         let write = format!("{} = {example}", bare(name));
                         self.diagnostics.push(diagnostic.expected(expected).write(write));
@@ -37,7 +42,9 @@ impl Planning<'_> {
                 },
                 (SettingValue::Table(table), true) => {
                     let entries = table.iter();
-                    variables.extend(entries.map(|(key, text)| (format!("setting.{name}.{key}"), text.clone())));
+                    variables.extend(
+                        entries.map(|(key, text)| (format!("setting.{name}.{key}"), text.clone())),
+                    );
                 }
                 (SettingValue::Text(_), true) => {
                     let message = format!("the setting `{name}` in {header} is a section");
@@ -46,7 +53,8 @@ impl Planning<'_> {
                     self.diagnostics.push(diagnostic.write(write));
                 }
                 (SettingValue::Table(_), false) => {
-                    let message = format!("the setting `{name}` in {header} is one value, not a section");
+                    let message =
+                        format!("the setting `{name}` in {header} is one value, not a section");
                     let diagnostic = Diagnostic::new(value.place.clone(), message);
                     let write = format!("{header}\n{name} = \"...\"");
                     self.diagnostics.push(diagnostic.write(write));
@@ -70,9 +78,11 @@ impl Planning<'_> {
     fn unknown_setting(&mut self, name: &str, value: &Located<SettingValue>, manifest: &Manifest) {
         let known = || manifest.settings.keys().map(String::as_str);
         let message = format!("the plugin `{}` has no setting `{name}`", manifest.name);
-        let mut diagnostic = Diagnostic::new(value.place.clone(), message).expected(one_of(known()));
+        let mut diagnostic =
+            Diagnostic::new(value.place.clone(), message).expected(one_of(known()));
         if let Some(suggestion) = nearest(name, known()) {
-            diagnostic = diagnostic.write(format!("{}\n{suggestion} = ...", self.settings_header()));
+            diagnostic =
+                diagnostic.write(format!("{}\n{suggestion} = ...", self.settings_header()));
         }
         self.diagnostics.push(diagnostic);
     }
@@ -92,12 +102,17 @@ impl Planning<'_> {
         let header = self.settings_header();
         let message = format!("{header} lacks `{name}`, which {needed_by} needs");
         let diagnostic = Diagnostic::new(self.mount.place.clone(), message);
-        let example = setting.check("").err().map_or("\"...\"".to_owned(), |invalid| invalid.example);
+        let example =
+            setting.check("").err().map_or("\"...\"".to_owned(), |invalid| invalid.example);
         self.diagnostics.push(diagnostic.write(format!("{header}\n{name} = {example}")));
     }
 
     /// If the settings have all these values: the line that says so. Without conditions, `None`.
-    pub(super) fn holds(&self, conditions: &BTreeMap<String, String>, manifest: &Manifest) -> Option<String> {
+    pub(super) fn holds(
+        &self,
+        conditions: &BTreeMap<String, String>,
+        manifest: &Manifest,
+    ) -> Option<String> {
         let lines = conditions.iter().map(|(name, expected)| {
             let configured = self.mount.settings.get(name).map(|value| &value.value);
             let value = match configured {
@@ -132,8 +147,10 @@ impl Planning<'_> {
         );
         let place = self.mount.settings.get(name).and_then(|value| value.place.clone());
         let diagnostic = Diagnostic::new(place, message);
-        let diagnostic =
-            diagnostic.expected(format!("a value that {} covers", one_of(allowed.iter().map(String::as_str))));
+        let diagnostic = diagnostic.expected(format!(
+            "a value that {} covers",
+            one_of(allowed.iter().map(String::as_str))
+        ));
         self.diagnostics.push(diagnostic.write(format!("allow = [{request:?}]")));
     }
 }

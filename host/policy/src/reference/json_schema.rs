@@ -91,7 +91,9 @@ fn table(keys: &SectionKeys, properties: &mut Map<String, Value>) -> Map<String,
 fn value(key: &Key) -> Value {
     let mut schema = match key.kind {
         Kind::String | Kind::Path | Kind::Form { pattern: None, .. } => json!({ "type": "string" }),
-        Kind::Form { pattern: Some(pattern), .. } => json!({ "type": "string", "pattern": pattern }),
+        Kind::Form { pattern: Some(pattern), .. } => {
+            json!({ "type": "string", "pattern": pattern })
+        }
         Kind::OneOf(words) => json!({ "enum": words() }),
         Kind::Strings => json!({ "type": "array", "items": { "type": "string" } }),
         Kind::StringOrStrings => {
@@ -146,7 +148,8 @@ fn without_links(markdown: &str) -> String {
     let mut rest = markdown;
     while let Some((before, after)) = rest.split_once('[') {
         text.push_str(before);
-        match after.split_once("](").and_then(|(label, tail)| Some((label, tail.split_once(')')?))) {
+        match after.split_once("](").and_then(|(label, tail)| Some((label, tail.split_once(')')?)))
+        {
             Some((label, (_, tail))) if !label.contains(['[', ']']) => {
                 text.push_str(label);
                 rest = tail;

@@ -17,7 +17,8 @@ fn constraints(key: &Key) -> String {
     if key.required {
         sentences.push_str(" Required.");
     }
-    let facts: Vec<String> = [kind(key), default(key)].into_iter().filter(|fact| !fact.is_empty()).collect();
+    let facts: Vec<String> =
+        [kind(key), default(key)].into_iter().filter(|fact| !fact.is_empty()).collect();
     if !facts.is_empty() {
         sentences.push_str(&format!(" {}.", capitalized(&facts.join("; "))));
     }

@@ -107,7 +107,10 @@ fn the_message_has_the_commands_of_rustup_and_apt() {
     machine.program("bin/rustup", "");
     machine.program("bin/apt-get", "");
     let message = machine.find().unwrap_err().to_string();
-    assert!(message.contains("bin/rustc: Rust 1.96.0, without wasm32-unknown-unknown"), "{message}");
+    assert!(
+        message.contains("bin/rustc: Rust 1.96.0, without wasm32-unknown-unknown"),
+        "{message}"
+    );
     assert!(message.contains("help:   rustup target add wasm32-unknown-unknown\n"), "{message}");
     assert!(message.contains("or: apt-get update && apt-get install rustc-web"), "{message}");
 }

@@ -12,7 +12,9 @@ fn run(machine: &Machine, script: &str, arguments: &[&str], must: &str) -> (bool
     let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
     let mut command = Command::new(root.join(script));
     command.env_clear().env("PATH", machine.at("bin")).args(arguments).env("KEYWARD_PEERS", must);
-    command.env("CARGO_TARGET_DIR", machine.at("target")).env("KEYWARD_SKIPPED", machine.at("skipped"));
+    command
+        .env("CARGO_TARGET_DIR", machine.at("target"))
+        .env("KEYWARD_SKIPPED", machine.at("skipped"));
     let Output { status, stdout, stderr } = command.output().unwrap();
     let text = [stdout, stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
     (status.success(), text)

@@ -9,8 +9,8 @@ const OLD: &str = "1.85.0";
 const NEW: &str = "1.96.0";
 /// The tools that the script needs, which every system has.
 const TOOLS: [&str; 20] = [
-    "cat", "chmod", "cksum", "cp", "dirname", "env", "find", "grep", "head", "ln", "ls", "mkdir", "printf", "rm",
-    "sed", "sh", "sort", "tail", "touch", "ld",
+    "cat", "chmod", "cksum", "cp", "dirname", "env", "find", "grep", "head", "ln", "ls", "mkdir",
+    "printf", "rm", "sed", "sh", "sort", "tail", "touch", "ld",
 ];
 
 /// The output of the script, and whether it succeeded.
@@ -21,7 +21,9 @@ struct Run {
 
 fn real(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap();
-    std::env::split_paths(&path).map(|directory| directory.join(program)).find(|path| path.is_file())
+    std::env::split_paths(&path)
+        .map(|directory| directory.join(program))
+        .find(|path| path.is_file())
 }
 
 /// A machine with the tools and a C compiler, whose user is root.
@@ -121,7 +123,11 @@ fn the_package_list_is_updated_before_debians_rust_is_installed() {
     let run = setup(&machine, &[]);
     assert!(run.success, "{}", run.text);
     assert_eq!(apt_calls(&machine), ["update", "install rustc-web cargo-web rust-web-src"]);
-    assert!(run.text.contains("apt-get: installing rustc-web cargo-web rust-web-src\n"), "{}", run.text);
+    assert!(
+        run.text.contains("apt-get: installing rustc-web cargo-web rust-web-src\n"),
+        "{}",
+        run.text
+    );
     assert!(run.text.contains("compiled by"), "{}", run.text);
     assert_eq!(machine.compilations(), 1, "the new compiler was checked");
 }
@@ -165,11 +171,18 @@ fn rustup_adds_the_target_unless_it_may_not_install() {
     let library = machine.at("rust/lib/rustlib/wasm32-unknown-unknown/lib");
     machine.program(
         "bin/rustup",
-        &format!("[ \"$*\" = 'target add wasm32-unknown-unknown' ] && mkdir -p {}", library.display()),
+        &format!(
+            "[ \"$*\" = 'target add wasm32-unknown-unknown' ] && mkdir -p {}",
+            library.display()
+        ),
     );
     let run = setup(&machine, &[("RUSTUP_AUTO_INSTALL", "0")]);
     assert!(!run.success && !library.exists(), "{}", run.text);
-    assert!(run.text.contains("  help:   rustup target add wasm32-unknown-unknown\n"), "{}", run.text);
+    assert!(
+        run.text.contains("  help:   rustup target add wasm32-unknown-unknown\n"),
+        "{}",
+        run.text
+    );
     let run = setup(&machine, &[]);
     assert!(run.success && library.exists(), "{}", run.text);
     assert!(run.text.contains("(rustup target add)\n"), "{}", run.text);

@@ -28,7 +28,9 @@ fn redirect(location: &str) -> Result<Response, SendError> {
 
 fn upload(method: Method, path_and_query: &str) -> Request {
     let mut request = Request::new(method, path_and_query);
-    for (name, value) in [("content-length", "5"), ("content-type", "text/plain"), ("x-own", "stays")] {
+    for (name, value) in
+        [("content-length", "5"), ("content-type", "text/plain"), ("x-own", "stays")]
+    {
         request.headers.set(name, value).unwrap();
     }
     request.body = stream(["he", "llo"]);
@@ -39,7 +41,8 @@ fn upload(method: Method, path_and_query: &str) -> Request {
 fn a_file_is_created_in_two_steps_of_which_the_caller_sees_one() {
     let path = "/webhdfs/v1/a%20b?overwrite=true&op=CREATE&permission=640";
     let there = format!("{LAKE}/webhdfs/v1/a%20b?op=CREATE&write=true&x=%2F");
-    let created = Response::new(201).with_header("location", format!("{LAKE}/webhdfs/v1/a%20b?op=OPEN"));
+    let created =
+        Response::new(201).with_header("location", format!("{LAKE}/webhdfs/v1/a%20b?op=OPEN"));
     let (mount, sent) = store(vec![redirect(&there), Ok(created)]);
     let response = mount.call::<DataLake>(upload(Method::Put, path));
     assert_eq!(response.status, 201);
@@ -48,12 +51,21 @@ fn a_file_is_created_in_two_steps_of_which_the_caller_sees_one() {
 
     let sent = sent.borrow();
     let [first, second] = sent.as_slice() else { panic!("{sent:?}") };
-    assert_eq!((first.method.as_str(), first.url.as_str()), ("PUT", format!("{LAKE}{path}").as_str()));
+    assert_eq!(
+        (first.method.as_str(), first.url.as_str()),
+        ("PUT", format!("{LAKE}{path}").as_str())
+    );
     assert_eq!((first.body.len(), first.header("content-length")), (0, Some("0")));
     assert_eq!((first.header("content-type"), first.header("x-own")), (None, Some("stays")));
     assert_eq!((second.method.as_str(), second.url.as_str()), ("PUT", there.as_str()));
-    assert_eq!((second.body.as_slice(), second.header("content-length")), (b"hello".as_slice(), Some("5")));
-    assert_eq!((second.header("content-type"), second.header("x-own")), (Some("text/plain"), Some("stays")));
+    assert_eq!(
+        (second.body.as_slice(), second.header("content-length")),
+        (b"hello".as_slice(), Some("5"))
+    );
+    assert_eq!(
+        (second.header("content-type"), second.header("x-own")),
+        (Some("text/plain"), Some("stays"))
+    );
     for step in sent.iter() {
         assert_eq!(step.header("authorization"), Some("Bearer surrogate-for-lake"));
     }
@@ -61,7 +73,8 @@ fn a_file_is_created_in_two_steps_of_which_the_caller_sees_one() {
 
 #[test]
 fn content_of_unknown_length_goes_out_without_one_in_the_second_step() {
-    let (mount, sent) = store(vec![redirect("/webhdfs/v1/a?op=APPEND&append=true"), Ok(Response::new(200))]);
+    let (mount, sent) =
+        store(vec![redirect("/webhdfs/v1/a?op=APPEND&append=true"), Ok(Response::new(200))]);
     let mut request = upload(Method::Post, "/webhdfs/v1/a?op=APPEND");
     request.headers.remove("content-length");
     assert_eq!(mount.call::<DataLake>(request).status, 200);
@@ -75,7 +88,8 @@ fn content_of_unknown_length_goes_out_without_one_in_the_second_step() {
 #[test]
 fn a_file_is_read_through_the_redirect() {
     let there = format!("{LAKE}/webhdfs/v1/a?op=OPEN&read=true");
-    let (mount, sent) = store(vec![redirect(&there), Ok(Response::new(200).with_body(stream(["con", "tent"])))]);
+    let (mount, sent) =
+        store(vec![redirect(&there), Ok(Response::new(200).with_body(stream(["con", "tent"])))]);
     let response = mount.call::<DataLake>(Request::get("/webhdfs/v1/a?op=OPEN"));
     assert_eq!(text(response), "content");
     assert_eq!(sent.borrow()[1].url, there);
@@ -111,7 +125,10 @@ fn a_caller_that_asks_for_one_step_goes_one_with_its_content() {
         let (mount, sent) = store(vec![Ok(Response::new(201))]);
         assert_eq!(mount.call::<DataLake>(upload(method, &path)).status, 201);
         let sent = sent.borrow();
-        assert_eq!((sent[0].url.as_str(), sent[0].body.as_slice()), (&*format!("{LAKE}{path}"), &b"hello"[..]));
+        assert_eq!(
+            (sent[0].url.as_str(), sent[0].body.as_slice()),
+            (&*format!("{LAKE}{path}"), &b"hello"[..])
+        );
         assert_eq!(sent[0].header("content-length"), Some("5"));
     }
     let (mount, sent) = store(vec![Ok(Response::new(200).with_body("content"))]);
@@ -138,7 +155,8 @@ const NODE: &str = "https://node.example/webhdfs/v1/a?op=CREATE&token=secret";
 #[test]
 fn a_redirect_of_a_one_step_upload_leads_back_through_the_mount() {
     let (mount, _) = store(vec![redirect(NODE)]);
-    let response = mount.call::<DataLake>(upload(Method::Put, "/webhdfs/v1/a?op=CREATE&write=true"));
+    let response =
+        mount.call::<DataLake>(upload(Method::Put, "/webhdfs/v1/a?op=CREATE&write=true"));
     assert_eq!(response.status, 307);
     let link = behind_mount(&response.headers.get("location").unwrap());
     assert!(link.starts_with("/webhdfs/v1/a?op=CREATE&keyward-redirect="), "{link}");
@@ -146,7 +164,8 @@ fn a_redirect_of_a_one_step_upload_leads_back_through_the_mount() {
 
 #[test]
 fn a_redirect_keeps_the_services_request_id_and_no_other_field() {
-    let first = redirect(NODE).map(|it| it.with_header("x-ms-request-id", "1").with_header("x-node", "node.example"));
+    let first = redirect(NODE)
+        .map(|it| it.with_header("x-ms-request-id", "1").with_header("x-node", "node.example"));
     let (mount, _) = store(vec![first]);
     let response = mount.call::<DataLake>(Request::new(Method::Put, "/webhdfs/v1/a?op=CREATE"));
     let names: Vec<_> = response.headers.entries().into_iter().map(|(name, _)| name).collect();
@@ -163,14 +182,18 @@ fn a_first_step_without_content_gets_a_link_that_leads_to_the_node() {
         assert_eq!(sent.borrow()[0].url, format!("{LAKE}{path}"));
         let link = behind_mount(&response.headers.get("location").unwrap());
 
-        let made = Response::new(201).with_header("location", "https://node.example/webhdfs/v1/a%20b?op=OPEN");
+        let made = Response::new(201)
+            .with_header("location", "https://node.example/webhdfs/v1/a%20b?op=OPEN");
         let (mount, sent) = store(vec![Ok(made)]);
         let response = mount.call::<DataLake>(upload(method.clone(), &link));
         assert_eq!(response.status, 201);
         let location = response.headers.get("location");
         assert_eq!(location.as_deref(), Some("http://localhost/mount/webhdfs/v1/a%20b"));
         let sent = sent.borrow();
-        assert_eq!((sent.len(), sent[0].url.as_str(), sent[0].body.as_slice()), (1, NODE, b"hello".as_slice()));
+        assert_eq!(
+            (sent.len(), sent[0].url.as_str(), sent[0].body.as_slice()),
+            (1, NODE, b"hello".as_slice())
+        );
         assert_eq!(sent[0].header("authorization"), Some("Bearer surrogate-for-lake"));
 
         // An empty file has no content in the second step either.
@@ -280,7 +303,9 @@ fn a_second_redirect_is_not_followed() {
 #[test]
 fn a_redirect_that_cannot_be_followed_ends_before_the_content_is_touched() {
     let elsewhere = Response::new(302).with_header("location", format!("{LAKE}/x"));
-    for first in [redirect("http://contoso.azuredatalakestore.net/x"), Ok(Response::new(307)), Ok(elsewhere)] {
+    for first in
+        [redirect("http://contoso.azuredatalakestore.net/x"), Ok(Response::new(307)), Ok(elsewhere)]
+    {
         let (mount, sent) = store(vec![first]);
         let mut request = upload(Method::Put, "/webhdfs/v1/a?op=CREATE");
         request.body = broken_stream([]);
@@ -314,12 +339,18 @@ fn operations_without_a_redirect_go_out_as_they_are() {
         let response = mount.call::<DataLake>(Request::new(method.clone(), path.as_str()));
         assert_eq!(text(response), r#"{"boolean":true}"#);
         let sent = sent.borrow();
-        assert_eq!((&sent[0].method, sent[0].url.as_str()), (&method, format!("{LAKE}{path}").as_str()));
+        assert_eq!(
+            (&sent[0].method, sent[0].url.as_str()),
+            (&method, format!("{LAKE}{path}").as_str())
+        );
         assert_eq!(sent[0].header("authorization"), Some("Bearer surrogate-for-lake"));
         assert_eq!(sent[0].header("x-ms-version"), None);
     }
     let (mount, sent) = store(vec![Ok(Response::new(200))]);
-    assert_eq!(mount.call::<DataLake>(upload(Method::Post, "/webhdfs/v1/a?op=MSCONCAT")).status, 200);
+    assert_eq!(
+        mount.call::<DataLake>(upload(Method::Post, "/webhdfs/v1/a?op=MSCONCAT")).status,
+        200
+    );
     assert_eq!(sent.borrow()[0].body, b"hello");
 }
 
@@ -336,7 +367,10 @@ fn a_request_of_gen2_is_told_that_the_endpoint_is_gen1() {
         let response = mount.call::<DataLake>(request);
         assert_eq!((response.status, sent.borrow().len()), (400, 0));
         let problem = text(response);
-        assert!(problem.contains(sign) && problem.contains(&format!("{LAKE}, is Gen1")), "{problem}");
+        assert!(
+            problem.contains(sign) && problem.contains(&format!("{LAKE}, is Gen1")),
+            "{problem}"
+        );
         assert!(problem.contains("/webhdfs/v1/PATH?op=OPERATION"), "{problem}");
     }
 }

@@ -19,7 +19,11 @@ impl Fields {
     }
 
     pub(crate) fn get(&self, name: &str) -> Vec<Vec<u8>> {
-        self.0.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.clone()).collect()
+        self.0
+            .iter()
+            .filter(|(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.clone())
+            .collect()
     }
 
     pub(crate) fn set(&mut self, name: &str, value: &[u8]) -> Result<(), ()> {

@@ -10,35 +10,45 @@ use crate::sql_data::{Credential, Isolation, Item, SqlError, Value};
 /// How many rows at most come at once.
 const MOST: u32 = 1024;
 
-/// A connection, out of the mount's pool. When it and its results are dropped it goes back there, in the state of a new
-/// one; with an open transaction, or results that are not read to their end, it is closed, which undoes and cancels them.
+/// A connection, out of the mount's pool. When it and its results are dropped it goes back there,
+/// in the state of a new one; with an open transaction, or results that are not read to their end,
+/// it is closed, which undoes and cancels them.
 #[derive(Debug)]
 pub struct Connection(Rc<platform::Connection>);
 
 impl Context {
-    /// Opens a connection to a database, or takes one out of the mount's pool that was opened with the same.
+    /// Opens a connection to a database, or takes one out of the mount's pool that was opened with
+    /// the same.
     ///
     /// # Errors
     ///
-    /// [`SqlError`] where the server refuses the login, cannot be reached, or all connections are in use.
+    /// [`SqlError`] where the server refuses the login, cannot be reached, or all connections are
+    /// in use.
     pub fn sql(&self, database: &str, credential: &Credential) -> Result<Connection, SqlError> {
         self.mount.connect(database, credential).map(|connection| Connection(Rc::new(connection)))
     }
 }
 
 impl Connection {
-    /// Runs statements. Parameters are `@P1`, `@P2` and so on. The time-out is for everything until the last row is read; it
-    /// counts in milliseconds.
+    /// Runs statements. Parameters are `@P1`, `@P2` and so on. The time-out is for everything until
+    /// the last row is read; it counts in milliseconds.
     ///
     /// # Errors
     ///
-    /// [`SqlError`] where the statement cannot be run. An error that comes later is one of the results.
-    pub fn query(&self, statement: &str, parameters: &[Value], timeout: Option<Duration>) -> Result<Results, SqlError> {
+    /// [`SqlError`] where the statement cannot be run. An error that comes later is one of the
+    /// results.
+    pub fn query(
+        &self,
+        statement: &str,
+        parameters: &[Value],
+        timeout: Option<Duration>,
+    ) -> Result<Results, SqlError> {
         let results = self.0.query(statement, parameters, timeout.map(milliseconds))?;
         Ok(Results { results: Some(results), most: MOST, _connection: Rc::clone(&self.0) })
     }
 
-    /// Runs statements, and counts the rows that each of them affected. Rows that they give are passed over.
+    /// Runs statements, and counts the rows that each of them affected. Rows that they give are
+    /// passed over.
     ///
     /// # Errors
     ///
@@ -130,15 +140,22 @@ mod tests {
     impl Plugin for Moves {
         fn handle(request: Request, cx: &Context) -> Result<Response, Problem> {
             let failed = |error: SqlError| Problem::internal(error.to_string());
-            let connection = cx.sql("orders", &Credential::from(cx.token("sql")?)).map_err(failed)?;
+            let connection =
+                cx.sql("orders", &Credential::from(cx.token("sql")?)).map_err(failed)?;
             connection.begin(Some(Isolation::Snapshot)).map_err(failed)?;
             let time = Some(Duration::from_secs(5));
-            let counts = connection.execute("update t set a = @P1", &[Value::Int(7)], time).map_err(failed)?;
+            let counts = connection
+                .execute("update t set a = @P1", &[Value::Int(7)], time)
+                .map_err(failed)?;
             connection.commit().map_err(failed)?;
             let results = connection.query("select a from t", &[], None).map_err(failed)?;
             drop(connection);
             let seen: Vec<String> = results.with_most(1).map(|item| format!("{item:?}")).collect();
-            Ok(Response::new(200).with_body(format!("{} {counts:?} {}", request.method, seen.join(" "))))
+            Ok(Response::new(200).with_body(format!(
+                "{} {counts:?} {}",
+                request.method,
+                seen.join(" ")
+            )))
         }
     }
 
@@ -149,7 +166,11 @@ mod tests {
         let response = Mount::new()
             .endpoint("sql", "https://contoso.database.windows.net")
             .database(move |asked| {
-                log.borrow_mut().push((asked.statement.clone(), asked.parameters.len(), asked.timeout));
+                log.borrow_mut().push((
+                    asked.statement.clone(),
+                    asked.parameters.len(),
+                    asked.timeout,
+                ));
                 assert_eq!(asked.credential, Credential::Token("surrogate-for-sql".into()));
                 match asked.statement.as_str() {
                     "select a from t" => Ok(Reply::items([
@@ -162,7 +183,10 @@ mod tests {
             })
             .call::<Moves>(Request::new(Method::Post, "/"));
         let text = text(response);
-        assert!(text.starts_with("POST [3] Ok(Columns(") && text.ends_with(") Err(TimedOut)"), "{text}");
+        assert!(
+            text.starts_with("POST [3] Ok(Columns(") && text.ends_with(") Err(TimedOut)"),
+            "{text}"
+        );
         let asked: Vec<String> = asked.borrow().iter().map(|asked| format!("{asked:?}")).collect();
         assert_eq!(
             asked,
@@ -178,6 +202,8 @@ mod tests {
     #[test]
     fn without_a_database_nothing_is_reached() {
         let mount = Mount::new().endpoint("sql", "https://contoso.database.windows.net");
-        assert!(text(mount.call::<Moves>(Request::get("/"))).contains("no connection to the server"));
+        assert!(
+            text(mount.call::<Moves>(Request::get("/"))).contains("no connection to the server")
+        );
     }
 }

@@ -1,8 +1,8 @@
 //! Azure SQL and SQL Server, over connections that the host opens, encrypts, pools and logs in.
 //!
-//! A plugin names a surrogate, and the host logs in with the token or the password that it stands for. The connection goes
-//! to the endpoint of the surrogate's audience. In a test, [`Mount::database`](crate::testing::Mount::database) stands in
-//! for the server.
+//! A plugin names a surrogate, and the host logs in with the token or the password that it stands
+//! for. The connection goes to the endpoint of the surrogate's audience. In a test,
+//! [`Mount::database`](crate::testing::Mount::database) stands in for the server.
 //!
 //! ```
 //! use keyward_plugin::sql::{Credential, Item, SqlError, Value};
@@ -26,4 +26,6 @@ mod connection;
 
 pub use connection::{Connection, Results};
 
-pub use crate::sql_data::{Column, Credential, DataType, Isolation, Item, ServerError, SqlError, Value};
+pub use crate::sql_data::{
+    Column, Credential, DataType, Isolation, Item, ServerError, SqlError, Value,
+};

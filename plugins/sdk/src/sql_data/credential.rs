@@ -11,7 +11,8 @@ pub enum Credential {
     Password {
         /// The user's name.
         user: String,
-        /// The surrogate of the password, from an answer in which it is sealed as a `login-password`.
+        /// The surrogate of the password, from an answer in which it is sealed as a
+        /// `login-password`.
         password: String,
     },
 }

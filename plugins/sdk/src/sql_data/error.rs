@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// An error of the server's, as it tells it. What each number means is in
-/// [SQL Server's documentation](https://learn.microsoft.com/sql/relational-databases/errors-events/database-engine-events-and-errors).
+/// An error of the server's, as it tells it. What each number means is in [SQL Server's
+/// documentation](https://learn.microsoft.com/sql/relational-databases/errors-events/database-engine-events-and-errors).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServerError {
     /// Which error it is.
@@ -37,15 +37,17 @@ pub enum SqlError {
     Broken(String),
     /// It took longer than it may. The statement is cancelled.
     TimedOut,
-    /// What the plugin asks for cannot be: a value that is none of its type, a commit without a transaction, a query while
-    /// another's results are not read.
+    /// What the plugin asks for cannot be: a value that is none of its type, a commit without a
+    /// transaction, a query while another's results are not read.
     Invalid(String),
 }
 
 impl fmt::Display for SqlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Server(error) => write!(f, "the server refused it ({}): {}", error.number, error.message),
+            Self::Server(error) => {
+                write!(f, "the server refused it ({}): {}", error.number, error.message)
+            }
             Self::Unavailable(why) => write!(f, "the identity has no token: {why}"),
             Self::Throttled(seconds) => {
                 write!(f, "the identity endpoint asks to wait {seconds} s before the next request")

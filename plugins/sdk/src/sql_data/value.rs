@@ -95,7 +95,8 @@ impl fmt::Display for DataType {
     }
 }
 
-/// A value, without loss. As a parameter, one that a type has several cases for is converted by the server.
+/// A value, without loss. As a parameter, one that a type has several cases for is converted by the
+/// server.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// NULL, of a type.
@@ -114,7 +115,8 @@ pub enum Value {
     Real(f32),
     /// `float`.
     Float(f64),
-    /// `decimal`, `money` and `smallmoney`: digits with a sign and a point where there is one, such as `-12.30`.
+    /// `decimal`, `money` and `smallmoney`: digits with a sign and a point where there is one, such
+    /// as `-12.30`.
     Decimal(String),
     /// All types of characters.
     Text(String),

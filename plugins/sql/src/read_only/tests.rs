@@ -3,7 +3,9 @@ use super::*;
 /// The check, on a stack that is large enough for the parser without optimisation.
 fn check(statement: &str) -> Result<String, Problem> {
     let statement = statement.to_owned();
-    let checking = std::thread::Builder::new().stack_size(64 << 20).spawn(move || super::check(&statement, None));
+    let checking = std::thread::Builder::new()
+        .stack_size(64 << 20)
+        .spawn(move || super::check(&statement, None));
     checking.unwrap().join().unwrap()
 }
 
@@ -17,17 +19,22 @@ fn reads_are_run() {
     let refused: Vec<_> = [
         "select 1",
         "SELECT TOP (10) WITH TIES * FROM dbo.Orders AS o WHERE o.Id = @P1 ORDER BY o.Id DESC",
-        "select a, count(*) from t group by a having count(*) > 1 order by 2 offset 10 rows fetch next 5 rows only",
+        "select a, count(*) from t group by a having count(*) > 1 order by 2 offset 10 rows fetch \
+         next 5 rows only",
         "select a from t order by a offset @skip rows fetch next @take rows only",
-        "select o.*, i.* from orders o inner join items i on i.order_id = o.id left join c on c.id = o.c",
+        "select o.*, i.* from orders o inner join items i on i.order_id = o.id left join c on \
+         c.id = o.c",
         "select * from t cross apply (select top 1 * from u where u.id = t.id) x",
         "select * from t outer apply string_split(t.a, ',') s",
-        "with a as (select 1 as x), b as (select x from a) select * from b union all select 2 except select 3",
-        "with r (n) as (select 1 union all select n + 1 from r where n < 10) select n from r option (maxrecursion 100)",
+        "with a as (select 1 as x), b as (select x from a) select * from b union all select 2 \
+         except select 3",
+        "with r (n) as (select 1 union all select n + 1 from r where n < 10) select n from r \
+         option (maxrecursion 100)",
         "select * from t option (recompile, maxdop 1, optimize for unknown)",
         "select case when a = 1 then 'x' else N'it''s' end from t",
         "select * from [my table] where \"a\"\"b\" = [c]]d]",
-        "select sum(a) over (partition by b order by c rows between unbounded preceding and current row) from t",
+        "select sum(a) over (partition by b order by c rows between unbounded preceding and \
+         current row) from t",
         "select row_number() over (order by (select null)) from t",
         "select a from t for json path, root('r')",
         "select a from t for xml path('x')",
@@ -37,7 +44,8 @@ fn reads_are_run() {
         "select cast(a as decimal(10, 2)), try_cast(b as int), convert(varchar(10), c, 120) from t",
         "select string_agg(a, ',') within group (order by a) from t",
         "select a at time zone 'UTC' from t",
-        "select iif(a > 1, 2, 3), isnull(a, 1), coalesce(a, b), datediff(day, a, getdate()), dateadd(month, 1, a) from t",
+        "select iif(a > 1, 2, 3), isnull(a, 1), coalesce(a, b), datediff(day, a, getdate()), \
+         dateadd(month, 1, a) from t",
         "select * from t with (nolock)",
         "select * from t (nolock)",
         "select * from t where a in (select b from u) and exists (select 1 from v where v.a = t.a)",
@@ -50,7 +58,8 @@ fn reads_are_run() {
         "select x = a, [y] = b from t",
         "select a from t where b is not null and c between 1 and 2 and not (d <> 3 or e != 4)",
         "select distinct a from t; select 2;",
-        "select approx_count_distinct(a), percentile_cont(0.5) within group (order by a) over (partition by b) from t",
+        "select approx_count_distinct(a), percentile_cont(0.5) within group (order by a) over \
+         (partition by b) from t",
         "select g.STAsText() from t",
         "select geography::Point(1, 2, 4326)",
         "select x.value('(/a)[1]', 'int') from t",
@@ -214,9 +223,13 @@ fn a_refusal_says_which_statement_and_why() {
     let problem = check(&long).unwrap_err();
     assert_eq!(problem.status(), 403);
     let detail = problem.detail();
-    assert!(detail.contains("statement 4 (\"delete from ttt") && detail.contains("ttt...\")"), "{detail}");
     assert!(
-        detail.contains("`delete` is not allowed in a read-only query") && detail.contains("`read_only = true`"),
+        detail.contains("statement 4 (\"delete from ttt") && detail.contains("ttt...\")"),
+        "{detail}"
+    );
+    assert!(
+        detail.contains("`delete` is not allowed in a read-only query")
+            && detail.contains("`read_only = true`"),
         "{detail}"
     );
     for (statement, expected) in [
@@ -239,7 +252,10 @@ fn what_is_nested_too_deep_is_refused_and_no_more() {
         for depth in [100, 500, 1500] {
             let statement = format!("select {}1{}", open.repeat(depth), close.repeat(depth));
             let detail = checked(&statement).unwrap_err();
-            assert!(detail.contains("too deep") || detail.contains("more than"), "{open} {depth}: {detail}");
+            assert!(
+                detail.contains("too deep") || detail.contains("more than"),
+                "{open} {depth}: {detail}"
+            );
         }
     }
     // Here the parser tries another way, and fails there.
@@ -253,13 +269,17 @@ fn what_is_nested_too_deep_is_refused_and_no_more() {
 
 #[test]
 fn what_is_long_is_no_problem() {
-    for (first, next) in
-        [("select 1", " + 1"), ("select 1 where a = 1", " or a = 1"), ("select 1", " union all select 1")]
-    {
+    for (first, next) in [
+        ("select 1", " + 1"),
+        ("select 1 where a = 1", " or a = 1"),
+        ("select 1", " union all select 1"),
+    ] {
         let statement = format!("{first}{}", next.repeat(400));
         assert_eq!(checked(&statement).map(drop), Ok(()), "{next}");
     }
     let list = format!("select 1 where a in (1{})", ", 1".repeat(900));
     assert_eq!(checked(&list).map(drop), Ok(()));
-    assert!(checked(&format!("select 1{}", " + 1".repeat(5000))).unwrap_err().contains("more than"));
+    assert!(
+        checked(&format!("select 1{}", " + 1".repeat(5000))).unwrap_err().contains("more than")
+    );
 }

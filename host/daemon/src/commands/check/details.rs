@@ -19,7 +19,10 @@ pub(super) fn text(mount: &PlannedMount) -> String {
         lines.extend(grant_details(mount, grant));
     }
     if !mount.hand_out.is_empty() {
-        lines.push(("hands out", format!("the credentials of {}, to callers", mount.hand_out.join(", "))));
+        lines.push((
+            "hands out",
+            format!("the credentials of {}, to callers", mount.hand_out.join(", ")),
+        ));
     }
     lines.extend(settings(mount).map(|(name, value)| {
         let line = match value {
@@ -31,8 +34,10 @@ pub(super) fn text(mount: &PlannedMount) -> String {
     if lines.is_empty() {
         return String::new();
     }
-    let lines: String =
-        lines.iter().map(|(title, line)| format!("  {title:width$}{line}\n", width = COLUMN - 2)).collect();
+    let lines: String = lines
+        .iter()
+        .map(|(title, line)| format!("  {title:width$}{line}\n", width = COLUMN - 2))
+        .collect();
     format!("\n[mount.{}]\n{lines}", mount.name)
 }
 
@@ -42,7 +47,10 @@ fn grant_details(mount: &PlannedMount, grant: &Grant) -> Vec<(&'static str, Stri
         let line = if *takes_token {
             format!("{endpoint} receives the tokens of `{}` too", grant.name)
         } else {
-            format!("{endpoint} receives requests without a token: it is not a host of {}", grant.audience)
+            format!(
+                "{endpoint} receives requests without a token: it is not a host of {}",
+                grant.audience
+            )
         };
         lines.push(("redirects", line));
     }
@@ -50,23 +58,35 @@ fn grant_details(mount: &PlannedMount, grant: &Grant) -> Vec<(&'static str, Stri
         let [first, last] = routes.ports;
         lines.push((
             "gateways",
-            format!("of `{}` redirect to nodes in {}, ports {first} to {last}", grant.name, routes.domain),
+            format!(
+                "of `{}` redirect to nodes in {}, ports {first} to {last}",
+                grant.name, routes.domain
+            ),
         ));
     }
     if let Some(after) = grant.paths.names_after() {
-        lines.push(("paths", format!("of `{}` are read as {}", grant.name, paths(grant.paths, after))));
+        lines.push((
+            "paths",
+            format!("of `{}` are read as {}", grant.name, paths(grant.paths, after)),
+        ));
     }
     for path in &grant.second_paths {
         lines.push(("second path", format!("of `{}`, in {}", grant.name, second_path(path))));
     }
     for seal in &grant.seals {
         let by = if seal.imposed { ", regardless of the manifest" } else { "" };
-        lines.push(("seals", format!("{} of `{}`, {}{by}", seal.field, grant.name, destination(mount, seal))));
+        lines.push((
+            "seals",
+            format!("{} of `{}`, {}{by}", seal.field, grant.name, destination(mount, seal)),
+        ));
         if let Some(export) = &seal.export {
             let line = if grant.minting.hand_out.is_empty() {
                 format!("{export} is denied: the mount has no `hand_out`")
             } else {
-                format!("{export} hands out {} of `{}` to callers, by `hand_out`", seal.field, grant.name)
+                format!(
+                    "{export} hands out {} of `{}` to callers, by `hand_out`",
+                    seal.field, grant.name
+                )
             };
             lines.push(("exports", line));
         }
@@ -78,7 +98,8 @@ fn grant_details(mount: &PlannedMount, grant: &Grant) -> Vec<(&'static str, Stri
 }
 
 fn paths(reading: PathReading, after: u8) -> String {
-    let segments = if after == 1 { "the first segment".to_owned() } else { format!("{after} segments") };
+    let segments =
+        if after == 1 { "the first segment".to_owned() } else { format!("{after} segments") };
     let slashes = match reading {
         PathReading::Segments => "",
         PathReading::Names { .. } => "; `%2F` and `\\` in them are `/`",
@@ -94,8 +115,16 @@ fn second_path(path: &SecondPath) -> String {
         (None, Some(query)) => format!("the parameter {query}"),
         (None, None) => "an unnamed place".to_owned(),
     };
-    let method = path.method.as_ref().map(|method| format!(", which must be allowed to {method}")).unwrap_or_default();
-    let opaque = path.unseen.as_ref().map(|value| format!(": {value} is denied under `allow`")).unwrap_or_default();
+    let method = path
+        .method
+        .as_ref()
+        .map(|method| format!(", which must be allowed to {method}"))
+        .unwrap_or_default();
+    let opaque = path
+        .unseen
+        .as_ref()
+        .map(|value| format!(": {value} is denied under `allow`"))
+        .unwrap_or_default();
     format!("{field}{method}{opaque}")
 }
 
@@ -134,7 +163,10 @@ pub(super) fn grant_json(grant: &Grant) -> Value {
     let redirects: Vec<Value> = redirects
         .map(|redirect| json!({ "origin": redirect.endpoint.to_string(), "token": redirect.takes_token }))
         .collect();
-    let gateways = grant.routes.as_ref().map(|routes| json!({ "domain": routes.domain, "ports": routes.ports }));
+    let gateways = grant
+        .routes
+        .as_ref()
+        .map(|routes| json!({ "domain": routes.domain, "ports": routes.ports }));
     json!({
         "redirects": redirects,
         "gateways": gateways,

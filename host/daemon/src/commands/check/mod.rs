@@ -14,8 +14,10 @@ use crate::output::{fit, print, print_line, table, width};
 pub(crate) fn check(check: &Check) -> Result<Exit, Failure> {
     let (plan, listen, audit) = DaemonConfig::load(&check.config)?.plan()?;
     let problems = machine::problems(&plan, &listen, &audit).into_iter();
-    let problems = problems.map(|problem| format!("`keyward serve` fails on this machine: {problem}"));
-    let general: Vec<String> = plan.warnings().iter().map(ToString::to_string).chain(problems).collect();
+    let problems =
+        problems.map(|problem| format!("`keyward serve` fails on this machine: {problem}"));
+    let general: Vec<String> =
+        plan.warnings().iter().map(ToString::to_string).chain(problems).collect();
     match check.format {
         Format::Table => {
             let warnings = plan.mounts.iter().flat_map(|mount| {
@@ -28,8 +30,9 @@ pub(crate) fn check(check: &Check) -> Result<Exit, Failure> {
                 text.truncate(text.trim_end().len());
                 text.push_str(&format!("\n{}\n", fit(&details, details::COLUMN, width())));
             }
-            let general =
-                general.iter().map(|warning| format!("{}\n", fit(&format!("warning: {warning}"), 0, width())));
+            let general = general
+                .iter()
+                .map(|warning| format!("{}\n", fit(&format!("warning: {warning}"), 0, width())));
             let warnings: String = warnings.chain(general).collect();
             if !warnings.is_empty() {
                 text.push_str(&format!("\n{warnings}"));
@@ -80,7 +83,8 @@ fn warnings(mount: &PlannedMount) -> Vec<String> {
 
 /// The requests that a grant permits.
 fn permitted_requests(grant: &Grant) -> Vec<String> {
-    let strings = |patterns: &Vec<_>| patterns.iter().map(ToString::to_string).collect::<Vec<String>>();
+    let strings =
+        |patterns: &Vec<_>| patterns.iter().map(ToString::to_string).collect::<Vec<String>>();
     match (&grant.declared, &grant.allowed) {
         (None, None) => vec!["everything".to_owned()],
         (_, Some(allowed)) if allowed.is_empty() => vec!["nothing".to_owned()],
@@ -94,7 +98,10 @@ fn permitted_requests(grant: &Grant) -> Vec<String> {
 
 fn mount_json(mount: &PlannedMount) -> Value {
     let patterns = |patterns: &Option<Vec<_>>| -> Value {
-        patterns.as_ref().map(|patterns| patterns.iter().map(ToString::to_string).collect::<Vec<String>>()).into()
+        patterns
+            .as_ref()
+            .map(|patterns| patterns.iter().map(ToString::to_string).collect::<Vec<String>>())
+            .into()
     };
     let grants: Vec<Value> = mount
         .grants

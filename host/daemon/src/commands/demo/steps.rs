@@ -42,10 +42,13 @@ pub(super) async fn read_secret(demo: &Demo, transcript: &mut Transcript) {
 
 pub(super) async fn read_resource_groups(demo: &Demo, transcript: &mut Transcript) {
     transcript.heading("A program reads resource groups, with two identities");
-    let path = |group| format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/{group}?api-version=2021-04-01");
-    for (mount, group, identity) in
-        [("arm", "demo", "the system-assigned identity"), ("reports", "reports", "a user-assigned identity")]
-    {
+    let path = |group| {
+        format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/{group}?api-version=2021-04-01")
+    };
+    for (mount, group, identity) in [
+        ("arm", "demo", "the system-assigned identity"),
+        ("reports", "reports", "a user-assigned identity"),
+    ] {
         let response = demo.get(mount, &path(group)).await;
         let (name, location) = (member(&response, "name"), member(&response, "location"));
         transcript.step(
@@ -108,7 +111,8 @@ pub(super) async fn use_stolen_surrogate(demo: &Demo, transcript: &mut Transcrip
 /// Sends a request with a bearer token directly to the vault, and returns the status.
 async fn send_to_vault(demo: &Demo, bearer: &str) -> Option<u16> {
     let stream = demo.emulator.connect().await.ok()?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.ok()?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.ok()?;
     let driver = tokio::spawn(connection);
     let request = Request::get("/secrets/db?api-version=7.4")
         .header("host", "contoso.vault.azure.net")
@@ -122,14 +126,18 @@ async fn send_to_vault(demo: &Demo, bearer: &str) -> Option<u16> {
 }
 
 pub(super) fn audit(demo: &Demo, transcript: &mut Transcript) {
-    transcript.heading("The audit has a record of each call: from whom, to where, and how it ended");
+    transcript
+        .heading("The audit has a record of each call: from whom, to where, and how it ended");
     let records = demo.records();
     for record in &records {
         let rule = record.rule.map(|rule| format!(" by the rule `{rule}`")).unwrap_or_default();
         let status = record.status.map_or_else(|| "-".to_owned(), |status| status.to_string());
         let outcome = format!("{:?}", record.outcome).to_lowercase();
         let path: String = record.path.replace(SUBSCRIPTION, "...").chars().take(48).collect();
-        transcript.indented(&format!("{:10} {:4} {path:48} {status:4} {outcome}{rule}", record.mount, record.method));
+        transcript.indented(&format!(
+            "{:10} {:4} {path:48} {status:4} {outcome}{rule}",
+            record.mount, record.method
+        ));
     }
     let denied = records.iter().filter(|record| record.outcome == Outcome::Denied).count();
     let first = records.first().and_then(|record| serde_json::to_string(record).ok());
@@ -140,13 +148,15 @@ pub(super) fn audit(demo: &Demo, transcript: &mut Transcript) {
             records.len(),
             first.unwrap_or_default()
         ),
-        records.len() == demo.calls.load(Ordering::Relaxed) && denied == demo.denied.load(Ordering::Relaxed),
+        records.len() == demo.calls.load(Ordering::Relaxed)
+            && denied == demo.denied.load(Ordering::Relaxed),
     );
 }
 
 pub(super) fn no_token_in_audit(demo: &Demo, transcript: &mut Transcript) {
     let records = demo.records();
-    let audit: Vec<String> = records.iter().filter_map(|record| serde_json::to_string(record).ok()).collect();
+    let audit: Vec<String> =
+        records.iter().filter_map(|record| serde_json::to_string(record).ok()).collect();
     let issued = demo.emulator.issued_tokens();
     // All tokens have the same header, which is not secret.
     let secret = |token: &String| token.split('.').skip(1).map(str::to_owned).collect::<Vec<_>>();

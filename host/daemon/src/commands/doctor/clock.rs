@@ -32,7 +32,10 @@ pub(super) fn now() -> Duration {
 }
 
 /// Checks the clock by these readings or, if there are none, by the clocks of reachable services.
-pub(super) async fn check(readings: Vec<Reading>, reachable: Option<(Endpoints, Vec<Endpoint>)>) -> Finding {
+pub(super) async fn check(
+    readings: Vec<Reading>,
+    reachable: Option<(Endpoints, Vec<Endpoint>)>,
+) -> Finding {
     let readings = if readings.is_empty() { read(reachable).await } else { readings };
     evaluate(&readings)
 }
@@ -67,7 +70,11 @@ fn evaluate(readings: &[Reading]) -> Finding {
         2..=MAX_HARMLESS => finding.ok(format!("{seconds} s {direction} {endpoint}")),
         _ => {
             let found = format!("{seconds} s {direction} {endpoint}");
-            if seconds > MAX_TOLERATED { finding.problem(found).fix(fix) } else { finding.warning(found).fix(fix) }
+            if seconds > MAX_TOLERATED {
+                finding.problem(found).fix(fix)
+            } else {
+                finding.warning(found).fix(fix)
+            }
         }
     }
 }

@@ -20,8 +20,13 @@ pub(super) struct EndpointReport {
 pub(super) async fn check(plan: &Plan, configured: bool) -> EndpointReport {
     let origins = origins(plan);
     if origins.is_empty() {
-        let found = if configured { "no mount has an endpoint" } else { "there are no mounts without a configuration" };
-        let findings = [Check::Name, Check::Tls].map(|check| Finding::about(check, "none").skipped(found));
+        let found = if configured {
+            "no mount has an endpoint"
+        } else {
+            "there are no mounts without a configuration"
+        };
+        let findings =
+            [Check::Name, Check::Tls].map(|check| Finding::about(check, "none").skipped(found));
         return EndpointReport { findings: findings.into(), reachable: None };
     }
     let endpoints = match Endpoints::of(plan, ENDPOINT_TIMEOUT) {
@@ -64,7 +69,8 @@ fn origins(plan: &Plan) -> BTreeMap<(&'static str, String, u16), (Endpoint, Vec<
             let redirects = grant.redirects.iter().map(|redirect| &redirect.endpoint);
             for endpoint in std::iter::once(&grant.endpoint).chain(redirects) {
                 let key = (endpoint.protocol.scheme(), endpoint.host.clone(), endpoint.port);
-                let (_, mounts) = origins.entry(key).or_insert_with(|| (endpoint.clone(), Vec::new()));
+                let (_, mounts) =
+                    origins.entry(key).or_insert_with(|| (endpoint.clone(), Vec::new()));
                 if !mounts.contains(&mount.name) {
                     mounts.push(mount.name.clone());
                 }
@@ -74,7 +80,12 @@ fn origins(plan: &Plan) -> BTreeMap<(&'static str, String, u16), (Endpoint, Vec<
     origins
 }
 
-async fn check_name(endpoints: &Endpoints, endpoint: &Endpoint, subject: &str, mounts: &[String]) -> Finding {
+async fn check_name(
+    endpoints: &Endpoints,
+    endpoint: &Endpoint,
+    subject: &str,
+    mounts: &[String],
+) -> Finding {
     let finding = Finding::about(Check::Name, subject);
     let (host, port) = (&endpoint.host, endpoint.port);
     match endpoints.addresses(endpoint).await {
@@ -112,7 +123,10 @@ fn tls_finding(finding: Finding, connected: Result<(), NotReached>) -> Finding {
             "Find out which server is at that address: it is not the service, or a firewall \
              interrupts the connection"
         }
-        NotReached::Unresolved(_) | NotReached::Forbidden(_) | NotReached::Unconnected(_) | NotReached::TimedOut(_) => {
+        NotReached::Unresolved(_)
+        | NotReached::Forbidden(_)
+        | NotReached::Unconnected(_)
+        | NotReached::TimedOut(_) => {
             "Permit the connection: check this machine's firewall, the network's rules, the \
              service's allowed networks, or its private endpoint"
         }

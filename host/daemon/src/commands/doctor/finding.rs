@@ -43,7 +43,13 @@ pub(super) struct Finding {
 
 impl Finding {
     pub(super) fn about(check: Check, subject: impl Into<String>) -> Self {
-        Self { check, status: Status::NotApplicable, subject: subject.into(), found: String::new(), fix: None }
+        Self {
+            check,
+            status: Status::NotApplicable,
+            subject: subject.into(),
+            found: String::new(),
+            fix: None,
+        }
     }
 
     pub(super) fn ok(self, found: impl Into<String>) -> Self {

@@ -65,7 +65,9 @@ pub(super) async fn probe(address: SocketAddr) -> MetadataServer {
     }
 }
 
-async fn identify(stream: TcpStream) -> Result<MetadataServer, Box<dyn std::error::Error + Send + Sync>> {
+async fn identify(
+    stream: TcpStream,
+) -> Result<MetadataServer, Box<dyn std::error::Error + Send + Sync>> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let exchange = async {
         let request = Request::get("/metadata/identity/oauth2/token?api-version=2018-02-01");
@@ -132,7 +134,8 @@ fn evaluate(server: &MetadataServer, me: u32, broker: &BrokerUser) -> Finding {
             return finding.problem(found).fix(firewall_rules(broker.id));
         }
         MetadataServer::Imds => {
-            let found = format!("user {me} can reach it, and so can others unless a firewall blocks them");
+            let found =
+                format!("user {me} can reach it, and so can others unless a firewall blocks them");
             return finding.warning(found).fix(firewall_rules(broker.id));
         }
         MetadataServer::Other(_) | MetadataServer::Unreachable(_) => {}
@@ -163,9 +166,12 @@ fn firewall_rules(user: u32) -> String {
 /// Lists the identities with other endpoints, which the firewall rules do not cover.
 pub(super) fn other_endpoints(plan: &Plan) -> Vec<Finding> {
     let identities = plan.identities().iter();
-    let others = identities.filter_map(|(name, identity)| Some((name, tokens::endpoint(identity)?)));
+    let others =
+        identities.filter_map(|(name, identity)| Some((name, tokens::endpoint(identity)?)));
     let findings = others.map(|(name, endpoint)| {
-        let found = format!("its endpoint is {endpoint}, which firewall rules for 169.254.169.254 do not cover");
+        let found = format!(
+            "its endpoint is {endpoint}, which firewall rules for 169.254.169.254 do not cover"
+        );
         Finding::about(Check::Metadata, format!("identity {name}")).skipped(found)
     });
     findings.collect()

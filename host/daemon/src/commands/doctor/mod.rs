@@ -46,7 +46,10 @@ struct Machine {
 }
 
 pub(crate) fn doctor(doctor: &Doctor) -> Result<Exit, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::system)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::system)?;
     let findings = runtime.block_on(diagnose(doctor.config.as_deref(), doctor.metadata));
     // The system's resolver cannot be cancelled, and its results are not needed any more.
     runtime.shutdown_background();
@@ -55,12 +58,14 @@ pub(crate) fn doctor(doctor: &Doctor) -> Result<Exit, Failure> {
         Format::Table => output::print(&print::text(&findings))?,
         Format::Json => output::print_line(&format!("{:#}", print::json(&findings)))?,
     }
-    let mut problems = findings.iter().filter(|finding| finding.status == Status::Problem).peekable();
+    let mut problems =
+        findings.iter().filter(|finding| finding.status == Status::Problem).peekable();
     if problems.peek().is_none() {
         return Ok(Exit::Success);
     }
     // The same exit code as `check` and `serve`, which fail with these problems.
-    let prevents_start = |finding: &Finding| matches!(finding.check, Check::Configuration | Check::TokensOnDisk);
+    let prevents_start =
+        |finding: &Finding| matches!(finding.check, Check::Configuration | Check::TokensOnDisk);
     Ok(if problems.any(prevents_start) { Exit::Config } else { Exit::Negative })
 }
 
@@ -81,8 +86,10 @@ async fn diagnose(file: Option<&Path>, metadata: SocketAddr) -> Result<Vec<Findi
     let machine = Machine { plan, listen, auto };
 
     findings.extend(sources::check(&detected, &imds));
-    let (tokens, endpoints) =
-        tokio::join!(tokens::check(&machine, configured), endpoints::check(&machine.plan, configured));
+    let (tokens, endpoints) = tokio::join!(
+        tokens::check(&machine, configured),
+        endpoints::check(&machine.plan, configured)
+    );
     findings.extend(tokens.findings);
     findings.push(clock::check(tokens.clocks, endpoints.reachable).await);
     findings.push(proxies::check(&environment::var));
@@ -112,7 +119,8 @@ fn check_configuration(file: Option<&Path>) -> (Finding, Option<(Plan, Listen, A
             (finding.ok(found), Some((plan, listen, audit)))
         }
         Err(failure) => {
-            let fix = "Correct it; `keyward check` prints the same. The other checks ignore the file";
+            let fix =
+                "Correct it; `keyward check` prints the same. The other checks ignore the file";
             (finding.problem(failure.message()).fix(fix), None)
         }
     }

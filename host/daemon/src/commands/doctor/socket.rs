@@ -27,7 +27,8 @@ pub(super) fn check(_: Option<&Listen>) -> SocketReport {
 pub(super) fn check(listen: Option<&Listen>) -> SocketReport {
     let me = BrokerUser { id: rustix::process::geteuid().as_raw(), known: false };
     let Some(listen) = listen else {
-        let finding = Finding::about(Check::Socket, "none").skipped("there is no socket without a configuration");
+        let finding = Finding::about(Check::Socket, "none")
+            .skipped("there is no socket without a configuration");
         return SocketReport { finding, user: me };
     };
     let Some(path) = &listen.socket else {
@@ -98,7 +99,8 @@ mod unix {
         };
         if !metadata.file_type().is_socket() {
             let path = path.display();
-            let fix = format!("Remove it, or use another path for `socket` in [listen]\n  rm {path}");
+            let fix =
+                format!("Remove it, or use another path for `socket` in [listen]\n  rm {path}");
             return Err(("it exists and is not a socket".to_owned(), fix));
         }
         let (actual, owner) = (metadata.mode() & 0o777, metadata.uid());
@@ -108,7 +110,9 @@ mod unix {
         }
         let listening = match sockets::probe(path) {
             Ok(()) => "a daemon is listening",
-            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => "this user may not call",
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                "this user may not call"
+            }
             Err(_) => "no process is listening",
         };
         Ok(format!("{listening}; mode {actual:04o}, owned by user {owner}"))
@@ -135,11 +139,15 @@ mod unix {
         }
         if mode & 0o002 != 0 && !sticky {
             let mode = mode & 0o7777;
-            let found = format!("every user can write to {shown} (mode {mode:04o}), and replace the socket");
+            let found = format!(
+                "every user can write to {shown} (mode {mode:04o}), and replace the socket"
+            );
             return Err(Risk::Problem(found, chmod()));
         }
         if mode & 0o002 != 0 && is_parent {
-            let found = format!("every user can write to {shown}, and listen there while the broker is not running");
+            let found = format!(
+                "every user can write to {shown}, and listen there while the broker is not running"
+            );
             let fix = "Set `socket` in [listen] to a path in a directory of the broker's own";
             return Err(Risk::Warning(found, fix.to_owned()));
         }

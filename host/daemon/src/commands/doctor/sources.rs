@@ -13,7 +13,10 @@ pub(super) fn available(auto: Option<SourceKind>) -> Vec<SourceKind> {
     SourceKind::ALL.into_iter().filter(is_available).collect()
 }
 
-pub(super) fn check(detected: &Result<Detected, InvalidSource>, imds: &MetadataServer) -> Vec<Finding> {
+pub(super) fn check(
+    detected: &Result<Detected, InvalidSource>,
+    imds: &MetadataServer,
+) -> Vec<Finding> {
     let auto = detected.as_ref().ok().map(|detected| detected.kind);
     let mut findings: Vec<Finding> = SourceKind::ALL
         .into_iter()
@@ -22,10 +25,14 @@ pub(super) fn check(detected: &Result<Detected, InvalidSource>, imds: &MetadataS
             let is_auto = auto == Some(kind);
             let selected = if is_auto { "; source = \"auto\" selects it" } else { "" };
             match (kind, imds, evidence_of(kind)) {
-                (SourceKind::Imds, MetadataServer::Imds, _) => finding.ok(format!("{imds}{selected}")),
-                (SourceKind::Imds, MetadataServer::Other(_) | MetadataServer::Unreachable(_), _) => {
-                    finding.skipped(format!("{imds}{selected}"))
+                (SourceKind::Imds, MetadataServer::Imds, _) => {
+                    finding.ok(format!("{imds}{selected}"))
                 }
+                (
+                    SourceKind::Imds,
+                    MetadataServer::Other(_) | MetadataServer::Unreachable(_),
+                    _,
+                ) => finding.skipped(format!("{imds}{selected}")),
                 (_, _, Some(evidence)) => finding.ok(format!("{evidence}{selected}")),
                 (_, _, None) => finding.skipped(missing_evidence(kind)),
             }
@@ -55,7 +62,9 @@ fn missing_evidence(kind: SourceKind) -> &'static str {
              set"
         }
         SourceKind::CloudShell => "not found: MSI_ENDPOINT is not set",
-        SourceKind::WorkloadIdentity => "not found: AZURE_TENANT_ID and AZURE_FEDERATED_TOKEN_FILE are not set",
+        SourceKind::WorkloadIdentity => {
+            "not found: AZURE_TENANT_ID and AZURE_FEDERATED_TOKEN_FILE are not set"
+        }
         SourceKind::AzureCli => "not found: no directory in PATH contains `az`",
         SourceKind::Imds => "not found",
     }

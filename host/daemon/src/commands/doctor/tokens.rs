@@ -95,7 +95,8 @@ fn token_finding(finding: Finding, source: &str, result: Result<Answered, NoToke
             finding.ok(found)
         }
         Err(error) => {
-            let found = if source.is_empty() { error.to_string() } else { format!("{source}: {error}") };
+            let found =
+                if source.is_empty() { error.to_string() } else { format!("{source}: {error}") };
             let fix = error.help().unwrap_or_else(|| {
                 "Try again in a minute. If it persists, read the endpoint's own log, or configure \
                  another source"
@@ -122,7 +123,9 @@ fn human(duration: Duration) -> String {
 pub(super) fn endpoint(identity: &IdentityConfig) -> Option<&str> {
     match &identity.source {
         IdentitySource::Imds(imds) => imds.endpoint.as_deref(),
-        IdentitySource::Platform(SourceKind::Imds, _) | IdentitySource::Auto(_) | IdentitySource::Supplied => None,
+        IdentitySource::Platform(SourceKind::Imds, _)
+        | IdentitySource::Auto(_)
+        | IdentitySource::Supplied => None,
         IdentitySource::Platform(kind, _) => Some(kind.as_str()),
     }
 }

@@ -4,7 +4,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
 };
 
 /// Subject alternative names of the certificate.
@@ -25,7 +26,8 @@ pub(super) struct GeneratedPair {
 /// CA trusts only this daemon, for [`NAMES`].
 pub(super) fn load_or_generate(directory: &Path) -> io::Result<GeneratedPair> {
     let at = |name: &str| directory.join(name);
-    let pair = GeneratedPair { certificate: at("server.pem"), key: at("server.key"), ca: at("ca.pem") };
+    let pair =
+        GeneratedPair { certificate: at("server.pem"), key: at("server.key"), ca: at("ca.pem") };
     if [&pair.certificate, &pair.key, &pair.ca].iter().all(|path| path.exists()) {
         return Ok(pair);
     }

@@ -39,7 +39,9 @@ pub(super) async fn bind(listen: &ListenTls) -> Result<TlsListener, Failure> {
         Pair::Made { directory } => {
             let pair = generated_pair::load_or_generate(directory).map_err(|error| {
                 let directory = directory.display();
-                Failure::system(format!("cannot generate the certificate of [listen.tls] in {directory}: {error}"))
+                Failure::system(format!(
+                    "cannot generate the certificate of [listen.tls] in {directory}: {error}"
+                ))
             })?;
             (pair.certificate, pair.key, Some(pair.ca))
         }
@@ -55,8 +57,9 @@ fn server_config(certificate: &Path, key: &Path) -> Result<ServerConfig, Failure
         Failure::config(format!("[listen.tls]: cannot use {path}: {error}"))
     };
     // `key` may contain the key itself instead of a path, so the message does not quote it.
-    let invalid_key =
-        |error: String| Failure::config(format!("[listen.tls]: cannot use the file that `key` names: {error}"));
+    let invalid_key = |error: String| {
+        Failure::config(format!("[listen.tls]: cannot use the file that `key` names: {error}"))
+    };
     let chain = CertificateDer::pem_file_iter(certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| invalid_certificate(error.to_string()))?;
@@ -77,7 +80,13 @@ impl Listener for TlsListener {
         tcp::accept(&self.tcp).await
     }
 
-    fn serve(&self, connection: Self::Connection, caller: Caller, server: &Server, permit: OwnedSemaphorePermit) {
+    fn serve(
+        &self,
+        connection: Self::Connection,
+        caller: Caller,
+        server: &Server,
+        permit: OwnedSemaphorePermit,
+    ) {
         let acceptor = self.acceptor.clone();
         let open = || async move {
             let handshake = acceptor.accept(TcpStream::from_std(connection)?);

@@ -21,7 +21,11 @@ pub(super) struct Source {
 
 /// Finds the source and authorizes reading it: by the signature in its URL, by the token for it in
 /// the request, or, for Copy Blob, by the role of the caller.
-pub(super) fn source(azure: &Azure, request: &Request, caller: &Caller<'_>) -> Result<Source, StorageError> {
+pub(super) fn source(
+    azure: &Azure,
+    request: &Request,
+    caller: &Caller<'_>,
+) -> Result<Source, StorageError> {
     let url = request.header("x-ms-copy-source").unwrap_or_default();
     let uri: http::Uri = url.parse().map_err(|_| invalid_header("x-ms-copy-source", url))?;
     let host = uri.host().ok_or_else(|| invalid_header("x-ms-copy-source", url))?;
@@ -31,13 +35,17 @@ pub(super) fn source(azure: &Azure, request: &Request, caller: &Caller<'_>) -> R
     let target = BlobPath::parse(uri.path());
     let from_url = request.headers.contains_key("x-ms-blob-type");
     let storage = &azure.storage;
-    let cannot_verify =
-        |status| move |error: StorageError| StorageError::new(status, "CannotVerifyCopySource", error.message);
+    let cannot_verify = |status| {
+        move |error: StorageError| {
+            StorageError::new(status, "CannotVerifyCopySource", error.message)
+        }
+    };
     if let Some(sas) = uri.query().and_then(Sas::from_query) {
         let verified = sas.verify(&storage.account, &storage.key, &target.container, &target.name);
         verified.and_then(|()| sas.check_permission("r")).map_err(cannot_verify(403))?;
     } else if let Some(token) = request.header("x-ms-copy-source-authorization") {
-        let identity = verify_bearer(azure, token.strip_prefix("Bearer ")).map_err(cannot_verify(401))?;
+        let identity =
+            verify_bearer(azure, token.strip_prefix("Bearer ")).map_err(cannot_verify(401))?;
         authorize(identity, uri.path()).map_err(cannot_verify(403))?;
     } else if let (Caller::Identity(identity), false) = (caller, from_url) {
         authorize(identity, uri.path()).map_err(cannot_verify(403))?;
@@ -92,5 +100,6 @@ fn check_source(request: &Request, original: &Blob) -> Result<(), StorageError> 
         let message = "The source condition specified using HTTP conditional header(s) is not met.";
         StorageError::new(412, "SourceConditionNotMet", message)
     };
-    conditional_headers::check(&source, original.etag_and_time(), AccessKind::Write).map_err(not_met)
+    conditional_headers::check(&source, original.etag_and_time(), AccessKind::Write)
+        .map_err(not_met)
 }

@@ -33,7 +33,9 @@ impl Page {
             None => PAGE,
         };
         let from = match request.query("marker") {
-            Some(marker) => decode_marker(marker).ok_or_else(|| invalid_parameter("marker", marker))?,
+            Some(marker) => {
+                decode_marker(marker).ok_or_else(|| invalid_parameter("marker", marker))?
+            }
             None => String::new(),
         };
         let include = request.query("include").unwrap_or_default();
@@ -46,14 +48,18 @@ impl Page {
         let mut xml = XmlWriter::new();
         let endpoint = format!("https://{}/", request.host);
         match container {
-            Some(container) => {
-                xml.open_with("EnumerationResults", &[("ServiceEndpoint", &endpoint), ("ContainerName", container)])
-            }
+            Some(container) => xml.open_with(
+                "EnumerationResults",
+                &[("ServiceEndpoint", &endpoint), ("ContainerName", container)],
+            ),
             None => xml.open_with("EnumerationResults", &[("ServiceEndpoint", &endpoint)]),
         };
-        for (name, parameter) in
-            [("Prefix", "prefix"), ("Marker", "marker"), ("MaxResults", "maxresults"), ("Delimiter", "delimiter")]
-        {
+        for (name, parameter) in [
+            ("Prefix", "prefix"),
+            ("Marker", "marker"),
+            ("MaxResults", "maxresults"),
+            ("Delimiter", "delimiter"),
+        ] {
             if let Some(value) = request.query(parameter).filter(|value| !value.is_empty()) {
                 xml.text(name, value);
             }
@@ -72,7 +78,8 @@ fn decode_marker(marker: &str) -> Option<String> {
 }
 
 fn finish(xml: &mut XmlWriter, next: Option<&str>) -> Response {
-    xml.text("NextMarker", &next.map(encode_marker).unwrap_or_default()).close("EnumerationResults");
+    xml.text("NextMarker", &next.map(encode_marker).unwrap_or_default())
+        .close("EnumerationResults");
     let mut response = Response::new(200).header("content-type", "application/xml");
     response.body = xml.finish().into();
     response
@@ -87,20 +94,26 @@ fn write_metadata(xml: &mut XmlWriter, metadata: &Metadata) {
 }
 
 fn write_stamp(xml: &mut XmlWriter, revision: &Revision) {
-    xml.text("Last-Modified", &time_format::http(revision.modified)).text("Etag", revision.etag.trim_matches('"'));
+    xml.text("Last-Modified", &time_format::http(revision.modified))
+        .text("Etag", revision.etag.trim_matches('"'));
 }
 
 pub(super) fn containers(call: &Call<'_>) -> Result<Response, StorageError> {
     let page = Page::from_request(call.request)?;
     let store = call.storage.store();
     let mut xml = page.start_xml(call.request, None);
-    let mut all = store.containers.iter().filter(|(name, _)| name.starts_with(&page.prefix) && **name >= page.start);
+    let mut all = store
+        .containers
+        .iter()
+        .filter(|(name, _)| name.starts_with(&page.prefix) && **name >= page.start);
     xml.open("Containers");
     for (name, container) in all.by_ref().take(page.size) {
         xml.open("Container").text("Name", name).open("Properties");
         write_stamp(&mut xml, &container.revision);
         xml.text("LeaseStatus", "unlocked").text("LeaseState", "available");
-        xml.text("HasImmutabilityPolicy", "false").text("HasLegalHold", "false").close("Properties");
+        xml.text("HasImmutabilityPolicy", "false")
+            .text("HasLegalHold", "false")
+            .close("Properties");
         if page.with_metadata {
             write_metadata(&mut xml, &container.metadata);
         }

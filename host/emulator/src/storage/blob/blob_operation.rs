@@ -47,7 +47,9 @@ impl Operation {
                 ("PUT", "container", "metadata") => Ok(Self::SetContainerMetadata),
                 ("DELETE", "container", "") => Ok(Self::DeleteContainer),
                 ("GET", "container", "list") => Ok(Self::ListBlobs),
-                (_, "container", "lease" | "acl" | "undelete" | "rename") => Err(not_implemented(comp)),
+                (_, "container", "lease" | "acl" | "undelete" | "rename") => {
+                    Err(not_implemented(comp))
+                }
                 ("GET", "", "list") => Err(invalid_parameter("comp", "list")),
                 _ => Err(unknown_operation(method, comp)),
             };
@@ -59,7 +61,9 @@ impl Operation {
         match (method, comp) {
             ("PUT", "") if from_url => Ok(Self::Copy),
             ("PUT", "") => Ok(Self::Put),
-            ("PUT", "block" | "appendblock") if from_url => Err(not_implemented("a block from a URL")),
+            ("PUT", "block" | "appendblock") if from_url => {
+                Err(not_implemented("a block from a URL"))
+            }
             ("PUT", "block") => Ok(Self::PutBlock),
             ("PUT", "blocklist") => Ok(Self::PutBlockList),
             ("GET", "blocklist") => Ok(Self::GetBlockList),
@@ -72,9 +76,10 @@ impl Operation {
             ("PUT", "lease") => Ok(Self::Lease),
             ("DELETE", "") => Ok(Self::Delete),
             ("GET" | "PUT", "tags") => Ok(Self::Tags),
-            (_, "snapshot" | "tier" | "undelete" | "copy" | "page" | "pagelist" | "query" | "seal") => {
-                Err(not_implemented(comp))
-            }
+            (
+                _,
+                "snapshot" | "tier" | "undelete" | "copy" | "page" | "pagelist" | "query" | "seal",
+            ) => Err(not_implemented(comp)),
             _ => Err(unknown_operation(method, comp)),
         }
     }
@@ -86,7 +91,11 @@ impl Operation {
     /// The letters of which one is required ([permissions]); `None` if no service SAS allows it.
     ///
     /// [permissions]: https://learn.microsoft.com/rest/api/storageservices/create-service-sas#permissions-for-a-directory-container-or-blob
-    pub(super) fn required_permissions(self, request: &Request, exists: bool) -> Option<&'static str> {
+    pub(super) fn required_permissions(
+        self,
+        request: &Request,
+        exists: bool,
+    ) -> Option<&'static str> {
         match self {
             Self::ListContainers
             | Self::CreateContainer
@@ -98,7 +107,11 @@ impl Operation {
             Self::Put | Self::Copy if !exists => Some("cw"),
             Self::Append => Some("aw"),
             // The permission to delete a blob includes breaking its lease.
-            Self::Lease if request.header("x-ms-lease-action").is_some_and(|a| a.eq_ignore_ascii_case("break")) => {
+            Self::Lease
+                if request
+                    .header("x-ms-lease-action")
+                    .is_some_and(|a| a.eq_ignore_ascii_case("break")) =>
+            {
                 Some("wd")
             }
             Self::Put

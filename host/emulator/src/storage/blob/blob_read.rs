@@ -9,7 +9,9 @@ use crate::storage::{range_header, time_format};
 
 /// A response with an ETag and a time.
 pub(super) fn with_revision(status: u16, revision: &Revision) -> Response {
-    Response::new(status).header("etag", &revision.etag).header("last-modified", &time_format::http(revision.modified))
+    Response::new(status)
+        .header("etag", &revision.etag)
+        .header("last-modified", &time_format::http(revision.modified))
 }
 
 /// Adds the header fields of a blob.
@@ -43,10 +45,14 @@ pub(super) fn get(call: &Call<'_>, head: bool) -> Result<Response, StorageError>
     let length = blob.content.len();
     // HEAD ignores ranges.
     let range = if head { None } else { range_header::requested_range(call.request, length)? };
-    let mut response = with_blob_headers(with_revision(if range.is_some() { 206 } else { 200 }, &blob.revision), blob);
+    let mut response = with_blob_headers(
+        with_revision(if range.is_some() { 206 } else { 200 }, &blob.revision),
+        blob,
+    );
     response = response.header("x-ms-blob-type", blob.blob_type.name());
     if blob.blob_type == BlobType::Append {
-        response = response.header("x-ms-blob-committed-block-count", &blob.append_count.to_string());
+        response =
+            response.header("x-ms-blob-committed-block-count", &blob.append_count.to_string());
     }
     if let Some(copy) = &blob.copy {
         response = response

@@ -6,9 +6,13 @@ use super::Call;
 use super::blob_read::with_revision;
 use crate::content::Content;
 use crate::messages::{Request, Response};
-use crate::storage::blob_store::{Blob, BlobType, Container, DIRECTORY_MARK, PROPERTIES, metadata_of};
+use crate::storage::blob_store::{
+    Blob, BlobType, Container, DIRECTORY_MARK, PROPERTIES, metadata_of,
+};
 use crate::storage::conditional_headers::{self, AccessKind};
-use crate::storage::storage_error::{StorageError, invalid_header, missing_header, not_implemented};
+use crate::storage::storage_error::{
+    StorageError, invalid_header, missing_header, not_implemented,
+};
 
 /// Limit of an appended block: 100 MiB, as in the service since version 2022-11-02.
 const MAX_APPEND: u64 = 100 << 20;
@@ -18,13 +22,18 @@ const MAX_APPENDS: u64 = 50_000;
 
 /// The properties in the `x-ms-blob-` header fields of a request.
 pub(super) fn properties_of(request: &Request) -> BTreeMap<&'static str, String> {
-    let properties =
-        PROPERTIES.iter().filter_map(|(field, set_by, _)| Some((*field, request.header(set_by)?.to_owned())));
+    let properties = PROPERTIES
+        .iter()
+        .filter_map(|(field, set_by, _)| Some((*field, request.header(set_by)?.to_owned())));
     properties.collect()
 }
 
 /// Checks the conditions and the lease of the blob that a write replaces, if there is one.
-pub(super) fn check_replaceable(container: &Container, name: &str, request: &Request) -> Result<(), StorageError> {
+pub(super) fn check_replaceable(
+    container: &Container,
+    name: &str,
+    request: &Request,
+) -> Result<(), StorageError> {
     let existing = container.blobs.get(name);
     conditional_headers::check(request, existing.and_then(Blob::etag_and_time), AccessKind::Write)?;
     match existing {
@@ -54,22 +63,25 @@ fn encrypted(response: Response) -> Response {
 
 pub(super) fn put(call: Call<'_>) -> Result<Response, StorageError> {
     let request = call.request;
-    let blob_type = match request.header("x-ms-blob-type").ok_or_else(|| missing_header("x-ms-blob-type"))? {
-        "BlockBlob" => BlobType::Block,
-        "AppendBlob" if call.body.is_empty() => BlobType::Append,
-        "AppendBlob" => {
-            return Err(invalid_header("Content-Length", &call.body.len().to_string()));
-        }
-        "PageBlob" => return Err(not_implemented("page blobs")),
-        other => return Err(invalid_header("x-ms-blob-type", other)),
-    };
+    let blob_type =
+        match request.header("x-ms-blob-type").ok_or_else(|| missing_header("x-ms-blob-type"))? {
+            "BlockBlob" => BlobType::Block,
+            "AppendBlob" if call.body.is_empty() => BlobType::Append,
+            "AppendBlob" => {
+                return Err(invalid_header("Content-Length", &call.body.len().to_string()));
+            }
+            "PageBlob" => return Err(not_implemented("page blobs")),
+            other => return Err(invalid_header("x-ms-blob-type", other)),
+        };
     let mut store = call.storage.store();
     let revision = store.next_revision();
     let container = store.container_mut(&call.target.container)?;
     check_replaceable(container, &call.target.name, request)?;
     let mut blob = Blob::new(blob_type, call.body, revision.clone());
     // Put Blob also accepts plain names; `x-ms-blob-` takes precedence.
-    let plain = PROPERTIES.iter().filter_map(|(field, ..)| Some((*field, request.header(field)?.to_owned())));
+    let plain = PROPERTIES
+        .iter()
+        .filter_map(|(field, ..)| Some((*field, request.header(field)?.to_owned())));
     blob.properties.extend(plain);
     blob.properties.extend(properties_of(request));
     blob.metadata = metadata_of(request);
@@ -101,7 +113,9 @@ pub(super) fn append(call: &Call<'_>) -> Result<Response, StorageError> {
         let message = "The append position condition specified was not met.";
         return Err(StorageError::new(412, "AppendPositionConditionNotMet", message));
     }
-    if number("x-ms-blob-condition-maxsize")?.is_some_and(|limit| position + call.body.len() > limit) {
+    if number("x-ms-blob-condition-maxsize")?
+        .is_some_and(|limit| position + call.body.len() > limit)
+    {
         let message = "The max blob size condition specified was not met.";
         return Err(StorageError::new(412, "MaxBlobSizeConditionNotMet", message));
     }
@@ -167,7 +181,9 @@ pub(super) fn delete(call: &Call<'_>) -> Result<Response, StorageError> {
     let blob = container.blob(name)?;
     conditional_headers::check(call.request, blob.etag_and_time(), AccessKind::Write)?;
     blob.lease.check(call.request, true)?;
-    if blob.is_directory() && container.blobs.keys().any(|other| other.starts_with(&format!("{name}/"))) {
+    if blob.is_directory()
+        && container.blobs.keys().any(|other| other.starts_with(&format!("{name}/")))
+    {
         let message = "This operation is not permitted on a non-empty directory.";
         return Err(StorageError::new(409, "DirectoryIsNotEmpty", message));
     }

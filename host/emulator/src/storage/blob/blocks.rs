@@ -84,7 +84,8 @@ pub(super) fn commit(call: &Call<'_>) -> Result<Response, StorageError> {
             BlockState::Uncommitted => find(uncommitted),
             BlockState::Latest => find(uncommitted).or_else(|| find(committed)),
         };
-        let missing = || StorageError::new(400, "InvalidBlockList", "The specified block list is invalid.");
+        let missing =
+            || StorageError::new(400, "InvalidBlockList", "The specified block list is invalid.");
         blocks.push(block.ok_or_else(missing)?);
     }
     let mut blob = Blob::new(BlobType::Block, joined(&blocks), revision.clone());
@@ -116,7 +117,10 @@ pub(super) fn list(call: &Call<'_>) -> Result<Response, StorageError> {
         if is_included {
             xml.open(element);
             for (id, content) in blocks.into_iter().flatten() {
-                xml.open("Block").text("Name", id).text("Size", &content.len().to_string()).close("Block");
+                xml.open("Block")
+                    .text("Name", id)
+                    .text("Size", &content.len().to_string())
+                    .close("Block");
             }
             xml.close(element);
         }
@@ -127,7 +131,8 @@ pub(super) fn list(call: &Call<'_>) -> Result<Response, StorageError> {
         Some(blob) => {
             conditional_headers::check(call.request, blob.etag_and_time(), AccessKind::Read)?;
             blob.lease.check(call.request, false)?;
-            with_revision(200, &blob.revision).header("x-ms-blob-content-length", &blob.content.len().to_string())
+            with_revision(200, &blob.revision)
+                .header("x-ms-blob-content-length", &blob.content.len().to_string())
         }
         None => Response::new(200).header("x-ms-blob-content-length", "0"),
     };

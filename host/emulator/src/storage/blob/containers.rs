@@ -8,14 +8,17 @@ use crate::storage::storage_error::StorageError;
 use crate::storage::time_format;
 
 fn with_revision(response: Response, revision: &Revision) -> Response {
-    response.header("etag", &revision.etag).header("last-modified", &time_format::http(revision.modified))
+    response
+        .header("etag", &revision.etag)
+        .header("last-modified", &time_format::http(revision.modified))
 }
 
 /// 3 to 63 lower case letters, digits and single hyphens, or `$root`, `$web`, `$logs`.
 pub(in crate::storage) fn is_container_name(name: &str) -> bool {
     let letters = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     let hyphens = name.starts_with('-') || name.ends_with('-') || name.contains("--");
-    matches!(name, "$root" | "$web" | "$logs") || (3..=63).contains(&name.len()) && letters && !hyphens
+    matches!(name, "$root" | "$web" | "$logs")
+        || (3..=63).contains(&name.len()) && letters && !hyphens
 }
 
 pub(super) fn create(call: &Call<'_>) -> Result<Response, StorageError> {
@@ -54,7 +57,11 @@ pub(super) fn set_metadata(call: &Call<'_>) -> Result<Response, StorageError> {
     let mut store = call.storage.store();
     let revision = store.next_revision();
     let container = store.container_mut(&call.target.container)?;
-    conditional_headers::check(call.request, Some(container.revision.etag_and_time()), AccessKind::Write)?;
+    conditional_headers::check(
+        call.request,
+        Some(container.revision.etag_and_time()),
+        AccessKind::Write,
+    )?;
     container.metadata = metadata_of(call.request);
     container.revision = revision.clone();
     Ok(with_revision(Response::new(200), &revision))
@@ -63,7 +70,11 @@ pub(super) fn set_metadata(call: &Call<'_>) -> Result<Response, StorageError> {
 pub(super) fn delete(call: &Call<'_>) -> Result<Response, StorageError> {
     let mut store = call.storage.store();
     let container = store.container(&call.target.container)?;
-    conditional_headers::check(call.request, Some(container.revision.etag_and_time()), AccessKind::Write)?;
+    conditional_headers::check(
+        call.request,
+        Some(container.revision.etag_and_time()),
+        AccessKind::Write,
+    )?;
     store.containers.remove(&call.target.container);
     Ok(Response::new(202))
 }

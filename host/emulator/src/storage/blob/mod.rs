@@ -45,7 +45,9 @@ pub(super) async fn handle(
 ) -> io::Result<(Response, Option<String>)> {
     let version = request.header("x-ms-version").or_else(|| request.query("sv"));
     let head = request.method == "HEAD";
-    let respond = |response: Response, name| Ok((with_common_headers(response, request, version, request_id), name));
+    let respond = |response: Response, name| {
+        Ok((with_common_headers(response, request, version, request_id), name))
+    };
     let fail = |error: &StorageError, name| respond(error.xml(request_id, head), name);
 
     let target = BlobPath::of_request(request);
@@ -57,8 +59,11 @@ pub(super) async fn handle(
     let authorized = Operation::from_request(request, &target).and_then(|operation| {
         authorize_operation(azure, request, &caller, operation, &target)?;
         check_length(request)?;
-        let source =
-            if operation == Operation::Copy { Some(blob_copy::source(azure, request, &caller)?) } else { None };
+        let source = if operation == Operation::Copy {
+            Some(blob_copy::source(azure, request, &caller)?)
+        } else {
+            None
+        };
         Ok((operation, source))
     });
     let (operation, source) = match authorized {
@@ -82,7 +87,9 @@ fn authorize_operation(
 ) -> Result<(), StorageError> {
     match caller {
         Caller::Identity(identity) => authorize(identity, &request.path),
-        Caller::Sas(_) if target.container.is_empty() => Err(authentication_failed("Signature did not match.")),
+        Caller::Sas(_) if target.container.is_empty() => {
+            Err(authentication_failed("Signature did not match."))
+        }
         Caller::Sas(sas) => {
             let exists = azure.storage.store().has(&target.container, &target.name);
             match operation.required_permissions(request, exists) {

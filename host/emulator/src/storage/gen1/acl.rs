@@ -9,27 +9,35 @@ use crate::storage::storage_error::StorageError;
 
 /// A permission in octal, of three or four digits.
 pub(super) fn octal(text: &str) -> Result<String, StorageError> {
-    let is_valid = (3..=4).contains(&text.len()) && text.bytes().all(|b| (b'0'..=b'7').contains(&b));
+    let is_valid =
+        (3..=4).contains(&text.len()) && text.bytes().all(|b| (b'0'..=b'7').contains(&b));
     if is_valid {
         Ok(text.to_owned())
     } else {
-        Err(illegal_argument(&format!("Invalid value for webhdfs parameter \"permission\": {text}")))
+        Err(illegal_argument(&format!(
+            "Invalid value for webhdfs parameter \"permission\": {text}"
+        )))
     }
 }
 
 pub(super) fn check(call: &Call<'_>) -> Result<Response, StorageError> {
     let action = call.request.query("fsaction").unwrap_or("---");
-    let is_valid = action.len() == 3 && action.chars().zip("rwx".chars()).all(|(c, letter)| c == letter || c == '-');
+    let is_valid = action.len() == 3
+        && action.chars().zip("rwx".chars()).all(|(c, letter)| c == letter || c == '-');
     if !is_valid {
-        return Err(illegal_argument(&format!("Invalid value for webhdfs parameter \"fsaction\": {action}")));
+        return Err(illegal_argument(&format!(
+            "Invalid value for webhdfs parameter \"fsaction\": {action}"
+        )));
     }
     call.storage.tree().node(&call.path)?;
     Ok(Response::new(200))
 }
 
 pub(super) fn set_permission(call: &Call<'_>) -> Result<Response, StorageError> {
-    let permission =
-        call.request.query("permission").ok_or_else(|| illegal_argument("SETPERMISSION needs a \"permission\""))?;
+    let permission = call
+        .request
+        .query("permission")
+        .ok_or_else(|| illegal_argument("SETPERMISSION needs a \"permission\""))?;
     let permission = octal(permission)?;
     call.storage.tree().node_mut(&call.path)?.permission = permission;
     Ok(Response::new(200))
@@ -69,7 +77,8 @@ pub(super) fn change(call: &Call<'_>, operation: &str) -> Result<Response, Stora
         Vec::new()
     } else {
         let spec = call.request.query("aclspec").filter(|spec| !spec.is_empty());
-        let spec = spec.ok_or_else(|| illegal_argument(&format!("{operation} needs an \"aclspec\"")))?;
+        let spec =
+            spec.ok_or_else(|| illegal_argument(&format!("{operation} needs an \"aclspec\"")))?;
         spec.split(',')
             .map(|entry| AclEntry::parse(entry, operation == "REMOVEACLENTRIES"))
             .collect::<Result<_, _>>()?
@@ -82,7 +91,9 @@ pub(super) fn change(call: &Call<'_>, operation: &str) -> Result<Response, Stora
             entries.iter().for_each(|entry| entry.apply(node));
         }
         "MODIFYACLENTRIES" => entries.iter().for_each(|entry| entry.apply(node)),
-        "REMOVEACLENTRIES" => node.acl.retain(|existing| !entries.iter().any(|entry| entry.has_scope_of(existing))),
+        "REMOVEACLENTRIES" => {
+            node.acl.retain(|existing| !entries.iter().any(|entry| entry.has_scope_of(existing)))
+        }
         "REMOVEDEFAULTACL" => node.acl.retain(|existing| !existing.starts_with("default:")),
         _ => node.acl.clear(),
     }
@@ -97,17 +108,22 @@ struct AclEntry {
 
 impl AclEntry {
     fn parse(text: &str, without_permission: bool) -> Result<Self, StorageError> {
-        let invalid = || illegal_argument(&format!("Invalid value for webhdfs parameter \"aclspec\": {text}"));
+        let invalid = || {
+            illegal_argument(&format!("Invalid value for webhdfs parameter \"aclspec\": {text}"))
+        };
         let (default, rest) = match text.trim().strip_prefix("default:") {
             Some(rest) => ("default:", rest),
             None => ("", text.trim()),
         };
         let mut parts = rest.split(':');
-        let kind =
-            parts.next().filter(|kind| matches!(*kind, "user" | "group" | "other" | "mask")).ok_or_else(invalid)?;
+        let kind = parts
+            .next()
+            .filter(|kind| matches!(*kind, "user" | "group" | "other" | "mask"))
+            .ok_or_else(invalid)?;
         let name = parts.next().unwrap_or_default();
         let permissions = parts.next().unwrap_or_default();
-        let letters = permissions.len() == 3 && permissions.chars().zip("rwx".chars()).all(|(c, l)| c == l || c == '-');
+        let letters = permissions.len() == 3
+            && permissions.chars().zip("rwx".chars()).all(|(c, l)| c == l || c == '-');
         if parts.next().is_some() || !(letters || without_permission && permissions.is_empty()) {
             return Err(invalid());
         }
@@ -128,12 +144,19 @@ impl AclEntry {
         };
         match digit_index {
             Some(digit_index) => {
-                let digit =
-                    self.permissions.chars().zip([4_u32, 2, 1]).filter(|(c, _)| *c != '-').map(|(_, bit)| bit).sum();
+                let digit = self
+                    .permissions
+                    .chars()
+                    .zip([4_u32, 2, 1])
+                    .filter(|(c, _)| *c != '-')
+                    .map(|(_, bit)| bit)
+                    .sum();
                 let digit = char::from_digit(digit, 8).unwrap_or('0');
                 let last = node.permission.len().saturating_sub(3);
                 let digits = node.permission.chars().enumerate();
-                node.permission = digits.map(|(i, old)| if i == last + digit_index { digit } else { old }).collect();
+                node.permission = digits
+                    .map(|(i, old)| if i == last + digit_index { digit } else { old })
+                    .collect();
             }
             None => {
                 node.acl.retain(|existing| !self.has_scope_of(existing));

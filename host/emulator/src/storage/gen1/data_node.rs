@@ -29,17 +29,27 @@ impl DataNode {
     /// # Errors
     ///
     /// The request is for the data node and has no ticket.
-    pub(super) fn redirect(&self, request: &Request, operation: &str) -> Result<Option<String>, StorageError> {
+    pub(super) fn redirect(
+        &self,
+        request: &Request,
+        operation: &str,
+    ) -> Result<Option<String>, StorageError> {
         let purpose = format!("{operation} {}", request.path);
         let mut tickets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (name, domain) = request.host.split_once('.').unwrap_or_default();
         if name.ends_with("-node") {
             if !DATA_OPERATIONS.contains(&operation) {
-                return Err(illegal_argument(&format!("{operation} is not an operation of a node.")));
+                return Err(illegal_argument(&format!(
+                    "{operation} is not an operation of a node."
+                )));
             }
             let ticket = request.query("ticket").unwrap_or_default();
             if tickets.remove(ticket) != Some(purpose) {
-                return Err(StorageError::new(403, "InvalidToken", "The request has no ticket for this node."));
+                return Err(StorageError::new(
+                    403,
+                    "InvalidToken",
+                    "The request has no ticket for this node.",
+                ));
             }
             return Ok(None);
         }
@@ -51,12 +61,25 @@ impl DataNode {
         }
         let mut bytes = [0; 16];
         if SystemRandom::new().fill(&mut bytes).is_err() {
-            return Err(StorageError::new(500, "IOException", "The random number generator failed."));
+            return Err(StorageError::new(
+                500,
+                "IOException",
+                "The random number generator failed.",
+            ));
         }
         let ticket: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         tickets.insert(ticket.clone(), purpose);
-        let is_forwarded = |pair: &&str| !pair.is_empty() && !pair.to_ascii_lowercase().starts_with("op=");
-        let rest: String = request.raw_query.split('&').filter(is_forwarded).map(|pair| format!("&{pair}")).collect();
-        Ok(Some(format!("https://{name}-node.{domain}{}?op={operation}&ticket={ticket}{rest}", request.path)))
+        let is_forwarded =
+            |pair: &&str| !pair.is_empty() && !pair.to_ascii_lowercase().starts_with("op=");
+        let rest: String = request
+            .raw_query
+            .split('&')
+            .filter(is_forwarded)
+            .map(|pair| format!("&{pair}"))
+            .collect();
+        Ok(Some(format!(
+            "https://{name}-node.{domain}{}?op={operation}&ticket={ticket}{rest}",
+            request.path
+        )))
     }
 }

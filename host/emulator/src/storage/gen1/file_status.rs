@@ -38,14 +38,19 @@ pub(super) fn get(call: &Call<'_>) -> Result<Response, StorageError> {
 pub(super) fn list(call: &Call<'_>) -> Result<Response, StorageError> {
     let tree = call.storage.tree();
     let node = tree.node(&call.path)?;
-    let size = number(call.request, "listsize")?.and_then(|size| usize::try_from(size).ok()).unwrap_or(usize::MAX);
+    let size = number(call.request, "listsize")?
+        .and_then(|size| usize::try_from(size).ok())
+        .unwrap_or(usize::MAX);
     let (after, before) = (call.request.query("listafter"), call.request.query("listbefore"));
     // The `listAfter` of the next page; empty if there is none.
     let mut next = String::new();
     let all: Vec<Value> = if node.is_directory() {
         let children = tree.children(&call.path);
         let mut selected = children
-            .filter(|(name, _)| after.is_none_or(|after| *name > after) && before.is_none_or(|before| *name < before))
+            .filter(|(name, _)| {
+                after.is_none_or(|after| *name > after)
+                    && before.is_none_or(|before| *name < before)
+            })
             .peekable();
         let page: Vec<_> = selected.by_ref().take(size).collect();
         if let (Some((last, _)), Some(_)) = (page.last(), selected.peek()) {

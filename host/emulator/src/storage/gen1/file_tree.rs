@@ -75,7 +75,10 @@ impl FileTree {
         let mut tree = BTreeMap::new();
         tree.insert("/".to_owned(), Node::new(None, superuser));
         tree.insert("/reports".to_owned(), Node::new(None, superuser));
-        tree.insert("/reports/2026.csv".to_owned(), Node::new(Some(Content::from(REPORT)), superuser));
+        tree.insert(
+            "/reports/2026.csv".to_owned(),
+            Node::new(Some(Content::from(REPORT)), superuser),
+        );
         Self(tree)
     }
 

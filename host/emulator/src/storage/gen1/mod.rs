@@ -49,7 +49,8 @@ pub(super) async fn handle(
     body: &mut RequestBody,
     request_id: &str,
 ) -> io::Result<(Response, Option<String>)> {
-    let respond = |response: Response, name| Ok((response.header("x-ms-request-id", request_id), name));
+    let respond =
+        |response: Response, name| Ok((response.header("x-ms-request-id", request_id), name));
     let claims = match azure.token_issuer.verify(request.bearer(), AUDIENCE) {
         Ok(claims) => claims,
         Err(error) => return respond(unauthorized(&error).remote_exception(), None),
@@ -68,7 +69,10 @@ pub(super) async fn handle(
              the resource does not exist or the user is not authorized to perform the requested \
              operation.). [{request_id}]"
         );
-        return respond(StorageError::new(403, "AccessControlException", message).remote_exception(), name);
+        return respond(
+            StorageError::new(403, "AccessControlException", message).remote_exception(),
+            name,
+        );
     }
     let redirected = match &azure.storage.data_node {
         Some(node) => node.redirect(request, &operation),
@@ -89,7 +93,8 @@ pub(super) async fn handle(
     } else {
         Content::default()
     };
-    let call = Call { storage: &azure.storage, request, path, body, caller: identity.object_id.clone() };
+    let call =
+        Call { storage: &azure.storage, request, path, body, caller: identity.object_id.clone() };
     let response = dispatch(&operation, &call).unwrap_or_else(|error| error.remote_exception());
     respond(response, name)
 }
@@ -98,11 +103,13 @@ fn unauthorized(error: &TokenError) -> StorageError {
     let message = match error {
         TokenError::Missing => "Failed to validate the access token in the 'Authorization' header.",
         TokenError::Expired => "The access token in the 'Authorization' header is expired.",
-        TokenError::Malformed | TokenError::Signature | TokenError::Audience { .. } | TokenError::NotYetValid => {
-            "The access token in the 'Authorization' header is invalid."
-        }
+        TokenError::Malformed
+        | TokenError::Signature
+        | TokenError::Audience { .. }
+        | TokenError::NotYetValid => "The access token in the 'Authorization' header is invalid.",
     };
-    let mut challenge = format!("Bearer authorization_uri=\"https://login.microsoftonline.com/{TENANT}\"");
+    let mut challenge =
+        format!("Bearer authorization_uri=\"https://login.microsoftonline.com/{TENANT}\"");
     if *error != TokenError::Missing {
         challenge.push_str(&format!(", error=\"invalid_token\", error_description=\"{message}\""));
     }
@@ -111,22 +118,28 @@ fn unauthorized(error: &TokenError) -> StorageError {
 
 /// The operation in upper case, and the path.
 fn parse(request: &Request) -> Result<(String, String), StorageError> {
-    let path = request.path.strip_prefix(ROOT).filter(|path| path.is_empty() || path.starts_with('/'));
     let path =
-        path.ok_or_else(|| StorageError::new(404, "FileNotFoundException", "The path must begin with /webhdfs/v1."))?;
+        request.path.strip_prefix(ROOT).filter(|path| path.is_empty() || path.starts_with('/'));
+    let path = path.ok_or_else(|| {
+        StorageError::new(404, "FileNotFoundException", "The path must begin with /webhdfs/v1.")
+    })?;
     let path = percent_encoding::percent_decode_str(path).decode_utf8_lossy().into_owned();
-    let operation =
-        request.query("op").ok_or_else(|| illegal_argument("Invalid value for webhdfs parameter \"op\": null"))?;
+    let operation = request
+        .query("op")
+        .ok_or_else(|| illegal_argument("Invalid value for webhdfs parameter \"op\": null"))?;
     let operation = operation.to_ascii_uppercase();
     let method = match operation.as_str() {
-        "LISTSTATUS" | "GETFILESTATUS" | "GETCONTENTSUMMARY" | "OPEN" | "CHECKACCESS" | "GETACLSTATUS"
-        | "MSGETACLSTATUS" | "GETFILECHECKSUM" | "GETHOMEDIRECTORY" => "GET",
-        "CREATE" | "MKDIRS" | "RENAME" | "SETPERMISSION" | "SETOWNER" | "SETACL" | "MODIFYACLENTRIES"
-        | "REMOVEACLENTRIES" | "REMOVEACL" | "REMOVEDEFAULTACL" | "SETTIMES" => "PUT",
+        "LISTSTATUS" | "GETFILESTATUS" | "GETCONTENTSUMMARY" | "OPEN" | "CHECKACCESS"
+        | "GETACLSTATUS" | "MSGETACLSTATUS" | "GETFILECHECKSUM" | "GETHOMEDIRECTORY" => "GET",
+        "CREATE" | "MKDIRS" | "RENAME" | "SETPERMISSION" | "SETOWNER" | "SETACL"
+        | "MODIFYACLENTRIES" | "REMOVEACLENTRIES" | "REMOVEACL" | "REMOVEDEFAULTACL"
+        | "SETTIMES" => "PUT",
         "APPEND" | "CONCAT" | "MSCONCAT" | "TRUNCATE" => "POST",
         "DELETE" => "DELETE",
         _ => {
-            return Err(illegal_argument(&format!("Invalid value for webhdfs parameter \"op\": {operation}")));
+            return Err(illegal_argument(&format!(
+                "Invalid value for webhdfs parameter \"op\": {operation}"
+            )));
         }
     };
     if request.method.as_str() != method {
@@ -153,7 +166,8 @@ fn redirect_location(request: &Request, operation: &str) -> Option<String> {
         let name = pair.split('=').next().unwrap_or_default().to_ascii_lowercase();
         !pair.is_empty() && name != "op" && name != parameter
     };
-    let rest: String = request.raw_query.split('&').filter(is_forwarded).map(|pair| format!("&{pair}")).collect();
+    let rest: String =
+        request.raw_query.split('&').filter(is_forwarded).map(|pair| format!("&{pair}")).collect();
     Some(format!("https://{}{}?op={operation}&{parameter}=true{rest}", request.host, request.path))
 }
 
@@ -201,7 +215,9 @@ fn is_true(request: &Request, name: &str) -> bool {
 fn number(request: &Request, name: &str) -> Result<Option<u64>, StorageError> {
     let text = request.query(name);
     text.map(|text| {
-        text.parse().map_err(|_| illegal_argument(&format!("Invalid value for webhdfs parameter \"{name}\": {text}")))
+        text.parse().map_err(|_| {
+            illegal_argument(&format!("Invalid value for webhdfs parameter \"{name}\": {text}"))
+        })
     })
     .transpose()
 }

@@ -19,7 +19,11 @@ pub(super) fn open(call: &Call<'_>) -> Result<Response, StorageError> {
     };
     let from = offset.unwrap_or(0);
     if from > content.len() {
-        return Err(StorageError::new(400, "BadOffsetException", "The offset is after the end of the file."));
+        return Err(StorageError::new(
+            400,
+            "BadOffsetException",
+            "The offset is after the end of the file.",
+        ));
     }
     let to = length.map_or(content.len(), |length| from.saturating_add(length));
     let mut response = Response::new(200).header("content-type", "application/octet-stream");
@@ -40,13 +44,17 @@ pub(super) fn create(call: &Call<'_>) -> Result<Response, StorageError> {
         node.permission = super::acl::octal(permission)?;
     }
     tree.put(&call.path, node);
-    let location = format!("https://{}{}?op=CREATE&write=true", call.request.host, call.request.path);
+    let location =
+        format!("https://{}{}?op=CREATE&write=true", call.request.host, call.request.path);
     Ok(Response::new(201).header("location", &location))
 }
 
 pub(super) fn append(call: &Call<'_>) -> Result<Response, StorageError> {
     let offset = number(call.request, "offset")?;
-    let create = call.request.query("appendmode").is_some_and(|mode| mode.eq_ignore_ascii_case("autocreate"));
+    let create = call
+        .request
+        .query("appendmode")
+        .is_some_and(|mode| mode.eq_ignore_ascii_case("autocreate"));
     let mut tree = call.storage.tree();
     if create && tree.find(&call.path).is_none() {
         tree.make_directories(parent(&call.path), &call.caller)?;
@@ -54,7 +62,8 @@ pub(super) fn append(call: &Call<'_>) -> Result<Response, StorageError> {
     }
     let node = tree.file_mut(&call.path)?;
     if offset.is_some_and(|offset| offset != node.length()) {
-        let message = format!("The offset is not the end of the file, which is at {}.", node.length());
+        let message =
+            format!("The offset is not the end of the file, which is at {}.", node.length());
         return Err(StorageError::new(400, "BadOffsetException", message));
     }
     if let Some(content) = &mut node.content {
@@ -66,8 +75,8 @@ pub(super) fn append(call: &Call<'_>) -> Result<Response, StorageError> {
 
 /// Truncates a file. The response says that it is complete.
 pub(super) fn truncate(call: &Call<'_>) -> Result<Response, StorageError> {
-    let length =
-        number(call.request, "newlength")?.ok_or_else(|| illegal_argument("TRUNCATE needs a \"newlength\""))?;
+    let length = number(call.request, "newlength")?
+        .ok_or_else(|| illegal_argument("TRUNCATE needs a \"newlength\""))?;
     let mut tree = call.storage.tree();
     let node = tree.file_mut(&call.path)?;
     if length > node.length() {
@@ -85,12 +94,15 @@ fn sources(call: &Call<'_>) -> Result<Vec<String>, StorageError> {
         sources: Vec<String>,
     }
     let body = call.body.to_bytes();
-    if call.request.header("content-type").is_some_and(|kind| kind.starts_with("application/json")) {
-        let listed: Listed = serde_json::from_slice(&body).map_err(|error| illegal_argument(&error.to_string()))?;
+    if call.request.header("content-type").is_some_and(|kind| kind.starts_with("application/json"))
+    {
+        let listed: Listed =
+            serde_json::from_slice(&body).map_err(|error| illegal_argument(&error.to_string()))?;
         return listed.sources.iter().map(|source| normalized(source)).collect();
     }
     let listed = String::from_utf8_lossy(&body).into_owned();
-    let sources = call.request.query("sources").unwrap_or(listed.strip_prefix("sources=").unwrap_or(&listed));
+    let sources =
+        call.request.query("sources").unwrap_or(listed.strip_prefix("sources=").unwrap_or(&listed));
     sources.split(',').map(str::trim).filter(|s| !s.is_empty()).map(normalized).collect()
 }
 
@@ -143,7 +155,11 @@ pub(super) fn make_directories(call: &Call<'_>) -> Result<Response, StorageError
 pub(super) fn delete(call: &Call<'_>) -> Result<Response, StorageError> {
     let mut tree = call.storage.tree();
     if call.path == "/" {
-        return Err(StorageError::new(403, "AccessControlException", "The root cannot be deleted."));
+        return Err(StorageError::new(
+            403,
+            "AccessControlException",
+            "The root cannot be deleted.",
+        ));
     }
     if tree.find(&call.path).is_none() {
         return Ok(boolean(false));
@@ -157,10 +173,14 @@ pub(super) fn delete(call: &Call<'_>) -> Result<Response, StorageError> {
 }
 
 pub(super) fn rename(call: &Call<'_>) -> Result<Response, StorageError> {
-    let destination =
-        call.request.query("destination").ok_or_else(|| illegal_argument("RENAME needs a \"destination\""))?;
-    let overwrite =
-        call.request.query("renameoptions").is_some_and(|options| options.eq_ignore_ascii_case("overwrite"));
+    let destination = call
+        .request
+        .query("destination")
+        .ok_or_else(|| illegal_argument("RENAME needs a \"destination\""))?;
+    let overwrite = call
+        .request
+        .query("renameoptions")
+        .is_some_and(|options| options.eq_ignore_ascii_case("overwrite"));
     let mut tree = call.storage.tree();
     let destination = destination_path(&tree, &call.path, &normalized(destination)?)?;
     if destination == call.path {
@@ -186,9 +206,18 @@ pub(super) fn rename(call: &Call<'_>) -> Result<Response, StorageError> {
 }
 
 /// The new path of something that is renamed: inside the destination, if that is a directory.
-fn destination_path(tree: &FileTree, source: &str, destination: &str) -> Result<String, StorageError> {
+fn destination_path(
+    tree: &FileTree,
+    source: &str,
+    destination: &str,
+) -> Result<String, StorageError> {
     tree.node(source)?;
-    let is_directory = destination != source && tree.find(destination).is_some_and(Node::is_directory);
+    let is_directory =
+        destination != source && tree.find(destination).is_some_and(Node::is_directory);
     let name = source.rsplit('/').next().unwrap_or_default();
-    Ok(if is_directory { format!("{}/{name}", destination.trim_end_matches('/')) } else { destination.to_owned() })
+    Ok(if is_directory {
+        format!("{}/{name}", destination.trim_end_matches('/'))
+    } else {
+        destination.to_owned()
+    })
 }

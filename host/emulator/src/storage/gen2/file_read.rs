@@ -15,7 +15,10 @@ pub(super) fn load(call: &Call<'_>) -> Result<Blob, StorageError> {
     match container.blobs.get(&call.target.name) {
         Some(blob) => Ok(blob.clone()),
         None if paths::is_directory(container, &call.target.name) => {
-            let revision = Revision { etag: container.revision.etag.clone(), modified: container.revision.modified };
+            let revision = Revision {
+                etag: container.revision.etag.clone(),
+                modified: container.revision.modified,
+            };
             Ok(Blob::directory(revision))
         }
         None => Err(path_not_found()),

@@ -82,7 +82,12 @@ fn invalid_flush() -> StorageError {
 }
 
 /// Commits the appended bytes, which must continue the file without a gap up to this position.
-fn commit(container: &mut Container, name: &str, position: u64, revision: &Revision) -> Result<(), StorageError> {
+fn commit(
+    container: &mut Container,
+    name: &str,
+    position: u64,
+    revision: &Revision,
+) -> Result<(), StorageError> {
     let mut chunks = container.unflushed.get(name).cloned().unwrap_or_default();
     chunks.sort_by_key(|(start, _)| *start);
     let blob = file(container, name)?;

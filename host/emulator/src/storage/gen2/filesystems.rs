@@ -15,7 +15,9 @@ use crate::storage::time_format;
 const PAGE: usize = 5000;
 
 pub(super) fn with_revision(status: u16, revision: &Revision) -> Response {
-    Response::new(status).header("etag", &revision.etag).header("last-modified", &time_format::http(revision.modified))
+    Response::new(status)
+        .header("etag", &revision.etag)
+        .header("last-modified", &time_format::http(revision.modified))
 }
 
 /// Parses `x-ms-properties`: `name=BASE64,name=BASE64`. `None` if the request has none.
@@ -27,7 +29,8 @@ pub(super) fn properties_of(request: &Request) -> Result<Option<Metadata>, Stora
     let mut properties = Metadata::new();
     for pair in text.split(',').filter(|pair| !pair.trim().is_empty()) {
         let (name, value) = pair.trim().split_once('=').ok_or_else(invalid)?;
-        let value = String::from_utf8(STANDARD.decode(value).map_err(|_| invalid())?).map_err(|_| invalid())?;
+        let value = String::from_utf8(STANDARD.decode(value).map_err(|_| invalid())?)
+            .map_err(|_| invalid())?;
         properties.insert(name.to_ascii_lowercase(), value);
     }
     Ok(Some(properties))
@@ -36,13 +39,22 @@ pub(super) fn properties_of(request: &Request) -> Result<Option<Metadata>, Stora
 /// Writes `x-ms-properties`, without the mark of a directory.
 pub(super) fn encode_properties(properties: &Metadata) -> String {
     let visible = properties.iter().filter(|(name, _)| *name != DIRECTORY_MARK);
-    visible.map(|(name, value)| format!("{name}={}", STANDARD.encode(value))).collect::<Vec<_>>().join(",")
+    visible
+        .map(|(name, value)| format!("{name}={}", STANDARD.encode(value)))
+        .collect::<Vec<_>>()
+        .join(",")
 }
 
 /// A page of items, and the header field with the continuation token.
 pub(super) fn page(request: &Request, items: Vec<(String, Value)>, member: &str) -> Response {
-    let size = request.query("maxresults").and_then(|size| size.parse().ok()).unwrap_or(PAGE).clamp(1, PAGE);
-    let from = request.query("continuation").and_then(|token| String::from_utf8(STANDARD.decode(token).ok()?).ok());
+    let size = request
+        .query("maxresults")
+        .and_then(|size| size.parse().ok())
+        .unwrap_or(PAGE)
+        .clamp(1, PAGE);
+    let from = request
+        .query("continuation")
+        .and_then(|token| String::from_utf8(STANDARD.decode(token).ok()?).ok());
     let from = from.unwrap_or_default();
     let mut remaining = items.into_iter().filter(|(name, _)| *name >= from);
     let page: Vec<Value> = remaining.by_ref().take(size).map(|(_, value)| value).collect();
@@ -97,7 +109,11 @@ pub(super) fn set_properties(call: &Call<'_>) -> Result<Response, StorageError> 
     let mut store = call.storage.store();
     let revision = store.next_revision();
     let container = filesystem_mut(&mut store, &call.target.container)?;
-    conditional_headers::check(call.request, Some(container.revision.etag_and_time()), AccessKind::Write)?;
+    conditional_headers::check(
+        call.request,
+        Some(container.revision.etag_and_time()),
+        AccessKind::Write,
+    )?;
     container.metadata = properties;
     container.revision = revision.clone();
     Ok(with_revision(200, &revision))
@@ -106,7 +122,11 @@ pub(super) fn set_properties(call: &Call<'_>) -> Result<Response, StorageError> 
 pub(super) fn delete(call: &Call<'_>) -> Result<Response, StorageError> {
     let mut store = call.storage.store();
     let container = filesystem(&store, &call.target.container)?;
-    conditional_headers::check(call.request, Some(container.revision.etag_and_time()), AccessKind::Write)?;
+    conditional_headers::check(
+        call.request,
+        Some(container.revision.etag_and_time()),
+        AccessKind::Write,
+    )?;
     store.containers.remove(&call.target.container);
     Ok(Response::new(202))
 }

@@ -75,7 +75,8 @@ impl Operation {
                 ("HEAD", "filesystem", _) => Ok(Self::GetFilesystem),
                 ("DELETE", "filesystem", _) => Ok(Self::DeleteFilesystem),
                 ("GET", "filesystem", _) => Ok(Self::ListPaths),
-                ("HEAD", _, "getaccesscontrol" | "getstatus") | ("PATCH", _, "setaccesscontrol") => {
+                ("HEAD", _, "getaccesscontrol" | "getstatus")
+                | ("PATCH", _, "setaccesscontrol") => {
                     Err(not_implemented("the root directory's access"))
                 }
                 _ => Err(invalid_parameter("resource", &resource)),
@@ -90,7 +91,9 @@ impl Operation {
             ("PATCH", _, "flush") => Ok(Self::Flush),
             ("PATCH", _, "setproperties") => Ok(Self::SetProperties),
             ("PATCH", _, "setaccesscontrol") => Ok(Self::SetAccess),
-            ("PATCH", _, "setaccesscontrolrecursive") | ("POST", ..) => Err(not_implemented("this action")),
+            ("PATCH", _, "setaccesscontrolrecursive") | ("POST", ..) => {
+                Err(not_implemented("this action"))
+            }
             ("GET", _, "") => Ok(Self::Read),
             ("HEAD", _, "" | "getstatus") => Ok(Self::Status),
             ("HEAD", _, "getaccesscontrol") => Ok(Self::Access),
@@ -113,7 +116,9 @@ pub(super) async fn handle(
 ) -> io::Result<(Response, Option<String>)> {
     let head = request.method == "HEAD";
     let version = request.header("x-ms-version");
-    let respond = |response: Response, name| Ok((with_common_headers(response, request, version, request_id), name));
+    let respond = |response: Response, name| {
+        Ok((with_common_headers(response, request, version, request_id), name))
+    };
     let fail = |error: &StorageError, name| respond(error.json(request_id, head), name);
 
     let mut target = BlobPath::of_request(request);
@@ -134,7 +139,8 @@ pub(super) async fn handle(
         Ok(operation) => operation,
         Err(error) => return fail(&error, name),
     };
-    let body = if operation == Operation::Append { body.content().await? } else { Content::default() };
+    let body =
+        if operation == Operation::Append { body.content().await? } else { Content::default() };
     match dispatch(operation, Call { storage: &azure.storage, request, target, body }) {
         Ok(response) => respond(response, name),
         Err(mut error) => {
@@ -182,7 +188,10 @@ fn filesystem<'s>(store: &'s BlobStore, name: &str) -> Result<&'s Container, Sto
     store.containers.get(name).ok_or_else(filesystem_not_found)
 }
 
-fn filesystem_mut<'s>(store: &'s mut BlobStore, name: &str) -> Result<&'s mut Container, StorageError> {
+fn filesystem_mut<'s>(
+    store: &'s mut BlobStore,
+    name: &str,
+) -> Result<&'s mut Container, StorageError> {
     store.containers.get_mut(name).ok_or_else(filesystem_not_found)
 }
 

@@ -13,9 +13,12 @@ use crate::storage::storage_error::{StorageError, invalid_parameter, missing_par
 use crate::storage::time_format;
 
 pub(super) fn paths(call: &Call<'_>) -> Result<Response, StorageError> {
-    let recursive = call.request.query("recursive").ok_or_else(|| missing_parameter("recursive"))?;
-    let recursive: bool =
-        recursive.to_ascii_lowercase().parse().map_err(|_| invalid_parameter("recursive", recursive))?;
+    let recursive =
+        call.request.query("recursive").ok_or_else(|| missing_parameter("recursive"))?;
+    let recursive: bool = recursive
+        .to_ascii_lowercase()
+        .parse()
+        .map_err(|_| invalid_parameter("recursive", recursive))?;
     let directory = call.request.query("directory").unwrap_or_default().trim_matches('/');
     let store = call.storage.store();
     let container = filesystem(&store, &call.target.container)?;
@@ -33,8 +36,10 @@ pub(super) fn paths(call: &Call<'_>) -> Result<Response, StorageError> {
         all.insert(name, Some(blob));
     }
     let is_child = |name: &str| !name.get(prefix.len()..).unwrap_or_default().contains('/');
-    let visible = all.into_iter().filter(|(name, _)| !name.is_empty() && (recursive || is_child(name)));
-    let items = visible.map(|(name, blob)| (name.to_owned(), entry(name, blob, &container.revision)));
+    let visible =
+        all.into_iter().filter(|(name, _)| !name.is_empty() && (recursive || is_child(name)));
+    let items =
+        visible.map(|(name, blob)| (name.to_owned(), entry(name, blob, &container.revision)));
     Ok(page(call.request, items.collect(), "paths"))
 }
 

@@ -24,11 +24,17 @@ pub(super) fn has_children(container: &Container, name: &str) -> bool {
 }
 
 pub(super) fn is_directory(container: &Container, name: &str) -> bool {
-    name.is_empty() || has_children(container, name) || container.blobs.get(name).is_some_and(Blob::is_directory)
+    name.is_empty()
+        || has_children(container, name)
+        || container.blobs.get(name).is_some_and(Blob::is_directory)
 }
 
 /// Creates the missing parents of a path.
-fn create_parents(container: &mut Container, name: &str, revision: &Revision) -> Result<(), StorageError> {
+fn create_parents(
+    container: &mut Container,
+    name: &str,
+    revision: &Revision,
+) -> Result<(), StorageError> {
     for (end, _) in name.match_indices('/') {
         let Some(parent) = name.get(..end) else {
             continue;
@@ -36,9 +42,15 @@ fn create_parents(container: &mut Container, name: &str, revision: &Revision) ->
         match container.blobs.get(parent) {
             Some(blob) if blob.is_directory() => {}
             Some(_) => {
-                return Err(StorageError::new(409, "PathConflict", "A parent of the specified path is a file."));
+                return Err(StorageError::new(
+                    409,
+                    "PathConflict",
+                    "A parent of the specified path is a file.",
+                ));
             }
-            None => drop(container.blobs.insert(parent.to_owned(), Blob::directory(revision.clone()))),
+            None => {
+                drop(container.blobs.insert(parent.to_owned(), Blob::directory(revision.clone())))
+            }
         }
     }
     Ok(())
@@ -51,7 +63,11 @@ pub(super) fn create(call: &Call<'_>, directory: bool) -> Result<Response, Stora
     let revision = store.next_revision();
     let container = filesystem_mut(&mut store, &call.target.container)?;
     let existing = container.blobs.get(name);
-    conditional_headers::check(call.request, existing.and_then(Blob::etag_and_time), AccessKind::Write)?;
+    conditional_headers::check(
+        call.request,
+        existing.and_then(Blob::etag_and_time),
+        AccessKind::Write,
+    )?;
     let is_directory = is_directory(container, name);
     if (existing.is_some() || is_directory) && is_directory != directory {
         let message = "The resource type specified does not match that of the path.";
@@ -84,7 +100,8 @@ pub(super) fn create(call: &Call<'_>, directory: bool) -> Result<Response, Stora
 
 pub(super) fn delete(call: &Call<'_>) -> Result<Response, StorageError> {
     let name = &call.target.name;
-    let recursive = call.request.query("recursive").is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    let recursive =
+        call.request.query("recursive").is_some_and(|value| value.eq_ignore_ascii_case("true"));
     let mut store = call.storage.store();
     let container = filesystem_mut(&mut store, &call.target.container)?;
     if let Some(blob) = container.blobs.get(name) {
@@ -94,7 +111,8 @@ pub(super) fn delete(call: &Call<'_>) -> Result<Response, StorageError> {
         return Err(path_not_found());
     }
     if has_children(container, name) && !recursive {
-        let message = "The recursive query parameter value must be true to delete a non-empty directory.";
+        let message =
+            "The recursive query parameter value must be true to delete a non-empty directory.";
         return Err(StorageError::new(409, "DirectoryNotEmpty", message));
     }
     let prefix = directory_prefix(name);

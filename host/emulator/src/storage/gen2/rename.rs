@@ -23,12 +23,15 @@ pub(super) fn rename(call: &Call<'_>) -> Result<Response, StorageError> {
     let revision = store.next_revision();
     check_destination(call, filesystem(&store, &call.target.container)?)?;
     let origin = filesystem_mut(&mut store, &source.container)?;
-    let exists = !from.is_empty() && (origin.blobs.contains_key(from) || is_directory(origin, from));
+    let exists =
+        !from.is_empty() && (origin.blobs.contains_key(from) || is_directory(origin, from));
     if !exists {
         let message = "The source path for a rename operation does not exist.";
         return Err(StorageError::new(404, "SourcePathNotFound", message));
     }
-    if source.container == call.target.container && (from == to || to.starts_with(&directory_prefix(from))) {
+    if source.container == call.target.container
+        && (from == to || to.starts_with(&directory_prefix(from)))
+    {
         let message = "The source and destination paths for a rename operation must not be within \
                        each other.";
         return Err(StorageError::new(409, "InvalidRenameSourcePath", message));
@@ -43,10 +46,16 @@ pub(super) fn rename(call: &Call<'_>) -> Result<Response, StorageError> {
         }
     }
     let prefix = directory_prefix(from);
-    let names: Vec<String> =
-        origin.blobs.keys().filter(|name| *name == from || name.starts_with(&prefix)).cloned().collect();
-    let moved: Vec<(String, Blob)> =
-        names.into_iter().filter_map(|name| origin.blobs.remove(&name).map(|blob| (name, blob))).collect();
+    let names: Vec<String> = origin
+        .blobs
+        .keys()
+        .filter(|name| *name == from || name.starts_with(&prefix))
+        .cloned()
+        .collect();
+    let moved: Vec<(String, Blob)> = names
+        .into_iter()
+        .filter_map(|name| origin.blobs.remove(&name).map(|blob| (name, blob)))
+        .collect();
     origin.unflushed.retain(|name, _| name != from && !name.starts_with(&prefix));
     origin.uncommitted.retain(|name, _| name != from && !name.starts_with(&prefix));
     let destination = filesystem_mut(&mut store, &call.target.container)?;
@@ -60,10 +69,17 @@ pub(super) fn rename(call: &Call<'_>) -> Result<Response, StorageError> {
     Ok(with_revision(201, &revision))
 }
 
-fn check_destination(call: &Call<'_>, container: &crate::storage::blob_store::Container) -> Result<(), StorageError> {
+fn check_destination(
+    call: &Call<'_>,
+    container: &crate::storage::blob_store::Container,
+) -> Result<(), StorageError> {
     let name = &call.target.name;
     let existing = container.blobs.get(name);
-    conditional_headers::check(call.request, existing.and_then(Blob::etag_and_time), AccessKind::Write)?;
+    conditional_headers::check(
+        call.request,
+        existing.and_then(Blob::etag_and_time),
+        AccessKind::Write,
+    )?;
     if let Some(blob) = existing {
         blob.lease.check(call.request, true)?;
     }

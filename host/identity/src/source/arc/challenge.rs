@@ -97,7 +97,8 @@ fn file_name<'a>(directory: &Path, path: &'a Path) -> Option<&'a OsStr> {
     let is_plain = |part: Component<'_>| !matches!(part, Component::ParentDir | Component::CurDir);
     let name = path.file_name()?;
     let is_key = path.extension().is_some_and(|extension| extension == "key");
-    let is_inside = path.is_absolute() && path.components().all(is_plain) && path.parent() == Some(directory);
+    let is_inside =
+        path.is_absolute() && path.components().all(is_plain) && path.parent() == Some(directory);
     (is_inside && is_key).then_some(name)
 }
 

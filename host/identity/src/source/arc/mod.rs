@@ -120,6 +120,9 @@ impl TokenSource for AzureArc {
 
 impl fmt::Debug for AzureArc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AzureArc").field("endpoint", &self.endpoint.url).field("directory", &self.directory).finish()
+        f.debug_struct("AzureArc")
+            .field("endpoint", &self.endpoint.url)
+            .field("directory", &self.directory)
+            .finish()
     }
 }

@@ -24,11 +24,14 @@ fn decide(
     uri: &str,
     fields: &[(&'static str, &str)],
 ) -> Result<Option<Minted>, Denied> {
-    let (path, query) = uri.split_once('?').map_or((uri, None), |(path, query)| (path, Some(query)));
+    let (path, query) =
+        uri.split_once('?').map_or((uri, None), |(path, query)| (path, Some(query)));
     let path = grants[0].read(path).unwrap().unwrap();
-    let fields = fields.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()));
+    let fields =
+        fields.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()));
     let headers = fields.collect();
-    let request = CoveredRequest { sealed: None, method: &method, path: &path, query, headers: &headers };
+    let request =
+        CoveredRequest { sealed: None, method: &method, path: &path, query, headers: &headers };
     check(grants, &grants[0], &request)
 }
 
@@ -48,14 +51,20 @@ fn what_mints_is_denied_whatever_allow_says_and_passes_where_it_is_handed_out() 
     for (endpoint, uri, name) in [
         (ARM, "/subscriptions/s/x/providers/M.S/storageAccounts/a/listKeys", "listKeys"),
         (BLOB, "/?restype=service&comp=userdelegationkey", "userdelegationkey"),
-        ("https://contoso.dfs.core.windows.net", "/?restype=service&comp=userdelegationkey", "userdelegationkey"),
+        (
+            "https://contoso.dfs.core.windows.net",
+            "/?restype=service&comp=userdelegationkey",
+            "userdelegationkey",
+        ),
         (VAULT, "/keys/k/backup", "backup"),
         (VAULT, "/keys/k/v/release", "release"),
     ] {
         for allowed in [None, Some(["POST /**", "POST /"].as_slice())] {
             let denied = decide(&[grant(endpoint, allowed, &[])], Method::POST, uri, &[]);
             assert_eq!(why(denied), MintingRule::NotHandedOut(name), "{uri}");
-            let passed = decide(&[grant(endpoint, allowed, &[name])], Method::POST, uri, &[]).unwrap().unwrap();
+            let passed = decide(&[grant(endpoint, allowed, &[name])], Method::POST, uri, &[])
+                .unwrap()
+                .unwrap();
             assert!(passed.handed_out && passed.operation == name && passed.is_plain(&[]));
             let other = decide(&[grant(endpoint, allowed, &["batch"])], Method::POST, uri, &[]);
             assert_eq!(why(other), MintingRule::NotHandedOut(name), "{uri}");
@@ -85,11 +94,16 @@ fn a_parameter_that_two_readers_may_read_differently_is_an_error() {
         };
         assert!(is_denied, "{query}: {decided:?}");
     }
-    for query in ["COMP=userdelegationkey", "comp=UserDelegationKey", "x=y&comp=userdelegationkey#"] {
-        let decided = decide(&blobs, Method::POST, &format!("/?{}", query.trim_end_matches('#')), &[]);
+    for query in ["COMP=userdelegationkey", "comp=UserDelegationKey", "x=y&comp=userdelegationkey#"]
+    {
+        let decided =
+            decide(&blobs, Method::POST, &format!("/?{}", query.trim_end_matches('#')), &[]);
         assert_eq!(why(decided), MintingRule::NotHandedOut("userdelegationkey"), "{query}");
     }
-    assert_eq!(decide(&blobs, Method::GET, "/c?restype=container&comp=list&prefix=%2563omp", &[]), Ok(None));
+    assert_eq!(
+        decide(&blobs, Method::GET, "/c?restype=container&comp=list&prefix=%2563omp", &[]),
+        Ok(None)
+    );
 }
 
 #[test]
@@ -142,16 +156,25 @@ fn a_write_that_gives_rights_away_is_named() {
 
 #[test]
 fn a_request_with_others_in_its_body_passes_no_narrowed_grant() {
-    for (endpoint, uri) in
-        [(ARM, "/batch?api-version=1"), (BLOB, "/c?comp=batch"), ("https://own.example", "/v1/$batch")]
-    {
+    for (endpoint, uri) in [
+        (ARM, "/batch?api-version=1"),
+        (BLOB, "/c?comp=batch"),
+        ("https://own.example", "/v1/$batch"),
+    ] {
         for hand_out in [&[][..], &["batch"]] {
             let narrowed = [grant(endpoint, Some(&["* /**"]), hand_out)];
-            assert_eq!(why(decide(&narrowed, Method::POST, uri, &[])), MintingRule::Carrier, "{uri}");
+            assert_eq!(
+                why(decide(&narrowed, Method::POST, uri, &[])),
+                MintingRule::Carrier,
+                "{uri}"
+            );
         }
         let free = decide(&[grant(endpoint, None, &[])], Method::POST, uri, &[]);
         assert_eq!(why(free), MintingRule::NotHandedOut("batch"), "{uri}");
-        assert!(decide(&[grant(endpoint, None, &["batch"])], Method::POST, uri, &[]).unwrap().is_some(), "{uri}");
+        assert!(
+            decide(&[grant(endpoint, None, &["batch"])], Method::POST, uri, &[]).unwrap().is_some(),
+            "{uri}"
+        );
     }
 }
 
@@ -164,7 +187,12 @@ fn a_header_field_does_not_make_another_request_of_it() {
         assert_eq!(why(decided), MintingRule::UnknownAction("runCommand".to_owned()), "{field}");
     }
     for &field in override_fields::PATHS {
-        let decided = decide(&[grant(ARM, None, &[])], Method::GET, "/subscriptions", &[(field, "/x/listKeys")]);
+        let decided = decide(
+            &[grant(ARM, None, &[])],
+            Method::GET,
+            "/subscriptions",
+            &[(field, "/x/listKeys")],
+        );
         assert_eq!(decided, Err(Denied::Violation(Violation::Ambiguous(field))));
     }
 }
@@ -176,8 +204,13 @@ fn a_name_hides_nothing_that_mints_or_carries() {
         grant.paths = crate::path::PathReading::Names { after: 1 };
         decide(&[grant], Method::POST, uri, &[])
     };
-    for uri in ["/keys/k/backup", "/keys/k%2Fbackup", "/keys/k%252Fbackup", "/keys/x/../k/%62ackup", "/keys/k\\backup"]
-    {
+    for uri in [
+        "/keys/k/backup",
+        "/keys/k%2Fbackup",
+        "/keys/k%252Fbackup",
+        "/keys/x/../k/%62ackup",
+        "/keys/k\\backup",
+    ] {
         assert_eq!(why(own(uri)), MintingRule::NotHandedOut("backup"), "{uri}");
     }
     for uri in ["/c/$batch", "/c/a%2F%24batch", "/c//$batch/.", "/c/a%252F%2524batch"] {
@@ -188,10 +221,17 @@ fn a_name_hides_nothing_that_mints_or_carries() {
 
 #[test]
 fn a_method_in_other_letters_may_be_any() {
-    let (run, deployment) = ("Microsoft.Compute/virtualMachines/v/runCommand", "Microsoft.Resources/deployments/d");
+    let (run, deployment) =
+        ("Microsoft.Compute/virtualMachines/v/runCommand", "Microsoft.Resources/deployments/d");
     let method = |name: &str| Method::from_bytes(name.as_bytes()).unwrap();
-    assert_eq!(why(arm(None, method("post"), run)), MintingRule::UnknownAction("runCommand".to_owned()));
-    assert_eq!(why(arm(Some(&["* /**"]), method("Put"), deployment)), MintingRule::UnknownAction("d".to_owned()));
+    assert_eq!(
+        why(arm(None, method("post"), run)),
+        MintingRule::UnknownAction("runCommand".to_owned())
+    );
+    assert_eq!(
+        why(arm(Some(&["* /**"]), method("Put"), deployment)),
+        MintingRule::UnknownAction("d".to_owned())
+    );
     assert_eq!(arm(None, Method::GET, run), Ok(None));
 }
 
@@ -201,12 +241,16 @@ fn a_sealed_value_selects_no_operation() {
     let (method, headers) = (Method::POST, HeaderMap::new());
     let with = |sealed: &'static [u8]| {
         let sealed = Some(sealed);
-        let request = CoveredRequest { method: &method, path: &path, query: None, sealed, headers: &headers };
+        let request =
+            CoveredRequest { method: &method, path: &path, query: None, sealed, headers: &headers };
         let grants = [grant(BLOB, None, &[])];
         check(&grants, &grants[0], &request)
     };
     assert_eq!(with(b"sv=2022-11-02&sr=b&sp=r&sig=abc"), Ok(None));
-    assert_eq!(why(with(b"sig=abc&comp=userdelegationkey")), MintingRule::NotHandedOut("userdelegationkey"));
+    assert_eq!(
+        why(with(b"sig=abc&comp=userdelegationkey")),
+        MintingRule::NotHandedOut("userdelegationkey")
+    );
 }
 
 #[test]
@@ -219,6 +263,9 @@ fn a_response_that_the_host_seals_whole_needs_no_permission() {
     let passed = decide(&both, Method::POST, sas, &[]).unwrap().unwrap();
     assert!(!passed.handed_out);
     let seals = seals(&both, &both[0], Some(&passed));
-    assert_eq!((seals[0].field.as_str(), seals[0].spend.as_deref()), ("/serviceSasToken", Some("blob")));
+    assert_eq!(
+        (seals[0].field.as_str(), seals[0].spend.as_deref()),
+        ("/serviceSasToken", Some("blob"))
+    );
     assert!(!passed.is_plain(&seals));
 }

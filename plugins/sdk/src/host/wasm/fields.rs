@@ -2,7 +2,8 @@
 
 use super::bindings::wasi::http::types;
 
-/// A handle on the host's fields. Those that came from outside are immutable: the first change makes a copy, over there.
+/// A handle on the host's fields. Those that came from outside are immutable: the first change
+/// makes a copy, over there.
 #[derive(Debug)]
 pub(crate) struct Fields {
     handle: types::Fields,

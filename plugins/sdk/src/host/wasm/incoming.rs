@@ -18,7 +18,8 @@ pub(crate) fn stream_error(error: &Error) -> BodyError {
 pub(crate) struct Incoming {
     pub(crate) stream: InputStream,
     _body: IncomingBody,
-    /// A request whose answer came before all of it was sent: it is cut off no sooner than the answer has been read.
+    /// A request whose answer came before all of it was sent: it is cut off no sooner than the
+    /// answer has been read.
     _unfinished: Option<OutgoingBody>,
 }
 

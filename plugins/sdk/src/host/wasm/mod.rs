@@ -8,8 +8,8 @@ pub(crate) use fields::Fields;
 pub(crate) use incoming::{Incoming, stream_error};
 pub(crate) use log::{log, log_panics};
 
-/// The standard library's allocator, but a newer one: it begins with the heap that the linker was told to make room for
-/// (`--initial-heap`), where the other grows memory at once.
+/// The standard library's allocator, but a newer one: it begins with the heap that the linker was
+/// told to make room for (`--initial-heap`), where the other grows memory at once.
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
@@ -25,8 +25,9 @@ pub mod bindings {
     });
 }
 
-/// Leaves a handle to the end of the call, when all that the sandbox holds is dropped at once. To drop it here would be
-/// one more call to the host. For what there is one of, not for what a loop makes.
+/// Leaves a handle to the end of the call, when all that the sandbox holds is dropped at once. To
+/// drop it here would be one more call to the host. For what there is one of, not for what a loop
+/// makes.
 pub(crate) fn leave<T>(handle: T) -> std::mem::ManuallyDrop<T> {
     std::mem::ManuallyDrop::new(handle)
 }

@@ -58,7 +58,9 @@ impl Mount {
             return Err(problem.clone());
         }
         match self.config.get(&format!("endpoint.{audience}")) {
-            Some(_) => Ok(Token { bearer: format!("surrogate-for-{audience}"), expires_on: 4_102_444_800 }),
+            Some(_) => {
+                Ok(Token { bearer: format!("surrogate-for-{audience}"), expires_on: 4_102_444_800 })
+            }
             None if self.config.keys().any(|key| key.starts_with("endpoint.")) => {
                 Err(Problem::not_granted(audience, None))
             }
@@ -69,17 +71,25 @@ impl Mount {
     /// No encryption: a test sees that it is not the state itself.
     #[allow(clippy::unnecessary_wraps, reason = "the host may fail to")]
     pub(crate) fn seal(&self, state: &str) -> Option<String> {
-        Some(format!("sealed-{}", state.bytes().map(|byte| format!("{byte:02x}")).collect::<String>()))
+        Some(format!(
+            "sealed-{}",
+            state.bytes().map(|byte| format!("{byte:02x}")).collect::<String>()
+        ))
     }
 
     pub(crate) fn open(&self, sealed: &str) -> Option<String> {
         let digits = sealed.strip_prefix("sealed-")?.as_bytes();
-        let pairs = digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
+        let pairs = digits
+            .chunks(2)
+            .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
         String::from_utf8(pairs.collect::<Option<_>>()?).ok()
     }
 
     pub(crate) fn send(&self, outgoing: Outgoing) -> Result<Response, SendError> {
-        let body = outgoing.body.into_bytes(usize::MAX).map_err(|error| SendError::Failed(error.to_string()))?;
+        let body = outgoing
+            .body
+            .into_bytes(usize::MAX)
+            .map_err(|error| SendError::Failed(error.to_string()))?;
         (self.answer)(Sent {
             method: outgoing.method,
             url: format!("https://{}{}", outgoing.authority, outgoing.path_and_query),

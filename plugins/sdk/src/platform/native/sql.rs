@@ -47,7 +47,11 @@ impl std::fmt::Debug for Results {
 }
 
 impl Mount {
-    pub(crate) fn connect(&self, database: &str, credential: &Credential) -> Result<Connection, SqlError> {
+    pub(crate) fn connect(
+        &self,
+        database: &str,
+        credential: &Credential,
+    ) -> Result<Connection, SqlError> {
         (self.door)(database, credential)?;
         let (name, credential) = (database.to_owned(), credential.clone());
         Ok(Connection { name, credential, database: Rc::clone(&self.database) })
@@ -55,7 +59,12 @@ impl Mount {
 }
 
 impl Connection {
-    fn ask(&self, statement: &str, parameters: &[Value], timeout: Option<u32>) -> Result<Reply, SqlError> {
+    fn ask(
+        &self,
+        statement: &str,
+        parameters: &[Value],
+        timeout: Option<u32>,
+    ) -> Result<Reply, SqlError> {
         (self.database)(Asked {
             database: self.name.clone(),
             credential: self.credential.clone(),
@@ -85,7 +94,9 @@ impl Connection {
     ) -> Result<Vec<u64>, SqlError> {
         match self.ask(statement, parameters, timeout)? {
             Reply::Counts(counts) => Ok(counts),
-            Reply::Items(mut items) => items.try_for_each(|item| item.map(drop)).map(|()| Vec::new()),
+            Reply::Items(mut items) => {
+                items.try_for_each(|item| item.map(drop)).map(|()| Vec::new())
+            }
         }
     }
 

@@ -9,7 +9,9 @@ use crate::headers::Headers;
 use crate::host::bindings::keyward::broker::{caller_state, identity};
 use crate::host::bindings::wasi::config::store;
 use crate::host::bindings::wasi::http::outgoing_handler;
-use crate::host::bindings::wasi::http::types::{self, ErrorCode, IncomingRequest, OutgoingBody, OutgoingRequest};
+use crate::host::bindings::wasi::http::types::{
+    self, ErrorCode, IncomingRequest, OutgoingBody, OutgoingRequest,
+};
 use crate::host::{Fields, Incoming, leave};
 use crate::method::Method;
 use crate::outgoing::{Outgoing, SendError};
@@ -17,8 +19,8 @@ use crate::problem::Problem;
 use crate::response::Response;
 use crate::token::Token;
 
-/// The mount of one call. What it is asked for it asks the host for, each time: a call to the host takes a quarter of a
-/// microsecond, and most plugins ask for little.
+/// The mount of one call. What it is asked for it asks the host for, each time: a call to the host
+/// takes a quarter of a microsecond, and most plugins ask for little.
 #[derive(Debug)]
 pub(crate) struct Mount {
     request: IncomingRequest,
@@ -34,7 +36,11 @@ impl Mount {
     /// The caller's `x-forwarded-<name>`, which the host sets.
     pub(crate) fn forwarded(&self, name: &str) -> String {
         let values = self.request.headers().get(&format!("x-forwarded-{name}"));
-        values.into_iter().next().and_then(|value| String::from_utf8(value).ok()).unwrap_or_default()
+        values
+            .into_iter()
+            .next()
+            .and_then(|value| String::from_utf8(value).ok())
+            .unwrap_or_default()
     }
 
     pub(crate) fn config(&self, key: &str) -> Option<String> {
@@ -60,14 +66,17 @@ impl Mount {
     }
 
     pub(crate) fn send(&self, outgoing: Outgoing) -> Result<Response, SendError> {
-        let malformed = |what: &str| SendError::Failed(format!("the plugin's request has no valid {what}"));
+        let malformed =
+            |what: &str| SendError::Failed(format!("the plugin's request has no valid {what}"));
         let has_body = !outgoing.body.is_empty();
         let is_head = outgoing.method == Method::Head;
         let mut fields = outgoing.headers.fields;
         if let Content::Bytes(bytes) = &outgoing.body.0
             && has_body
         {
-            fields.set("content-length", bytes.len().to_string().as_bytes()).map_err(|()| malformed("length"))?;
+            fields
+                .set("content-length", bytes.len().to_string().as_bytes())
+                .map_err(|()| malformed("length"))?;
         }
         let request = OutgoingRequest::new(fields.into_handle());
         // A request is a GET over https until it is told otherwise.
@@ -75,7 +84,9 @@ impl Mount {
             request.set_method(&wasi_method(outgoing.method)).map_err(|()| malformed("method"))?;
         }
         request.set_authority(Some(&outgoing.authority)).map_err(|()| malformed("authority"))?;
-        request.set_path_with_query(Some(&outgoing.path_and_query)).map_err(|()| malformed("path"))?;
+        request
+            .set_path_with_query(Some(&outgoing.path_and_query))
+            .map_err(|()| malformed("path"))?;
 
         let (answer, unfinished) = if has_body {
             let body = request.body().map_err(|()| malformed("body"))?;
@@ -98,7 +109,9 @@ impl Mount {
         let response = match response {
             Some(Ok(Ok(response))) => response,
             Some(Ok(Err(code))) => return Err(send_error(code)),
-            Some(Err(())) | None => return Err(SendError::Failed("the answer was taken already".to_owned())),
+            Some(Err(())) | None => {
+                return Err(SendError::Failed("the answer was taken already".to_owned()));
+            }
         };
         let response = leave(response);
         let status = response.status();

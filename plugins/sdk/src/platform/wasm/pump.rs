@@ -34,7 +34,9 @@ pub(crate) fn pump(body: Body, out: &OutputStream) -> Result<(), BodyError> {
                 }
             }
         }
-        Content::Filtered(incoming, mut filter) => filtered(&leave(incoming), filter.as_mut(), out, None).map(drop),
+        Content::Filtered(incoming, mut filter) => {
+            filtered(&leave(incoming), filter.as_mut(), out, None).map(drop)
+        }
         Content::Chunks(chunks) => {
             // What was made before the error shall be read, as far as the reader is there.
             self::chunks(chunks, out, None).map(drop).inspect_err(|_| drop(out.blocking_flush()))
@@ -52,7 +54,9 @@ pub(super) fn pump_request(
     match body.0 {
         Content::Empty => Ok(Pumped::Whole),
         Content::Bytes(bytes) => write(&bytes, out, Some(&answered)),
-        Content::Filtered(incoming, mut filter) => filtered(&incoming, filter.as_mut(), out, Some(&answered)),
+        Content::Filtered(incoming, mut filter) => {
+            filtered(&incoming, filter.as_mut(), out, Some(&answered))
+        }
         Content::Chunks(chunks) => self::chunks(chunks, out, Some(&answered)),
         Content::Stream(incoming) => {
             let (readable, writable) = (incoming.stream.subscribe(), out.subscribe());
@@ -76,7 +80,11 @@ pub(super) fn pump_request(
     }
 }
 
-fn chunks(chunks: Chunks, out: &OutputStream, answered: Option<&Pollable>) -> Result<Pumped, BodyError> {
+fn chunks(
+    chunks: Chunks,
+    out: &OutputStream,
+    answered: Option<&Pollable>,
+) -> Result<Pumped, BodyError> {
     for chunk in chunks {
         match write(&chunk?, out, answered)? {
             Pumped::Whole => {}
@@ -106,7 +114,11 @@ fn filtered(
     write(&buffer, out, answered)
 }
 
-fn write(mut bytes: &[u8], out: &OutputStream, answered: Option<&Pollable>) -> Result<Pumped, BodyError> {
+fn write(
+    mut bytes: &[u8],
+    out: &OutputStream,
+    answered: Option<&Pollable>,
+) -> Result<Pumped, BodyError> {
     while !bytes.is_empty() {
         let room = match out.check_write() {
             Ok(room) => usize::try_from(room).unwrap_or(usize::MAX),
@@ -134,8 +146,9 @@ fn write(mut bytes: &[u8], out: &OutputStream, answered: Option<&Pollable>) -> R
     Ok(Pumped::Whole)
 }
 
-/// `closed` is the end of what is read, or a reader that wants no more: either way there is nothing left to do. Whether
-/// the reader has all of it is checked by the host against the length that was announced.
+/// `closed` is the end of what is read, or a reader that wants no more: either way there is nothing
+/// left to do. Whether the reader has all of it is checked by the host against the length that was
+/// announced.
 fn end(error: StreamError) -> Result<(), BodyError> {
     match error {
         StreamError::Closed => Ok(()),

@@ -11,10 +11,16 @@ pub(crate) struct Connection(host::Connection);
 pub(crate) struct Results(host::Results);
 
 impl Mount {
-    pub(crate) fn connect(&self, database: &str, credential: &Credential) -> Result<Connection, SqlError> {
+    pub(crate) fn connect(
+        &self,
+        database: &str,
+        credential: &Credential,
+    ) -> Result<Connection, SqlError> {
         let credential = match credential.clone() {
             Credential::Token(surrogate) => host::Credential::Token(surrogate),
-            Credential::Password { user, password } => host::Credential::Password(host::Login { user, password }),
+            Credential::Password { user, password } => {
+                host::Credential::Password(host::Login { user, password })
+            }
         };
         host::Connection::open(database, &credential).map(Connection).map_err(error)
     }
@@ -63,10 +69,12 @@ impl Results {
     pub(crate) fn next(&self, most: u32) -> Result<Option<Item>, SqlError> {
         let next = self.0.next(most).map_err(error)?;
         Ok(next.map(|item| match item {
-            host::Item::Columns(columns) => Item::Columns(columns.into_iter().map(column).collect()),
-            host::Item::Rows(rows) => {
-                Item::Rows(rows.into_iter().map(|row| row.into_iter().map(value).collect()).collect())
+            host::Item::Columns(columns) => {
+                Item::Columns(columns.into_iter().map(column).collect())
             }
+            host::Item::Rows(rows) => Item::Rows(
+                rows.into_iter().map(|row| row.into_iter().map(value).collect()).collect(),
+            ),
         }))
     }
 }
