@@ -1,104 +1,120 @@
-//! Counters, in the [text format of Prometheus].
+//! Counters, in the [OpenMetrics] text format.
 //!
 //! A service that embeds the broker serves them where it serves its own:
 //!
 //! ```no_run
-//! # fn served(broker: &keyward::Broker) -> http::Response<String> {
-//! let mut text = String::new();
-//! keyward::metrics::write(broker, &mut text);
-//! http::Response::builder().header("content-type", keyward::metrics::CONTENT_TYPE).body(text).unwrap_or_default()
+//! # fn metrics(broker: &keyward::Broker) -> http::Response<String> {
+//! let text = keyward::metrics::encode(broker);
+//! let response = http::Response::builder();
+//! response.header("content-type", keyward::metrics::CONTENT_TYPE).body(text).unwrap_or_default()
 //! # }
 //! ```
 //!
-//! Each has the labels `identity`, the name in the configuration, and `audience`. Nothing of a
-//! token is in them, but when it ends.
+//! Each has the labels `identity`, the name in the configuration, and `audience`. Of a token, they
+//! contain nothing but its expiry.
 //!
-//! | name | counts |
+//! | name | type and meaning |
 //! |---|---|
-//! | `keyward_token_requests_total` | that a token was asked for |
-//! | `keyward_token_refused_total` | of these, that there was none |
-//! | `keyward_token_stale_total` | of these, that it was the old one, near its end, since there was no new one in time |
-//! | `keyward_token_fetches_total` | that the source gave a token |
-//! | `keyward_token_failures_total` | that the source failed |
-//! | `keyward_token_restored_total` | that a token was found on disk: once at most |
-//! | `keyward_token_expires_at_seconds` | a gauge: when the token that is kept ends, since 1970-01-01T00:00:00Z |
+//! | `keyward_token_requests_total` | counter: requests for a token |
+//! | `keyward_token_refused_total` | counter: requests for a token that got an error |
+//! | `keyward_token_stale_total` | counter: requests that got the old token, near its expiry |
+//! | `keyward_token_fetches_total` | counter: tokens fetched from the source |
+//! | `keyward_token_failures_total` | counter: requests to the source that failed |
+//! | `keyward_token_restored_total` | counter: tokens restored from disk, at most one |
+//! | `keyward_token_expires_at_seconds` | gauge: expiry of the token, in seconds since 1970 |
 //!
-//! [text format of Prometheus]: https://prometheus.io/docs/instrumenting/exposition_formats/
+//! [OpenMetrics]: https://github.com/prometheus/OpenMetrics/blob/main/specification/OpenMetrics.md
 
-use std::fmt::Write;
+use std::fmt;
 
 use keyward_identity::cache::Statistics;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::{Registry, Unit};
 
 use crate::Broker;
 
-/// What the text is, for a `content-type`.
-pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+/// The media type of the text, for a `content-type` header.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// A metric: its name, its type, what it is, and its value, where there is one.
-type Metric = (&'static str, &'static str, &'static str, fn(&Statistics) -> Option<u64>);
+/// A counter: its name without `_total`, its meaning, and its value.
+type Counter = (&'static str, &'static str, fn(&Statistics) -> u64);
 
-const METRICS: [Metric; 7] = [
-    ("keyward_token_requests_total", "counter", "How often a token was asked for.", |tokens| {
-        Some(tokens.used.saturating_add(tokens.refused))
+const COUNTERS: [Counter; 6] = [
+    ("keyward_token_requests", "Requests for a token.", |tokens| {
+        tokens.used.saturating_add(tokens.refused)
     }),
-    ("keyward_token_refused_total", "counter", "How often there was no token.", |tokens| {
-        Some(tokens.refused)
-    }),
+    ("keyward_token_refused", "Requests for a token that got an error.", |tokens| tokens.refused),
     (
-        "keyward_token_stale_total",
-        "counter",
-        "How often it was the old token, near its end, since there was no new one in time.",
-        |tokens| Some(tokens.stale),
+        "keyward_token_stale",
+        "Requests that got the old token, near its expiry, since there was no new one in time.",
+        |tokens| tokens.stale,
     ),
-    ("keyward_token_fetches_total", "counter", "How often the source gave a token.", |tokens| {
-        Some(tokens.fetched)
-    }),
-    ("keyward_token_failures_total", "counter", "How often the source failed.", |tokens| {
-        Some(tokens.failed)
-    }),
-    ("keyward_token_restored_total", "counter", "How often a token was found on disk.", |tokens| {
-        Some(tokens.restored)
-    }),
-    (
-        "keyward_token_expires_at_seconds",
-        "gauge",
-        "When the token that is kept ends, in seconds since 1970-01-01T00:00:00Z.",
-        |tokens| tokens.expires_on,
-    ),
+    ("keyward_token_fetches", "Tokens fetched from the source.", |tokens| tokens.fetched),
+    ("keyward_token_failures", "Requests to the source that failed.", |tokens| tokens.failed),
+    ("keyward_token_restored", "Tokens restored from disk.", |tokens| tokens.restored),
 ];
 
-/// Appends all metrics of a broker to a text.
-pub fn write(broker: &Broker, to: &mut String) {
-    let statistics = broker.token_statistics();
-    for (name, kind, help, value) in METRICS {
-        // A text takes all that is written to it.
-        let _ = writeln!(to, "# HELP {name} {help}\n# TYPE {name} {kind}");
-        for (identity, tokens) in &statistics {
-            let identity = escaped(identity);
-            for tokens in tokens {
-                let Some(value) = value(tokens) else { continue };
-                let audience = escaped(tokens.audience.as_str());
-                let _ = writeln!(
-                    to,
-                    "{name}{{identity=\"{identity}\",audience=\"{audience}\"}} {value}"
-                );
+/// All metrics of a broker, as a complete exposition.
+#[must_use]
+pub fn encode(broker: &Broker) -> String {
+    encoded(broker, text::encode)
+}
+
+/// All metrics of a broker, for an exposition that has others too: without the `# EOF` at its end.
+#[must_use]
+pub fn encode_families(broker: &Broker) -> String {
+    encoded(broker, text::encode_registry)
+}
+
+fn encoded(broker: &Broker, encode: fn(&mut String, &Registry) -> fmt::Result) -> String {
+    let statistics = broker.token_statistics().into_iter();
+    let tokens = statistics
+        .flat_map(|(identity, tokens)| tokens.into_iter().map(move |each| (identity.clone(), each)))
+        .collect();
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(TokenMetrics(tokens)));
+    let mut text = String::new();
+    // Writing to a string does not fail.
+    if let Err(error) = encode(&mut text, &registry) {
+        tracing::error!(%error, "internal error: the metrics could not be encoded");
+    }
+    text
+}
+
+/// Statistics of each identity's tokens.
+#[derive(Debug)]
+struct TokenMetrics(Vec<(String, Statistics)>);
+
+impl Collector for TokenMetrics {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        for (name, help, value) in COUNTERS {
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            for (identity, tokens) in &self.0 {
+                let labels = labels(identity, tokens);
+                ConstCounter::new(value(tokens)).encode(family.encode_family(&labels)?)?;
             }
         }
+        let help = "Expiry of the cached token, in seconds since 1970-01-01T00:00:00Z.";
+        let mut family = encoder.encode_descriptor(
+            "keyward_token_expires_at",
+            help,
+            Some(&Unit::Seconds),
+            MetricType::Gauge,
+        )?;
+        for (identity, tokens) in &self.0 {
+            let Some(expires) = tokens.expires_on else { continue };
+            let expires = i64::try_from(expires).unwrap_or(i64::MAX);
+            let labels = labels(identity, tokens);
+            ConstGauge::new(expires).encode(family.encode_family(&labels)?)?;
+        }
+        Ok(())
     }
 }
 
-/// The value of a label.
-fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_labels_value_cannot_end_it() {
-        assert_eq!(escaped("a\\b\"c\nd"), "a\\\\b\\\"c\\nd");
-        assert_eq!(escaped("https://vault.azure.net"), "https://vault.azure.net");
-    }
+fn labels<'s>(identity: &'s str, tokens: &'s Statistics) -> [(&'s str, &'s str); 2] {
+    [("identity", identity), ("audience", tokens.audience.as_str())]
 }

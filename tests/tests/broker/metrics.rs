@@ -3,8 +3,7 @@
 use keyward_tests::{Rig, Secrets, get};
 
 fn metrics(rig: &Rig) -> String {
-    let mut text = String::new();
-    keyward::metrics::write(&rig.broker, &mut text);
+    let text = keyward::metrics::encode(&rig.broker);
     Secrets::tokens(rig.emulator.issued_tokens()).assert_absent("the metrics", text.as_bytes());
     text
 }
@@ -61,16 +60,19 @@ async fn each_metric_has_one_help_and_type_before_its_values() {
     let rig = Rig::keyvault().mount_lines("identity = 'quo\"ted'").sections(identity).start().await;
     let text = metrics(&rig);
     assert_eq!(value(&text, "keyward_token_requests_total", "quo\\\"ted"), Some(0), "{text}");
-    assert!(text.ends_with('\n'));
-    let mut told = None;
-    for line in text.lines() {
+    let families = text.strip_suffix("# EOF\n").expect("a complete exposition");
+    assert_eq!(keyward::metrics::encode_families(&rig.broker), families);
+    let mut family = None;
+    for line in families.lines() {
         if let Some(help) = line.strip_prefix("# HELP ") {
             let name = help.split(' ').next().unwrap();
             assert_eq!(text.matches(&format!("# HELP {name} ")).count(), 1);
             assert_eq!(text.matches(&format!("# TYPE {name} ")).count(), 1);
-            told = Some(name);
-        } else if !line.starts_with("# TYPE ") {
-            assert!(line.starts_with(&format!("{}{{identity=\"", told.unwrap())), "{line}");
+            family = Some(name);
+        } else if !line.starts_with("# TYPE ") && !line.starts_with("# UNIT ") {
+            let family = family.unwrap();
+            let begins = |suffix| line.starts_with(&format!("{family}{suffix}{{identity=\""));
+            assert!(begins("_total") || begins(""), "{line}");
         }
     }
 }

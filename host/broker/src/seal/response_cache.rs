@@ -1,32 +1,29 @@
-//! Responses with secrets, kept for a while.
+//! Responses with secrets, cached for as long as their rules allow.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
+use quick_cache::UnitWeighter;
+use quick_cache::sync::{Cache, DefaultLifecycle, EntryAction, EntryResult};
 use sha2::{Digest, Sha256};
-use tokio::sync::Mutex as AsyncMutex;
 
 use super::SealedResponse;
 use crate::sealed_value::SealedValue;
 
-/// How many answers one mount keeps. Each is for one blob or container, in storage's case.
-const MOST: usize = 1024;
+/// How many responses a mount caches. In storage's case, each is for one blob or container.
+const CAPACITY: usize = 1024;
 
-/// What makes two requests the same: everything that the service sees of them.
+/// Identifies a request by everything that the service sees of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key([u8; 32]);
 
-/// The responses that a mount keeps, each asked for once at a time.
-#[derive(Default)]
-pub(crate) struct ResponseCache(Mutex<HashMap<Key, Arc<Slot>>>);
+/// The cached responses of a mount. Concurrent requests with one key are sent once.
+pub(crate) struct ResponseCache(Cache<Key, Entry, UnitWeighter, std::hash::RandomState>);
 
-/// One answer, or none yet. Whoever asks the service holds the lock.
-type Slot = AsyncMutex<Option<Entry>>;
-
+#[derive(Clone)]
 struct Entry {
-    answer: Arc<SealedResponse>,
-    until: Instant,
+    response: Arc<SealedResponse>,
+    expires: Instant,
 }
 
 impl Key {
@@ -41,68 +38,51 @@ impl Key {
     }
 }
 
-impl ResponseCache {
-    /// The response to a request, asked for where none is kept; and whether it was kept.
-    pub(crate) async fn get<E>(
-        &self,
-        key: Key,
-        ask: impl Future<Output = Result<Arc<SealedResponse>, E>>,
-    ) -> Result<(Arc<SealedResponse>, bool), E> {
-        let slot = self.slot(key);
-        let mut entry = slot.lock().await;
-        if let Some(Entry { answer, until }) = entry.as_ref()
-            && Instant::now() < *until
-        {
-            return Ok((Arc::clone(answer), true));
-        }
-        *entry = None;
-        let answer = ask.await?;
-        if let Some(keep) = answer.keep() {
-            *entry = Some(Entry { answer: Arc::clone(&answer), until: Instant::now() + keep });
-        }
-        Ok((answer, false))
-    }
-
-    /// Keeps the response that a value is of no longer: a service would not take it.
-    pub(crate) fn forget(&self, value: &Arc<SealedValue>) {
-        let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // One that is locked is being asked for again.
-        let is_of = |slot: &Slot| {
-            slot.try_lock()
-                .is_ok_and(|entry| entry.as_ref().is_some_and(|entry| entry.answer.has(value)))
-        };
-        slots.retain(|_, slot| !is_of(slot));
-    }
-
-    fn slot(&self, key: Key) -> Arc<Slot> {
-        let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if slots.len() >= MOST && !slots.contains_key(&key) {
-            make_room(&mut slots);
-        }
-        Arc::clone(slots.entry(key).or_default())
+impl Default for ResponseCache {
+    fn default() -> Self {
+        Self(Cache::with(
+            CAPACITY,
+            CAPACITY as u64,
+            UnitWeighter,
+            std::hash::RandomState::default(),
+            DefaultLifecycle::default(),
+        ))
     }
 }
 
-/// Lets go of what is over; where all of it is fresh, of the half that ends first.
-fn make_room(slots: &mut HashMap<Key, Arc<Slot>>) {
-    let now = Instant::now();
-    let until = |slot: &Slot| match slot.try_lock() {
-        Ok(entry) => entry.as_ref().map(|entry| entry.until),
-        // It is in use.
-        Err(_) => Some(now + std::time::Duration::from_secs(u32::MAX.into())),
-    };
-    slots.retain(|_, slot| {
-        Arc::strong_count(slot) > 1 || until(slot).is_some_and(|until| until > now)
-    });
-    if slots.len() < MOST {
-        return;
-    }
-    let mut ends: Vec<Instant> = slots.values().filter_map(|slot| until(slot)).collect();
-    ends.sort();
-    if let Some(middle) = ends.get(ends.len() / 2) {
-        slots.retain(|_, slot| {
-            Arc::strong_count(slot) > 1 || until(slot).is_some_and(|until| until > *middle)
+impl ResponseCache {
+    /// The response to a request, and whether it was cached. If none is, `fetch` sends the request
+    /// while others with the same key wait.
+    pub(crate) async fn get<E>(
+        &self,
+        key: Key,
+        fetch: impl Future<Output = Result<Arc<SealedResponse>, E>>,
+    ) -> Result<(Arc<SealedResponse>, bool), E> {
+        let entry = self.0.entry_async(&key, |_, entry| {
+            if Instant::now() < entry.expires {
+                EntryAction::Retain(Arc::clone(&entry.response))
+            } else {
+                EntryAction::ReplaceWithGuard
+            }
         });
+        let guard = match entry.await {
+            EntryResult::Retained(response) => return Ok((response, true)),
+            EntryResult::Vacant(guard) | EntryResult::Replaced(guard, _) => Some(guard),
+            // The closure removes nothing, and without a timeout there is none.
+            EntryResult::Removed(..) | EntryResult::Timeout => None,
+        };
+        let response = fetch.await?;
+        if let (Some(guard), Some(keep)) = (guard, response.keep()) {
+            let expires = Instant::now() + keep;
+            // Fails if `forget` ran meanwhile; the next request is sent again.
+            let _ = guard.insert(Entry { response: Arc::clone(&response), expires });
+        }
+        Ok((response, false))
+    }
+
+    /// Removes the response that holds a value which a service rejected.
+    pub(crate) fn forget(&self, value: &Arc<SealedValue>) {
+        self.0.retain(|_, entry| !entry.response.has(value));
     }
 }
 
@@ -119,7 +99,9 @@ mod tests {
     use keyward_policy::grant::Seal;
     use keyward_policy::manifest::SpendPlace;
 
-    fn answer(keep: Option<Duration>) -> Arc<SealedResponse> {
+    const MINUTE: Option<Duration> = Some(Duration::from_secs(60));
+
+    fn response(keep: Option<Duration>) -> Arc<SealedResponse> {
         let seal = Seal {
             field: "/s".to_owned(),
             spend: Some("blob".into()),
@@ -141,53 +123,84 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn many_who_ask_at_once_ask_once() {
-        let (kept, asked) = (Arc::new(ResponseCache::default()), Arc::new(AtomicUsize::new(0)));
+    async fn concurrent_requests_with_one_key_are_sent_once() {
+        let (cache, sent) = (Arc::new(ResponseCache::default()), Arc::new(AtomicUsize::new(0)));
         let mut tasks = tokio::task::JoinSet::new();
         for _ in 0..100 {
-            let (kept, asked) = (Arc::clone(&kept), Arc::clone(&asked));
+            let (cache, sent) = (Arc::clone(&cache), Arc::clone(&sent));
             tasks.spawn(async move {
-                let ask = async {
-                    asked.fetch_add(1, Ordering::Relaxed);
+                let fetch = async {
+                    sent.fetch_add(1, Ordering::Relaxed);
                     tokio::task::yield_now().await;
-                    Ok::<_, ()>(answer(Some(Duration::from_secs(60))))
+                    Ok::<_, ()>(response(MINUTE))
                 };
-                kept.get(Key::of([b"a".as_slice()]), ask).await.unwrap()
+                cache.get(Key::of([b"a".as_slice()]), fetch).await.unwrap()
             });
         }
         tasks.join_all().await;
-        assert_eq!(asked.load(Ordering::Relaxed), 1);
+        assert_eq!(sent.load(Ordering::Relaxed), 1);
     }
 
     #[tokio::test]
-    async fn an_answer_is_asked_for_again_when_it_is_over_or_refused_or_not_to_be_kept() {
-        let kept = ResponseCache::default();
+    async fn the_next_request_is_sent_when_the_one_before_fails_or_is_dropped() {
+        let cache = Arc::new(ResponseCache::default());
+        let key = || Key::of([b"a".as_slice()]);
+        let (started, has_started) = tokio::sync::oneshot::channel();
+        let first = tokio::spawn({
+            let cache = Arc::clone(&cache);
+            async move {
+                let fetch = async {
+                    started.send(()).unwrap();
+                    std::future::pending::<Result<_, ()>>().await
+                };
+                cache.get(key(), fetch).await
+            }
+        });
+        has_started.await.unwrap();
+        let mut second =
+            std::pin::pin!(cache.get(key(), async { Err::<Arc<SealedResponse>, _>(()) }));
+        assert!(futures_poll_once(second.as_mut()).await.is_none(), "it waits for the first");
+        first.abort();
+        assert!(second.await.is_err(), "it was sent, and failed");
+        let (_, cached) = cache.get(key(), async { Ok::<_, ()>(response(MINUTE)) }).await.unwrap();
+        assert!(!cached, "an error is not cached");
+    }
+
+    /// The output of a future that is ready when it is polled once.
+    async fn futures_poll_once<F: Future + Unpin>(mut future: F) -> Option<F::Output> {
+        std::future::poll_fn(|context| {
+            std::task::Poll::Ready(match std::pin::Pin::new(&mut future).poll(context) {
+                std::task::Poll::Ready(output) => Some(output),
+                std::task::Poll::Pending => None,
+            })
+        })
+        .await
+    }
+
+    #[tokio::test]
+    async fn a_response_is_fetched_again_once_it_expires_is_rejected_or_may_not_be_cached() {
+        let cache = ResponseCache::default();
         let get = async |key: &str, keep| {
-            let (answer, kept) = kept
-                .get(Key::of([key.as_bytes()]), async { Ok::<_, ()>(answer(keep)) })
-                .await
-                .unwrap();
-            (answer, kept)
+            let fetch = async { Ok::<_, ()>(response(keep)) };
+            cache.get(Key::of([key.as_bytes()]), fetch).await.unwrap()
         };
-        let minute = Some(Duration::from_secs(60));
-        assert!(!get("a", minute).await.1);
-        let (answer, again) = get("a", minute).await;
-        assert!(again);
-        kept.forget(answer.values().next().unwrap());
-        assert!(!get("a", minute).await.1, "refused");
-        assert!(!get("b", None).await.1 && !get("b", None).await.1, "not to be kept");
-        assert!(!get("c", Some(Duration::ZERO)).await.1 && !get("c", minute).await.1, "over");
-        assert!(kept.get(Key::of([b"d".as_slice()]), async { Err(()) }).await.is_err());
-        assert!(!get("d", minute).await.1, "an error is not kept");
+        assert!(!get("a", MINUTE).await.1);
+        let (response, cached) = get("a", MINUTE).await;
+        assert!(cached);
+        cache.forget(response.values().next().unwrap());
+        assert!(!get("a", MINUTE).await.1, "rejected");
+        assert!(!get("b", None).await.1 && !get("b", None).await.1, "may not be cached");
+        assert!(!get("c", Some(Duration::ZERO)).await.1 && !get("c", MINUTE).await.1, "expired");
+        assert!(get("c", MINUTE).await.1);
     }
 
     #[tokio::test]
-    async fn there_are_never_more_than_so_many() {
-        let kept = ResponseCache::default();
-        for number in 0..3 * MOST {
-            let ask = async { Ok::<_, ()>(answer(Some(Duration::from_secs(60)))) };
-            kept.get(Key::of([number.to_string().as_bytes()]), ask).await.unwrap();
-            assert!(kept.0.lock().unwrap().len() <= MOST);
+    async fn the_number_of_cached_responses_is_bounded() {
+        let cache = ResponseCache::default();
+        for index in 0..3 * CAPACITY {
+            let fetch = async { Ok::<_, ()>(response(MINUTE)) };
+            cache.get(Key::of([index.to_string().as_bytes()]), fetch).await.unwrap();
+            assert!(cache.0.len() <= CAPACITY);
         }
     }
 
