@@ -69,7 +69,7 @@ fn every_reading(address: IpAddr) -> Vec<IpAddr> {
         // `::` and `::1` are no compatible addresses.
         [0, 0, 0, 0, 0, 0] if (g, h) != (0, 0) && (g, h) != (0, 1) => readings.push(v4(g, h)),
         [0, 0, 0, 0, 0, 0xffff] | [0, 0, 0, 0, 0xffff, 0] | [0x64, 0xff9b, 0, 0, 0, 0] => {
-            readings.push(v4(g, h))
+            readings.push(v4(g, h));
         }
         [0x2002, high, low, ..] => readings.push(v4(high, low)),
         _ => {}

@@ -158,7 +158,7 @@ fn with_source(
                 return Ok(Toolchain::DebianWeb { cargo, rustc: compiler.rustc.clone(), linker });
             }
             Err(message) => {
-                reason = Reason::Fails(format!("linker: {}\n{message}", linker.display()))
+                reason = Reason::Fails(format!("linker: {}\n{message}", linker.display()));
             }
         }
     }

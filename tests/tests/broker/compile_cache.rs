@@ -21,7 +21,7 @@ async fn compiled_in(directory: &Path) -> Result<usize, StartError> {
     let plugins = Plugins::new().with("arm", keyward_bundle::plugin("arm").unwrap().component);
     let mut count = 0;
     let mut on_compile = |event: CompileEvent<'_>| {
-        count += usize::from(matches!(event, CompileEvent::Compiling { .. }))
+        count += usize::from(matches!(event, CompileEvent::Compiling { .. }));
     };
     let options = Options { on_compile: Some(&mut on_compile), ..Options::default() };
     Broker::start_with(keyward::plan(config, &plugins).unwrap(), options)?;

@@ -64,10 +64,10 @@ pub(super) fn write_value(
             u16_prefixed(out, &utf16(&text_of(value)), length.saturating_mul(2), sql_type)?;
         }
         SqlType::Char(length) => {
-            u16_prefixed(out, &codepage::encode(&padded(value, length)), length, sql_type)?
+            u16_prefixed(out, &codepage::encode(&padded(value, length)), length, sql_type)?;
         }
         SqlType::VarChar(Some(length)) => {
-            u16_prefixed(out, &codepage::encode(&text_of(value)), length, sql_type)?
+            u16_prefixed(out, &codepage::encode(&text_of(value)), length, sql_type)?;
         }
         SqlType::Binary(_) | SqlType::VarBinary(_) => {
             let Value::Blob(bytes) = cast(value.clone(), sql_type)? else {

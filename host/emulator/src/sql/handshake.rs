@@ -226,7 +226,7 @@ fn login_response(
     tds_token::env_change(&mut login_response, 4, &size.to_string(), &PACKET_SIZE.to_string());
     match &login.credentials {
         Credentials::Token { nonce, .. } => {
-            tds_token::fedauth_ack(&mut login_response, nonce.as_deref())
+            tds_token::fedauth_ack(&mut login_response, nonce.as_deref());
         }
         Credentials::TokenRequested { .. } => tds_token::fedauth_ack(&mut login_response, None),
         Credentials::Password(..) => {}

@@ -89,7 +89,7 @@ pub(super) fn parse_block_list(text: &[u8]) -> Option<Vec<(BlockState, String)>>
                 id.clear();
             }
             Event::Empty(element) if depth == 0 && element.name().as_ref() == "BlockList" => {
-                lists += 1
+                lists += 1;
             }
             Event::Empty(_) | Event::DocType(_) | Event::GeneralRef(_) => return None,
             Event::Text(text) => id.push_str(&text),

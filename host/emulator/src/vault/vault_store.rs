@@ -59,7 +59,7 @@ impl Version {
             match (update.get(name), self.content.get_mut("key").and_then(Value::as_object_mut)) {
                 (None | Some(Value::Null), _) => {}
                 (Some(value), Some(key)) if name == "key_ops" => {
-                    drop(key.insert(name.to_owned(), value.clone()))
+                    drop(key.insert(name.to_owned(), value.clone()));
                 }
                 (Some(value), _) => drop(self.content.insert(name.to_owned(), value.clone())),
             }

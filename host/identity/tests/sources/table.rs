@@ -277,17 +277,17 @@ fn expected_parts(kind: SourceKind, identity: Option<&UserAssigned>) -> Vec<Stri
     let (app_service, imds) = (kind == SourceKind::AppService, kind == SourceKind::Imds);
     match identity {
         Some(UserAssigned::ClientId(id)) if imds || app_service => {
-            lines.push(format!("&client_id={id} HTTP/1.1"))
+            lines.push(format!("&client_id={id} HTTP/1.1"));
         }
         Some(UserAssigned::ObjectId(id)) if imds => lines.push(format!("&object_id={id} HTTP/1.1")),
         Some(UserAssigned::ObjectId(id)) if app_service => {
-            lines.push(format!("&principal_id={id} HTTP/1.1"))
+            lines.push(format!("&principal_id={id} HTTP/1.1"));
         }
         Some(UserAssigned::ResourceId(_)) if imds => {
-            lines.push(format!("&msi_res_id={escaped} HTTP/1.1"))
+            lines.push(format!("&msi_res_id={escaped} HTTP/1.1"));
         }
         Some(UserAssigned::ResourceId(_)) if app_service => {
-            lines.push(format!("&mi_res_id={escaped} HTTP/1.1"))
+            lines.push(format!("&mi_res_id={escaped} HTTP/1.1"));
         }
         _ => {}
     }

@@ -55,7 +55,7 @@ pub fn read_text(component: &[u8]) -> Result<String, ManifestError> {
                 }
             },
             Payload::CustomSection(section) if section.name() == SECTION => {
-                found.push(section.data())
+                found.push(section.data());
             }
             _ => {}
         }

@@ -202,7 +202,7 @@ fn decode_once(name: &str) -> Result<Vec<u8>, PathError> {
             Some([_, high, low, after @ ..])
                 if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() =>
             {
-                rest = after
+                rest = after;
             }
             Some(_) | None => return Err(PathError::BrokenEncoding),
         }

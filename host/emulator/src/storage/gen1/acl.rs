@@ -92,7 +92,7 @@ pub(super) fn change(call: &Call<'_>, operation: &str) -> Result<Response, Stora
         }
         "MODIFYACLENTRIES" => entries.iter().for_each(|entry| entry.apply(node)),
         "REMOVEACLENTRIES" => {
-            node.acl.retain(|existing| !entries.iter().any(|entry| entry.has_scope_of(existing)))
+            node.acl.retain(|existing| !entries.iter().any(|entry| entry.has_scope_of(existing)));
         }
         "REMOVEDEFAULTACL" => node.acl.retain(|existing| !existing.starts_with("default:")),
         _ => node.acl.clear(),

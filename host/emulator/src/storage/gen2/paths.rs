@@ -49,7 +49,7 @@ fn create_parents(
                 ));
             }
             None => {
-                drop(container.blobs.insert(parent.to_owned(), Blob::directory(revision.clone())))
+                drop(container.blobs.insert(parent.to_owned(), Blob::directory(revision.clone())));
             }
         }
     }
