@@ -112,7 +112,7 @@ fn no_message_repeats_a_value_that_may_be_a_secret() {
          \"arm\"\n",
     );
     assert!(
-        text.contains("Keyward takes none. Delete this line")
+        text.contains("help:     remove this line: Keyward's configuration has no secrets")
             && !text.contains("write:    client_id"),
         "{text}"
     );
@@ -369,8 +369,8 @@ fn inspect_and_check_warn_about_a_pair_that_the_author_chose() {
     std::fs::write(&file, &weather).unwrap();
     let text = unwrapped(&["inspect", file.to_str().unwrap()]);
     let in_one_line = |text: &str| text.split_whitespace().collect::<Vec<&str>>().join(" ");
-    let warning = "warning this pair is the author's choice: whoever runs w.example can use the \
-                   tokens. A mount must restate `endpoint` and `resource`";
+    let warning = "warning the author chose this audience and its hosts: whoever runs w.example \
+                   can use the tokens. A mount must restate `endpoint` and `resource`";
     assert!(in_one_line(&text).contains(warning), "{text}");
     let sum = keyward_policy::plan::sha256(&weather);
     let mount = format!(
@@ -397,12 +397,12 @@ fn inspect_and_check_warn_about_a_pair_that_the_author_chose() {
     let azure = "name=\"w\"\n[audience.a]\nresource=\"https://management.azure.com\"\nhosts=[\"w.example\"]";
     std::fs::write(&file, component(azure)).unwrap();
     let text = stdout(&["inspect", file.to_str().unwrap()]);
-    let warning = "warning it asks for tokens for https://management.azure.com at w.example";
+    let warning = "warning it requests tokens for https://management.azure.com at w.example";
     assert!(in_one_line(&text).contains(warning), "{text}");
     let json = stdout(&["inspect", file.to_str().unwrap(), "--format", "json"]);
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert!(
-        json["audiences"][0]["warning"].as_str().unwrap().ends_with("a mount is refused"),
+        json["audiences"][0]["warning"].as_str().unwrap().ends_with("a mount is rejected"),
         "{json}"
     );
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use keyward_policy::authorize::{DeniedRequest, MintingRule};
 use keyward_policy::endpoint::Endpoint;
 use keyward_policy::grant::NotCovered;
-use keyward_policy::text::bare;
+use keyward_policy::text::toml_key;
 
 /// A request that no grant covers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,9 +19,10 @@ pub struct NotAllowed {
 
 impl fmt::Display for NotAllowed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { mount, request: DeniedRequest { audience, method, path, endpoint, why } } = self;
+        let Self { mount, request: DeniedRequest { audience, method, path, endpoint, reason } } =
+            self;
         let section = section_of(mount, audience.as_deref());
-        match why {
+        match reason {
             NotCovered::NotAllowed => write!(
                 f,
                 "mount `{mount}` may not send {method} {path} to {endpoint}: no pattern in \
@@ -46,10 +47,10 @@ impl NotAllowed {
     /// What to do about it.
     #[must_use]
     pub fn help(&self) -> Option<String> {
-        let DeniedRequest { method, path, why, .. } = &self.request;
-        match why {
+        let DeniedRequest { method, path, reason, .. } = &self.request;
+        match reason {
             NotCovered::NotAllowed => {
-                Some(format!("To allow it, add \"{method} {}\" there", path.to_allow()))
+                Some(format!("To allow it, add \"{method} {}\" there", path.covering_pattern()))
             }
             NotCovered::NotDeclared => None,
         }
@@ -70,13 +71,13 @@ pub struct MintingDenied {
 
 impl fmt::Display for MintingDenied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { mount, request: DeniedRequest { method, path, endpoint, why, .. } } = self;
+        let Self { mount, request: DeniedRequest { method, path, endpoint, reason, .. } } = self;
         write!(f, "mount `{mount}` may not send {method} {path} to {endpoint}: ")?;
-        match why {
+        match reason {
             MintingRule::NotHandedOut(operation) => {
                 write!(f, "the response of `{operation}` is a credential")
             }
-            MintingRule::Carrier => {
+            MintingRule::Batch => {
                 f.write_str("it carries other requests in its body, which `allow` cannot check")
             }
             MintingRule::UnknownAction(action) => {
@@ -94,14 +95,14 @@ impl MintingDenied {
     /// What to do about it.
     #[must_use]
     pub fn help(&self) -> Option<String> {
-        let Self { mount, request: DeniedRequest { audience, method, path, why, .. } } = self;
+        let Self { mount, request: DeniedRequest { audience, method, path, reason, .. } } = self;
         let of_mount = section_of(mount, None);
         let section = section_of(mount, audience.as_deref());
-        match why {
+        match reason {
             MintingRule::NotHandedOut(operation) => Some(format!(
                 "To hand it out to callers, write hand_out = [\"{operation}\"] in {of_mount}"
             )),
-            MintingRule::Carrier => Some("Send them one by one".to_owned()),
+            MintingRule::Batch => Some("Send them one by one".to_owned()),
             MintingRule::UnknownAction(_) => Some(format!(
                 "To allow it, name it in `allow` of {section}: \"{method} {path}\", where `*` may \
                  take the place of other segments than the last"
@@ -120,8 +121,8 @@ impl std::error::Error for MintingDenied {}
 /// The section of the configuration that grants an audience; `None` for the plugin's first.
 fn section_of(mount: &str, audience: Option<&str>) -> String {
     match audience {
-        None => format!("[mount.{}]", bare(mount)),
-        Some(audience) => format!("[mount.{}.audience.{}]", bare(mount), bare(audience)),
+        None => format!("[mount.{}]", toml_key(mount)),
+        Some(audience) => format!("[mount.{}.audience.{}]", toml_key(mount), toml_key(audience)),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::audit::Outcome;
 use crate::denial::{MintingDenied, NotAllowed, RedirectDenied};
 use keyward_policy::authorize::{Denied, Violation};
 use keyward_policy::grant::NotCovered;
-use keyward_policy::text::{bare, human_size, one_of};
+use keyward_policy::text::{human_size, one_of, toml_key};
 
 /// Why a call ended without the plugin's response.
 ///
@@ -277,7 +277,7 @@ impl CallError {
                 Some("Remove it, and send the intended method and URL".to_owned())
             }
             Self::Busy { mount, .. } => {
-                let mount = bare(mount);
+                let mount = toml_key(mount);
                 Some(format!("To allow more, raise `concurrency` in [mount.{mount}.limits]"))
             }
             Self::NotAllowed(denied) => denied.help(),
@@ -289,7 +289,7 @@ impl CallError {
                     .to_owned(),
             ),
             Self::Limit { mount, limit } => {
-                let (mount, key) = (bare(mount), limit.key());
+                let (mount, key) = (toml_key(mount), limit.key());
                 Some(format!("`{key}` in [mount.{mount}.limits] sets this limit"))
             }
             Self::ExportOff { mount, operation, audience } => {
@@ -399,11 +399,11 @@ impl CallError {
     #[must_use]
     pub fn rule(&self) -> &'static str {
         match self {
-            Self::NotAllowed(not_allowed) => match not_allowed.request.why {
+            Self::NotAllowed(not_allowed) => match not_allowed.request.reason {
                 NotCovered::NotAllowed => "allow",
                 NotCovered::NotDeclared => "declared",
             },
-            Self::Minting(denied) => denied.request.why.rule(),
+            Self::Minting(denied) => denied.request.reason.rule(),
             Self::Redirect(_) => "redirects",
             Self::Violation { violation, .. } | Self::Caller { violation, .. } => violation.rule(),
             Self::ForbiddenAddress { .. } => "address",
@@ -456,14 +456,14 @@ fn is_denial(violation: &Violation) -> bool {
 fn how_to_hand_out(mount: &str, operation: Option<&str>, audience: Option<&str>) -> String {
     match (operation, audience) {
         (Some(operation), None) => {
-            format!("To allow it, write hand_out = [{operation:?}] in [mount.{}]", bare(mount))
+            format!("To allow it, write hand_out = [{operation:?}] in [mount.{}]", toml_key(mount))
         }
         (Some(operation), Some(audience)) => format!(
             "To allow it, write hand_out = [{operation:?}] in [mount.{mount}], and grant its \
              audience by a section \
              [mount.{mount}.audience.{}]",
-            bare(audience),
-            mount = bare(mount)
+            toml_key(audience),
+            mount = toml_key(mount)
         ),
         (None, _) => "No operation that its plugin offers can be handed out".to_owned(),
     }

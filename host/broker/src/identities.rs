@@ -17,7 +17,7 @@ use keyward_policy::config::{
     SourceConfig,
 };
 use keyward_policy::diagnostic::{ConfigError, Diagnostic};
-use keyward_policy::text::bare;
+use keyward_policy::text::toml_key;
 
 /// The identities at work.
 pub(crate) struct Identities {
@@ -189,7 +189,7 @@ fn with_help(diagnostic: Diagnostic, help: Option<&str>) -> Diagnostic {
 /// The source of an identity cannot be created on this machine.
 pub(crate) fn no_source(name: &str, identity: &IdentityConfig, error: &NoSource) -> ConfigError {
     let message = format!("the identity `{name}` has no source: {error}");
-    with_help(Diagnostic::new(identity.place.clone(), message), error.help()).into()
+    with_help(Diagnostic::new(identity.location.clone(), message), error.help()).into()
 }
 
 /// The key of tokens on disk cannot be used.
@@ -203,8 +203,8 @@ pub(crate) fn unusable_key(
         PersistKeyConfig::File(_) => "persist_key",
         PersistKeyConfig::Credential(_) => "persist_credential",
     };
-    let message = format!("`{line}` in [identity.{}]: {error}", bare(name));
-    with_help(Diagnostic::new(identity.place.clone(), message), error.help()).into()
+    let message = format!("`{line}` in [identity.{}]: {error}", toml_key(name));
+    with_help(Diagnostic::new(identity.location.clone(), message), error.help()).into()
 }
 
 /// The key that encrypts the tokens on disk.

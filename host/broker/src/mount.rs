@@ -50,7 +50,7 @@ impl Mount {
              it, add the section \
              [mount.{}.audience.{audience}]",
             self.name,
-            keyward_policy::text::bare(&self.name)
+            keyward_policy::text::toml_key(&self.name)
         )
     }
 }

@@ -1,4 +1,4 @@
-//! Whatever a path is, it is refused, or all ways in which a service may read it are known.
+//! Any path is rejected, or all readings that a service may have of it are known.
 #![no_main]
 
 #[allow(dead_code)]

@@ -1,27 +1,27 @@
-//! Addresses that no request may go to.
+//! Addresses that requests must not connect to.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Azure's wire server: the platform's side of every virtual machine.
+/// Azure's wire server, the platform's endpoint on every virtual machine.
 const WIRE_SERVER: Ipv4Addr = Ipv4Addr::new(168, 63, 129, 16);
 
-/// The metadata service of another cloud, at an address that is otherwise private.
+/// The metadata service of AWS, in a range that is otherwise private.
 const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254);
 
-/// Why an address that a name resolved to may not be connected to; `None` where it may. Private
-/// ranges may: Private Link uses them.
+/// Returns why an address that DNS returned is forbidden; `None` if it is allowed. Private ranges
+/// are allowed, since Private Link uses them.
 #[must_use]
 pub fn forbidden(address: IpAddr) -> Option<&'static str> {
     forbidden_even_if_resolved(address).or_else(|| {
-        let is_loopback = every_reading(address).iter().any(IpAddr::is_loopback);
+        let is_loopback = with_embedded_v4(address).iter().any(IpAddr::is_loopback);
         is_loopback.then_some("a loopback address, which only [egress.resolve] can allow")
     })
 }
 
-/// Why an address may not even be written into `[egress.resolve]`; `None` where it may.
+/// Returns why an address is forbidden even in `[egress.resolve]`; `None` if it is allowed there.
 #[must_use]
 pub fn forbidden_even_if_resolved(address: IpAddr) -> Option<&'static str> {
-    every_reading(address).into_iter().find_map(|address| match address {
+    with_embedded_v4(address).into_iter().find_map(|address| match address {
         IpAddr::V4(v4) => forbidden_v4(v4),
         IpAddr::V6(v6) => forbidden_v6(v6),
     })
@@ -55,26 +55,26 @@ fn forbidden_v6(address: Ipv6Addr) -> Option<&'static str> {
     }
 }
 
-/// An address, and the IPv4 address that it carries within, in each of the ways in which IPv6
-/// carries one: mapped, compatible, translated (64:ff9b::/96) and 6to4 (2002::/16).
-fn every_reading(address: IpAddr) -> Vec<IpAddr> {
+/// The address itself, and the IPv4 address that it embeds: mapped, compatible, translated
+/// (64:ff9b::/96) or 6to4 (2002::/16).
+fn with_embedded_v4(address: IpAddr) -> Vec<IpAddr> {
     let IpAddr::V6(v6) = address else { return vec![address] };
     let [a, b, c, d, e, f, g, h] = v6.segments();
     let v4 = |high: u16, low: u16| {
         let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
         IpAddr::V4(Ipv4Addr::new(a, b, c, d))
     };
-    let mut readings = vec![address];
+    let mut addresses = vec![address];
     match [a, b, c, d, e, f] {
-        // `::` and `::1` are no compatible addresses.
-        [0, 0, 0, 0, 0, 0] if (g, h) != (0, 0) && (g, h) != (0, 1) => readings.push(v4(g, h)),
+        // `::` and `::1` are not IPv4-compatible addresses.
+        [0, 0, 0, 0, 0, 0] if (g, h) != (0, 0) && (g, h) != (0, 1) => addresses.push(v4(g, h)),
         [0, 0, 0, 0, 0, 0xffff] | [0, 0, 0, 0, 0xffff, 0] | [0x64, 0xff9b, 0, 0, 0, 0] => {
-            readings.push(v4(g, h));
+            addresses.push(v4(g, h));
         }
-        [0x2002, high, low, ..] => readings.push(v4(high, low)),
+        [0x2002, high, low, ..] => addresses.push(v4(high, low)),
         _ => {}
     }
-    readings
+    addresses
 }
 
 #[cfg(test)]
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_machines_own_services_are_out_of_reach_in_every_spelling() {
+    fn the_machines_own_services_are_forbidden_in_every_spelling() {
         for address in [
             "169.254.169.254",
             "169.254.0.1",
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn public_and_private_addresses_are_reachable() {
+    fn public_and_private_addresses_are_allowed() {
         for address in [
             "20.190.128.1",
             "10.0.0.4",

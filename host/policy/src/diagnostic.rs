@@ -1,12 +1,12 @@
-//! Mistakes in a configuration or a manifest: where, what was expected, and the line to write
-//! instead.
+//! Mistakes in a configuration or a manifest: their positions, what was expected, and the line to
+//! write instead.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// A place in a file. Lines and columns count from 1, columns in characters.
+/// A position in a file. Lines and columns count from 1, columns in characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct Location {
     /// The file's name, as it was given.
     pub file: Arc<str>,
     /// The line.
@@ -15,57 +15,57 @@ pub struct Place {
     pub column: u32,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}:{}", self.file, self.line, self.column)
     }
 }
 
-/// A value, and where it was written. What is made in code has no place.
+/// A value with its position in a file. A value that was made in code has none.
 #[derive(Clone, Debug)]
-pub struct Located<T> {
+pub struct Spanned<T> {
     /// The value.
     pub value: T,
-    /// Where it stands.
-    pub place: Option<Place>,
+    /// Its position.
+    pub location: Option<Location>,
 }
 
-impl<T> From<T> for Located<T> {
+impl<T> From<T> for Spanned<T> {
     fn from(value: T) -> Self {
-        Self { value, place: None }
+        Self { value, location: None }
     }
 }
 
-/// One mistake.
+/// One mistake in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// Where it is; `None` for what was made in code, or is missing altogether.
-    pub place: Option<Place>,
+    /// Its position; `None` for a value that was made in code, or that is missing altogether.
+    pub location: Option<Location>,
     /// What is wrong.
     pub message: String,
     /// What was expected.
     pub expected: Option<String>,
-    /// What to do instead, where it is not a line to write.
+    /// What to do, if it is not a line to write.
     pub help: Option<String>,
-    /// What to write instead.
+    /// The line or lines to write instead.
     pub write: Option<String>,
 }
 
 impl Diagnostic {
-    /// Something is wrong, somewhere.
+    /// A mistake at a position.
     #[must_use]
-    pub fn new(place: Option<Place>, message: impl Into<String>) -> Self {
-        Self { place, message: message.into(), expected: None, help: None, write: None }
+    pub fn new(location: Option<Location>, message: impl Into<String>) -> Self {
+        Self { location, message: message.into(), expected: None, help: None, write: None }
     }
 
-    /// The same, saying what was expected.
+    /// The same, with what was expected.
     #[must_use]
     pub fn expected(mut self, expected: impl Into<String>) -> Self {
         self.expected = Some(expected.into());
         self
     }
 
-    /// The same, with what to do instead.
+    /// The same, with what to do.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
@@ -82,8 +82,8 @@ impl Diagnostic {
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(place) = &self.place {
-            write!(f, "{place}: ")?;
+        if let Some(location) = &self.location {
+            write!(f, "{location}: ")?;
         }
         f.write_str(&self.message)?;
         if let Some(expected) = &self.expected {
@@ -103,7 +103,7 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// All mistakes that were found, in the order of their places. There is at least one.
+/// All mistakes that were found, in the order of their positions. There is at least one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct ConfigError {
     diagnostics: Vec<Diagnostic>,
@@ -125,8 +125,8 @@ impl From<Diagnostic> for ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (number, diagnostic) in self.diagnostics.iter().enumerate() {
-            let separator = if number == 0 { "" } else { "\n" };
+        for (index, diagnostic) in self.diagnostics.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "\n" };
             write!(f, "{separator}{diagnostic}")?;
         }
         Ok(())
@@ -138,24 +138,24 @@ impl fmt::Display for ConfigError {
 pub struct Diagnostics(Vec<Diagnostic>);
 
 impl Diagnostics {
-    /// None yet.
+    /// An empty collection.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// One more.
+    /// Adds a mistake.
     pub fn push(&mut self, diagnostic: Diagnostic) {
         self.0.push(diagnostic);
     }
 
-    /// Whether there is none.
+    /// Whether there are no mistakes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The value, where there is no mistake.
+    /// Returns the value if there are no mistakes.
     ///
     /// # Errors
     ///
@@ -165,7 +165,7 @@ impl Diagnostics {
             return Ok(value);
         }
         self.0.sort_by_key(|diagnostic| {
-            diagnostic.place.as_ref().map(|place| (place.line, place.column))
+            diagnostic.location.as_ref().map(|location| (location.line, location.column))
         });
         Err(ConfigError { diagnostics: self.0 })
     }

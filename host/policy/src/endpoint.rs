@@ -5,14 +5,14 @@ use std::fmt;
 use crate::host_pattern::is_label;
 use crate::path::NormalPath;
 
-/// What is spoken at an endpoint. Both within TLS, always.
+/// The protocol of an endpoint, always over TLS.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Protocol {
     /// HTTP.
     #[default]
     Https,
-    /// TDS, the protocol of SQL Server. The scheme is the one that drivers have for it.
+    /// TDS, the protocol of SQL Server. Its scheme is that of SQL Server's drivers.
     SqlServer,
 }
 
@@ -26,7 +26,7 @@ impl Protocol {
         }
     }
 
-    /// The port where none is written.
+    /// The default port.
     #[must_use]
     pub const fn port(self) -> u16 {
         match self {
@@ -36,41 +36,40 @@ impl Protocol {
     }
 }
 
-/// What is spoken, an origin, and a path prefix.
+/// A protocol, a host, a port and a path prefix.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Endpoint {
-    /// What is spoken there.
+    /// The protocol.
     pub protocol: Protocol,
     /// The host, in lower case, without a dot at its end.
     pub host: String,
-    /// The port; the protocol's where none was written.
+    /// The port.
     pub port: u16,
-    /// What all paths begin with: empty, or a slash and more, without a slash at its end. Empty for
-    /// a database server.
+    /// The prefix of all paths: empty, or a path without a slash at its end. Empty for a database
+    /// server.
     pub prefix: String,
 }
 
-/// A text that is no endpoint.
+/// A string that is not an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{why}")]
+#[error("{reason}")]
 pub struct InvalidEndpoint {
-    why: &'static str,
+    reason: &'static str,
 }
 
 impl Endpoint {
-    /// Reads `https://host[:port][/prefix]`, or `sqlserver://host[:port]`.
+    /// Parses `https://host[:port][/prefix]`, or `sqlserver://host[:port]`.
     ///
     /// # Errors
     ///
-    /// Anything else: another scheme, user information, a query, a fragment, a path that can be
-    /// read two ways.
+    /// Anything else: another scheme, user information, a query, a fragment, an ambiguous path.
     pub fn parse(text: &str) -> Result<Self, InvalidEndpoint> {
-        let invalid = |why| Err(InvalidEndpoint { why });
-        let schemes = [Protocol::Https, Protocol::SqlServer].into_iter().find_map(|protocol| {
+        let invalid = |reason| Err(InvalidEndpoint { reason });
+        let scheme = [Protocol::Https, Protocol::SqlServer].into_iter().find_map(|protocol| {
             let rest = text.strip_prefix(protocol.scheme())?.strip_prefix("://")?;
             Some((protocol, rest))
         });
-        let Some((protocol, rest)) = schemes else {
+        let Some((protocol, rest)) = scheme else {
             return invalid("it begins with neither https:// nor sqlserver://");
         };
         if rest.contains(['?', '#']) {
@@ -100,14 +99,12 @@ impl Endpoint {
             return invalid("ambiguous path");
         }
         if protocol == Protocol::SqlServer && !prefix.is_empty() {
-            return invalid(
-                "it has a path, and a database is named elsewhere: in the plugin's settings",
-            );
+            return invalid("it has a path; the database is selected in the plugin's settings");
         }
         Ok(Self { protocol, host: host.to_owned(), port, prefix: prefix.to_owned() })
     }
 
-    /// The host, and the port where it is not the usual one: what stands in a `host` header.
+    /// The host, and the port if it is not the default: the value of a `host` header field.
     #[must_use]
     pub fn authority(&self) -> String {
         if self.port == self.protocol.port() {
@@ -151,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_else_is_one() {
+    fn anything_else_is_invalid() {
         for text in [
             "http://contoso.vault.azure.net",
             "contoso.vault.azure.net",

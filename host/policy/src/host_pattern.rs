@@ -1,71 +1,71 @@
-//! Host patterns: the hosts that a manifest or the cloud table knows for an audience.
+//! Host patterns: the hosts of an audience in a manifest or in the cloud table.
 
 use std::fmt;
 
-/// A host, of which labels may be patterns: `*` matches one label, `<hex>` one label of hexadecimal
-/// digits, and `#` within a label one digit. `*.vault.azure.net`, `*.<hex>.database.windows.net`,
-/// `*.z##.blob.storage.azure.net`.
+/// A host name whose labels may be patterns: `*` matches one label, `<hex>` one label of
+/// hexadecimal digits, and `#` within a label one digit. `*.vault.azure.net`,
+/// `*.<hex>.database.windows.net`, `*.z##.blob.storage.azure.net`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPattern(String);
 
-/// A text that is no host pattern.
+/// A string that is not a host pattern.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is no host pattern: expected a host name in lower case, of which labels may be *, or \
-     <hex> for hexadecimal \
-     digits, and digits #, such as \"*.vault.azure.net\"; the last two labels must be written out"
+    "{0:?} is not a valid host pattern: expected a host name in lower case, such as \
+     \"*.vault.azure.net\", where * or <hex> (hexadecimal digits) may replace a label, and # a \
+     digit, but not in the last two labels"
 )]
 pub struct InvalidHostPattern(String);
 
 impl HostPattern {
-    /// Reads a pattern.
+    /// Parses a pattern.
     ///
     /// # Errors
     ///
-    /// Anything but a host name of which labels may be patterns. The last two labels must be
-    /// written out, since a pattern such as `*.net` would be everybody's. A host of one label, such
-    /// as `localhost`, stands for itself.
+    /// The string is not a host name with such labels, or one of the last two labels is a pattern,
+    /// such as `*.net`, which would match anyone's hosts. A host name of one label, such as
+    /// `localhost`, matches itself.
     pub fn parse(text: &str) -> Result<Self, InvalidHostPattern> {
         let labels: Vec<&str> = text.split('.').collect();
-        let written_out = labels.iter().rev().take_while(|label| is_label(label)).count();
+        let literal_labels = labels.iter().rev().take_while(|label| is_label(label)).count();
         let is_valid =
             |label: &&str| matches!(*label, "*" | HEX) || is_label(&label.replace('#', "0"));
         let is_valid = labels.iter().all(is_valid);
-        if is_valid && (written_out >= 2 || written_out == labels.len()) {
+        if is_valid && (literal_labels >= 2 || literal_labels == labels.len()) {
             Ok(Self(text.to_owned()))
         } else {
             Err(InvalidHostPattern(text.to_owned()))
         }
     }
 
-    /// Whether a host is one of these.
+    /// Whether a host matches the pattern.
     #[must_use]
     pub fn matches(&self, host: &str) -> bool {
-        is_host_of(&self.0, host)
+        host_matches(&self.0, host)
     }
 
-    /// The hosts that are both of this pattern and of another; `None` where there are none.
+    /// A pattern for the hosts that match both patterns; `None` if there are none.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Option<Self> {
         let (mut one, mut two, mut both) = (self.0.split('.'), other.0.split('.'), Vec::new());
         loop {
             match (one.next(), two.next()) {
                 (None, None) => return Some(Self(both.join("."))),
-                (Some(label), Some(other)) => both.push(label_of_both(label, other)?),
+                (Some(label), Some(other)) => both.push(intersect_labels(label, other)?),
                 (Some(_), None) | (None, Some(_)) => return None,
             }
         }
     }
 
-    /// The host, where no label of it is a pattern.
+    /// The host, if no label is a pattern.
     #[must_use]
     pub fn only_host(&self) -> Option<&str> {
         (!self.0.contains(['*', '#', '<'])).then_some(self.0.as_str())
     }
 }
 
-/// The labels that two patterns of one both match.
-fn label_of_both(one: &str, other: &str) -> Option<String> {
+/// A pattern for the labels that match both patterns.
+fn intersect_labels(one: &str, other: &str) -> Option<String> {
     let is_hex = |label: &str| {
         label == HEX || label.bytes().all(|byte| byte == b'#' || byte.is_ascii_hexdigit())
     };
@@ -91,19 +91,19 @@ impl fmt::Display for HostPattern {
 /// The label of a host pattern that matches hexadecimal digits.
 pub(crate) const HEX: &str = "<hex>";
 
-/// Whether a host is one of a pattern's: see [`HostPattern`].
-pub(crate) fn is_host_of(pattern: &str, host: &str) -> bool {
+/// Whether a host matches a pattern: see [`HostPattern`].
+pub(crate) fn host_matches(pattern: &str, host: &str) -> bool {
     let (mut pattern, mut labels) = (pattern.split('.'), host.split('.'));
     loop {
         match (pattern.next(), labels.next()) {
             (None, None) => return true,
-            (Some(expected), Some(label)) if is_label_of(expected, label) => {}
+            (Some(expected), Some(label)) if label_matches(expected, label) => {}
             _ => return false,
         }
     }
 }
 
-fn is_label_of(pattern: &str, label: &str) -> bool {
+fn label_matches(pattern: &str, label: &str) -> bool {
     let matches = |(expected, byte): (u8, u8)| {
         if expected == b'#' { byte.is_ascii_digit() } else { expected == byte }
     };
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_may_have_digits_and_labels_within() {
+    fn a_pattern_may_have_digits_within_a_label() {
         let pattern = HostPattern::parse("*.z##.blob.storage.azure.net").unwrap();
         assert!(
             pattern.matches("contoso.z07.blob.storage.azure.net") && pattern.only_host().is_none()
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_for_everybody_is_refused() {
+    fn a_pattern_for_a_whole_domain_of_others_is_invalid() {
         for text in [
             "*",
             "*.net",

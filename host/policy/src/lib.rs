@@ -1,17 +1,17 @@
-//! What a configuration and the manifests of its plugins come to, and the decision about each
-//! request.
+//! Keyward's configuration and plugins' manifests, the grants that result from them, and the
+//! authorization of each request.
 //!
-//! This crate is pure: it opens no file and no socket, runs no plugin, and knows no clock.
+//! This crate is pure: it opens no file and no socket, runs no plugin, and reads no clock.
 //!
-//! From the text to the decision:
+//! From a configuration's text to a decision:
 //!
 //! 1. [`config::Config::from_toml`] reads a configuration, section by section ([`document`]), and
 //!    reports every mistake with its line and a fix ([`diagnostic`]).
-//! 2. [`manifest::Manifest`] is what a plugin declares, read from its component.
-//! 3. [`plan::Plan::new`] puts the two together with the [`cloud`] table: for each mount, one
+//! 2. [`manifest::Manifest`] is what a plugin declares, in its component.
+//! 3. [`plan::Plan::new`] combines the two with the [`cloud`] table: for each mount, one
 //!    [`grant::Grant`] per audience, which is what the plugin declares ∩ what the configuration
 //!    allows.
-//! 4. [`authorize`] decides whether a plugin's request may leave, and with which credential.
+//! 4. [`authorize`] decides whether a plugin's request may be sent, and with which credential.
 
 pub mod address;
 pub mod authorize;

@@ -1,4 +1,4 @@
-//! Patterns of what may be sent: `GET /secrets/*`.
+//! Patterns of requests that may be sent: `GET /secrets/*`.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,12 +10,12 @@ use percent_encoding::{
 
 use crate::path::{NormalPath, PathError, PathReading};
 
-/// A method and a path. The method may be `*`. In the path, `*` stands for any characters within
-/// one segment, and `**` as the last segment for all that follows, which is at least one segment
-/// that is not empty.
+/// A method and a path. The method may be `*`. In the path, `*` matches one or more characters
+/// within a segment, and `**` as the last segment matches all that follows, which is at least one
+/// segment that is not empty.
 ///
-/// The path is the one behind the endpoint, without a query: what callers write behind the mount's
-/// name. It is compared with the path of a request segment by segment, both decoded.
+/// The path is without the endpoint's prefix and without a query: the path that callers write after
+/// the mount's name. It is compared with the path of a request segment by segment, both decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
     text: String,
@@ -23,19 +23,19 @@ pub struct Pattern {
     method: Option<Method>,
     segments: Vec<Glob>,
     any_depth: bool,
-    /// What is in it that only some services have in a path.
+    /// A part of it that only some services have in paths, as the error that others have for it.
     special: Option<PathError>,
 }
 
 /// A segment of a pattern, decoded. `None` matches any bytes, at least one.
 type Glob = Vec<Option<u8>>;
 
-/// A text that is no pattern.
+/// A string that is not a pattern.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{why}")]
+#[error("{reason}")]
 pub struct InvalidPattern {
-    why: String,
-    /// What would be right, or near it.
+    reason: String,
+    /// A valid pattern, similar to the invalid one.
     pub example: String,
 }
 
@@ -43,13 +43,14 @@ pub struct InvalidPattern {
 const METHODS: [&str; 8] = ["GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS", "CONNECT"];
 
 impl Pattern {
-    /// Reads a pattern.
+    /// Parses a pattern.
     ///
     /// # Errors
     ///
-    /// Says what would have been right.
+    /// The string is not a pattern. The error has an example of one.
     pub fn parse(text: &str) -> Result<Self, InvalidPattern> {
-        let invalid = |why: &str, example: String| InvalidPattern { why: why.to_owned(), example };
+        let invalid =
+            |reason: &str, example: String| InvalidPattern { reason: reason.to_owned(), example };
         let (method, path) = match text.split_once(' ') {
             Some(parts) => parts,
             None if text.starts_with('/') => {
@@ -66,21 +67,19 @@ impl Pattern {
         if !is_method {
             let upper = method.to_ascii_uppercase();
             let example = if METHODS.contains(&upper.as_str()) { upper } else { "GET".to_owned() };
-            let why = format!(
-                "`{method}` is not a method that a pattern may have ({}, or *)",
-                METHODS.join(", ")
-            );
-            return Err(invalid(&why, format!("{example} {path}")));
+            let reason =
+                format!("`{method}` is not a method of patterns ({}, or *)", METHODS.join(", "));
+            return Err(invalid(&reason, format!("{example} {path}")));
         }
         if let Some((path, _)) = path.split_once('?') {
-            let why = "it has a query, which patterns do not look at";
-            return Err(invalid(why, format!("{method} {path}")));
+            let reason = "it has a query, which patterns do not check";
+            return Err(invalid(reason, format!("{method} {path}")));
         }
         let special = match NormalPath::parse(path) {
             Ok(_) => None,
-            // These are in the names of some services, and all else must be right.
+            // Some services have these in names. The rest of the path must be valid.
             Err(error @ (PathError::Semicolon | PathError::EncodedSlash))
-                if NormalPath::parse(&plain(path)).is_ok() =>
+                if NormalPath::parse(&without_special_characters(path)).is_ok() =>
             {
                 Some(if path.to_ascii_lowercase().contains("%2f") {
                     PathError::EncodedSlash
@@ -105,27 +104,27 @@ impl Pattern {
             segments.pop();
         }
         if segments.iter().any(|segment| segment.contains("**")) {
-            let why = "it has ** elsewhere than as the last segment";
-            return Err(invalid(why, format!("{method} {}", path.replace("**", "*"))));
+            let reason = "it has ** before the last segment";
+            return Err(invalid(reason, format!("{method} {}", path.replace("**", "*"))));
         }
         let method = match method {
             "*" => None,
-            // All of METHODS are methods.
+            // All of METHODS are valid, so that this does not fail.
             name => Some(
                 Method::from_bytes(name.as_bytes())
-                    .map_err(|_| invalid("no method", String::new()))?,
+                    .map_err(|_| invalid("invalid method", String::new()))?,
             ),
         };
         let segments = segments.into_iter().map(decoded).collect();
         Ok(Self { text: text.to_owned(), method, segments, any_depth, special })
     }
 
-    /// Whether requests of this method can be among them.
+    /// Whether the pattern can match requests with this method.
     pub(crate) fn has_method(&self, method: &Method) -> bool {
         self.method.as_ref().is_none_or(|own| own == method)
     }
 
-    /// The method and path of a request that is one of these, with a name in the place of `*`.
+    /// The method and path of a request that matches, with `name` in place of `*`.
     pub(crate) fn request_with(&self, name: &str) -> Option<(&Method, NormalPath)> {
         const PLAIN: AsciiSet =
             NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -134,13 +133,13 @@ impl Pattern {
         Some((self.method.as_ref()?, NormalPath::parse(&path.replacen('*', &name, 1)).ok()?))
     }
 
-    /// Whether a request is one of these, in all ways in which its path may be read.
+    /// Whether a request matches in all readings of its path.
     #[must_use]
     pub fn matches(&self, method: &Method, path: &NormalPath, ignore_case: bool) -> bool {
         path.readings().all(|reading| self.matches_reading(method, reading, ignore_case))
     }
 
-    /// Whether a request is one of these in one of its path's readings.
+    /// Whether a request matches in one reading of its path.
     #[must_use]
     pub fn matches_reading(&self, method: &Method, reading: &str, ignore_case: bool) -> bool {
         if self.method.as_ref().is_some_and(|expected| expected != method) {
@@ -161,12 +160,12 @@ impl Pattern {
         }
     }
 
-    /// Whether a segment of its path is written out, without a `*`.
+    /// Whether the segment of this index has no `*`.
     pub(super) fn has_literal(&self, segment: usize) -> bool {
         self.segments.get(segment).is_some_and(|segment| !segment.contains(&None))
     }
 
-    /// What is in it that no path has at a service which reads paths so: it would never match.
+    /// Why the pattern can never match a path that is read in this way; `None` if it can.
     pub(crate) fn unmatchable_by(&self, reading: PathReading) -> Option<PathError> {
         self.special.filter(|special| match reading {
             PathReading::Segments => true,
@@ -178,18 +177,18 @@ impl Pattern {
     }
 }
 
-/// A path without what only the names of some services have in it.
-fn plain(path: &str) -> String {
+/// Replaces the characters that only some services have in names.
+fn without_special_characters(path: &str) -> String {
     ["%2f", "%2F", "%3b", "%3B", ";"]
         .iter()
         .fold(path.to_owned(), |path, special| path.replace(special, "_"))
 }
 
-/// A segment as it is compared: `*` matches any bytes, and `%2A` is a star.
+/// Decodes a segment for comparison: `*` matches any bytes, and `%2A` is a literal star.
 fn decoded(segment: &str) -> Glob {
     let mut glob = Glob::new();
-    for (number, literal) in segment.split('*').enumerate() {
-        if number > 0 {
+    for (index, literal) in segment.split('*').enumerate() {
+        if index > 0 {
             glob.push(None);
         }
         glob.extend(percent_decode(literal.as_bytes()).map(Some));
@@ -197,8 +196,8 @@ fn decoded(segment: &str) -> Glob {
     glob
 }
 
-/// Whether a segment is one that the pattern stands for. `*` stands for any characters, at least
-/// one: `/secrets/*` is not the list `/secrets/`.
+/// Whether a segment matches. `*` matches at least one character: `/secrets/*` does not match the
+/// list `/secrets/`.
 fn glob(pattern: &[Option<u8>], segment: &[u8], ignore_case: bool) -> bool {
     let same = |a: &u8, b: &u8| if ignore_case { a.eq_ignore_ascii_case(b) } else { a == b };
     // After each star, the shortest match that goes on is enough: what is between stars is found
@@ -240,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_star_is_within_one_segment() {
+    fn a_star_matches_within_one_segment() {
         assert!(matches("GET /secrets/*", Method::GET, "/secrets/db"));
         assert!(matches("GET /secrets/*", Method::GET, "/%73ecrets/db"));
         for (method, path) in [
@@ -260,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn two_stars_are_all_that_follows() {
+    fn two_stars_match_all_segments_that_follow() {
         assert!(matches("GET /secrets/**", Method::GET, "/secrets/db"));
         assert!(matches("GET /secrets/**", Method::GET, "/secrets/db/version"));
         assert!(!matches("GET /secrets/**", Method::GET, "/secrets"));
@@ -271,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn both_are_compared_decoded() {
+    fn pattern_and_path_are_compared_decoded() {
         for (pattern, path) in [
             ("GET /a%20b/*", "/a%20b/c"),
             ("GET /a+b", "/a%2Bb"),
@@ -322,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_some_services_have_in_a_path_fits_only_those() {
+    fn a_pattern_with_special_characters_matches_only_at_services_that_have_them() {
         let (names, keys) = (PathReading::Names { after: 1 }, PathReading::Keys { after: 1 });
         let unmatchable =
             |pattern: &str, reading| Pattern::parse(pattern).unwrap().unmatchable_by(reading);
@@ -339,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn case_is_ignored_only_where_the_service_does() {
+    fn case_is_ignored_only_if_the_service_ignores_it() {
         let pattern = Pattern::parse("GET /subscriptions/*/resourceGroups/*").unwrap();
         let path = NormalPath::parse("/subscriptions/0/resourcegroups/g").unwrap();
         assert!(pattern.matches(&Method::GET, &path, true));
@@ -347,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_shows_what_would_have_been_right() {
+    fn an_error_has_an_example_of_a_valid_pattern() {
         let example = |text| Pattern::parse(text).unwrap_err().example;
         assert_eq!(example("/secrets/*"), "GET /secrets/*");
         assert_eq!(example("get /secrets/*"), "GET /secrets/*");

@@ -1,13 +1,13 @@
-//! Percent-encoding, for readers that decode more than once.
+//! Percent-decoding, for servers that decode more than once.
 
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-/// A text, decoded until nothing is left to decode.
+/// Percent-decodes `text` until nothing is left to decode.
 pub(crate) fn fully_decoded(text: &str) -> Cow<'_, str> {
     let mut text = Cow::Borrowed(text);
-    // Each decoding of an encoded character makes it shorter, so that this ends.
+    // Each round that changes the text makes it shorter, so the loop ends.
     while text.contains('%') {
         let once = percent_decode_str(&text).decode_utf8_lossy().into_owned();
         if once == *text {

@@ -1,29 +1,30 @@
-//! Keys of a configuration whose values may be secrets: no message repeats those values.
+//! Names of configuration keys whose values may be secrets. No message contains such a value.
 
-use crate::text::bare;
+use crate::text::toml_key;
 
-/// What a key's name says when its value may be a secret.
-const SECRET: [&str; 7] =
+/// Parts of the names of keys whose values may be secrets.
+const SECRET_WORDS: [&str; 7] =
     ["secret", "password", "passphrase", "passwd", "key", "token", "credential"];
 
-/// How much a part of a name must be like one of those words: `pasword`, `tokn`, `sercet`.
-const LIKENESS: f64 = 0.9;
+/// The Jaro-Winkler similarity to one of those words above which a part of a name counts as
+/// misspelt: `pasword`, `tokn`, `sercet`.
+const SIMILARITY: f64 = 0.9;
 
-/// Whether a key's name says that its value may be a secret: what prints a configuration leaves
-/// such a value out. A name that is nearly so counts too, since it may be a typing error.
+/// Whether the value of a key with this name may be a secret, which must not be printed. Misspelt
+/// names count too.
 #[must_use]
 pub fn names_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     let parts = || key.split(|c: char| !c.is_ascii_alphabetic()).filter(|part| part.len() > 3);
-    SECRET.iter().any(|word| {
+    SECRET_WORDS.iter().any(|word| {
         key.contains(word)
-            || (word.len() > 3 && parts().any(|part| strsim::jaro_winkler(part, word) > LIKENESS))
+            || (word.len() > 3 && parts().any(|part| strsim::jaro_winkler(part, word) > SIMILARITY))
     })
 }
 
-/// `key = value` for a message, or the key alone where its value may be a secret.
+/// `key = value` for a message, or only the key if the value may be a secret.
 pub(crate) fn shown(key: &str, value: impl std::fmt::Display) -> String {
-    if names_secret(key) { bare(key) } else { format!("{} = {value}", bare(key)) }
+    if names_secret(key) { toml_key(key) } else { format!("{} = {value}", toml_key(key)) }
 }
 
 #[cfg(test)]
@@ -31,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_that_says_secret_or_nearly_so_is_one() {
+    fn a_name_of_a_secret_is_recognized_even_if_misspelt() {
         for key in [
             "client_secret",
             "clientSecret",

@@ -1,16 +1,16 @@
-//! The form of surrogates: how one is recognized wherever it turns up.
+//! The format of surrogates, by which they are recognized anywhere.
 
 use std::sync::LazyLock;
 
 use memchr::memmem;
 
-/// The beginning of every surrogate, by which one is recognized in a log.
+/// The prefix of every surrogate, by which one is recognized in a log.
 pub const PREFIX: &str = "keyward-surrogate-";
 
-/// The length of what follows the prefix: 256 random bits in base64url.
+/// How many characters follow the prefix: 256 random bits in base64url.
 pub const RANDOM_CHARACTERS: usize = 43;
 
-/// Whether a text contains a surrogate, of whatever call.
+/// Whether `text` contains a surrogate, of any call.
 #[must_use]
 pub fn is_in(text: &[u8]) -> bool {
     static FINDER: LazyLock<memmem::Finder<'static>> =

@@ -1,8 +1,8 @@
-//! How keys, sizes and lists are written in messages.
+//! Formatting of keys, sizes and lists in messages.
 
-/// A key as it would be written: in quotes where it must.
+/// Formats a TOML key, in quotes if it needs them.
 #[must_use]
-pub fn bare(key: &str) -> String {
+pub fn toml_key(key: &str) -> String {
     let is_bare =
         !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
     if is_bare { key.to_owned() } else { format!("{key:?}") }
@@ -10,7 +10,7 @@ pub fn bare(key: &str) -> String {
 
 const UNITS: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
-/// Why a text is not a size.
+/// Why a string is not a size.
 pub(crate) enum SizeError {
     /// It has no unit, or an unknown one.
     Unit,
@@ -33,14 +33,14 @@ pub(crate) fn parse_size(text: &str) -> Result<u64, SizeError> {
     number.and_then(|number| number.checked_mul(*factor)).ok_or(SizeError::Overflow)
 }
 
-/// A size in the largest unit that says it exactly.
+/// Formats a size in the largest unit in which it is a whole number.
 #[must_use]
 pub fn human_size(bytes: u64) -> String {
     let exact = UNITS.iter().find(|(_, factor)| bytes >= *factor && bytes.is_multiple_of(*factor));
     exact.map_or_else(|| format!("{bytes}B"), |(unit, factor)| format!("{}{unit}", bytes / factor))
 }
 
-/// The name in a list that is most like another, where it is like it at all.
+/// The most similar of the known names; `None` if none is similar.
 #[must_use]
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let scored =
@@ -49,7 +49,7 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     (best.0 > 0.8).then_some(best.1)
 }
 
-/// `a`, `b` or `c`, for a message.
+/// Joins names for a message: `a, b or c`.
 #[must_use]
 pub fn one_of<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let names: Vec<&str> = names.into_iter().collect();

@@ -212,7 +212,7 @@ fn copies_and_minted_keys_are_checked_at_these_hosts_too() {
     let grant = &plan.mounts[0].grants[0];
     assert!(grant.minting.services.contains("blob"));
     let fields: Vec<_> =
-        grant.second_paths.iter().filter_map(|path| path.header.as_deref()).collect();
+        grant.referenced_paths.iter().filter_map(|path| path.header.as_deref()).collect();
     assert_eq!(fields, ["x-ms-copy-source", "x-ms-rename-source"]);
 }
 

@@ -114,17 +114,17 @@ mistake!(
 );
 mistake!(pattern_with_a_semicolon_in_a_vault, vault("allow = [\"GET /secrets/a;b\"]"));
 mistake!(
-    own_cloud_with_half_a_route,
+    own_cloud_whose_redirect_nodes_have_no_domain,
     own_cloud(
         "[cloud.service.sql]\naudience = \"https://d.example\"\nhosts = [\"*.d.example\"]\n\
-         routes = { ports = [11000] }"
+         redirect_nodes = { ports = [11000] }"
     )
 );
 mistake!(
-    own_cloud_whose_second_paths_are_none,
+    own_cloud_with_invalid_referenced_paths,
     own_cloud(
         "[cloud.service.blob]\naudience = \"https://b.example\"\nhosts = [\"*.b.example\"]\n\
-         second_paths = [{ header = \"a b\" }, { method = \"get\" }, { header = \"x\", query = \
+         referenced_paths = [{ header = \"a b\" }, { method = \"get\" }, { header = \"x\", query = \
          \"y\" }]"
     )
 );
@@ -307,7 +307,7 @@ fn a_certificate_file_that_cannot_be_read_is_named_with_its_line() {
 fn a_limit_below_the_memory_that_the_plugin_begins_with_is_refused() {
     let text = mistakes(&vault("[mount.vault.limits]\nmemory = \"64KiB\""));
     assert!(
-        text.contains("`memory` of [mount.vault] is 64KiB, but the plugin `keyvault` begins with "),
+        text.contains("`memory` of [mount.vault] is 64KiB, but the initial memory of the plugin `keyvault` is "),
         "{text}"
     );
     assert!(text.ends_with("[mount.vault.limits]\n              memory = \"64MiB\""), "{text}");

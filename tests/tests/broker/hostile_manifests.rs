@@ -90,7 +90,9 @@ fn no_other_spelling_of_an_azure_audience_is_sent_to_the_authors_host() {
     ] {
         let error = refused("", &own(resource, WEATHER), &restating(resource));
         assert!(
-            error.contains("of the service `arm`, and are sent only to management.azure.com"),
+            error.contains(
+                "of the service `arm`, whose tokens are sent only to management.azure.com"
+            ),
             "{resource}: {error}"
         );
     }
@@ -133,7 +135,7 @@ fn a_host_pattern_is_restricted_to_the_services_hosts() {
     assert!(plan("", &manifest, &lines("contoso.vault.azure.net")).is_ok());
     for host in ["contoso.evil.azure.net", "api.weather.example"] {
         let error = refused("", &manifest, &lines(host));
-        assert!(error.contains("is not a host for tokens of https://vault.azure.net"), "{error}");
+        assert!(error.contains("is not a host of the audience https://vault.azure.net"), "{error}");
         assert!(error.contains("a host like *.vault.azure.net\n"), "{error}");
     }
     let redirects = "redirects = [\"https://api.weather.example\", \
@@ -177,7 +179,7 @@ fn a_mount_alone_cannot_grant_an_application_id() {
         format!("api://{GUID}/x"),
     ] {
         let error = refused("", &own(&resource, WEATHER), &restating(&resource));
-        assert!(error.contains("which is an application id"), "{resource}: {error}");
+        assert!(error.contains("which is an application ID"), "{resource}: {error}");
     }
 }
 
@@ -193,7 +195,9 @@ fn a_configured_service_grants_an_application_id_at_its_hosts() {
     assert!(plan(&top("api.weather.example"), &own(GUID, WEATHER), &restating(GUID)).is_ok());
     let error = refused(&top("other.weather.example"), &own(GUID, WEATHER), &restating(GUID));
     assert!(
-        error.contains("of the service `weather`, and are sent only to other.weather.example"),
+        error.contains(
+            "of the service `weather`, whose tokens are sent only to other.weather.example"
+        ),
         "{error}"
     );
     let by_name = "name = \"weather\"\n[audience.api]\ncloud = \"weather\"\n";
@@ -234,7 +238,7 @@ fn a_restated_resource_must_match_the_manifest_exactly() {
     let manifest = own("https://api.weather.example", WEATHER);
     for resource in ["https://api.weather.example/", "https://other.weather.example"] {
         let error = refused("", &manifest, &restating(resource));
-        assert!(error.contains("its plugin asks for https://api.weather.example"), "{error}");
+        assert!(error.contains("its plugin requests https://api.weather.example"), "{error}");
     }
 }
 
@@ -249,7 +253,10 @@ fn another_audience_is_restated_in_its_own_section() {
     // What the mount's own section says is for its first audience.
     let error =
         refused("", manifest, &format!("{vault}resource = \"https://api.weather.example\""));
-    assert!(error.contains("the audience `vault` is of a service of the cloud table"), "{error}");
+    assert!(
+        error.contains("is not the audience of `vault`, which is a service of the cloud table"),
+        "{error}"
+    );
     insta::assert_snapshot!(refused("", manifest, &format!("{vault}[mount.weather.audience.api]")));
     let section = format!(
         "{vault}[mount.weather.audience.api]\n{}",

@@ -49,7 +49,7 @@ fn assert_nothing_minted_in(rig: &Rig, answer: &Answer) {
 
 fn why(answer: &Answer) -> &MintingRule {
     match &answer.error {
-        Some(CallError::Minting(denied)) => &denied.request.why,
+        Some(CallError::Minting(denied)) => &denied.request.reason,
         other => panic!("nothing was denied: {other:?}, {}", answer.text()),
     }
 }
@@ -217,7 +217,7 @@ async fn a_caller_that_batches_requests_passes_no_narrowed_grant() {
     for hand_out in ["", "\nhand_out = [\"batch\"]"] {
         let rig = Rig::arm().mount_lines(&format!("allow = [\"* /**\"]{hand_out}")).start().await;
         let batch = || request("POST", "/batch?api-version=2020-06-01", &[]);
-        assert_denied(&rig, batch(), &MintingRule::Carrier, groups()).await;
+        assert_denied(&rig, batch(), &MintingRule::Batch, groups()).await;
     }
     let rig = Rig::arm().start().await;
     let batch = request("POST", "/batch?api-version=2020-06-01", &[]);

@@ -17,7 +17,7 @@ fn ask(path: &str) -> Request<Full<Bytes>> {
 
 fn rule(answer: &Answer) -> &SignatureRule {
     match &answer.error {
-        Some(CallError::Minting(denied)) => match &denied.request.why {
+        Some(CallError::Minting(denied)) => match &denied.request.reason {
             MintingRule::Signature(rule) => rule,
             other => panic!("another rule: {other:?}"),
         },

@@ -59,8 +59,8 @@ impl Call {
         caller: &Caller,
         request: &Request<B>,
     ) -> Arc<Self> {
-        let second_paths = mount.grants.iter().flat_map(|grant| &grant.second_paths);
-        let references = second_paths
+        let referenced_paths = mount.grants.iter().flat_map(|grant| &grant.referenced_paths);
+        let references = referenced_paths
             .filter_map(|path| path.header.as_deref())
             .flat_map(|field| {
                 let values = request.headers().get_all(field).into_iter();

@@ -8,7 +8,7 @@ use keyward_policy::authorize::{
     self, AuthorizedLogin, Denied, LoginCredentials, Violation, authorize_login,
 };
 use keyward_policy::surrogate;
-use keyward_policy::text::bare;
+use keyward_policy::text::toml_key;
 use keyward_sql::{
     Isolation, Item, Login, OpenError, Results, Secret, Session, SessionError, Target, Value,
 };
@@ -254,7 +254,7 @@ fn not_opened(call: &Call, error: OpenError<ConnectError>) -> DatabaseError {
         OpenError::Exhausted { connections } => DatabaseError::Busy(format!(
             "all {connections} database connections of mount `{mount}` are in use. To allow more, \
              raise `connections` in [mount.{}.pool]",
-            bare(mount)
+            toml_key(mount)
         )),
         OpenError::Server(error) => DatabaseError::Server(error),
         OpenError::Connect(keyward_sql::ConnectError::Connect(error)) => match error {

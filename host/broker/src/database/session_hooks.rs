@@ -30,7 +30,7 @@ impl SessionHooks for CallHooks {
     }
 
     fn may_redirect(&self, host: &str, port: u16) -> bool {
-        self.grant.routes.as_ref().is_some_and(|routes| routes.cover(host, port))
+        self.grant.redirect_nodes.as_ref().is_some_and(|nodes| nodes.contains(host, port))
     }
 
     fn progress(&self) {

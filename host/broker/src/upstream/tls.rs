@@ -39,7 +39,7 @@ impl Trust {
                 let message =
                     format!("cannot use the certificates in {}: {why}", file.value.display());
                 diagnostics.push(
-                    Diagnostic::new(file.place.clone(), message)
+                    Diagnostic::new(file.location.clone(), message)
                         .expected("a file of certificates in PEM"),
                 );
             }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use keyward_policy::cloud::Cloud;
 use keyward_policy::manifest::{DeclaredAudience, DeclaredSeal, Manifest, ResolvedService};
-use keyward_policy::plan::{sha256, used_but_off, warning};
+use keyward_policy::plan::{disabled_features_of, sha256, warning};
 use serde_json::{Value, json};
 
 use crate::cli::{Format, Inspect};
@@ -53,7 +53,7 @@ fn manifest_text(manifest: &Manifest, component: &[u8], cloud: &Cloud, cloud_nam
         text.push_str(&format!("version {version}\n"));
     }
     text.push_str(&format!("{} KiB, sha256 {}\n\n", component.len() / 1024, sha256(component)));
-    let off = used_but_off(component);
+    let off = disabled_features_of(component);
     if !off.is_empty() {
         text.push_str(&format!(
             "warning: it uses {}, which is disabled: it cannot be mounted\n",
@@ -182,7 +182,7 @@ fn manifest_json(manifest: &Manifest, component: &[u8], cloud: &Cloud) -> Value 
         "version": manifest.version,
         "bytes": component.len(),
         "sha256": sha256(component),
-        "features_off": used_but_off(component),
+        "features_off": disabled_features_of(component),
         "audiences": audiences,
         "settings": settings,
     })

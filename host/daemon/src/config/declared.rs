@@ -84,18 +84,18 @@ fn the_reader_accepts_every_example() {
     for section in sections() {
         for key in section.keys {
             accepts(section, key, key.name, &key.example_toml());
-            if let Kind::OneOf(words) = key.kind {
-                words()
+            if let Kind::OneOf(strings) = key.kind {
+                strings()
                     .iter()
-                    .for_each(|word| accepts(section, key, key.name, &format!("{word:?}")));
+                    .for_each(|string| accepts(section, key, key.name, &format!("{string:?}")));
             }
             if let Kind::Tables(table) = key.kind {
-                for key in
+                for inner in
                     table.keys.iter().filter(|inner| !["query", "header"].contains(&inner.name))
                 {
                     let value =
-                        format!("[{{ query = \"q\", {} = {} }}]", key.name, key.example_toml());
-                    accepts(section, key, "second_paths", &value);
+                        format!("[{{ query = \"q\", {} = {} }}]", inner.name, inner.example_toml());
+                    accepts(section, inner, key.name, &value);
                 }
             }
         }
@@ -148,13 +148,13 @@ fn the_reader_refuses_what_is_out_of_the_declared_bounds_or_of_another_type() {
     }
 }
 
-/// A configuration as Debug prints it, without the places of its values.
-fn without_places(text: &str) -> String {
+/// A configuration as Debug prints it, without the locations of its values.
+fn without_locations(text: &str) -> String {
     let config = DaemonConfig::parse(Path::new("k.toml"), text);
     let config = config.unwrap_or_else(|failure| panic!("{text}{}", failure.message()));
     let mut printed = String::new();
     let mut rest = format!("{config:?}");
-    while let Some((before, after)) = rest.split_once("Some(Place {") {
+    while let Some((before, after)) = rest.split_once("Some(Location {") {
         let (_, after) = after.split_once("})").unwrap();
         printed.push_str(before);
         printed.push_str("None");
@@ -201,8 +201,8 @@ fn a_declared_default_is_what_the_reader_returns_without_the_key() {
                 format!("{without}{} = {value}\n", key.name)
             };
             assert_eq!(
-                without_places(&without),
-                without_places(&with),
+                without_locations(&without),
+                without_locations(&with),
                 "{} of {opening}",
                 key.name
             );

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use keyward_policy::diagnostic::{Diagnostic, Located};
+use keyward_policy::diagnostic::{Diagnostic, Spanned};
 use keyward_policy::document::{
     DefaultValue, InvalidValue, Key, Section, SectionKeys, WithDefault,
 };
@@ -128,22 +128,23 @@ pub(super) fn listen(root: &Section<'_>, base: &Path) -> Listen {
     let tcp = section.parsed(&TCP, loopback);
     let callers = section.one_of(&TCP_CALLERS, &[(ANYBODY, ())]);
     match (&tcp, &callers) {
-        (Some(tcp), None) if section.place_of(&TCP_CALLERS).is_none() => {
+        (Some(tcp), None) if section.location_of(&TCP_CALLERS).is_none() => {
             let message = format!(
                 "`tcp` in {} lets every process on this machine call, regardless of user",
                 section.header()
             );
             let write = format!("tcp_callers = \"{ANYBODY}\"");
             section.push(
-                Diagnostic::new(tcp.place.clone(), message)
+                Diagnostic::new(tcp.location.clone(), message)
                     .help("confirm it explicitly")
                     .write(write),
             );
         }
-        (None, Some(callers)) if section.place_of(&TCP).is_none() => {
+        (None, Some(callers)) if section.location_of(&TCP).is_none() => {
             let message = format!("`tcp_callers` in {} without `tcp`", section.header());
             section.push(
-                Diagnostic::new(callers.place.clone(), message).write("tcp = \"127.0.0.1:8200\""),
+                Diagnostic::new(callers.location.clone(), message)
+                    .write("tcp = \"127.0.0.1:8200\""),
             );
         }
         _ => {}
@@ -172,13 +173,13 @@ pub(super) fn listen(root: &Section<'_>, base: &Path) -> Listen {
 const LONGEST_SOCKET: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
 
 /// Reports a path that is too long for a socket.
-fn fits(section: &Section<'_>, socket: &Located<PathBuf>) -> bool {
+fn fits(section: &Section<'_>, socket: &Spanned<PathBuf>) -> bool {
     let length = socket.value.as_os_str().len();
     if length <= LONGEST_SOCKET {
         return true;
     }
     let message = format!("the path of `socket` in {} has {length} bytes", section.header());
-    let diagnostic = Diagnostic::new(socket.place.clone(), message);
+    let diagnostic = Diagnostic::new(socket.location.clone(), message);
     let expected = format!("at most {LONGEST_SOCKET} bytes, as the operating system wants it");
     section
         .push(diagnostic.expected(expected).write(format!("socket = {}", SOCKET.example_toml())));
@@ -186,7 +187,7 @@ fn fits(section: &Section<'_>, socket: &Located<PathBuf>) -> bool {
 }
 
 /// Reports two listeners at one address. Port 0 is any free one.
-fn clash(section: &Section<'_>, tcp: Option<&Located<SocketAddr>>, tls: Option<&ListenTls>) {
+fn clash(section: &Section<'_>, tcp: Option<&Spanned<SocketAddr>>, tls: Option<&ListenTls>) {
     let (Some(tcp), Some(tls)) = (tcp, tls) else { return };
     if tcp.value != tls.address || tcp.value.port() == 0 {
         return;
@@ -197,7 +198,7 @@ fn clash(section: &Section<'_>, tcp: Option<&Located<SocketAddr>>, tls: Option<&
         tcp.value
     );
     let other = SocketAddr::new(tcp.value.ip(), tcp.value.port() ^ 1);
-    let diagnostic = Diagnostic::new(tcp.place.clone(), message).expected("two ports");
+    let diagnostic = Diagnostic::new(tcp.location.clone(), message).expected("two ports");
     section.push(diagnostic.write(format!("tcp = \"{other}\"")));
 }
 
@@ -213,7 +214,7 @@ fn default_tls_directory() -> PathBuf {
 
 fn tls(listen: &Section<'_>, base: &Path) -> Option<ListenTls> {
     let section = listen.section(&TLS);
-    if !section.is_there() {
+    if !section.exists() {
         return None;
     }
     let address = section.parsed(&ADDRESS, loopback);
@@ -221,19 +222,19 @@ fn tls(listen: &Section<'_>, base: &Path) -> Option<ListenTls> {
     let certificate = section.path(&CERTIFICATE, base);
     let key = section.path(&KEY, base);
     let directory = section.path(&TLS_DIRECTORY, base);
-    if address.is_none() && section.place_of(&ADDRESS).is_none() {
+    if address.is_none() && section.location_of(&ADDRESS).is_none() {
         let message = format!("{} has no `address`", section.header());
-        let diagnostic = Diagnostic::new(section.place(), message).expected(LOOPBACK);
+        let diagnostic = Diagnostic::new(section.location(), message).expected(LOOPBACK);
         section.push(diagnostic.write("address = \"127.0.0.1:8443\""));
     }
-    if callers.is_none() && section.place_of(&CALLERS).is_none() {
+    if callers.is_none() && section.location_of(&CALLERS).is_none() {
         let message = format!(
             "{} lets every process on this machine call, regardless of user",
             section.header()
         );
         let write = format!("callers = \"{ANYBODY}\"");
         section.push(
-            Diagnostic::new(section.place(), message).help("confirm it explicitly").write(write),
+            Diagnostic::new(section.location(), message).help("confirm it explicitly").write(write),
         );
     }
     let pair = match (certificate, key, directory) {
@@ -247,7 +248,7 @@ fn tls(listen: &Section<'_>, base: &Path) -> Option<ListenTls> {
         _ => {
             let message = format!("{} needs both `certificate` and `key`", section.header());
             let expected = "`certificate` and `key`, or neither, and then perhaps the `directory` where they are made";
-            section.push(Diagnostic::new(section.place(), message).expected(expected));
+            section.push(Diagnostic::new(section.location(), message).expected(expected));
             return None;
         }
     };

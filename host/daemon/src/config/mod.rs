@@ -53,10 +53,13 @@ impl DaemonConfig {
         })?;
         let config = Self::parse(file, &text)?;
         for warning in &config.broker.warnings {
-            let place =
-                warning.place.as_ref().map(|place| format!("{place}: ")).unwrap_or_default();
+            let location = warning
+                .location
+                .as_ref()
+                .map(|location| format!("{location}: "))
+                .unwrap_or_default();
             let write = warning.write.as_deref().unwrap_or_default();
-            tracing::warn!("{place}{}; write: {write}", warning.message);
+            tracing::warn!("{location}{}; write: {write}", warning.message);
         }
         Ok(config)
     }

@@ -1,4 +1,4 @@
-//! The credentials that a call may spend, as the decision sees them.
+//! The credentials that a call may spend, as [`authorize`](super::authorize) sees them.
 
 use std::sync::Arc;
 
@@ -9,16 +9,16 @@ pub trait Surrogates {
     /// A handle on a sealed value.
     type Sealed: SealedCredential;
 
-    /// What a text stands for, where it is a surrogate of this call.
+    /// Returns the credential of a surrogate; `None` if `text` is not a surrogate of this call.
     fn resolve(&self, text: &[u8]) -> Option<Credential<Self::Sealed>>;
 }
 
 /// A handle on a secret field of a response that was sealed.
 pub trait SealedCredential {
-    /// The place in a request where the value may be spent.
+    /// The part of a request where the value may be spent.
     fn place(&self) -> SpendPlace;
 
-    /// The value itself: the parameters of a query. The decision compares it, and keeps nothing.
+    /// The value itself: the parameters of a query. Callers must not store it.
     fn expose_secret(&self) -> &[u8];
 }
 
@@ -32,16 +32,17 @@ impl<S: SealedCredential> SealedCredential for Arc<S> {
     }
 }
 
-/// What a surrogate stands for.
+/// The credential of a surrogate.
 #[derive(Clone, Debug)]
 pub enum Credential<S> {
     /// The token of a grant, by the name of its audience.
     Token(Arc<str>),
-    /// A sealed value, and the audience at whose endpoint it may be spent; `None` for nowhere.
+    /// A sealed value, with the audience at whose endpoint it may be spent; `None` if it cannot be
+    /// spent.
     Sealed(Option<Arc<str>>, S),
 }
 
-/// The credential that goes with a request.
+/// The credential that the host adds to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Spend<S> {
     /// No credential.

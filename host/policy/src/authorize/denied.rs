@@ -1,4 +1,4 @@
-//! Why a request may not leave.
+//! Reasons to deny a request.
 
 use http::Method;
 
@@ -8,68 +8,68 @@ use crate::endpoint::Endpoint;
 use crate::grant::{Grant, NotCovered};
 use crate::path::NormalPath;
 
-/// Why a request may not leave.
+/// Why a request is denied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Denied {
     /// It breaks a rule of the boundary.
     Violation(Violation),
     /// No grant covers it.
     NotCovered(Box<DeniedRequest<NotCovered>>),
-    /// It would mint a credential that does not leave, or give rights away.
+    /// It would mint a credential that the mount does not hand out, or give rights away.
     Minting(Box<DeniedRequest<MintingRule>>),
 }
 
-/// A request that is well-formed, and that a grant does not allow.
+/// A well-formed request that a grant does not allow.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeniedRequest<W> {
-    /// The audience's name, where it is not the plugin's first.
+pub struct DeniedRequest<R> {
+    /// The audience's name; `None` for the plugin's first.
     pub audience: Option<String>,
     /// The method.
     pub method: Method,
-    /// The path behind the endpoint.
+    /// The path, without the endpoint's prefix.
     pub path: NormalPath,
     /// The endpoint.
     pub endpoint: Endpoint,
     /// The reason.
-    pub why: W,
+    pub reason: R,
 }
 
-impl<W> DeniedRequest<W> {
-    /// A request to a path behind the endpoint of `grant`, which denies it.
+impl<R> DeniedRequest<R> {
+    /// A request that `grant` denies. `path` is without the endpoint's prefix.
     #[must_use]
-    pub fn new(grant: &Grant, method: &Method, path: &NormalPath, why: W) -> Box<Self> {
+    pub fn new(grant: &Grant, method: &Method, path: &NormalPath, reason: R) -> Box<Self> {
         Box::new(Self {
             audience: (!grant.is_first).then(|| grant.name.to_string()),
             method: method.clone(),
             path: path.clone(),
             endpoint: grant.endpoint.clone(),
-            why,
+            reason,
         })
     }
 }
 
-/// Why a request may not leave that mints a credential or gives rights away.
+/// Why a request that mints a credential or gives rights away is denied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MintingRule {
-    /// The response is a credential, and the mount does not hand it out.
+    /// The response is a credential that the mount does not hand out.
     NotHandedOut(&'static str),
-    /// The request carries others in its body, and the grant is narrowed.
-    Carrier,
-    /// An action that is not known to be harmless, and that no pattern names.
+    /// The request has other requests in its body, and the grant is narrowed.
+    Batch,
+    /// An action that is not known to be harmless and that no pattern of `allow` names.
     UnknownAction(String),
-    /// A write that gives rights away, and that no pattern names.
+    /// A write that gives rights away and that no pattern of `allow` names.
     Privileged(String),
-    /// The signature that is asked for covers more than the mount's storage grant.
+    /// The requested signature covers more than the mount's storage grant.
     Signature(SignatureRule),
 }
 
 impl MintingRule {
-    /// A short name of the rule, for the audit.
+    /// Returns a short name of the rule, for the audit log.
     #[must_use]
     pub fn rule(&self) -> &'static str {
         match self {
             Self::NotHandedOut(_) => "hand-out",
-            Self::Carrier => "batch",
+            Self::Batch => "batch",
             Self::UnknownAction(_) => "action",
             Self::Privileged(_) => "privileged",
             Self::Signature(_) => "signature",

@@ -15,10 +15,10 @@ use crate::surrogate;
 /// The longest name of a database or a user, in UTF-16 code units ([MS-TDS] 2.2.6.4).
 const LONGEST_NAME: usize = 128;
 
-/// Characters that a path contains unencoded.
+/// The characters that are not encoded in a path.
 const PLAIN: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// What a plugin presents to log in: surrogates.
+/// The surrogates that a plugin logs in with.
 pub enum Credentials {
     /// The surrogate of a token.
     Token(String),
@@ -34,9 +34,9 @@ pub enum Credentials {
 /// A login that is allowed.
 #[derive(Debug)]
 pub struct Authorized<G, S> {
-    /// The grant to whose endpoint it goes.
+    /// The grant whose endpoint it connects to.
     pub grant: G,
-    /// The database, as the path that `allow` names it by.
+    /// The database, as a path for comparison with `allow`.
     pub path: NormalPath,
     /// The credential to log in with.
     pub login: Login<S>,
@@ -47,7 +47,7 @@ pub struct Authorized<G, S> {
 pub enum Login<S> {
     /// The token of the grant.
     Token,
-    /// A user of the server's own, and a sealed password.
+    /// A user of the server, and a sealed password.
     Password {
         /// The user's name.
         user: String,
@@ -94,23 +94,23 @@ pub fn authorize_login<G: AsRef<Grant> + Clone, S: Surrogates>(
     if surrogate::is_in(database.as_bytes()) {
         return Err(Violation::MisplacedSurrogate("database's name").into());
     }
-    let held = grants.iter().find(|grant| grant.as_ref().name == audience);
-    let held = held.ok_or(Violation::ForeignLogin)?;
-    let grant = held.as_ref();
+    let found = grants.iter().find(|grant| grant.as_ref().name == audience);
+    let found = found.ok_or(Violation::ForeignLogin)?;
+    let grant = found.as_ref();
     if grant.endpoint.protocol != Protocol::SqlServer {
         return Err(Violation::OtherAudience { audience: grant.name.to_string() }.into());
     }
-    let path = path_of(database).ok_or(Violation::Database)?;
+    let path = database_path(database).ok_or(Violation::Database)?;
     match grant.covers(&Method::CONNECT, &path) {
-        Ok(()) => Ok(Authorized { grant: held.clone(), path, login }),
-        Err(why) => {
-            Err(Denied::NotCovered(DeniedRequest::new(grant, &Method::CONNECT, &path, why)))
+        Ok(()) => Ok(Authorized { grant: found.clone(), path, login }),
+        Err(reason) => {
+            Err(Denied::NotCovered(DeniedRequest::new(grant, &Method::CONNECT, &path, reason)))
         }
     }
 }
 
-/// A database as `allow` names it: `/shop`.
-fn path_of(database: &str) -> Option<NormalPath> {
+/// The path of a database for comparison with `allow`: `/shop`.
+fn database_path(database: &str) -> Option<NormalPath> {
     let fits = !database.is_empty() && database.encode_utf16().count() <= LONGEST_NAME;
     if !fits || database.chars().any(char::is_control) {
         return None;
@@ -124,10 +124,10 @@ mod tests {
 
     #[test]
     fn a_database_is_one_segment_of_a_path() {
-        assert_eq!(path_of("shop").unwrap().as_str(), "/shop");
-        assert_eq!(path_of("my shop").unwrap().as_str(), "/my%20shop");
+        assert_eq!(database_path("shop").unwrap().as_str(), "/shop");
+        assert_eq!(database_path("my shop").unwrap().as_str(), "/my%20shop");
         for name in ["", "a/b", "a\\b", "..", "a\0b", "a\nb", &"x".repeat(129)] {
-            assert!(path_of(name).is_none(), "{name:?}");
+            assert!(database_path(name).is_none(), "{name:?}");
         }
     }
 }

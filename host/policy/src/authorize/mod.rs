@@ -1,8 +1,10 @@
-//! The decision: whether a plugin's request may leave, and with which credential.
+//! Authorization of plugins' requests: whether one may be sent, and with which credential.
 //!
-//! [`authorize`] decides about HTTP requests, [`authorize_login`] about logins to database servers.
-//! Both deny with a [`Denied`]; what breaks a rule of the boundary itself is a [`Violation`].
+//! [`authorize`] checks HTTP requests, [`authorize_login`] logins to database servers. The error of
+//! both is a [`Denied`]; a request that breaks a rule of the boundary itself is a [`Violation`].
 
+#[cfg(test)]
+mod authorize_tests;
 mod credential;
 mod denied;
 mod login;
@@ -12,8 +14,6 @@ pub mod override_fields;
 mod query;
 mod referenced_paths;
 pub mod signature;
-#[cfg(test)]
-mod tests;
 mod violation;
 
 use http::header::{AUTHORIZATION, HeaderMap};
@@ -34,21 +34,21 @@ use crate::surrogate;
 use origin::{origin_of, origins};
 use query::Query;
 
-/// A request that may leave.
+/// A request that may be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authorized<G, S> {
     /// The grant that covers it.
     pub grant: G,
-    /// The credential that goes with it.
+    /// The credential that the host adds.
     pub spend: Spend<S>,
-    /// Where it goes: scheme, host and port of the endpoint, the path as the service reads it, and
-    /// the query as it was, without the surrogate of a sealed value.
+    /// The URI that it is sent to: scheme, host and port of the endpoint, the normalized path, and
+    /// the query without the surrogate of a sealed value.
     pub uri: Uri,
     /// The credential that it mints.
     pub minted: Option<Minted>,
 }
 
-/// Decides whether a request may leave. `grants` are those of its mount.
+/// Decides whether a request may be sent. `grants` are those of its mount.
 ///
 /// The rules are evaluated in this order, and the first that denies is reported:
 ///
@@ -62,7 +62,7 @@ pub struct Authorized<G, S> {
 ///
 /// # Errors
 ///
-/// The rule that denies it. Where several grants are candidates, that of the last one.
+/// The rule that denies it; that of the last grant, if several grants are candidates.
 pub fn authorize<G: AsRef<Grant> + Clone, S: Surrogates, B>(
     request: &Request<B>,
     grants: &[G],
@@ -95,7 +95,8 @@ pub fn authorize<G: AsRef<Grant> + Clone, S: Surrogates, B>(
         return Err(Violation::OtherHost { authority, endpoints: endpoints.join(", ") }.into());
     }
 
-    // Without a surrogate any grant at this origin may cover it; with one, its own must.
+    // Without a surrogate, any grant with this origin may cover the request; with one, only the
+    // surrogate's grant.
     let is_candidate =
         |grant: &&G| spent.as_ref().is_none_or(|audience| *audience == grant.as_ref().name);
     let mut denied = Denied::Violation(Violation::OutsidePrefix);
@@ -107,19 +108,19 @@ pub fn authorize<G: AsRef<Grant> + Clone, S: Surrogates, B>(
     {
         return Err(Violation::OtherAudience { audience: audience.to_string() }.into());
     }
-    for held in grants.iter().filter(is_candidate) {
-        let grant = held.as_ref();
+    for candidate in grants.iter().filter(is_candidate) {
+        let grant = candidate.as_ref();
         let Some(origin) = origin_of(authority, grant) else { continue };
-        let behind = match grant.read(uri.path()) {
-            Ok(Some(behind)) => behind,
+        let path = match grant.read(uri.path()) {
+            Ok(Some(path)) => path,
             Ok(None) => continue,
             Err(error) => {
                 denied = Violation::Path(error).into();
                 continue;
             }
         };
-        if let Err(why) = grant.covers(request.method(), &behind) {
-            denied = Denied::NotCovered(DeniedRequest::new(grant, request.method(), &behind, why));
+        if let Err(reason) = grant.covers(request.method(), &path) {
+            denied = Denied::NotCovered(DeniedRequest::new(grant, request.method(), &path, reason));
             continue;
         }
         let spend = if origin.takes_token { spend } else { without_credential(spend, grant)? };
@@ -130,18 +131,18 @@ pub fn authorize<G: AsRef<Grant> + Clone, S: Surrogates, B>(
             grant,
             &minting::CoveredRequest {
                 method: request.method(),
-                path: &behind,
+                path: &path,
                 query: uri.query(),
                 sealed: spend.sealed(),
                 headers: request.headers(),
             },
         )?;
-        // The prefix by itself has `/` behind it, and is sent without.
-        let is_prefix = behind.as_str() == "/" && !uri.path().ends_with('/');
-        let sent = if is_prefix { "" } else { behind.as_str() };
+        // The prefix alone is read as `/`, and is sent without that slash.
+        let is_prefix = path.as_str() == "/" && !uri.path().ends_with('/');
+        let sent = if is_prefix { "" } else { path.as_str() };
         let uri = origin.uri(&grant.endpoint.prefix, sent, query.rest.as_deref());
         return Ok(Authorized {
-            grant: held.clone(),
+            grant: candidate.clone(),
             spend,
             uri: uri.ok_or(Violation::NoHost)?,
             minted,
@@ -150,7 +151,7 @@ pub fn authorize<G: AsRef<Grant> + Clone, S: Surrogates, B>(
     Err(denied)
 }
 
-/// Whether the credentials of a grant may be sent to this authority, or other requests of it.
+/// Whether requests of a grant may be sent to this authority, with or without its credentials.
 #[must_use]
 pub fn is_origin_of(authority: Option<&Authority>, grant: &Grant) -> bool {
     authority.is_some_and(|authority| origin_of(authority.as_str(), grant).is_some())
@@ -175,8 +176,8 @@ fn bearer_audience<S: Surrogates>(
     }
 }
 
-/// Denies a request with a surrogate, of whatever call, in its path, its authority, or a header
-/// field other than `authorization`.
+/// Denies a request with a surrogate, of any call, in its path, its authority, or a header field
+/// other than `authorization`.
 fn deny_misplaced_surrogates(uri: &Uri, headers: &HeaderMap) -> Result<(), Violation> {
     if surrogate::is_in(uri.path().as_bytes()) {
         return Err(Violation::MisplacedSurrogate("path"));
@@ -194,9 +195,8 @@ fn deny_misplaced_surrogates(uri: &Uri, headers: &HeaderMap) -> Result<(), Viola
     Ok(())
 }
 
-/// The credential that goes to a redirect's host that may not have the grant's. A plugin authorizes
-/// the request that follows a redirect as it did the first, so a token is left out, as HTTP clients
-/// do. A sealed value has no such excuse.
+/// The credential for an origin that must not receive the grant's. A plugin that follows a redirect
+/// adds its token again, so the host removes it, as HTTP clients do. A sealed value is denied.
 fn without_credential<S>(spend: Spend<S>, grant: &Grant) -> Result<Spend<S>, Violation> {
     match spend {
         Spend::Nothing | Spend::Token => Ok(Spend::Nothing),

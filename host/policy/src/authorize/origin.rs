@@ -15,7 +15,7 @@ pub(super) struct Origin<'g> {
 }
 
 impl Origin<'_> {
-    /// The URI of a request to a path behind the prefix of the grant's endpoint.
+    /// The URI of a request to a path, which is without the prefix of the grant's endpoint.
     pub(super) fn uri(&self, prefix: &str, path: &str, query: Option<&str>) -> Option<Uri> {
         let path_and_query = match query {
             Some(query) => format!("{prefix}{path}?{query}"),
@@ -45,8 +45,7 @@ pub(super) fn origin_of<'g>(authority: &str, grant: &'g Grant) -> Option<Origin<
     origins(grant).find(|origin| is_authority(authority, origin.endpoint))
 }
 
-/// Whether an authority is an endpoint's, byte for byte. The port may be written where it is the
-/// default one.
+/// Whether an authority is that of an endpoint, byte for byte. The default port is optional.
 fn is_authority(authority: &str, endpoint: &Endpoint) -> bool {
     if endpoint.protocol != Protocol::Https {
         return false;

@@ -9,8 +9,7 @@ use http::HeaderMap;
 use super::violation::Violation;
 use crate::grant::Grant;
 
-/// Fields by which a request becomes one of another method, in lower case and with hyphens, as all
-/// of these lists.
+/// Fields that override the method. All lists here are in lower case and with hyphens.
 ///
 /// The first is the default of ASP.NET Core's `UseHttpMethodOverride`, Rack::MethodOverride,
 /// Express's method-override and Google's APIs; the second is OData's ([MS-ODATA] 2.2.5.8), which
@@ -19,14 +18,13 @@ use crate::grant::Grant;
 pub(super) const METHODS: &[&str] =
     &["x-http-method-override", "x-http-method", "x-method-override"];
 
-/// Fields by which a request becomes one for another path: those of IIS's URL Rewrite and
-/// ISAPI_Rewrite, and by them of Symfony, Drupal and Zend (CVE-2018-14773).
+/// Fields that override the path: those of IIS's URL Rewrite and ISAPI_Rewrite, which Symfony,
+/// Drupal and Zend honour too (CVE-2018-14773).
 pub const PATHS: &[&str] = &["x-original-url", "x-rewrite-url", "x-override-url"];
 
 /// Fields that a proxy sets for the service behind it, and that some services trust.
 const PROXIES: &[&str] = &[
-    // Method and URL as a proxy hands them to a service that authorizes: ingress-nginx, and
-    // Traefik's ForwardAuth.
+    // Method and URL in requests to authorization services: ingress-nginx, Traefik's ForwardAuth.
     "x-original-method",
     "x-original-uri",
     "x-forwarded-method",
@@ -34,7 +32,7 @@ const PROXIES: &[&str] = &[
     "x-original-path",
     // The front ends of Azure App Service.
     "x-waws-unencoded-url",
-    // Host. The Application Gateway of Azure, and PortSwigger's list of host header attacks.
+    // Host: Azure's Application Gateway, and PortSwigger's list of host header attacks.
     "x-original-host",
     "x-host",
     "x-http-host-override",
@@ -59,7 +57,7 @@ pub(super) fn check(grant: &Grant, headers: &HeaderMap) -> Result<(), Violation>
     find(headers).map_or(Ok(()), |field| Err(Violation::Override(field)))
 }
 
-/// Whether a server can take two names for the same. CGI and WSGI make one variable of `x-a` and
+/// Whether a server may read two names as the same. CGI and WSGI have one variable for `x-a` and
 /// `x_a`.
 fn is_same(name: &str, field: &str) -> bool {
     let fold = |byte: u8| if byte.is_ascii_alphanumeric() { byte } else { b'-' };
@@ -78,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn an_override_is_found_however_a_server_spells_variables() {
+    fn an_override_is_found_in_every_spelling_that_servers_accept() {
         for field in [METHODS, PROXIES, PATHS].concat() {
             assert_eq!(found(field), Some(field));
             assert_eq!(found(&field.to_ascii_uppercase()), Some(field));
@@ -88,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_services_are_not_overrides() {
+    fn ordinary_fields_are_not_overrides() {
         for field in [
             "x-ms-version",
             "x-ms-copy-source",

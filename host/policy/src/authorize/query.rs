@@ -17,8 +17,7 @@ pub(super) struct Query<'q, S> {
 }
 
 impl<'q, S: SealedCredential> Query<'q, S> {
-    /// Splits a query. The surrogate of a value that is sealed for queries takes the place of whole
-    /// parameters, between `&` and `&`.
+    /// Splits a query. The surrogate of a sealed value replaces whole parameters, between two `&`.
     pub(super) fn parse(
         query: Option<&'q str>,
         surrogates: &impl Surrogates<Sealed = S>,

@@ -1,9 +1,10 @@
-//! Paths that a request names beside its own: the source of a copy, the target of a rename.
+//! Paths that a request refers to in addition to its own: the source of a copy, the target of a
+//! rename.
 //!
-//! A grant that narrows what may be sent narrows these too, or a mount that may write in one place
-//! could copy there from any other. Which requests name paths where is a matter of the service, and
-//! stands in the cloud table. The paths are read as the service reads those of requests, and are
-//! sent as they were written.
+//! A narrowed grant must cover these paths too. Otherwise a mount that may write to one container
+//! could copy into it from any other. The cloud table has the header fields and parameters that
+//! refer to paths, by service. The paths are read as the service reads the paths of requests, and
+//! are sent unchanged.
 
 use http::uri::{Authority, Uri};
 use http::{HeaderMap, Method};
@@ -12,14 +13,14 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_e
 use super::denied::{Denied, DeniedRequest};
 use super::origin::origin_of;
 use super::violation::Violation;
-use crate::cloud::SecondPath;
+use crate::cloud::ReferencedPath;
 use crate::grant::Grant;
 
-/// What stays as it is when a path in a query's value is written as a path.
+/// The characters that are not encoded when a parameter's value is written as a path.
 const PATH: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Checks the paths that a request names beside its own.
+/// Checks the paths that a request refers to in addition to its own.
 pub(super) fn check(
     grant: &Grant,
     method: &Method,
@@ -29,59 +30,64 @@ pub(super) fn check(
     if !grant.is_narrowed() {
         return Ok(());
     }
-    for place in &grant.second_paths {
-        let as_if = place
+    for reference in &grant.referenced_paths {
+        let compared_method = reference
             .method
             .as_deref()
             .and_then(|name| name.parse().ok())
             .unwrap_or_else(|| method.clone());
-        let name = || place.header.as_ref().or(place.query.as_ref()).cloned().unwrap_or_default();
-        for path in paths(place, grant, query, headers)? {
+        let name =
+            || reference.header.as_ref().or(reference.query.as_ref()).cloned().unwrap_or_default();
+        for path in paths(reference, grant, query, headers)? {
             let read = grant.read_unchanged(&path);
-            let behind =
+            let path =
                 read.map_err(|error| Violation::AmbiguousReference { field: name(), error })?;
-            let behind =
-                behind.ok_or_else(|| elsewhere(&name(), &grant.endpoint.authority(), grant))?;
-            grant.covers(&as_if, &behind).map_err(|why| {
-                Denied::NotCovered(DeniedRequest::new(grant, &as_if, &behind, why))
+            let path =
+                path.ok_or_else(|| other_host(&name(), &grant.endpoint.authority(), grant))?;
+            grant.covers(&compared_method, &path).map_err(|reason| {
+                Denied::NotCovered(DeniedRequest::new(grant, &compared_method, &path, reason))
             })?;
         }
     }
     Ok(())
 }
 
+/// The paths that a request has in a header field or a parameter of its query.
 fn paths(
-    place: &SecondPath,
+    reference: &ReferencedPath,
     grant: &Grant,
     query: Option<&str>,
     headers: &HeaderMap,
 ) -> Result<Vec<String>, Violation> {
     let mut paths = Vec::new();
-    if let Some(name) = &place.header {
+    if let Some(name) = &reference.header {
         for value in headers.get_all(name.as_str()) {
             let text = value.to_str().map_err(|_| Violation::UncheckableReference(name.clone()))?;
-            paths.push(of_a_header(text, name, grant)?);
+            paths.push(path_in_header(text, name, grant)?);
         }
     }
-    if let Some(name) = &place.query {
+    if let Some(name) = &reference.query {
         for value in values(query.unwrap_or_default(), name) {
-            if let Some(unseen) = &place.unseen {
-                if value.eq_ignore_ascii_case(unseen.as_bytes()) {
-                    return Err(Violation::UncheckableReference(format!("{name}={unseen}")));
+            if let Some(opaque_when) = &reference.opaque_when {
+                if value.eq_ignore_ascii_case(opaque_when.as_bytes()) {
+                    return Err(Violation::UncheckableReference(format!("{name}={opaque_when}")));
                 }
                 continue;
             }
-            let separator = |byte: &u8| place.list && *byte == b',';
-            let under = place.under.as_deref().unwrap_or_default();
+            let separator = |byte: &u8| reference.list && *byte == b',';
+            let prefix = reference.prefix.as_deref().unwrap_or_default();
             paths.extend(
-                value.split(separator).map(|path| format!("{under}{}", percent_encode(path, PATH))),
+                value
+                    .split(separator)
+                    .map(|path| format!("{prefix}{}", percent_encode(path, PATH))),
             );
         }
     }
     Ok(paths)
 }
 
-/// The values of a parameter, decoded. A plus is a space to some services, and to others it is not.
+/// The values of a parameter, decoded. Some services read a plus as a space and others do not, so
+/// a value with a plus is returned in both readings.
 fn values(query: &str, name: &str) -> Vec<Vec<u8>> {
     let decoded = |text: &str| percent_decode_str(text).collect::<Vec<u8>>();
     let mut values = Vec::new();
@@ -97,19 +103,19 @@ fn values(query: &str, name: &str) -> Vec<Vec<u8>> {
     values
 }
 
-fn elsewhere(place: &str, authority: &str, grant: &Grant) -> Violation {
+/// A violation: the path is at another host than the grant's.
+fn other_host(field: &str, authority: &str, grant: &Grant) -> Violation {
     let authority = authority.chars().take(200).collect();
     Violation::ReferenceToOtherHost {
-        field: place.to_owned(),
+        field: field.to_owned(),
         authority,
         endpoint: grant.endpoint.to_string(),
     }
 }
 
-/// The path in a header field: a path as it is, or the URL of something at this endpoint. What is
-/// elsewhere no pattern can cover; and the same storage may have other names, so that elsewhere is
-/// not another place.
-fn of_a_header(text: &str, name: &str, grant: &Grant) -> Result<String, Violation> {
+/// The path in a header field: a path, or a URL at this endpoint. No pattern can cover a URL at
+/// another host, which may be another name of the same account.
+fn path_in_header(text: &str, name: &str, grant: &Grant) -> Result<String, Violation> {
     if text.starts_with('/') {
         return Ok(text.split(['?', '#']).next().unwrap_or_default().to_owned());
     }
@@ -118,7 +124,7 @@ fn of_a_header(text: &str, name: &str, grant: &Grant) -> Result<String, Violatio
     if uri.scheme_str() != Some("https")
         || origin_of(authority, grant).is_none_or(|origin| !origin.takes_token)
     {
-        return Err(elsewhere(name, authority, grant));
+        return Err(other_host(name, authority, grant));
     }
     Ok(uri.path().to_owned())
 }
@@ -132,12 +138,12 @@ mod tests {
 
     fn grant(service: &str, endpoint: &str, allowed: &[&str]) -> Grant {
         let service = &Cloud::named("public").unwrap().services[service];
-        let (second_paths, paths) = (service.second_paths.clone(), service.paths.unwrap());
-        Grant { second_paths, paths, ..Grant::example(endpoint).allowing(allowed) }
+        let (referenced_paths, paths) = (service.referenced_paths.clone(), service.paths.unwrap());
+        Grant { referenced_paths, paths, ..Grant::example(endpoint).allowing(allowed) }
     }
 
     #[test]
-    fn a_source_at_a_redirects_host_must_be_one_for_tokens() {
+    fn the_source_of_a_copy_may_be_at_a_redirects_host_only_if_that_takes_tokens() {
         let mut blobs = grant(
             "blob",
             "https://contoso.blob.core.windows.net",
@@ -153,10 +159,10 @@ mod tests {
         ];
         let from = |source| header(&blobs, "x-ms-copy-source", source);
         assert_eq!(from("https://other.blob.core.windows.net/open/a"), Ok(()));
-        let misuse = from("https://node.example/open/a").unwrap_err();
+        let denied = from("https://node.example/open/a").unwrap_err();
         assert!(
-            matches!(misuse, Denied::Violation(Violation::ReferenceToOtherHost { .. })),
-            "{misuse:?}"
+            matches!(denied, Denied::Violation(Violation::ReferenceToOtherHost { .. })),
+            "{denied:?}"
         );
     }
 
@@ -170,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn the_source_of_a_copy_must_be_one_that_may_be_read() {
+    fn the_source_of_a_copy_must_be_allowed_to_be_read() {
         let blobs = grant(
             "blob",
             "https://contoso.blob.core.windows.net",
@@ -192,7 +198,7 @@ mod tests {
             "https://u@contoso.blob.core.windows.net/open/a",
             "http://contoso.blob.core.windows.net/open/a",
             "/secret/a",
-            "no url at all",
+            "not a URL",
         ] {
             assert!(from(secret).is_err(), "{secret}");
         }
@@ -205,12 +211,12 @@ mod tests {
         assert_eq!(
             header(&free, "x-ms-copy-source", "https://public.example/a"),
             Ok(()),
-            "nothing is narrowed"
+            "the grant is not narrowed"
         );
     }
 
     #[test]
-    fn what_is_renamed_must_be_where_that_may_be_written() {
+    fn the_source_of_a_rename_must_be_allowed_to_be_written() {
         let lake = grant("dfs", "https://contoso.dfs.core.windows.net", &["PUT /fs/public/**"]);
         assert_eq!(header(&lake, "x-ms-rename-source", "/fs/public/a?sv=1"), Ok(()));
         assert!(header(&lake, "x-ms-rename-source", "/fs/secret/a").is_err());
@@ -233,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn the_paths_in_webhdfs_queries_are_looked_at() {
+    fn the_paths_in_queries_of_webhdfs_are_checked() {
         let patterns = ["PUT /webhdfs/v1/public/**", "POST /webhdfs/v1/public/**"];
         let lake = grant("datalake", "https://contoso.azuredatalakestore.net", &patterns);
         assert_eq!(query(&lake, Method::PUT, "op=RENAME&destination=/public/b%20c"), Ok(()));

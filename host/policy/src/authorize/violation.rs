@@ -8,7 +8,7 @@ use crate::path::PathError;
 /// call.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
-    /// Another scheme than `https`.
+    /// A scheme other than `https`.
     #[error("its scheme is not https")]
     Scheme,
     /// A URI without a host.
@@ -29,7 +29,7 @@ pub enum Violation {
     #[error("ambiguous path: {0}")]
     Path(#[from] PathError),
     /// A path outside the endpoint's prefix.
-    #[error("its path is outside the endpoint's")]
+    #[error("its path is outside the endpoint's prefix")]
     OutsidePrefix,
     /// More than one `authorization` field.
     #[error("it has more than one authorization field")]
@@ -60,10 +60,10 @@ pub enum Violation {
     AmbiguousReference {
         /// The header field, or the parameter of the query.
         field: String,
-        /// Why.
+        /// Why it is ambiguous.
         error: PathError,
     },
-    /// A reference to a path at another host than the endpoint.
+    /// A reference to a path at a host other than the endpoint.
     #[error(
         "its `{field}` refers to a path at `{authority}`, which `allow` of {endpoint} cannot cover"
     )]
@@ -75,10 +75,10 @@ pub enum Violation {
         /// The endpoint.
         endpoint: String,
     },
-    /// A parameter or a header field whose meaning two readers of the request may see differently.
+    /// A parameter or a header field that two servers may read differently.
     #[error("its `{0}` is ambiguous: expected once, in plain letters")]
     Ambiguous(&'static str),
-    /// A header field that overrides the method or the URL, where the grant is narrowed.
+    /// A header field that overrides the method or the URL, at a narrowed grant.
     #[error("its header field `{0}` overrides its method or URL, which `allow` cannot check")]
     Override(&'static str),
     /// A login to a database server with something that is not a surrogate for a login.
@@ -95,7 +95,7 @@ pub enum Violation {
 }
 
 impl Violation {
-    /// A short name of the rule, for the audit.
+    /// Returns a short name of the rule, for the audit log.
     #[must_use]
     pub fn rule(&self) -> &'static str {
         match self {

@@ -1,35 +1,35 @@
-//! The clouds, as data: which audience a service's tokens are for, and where they may be sent.
+//! The cloud table: the services of each cloud, with their audiences, hosts and semantics.
 
-mod meaning;
 mod operations;
+mod semantics;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-pub use meaning::Meaning;
-pub(crate) use operations::{Found, Looked, folded_segments};
-pub use operations::{Operation, Operations, Signs};
+pub(crate) use operations::{FoldedRequest, MatchedOperation, folded_segments};
+pub use operations::{Operation, Operations, SignatureScope};
+pub use semantics::Semantics;
 
 use crate::endpoint::Protocol;
-use crate::host_pattern::{is_host_of, is_label};
+use crate::host_pattern::{host_matches, is_label};
 use crate::path::PathReading;
 
-/// The table in `clouds.toml`. It is read once; a test reads it too, so a release that panics here
-/// has not been tested.
+/// The table in `clouds.toml`, parsed once. A test parses it too, so this does not panic in a
+/// release.
 #[allow(clippy::expect_used)]
 static TABLE: LazyLock<BTreeMap<String, Cloud>> = LazyLock::new(|| {
     toml::from_str(include_str!("clouds.toml")).expect("the cloud table is valid")
 });
 
-/// A cloud.
+/// A cloud: public, of a country, or custom.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cloud {
-    /// Where its directory issues tokens.
+    /// The URL of the directory that issues tokens.
     pub authority: String,
-    /// Its services, by the name that a manifest calls them by.
+    /// Its services, by the names that manifests use.
     #[serde(rename = "service")]
     pub services: BTreeMap<String, CloudService>,
 }
@@ -38,112 +38,111 @@ pub struct Cloud {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CloudService {
-    /// What its tokens are for, exactly.
+    /// The exact audience of its tokens.
     pub audience: String,
-    /// Other names of the same audience, whose tokens its hosts take too.
+    /// Other names of the same audience, whose tokens its hosts accept too.
     #[serde(default)]
     pub aliases: Vec<String>,
     /// The hosts that its tokens may be sent to, as
     /// [`HostPattern`](crate::host_pattern::HostPattern)s.
     pub hosts: Vec<String>,
-    /// The port of hosts that do not listen at the protocol's usual one, by pattern.
+    /// The ports of hosts that do not listen at the protocol's default port, by host pattern.
     #[serde(default)]
     pub ports: BTreeMap<String, u16>,
-    /// Further domains whose requests mean the same, though no token is sent there.
+    /// Further domains of the same service. Their requests have the same semantics, but no token is
+    /// sent there.
     #[serde(default)]
     pub domains: Vec<String>,
-    /// The service whose requests its own are like, by its name in the public cloud, where its own
-    /// name is another.
+    /// The service whose API it has, by its name in the public cloud; `None` for its own name.
     #[serde(default)]
     pub like: Option<String>,
-    /// What it speaks.
+    /// The protocol of its hosts.
     #[serde(default)]
     pub protocol: Protocol,
-    /// Where its gateways send clients on to.
+    /// The nodes that its gateways redirect clients to.
     #[serde(default)]
-    pub routes: Option<Routes>,
-    /// How the service reads paths; by segments where nothing is said.
+    pub redirect_nodes: Option<RedirectNodes>,
+    /// How the service reads paths; `None` for by segments.
     #[serde(default)]
     pub paths: Option<PathReading>,
-    /// Whether the service reads paths without regard to case, so that a pattern must too.
+    /// Whether the service ignores case in paths, so that patterns must ignore it too.
     #[serde(default)]
     pub paths_ignore_case: bool,
-    /// Whether its partial responses are parts of what a client stored, with the content coding
-    /// that the client gave it.
+    /// Whether its partial responses (206) are parts of what a client stored, with the content
+    /// coding that the client gave it.
     #[serde(default)]
     pub returns_stored_content: bool,
-    /// Where its requests name paths beside their own. A pattern that narrows what may be sent
-    /// narrows these too.
+    /// The header fields and parameters that refer to a second path, which `allow` must cover too.
     #[serde(default)]
-    pub second_paths: Vec<SecondPath>,
+    pub referenced_paths: Vec<ReferencedPath>,
 }
 
-/// The nodes behind a service's gateways, to which a gateway sends a client on.
+/// The nodes that a database's gateways redirect clients to.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Routes {
-    /// The domain that they are in, two labels or more below it. What is one label below it is a
-    /// customer's.
+pub struct RedirectNodes {
+    /// The domain of the nodes, whose names have two or more labels before it. Hosts with one label
+    /// before it are customers'.
     pub domain: String,
-    /// The first and the last of their ports.
+    /// Their first and last port.
     pub ports: [u16; 2],
-    /// Hosts in the domain that are customers' too, by pattern.
+    /// Patterns of further hosts in the domain that are customers'.
     #[serde(skip)]
     pub except: Vec<String>,
 }
 
-impl Routes {
-    /// Whether a gateway may send clients there.
+impl RedirectNodes {
+    /// Whether this host and port are one of the nodes.
     #[must_use]
-    pub fn cover(&self, host: &str, port: u16) -> bool {
+    pub fn contains(&self, host: &str, port: u16) -> bool {
         let [first, last] = self.ports;
-        let below =
-            host.strip_suffix(self.domain.as_str()).and_then(|below| below.strip_suffix('.'));
+        let labels =
+            host.strip_suffix(self.domain.as_str()).and_then(|labels| labels.strip_suffix('.'));
         (first..=last).contains(&port)
-            && !self.except.iter().any(|pattern| is_host_of(pattern, host))
-            && below.is_some_and(|below| below.contains('.') && below.split('.').all(is_label))
+            && !self.except.iter().any(|pattern| host_matches(pattern, host))
+            && labels.is_some_and(|labels| labels.contains('.') && labels.split('.').all(is_label))
     }
 }
 
-/// A place where a request names a path beside its own: a header field, or a parameter of the
-/// query.
+/// A header field or a query parameter with which a request refers to a second path.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct SecondPath {
-    /// The header field: it holds a path, or a URL.
+pub struct ReferencedPath {
+    /// The header field, whose value is a path or a URL.
     #[serde(default)]
     pub header: Option<String>,
-    /// The parameter: it holds a path.
+    /// The parameter, whose value is a path.
     #[serde(default)]
     pub query: Option<String>,
-    /// What stands before the path in a request of its own.
+    /// A prefix that the path would have in a request of its own.
     #[serde(default)]
-    pub under: Option<String>,
-    /// Whether it holds several, with commas between.
+    pub prefix: Option<String>,
+    /// Whether the value is a list of paths, separated by commas.
     #[serde(default)]
     pub list: bool,
-    /// The method that must be allowed for the path; the request's own where there is none.
+    /// The method that must be allowed for the path; `None` for the request's method.
     #[serde(default)]
     pub method: Option<String>,
-    /// A value of the parameter with which the paths are in the body, where nobody looks.
+    /// A value of the parameter with which the paths are in the body, where `allow` cannot check
+    /// them.
     #[serde(default)]
-    pub unseen: Option<String>,
+    pub opaque_when: Option<String>,
 }
 
 impl Cloud {
-    /// The cloud of this name: `public`, `china`, `usgov`.
+    /// The cloud of this name in the table: `public`, `china`, `usgov`.
     #[must_use]
     pub fn named(name: &str) -> Option<&'static Self> {
         TABLE.get(name)
     }
 
-    /// Whether it is one of those, and not one's own.
+    /// Whether it is a cloud of the table, and not a custom one.
     #[must_use]
     pub fn is_named(&self) -> bool {
         TABLE.values().any(|cloud| cloud == self)
     }
 
-    /// The names of all clouds.
+    /// The names of all clouds in the table.
     pub fn names() -> impl Iterator<Item = &'static str> {
         TABLE.keys().map(String::as_str)
     }
@@ -177,15 +176,19 @@ mod tests {
     }
 
     #[test]
-    fn a_gateway_sends_on_to_the_services_own_nodes_only() {
+    fn the_redirect_nodes_are_the_services_own_and_not_customers_hosts() {
         let public = Cloud::named("public").unwrap();
-        let routes = public.meaning("contoso.database.windows.net", "").routes.unwrap();
+        let redirect_nodes =
+            public.semantics("contoso.database.windows.net", "").redirect_nodes.unwrap();
         for node in [
             "a1.tr17.westeurope1-a.worker",
             "tr17.westeurope1-a.worker.vnet",
             "tr17.westeurope1-a.worker",
         ] {
-            assert!(routes.cover(&format!("{node}.database.windows.net"), 11001), "{node}");
+            assert!(
+                redirect_nodes.contains(&format!("{node}.database.windows.net"), 11001),
+                "{node}"
+            );
         }
         for (host, port) in [
             ("evil.database.windows.net", 11001),
@@ -198,13 +201,13 @@ mod tests {
             ("..database.windows.net", 11001),
             ("database.windows.net", 11001),
         ] {
-            assert!(!routes.cover(host, port), "{host}:{port}");
+            assert!(!redirect_nodes.contains(host, port), "{host}:{port}");
         }
     }
 
-    /// As the platform's documentation and tutorials have them, to the slash.
+    /// The values of the platform's documentation and tutorials, including slashes at their ends.
     #[test]
-    fn authorities_audiences_and_hosts_are_the_platforms() {
+    fn authorities_audiences_and_hosts_are_those_of_the_platforms_documentation() {
         /// The name of a row, its audience and its hosts.
         type Expected = (&'static str, &'static str, &'static [&'static str]);
         const STORAGE: &str = "https://storage.azure.com/";
@@ -312,7 +315,10 @@ mod tests {
                     (audience, hosts),
                     "{name}: {service}"
                 );
-                let nodes = found.routes.as_ref().map(|routes| format!("*.{}", routes.domain));
+                let nodes = found
+                    .redirect_nodes
+                    .as_ref()
+                    .map(|redirect_nodes| format!("*.{}", redirect_nodes.domain));
                 assert_eq!(nodes.is_some(), service == "sql");
                 assert!(nodes.is_none_or(|nodes| nodes == hosts[0]));
                 let ports: Vec<(&str, u16)> =

@@ -1,4 +1,4 @@
-//! What requests mean, by service: see `operations.toml`.
+//! The table of operations, by service: see `operations.toml`.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -7,32 +7,32 @@ use http::Method;
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
-/// The table in `operations.toml`. It is read once; a test reads it too, so a release that panics
-/// here has not been tested.
+/// The table in `operations.toml`, parsed once. A test parses it too, so this does not panic in a
+/// release.
 #[allow(clippy::expect_used)]
 static TABLE: LazyLock<BTreeMap<String, Operations>> = LazyLock::new(|| {
     toml::from_str(include_str!("operations.toml")).expect("the table of operations is valid")
 });
 
-/// The operations of a service that the boundary treats specially.
+/// The operations of a service that need more than `allow`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Operations {
     /// Requests with other requests in their body.
     #[serde(default)]
-    carriers: Vec<Operation>,
+    batches: Vec<Operation>,
     #[serde(default, rename = "operation")]
     listed: Vec<Operation>,
-    /// Operations that are the last segment of the path, by name.
+    /// Operations whose name is the last segment of the path.
     #[serde(default)]
     actions: Vec<String>,
-    /// The actions that are known to mint nothing. Where there are some, every other action of a
-    /// `POST` needs permission.
+    /// Actions that are known to mint nothing. If there are any, every other `POST` must be named
+    /// in `allow`.
     #[serde(default)]
     harmless: Vec<String>,
     #[serde(default)]
     not_harmless: Vec<String>,
-    /// Resource types whose writing gives rights away.
+    /// Resource types that give rights away when they are written.
     #[serde(default)]
     privileged: Vec<String>,
 }
@@ -41,7 +41,7 @@ pub struct Operations {
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Operation {
-    /// Its name, which `hand_out` takes.
+    /// Its name in `hand_out`.
     pub name: String,
     #[serde(default)]
     ends: Vec<String>,
@@ -53,18 +53,18 @@ pub struct Operation {
     query: Option<Parameter>,
     #[serde(default)]
     methods: Vec<String>,
-    /// The field that is all of the credential, as a JSON pointer. Sealing it seals the response.
+    /// The only secret field of the response, as a JSON pointer (RFC 6901). Sealing it is enough.
     #[serde(default)]
     pub secret: Option<String>,
-    /// What it signs, where its response is a shared access signature.
+    /// The scope of the shared access signature in its response; `None` if there is none.
     #[serde(default)]
-    pub signs: Option<Signs>,
+    pub signs: Option<SignatureScope>,
 }
 
-/// What a shared access signature covers.
+/// The scope of a shared access signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Signs {
+pub enum SignatureScope {
     /// A container, or a blob.
     Service,
     /// Whole services of an account.
@@ -78,61 +78,65 @@ struct Parameter {
     value: String,
 }
 
-/// What a request may be, in the table's eyes.
+/// The entry of the table that a request matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Found<'t> {
-    /// A request with others in its body.
-    Carrier(&'t str),
-    /// An operation of the table.
+pub(crate) enum MatchedOperation<'t> {
+    /// A request with other requests in its body.
+    Batch(&'t str),
+    /// An operation.
     Listed(&'t Operation),
-    /// An action of the table, by its name.
+    /// An action, by its name.
     Action(&'t str),
 }
 
-impl<'t> Found<'t> {
+impl<'t> MatchedOperation<'t> {
     pub(crate) fn name(self) -> &'t str {
         match self {
-            Self::Carrier(name) | Self::Action(name) => name,
+            Self::Batch(name) | Self::Action(name) => name,
             Self::Listed(operation) => &operation.name,
         }
     }
 }
 
-/// A request, as the table looks at it.
-pub(crate) struct Looked<'r> {
-    /// `None` where a header field may change it on the way.
+/// A request as it is compared with the table: its strings are [`folded`].
+pub(crate) struct FoldedRequest<'r> {
+    /// `None` if a header field may override it.
     pub(crate) method: Option<&'r Method>,
-    /// The path's segments, folded.
+    /// The segments of the path.
     pub(crate) segments: Vec<String>,
-    /// The parameters that select an operation, folded.
+    /// The query parameters that select an operation.
     pub(crate) parameters: Vec<(String, String)>,
 }
 
 impl Operations {
-    /// The operations of a service, by its name in the cloud table. `any` are those of every
-    /// service.
+    /// The operations of a service, by its name in the cloud table. The name `any` has those of
+    /// every service.
     pub fn of(service: &str) -> Option<&'static Self> {
         TABLE.get(service)
     }
 
-    /// What a request is: the first entry that matches.
-    pub(crate) fn find(&self, looked: &Looked<'_>) -> Option<Found<'_>> {
-        let carrier = self.carriers.iter().find(|operation| operation.matches(looked));
-        let listed =
-            || self.listed.iter().find(|operation| operation.matches(looked)).map(Found::Listed);
-        carrier.map(|carrier| Found::Carrier(&carrier.name)).or_else(listed).or_else(|| {
-            let mut ends = looked.segments.iter().rev();
+    /// The first entry that a request matches.
+    pub(crate) fn find(&self, request: &FoldedRequest<'_>) -> Option<MatchedOperation<'_>> {
+        let batch = self.batches.iter().find(|operation| operation.matches(request));
+        let listed = || {
+            self.listed
+                .iter()
+                .find(|operation| operation.matches(request))
+                .map(MatchedOperation::Listed)
+        };
+        batch.map(|batch| MatchedOperation::Batch(&batch.name)).or_else(listed).or_else(|| {
+            let mut ends = request.segments.iter().rev();
             let last = ends.next()?;
-            // Some actions have a name of the caller's behind them: `createQueryKey/NAME`.
-            let before = ends.next().filter(|_| looked.may_be(&Method::POST));
-            let is_it = |name: &&String| {
+            // A name of the caller's choice follows some actions: `createQueryKey/NAME`.
+            let before = ends.next().filter(|_| request.may_be(&Method::POST));
+            let is_last = |name: &&String| {
                 is_named(last, name) || before.is_some_and(|before| is_named(before, name))
             };
-            self.actions.iter().find(is_it).map(|name| Found::Action(name))
+            self.actions.iter().find(is_last).map(|name| MatchedOperation::Action(name))
         })
     }
 
-    /// Whether this service's `POST`s are let through only where they are known.
+    /// Whether a `POST` to this service needs to be known as harmless, or named in `allow`.
     pub(crate) fn lists_harmless(&self) -> bool {
         !self.harmless.is_empty()
     }
@@ -146,90 +150,90 @@ impl Operations {
             && !self.not_harmless.iter().any(|pattern| ends_with(segments, pattern))
     }
 
-    /// Where a path names a type whose writing gives rights away: the numbers of its segments.
+    /// The indexes of the segments that are types which give rights away when they are written.
     pub(crate) fn privileged<'s>(
         &'s self,
         segments: &'s [String],
     ) -> impl Iterator<Item = usize> + 's {
-        let is_one = |segment: &String| self.privileged.iter().any(|name| is_named(segment, name));
+        let is_privileged =
+            |segment: &String| self.privileged.iter().any(|name| is_named(segment, name));
         segments
             .iter()
             .enumerate()
-            .filter(move |(_, segment)| is_one(segment))
-            .map(|(number, _)| number)
+            .filter(move |(_, segment)| is_privileged(segment))
+            .map(|(index, _)| index)
     }
 
-    /// The names that `hand_out` may have.
+    /// The names that are valid in `hand_out`.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         let operations =
-            self.carriers.iter().chain(&self.listed).map(|operation| operation.name.as_str());
+            self.batches.iter().chain(&self.listed).map(|operation| operation.name.as_str());
         operations.chain(self.actions.iter().map(String::as_str))
     }
 
-    /// The operations whose response is sealed by sealing one field.
+    /// The operations whose response has one secret field, so that it can be sealed.
     pub fn sealable(&self) -> impl Iterator<Item = &Operation> {
         self.listed.iter().filter(|operation| operation.secret.is_some())
     }
 
-    /// The parameters of a query that select an operation.
+    /// The names of the query parameters that select an operation.
     pub(crate) fn selectors(&self) -> impl Iterator<Item = &str> {
-        let all = self.carriers.iter().chain(&self.listed);
+        let all = self.batches.iter().chain(&self.listed);
         all.filter_map(|operation| operation.query.as_ref())
             .map(|parameter| parameter.name.as_str())
     }
 }
 
-impl Looked<'_> {
-    /// Whether the request may be one of this method when it arrives.
+impl FoldedRequest<'_> {
+    /// Whether the server may see this method.
     pub(crate) fn may_be(&self, method: &Method) -> bool {
         self.method.is_none_or(|own| own == method)
     }
 }
 
 impl Operation {
-    fn matches(&self, looked: &Looked<'_>) -> bool {
-        let method = looked.method.filter(|_| !self.methods.is_empty());
+    fn matches(&self, request: &FoldedRequest<'_>) -> bool {
+        let method = request.method.filter(|_| !self.methods.is_empty());
         if method.is_some_and(|method| !self.methods.iter().any(|name| name == method.as_str())) {
             return false;
         }
-        let of_query = |wanted: &Parameter| {
-            looked
+        let has_parameter = |wanted: &Parameter| {
+            request
                 .parameters
                 .iter()
                 .any(|(name, value)| *name == wanted.name && *value == wanted.value)
         };
-        let segments = looked.segments.as_slice();
+        let segments = request.segments.as_slice();
         let is_within =
-            |pattern: &String| (1..=segments.len()).any(|end| starts(segments, end, pattern));
+            |pattern: &String| (1..=segments.len()).any(|end| ends_at(segments, end, pattern));
         self.ends.iter().any(|pattern| ends_with(segments, pattern))
             || self.within.iter().any(is_within)
             || self.whole.iter().any(|pattern| {
                 pattern.split('/').count() == segments.len() && ends_with(segments, pattern)
             })
-            || self.query.as_ref().is_some_and(of_query)
+            || self.query.as_ref().is_some_and(has_parameter)
     }
 }
 
-/// Whether the last segment stands where a type would, which is where an action stands, and not
-/// where a name would that somebody may choose. Types and names take turns, but for
-/// `providers/NAMESPACE` in front of a type.
+/// Whether the last segment is a type or an action, and not a name that a caller may choose. Types
+/// and names alternate; `providers/NAMESPACE` before a type is such a pair too.
 fn ends_with_a_type(segments: &[String]) -> bool {
     let mut rest = segments;
     loop {
         match rest {
             [_] => return true,
-            [_, _, behind @ ..] => rest = behind,
+            [_, _, following @ ..] => rest = following,
             [] => return false,
         }
     }
 }
 
 fn ends_with(segments: &[String], pattern: &str) -> bool {
-    starts(segments, segments.len(), pattern)
+    ends_at(segments, segments.len(), pattern)
 }
 
-/// Whether the segments before `end` end like a pattern.
-fn starts(segments: &[String], end: usize, pattern: &str) -> bool {
+/// Whether the segments before the index `end` end with a pattern.
+fn ends_at(segments: &[String], end: usize, pattern: &str) -> bool {
     let wanted = pattern.split('/').count();
     let Some(found) = end.checked_sub(wanted).and_then(|start| segments.get(start..end)) else {
         return false;
@@ -237,25 +241,25 @@ fn starts(segments: &[String], end: usize, pattern: &str) -> bool {
     pattern.split('/').zip(found).all(|(wanted, found)| wanted == "*" || is_named(found, wanted))
 }
 
-/// Whether a folded segment is this name of the table, all of which are plain letters.
+/// Whether a folded segment is a name of the table. Those are ASCII letters only.
 fn is_named(segment: &str, name: &str) -> bool {
     segment.eq_ignore_ascii_case(name)
 }
 
-/// A path's segments as services that are generous would read them: decoded, in one case, without
-/// parameters, dots and spaces at their ends, without empty ones.
+/// The segments of a path as a lenient service would read them: decoded, in lower case, without
+/// parameters, without dots and spaces at their ends, and without empty segments.
 pub(crate) fn folded_segments(path: &str) -> Vec<String> {
     path.split('/').map(folded).filter(|segment| !segment.is_empty()).collect()
 }
 
-/// A segment, or a value, in the same way.
+/// Folds a segment or a value in the same way.
 pub(crate) fn folded(text: &str) -> String {
     let decoded = percent_decode_str(text).decode_utf8_lossy();
     let name = decoded.split(';').next().unwrap_or_default();
     fold(name.trim_end_matches(|last: char| last == '.' || last.is_whitespace()))
 }
 
-/// In one case, whatever alphabet: the Kelvin sign is a `k` to some.
+/// Converts to lower case. Some servers read the Kelvin sign as a `k`, so Unicode is folded too.
 fn fold(text: &str) -> String {
     if text.is_ascii() { text.to_ascii_lowercase() } else { text.to_uppercase().to_lowercase() }
 }
@@ -265,10 +269,14 @@ mod tests {
     use super::*;
     use crate::cloud::Cloud;
 
-    fn looked<'r>(method: &'r Method, path: &str, parameters: &[(&str, &str)]) -> Looked<'r> {
+    fn folded_request<'r>(
+        method: &'r Method,
+        path: &str,
+        parameters: &[(&str, &str)],
+    ) -> FoldedRequest<'r> {
         let parameters =
             parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        Looked {
+        FoldedRequest {
             method: Some(method),
             segments: folded_segments(path),
             parameters: parameters.collect(),
@@ -276,7 +284,10 @@ mod tests {
     }
 
     fn found(service: &str, method: &Method, path: &str) -> Option<&'static str> {
-        Operations::of(service).unwrap().find(&looked(method, path, &[])).map(Found::name)
+        Operations::of(service)
+            .unwrap()
+            .find(&folded_request(method, path, &[]))
+            .map(MatchedOperation::name)
     }
 
     #[test]
@@ -306,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn actions_that_mint_are_found_in_every_spelling() {
+    fn minting_actions_are_found_in_every_spelling() {
         let account =
             "/subscriptions/s/resourceGroups/g/providers/Microsoft.Storage/storageAccounts/a";
         for (action, name) in [
@@ -340,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn an_action_is_harmless_only_where_an_action_stands() {
+    fn an_action_is_harmless_only_in_the_position_of_an_action() {
         let arm = Operations::of("arm").unwrap();
         let harmless = |path: &str| arm.is_harmless(&folded_segments(path));
         assert!(harmless(
@@ -351,7 +362,7 @@ mod tests {
         for path in [
             "/subscriptions/s/resourceGroups/g/providers/Microsoft.X/xs/x/mint/start",
             "/subscriptions/s/resourceGroups/g/providers/Microsoft.App/jobs/j/start",
-            "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachines/v/runCommand",
+            "/subscriptions/s/resourceGroups/g/providers/M.C/virtualMachines/v/runCommand",
             "/subscriptions/s/resourceGroups/g/providers/Microsoft.X/xs/providers/mint/start",
             "/start/start",
             "/",
@@ -363,8 +374,10 @@ mod tests {
     #[test]
     fn a_query_selects_an_operation() {
         let blob = Operations::of("blob").unwrap();
-        let found =
-            |value| blob.find(&looked(&Method::POST, "/", &[("comp", value)])).map(Found::name);
+        let found = |value| {
+            blob.find(&folded_request(&Method::POST, "/", &[("comp", value)]))
+                .map(MatchedOperation::name)
+        };
         assert_eq!(found("userdelegationkey"), Some("userdelegationkey"));
         assert_eq!(found("batch"), Some("batch"));
         assert_eq!(found("list"), None);

@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::address::forbidden_even_if_resolved;
-use crate::diagnostic::{Diagnostic, Located};
-use crate::document::{InvalidValue, Key, Section, SectionKeys, WithDefault, path_as_it_is};
+use crate::diagnostic::{Diagnostic, Spanned};
+use crate::document::{InvalidValue, Key, Section, SectionKeys, WithDefault, check_unexpanded};
 
-/// How requests leave.
+/// Connections to services and identity endpoints.
 #[derive(Clone, Debug)]
 pub struct EgressConfig {
-    /// Addresses for hosts and ports, in place of what the name service says.
+    /// Addresses for hosts and ports, in place of DNS.
     pub resolve: BTreeMap<(String, u16), SocketAddr>,
-    /// How long a connection may take, TLS included.
+    /// Timeout for establishing a connection, TLS included.
     pub connect_timeout: Duration,
 }
 
@@ -57,9 +57,9 @@ impl Default for EgressConfig {
 /// TLS trust anchors.
 #[derive(Clone, Debug)]
 pub struct TlsConfig {
-    /// Files of certificates in PEM, beside the system's.
-    pub ca_files: Vec<Located<PathBuf>>,
-    /// Certificates in PEM, beside those.
+    /// Files of trusted certificates in PEM, in addition to the system's.
+    pub ca_files: Vec<Spanned<PathBuf>>,
+    /// Trusted certificates in PEM, in addition to those.
     pub ca_pem: Vec<String>,
     /// Whether the system's certificates are trusted.
     pub system_roots: bool,
@@ -79,7 +79,7 @@ const SYSTEM_ROOTS: WithDefault<bool> = WithDefault::<bool>::boolean(
 /// `[tls]`.
 pub(super) const TLS: SectionKeys = SectionKeys::new(
     &["tls"],
-    "The certificates that services and identity endpoints are checked against.",
+    "TLS trust anchors for services and identity endpoints.",
     &[&CA_FILES, &SYSTEM_ROOTS.key],
 );
 
@@ -103,16 +103,18 @@ pub(super) fn read_egress(root: &Section<'_>) -> EgressConfig {
                 name.value.split(':').next().unwrap_or_default()
             );
             resolve.push(
-                Diagnostic::new(name.place.clone(), message).expected("\"host:port\"").write(write),
+                Diagnostic::new(name.location.clone(), message)
+                    .expected("\"host:port\"")
+                    .write(write),
             );
         }
         let to = resolve.parsed_entry(&name.value, &RESOLVED, |text| {
             text.parse::<SocketAddr>().map_err(|_| InvalidValue::default())
         });
         let (Some(from), Some(to)) = (from, to) else { continue };
-        if let Some(why) = forbidden_even_if_resolved(to.value.ip()) {
-            let message = format!("[egress.resolve] may not lead to {}, {why}", to.value.ip());
-            resolve.push(Diagnostic::new(to.place, message).expected("another address"));
+        if let Some(reason) = forbidden_even_if_resolved(to.value.ip()) {
+            let message = format!("[egress.resolve] may not lead to {}, {reason}", to.value.ip());
+            resolve.push(Diagnostic::new(to.location, message).expected("another address"));
         } else {
             config.resolve.insert(from, to.value);
         }
@@ -127,15 +129,16 @@ pub(super) fn read_tls(root: &Section<'_>, base: &Path) -> TlsConfig {
     let section = root.section(&TLS);
     let mut config = TlsConfig::default();
     if let Some(files) = section.strings(&CA_FILES) {
-        let files = files.value.into_iter().filter(|file| match path_as_it_is(&file.value) {
+        let files = files.value.into_iter().filter(|file| match check_unexpanded(&file.value) {
             Ok(()) => true,
             Err(reason) => {
                 section.unexpanded_path(&CA_FILES, file, reason);
                 false
             }
         });
-        config.ca_files =
-            files.map(|file| Located { value: base.join(file.value), place: file.place }).collect();
+        config.ca_files = files
+            .map(|file| Spanned { value: base.join(file.value), location: file.location })
+            .collect();
     }
     config.system_roots = section.boolean_or_default(&SYSTEM_ROOTS);
     section.finish();

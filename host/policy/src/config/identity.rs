@@ -7,19 +7,19 @@ use std::time::Duration;
 use http::Uri;
 use keyward_types::{SourceKind, UserAssigned};
 
-use crate::diagnostic::{Diagnostic, Place};
+use crate::diagnostic::{Diagnostic, Location};
 use crate::document::{DefaultValue, InvalidValue, Key, Section, SectionKeys};
 use crate::text::one_of;
 
-/// One identity.
+/// An identity.
 #[derive(Clone, Debug)]
 pub struct IdentityConfig {
     /// Its source.
     pub source: IdentitySource,
-    /// Where its tokens survive a restart.
+    /// Storage of its tokens on disk, over a restart.
     pub persist: Option<PersistConfig>,
-    /// Where it is configured.
-    pub place: Option<Place>,
+    /// Its position in the configuration.
+    pub location: Option<Location>,
 }
 
 /// Where an identity's tokens come from.
@@ -27,39 +27,39 @@ pub struct IdentityConfig {
 pub enum IdentitySource {
     /// The instance metadata service.
     Imds(ImdsConfig),
-    /// Another one of the platform's. What it needs to know is in its environment variables.
+    /// Another source of the platform, which is configured by environment variables.
     Platform(SourceKind, SourceConfig),
-    /// The first of the platform's that this machine has.
+    /// The first of the platform's sources that this machine has.
     Auto(SourceConfig),
-    /// One that the embedding service supplies to the broker, under the identity's name.
+    /// A source that the embedding service supplies to the broker, under the identity's name.
     Supplied,
 }
 
 /// `source = "imds"`.
 #[derive(Clone, Debug, Default)]
 pub struct ImdsConfig {
-    /// A user-assigned identity; the system-assigned one where there is none.
+    /// A user-assigned identity; `None` for the system-assigned one.
     pub user_assigned: Option<UserAssigned>,
-    /// Another address than `http://169.254.169.254`.
+    /// Its address, if not `http://169.254.169.254`.
     pub endpoint: Option<String>,
-    /// How long one request may take.
+    /// Timeout of one request.
     pub timeout: Option<Duration>,
-    /// How long an endpoint that fails is tried.
+    /// Time for all attempts together.
     pub deadline: Option<Duration>,
 }
 
-/// What can be said of every source.
+/// The configuration that all sources have in common.
 #[derive(Clone, Debug, Default)]
 pub struct SourceConfig {
     /// A user-assigned identity.
     pub user_assigned: Option<UserAssigned>,
-    /// How long one request may take.
+    /// Timeout of one request.
     pub timeout: Option<Duration>,
-    /// How long an endpoint that fails is tried.
+    /// Time for all attempts together.
     pub deadline: Option<Duration>,
 }
 
-/// A file of tokens, encrypted.
+/// An encrypted file of tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PersistConfig {
     /// The file.
@@ -68,18 +68,18 @@ pub struct PersistConfig {
     pub key: PersistKeyConfig,
 }
 
-/// Where the key of a file of tokens is.
+/// The source of the encryption key of a file of tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PersistKeyConfig {
-    /// In a file that only this user can read: `openssl rand -hex 32`.
+    /// A file that only this user can read, as `openssl rand -hex 32` makes it.
     File(PathBuf),
-    /// In a credential of systemd's, of this name.
+    /// A systemd credential of this name.
     Credential(String),
 }
 
 impl IdentityConfig {
     fn of(source: IdentitySource) -> Self {
-        Self { source, persist: None, place: None }
+        Self { source, persist: None, location: None }
     }
 
     /// The machine's system-assigned identity.
@@ -108,7 +108,7 @@ pub(super) fn read(root: &Section<'_>, base: &Path) -> BTreeMap<String, Identity
     sections.filter_map(|(name, section)| Some((name.value, identity(section, base)?))).collect()
 }
 
-/// The source that the machine has.
+/// The name of the source that is detected.
 const AUTO: &str = "auto";
 
 /// The sources by their names; `None` for [`AUTO`].
@@ -143,7 +143,7 @@ const RESOURCE_ID: Key = Key::form(
 );
 const ENDPOINT: Key = Key::form(
     "endpoint",
-    "\"http://host:port\", and nothing behind it",
+    "\"http://host:port\", without a path",
     Some("^http://[^/?#@]+/?$"),
     "http://169.254.169.254",
     "for `imds`: the address of the metadata service",
@@ -169,7 +169,7 @@ const DEADLINE: Key = Key::duration(
 const PERSIST: Key = Key::path(
     "persist",
     "/var/lib/keyward/tokens",
-    "a file that keeps tokens over a restart, encrypted",
+    "an encrypted file in which tokens survive a restart",
 );
 const PERSIST_KEY: Key = Key::path(
     "persist_key",
@@ -202,17 +202,19 @@ pub(super) const IDENTITY: SectionKeys = SectionKeys::new(
 );
 
 fn identity(section: Section<'_>, base: &Path) -> Option<IdentityConfig> {
-    let place = section.place();
+    let location = section.location();
     let sources = sources();
     let source = section.one_of(&SOURCE, &sources);
-    if source.is_none() && section.place_of(&SOURCE).is_none() {
+    if source.is_none() && section.location_of(&SOURCE).is_none() {
         let message = format!("{} has no `source`", section.header());
         let expected = one_of(sources.iter().map(|(name, _)| *name));
         section.push(
-            Diagnostic::new(place.clone(), message).expected(expected).write("source = \"imds\""),
+            Diagnostic::new(location.clone(), message)
+                .expected(expected)
+                .write("source = \"imds\""),
         );
     }
-    let (user_assigned, named_at) = user_assigned(&section).unzip();
+    let (user_assigned, id_location) = user_assigned(&section).unzip();
     let endpoint = section.parsed(&ENDPOINT, |text| {
         if is_http_origin(text) { Ok(text.to_owned()) } else { Err(InvalidValue::default()) }
     });
@@ -223,15 +225,14 @@ fn identity(section: Section<'_>, base: &Path) -> Option<IdentityConfig> {
     if let (Some(endpoint), Some(kind)) = (&endpoint, kind)
         && kind != Some(SourceKind::Imds)
     {
-        let message =
-            format!("`endpoint` in {}, whose source finds its endpoint itself", section.header());
-        section.push(Diagnostic::new(endpoint.place.clone(), message).help("remove this line"));
+        let message = format!("`endpoint` in {} is only for `source = \"imds\"`", section.header());
+        section.push(Diagnostic::new(endpoint.location.clone(), message).help("remove this line"));
     }
     if let (Some(Some(kind)), Some(identity)) = (kind, &user_assigned)
         && !kind.takes(identity)
     {
         let message = format!(
-            "{} names a user-assigned identity, which {kind} cannot be asked for so",
+            "{} selects a user-assigned identity in a way that {kind} does not support",
             section.header()
         );
         let expected = if kind == SourceKind::WorkloadIdentity {
@@ -239,7 +240,7 @@ fn identity(section: Section<'_>, base: &Path) -> Option<IdentityConfig> {
         } else {
             "none of client_id, object_id and resource_id"
         };
-        section.push(Diagnostic::new(named_at.flatten(), message).expected(expected));
+        section.push(Diagnostic::new(id_location.flatten(), message).expected(expected));
     }
     section.finish();
     let source = match kind? {
@@ -252,7 +253,7 @@ fn identity(section: Section<'_>, base: &Path) -> Option<IdentityConfig> {
         }
         None => IdentitySource::Auto(SourceConfig { user_assigned, timeout, deadline }),
     };
-    Some(IdentityConfig { source, persist, place })
+    Some(IdentityConfig { source, persist, location })
 }
 
 fn persist(section: &Section<'_>, base: &Path) -> Option<PersistConfig> {
@@ -263,26 +264,27 @@ fn persist(section: &Section<'_>, base: &Path) -> Option<PersistConfig> {
         (Some(_), Some(file), None) => PersistKeyConfig::File(file.value),
         (Some(_), None, Some(name)) => PersistKeyConfig::Credential(name.value),
         (None, None, None) => return None,
-        // It is reported already.
-        (None, ..) if section.place_of(&PERSIST).is_some() => return None,
+        // `persist` is invalid, which is already reported.
+        (None, ..) if section.location_of(&PERSIST).is_some() => return None,
         (path, file, credential) => {
-            let place = path.as_ref().and_then(|path| path.place.clone());
-            let place = place
-                .or_else(|| file.and_then(|file| file.place))
-                .or_else(|| credential.and_then(|it| it.place));
+            let location = path.as_ref().and_then(|path| path.location.clone());
+            let location = location
+                .or_else(|| file.and_then(|file| file.location))
+                .or_else(|| credential.and_then(|credential| credential.location));
             let message = format!(
                 "{}: `persist` needs exactly one of `persist_key` and `persist_credential`",
                 section.header()
             );
-            let expected = "`persist`, and either `persist_key` (a file: openssl rand -hex 32) or `persist_credential` (systemd's)";
-            section.push(Diagnostic::new(place, message).expected(expected));
+            let expected = "`persist`, and either `persist_key` (a file: openssl rand -hex 32) or \
+                            `persist_credential` (systemd's)";
+            section.push(Diagnostic::new(location, message).expected(expected));
             return None;
         }
     };
     path.map(|path| PersistConfig { path: path.value, key })
 }
 
-fn user_assigned(section: &Section<'_>) -> Option<(UserAssigned, Option<Place>)> {
+fn user_assigned(section: &Section<'_>) -> Option<(UserAssigned, Option<Location>)> {
     let uuid = |key| {
         section.parsed(key, |text| {
             if is_uuid(text) { Ok(text.to_owned()) } else { Err(InvalidValue::default()) }
@@ -295,16 +297,17 @@ fn user_assigned(section: &Section<'_>) -> Option<(UserAssigned, Option<Place>)>
         if fits { Ok(text.to_owned()) } else { Err(InvalidValue::default()) }
     });
     let forms = [
-        uuid(&CLIENT_ID).map(|id| (id.place, UserAssigned::ClientId(id.value))),
-        uuid(&OBJECT_ID).map(|id| (id.place, UserAssigned::ObjectId(id.value))),
-        resource.map(|id| (id.place, UserAssigned::ResourceId(id.value))),
+        uuid(&CLIENT_ID).map(|id| (id.location, UserAssigned::ClientId(id.value))),
+        uuid(&OBJECT_ID).map(|id| (id.location, UserAssigned::ObjectId(id.value))),
+        resource.map(|id| (id.location, UserAssigned::ResourceId(id.value))),
     ];
     let mut forms = forms.into_iter().flatten();
     let first = forms.next()?;
-    for (place, _) in forms {
+    for (location, _) in forms {
         let message = format!("{} names its identity twice", section.header());
         section.push(
-            Diagnostic::new(place, message).expected("one of client_id, object_id and resource_id"),
+            Diagnostic::new(location, message)
+                .expected("one of client_id, object_id and resource_id"),
         );
     }
     Some((first.1, first.0))
@@ -317,7 +320,7 @@ fn is_uuid(text: &str) -> bool {
         && groups.iter().all(|group| group.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
-/// Whether a text is `http://host:port`, with nothing behind it.
+/// Whether a URL is `http://host:port`, without a path.
 fn is_http_origin(text: &str) -> bool {
     let Ok(uri) = text.trim_end_matches('/').parse::<Uri>() else { return false };
     uri.scheme_str() == Some("http")

@@ -1,4 +1,4 @@
-//! `[mount.NAME.limits]`: what one call may use, and how many calls there may be.
+//! `[mount.NAME.limits]`: limits of one call, and of the number of calls.
 
 use std::time::Duration;
 
@@ -7,36 +7,35 @@ use crate::document::{Section, SectionKeys, WithDefault};
 /// The limits of a mount. All but `concurrency` and `queue` are for one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Calls at once.
+    /// Concurrent calls.
     pub concurrency: u32,
-    /// Calls that wait for their turn. One more is refused at once.
+    /// Calls that wait for another call to end. One more is denied at once.
     pub queue: u32,
     /// Bytes of memory, all linear memories together.
     pub memory: u64,
     /// Table elements, all tables together.
     pub table_elements: u32,
-    /// Time on a processor.
+    /// CPU time.
     pub cpu_time: Duration,
-    /// Time in which nothing moves: no byte of the caller's body or of the answer, no request and
-    /// no response.
+    /// Time without progress: no request, no response, and no byte of either body.
     pub idle_time: Duration,
-    /// Time altogether.
+    /// Wall time.
     pub wall_time: Duration,
     /// Requests that the plugin sends.
     pub requests: u32,
-    /// Database connections that the plugin holds at once.
+    /// Database connections that the plugin has open at once.
     pub connections: u32,
-    /// Bytes that the plugin writes to its log, which are its standard output and standard error.
+    /// Bytes that the plugin logs, which it writes to its standard output and standard error.
     pub log_bytes: u64,
-    /// Bytes of one set of header fields, with what they take in memory.
+    /// Bytes of one set of header fields, with their overhead in memory.
     pub header_bytes: u64,
-    /// Handles on things of the host's that the plugin holds: streams, bodies, header fields.
+    /// Handles of host resources that the plugin has: streams, bodies, header fields.
     pub resources: u32,
-    /// Bytes that the plugin hands to the host in one host call.
+    /// Bytes that the plugin passes to the host in one host call.
     pub hostcall_bytes: u64,
 }
 
-type Number = WithDefault<u32>;
+type Count = WithDefault<u32>;
 type Size = WithDefault<u64>;
 type Time = WithDefault<Duration>;
 
@@ -44,12 +43,12 @@ const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const SHORTEST: Duration = Duration::from_millis(10);
 
-const CONCURRENCY: Number = Number::integer("concurrency", (1, 4096), 128, "calls at once");
-const QUEUE: Number = Number::integer(
+const CONCURRENCY: Count = Count::integer("concurrency", (1, 4096), 128, "concurrent calls");
+const QUEUE: Count = Count::integer(
     "queue",
     (1, 1_000_000),
     1024,
-    "calls that wait for their turn; one more is denied at once",
+    "calls that wait for another call to end; one more is denied at once",
 );
 const MEMORY: Size = Size::size(
     "memory",
@@ -57,34 +56,30 @@ const MEMORY: Size = Size::size(
     64 << 20,
     "memory of the sandbox, all linear memories together",
 );
-const TABLE_ELEMENTS: Number = Number::integer(
+const TABLE_ELEMENTS: Count = Count::integer(
     "table_elements",
     (1, 200_000),
     20_000,
     "elements of the sandbox's tables, all together",
 );
 const CPU_TIME: Time =
-    Time::duration("cpu_time", (SHORTEST, HOUR), Duration::from_secs(10), "processor time");
+    Time::duration("cpu_time", (SHORTEST, HOUR), Duration::from_secs(10), "CPU time");
 const IDLE_TIME: Time = Time::duration(
     "idle_time",
     (SHORTEST, DAY),
     Duration::from_secs(2 * 60),
     "time without any progress: no request, no response, and no byte of either body",
 );
-const WALL_TIME: Time = Time::duration(
-    "wall_time",
-    (SHORTEST, Duration::from_secs(7 * 24 * 3600)),
-    HOUR,
-    "time in all",
-);
-// A batch of 256 blobs needs two for each.
-const REQUESTS: Number =
-    Number::integer("requests", (1, 100_000), 520, "requests that the plugin sends");
-const CONNECTIONS: Number = Number::integer(
+const WALL_TIME: Time =
+    Time::duration("wall_time", (SHORTEST, Duration::from_secs(7 * 24 * 3600)), HOUR, "wall time");
+// A batch of 256 blobs needs two requests for each.
+const REQUESTS: Count =
+    Count::integer("requests", (1, 100_000), 520, "requests that the plugin sends");
+const CONNECTIONS: Count = Count::integer(
     "connections",
     (1, 1000),
     4,
-    "database connections that the plugin holds at once",
+    "database connections that the plugin has open at once",
 );
 const LOG_BYTES: Size = Size::size("log_bytes", (0, 1 << 30), 64 << 10, "what the plugin logs");
 const HEADER_BYTES: Size = Size::size(
@@ -93,17 +88,17 @@ const HEADER_BYTES: Size = Size::size(
     64 << 10,
     "one set of header fields, with their overhead in memory",
 );
-const RESOURCES: Number = Number::integer(
+const RESOURCES: Count = Count::integer(
     "resources",
     (1, 100_000),
     1000,
-    "handles that the plugin holds: streams, bodies, header fields",
+    "handles of host resources that the plugin has: streams, bodies, header fields",
 );
 const HOSTCALL_BYTES: Size = Size::size(
     "hostcall_bytes",
     (64 << 10, 128 << 20),
     2 << 20,
-    "what the plugin passes to the host at once",
+    "what the plugin passes to the host in one host call",
 );
 
 /// `[mount.NAME.limits]`.

@@ -1,7 +1,7 @@
-//! The configuration: what a TOML file says, or code in its place.
+//! The configuration, read from a TOML file or made in code.
 //!
-//! [`Config::from_toml`] reads a file's text. What it gives is complete and well-formed in itself;
-//! whether it fits the plugins that it names is found out by [`Plan::new`](crate::plan::Plan::new).
+//! [`Config::from_toml`] reads a file's text and checks it by itself.
+//! [`Plan::new`](crate::plan::Plan::new) then checks that it fits the plugins that it names.
 
 mod cloud;
 mod egress;
@@ -25,12 +25,13 @@ use crate::cloud::Cloud;
 use crate::diagnostic::{ConfigError, Diagnostic};
 use crate::document::{Document, Key, Section, SectionKeys, WithDefault};
 
-/// The sections of a configuration that this crate reads, in the order of the reference. Not among
-/// them are those of a program that embeds the broker.
+/// The sections of a configuration that this crate reads, in the order of the reference. A program
+/// that embeds the broker may have others.
 pub const SECTIONS: &[&SectionKeys] = &[
     &cloud::TOP,
     &cloud::CLOUD,
     &cloud::SERVICE,
+    &cloud::REDIRECT_NODES,
     &cloud::ROUTES,
     &identity::IDENTITY,
     &mount::MOUNT,
@@ -45,21 +46,21 @@ pub const SECTIONS: &[&SectionKeys] = &[
 ];
 
 const ENABLED: WithDefault<bool> =
-    WithDefault::<bool>::boolean("enabled", true, "whether compiled plugins are kept");
+    WithDefault::<bool>::boolean("enabled", true, "whether compiled plugins are cached");
 const DIRECTORY: Key = Key::path(
     "directory",
     "/var/cache/keyward",
-    "it must belong to the daemon's user, and nobody else may write there",
+    "the cache; it must belong to the daemon's user, and no other user may write there",
 )
 .default_is("`compiled` in systemd's cache directory, or in `~/.cache/keyward`");
 
 const COMPILE_CACHE: SectionKeys = SectionKeys::new(
     &["compile_cache"],
-    "Where compiled plugins are kept between runs.",
+    "Cache of compiled plugins, which survives restarts.",
     &[&ENABLED.key, &DIRECTORY],
 );
 
-/// What a broker is made of.
+/// The configuration of a broker.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The cloud: audiences and hosts of its services.
@@ -68,31 +69,31 @@ pub struct Config {
     pub identities: BTreeMap<String, IdentityConfig>,
     /// The mounts, by name.
     pub mounts: BTreeMap<String, MountConfig>,
-    /// How requests leave.
+    /// Connections to services.
     pub egress: EgressConfig,
     /// TLS trust anchors.
     pub tls: TlsConfig,
-    /// Where compiled plugins are kept between runs.
+    /// Cache of compiled plugins.
     pub compile_cache: CompileCache,
-    /// What still works, but will be removed.
+    /// Warnings about deprecated keys.
     pub warnings: Vec<Diagnostic>,
 }
 
-/// Where compiled plugins are kept between runs.
+/// Cache of compiled plugins, which survives restarts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum CompileCache {
-    /// Nothing is said: nowhere, but for a program that has a place of its own for such things.
+    /// Not configured: no cache, unless the program that embeds the broker has a default directory.
     #[default]
     Unset,
-    /// Nowhere.
+    /// No cache.
     Off,
-    /// In this directory. It must belong to the user who runs the broker, and nobody else may write
-    /// in it.
+    /// In this directory. It must belong to the user who runs the broker, and no other user may
+    /// write in it.
     Directory(PathBuf),
 }
 
 impl Config {
-    /// An empty configuration for a cloud: no identity, no mount.
+    /// An empty configuration for a cloud, without identities and mounts.
     #[must_use]
     pub fn new(cloud: Cloud) -> Self {
         Self {
@@ -106,8 +107,9 @@ impl Config {
         }
     }
 
-    /// The files of plugins that the mounts name. Whoever makes the plan reads them
-    /// ([`Plugins::with_file`](crate::plan::Plugins::with_file)).
+    /// The files of plugins that the mounts name. The caller of
+    /// [`Plan::new`](crate::plan::Plan::new) reads them and adds them with
+    /// [`Plugins::with_file`](crate::plan::Plugins::with_file).
     pub fn plugin_files(&self) -> impl Iterator<Item = &Path> {
         self.mounts.values().filter_map(|mount| match &mount.plugin.value {
             PluginRef::File { path, .. } => Some(path.as_path()),
@@ -115,8 +117,8 @@ impl Config {
         })
     }
 
-    /// Reads a text. `file` is its name in messages; files that it names are relative to the
-    /// directory of that one.
+    /// Reads a configuration. `file` is its name in messages; relative paths in it are relative to
+    /// the directory of `file`.
     ///
     /// # Errors
     ///
@@ -132,8 +134,8 @@ impl Config {
         document.finish(config)
     }
 
-    /// Takes the broker's sections of a document that has others beside: `cloud` or `[cloud]`,
-    /// `[identity]`, `[mount]`, `[egress]`, `[tls]` and `[compile_cache]`. Mistakes are left with
+    /// Reads the broker's sections of a document that may have others: `cloud` or `[cloud]`,
+    /// `[identity]`, `[mount]`, `[egress]`, `[tls]` and `[compile_cache]`. Mistakes are reported to
     /// the document.
     #[must_use]
     pub fn read(root: &Section<'_>, base: &Path) -> Self {

@@ -1,4 +1,4 @@
-//! `[mount.NAME]`: a plugin under a name, with what it may do.
+//! `[mount.NAME]`: a plugin, reached under a name, and what it may do.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,90 +8,91 @@ use keyward_types::Audience;
 
 use super::limits::{LIMITS, Limits};
 use super::pool::{POOL, PoolConfig};
-use crate::diagnostic::{Diagnostic, Located, Place};
-use crate::document::{DefaultValue, InvalidValue, Key, Section, SectionKeys, path_as_it_is};
+use crate::diagnostic::{Diagnostic, Location, Spanned};
+use crate::document::{DefaultValue, InvalidValue, Key, Section, SectionKeys, check_unexpanded};
 use crate::endpoint::Endpoint;
-use crate::manifest::patterns;
+use crate::manifest::read_patterns;
 use crate::pattern::Pattern;
 
 /// A mount.
 #[derive(Clone, Debug)]
 pub struct MountConfig {
     /// Its plugin.
-    pub plugin: Located<PluginRef>,
-    /// Its identity's name; `default` where there is none.
-    pub identity: Option<Located<String>>,
-    /// The endpoint and allowance of the plugin's first audience.
+    pub plugin: Spanned<PluginRef>,
+    /// Its identity's name; `None` for `default`.
+    pub identity: Option<Spanned<String>>,
+    /// The configuration of the plugin's first audience.
     pub first: AudienceConfig,
-    /// Those of its further audiences, by name: `[mount.NAME.audience.X]`.
+    /// The configuration of its further audiences, by name: `[mount.NAME.audience.X]`.
     pub audiences: BTreeMap<String, AudienceConfig>,
     /// The plugin's settings: `[mount.NAME.settings]`.
-    pub settings: BTreeMap<String, Located<SettingValue>>,
-    /// What a call may use.
+    pub settings: BTreeMap<String, Spanned<SettingValue>>,
+    /// The limits of its calls: `[mount.NAME.limits]`.
     pub limits: Limits,
-    /// How its database connections are kept: `[mount.NAME.pool]`.
+    /// The pool of its database connections: `[mount.NAME.pool]`.
     pub pool: PoolConfig,
-    /// The operations whose credentials may be handed out to callers.
-    pub hand_out: Vec<Located<String>>,
+    /// The operations whose credentials are handed out to callers.
+    pub hand_out: Vec<Spanned<String>>,
     /// An older way to write `hand_out` for shared access signatures.
-    pub sas_export: Option<Located<bool>>,
-    /// Where it is configured.
-    pub place: Option<Place>,
+    pub sas_export: Option<Spanned<bool>>,
+    /// Its position in the configuration.
+    pub location: Option<Location>,
 }
 
-/// Which plugin.
+/// A reference to a plugin.
 #[derive(Clone, Debug)]
 pub enum PluginRef {
-    /// One of those that the broker was given under a name.
+    /// A plugin that the broker has under a name ([`Plugins::with`](crate::plan::Plugins::with)).
     Bundled(String),
     /// A component in a file, with the SHA-256 of its bytes in hexadecimal digits.
     File {
         /// The file.
         path: PathBuf,
-        /// Its sum. A file without one is refused, with the line to add.
-        sha256: Option<Located<String>>,
+        /// Its SHA-256. A file without one is an error, which has the line to add.
+        sha256: Option<Spanned<String>>,
     },
-    /// A component at hand.
+    /// A component in memory.
     Bytes {
-        /// What to call it in messages.
+        /// Its name in messages.
         name: String,
         /// The component.
         component: Arc<[u8]>,
     },
 }
 
-/// What is granted for one audience.
+/// The configuration of one audience of a mount.
 #[derive(Clone, Debug, Default)]
 pub struct AudienceConfig {
-    /// Where its tokens may be sent; the cloud's one host where there is none.
-    pub endpoint: Option<Located<Endpoint>>,
-    /// What its tokens are for. It restates an audience that the manifest describes itself, by
-    /// `resource` and `hosts`; without it that is not granted.
-    pub resource: Option<Located<Audience>>,
-    /// Other origins that the service may redirect to. Its tokens go to those that are hosts for
-    /// them.
-    pub redirects: Vec<Located<Endpoint>>,
-    /// Whether the plugin sees the secrets of a further Key Vault, which are sealed otherwise.
-    pub unseal: Option<Located<bool>>,
-    /// What may be sent; what the manifest declares where there is none.
+    /// The endpoint; `None` for the only host of the service.
+    pub endpoint: Option<Spanned<Endpoint>>,
+    /// The audience of its tokens, which restates one that the manifest describes itself, by
+    /// `resource` and `hosts`. Without it, such an audience is not granted.
+    pub resource: Option<Spanned<Audience>>,
+    /// Further origins that the service may redirect to. Tokens are sent to those that are hosts of
+    /// the audience.
+    pub redirects: Vec<Spanned<Endpoint>>,
+    /// For a Key Vault that is not the first audience: whether the plugin sees its secrets, which
+    /// are sealed otherwise.
+    pub unseal: Option<Spanned<bool>>,
+    /// The requests that may be sent; `None` for all that the manifest declares.
     pub allow: Option<Vec<Pattern>>,
-    /// Where `allow` stands.
-    pub allow_place: Option<Place>,
-    /// Where it is configured.
-    pub place: Option<Place>,
+    /// The position of `allow`.
+    pub allow_location: Option<Location>,
+    /// Its position in the configuration.
+    pub location: Option<Location>,
 }
 
 /// The value of a setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SettingValue {
-    /// One text; numbers and booleans are texts to a plugin.
-    Text(String),
-    /// A section of texts.
+    /// One value. Plugins get numbers and booleans as strings.
+    String(String),
+    /// A table of strings.
     Table(BTreeMap<String, String>),
 }
 
 impl MountConfig {
-    /// A mount of a plugin, with nothing else said.
+    /// A mount of a plugin, with the defaults for everything else.
     #[must_use]
     pub fn new(plugin: PluginRef) -> Self {
         Self {
@@ -104,60 +105,60 @@ impl MountConfig {
             pool: PoolConfig::default(),
             hand_out: Vec::new(),
             sas_export: None,
-            place: None,
+            location: None,
         }
     }
 
-    /// With this identity.
+    /// Sets the identity.
     #[must_use]
     pub fn identity(mut self, name: &str) -> Self {
         self.identity = Some(name.to_owned().into());
         self
     }
 
-    /// With this endpoint for its first audience.
+    /// Sets the endpoint of the first audience.
     #[must_use]
     pub fn endpoint(mut self, endpoint: Endpoint) -> Self {
         self.first.endpoint = Some(endpoint.into());
         self
     }
 
-    /// With this resource for its first audience, which the plugin's manifest describes itself.
+    /// Restates the resource of the first audience, which the plugin's manifest describes itself.
     #[must_use]
     pub fn resource(mut self, resource: Audience) -> Self {
         self.first.resource = Some(resource.into());
         self
     }
 
-    /// Allowing only these, for its first audience.
+    /// Sets the requests to the first audience that are allowed.
     #[must_use]
     pub fn allow(mut self, patterns: impl IntoIterator<Item = Pattern>) -> Self {
         self.first.allow = Some(patterns.into_iter().collect());
         self
     }
 
-    /// Granting a further audience.
+    /// Grants a further audience.
     #[must_use]
     pub fn audience(mut self, name: &str, config: AudienceConfig) -> Self {
         self.audiences.insert(name.to_owned(), config);
         self
     }
 
-    /// With this setting.
+    /// Sets a setting.
     #[must_use]
     pub fn setting(mut self, name: &str, value: &str) -> Self {
-        self.settings.insert(name.to_owned(), SettingValue::Text(value.to_owned()).into());
+        self.settings.insert(name.to_owned(), SettingValue::String(value.to_owned()).into());
         self
     }
 
-    /// Handing out the credentials that these operations mint.
+    /// Hands out the credentials that these operations mint.
     #[must_use]
     pub fn hand_out(mut self, operations: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.hand_out.extend(operations.into_iter().map(|operation| operation.into().into()));
         self
     }
 
-    /// With these limits.
+    /// Sets the limits.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
@@ -180,14 +181,14 @@ const IDENTITY: Key = Key::string("identity", "default", "the name of an identit
 const HAND_OUT: Key = Key::strings(
     "hand_out",
     "listKeys",
-    "operations whose credentials callers get ([credentials.md](credentials.md))",
+    "operations whose credentials are handed out to callers ([credentials.md](credentials.md))",
 )
 .default_is("none");
 const SAS_EXPORT: Key = Key::boolean("sas_export", "an older way to write `hand_out`")
     .deprecated("hand_out = [\"listServiceSas\"]", "0.2.0");
 
-const ENDPOINT_EXPECTED: &str = "\"https://host\", with a port and a path where the service has them, and nothing else; for a \
-     database \"sqlserver://host\"";
+const ENDPOINT_EXPECTED: &str = "\"https://host\", with a port and a path if the service has them, \
+                                 and nothing else; for a database \"sqlserver://host\"";
 const ENDPOINT: Key = Key::form(
     "endpoint",
     ENDPOINT_EXPECTED,
@@ -271,9 +272,9 @@ pub(super) fn read(root: &Section<'_>, base: &Path) -> BTreeMap<String, MountCon
     for (name, section) in root.sections(&MOUNT) {
         if !is_mount_name(&name.value) {
             let message = format!("`{}` is not a valid mount name", name.value);
-            let expected = "letters, digits, hyphens, underscores and single dots between them, a letter or digit \
-                            first: it begins a path";
-            section.push(Diagnostic::new(name.place.clone(), message).expected(expected));
+            let expected = "letters, digits, hyphens, underscores and single dots between them, a \
+                            letter or digit first: it begins a path";
+            section.push(Diagnostic::new(name.location.clone(), message).expected(expected));
         }
         if let Some(mount) = mount(section, base) {
             mounts.insert(name.value, mount);
@@ -282,22 +283,25 @@ pub(super) fn read(root: &Section<'_>, base: &Path) -> BTreeMap<String, MountCon
     mounts
 }
 
-/// Whether a name can be the first segment of a path as it is. `/-/` is kept for the daemon.
+/// Whether a name can be the first segment of a path, unencoded. `/-/` is reserved for the daemon.
 pub(crate) fn is_mount_name(name: &str) -> bool {
-    let begins = name.starts_with(|first: char| first.is_ascii_alphanumeric());
-    let plain =
+    let has_valid_start = name.starts_with(|first: char| first.is_ascii_alphanumeric());
+    let has_valid_characters =
         name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
-    begins && plain && name.split('.').all(|part| !part.is_empty()) && name.len() <= 64
+    has_valid_start
+        && has_valid_characters
+        && name.split('.').all(|part| !part.is_empty())
+        && name.len() <= 64
 }
 
 fn mount(section: Section<'_>, base: &Path) -> Option<MountConfig> {
-    let place = section.place();
+    let location = section.location();
     let plugin = plugin(&section, base);
-    if plugin.is_none() && section.place_of(&PLUGIN).is_none() {
+    if plugin.is_none() && section.location_of(&PLUGIN).is_none() {
         let message = format!("{} has no `plugin`", section.header());
         let expected = "the name of a bundled plugin, or the path of a component with its `sha256`";
         section.push(
-            Diagnostic::new(place.clone(), message)
+            Diagnostic::new(location.clone(), message)
                 .expected(expected)
                 .write("plugin = \"keyvault\""),
         );
@@ -327,52 +331,54 @@ fn mount(section: Section<'_>, base: &Path) -> Option<MountConfig> {
         pool,
         hand_out,
         sas_export,
-        place,
+        location,
     })
 }
 
-fn plugin(section: &Section<'_>, base: &Path) -> Option<Located<PluginRef>> {
+fn plugin(section: &Section<'_>, base: &Path) -> Option<Spanned<PluginRef>> {
     let plugin = section.string(&PLUGIN);
     let sha256 = section.parsed(&SHA256, |text| {
         let is_sum = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         if is_sum { Ok(text.to_ascii_lowercase()) } else { Err(InvalidValue::default()) }
     });
-    let Located { value, place } = plugin?;
+    let Spanned { value, location } = plugin?;
     let is_path = value.contains(['/', '\\']) || value.ends_with(".wasm");
-    if let (true, Err(reason)) = (is_path, path_as_it_is(&value)) {
-        section.unexpanded_path(&PLUGIN, &Located { value, place }, reason);
+    if let (true, Err(reason)) = (is_path, check_unexpanded(&value)) {
+        section.unexpanded_path(&PLUGIN, &Spanned { value, location }, reason);
         return None;
     }
     if let (false, Some(sum)) = (is_path, &sha256) {
         let message = format!(
-            "`sha256` in {} beside a bundled plugin, which is part of this program",
+            "`sha256` in {} is only for plugins in files; this one is part of this program",
             section.header()
         );
-        section.push(Diagnostic::new(sum.place.clone(), message).help("remove this line"));
+        section.push(Diagnostic::new(sum.location.clone(), message).help("remove this line"));
     }
     let plugin = if is_path {
         PluginRef::File { path: base.join(value), sha256 }
     } else {
         PluginRef::Bundled(value)
     };
-    Some(Located { value: plugin, place })
+    Some(Spanned { value: plugin, location })
 }
 
 fn audience(section: &Section<'_>) -> AudienceConfig {
     let endpoint = section.parsed(&ENDPOINT, |text| {
         Endpoint::parse(text).map_err(|error| InvalidValue::because(error.to_string()))
     });
-    let redirects = section.strings(&REDIRECTS).map_or_else(Vec::new, |texts| {
+    let redirects = section.strings(&REDIRECTS).map_or_else(Vec::new, |strings| {
         let parsed =
-            texts.value.into_iter().filter_map(|text| match Endpoint::parse(&text.value) {
-                Ok(value) => Some(Located { value, place: text.place }),
+            strings.value.into_iter().filter_map(|string| match Endpoint::parse(&string.value) {
+                Ok(value) => Some(Spanned { value, location: string.location }),
                 Err(error) => {
                     let message = format!(
                         "`{}` in `redirects` of {} cannot be used: {error}",
-                        text.value,
+                        string.value,
                         section.header()
                     );
-                    section.push(Diagnostic::new(text.place, message).expected(ENDPOINT_EXPECTED));
+                    section.push(
+                        Diagnostic::new(string.location, message).expected(ENDPOINT_EXPECTED),
+                    );
                     None
                 }
             });
@@ -385,13 +391,13 @@ fn audience(section: &Section<'_>) -> AudienceConfig {
         resource,
         redirects,
         unseal: section.boolean(&UNSEAL),
-        allow: patterns(section, &ALLOW),
-        allow_place: section.place_of(&ALLOW),
-        place: section.place(),
+        allow: read_patterns(section, &ALLOW),
+        allow_location: section.location_of(&ALLOW),
+        location: section.location(),
     }
 }
 
-fn settings(section: Section<'_>) -> BTreeMap<String, Located<SettingValue>> {
+fn settings(section: Section<'_>) -> BTreeMap<String, Spanned<SettingValue>> {
     let mut settings = BTreeMap::new();
     for name in section.names() {
         let value = if section.has_table(&name.value) {
@@ -402,10 +408,10 @@ fn settings(section: Section<'_>) -> BTreeMap<String, Located<SettingValue>> {
                 .filter_map(|name| Some((table.scalar_entry(&name.value)?.value, name)));
             Some(SettingValue::Table(entries.map(|(value, name)| (name.value, value)).collect()))
         } else {
-            section.scalar_entry(&name.value).map(|text| SettingValue::Text(text.value))
+            section.scalar_entry(&name.value).map(|string| SettingValue::String(string.value))
         };
         if let Some(value) = value {
-            settings.insert(name.value, Located { value, place: name.place });
+            settings.insert(name.value, Spanned { value, location: name.location });
         }
     }
     settings
@@ -416,7 +422,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mount_name_is_the_first_segment_of_a_path_as_it_is() {
+    fn a_mount_name_is_valid_unencoded_in_a_path() {
         for name in ["vault", "2nd", "a-b_c", "contoso.dfs.core"] {
             assert!(is_mount_name(name), "{name}");
         }

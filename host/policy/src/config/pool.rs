@@ -1,19 +1,19 @@
-//! `[mount.NAME.pool]`: how a mount keeps its database connections.
+//! `[mount.NAME.pool]`: the pool of a mount's database connections.
 
 use std::time::Duration;
 
 use crate::document::{Section, SectionKeys, WithDefault};
 
-/// How a mount keeps its database connections.
+/// The pool of a mount's database connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolConfig {
-    /// Connections at once, used and unused.
+    /// Open connections, in use and idle.
     pub connections: u32,
-    /// How long a call waits for one where all are in use.
+    /// How long a call waits for a connection while all are in use.
     pub wait: Duration,
-    /// How long an unused one is kept.
+    /// How long an idle connection stays open.
     pub idle: Duration,
-    /// How long one is used, whatever its token says.
+    /// How long a connection is used, even if its token is valid for longer.
     pub age: Duration,
 }
 
@@ -23,12 +23,8 @@ const BOUNDS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_
 
 // The defaults are those of Microsoft's drivers, except that an idle connection is closed before
 // Azure's gateways do it, which is after half an hour.
-const CONNECTIONS: WithDefault<u32> = WithDefault::<u32>::integer(
-    "connections",
-    (1, 4096),
-    100,
-    "connections at once, used and idle",
-);
+const CONNECTIONS: WithDefault<u32> =
+    WithDefault::<u32>::integer("connections", (1, 4096), 100, "open connections, in use and idle");
 const WAIT: Time = Time::duration(
     "wait",
     BOUNDS,
@@ -39,7 +35,7 @@ const IDLE: Time = Time::duration(
     "idle",
     BOUNDS,
     Duration::from_secs(4 * 60),
-    "how long an idle connection is kept",
+    "how long an idle connection stays open",
 );
 const AGE: Time = Time::duration(
     "age",

@@ -11,13 +11,13 @@ use std::time::Duration;
 pub struct Key {
     /// Its name.
     pub name: &'static str,
-    /// The type of its value, with bounds.
+    /// The type and the bounds of its value.
     pub kind: Kind,
-    /// What applies if the key is absent.
+    /// The value that applies if the key is absent.
     pub default: DefaultValue,
-    /// Whether its section must have it.
+    /// Whether it is required in its section.
     pub required: bool,
-    /// A value: the string itself, or one element of a list. Other types as TOML.
+    /// An example value: a string without quotes, one element of a list, or TOML for other types.
     pub example: &'static str,
     /// What it is for, in one line of Markdown.
     pub doc: &'static str,
@@ -25,12 +25,12 @@ pub struct Key {
     pub deprecated: Option<Deprecated>,
 }
 
-/// A key that will be removed.
+/// What a key or a section that will be removed is replaced with.
 #[derive(Clone, Copy, Debug)]
 pub struct Deprecated {
-    /// The line to write instead.
+    /// What to write instead.
     pub instead: &'static str,
-    /// The version that no longer has the key.
+    /// The version that no longer has it.
     pub removed_in: &'static str,
 }
 
@@ -43,7 +43,7 @@ pub enum Kind {
     Path,
     /// A string that is parsed.
     Form {
-        /// What messages say was expected.
+        /// A description of valid strings, for messages.
         expected: &'static str,
         /// A regular expression that every valid string matches; `None` if there is no simple one.
         pattern: Option<&'static str>,
@@ -58,7 +58,7 @@ pub enum Kind {
     Boolean,
     /// A whole number.
     Integer {
-        /// The least that is valid.
+        /// The least valid value.
         least: u64,
         /// The most.
         most: u64,
@@ -67,28 +67,28 @@ pub enum Kind {
     Integers {
         /// How many.
         count: usize,
-        /// The least that is valid.
+        /// The least valid value.
         least: u64,
         /// The most.
         most: u64,
     },
     /// A size in bytes, with a unit.
     Size {
-        /// The least that is valid.
+        /// The least valid value.
         least: u64,
         /// The most.
         most: u64,
     },
     /// A duration, with units.
     Duration {
-        /// The shortest that is valid.
+        /// The shortest valid duration.
         least: Duration,
         /// The longest.
         most: Duration,
     },
     /// A string, a number, `true` or `false`.
     Scalar,
-    /// The same, or a table of them.
+    /// A string, a number, `true` or `false`, or a table of them.
     ScalarOrTable,
     /// A table of strings, numbers and truth values.
     Table,
@@ -96,10 +96,10 @@ pub enum Kind {
     Tables(&'static SectionKeys),
 }
 
-/// What applies if a key is absent.
+/// The value that applies if a key is absent.
 #[derive(Clone, Copy, Debug)]
 pub enum DefaultValue {
-    /// Nothing, or the key is required.
+    /// There is no default.
     None,
     /// This string.
     String(&'static str),
@@ -111,7 +111,7 @@ pub enum DefaultValue {
     Size(u64),
     /// This duration.
     Duration(Duration),
-    /// What these words say: it depends on other keys or on the machine.
+    /// Depends on other keys or on the machine, as this Markdown describes.
     Described(&'static str),
 }
 
@@ -139,12 +139,14 @@ pub struct SectionKeys {
     pub path: &'static [&'static str],
     /// What it is for, in Markdown.
     pub doc: &'static str,
-    /// A regular expression for the names that stand in for the placeholder at the end of the path.
+    /// A regular expression for the names that replace the placeholder at the end of the path.
     pub names: Option<&'static str>,
     /// Its keys, in the order of the reference.
     pub keys: &'static [&'static Key],
-    /// If the section has keys of any name: what each of them is.
+    /// If the section has keys of any name: the declaration of each of them.
     pub entries: Option<&'static Key>,
+    /// Set if the section still works, but will be removed.
+    pub deprecated: Option<Deprecated>,
 }
 
 impl Key {
@@ -181,11 +183,11 @@ impl Key {
     #[must_use]
     pub const fn one_of(
         name: &'static str,
-        words: fn() -> Vec<&'static str>,
+        strings: fn() -> Vec<&'static str>,
         example: &'static str,
         doc: &'static str,
     ) -> Self {
-        Self::new(name, Kind::OneOf(words), example, doc)
+        Self::new(name, Kind::OneOf(strings), example, doc)
     }
 
     /// A key for a list of strings.
@@ -281,8 +283,8 @@ impl Key {
 
     /// The same, with a default that depends on something else.
     #[must_use]
-    pub const fn default_is(self, words: &'static str) -> Self {
-        self.default(DefaultValue::Described(words))
+    pub const fn default_is(self, description: &'static str) -> Self {
+        self.default(DefaultValue::Described(description))
     }
 
     /// The same, to be removed in a version.
@@ -387,7 +389,7 @@ impl SectionKeys {
         doc: &'static str,
         keys: &'static [&'static Key],
     ) -> Self {
-        Self { path, doc, names: None, keys, entries: None }
+        Self { path, doc, names: None, keys, entries: None, deprecated: None }
     }
 
     /// The same, with sections of any name that this regular expression matches.
@@ -404,6 +406,13 @@ impl SectionKeys {
         self
     }
 
+    /// The same, to be removed in a version.
+    #[must_use]
+    pub const fn deprecated(mut self, instead: &'static str, removed_in: &'static str) -> Self {
+        self.deprecated = Some(Deprecated { instead, removed_in });
+        self
+    }
+
     /// The key of its table in the section around it: `limits` of `[mount.NAME.limits]`, and
     /// `mount` of `[mount.NAME]`.
     pub(super) fn name(&self) -> &'static str {
@@ -411,19 +420,19 @@ impl SectionKeys {
         named.next().copied().unwrap_or_default()
     }
 
-    /// As it is written: `[mount.NAME.limits]`; empty for the top of the file.
+    /// Its header as TOML: `[mount.NAME.limits]`; empty for the top of the file.
     #[must_use]
     pub fn header(&self) -> String {
         if self.path.is_empty() { String::new() } else { format!("[{}]", self.path.join(".")) }
     }
 }
 
-/// Whether a component of a path is in place of a name.
+/// Whether a component of a path is a placeholder for a name.
 pub(crate) fn is_placeholder(component: &str) -> bool {
     component.bytes().all(|byte| byte.is_ascii_uppercase())
 }
 
-/// A duration as it is written: `1h 30m`.
+/// Formats a duration as a configuration writes it: `1h 30m`.
 pub(crate) fn human_duration(duration: Duration) -> String {
     humantime::format_duration(duration).to_string()
 }

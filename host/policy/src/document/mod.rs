@@ -1,7 +1,7 @@
 //! Reads a TOML file section by section, and records the line and column of every value.
 //!
 //! Each part of Keyward reads its own sections, key by key, by the [declarations](Key) of the keys.
-//! A key that no part has read is an error, so that no key is ever ignored.
+//! A key that no part has read is an error, so that no key is ever ignored silently.
 
 mod key;
 mod lists;
@@ -11,21 +11,21 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use toml::Spanned;
+use toml::Spanned as TomlSpanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::diagnostic::{ConfigError, Diagnostic, Diagnostics, Located, Place};
+use crate::diagnostic::{ConfigError, Diagnostic, Diagnostics, Location, Spanned};
 use crate::secret_keys::names_secret;
-use crate::text::{bare, nearest, one_of};
+use crate::text::{nearest, one_of, toml_key};
 
 pub use key::{DefaultValue, Deprecated, Key, Kind, SectionKeys, WithDefault};
 pub(crate) use key::{human_duration, is_placeholder};
 pub use values::InvalidValue;
-pub(crate) use values::path_as_it_is;
+pub(crate) use values::check_unexpanded;
 
-/// A parsed text.
+/// A parsed TOML document.
 pub struct Document<'t> {
-    root: Spanned<DeTable<'t>>,
+    root: TomlSpanned<DeTable<'t>>,
     origin: Origin<'t>,
     diagnostics: RefCell<Diagnostics>,
     warnings: RefCell<Vec<Diagnostic>>,
@@ -38,22 +38,22 @@ struct Origin<'t> {
 }
 
 impl Origin<'_> {
-    fn place(&self, offset: usize) -> Place {
+    fn location(&self, offset: usize) -> Location {
         let before = self.text.get(..offset).unwrap_or(self.text);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
         let column = before.get(line_start..).map_or(0, |line| line.chars().count()) + 1;
-        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        Place { file: Arc::clone(&self.file), line: number(line), column: number(column) }
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        Location { file: Arc::clone(&self.file), line: count(line), column: count(column) }
     }
 }
 
-/// A table of a document, being read. A key becomes known when it is read.
+/// A table of a document. Reading a key makes it known; [`Section::finish`] reports all others.
 pub struct Section<'d> {
-    /// As it is written: `[mount.vault]`, or empty for the top.
+    /// The header as TOML: `[mount.vault]`, or empty for the top.
     header: String,
     table: Option<&'d DeTable<'d>>,
-    place: Option<Place>,
+    location: Option<Location>,
     origin: &'d Origin<'d>,
     diagnostics: &'d RefCell<Diagnostics>,
     warnings: &'d RefCell<Vec<Diagnostic>>,
@@ -74,9 +74,9 @@ impl<'t> Document<'t> {
                 Ok(Self { root, origin, diagnostics, warnings })
             }
             Err(error) => {
-                let place = error.span().map(|span| origin.place(span.start));
+                let location = error.span().map(|span| origin.location(span.start));
                 let message = format!("not TOML: {}", error.message().replace('\n', ", "));
-                Err(Diagnostic::new(place, message).into())
+                Err(Diagnostic::new(location, message).into())
             }
         }
     }
@@ -87,7 +87,7 @@ impl<'t> Document<'t> {
         Section {
             header: String::new(),
             table: Some(self.root.get_ref()),
-            place: None,
+            location: None,
             origin: &self.origin,
             diagnostics: &self.diagnostics,
             warnings: &self.warnings,
@@ -100,7 +100,7 @@ impl<'t> Document<'t> {
         self.diagnostics.borrow_mut().push(diagnostic);
     }
 
-    /// Returns what was read from the document, if no mistake was reported.
+    /// Returns `value`, which was read from the document, if no mistake was reported.
     ///
     /// # Errors
     ///
@@ -113,19 +113,19 @@ impl<'t> Document<'t> {
 impl<'d> Section<'d> {
     /// Where the section begins; `None` if the document does not have it.
     #[must_use]
-    pub fn place(&self) -> Option<Place> {
-        self.place.clone()
+    pub fn location(&self) -> Option<Location> {
+        self.location.clone()
     }
 
-    /// The section as it is written: `[mount.vault]`.
+    /// The section's header as TOML: `[mount.vault]`.
     #[must_use]
     pub fn header(&self) -> &str {
         &self.header
     }
 
-    /// Whether the document has it.
+    /// Whether the document has this section.
     #[must_use]
-    pub fn is_there(&self) -> bool {
+    pub fn exists(&self) -> bool {
         self.table.is_some()
     }
 
@@ -134,26 +134,20 @@ impl<'d> Section<'d> {
         self.diagnostics.borrow_mut().push(diagnostic);
     }
 
-    fn value(&self, key: &Key) -> Option<(&'d Spanned<DeValue<'d>>, Place)> {
+    fn value(&self, key: &Key) -> Option<(&'d TomlSpanned<DeValue<'d>>, Location)> {
         let found = self.entry(key.name);
         if let (Some(deprecated), Some(_)) = (&key.deprecated, &found) {
-            let message = format!(
-                "`{}`{} is deprecated, and will be removed in version {}",
-                key.name,
-                self.within(),
-                deprecated.removed_in
-            );
-            let warning = Diagnostic::new(self.place_of(key), message).write(deprecated.instead);
-            self.warnings.borrow_mut().push(warning);
+            let shown = format!("`{}`{}", key.name, self.within());
+            self.warn_deprecated(&shown, self.location_of(key), deprecated);
         }
         found
     }
 
-    /// The value of a key of this name, which becomes known.
-    fn entry(&self, name: &str) -> Option<(&'d Spanned<DeValue<'d>>, Place)> {
+    /// Looks up the value of a key, and makes the key known.
+    fn entry(&self, name: &str) -> Option<(&'d TomlSpanned<DeValue<'d>>, Location)> {
         self.known.borrow_mut().insert(name.to_owned());
         let (_, value) = self.table?.get_key_value(name)?;
-        Some((value, self.origin.place(value.span().start)))
+        Some((value, self.origin.location(value.span().start)))
     }
 
     /// ` in [mount.vault]`, or nothing at the top.
@@ -164,69 +158,124 @@ impl<'d> Section<'d> {
     /// A section within this one, empty if the document does not have it.
     #[must_use]
     pub fn section(&self, keys: &SectionKeys) -> Section<'d> {
-        self.inner(keys.name())
+        let section = self.inner(keys.name());
+        if let (Some(deprecated), true) = (&keys.deprecated, section.exists()) {
+            self.warn_deprecated(&section.header, section.location(), deprecated);
+        }
+        section
+    }
+
+    /// The name under which a renamed key is read: `old` if only that one is present, or else
+    /// `new`. Both at once is a mistake.
+    pub fn renamed<'k>(&self, new: &'k Key, old: &'k Key) -> &'k Key {
+        for key in [new, old] {
+            self.known.borrow_mut().insert(key.name.to_owned());
+        }
+        let is_old = self.check_renamed(new.name, old.name);
+        if is_old { old } else { new }
+    }
+
+    /// The same for a section within this one.
+    #[must_use]
+    pub fn renamed_section(&self, new: &SectionKeys, old: &SectionKeys) -> Section<'d> {
+        let (section, old_section) = (self.section(new), self.section(old));
+        let is_old = self.check_renamed(new.name(), old.name());
+        if is_old { old_section } else { section }
+    }
+
+    /// Whether only the old name is present.
+    fn check_renamed(&self, new: &str, old: &str) -> bool {
+        let (is_new, old_location) =
+            (self.location_of_name(new).is_some(), self.location_of_name(old));
+        if is_new && old_location.is_some() {
+            let message = format!(
+                "`{old}`{} is the old name of `{new}`, which is present too",
+                self.within()
+            );
+            let help = format!("move its value into `{new}`, and remove `{old}`");
+            self.push(Diagnostic::new(old_location, message).help(help));
+            return false;
+        }
+        old_location.is_some()
+    }
+
+    fn warn_deprecated(&self, shown: &str, location: Option<Location>, deprecated: &Deprecated) {
+        let message = format!(
+            "{shown} is deprecated, and will be removed in version {}",
+            deprecated.removed_in
+        );
+        let warning = Diagnostic::new(location, message).write(deprecated.instead);
+        self.warnings.borrow_mut().push(warning);
     }
 
     /// The sections of any name within this one: `[mount.NAME]` returns each mount with its name.
     #[must_use]
-    pub fn sections(&self, keys: &SectionKeys) -> Vec<(Located<String>, Section<'d>)> {
+    pub fn sections(&self, keys: &SectionKeys) -> Vec<(Spanned<String>, Section<'d>)> {
         let outer = self.inner(keys.name());
         let names = outer.names().into_iter();
         names.map(|name| (name.clone(), outer.inner(&name.value))).collect()
     }
 
-    /// The table of a key of any name, in a section that has such keys.
+    /// Returns the table of a key of any name, in a section that has such keys.
     #[must_use]
     pub fn inner(&self, name: &str) -> Section<'d> {
         let header = self.header_of(name);
         let found = self.entry(name);
-        let place = self.key_place(name);
+        let location = self.location_of_name(name);
         let table = match found.as_ref().map(|(value, _)| value.get_ref()) {
             Some(DeValue::Table(table)) => Some(table),
             Some(other) => {
                 let message = format!("`{name}`{} is of type {}", self.within(), other.type_str());
-                let diagnostic = Diagnostic::new(place.clone(), message).expected("a section");
+                let diagnostic = Diagnostic::new(location.clone(), message).expected("a section");
                 self.push(diagnostic.write(header.clone()));
                 None
             }
             None => None,
         };
-        self.with(header, table, place)
+        self.with(header, table, location)
     }
 
     fn with(
         &self,
         header: String,
         table: Option<&'d DeTable<'d>>,
-        place: Option<Place>,
+        location: Option<Location>,
     ) -> Section<'d> {
         let (origin, diagnostics, warnings) = (self.origin, self.diagnostics, self.warnings);
-        Section { header, table, place, origin, diagnostics, warnings, known: RefCell::default() }
+        Section {
+            header,
+            table,
+            location,
+            origin,
+            diagnostics,
+            warnings,
+            known: RefCell::default(),
+        }
     }
 
     /// The header of a section within this one.
     fn header_of(&self, name: &str) -> String {
         let outer = self.header.trim_start_matches('[').trim_end_matches(']');
-        let name = bare(name);
+        let name = toml_key(name);
         if outer.is_empty() { format!("[{name}]") } else { format!("[{outer}.{name}]") }
     }
 
-    /// The keys of this section, with values of any type. They do not become known.
+    /// The names of the keys that the document has in this section. They do not become known.
     #[must_use]
-    pub fn names(&self) -> Vec<Located<String>> {
+    pub fn names(&self) -> Vec<Spanned<String>> {
         let entries = self.table.into_iter().flat_map(|table| table.iter());
-        let mut names: Vec<(usize, Located<String>)> = entries
+        let mut names: Vec<(usize, Spanned<String>)> = entries
             .map(|(key, _)| {
                 let offset = key.span().start;
-                let place = Some(self.origin.place(offset));
-                (offset, Located { value: key.get_ref().clone().into_owned(), place })
+                let location = Some(self.origin.location(offset));
+                (offset, Spanned { value: key.get_ref().clone().into_owned(), location })
             })
             .collect();
         names.sort_by_key(|(offset, _)| *offset);
         names.into_iter().map(|(_, name)| name).collect()
     }
 
-    /// What was read from the document that will stop working.
+    /// Warnings about deprecated keys and sections that were read so far.
     #[must_use]
     pub fn warnings(&self) -> Vec<Diagnostic> {
         self.warnings.borrow().clone()
@@ -241,13 +290,13 @@ impl<'d> Section<'d> {
 
     /// Where a key is; `None` if it is absent.
     #[must_use]
-    pub fn place_of(&self, key: &Key) -> Option<Place> {
-        self.key_place(key.name)
+    pub fn location_of(&self, key: &Key) -> Option<Location> {
+        self.location_of_name(key.name)
     }
 
-    fn key_place(&self, name: &str) -> Option<Place> {
+    fn location_of_name(&self, name: &str) -> Option<Location> {
         let (name, _) = self.table?.get_key_value(name)?;
-        Some(self.origin.place(name.span().start))
+        Some(self.origin.location(name.span().start))
     }
 
     /// Reports every key that nothing has read.
@@ -261,14 +310,16 @@ impl<'d> Section<'d> {
             let is_section = self.has_table(&name.value);
             let kind = if is_section { "section" } else { "key" };
             let message = format!("unknown {kind} `{}`{}", name.value, self.within());
-            let mut diagnostic = Diagnostic::new(name.place, message);
+            let mut diagnostic = Diagnostic::new(name.location, message);
             if !is_section && names_secret(&name.value) {
                 let similar = nearest(&name.value, names()).filter(|similar| names_secret(similar));
                 self.push(match similar {
                     Some(similar) => {
                         diagnostic.expected(one_of(names())).write(format!("{similar} = ..."))
                     }
-                    None => diagnostic.expected("no secrets: Keyward takes none. Delete this line"),
+                    None => {
+                        diagnostic.help("remove this line: Keyward's configuration has no secrets")
+                    }
                 });
                 continue;
             }
@@ -284,7 +335,7 @@ impl<'d> Section<'d> {
         }
     }
 
-    /// `= value`, as it is written after a key, where it ends on the same line and has no keys of
+    /// `= value` as the document has it after a key; `None` if the value spans lines or has keys of
     /// its own.
     fn rest_of_line(&self, key: &str) -> Option<String> {
         let (_, value) = self.table?.get_key_value(key)?;
@@ -318,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_key_is_reported_with_its_place_and_the_nearest_known_one() {
+    fn an_unknown_key_is_reported_with_its_location_and_the_nearest_known_one() {
         let message = mistakes("\n  clod = \"china\"\n", |root| {
             root.one_of(&CLOUD, &[("public", 1), ("china", 2)]);
         });
@@ -334,10 +385,10 @@ mod tests {
             root.string(&Key::string("a", "x", ""));
             root.string(&Key::string("b", "y", ""));
         });
-        let places: Vec<&str> = message.lines().filter(|line| line.starts_with('k')).collect();
-        assert_eq!(places.len(), 2, "{message}");
-        assert!(places[0].starts_with("k.toml:1:5: `b` is of type integer"), "{message}");
-        assert!(places[1].starts_with("k.toml:2:5: `a` is of type integer"), "{message}");
+        let lines: Vec<&str> = message.lines().filter(|line| line.starts_with('k')).collect();
+        assert_eq!(lines.len(), 2, "{message}");
+        assert!(lines[0].starts_with("k.toml:1:5: `b` is of type integer"), "{message}");
+        assert!(lines[1].starts_with("k.toml:2:5: `a` is of type integer"), "{message}");
     }
 
     #[test]

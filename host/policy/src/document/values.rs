@@ -6,28 +6,28 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::{Key, Kind, Section, WithDefault, human_duration};
-use crate::diagnostic::{Diagnostic, Located, Place};
+use crate::diagnostic::{Diagnostic, Location, Spanned};
 use crate::secret_keys::{names_secret, shown};
-use crate::text::{SizeError, bare, human_size, nearest, one_of};
+use crate::text::{SizeError, human_size, nearest, one_of, toml_key};
 
-/// A string that cannot be used, with the reason if there is more to say than what was expected.
+/// An invalid string, with a reason if the description of valid strings does not tell it.
 #[derive(Clone, Debug, Default)]
 pub struct InvalidValue(Option<String>);
 
 impl InvalidValue {
-    /// A string that cannot be used for this reason.
+    /// An invalid string, with the reason.
     #[must_use]
     pub fn because(reason: impl Into<String>) -> Self {
         Self(Some(reason.into()))
     }
 }
 
-/// What a section has under a name, to be read as a string.
-struct Written<'s> {
+/// The value of a key, to be read as a string.
+struct RawValue<'s> {
     name: &'s str,
     value: &'s DeValue<'s>,
-    place: Place,
-    /// What an error suggests to write.
+    location: Location,
+    /// The value that a diagnostic suggests to write.
     example: String,
 }
 
@@ -36,145 +36,151 @@ impl Section<'_> {
         &self,
         name: &str,
         value: &DeValue<'_>,
-        place: Place,
+        location: Location,
         expected: &str,
         example: &str,
     ) {
         let message = format!("`{name}`{} is of type {}", self.within(), value.type_str());
-        let write = format!("{} = {example}", bare(name));
-        self.push(Diagnostic::new(Some(place), message).expected(expected).write(write));
+        let write = format!("{} = {example}", toml_key(name));
+        self.push(Diagnostic::new(Some(location), message).expected(expected).write(write));
     }
 
-    /// A string.
-    pub fn string(&self, key: &Key) -> Option<Located<String>> {
-        self.string_of(&self.written(key)?, "a quoted string")
+    /// Reads a string.
+    pub fn string(&self, key: &Key) -> Option<Spanned<String>> {
+        self.string_of(&self.raw_value(key)?, "a quoted string")
     }
 
-    /// A path, relative to the directory of the configuration.
-    pub fn path(&self, key: &Key, base: &Path) -> Option<Located<PathBuf>> {
+    /// Reads a path, relative to the directory of the configuration.
+    pub fn path(&self, key: &Key, base: &Path) -> Option<Spanned<PathBuf>> {
         let path = self.string(key)?;
-        if let Err(reason) = path_as_it_is(&path.value) {
+        if let Err(reason) = check_unexpanded(&path.value) {
             self.unexpanded_path(key, &path, reason);
             return None;
         }
-        Some(Located { value: base.join(path.value), place: path.place })
+        Some(Spanned { value: base.join(path.value), location: path.location })
     }
 
-    /// Reports a path that would be expanded by a shell.
-    pub(crate) fn unexpanded_path(&self, key: &Key, path: &Located<String>, reason: &str) {
+    /// Reports a path that a shell would expand.
+    pub(crate) fn unexpanded_path(&self, key: &Key, path: &Spanned<String>, reason: &str) {
         let shown = shown(key.name, format_args!("{:?}", path.value));
         let message = format!("`{shown}`{} cannot be used: {reason}", self.within());
         let expected = "an absolute path, or one relative to the configuration's directory";
-        self.push(Diagnostic::new(path.place.clone(), message).expected(expected));
+        self.push(Diagnostic::new(path.location.clone(), message).expected(expected));
     }
 
-    fn written<'s>(&'s self, key: &'s Key) -> Option<Written<'s>> {
-        let (value, place) = self.value(key)?;
-        Some(Written { name: key.name, value: value.get_ref(), place, example: key.example_text() })
+    fn raw_value<'s>(&'s self, key: &'s Key) -> Option<RawValue<'s>> {
+        let (value, location) = self.value(key)?;
+        Some(RawValue {
+            name: key.name,
+            value: value.get_ref(),
+            location,
+            example: key.example_text(),
+        })
     }
 
-    fn string_of(&self, written: &Written<'_>, expected: &str) -> Option<Located<String>> {
-        let place = written.place.clone();
-        match written.value {
+    fn string_of(&self, raw: &RawValue<'_>, expected: &str) -> Option<Spanned<String>> {
+        let location = raw.location.clone();
+        match raw.value {
             DeValue::String(text) => {
-                Some(Located { value: text.clone().into_owned(), place: Some(place) })
+                Some(Spanned { value: text.clone().into_owned(), location: Some(location) })
             }
             other => {
-                let example = format!("{:?}", written.example);
-                self.wrong_type(written.name, other, place, expected, &example);
+                let example = format!("{:?}", raw.example);
+                self.wrong_type(raw.name, other, location, expected, &example);
                 None
             }
         }
     }
 
-    /// A string that is parsed. `parse` returns the value, or why the string cannot be used.
+    /// Reads a string and parses it. `parse` returns the value, or why the string is invalid.
     pub fn parsed<T>(
         &self,
         key: &Key,
         parse: impl FnOnce(&str) -> Result<T, InvalidValue>,
-    ) -> Option<Located<T>> {
-        self.parsed_of(&self.written(key)?, expected(key), parse)
+    ) -> Option<Spanned<T>> {
+        self.parsed_of(&self.raw_value(key)?, expected(key), parse)
     }
 
-    /// The same of a key of any name, in a section that has such keys.
+    /// The same for a key of any name, in a section that has such keys.
     pub fn parsed_entry<T>(
         &self,
         name: &str,
         each: &Key,
         parse: impl FnOnce(&str) -> Result<T, InvalidValue>,
-    ) -> Option<Located<T>> {
-        let (value, place) = self.entry(name)?;
-        let written = Written { name, value: value.get_ref(), place, example: each.example_text() };
-        self.parsed_of(&written, expected(each), parse)
+    ) -> Option<Spanned<T>> {
+        let (value, location) = self.entry(name)?;
+        let raw = RawValue { name, value: value.get_ref(), location, example: each.example_text() };
+        self.parsed_of(&raw, expected(each), parse)
     }
 
     fn parsed_of<T>(
         &self,
-        written: &Written<'_>,
+        raw: &RawValue<'_>,
         expected: &str,
         parse: impl FnOnce(&str) -> Result<T, InvalidValue>,
-    ) -> Option<Located<T>> {
-        let text = self.string_of(written, expected)?;
+    ) -> Option<Spanned<T>> {
+        let text = self.string_of(raw, expected)?;
         match parse(&text.value) {
-            Ok(value) => Some(Located { value, place: text.place }),
+            Ok(value) => Some(Spanned { value, location: text.location }),
             Err(InvalidValue(reason)) => {
-                let name = written.name;
+                let name = raw.name;
                 // The reason may quote the value.
                 let reason = reason.filter(|_| !names_secret(name));
                 let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
                 let shown = shown(name, format_args!("{:?}", text.value));
                 let message = format!("`{shown}`{} cannot be used{reason}", self.within());
-                let write = format!("{} = {:?}", bare(name), written.example);
-                self.push(Diagnostic::new(text.place, message).expected(expected).write(write));
+                let write = format!("{} = {:?}", toml_key(name), raw.example);
+                self.push(Diagnostic::new(text.location, message).expected(expected).write(write));
                 None
             }
         }
     }
 
-    /// One of a few strings, which are those of the declaration.
-    pub fn one_of<T: Copy>(&self, key: &Key, words: &[(&str, T)]) -> Option<Located<T>> {
+    /// Reads one of a few strings, which are those of the declaration, each with its value.
+    pub fn one_of<T: Copy>(&self, key: &Key, strings: &[(&str, T)]) -> Option<Spanned<T>> {
         let text = self.string(key)?;
-        if let Some((_, value)) = words.iter().find(|(word, _)| *word == text.value) {
-            return Some(Located { value: *value, place: text.place });
+        if let Some((_, value)) = strings.iter().find(|(string, _)| *string == text.value) {
+            return Some(Spanned { value: *value, location: text.location });
         }
-        let names = || words.iter().map(|(word, _)| *word);
+        let names = || strings.iter().map(|(string, _)| *string);
         let suggestion = nearest(&text.value, names()).map(str::to_owned);
         let suggestion = suggestion.unwrap_or_else(|| key.example_text());
         let shown = shown(key.name, format_args!("{:?}", text.value));
         let message = format!("`{shown}`{} is not known", self.within());
         let write = format!("{} = {suggestion:?}", key.name);
-        self.push(Diagnostic::new(text.place, message).expected(one_of(names())).write(write));
+        self.push(Diagnostic::new(text.location, message).expected(one_of(names())).write(write));
         None
     }
 
-    /// `true` or `false`.
-    pub fn boolean(&self, key: &Key) -> Option<Located<bool>> {
-        let (value, place) = self.value(key)?;
+    /// Reads `true` or `false`.
+    pub fn boolean(&self, key: &Key) -> Option<Spanned<bool>> {
+        let (value, location) = self.value(key)?;
         match value.get_ref() {
-            DeValue::Boolean(value) => Some(Located { value: *value, place: Some(place) }),
+            DeValue::Boolean(value) => Some(Spanned { value: *value, location: Some(location) }),
             other => {
-                self.wrong_type(key.name, other, place, "true or false", "true");
+                self.wrong_type(key.name, other, location, "true or false", "true");
                 None
             }
         }
     }
 
-    /// `true` or `false`, or the default.
+    /// Reads `true` or `false`; returns the default if the key is absent.
     pub fn boolean_or_default(&self, key: &WithDefault<bool>) -> bool {
         self.boolean(key).map_or(key.default, |value| value.value)
     }
 
-    /// A whole number within the bounds of the declaration, or the default.
+    /// Reads a whole number within the bounds of the declaration; returns the default if the key is
+    /// absent.
     pub fn integer(&self, key: &WithDefault<u32>) -> u32 {
         self.integer_within(key).unwrap_or(key.default)
     }
 
     fn integer_within(&self, key: &Key) -> Option<u32> {
-        let (value, place) = self.value(key)?;
+        let (value, location) = self.value(key)?;
         let Kind::Integer { least, most } = key.kind else { return None };
         let DeValue::Integer(integer) = value.get_ref() else {
             let example = key.example_text();
-            self.wrong_type(key.name, value.get_ref(), place, "a whole number", &example);
+            self.wrong_type(key.name, value.get_ref(), location, "a whole number", &example);
             return None;
         };
         let number = u64::from_str_radix(integer.as_str(), integer.radix()).ok();
@@ -185,80 +191,85 @@ impl Section<'_> {
             let message = format!("`{shown}`{} is out of bounds", self.within());
             let expected = format!("a whole number from {least} to {most}");
             let write = format!("{} = {}", key.name, key.example_text());
-            self.push(Diagnostic::new(Some(place), message).expected(expected).write(write));
+            self.push(Diagnostic::new(Some(location), message).expected(expected).write(write));
         }
         number
     }
 
-    /// A duration with its unit: `500ms`, `30s`, `5m`, `1h`.
-    pub fn duration(&self, key: &Key) -> Option<Located<Duration>> {
+    /// Reads a duration with its unit: `500ms`, `30s`, `5m`, `1h`.
+    pub fn duration(&self, key: &Key) -> Option<Spanned<Duration>> {
         let Kind::Duration { least, most } = key.kind else { return None };
-        let mut written = self.written(key)?;
+        let mut raw = self.raw_value(key)?;
         let parse = |text: &str| within(parse_duration(text)?, least, most);
         let (from, to) = (human_duration(least), human_duration(most));
-        let expected = format!("a duration from {from} to {to}, such as {:?}", written.example);
+        let expected = format!("a duration from {from} to {to}, such as {:?}", raw.example);
         // A number without a unit: probably seconds.
-        let seconds = integer(written.value).map(|seconds| format!("{seconds}s"));
+        let seconds = integer(raw.value).map(|seconds| format!("{seconds}s"));
         if let Some(seconds) = seconds.filter(|seconds| parse(seconds).is_ok()) {
-            written.example = seconds;
+            raw.example = seconds;
         }
-        self.parsed_of(&written, &expected, parse)
+        self.parsed_of(&raw, &expected, parse)
     }
 
-    /// A duration, or the default.
+    /// Reads a duration; returns the default if the key is absent.
     pub fn duration_or_default(&self, key: &WithDefault<Duration>) -> Duration {
         self.duration(key).map_or(key.default, |duration| duration.value)
     }
 
-    /// A size in bytes with its unit, `64KiB` or `128MiB`, or the default. Units are powers of
-    /// 1024.
+    /// Reads a size in bytes with its unit, `64KiB` or `128MiB`; returns the default if the key is
+    /// absent. Units are powers of 1024.
     pub fn size(&self, key: &WithDefault<u64>) -> u64 {
         self.size_within(key).map_or(key.default, |size| size.value)
     }
 
-    fn size_within(&self, key: &Key) -> Option<Located<u64>> {
+    fn size_within(&self, key: &Key) -> Option<Spanned<u64>> {
         let Kind::Size { least, most } = key.kind else { return None };
-        let mut written = self.written(key)?;
+        let mut raw = self.raw_value(key)?;
         let parse = |text: &str| within(parse_size(text)?, least, most);
         let (from, to) = (human_size(least), human_size(most));
-        let expected = format!("a size from {from} to {to}, such as {:?}", written.example);
-        let bytes = integer(written.value).map(human_size);
+        let expected = format!("a size from {from} to {to}, such as {:?}", raw.example);
+        let bytes = integer(raw.value).map(human_size);
         if let Some(bytes) = bytes.filter(|bytes| parse(bytes).is_ok()) {
-            written.example = bytes;
+            raw.example = bytes;
         }
-        self.parsed_of(&written, &expected, parse)
+        self.parsed_of(&raw, &expected, parse)
     }
 
-    /// A string, number or truth value of a key of any name, as a string.
-    pub fn scalar_entry(&self, name: &str) -> Option<Located<String>> {
-        let (value, place) = self.entry(name)?;
-        self.scalar_of(name, value.get_ref(), place)
+    /// Reads a string, a number or a truth value of a key of any name, as a string.
+    pub fn scalar_entry(&self, name: &str) -> Option<Spanned<String>> {
+        let (value, location) = self.entry(name)?;
+        self.scalar_of(name, value.get_ref(), location)
     }
 
-    /// A string, number or truth value, as a string.
-    pub fn scalar(&self, key: &Key) -> Option<Located<String>> {
-        let (value, place) = self.value(key)?;
-        self.scalar_of(key.name, value.get_ref(), place)
+    /// Reads a string, a number or a truth value, as a string.
+    pub fn scalar(&self, key: &Key) -> Option<Spanned<String>> {
+        let (value, location) = self.value(key)?;
+        self.scalar_of(key.name, value.get_ref(), location)
     }
 
-    fn scalar_of(&self, name: &str, value: &DeValue<'_>, place: Place) -> Option<Located<String>> {
+    fn scalar_of(
+        &self,
+        name: &str,
+        value: &DeValue<'_>,
+        location: Location,
+    ) -> Option<Spanned<String>> {
         let text = match value {
             DeValue::String(text) => text.clone().into_owned(),
             DeValue::Boolean(value) => value.to_string(),
             DeValue::Integer(integer) if integer.radix() == 10 => integer.as_str().to_owned(),
             DeValue::Float(float) => float.as_str().to_owned(),
             other => {
-                let expected = "a text, a number, true or false";
-                self.wrong_type(name, other, place, expected, "\"...\"");
+                let expected = "a string, a number, true or false";
+                self.wrong_type(name, other, location, expected, "\"...\"");
                 return None;
             }
         };
-        Some(Located { value: text, place: Some(place) })
+        Some(Spanned { value: text, location: Some(location) })
     }
 }
 
-/// Why a path does not name what it seems to name.
-pub(crate) fn path_as_it_is(path: &str) -> Result<(), &'static str> {
+/// Checks that a path is not one that a shell would expand. The error is the reason.
+pub(crate) fn check_unexpanded(path: &str) -> Result<(), &'static str> {
     match path {
         "~" => Err("`~` is not expanded"),
         path if path.starts_with("~/") => Err("`~` is not expanded"),
@@ -267,7 +278,7 @@ pub(crate) fn path_as_it_is(path: &str) -> Result<(), &'static str> {
     }
 }
 
-/// What is expected of a string that is parsed.
+/// The description of valid strings of a key that is parsed.
 fn expected(key: &Key) -> &'static str {
     match key.kind {
         Kind::Form { expected, .. } => expected,
@@ -337,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_without_a_unit_is_answered_with_one() {
+    fn a_number_without_a_unit_is_suggested_with_one() {
         assert!(mistake("wall_time = 30").ends_with("write:    wall_time = \"30s\""));
         assert!(mistake("wall_time = 99999").ends_with("write:    wall_time = \"1h\""));
         assert!(mistake("memory = 2097152").ends_with("write:    memory = \"2MiB\""));

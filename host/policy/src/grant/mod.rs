@@ -1,6 +1,6 @@
-//! What a mount may do: what its plugin declares and its configuration grants, both.
+//! Grants: what a mount may do, which is what its plugin declares ∩ its configuration allows.
 
-mod minting;
+mod minting_operations;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,50 +8,48 @@ use std::time::Duration;
 use http::Method;
 use keyward_types::Audience;
 
-pub use minting::Minting;
+pub use minting_operations::Minting;
 
-use crate::cloud::{Routes, SecondPath};
+use crate::cloud::{RedirectNodes, ReferencedPath};
 use crate::endpoint::Endpoint;
 use crate::manifest::SpendPlace;
 use crate::path::{NormalPath, PathError, PathReading, Purpose};
 use crate::pattern::Pattern;
 
-/// One audience of one mount.
+/// What a mount may do with the tokens of one audience.
 #[derive(Clone, Debug)]
 pub struct Grant {
     /// The audience's name in the manifest. No other grant of the mount has it.
     pub name: Arc<str>,
     /// Whether it is the manifest's first audience, which is configured in `[mount.NAME]` itself.
     pub is_first: bool,
-    /// What its tokens are for.
+    /// The audience of its tokens.
     pub audience: Audience,
-    /// Whether the audience and its hosts are the manifest's own, and the configuration restates
-    /// them.
+    /// Whether the manifest describes the audience itself, and the configuration restates it.
     pub restated: bool,
-    /// Where they may be sent.
+    /// The endpoint that the tokens are sent to.
     pub endpoint: Endpoint,
-    /// Other origins where requests may be sent, since the service redirects there. Paths are those
-    /// behind the endpoint.
+    /// Further origins that the service redirects to. Their paths have the endpoint's prefix too.
     pub redirects: Vec<Redirect>,
-    /// Where the service's gateways send clients on to.
-    pub routes: Option<Routes>,
-    /// What of the answers is sealed.
+    /// The nodes that the service's gateways redirect clients to.
+    pub redirect_nodes: Option<RedirectNodes>,
+    /// The fields of responses that are sealed.
     pub seals: Vec<Seal>,
-    /// Whether the configuration shows the plugin secrets that the host would seal (`unseal`).
+    /// Whether the plugin sees secrets that the host would seal otherwise (`unseal`).
     pub unsealed: bool,
-    /// What the plugin declares; `None` where its manifest does not narrow it.
+    /// The patterns that the manifest declares; `None` for any request.
     pub declared: Option<Vec<Pattern>>,
-    /// What the configuration allows; `None` where it does not narrow it.
+    /// The patterns that the configuration allows; `None` for any request.
     pub allowed: Option<Vec<Pattern>>,
     /// How the service reads paths.
     pub paths: PathReading,
-    /// Where requests name paths beside their own, which must be covered too.
-    pub second_paths: Vec<SecondPath>,
-    /// Whether the service reads paths without regard to case.
+    /// The header fields and parameters that refer to a second path, which must be covered too.
+    pub referenced_paths: Vec<ReferencedPath>,
+    /// Whether the service ignores case in paths.
     pub paths_ignore_case: bool,
-    /// Whether the service's partial responses are parts of what a client stored.
+    /// Whether the service's partial responses (206) are parts of what a client stored.
     pub returns_stored_content: bool,
-    /// The operations there that mint credentials, and those that may be handed out.
+    /// The operations at the endpoint that mint credentials.
     pub minting: Minting,
 }
 
@@ -60,60 +58,60 @@ pub struct Grant {
 pub struct Redirect {
     /// The origin.
     pub endpoint: Endpoint,
-    /// Whether it is a host for the grant's tokens. Requests to other hosts carry no credentials.
+    /// Whether the grant's tokens may be sent there. Requests to other origins have no credentials.
     pub takes_token: bool,
 }
 
-/// A field of an answer that is sealed, and where its value may be spent.
+/// A field of a response that is sealed, and where its value may be spent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seal {
-    /// Where it stands in the answer, as a JSON pointer (RFC 6901).
+    /// The field, as a JSON pointer (RFC 6901).
     pub field: String,
-    /// The audience at whose endpoint it may be spent, by its name; `None` where the mount has no
-    /// grant for it, so that it can be spent nowhere.
+    /// The name of the audience at whose endpoint it may be spent; `None` if the mount has no grant
+    /// for it, so that it cannot be spent.
     pub spend: Option<Arc<str>>,
-    /// In which place of a request.
+    /// The part of a request where it may be spent.
     pub place: SpendPlace,
-    /// How long an answer may be used again.
+    /// How long the response may be cached; `None` for not at all.
     pub keep: Option<Duration>,
-    /// The calls whose answers may hold the value itself.
+    /// The calls whose responses may contain the value itself.
     pub export: Option<Pattern>,
-    /// Whether it is sealed whatever the manifest says.
+    /// Whether it is sealed regardless of the manifest.
     pub imposed: bool,
 }
 
 /// Why a grant does not cover a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotCovered {
-    /// The plugin's manifest does not declare it: no configuration can allow it.
+    /// The plugin's manifest does not declare it, so no configuration can allow it.
     NotDeclared,
     /// The configuration does not allow it.
     NotAllowed,
 }
 
 impl Grant {
-    /// Reads the path of a request as the service does. Returns what is behind the endpoint's
-    /// prefix; `None` where it is not below that.
+    /// Reads the path of a request as the service does, and returns it without the endpoint's
+    /// prefix; `None` if it does not begin with the prefix.
     ///
     /// # Errors
     ///
-    /// The path cannot be read in one way.
+    /// The path is ambiguous.
     pub fn read(&self, path: &str) -> Result<Option<NormalPath>, PathError> {
         let purpose = if self.is_narrowed() { Purpose::Compare } else { Purpose::Forward };
         self.paths.read(path, &self.endpoint.prefix, purpose)
     }
 
-    /// The same of a path that stands elsewhere in a request, where it is left as it is.
+    /// The same for a path in another part of a request, which is sent unchanged.
     pub(crate) fn read_unchanged(&self, path: &str) -> Result<Option<NormalPath>, PathError> {
         self.paths.read(path, &self.endpoint.prefix, Purpose::CompareUnchanged)
     }
 
-    /// Whether a request to this path behind the endpoint's prefix is covered, in all ways in which
-    /// it may be read.
+    /// Checks that the grant covers a request in all readings of its path, which is without the
+    /// endpoint's prefix.
     ///
     /// # Errors
     ///
-    /// Says which half is missing.
+    /// The manifest does not declare it, or the configuration does not allow it.
     pub fn covers(&self, method: &Method, path: &NormalPath) -> Result<(), NotCovered> {
         let matches = |patterns: &Option<Vec<Pattern>>| {
             patterns.as_ref().is_none_or(|patterns| {
@@ -134,14 +132,14 @@ impl Grant {
         }
     }
 
-    /// Whether it lets out less than everything.
+    /// Whether the manifest or the configuration has patterns.
     #[must_use]
     pub fn is_narrowed(&self) -> bool {
         self.declared.is_some() || self.allowed.is_some()
     }
 
-    /// Whether a pattern of the configuration covers a request in one of its path's readings, and
-    /// has this segment of it written out.
+    /// Whether a pattern of the configuration covers a request in a reading of its path, and has no
+    /// `*` in the segment of this index.
     pub(crate) fn allows_literally(&self, method: &Method, reading: &str, segment: usize) -> bool {
         let names = |pattern: &Pattern| {
             pattern.has_literal(segment)
@@ -159,8 +157,7 @@ impl AsRef<Grant> for Grant {
 
 #[cfg(test)]
 impl Grant {
-    /// A grant for a test, that lets out everything. What is requested there has no second path,
-    /// and mints nothing.
+    /// A grant for tests, which covers every request and knows no minting operations.
     pub(crate) fn example(endpoint: &str) -> Self {
         Self {
             name: "it".into(),
@@ -169,13 +166,13 @@ impl Grant {
             restated: false,
             endpoint: Endpoint::parse(endpoint).unwrap(),
             redirects: Vec::new(),
-            routes: None,
+            redirect_nodes: None,
             seals: Vec::new(),
             unsealed: false,
             declared: None,
             allowed: None,
             paths: PathReading::Segments,
-            second_paths: Vec::new(),
+            referenced_paths: Vec::new(),
             paths_ignore_case: false,
             returns_stored_content: false,
             minting: Minting::default(),

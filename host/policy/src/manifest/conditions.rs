@@ -1,4 +1,4 @@
-//! `required_if`: what a manifest requires with some values of the settings.
+//! `required_if`: conditions on settings with which an audience or a setting is required.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +11,8 @@ pub(super) const CONDITIONS: Key = Key::table(
     "the mount must have it if these settings have these values",
 );
 
-/// The settings and their values; empty if there is no condition.
-pub(super) fn conditions(section: &Section<'_>) -> BTreeMap<String, String> {
+/// Reads the settings and their values; empty if there is no condition.
+pub(super) fn read_conditions(section: &Section<'_>) -> BTreeMap<String, String> {
     let table = section.table(&CONDITIONS);
     let names = table.names().into_iter();
     names

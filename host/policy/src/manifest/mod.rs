@@ -1,9 +1,9 @@
-//! What a plugin declares: read from its component, without running it.
+//! Manifests: what plugins declare. They are read from components without running them.
 
 mod conditions;
 mod parse;
 pub use parse::SECTIONS;
-pub(crate) use parse::patterns;
+pub(crate) use parse::read_patterns;
 mod section;
 mod setting;
 
@@ -27,13 +27,13 @@ use crate::pattern::Pattern;
 pub struct Manifest {
     /// The plugin's name: lower-case letters, digits and hyphens.
     pub name: String,
-    /// What it is, in a line.
+    /// A summary, in one line.
     pub summary: String,
-    /// Its version, where it says one.
+    /// Its version, if the manifest has one.
     pub version: Option<String>,
-    /// Its audiences. The first is the mount's endpoint.
+    /// Its audiences. `endpoint` of a mount is for the first.
     pub audiences: Vec<DeclaredAudience>,
-    /// The settings it reads.
+    /// The settings that the plugin reads.
     pub settings: BTreeMap<String, Setting>,
 }
 
@@ -42,38 +42,38 @@ pub struct Manifest {
 pub struct DeclaredAudience {
     /// Its name.
     pub name: String,
-    /// What it is, and where its tokens may go.
+    /// The service, which has the audience and its hosts.
     pub service: DeclaredService,
     /// Whether the plugin works without it.
     pub optional: bool,
-    /// Values of settings with which the mount must grant it though it is optional; empty for none.
+    /// Values of settings with which an optional audience must be granted; empty for none.
     pub required_if: BTreeMap<String, String>,
-    /// What the plugin will send; `None` for anything.
+    /// The requests that the plugin sends; `None` for any.
     pub allow: Option<Vec<Pattern>>,
-    /// What of its answers is sealed.
+    /// The fields of responses that are sealed.
     pub seal: Vec<DeclaredSeal>,
 }
 
-/// A field of an answer that the plugin may spend, but never see.
+/// A field of a response whose value the plugin may spend, but does not see.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeclaredSeal {
-    /// Where it stands in the answer, as a JSON pointer (RFC 6901): `/serviceSasToken`.
+    /// The field, as a JSON pointer (RFC 6901): `/serviceSasToken`.
     pub field: String,
     /// The name of the audience at whose endpoint it may be spent.
     pub spend: String,
-    /// In which place of a request.
+    /// The part of a request where it may be spent.
     pub place: SpendPlace,
-    /// How long an answer may be used again; `None` for once.
+    /// How long the response may be cached; `None` for not at all.
     pub keep: Option<Duration>,
-    /// The calls whose answers may hold the value itself, where the configuration hands them out
+    /// The calls whose responses may contain the value itself, if the configuration hands it out
     /// (`hand_out`).
     pub export: Option<Pattern>,
 }
 
-/// The place in a request where a sealed value is spent.
+/// The part of a request where a sealed value is spent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SpendPlace {
-    /// Parameters of the query, whole: a shared access signature.
+    /// Whole parameters of the query: a shared access signature.
     Query,
     /// The password of a login to a database.
     LoginPassword,
@@ -82,7 +82,7 @@ pub enum SpendPlace {
 impl SpendPlace {
     pub(crate) const ALL: [Self; 2] = [Self::Query, Self::LoginPassword];
 
-    /// As a manifest writes it.
+    /// Its name in a manifest.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -92,33 +92,32 @@ impl SpendPlace {
     }
 }
 
-/// What an audience is.
+/// The service that an audience is for.
 #[derive(Clone, Debug)]
 pub enum DeclaredService {
-    /// One of these services of the cloud table, by their names there. The endpoint's host decides
-    /// which.
+    /// One of these services of the cloud table, by name. The endpoint's host selects it.
     Cloud(Vec<String>),
-    /// One that the manifest itself describes.
+    /// A service that the manifest describes itself.
     Own {
-        /// What its tokens are for.
+        /// The audience of its tokens.
         audience: Audience,
-        /// Where they may go.
+        /// The hosts that they may be sent to.
         hosts: Vec<HostPattern>,
-        /// What is spoken there.
+        /// The protocol of these hosts.
         protocol: Protocol,
     },
 }
 
-/// An audience as it is in one cloud.
+/// A service of an audience, in one cloud.
 #[derive(Clone, Debug)]
 pub struct ResolvedService {
-    /// What its tokens are for.
+    /// The audience of its tokens.
     pub audience: Audience,
-    /// Where they may go.
+    /// The hosts that they may be sent to.
     pub hosts: Vec<HostPattern>,
-    /// The port of hosts that do not listen at the protocol's usual one.
+    /// The ports of hosts that do not listen at the protocol's default port.
     pub ports: Vec<(HostPattern, u16)>,
-    /// What is spoken there.
+    /// The protocol of these hosts.
     pub protocol: Protocol,
 }
 
@@ -127,13 +126,13 @@ impl Manifest {
     ///
     /// # Errors
     ///
-    /// The file is no component, has no manifest, or one with mistakes.
+    /// The file is not a component, or has no manifest, or one with mistakes.
     pub fn of_component(file: &str, component: &[u8]) -> Result<Self, ManifestError> {
         let text = read_text(component)?;
         Ok(Self::parse(&format!("{file} (keyward:manifest)"), &text)?)
     }
 
-    /// Reads a manifest.
+    /// Parses a manifest. `file` is its name in messages.
     ///
     /// # Errors
     ///
@@ -150,8 +149,8 @@ impl Manifest {
 }
 
 impl DeclaredAudience {
-    /// What the audience can be in a cloud: at least one service. A cloud may lack some of those
-    /// that a plugin names, but not all.
+    /// The services of the audience in a cloud, at least one. A cloud may lack some of the services
+    /// that a manifest names, but not all.
     ///
     /// # Errors
     ///

@@ -1,13 +1,13 @@
-//! The manifest's text.
+//! Parser of manifests.
 
 use std::time::Duration;
 
 use keyward_types::Audience;
 
-use super::conditions::{CONDITIONS, conditions};
+use super::conditions::{CONDITIONS, read_conditions};
 use super::setting::{self, SETTING};
 use super::{DeclaredAudience, DeclaredSeal, DeclaredService, Manifest, SpendPlace};
-use crate::diagnostic::{ConfigError, Diagnostic, Located};
+use crate::diagnostic::{ConfigError, Diagnostic, Spanned};
 use crate::document::{DefaultValue, Document, InvalidValue, Key, Section, SectionKeys};
 use crate::endpoint::Protocol;
 use crate::host_pattern::HostPattern;
@@ -87,14 +87,14 @@ const AS: Key = Key::one_of(
     "as",
     || SpendPlace::ALL.iter().map(|place| place.as_str()).collect(),
     "query",
-    "the place in a request where it is spent",
+    "the part of a request where it is spent",
 )
 .required();
 const KEEP: Key = Key::duration(
     "keep",
     (Duration::from_secs(1), Duration::from_secs(24 * 3600)),
     "15m",
-    "how long a response may be used again",
+    "how long a response may be cached",
 )
 .default_is("not at all");
 const EXPORT: Key = Key::form(
@@ -102,7 +102,7 @@ const EXPORT: Key = Key::form(
     "a method and a path",
     None,
     "POST /sas/**",
-    "the calls whose responses may hold the value itself, if the mount hands it out",
+    "the calls whose responses may contain the value itself, if the mount hands it out",
 );
 const SEAL_RULE: SectionKeys = SectionKeys::new(&[], "", &[&FIELD, &SPEND, &AS, &KEEP, &EXPORT]);
 
@@ -113,9 +113,9 @@ pub(super) fn manifest(file: &str, text: &str) -> Result<Manifest, ConfigError> 
     let document = Document::parse(file, text)?;
     let manifest = {
         let root = document.root();
-        let name = root.parsed(&NAME, name_of_a_plugin);
-        let summary = root.string(&SUMMARY).map(|text| text.value);
-        let version = root.string(&VERSION).map(|text| text.value);
+        let name = root.parsed(&NAME, plugin_name);
+        let summary = root.string(&SUMMARY).map(|string| string.value);
+        let version = root.string(&VERSION).map(|string| string.value);
         let audiences: Vec<DeclaredAudience> = root
             .sections(&AUDIENCE)
             .into_iter()
@@ -126,7 +126,7 @@ pub(super) fn manifest(file: &str, text: &str) -> Result<Manifest, ConfigError> 
             .into_iter()
             .map(|(name, section)| (name.value, setting::read(section)))
             .collect();
-        if name.is_none() && root.place_of(&NAME).is_none() {
+        if name.is_none() && root.location_of(&NAME).is_none() {
             document.push(
                 Diagnostic::new(None, "the manifest has no `name`").write("name = \"my-plugin\""),
             );
@@ -143,23 +143,23 @@ pub(super) fn manifest(file: &str, text: &str) -> Result<Manifest, ConfigError> 
     document.finish(manifest)
 }
 
-fn name_of_a_plugin(name: &str) -> Result<String, InvalidValue> {
+fn plugin_name(name: &str) -> Result<String, InvalidValue> {
     let fits = !name.is_empty() && name.len() <= 64;
     let plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     if fits && plain { Ok(name.to_owned()) } else { Err(InvalidValue::default()) }
 }
 
-fn audience(name: &Located<String>, section: Section<'_>) -> Option<DeclaredAudience> {
+fn audience(name: &Spanned<String>, section: Section<'_>) -> Option<DeclaredAudience> {
     let cloud = section.string_or_strings(&CLOUD);
     let resource =
         section.parsed(&RESOURCE, |text| Audience::new(text).map_err(|_| InvalidValue::default()));
     let hosts = section.strings(&HOSTS);
     let protocol = section.one_of(&PROTOCOL, &PROTOCOLS);
     let optional = section.boolean(&OPTIONAL).is_some_and(|optional| optional.value);
-    let required_if = conditions(&section);
-    let allow = patterns(&section, &ALLOW);
+    let required_if = read_conditions(&section);
+    let allow = read_patterns(&section, &ALLOW);
     let seal = seals(&section);
-    let place = || section.place().or_else(|| name.place.clone());
+    let location = || section.location().or_else(|| name.location.clone());
     let service = match (cloud, resource, hosts) {
         (Some(cloud), None, None) => Some(DeclaredService::Cloud(cloud.value)),
         (None, Some(resource), Some(hosts)) => {
@@ -167,7 +167,7 @@ fn audience(name: &Located<String>, section: Section<'_>) -> Option<DeclaredAudi
                 hosts.value.into_iter().filter_map(|host| match HostPattern::parse(&host.value) {
                     Ok(pattern) => Some(pattern),
                     Err(error) => {
-                        section.push(Diagnostic::new(host.place, error.to_string()));
+                        section.push(Diagnostic::new(host.location, error.to_string()));
                         None
                     }
                 });
@@ -180,11 +180,11 @@ fn audience(name: &Located<String>, section: Section<'_>) -> Option<DeclaredAudi
         }
         _ => {
             let message = format!(
-                "the audience {} says neither `cloud` alone nor `resource` and `hosts`",
+                "the audience {} needs either `cloud`, or `resource` and `hosts`",
                 section.header()
             );
             let write = "cloud = \"vault\"";
-            section.push(Diagnostic::new(place(), message).write(write));
+            section.push(Diagnostic::new(location(), message).write(write));
             None
         }
     };
@@ -211,10 +211,10 @@ fn seals(section: &Section<'_>) -> Vec<DeclaredSeal> {
             Pattern::parse(text).map_err(|error| InvalidValue::because(error.to_string()))
         });
         for key in [FIELD, SPEND, AS] {
-            if seal.place_of(&key).is_none() {
+            if seal.location_of(&key).is_none() {
                 let message = format!("a rule in {} has no `{}`", seal.header(), key.name);
                 let write = format!("{{ {SEAL_EXAMPLE} }}");
-                seal.push(Diagnostic::new(seal.place(), message).write(write));
+                seal.push(Diagnostic::new(seal.location(), message).write(write));
             }
         }
         seal.finish();
@@ -230,25 +230,28 @@ fn seals(section: &Section<'_>) -> Vec<DeclaredSeal> {
     seals.collect()
 }
 
-/// A list of patterns; `None` where the section has none.
-pub(crate) fn patterns(section: &Section<'_>, key: &Key) -> Option<Vec<Pattern>> {
-    let texts = section.strings(key)?;
-    let parsed = texts.value.into_iter().filter_map(|text| match Pattern::parse(&text.value) {
-        Ok(pattern) => Some(pattern),
-        Err(error) => {
-            let message = format!(
-                "`{}` in `{}` of {} is not a valid pattern: {error}",
-                text.value,
-                key.name,
-                section.header()
-            );
-            let write = format!("{} = [{:?}]", key.name, error.example);
-            section.push(
-                Diagnostic::new(text.place, message).expected("a method and a path").write(write),
-            );
-            None
-        }
-    });
+/// Reads a list of patterns; `None` if the key is absent.
+pub(crate) fn read_patterns(section: &Section<'_>, key: &Key) -> Option<Vec<Pattern>> {
+    let strings = section.strings(key)?;
+    let parsed =
+        strings.value.into_iter().filter_map(|string| match Pattern::parse(&string.value) {
+            Ok(pattern) => Some(pattern),
+            Err(error) => {
+                let message = format!(
+                    "`{}` in `{}` of {} is not a valid pattern: {error}",
+                    string.value,
+                    key.name,
+                    section.header()
+                );
+                let write = format!("{} = [{:?}]", key.name, error.example);
+                section.push(
+                    Diagnostic::new(string.location, message)
+                        .expected("a method and a path")
+                        .write(write),
+                );
+                None
+            }
+        });
     Some(parsed.collect())
 }
 
@@ -257,9 +260,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn audiences_keep_their_order_and_the_first_is_the_mounts_endpoint() {
-        let text = "name = \"s\"\n[audience.zeta]\ncloud = \"blob\"\n[audience.arm]\ncloud = \"arm\"\noptional = true\n\
-                    allow = [\"POST /x/*\"]\n[setting.auth]\nvalues = [\"entra\", \"sas\"]\ndefault = \"entra\"\n";
+    fn audiences_are_in_the_order_of_the_manifest() {
+        let text = "name = \"s\"\n[audience.zeta]\ncloud = \"blob\"\n\
+                    [audience.arm]\ncloud = \"arm\"\noptional = true\nallow = [\"POST /x/*\"]\n\
+                    [setting.auth]\nvalues = [\"entra\", \"sas\"]\ndefault = \"entra\"\n";
         let manifest = manifest("m.toml", text).unwrap();
         let names: Vec<&str> =
             manifest.audiences.iter().map(|audience| audience.name.as_str()).collect();
@@ -269,8 +273,9 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_named() {
-        let text = "name = \"Bad Name\"\nx = 1\n[audience.a]\ncloud = \"vault\"\nresource = \"r\"\nhosts = [\"*.net\"]\n\
+    fn every_mistake_is_reported_with_its_line() {
+        let text = "name = \"Bad Name\"\nx = 1\n\
+                    [audience.a]\ncloud = \"vault\"\nresource = \"r\"\nhosts = [\"*.net\"]\n\
                     [setting.s]\nvalues = [\"a\"]\ndefault = \"b\"\n";
         let error = manifest("m.toml", text).unwrap_err().to_string();
         for part in [

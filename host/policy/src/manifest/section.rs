@@ -1,4 +1,4 @@
-//! Finds the manifest in a component.
+//! Extraction of the manifest from a component.
 
 use wasmparser::{Encoding, Parser, Payload};
 
@@ -10,38 +10,38 @@ const SECTION: &str = "keyward:manifest";
 /// The longest manifest, in bytes.
 const LONGEST: usize = 64 * 1024;
 
-/// Why a component has no manifest that can be used.
+/// Why a component has no valid manifest.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
-    /// The bytes are no component.
+    /// The bytes are not a component.
     #[error("not a WebAssembly component{0}")]
     NotAComponent(&'static str),
-    /// The bytes are broken.
+    /// The bytes are not valid WebAssembly.
     #[error("not a WebAssembly component: {0}")]
     Malformed(String),
-    /// There is no manifest.
+    /// The component has no manifest.
     #[error(
         "the component has no section `{SECTION}`. In Rust, \
          `keyward_plugin::manifest!(\"manifest.toml\")` embeds it"
     )]
     Missing,
-    /// There is more than one.
+    /// The component has more than one manifest.
     #[error("the component has {0} sections `{SECTION}`, where one is expected")]
     Several(usize),
-    /// It is no text, or too long.
+    /// The manifest is not text, or too long.
     #[error("the section `{SECTION}` is not UTF-8 text of at most {LONGEST} bytes")]
     NotText,
-    /// It has mistakes.
+    /// The manifest has mistakes.
     #[error(transparent)]
     Invalid(#[from] ConfigError),
 }
 
-/// The manifest's text. It stands in a custom section of the component, or of a core module in it,
-/// which is where a compiler puts it.
+/// Returns the manifest's text, from a custom section of the component, or of a core module in it,
+/// where compilers put it.
 ///
 /// # Errors
 ///
-/// There is none, or more than one, or the bytes are no component.
+/// The bytes are not a component, or it has no manifest or more than one.
 pub fn read_text(component: &[u8]) -> Result<String, ManifestError> {
     let mut found = Vec::new();
     let mut is_component = false;
@@ -50,7 +50,8 @@ pub fn read_text(component: &[u8]) -> Result<String, ManifestError> {
             Payload::Version { encoding, .. } if !is_component => match encoding {
                 Encoding::Component => is_component = true,
                 Encoding::Module => {
-                    let fix = ", but a core module: make a component of it first (`wasm-tools component new`)";
+                    let fix = ", but a core module: make a component of it first \
+                               (`wasm-tools component new`)";
                     return Err(ManifestError::NotAComponent(fix));
                 }
             },
@@ -106,7 +107,7 @@ mod tests {
             error(b""),
             ManifestError::Malformed(_) | ManifestError::NotAComponent(_)
         ));
-        let torn = component(&[(SECTION, b"name")]);
-        assert!(matches!(error(&torn[..torn.len() - 1]), ManifestError::Malformed(_)));
+        let truncated = component(&[(SECTION, b"name")]);
+        assert!(matches!(error(&truncated[..truncated.len() - 1]), ManifestError::Malformed(_)));
     }
 }

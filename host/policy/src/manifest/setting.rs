@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::conditions::{CONDITIONS, conditions};
+use super::conditions::{CONDITIONS, read_conditions};
 use crate::diagnostic::Diagnostic;
 use crate::document::{DefaultValue, Key, Section, SectionKeys, human_duration};
 use crate::pattern::Pattern;
@@ -12,24 +12,24 @@ use crate::text::{human_size, nearest, one_of, parse_size};
 /// A setting that a plugin reads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Setting {
-    /// What it is for, in a line.
+    /// A summary, in one line.
     pub summary: Option<String>,
-    /// The type of its value, with bounds.
+    /// The type and the bounds of its value.
     pub kind: SettingKind,
     /// The values that it may have; empty for any.
     pub values: Vec<String>,
-    /// Forms of which it must have one; empty for any. `*` is a name: anything but slashes and
+    /// Forms, one of which the value must have; empty for any. `*` is a name without slashes and
     /// spaces.
     pub forms: Vec<String>,
-    /// Its value if the configuration has none.
+    /// The value if the configuration has none.
     pub default: Option<String>,
     /// Whether it is a table of strings, in a section of its own, and not one value.
     pub table: bool,
     /// Whether the configuration must have it.
     pub required: bool,
-    /// Values of other settings with which the configuration must have it; empty for none.
+    /// Values of other settings with which it is required; empty for none.
     pub required_if: BTreeMap<String, String>,
-    /// The request that the plugin sends with the value in the place of `*`.
+    /// The request that the plugin sends, with the value in place of `*`.
     pub sends: Option<Pattern>,
 }
 
@@ -43,18 +43,18 @@ pub enum SettingKind {
     Boolean,
     /// A whole number.
     Integer(Bounds<u64>),
-    /// Bytes, with a unit or without: `64MiB`.
+    /// A size in bytes, with a unit or without: `64MiB`.
     Size(Bounds<u64>),
     /// A duration with its unit: `30s`.
     Duration(Bounds<Duration>),
 }
 
-/// The least and the most that is valid.
+/// The bounds of valid values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds<T> {
-    /// The least.
+    /// The minimum.
     pub least: T,
-    /// The most; `None` if there is no limit.
+    /// The maximum; `None` if there is none.
     pub most: Option<T>,
 }
 
@@ -64,12 +64,12 @@ impl<T: PartialOrd> Bounds<T> {
     }
 }
 
-/// A value that a setting cannot have.
+/// An invalid value of a setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct InvalidSetting {
     /// What was expected.
     pub(crate) expected: String,
-    /// A value as TOML that is valid.
+    /// A valid value, as TOML.
     pub(crate) example: String,
 }
 
@@ -92,7 +92,7 @@ impl Setting {
         Err(InvalidSetting { expected: self.expected(), example: self.example() })
     }
 
-    /// What a value must be, in words; empty if any string will do.
+    /// A description of valid values; empty if any string is valid.
     #[must_use]
     pub fn expected(&self) -> String {
         if !self.values.is_empty() {
@@ -151,7 +151,7 @@ fn integer(text: &str) -> Option<u64> {
     text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// Plugins read a size without spaces.
+/// Parses a size. Plugins accept no spaces in it.
 fn size(text: &str) -> Option<u64> {
     integer(text).or_else(|| parse_size(text).ok().filter(|_| !text.contains(' ')))
 }
@@ -160,17 +160,17 @@ fn duration(text: &str) -> Option<Duration> {
     humantime::parse_duration(text).ok()
 }
 
-/// Whether a text is of a form, regardless of case.
+/// Whether a value has a form, regardless of case.
 fn has_form(text: &str, form: &str) -> bool {
     let mut segments = text.split('/');
-    let is_alike = form.split('/').all(|expected| match segments.next() {
+    let has_segments = form.split('/').all(|expected| match segments.next() {
         Some(segment) if expected == "*" => {
             !segment.is_empty() && !segment.contains(|c: char| c.is_whitespace() || c.is_control())
         }
         Some(segment) => segment.eq_ignore_ascii_case(expected),
         None => false,
     });
-    is_alike && segments.next().is_none()
+    has_segments && segments.next().is_none()
 }
 
 const SUMMARY: Key =
@@ -208,7 +208,7 @@ const SENDS: Key = Key::form(
     "a method and a path with one *",
     None,
     "CONNECT /*",
-    "the request that the plugin sends to its first audience with the value in the place of `*`; \
+    "the request that the plugin sends to its first audience, with the value in place of `*`; \
      the mount's `allow` must permit it",
 );
 
@@ -251,7 +251,7 @@ pub(super) fn read(section: Section<'_>) -> Setting {
         default: section.scalar(&DEFAULT).map(|text| text.value),
         table: boolean(&TABLE),
         required: boolean(&REQUIRED),
-        required_if: conditions(&section),
+        required_if: read_conditions(&section),
         sends: sends.map(|sends| sends.value),
     };
     let invalid = setting.default.as_ref().filter(|_| !setting.table);
@@ -259,7 +259,7 @@ pub(super) fn read(section: Section<'_>) -> Setting {
     {
         let header = section.header();
         let message = format!("the default {default:?} in {header} is not one of its values");
-        let diagnostic = Diagnostic::new(section.place_of(&DEFAULT), message);
+        let diagnostic = Diagnostic::new(section.location_of(&DEFAULT), message);
         section.push(diagnostic.expected(invalid.expected));
     }
     section.finish();
@@ -278,21 +278,21 @@ fn kind(section: &Section<'_>) -> SettingKind {
                 key.name,
                 section.header()
             );
-            let diagnostic = Diagnostic::new(section.place_of(key), message);
+            let diagnostic = Diagnostic::new(section.location_of(key), message);
             section.push(diagnostic.expected(format!("a value of the type {name}")));
         }
     };
-    let texts = [(&MIN, min.map(|min| min.value)), (&MAX, max.map(|max| max.value))];
+    let limits = [(&MIN, min.map(|min| min.value)), (&MAX, max.map(|max| max.value))];
     let is_valid: &dyn Fn(&str) -> bool = match name {
         "integer" => &|text| integer(text).is_some(),
         "size" => &|text| size(text).is_some(),
         "duration" => &|text| duration(text).is_some(),
         _ => &|_| false,
     };
-    for (key, text) in texts.clone() {
+    for (key, text) in limits.clone() {
         bound(key, text, is_valid);
     }
-    let [min, max] = texts.map(|(_, text)| text.unwrap_or_default());
+    let [min, max] = limits.map(|(_, text)| text.unwrap_or_default());
     match name {
         "boolean" => SettingKind::Boolean,
         "integer" => SettingKind::Integer(bounds(integer(&min), integer(&max))),

@@ -1,10 +1,8 @@
-//! What others may make of a segment: servers and proxies decode a path once, twice, or until
-//! nothing changes.
+//! Decodings of a segment. Servers and proxies decode a path once, twice, or until nothing changes.
 
 use super::PathError;
 
-/// More rounds than any name needs. A path that takes longer to decode is one that wants to be hard
-/// to read.
+/// How many rounds of decoding are checked. Valid names need fewer; a path with more is rejected.
 pub(super) const ROUNDS: usize = 8;
 
 /// Checks that a segment in normal form is one name that is neither `.` nor `..`, however often it
@@ -39,31 +37,31 @@ fn check_name(name: &[u8]) -> Result<(), PathError> {
     if is_overlong(name) { Err(PathError::Overlong) } else { Ok(()) }
 }
 
-/// Whether a segment is `.` or `..`. To some servers a segment ends at a semicolon, and some leave
-/// out spaces, and the dots between them.
+/// Whether a server may read a segment as `.` or `..`. Some servers end a segment at a semicolon,
+/// and some remove spaces and dots.
 pub(super) fn is_dots(name: &[u8]) -> bool {
     let ends = |byte: &u8| matches!(byte, b';' | b'?' | b'#');
     let before = name.split(ends).next().unwrap_or_default().trim_ascii();
-    let of_spaces =
+    let is_dots_and_spaces =
         || before.contains(&b' ') && before.iter().all(|byte| matches!(byte, b'.' | b' '));
-    matches!(before, b"." | b"..") || of_spaces()
+    matches!(before, b"." | b"..") || is_dots_and_spaces()
 }
 
-/// Whether there is a character that is encoded in more bytes than UTF-8 allows: careless decoders
-/// make `/` of `C0 AF`.
+/// Whether a character is encoded in more bytes than UTF-8 allows. Lenient decoders decode `C0 AF`
+/// to `/`.
 pub(super) fn is_overlong(name: &[u8]) -> bool {
     let pair = |pair: &[u8]| matches!(pair, [0xE0, 0x80..=0x9F] | [0xF0, 0x80..=0x8F]);
     name.iter().any(|byte| matches!(byte, 0xC0 | 0xC1 | 0xF8..)) || name.windows(2).any(pair)
 }
 
-/// Decodes once, as the standard says; `None` where nothing is encoded.
+/// Decodes once, as RFC 3986 specifies; `None` if nothing is encoded.
 pub(super) fn decode_strictly(text: &[u8]) -> Option<Vec<u8>> {
     let decoded: Vec<u8> = percent_encoding::percent_decode(text).collect();
     (decoded != text).then_some(decoded)
 }
 
-/// Decodes once, as leniently as any server does: what is not encoded stays, and `%uXXXX` is a
-/// character too. `None` where nothing is encoded.
+/// Decodes once, as leniently as any server does: invalid encodings are left unchanged, and
+/// `%uXXXX` is a character too. `None` if nothing is encoded.
 pub(super) fn decode(text: &[u8]) -> Option<Vec<u8>> {
     let mut decoded = Vec::with_capacity(text.len());
     let (mut rest, mut changed) = (text, false);
@@ -87,8 +85,8 @@ pub(super) fn decode(text: &[u8]) -> Option<Vec<u8>> {
     changed.then_some(decoded)
 }
 
-/// The number in so many hexadecimal digits at the beginning of a text.
+/// Parses so many hexadecimal digits at the beginning of `text`.
 fn hex(text: &[u8], digits: usize) -> Option<u32> {
-    let digit = |number: u32, byte: &u8| Some(number * 16 + char::from(*byte).to_digit(16)?);
+    let digit = |value: u32, byte: &u8| Some(value * 16 + char::from(*byte).to_digit(16)?);
     text.get(..digits)?.iter().try_fold(0, digit)
 }

@@ -1,43 +1,43 @@
 //! Paths of requests, as the service that they are sent to reads them.
 //!
-//! [`PathReading`] says how that is. Most services read segments: [`NormalPath::parse`] refuses a
-//! path that somebody on the way could read in another form. `decoding` looks at those forms:
-//! decoded any number of times, a path that passes has the same segments, and none of them is a dot
-//! segment. Where a service has names of its own behind the first segments, such as blobs, more is
-//! legal, and what can be read in several ways must be allowed in all of them.
+//! [`PathReading`] is how a service does that. Most services read segments: [`NormalPath::parse`]
+//! rejects a path that a proxy or server could read in another form. `decoding` checks those forms:
+//! decoded any number of times, a valid path has the same segments, and none of them is a dot
+//! segment. Where names follow the first segments, such as blobs in a container, more paths are
+//! valid, and a path that can be read in several ways must be allowed in all of them.
 
 mod decoding;
 mod names;
+#[cfg(test)]
+mod path_tests;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod property;
 mod reading;
-#[cfg(test)]
-mod tests;
 
 use std::fmt;
 
 pub use reading::{PathReading, Purpose};
 
-/// A path in the form in which it is sent, with the other ways in which it may be read.
+/// A path in the form in which it is sent, with its other readings.
 ///
-/// By segments there is one way. Unreserved characters are not encoded, and what stays encoded has
-/// upper-case digits ([RFC 3986, 6.2.2]).
+/// A path that is read by segments has no other reading. Unreserved characters are not encoded, and
+/// percent-encodings have upper-case digits ([RFC 3986, 6.2.2]).
 ///
 /// [RFC 3986, 6.2.2]: https://www.rfc-editor.org/rfc/rfc3986#section-6.2.2
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NormalPath {
     text: String,
-    /// Other readings of a path with a name in it, encoded as `text` is.
+    /// Other readings of a path with a name in it, in the encoding of `text`.
     others: Vec<String>,
 }
 
-/// Why a path can be read in more than one way.
+/// Why a path is ambiguous: it can be read in more than one way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
     /// It does not begin with a slash.
     #[error("it does not begin with a slash")]
     NotAbsolute,
-    /// `.` or `..` as a segment, encoded or with parameters behind it too.
+    /// A segment `.` or `..`, also encoded or followed by parameters.
     #[error("it has a dot segment")]
     DotSegment,
     /// Two slashes in a row.
@@ -49,17 +49,17 @@ pub enum PathError {
     /// A backslash, or `%5C`.
     #[error("it has a backslash")]
     Backslash,
-    /// A `%` without two hexadecimal digits behind it.
+    /// A `%` that two hexadecimal digits do not follow.
     #[error("it has an invalid percent-encoding")]
     BrokenEncoding,
-    /// Something that is refused, encoded more than once; or encoding within encoding, without an
-    /// end.
+    /// A character that is not permitted, encoded more than once, or more rounds of encoding than
+    /// are checked.
     #[error("it has a character that is encoded twice")]
     EncodedTwice,
-    /// `;`, encoded too: some servers take what follows for parameters.
+    /// `;`, also encoded: some servers read what follows as parameters.
     #[error("it has a semicolon")]
     Semicolon,
-    /// A character in more bytes than UTF-8 allows.
+    /// A character that is encoded in more bytes than UTF-8 allows.
     #[error("it has an overlong encoding")]
     Overlong,
     /// A name that is not UTF-8.
@@ -71,7 +71,7 @@ pub enum PathError {
 }
 
 impl NormalPath {
-    /// Brings a path that is read by segments into normal form. A path has no query.
+    /// Normalizes a path that is read by segments. `path` has no query.
     ///
     /// # Errors
     ///
@@ -80,11 +80,11 @@ impl NormalPath {
         let Some(rest) = path.strip_prefix('/') else { return Err(PathError::NotAbsolute) };
         let mut normal = String::with_capacity(path.len());
         let segments = rest.split('/').count();
-        for (number, segment) in rest.split('/').enumerate() {
+        for (index, segment) in rest.split('/').enumerate() {
             normal.push('/');
             if segment.is_empty() {
-                // One slash at the end is a path of its own, and so is a slash alone.
-                if number + 1 == segments {
+                // `/a` and `/a/` are two valid paths, and so is `/`.
+                if index + 1 == segments {
                     break;
                 }
                 return Err(PathError::EmptySegment);
@@ -102,15 +102,15 @@ impl NormalPath {
         &self.text
     }
 
-    /// All ways in which the path may be read, the one in which it is sent first.
+    /// All readings of the path. The first is the path as it is sent.
     pub fn readings(&self) -> impl Iterator<Item = &str> {
         std::iter::once(self.as_str()).chain(self.others.iter().map(String::as_str))
     }
 
-    /// The path behind a prefix, which is whole segments.
+    /// Removes a prefix of whole segments; `None` if the path does not begin with it.
     #[must_use]
-    pub fn behind(&self, prefix: &str) -> Option<Self> {
-        let behind = |path: &str| {
+    pub fn strip_prefix(&self, prefix: &str) -> Option<Self> {
+        let strip = |path: &str| {
             let rest = path.strip_prefix(prefix)?;
             if rest.starts_with('/') {
                 Some(rest.to_owned())
@@ -118,22 +118,22 @@ impl NormalPath {
                 rest.is_empty().then(|| "/".to_owned())
             }
         };
-        let others = self.others.iter().map(|other| behind(other)).collect::<Option<_>>()?;
-        Some(Self { text: behind(&self.text)?, others })
+        let others = self.others.iter().map(|other| strip(other)).collect::<Option<_>>()?;
+        Some(Self { text: strip(&self.text)?, others })
     }
 
-    /// A path for a pattern that covers this one in all its readings.
+    /// The path of a pattern that covers this path in all its readings.
     #[must_use]
-    pub fn to_allow(&self) -> String {
+    pub fn covering_pattern(&self) -> String {
         if self.others.is_empty() {
             return self.text.clone();
         }
-        // What all of them have in common, but for the last segment, and what is below it.
+        // The segments that all readings have in common, without the last, and `**` for the rest.
         let all: Vec<Vec<&str>> =
             self.readings().map(|reading| reading.split('/').collect()).collect();
         let shortest = all.iter().map(Vec::len).min().unwrap_or_default();
-        let is_common = |number: &usize| {
-            all.iter().all(|one| one.get(*number) == all.first().and_then(|a| a.get(*number)))
+        let is_common = |index: &usize| {
+            all.iter().all(|one| one.get(*index) == all.first().and_then(|a| a.get(*index)))
         };
         let common = (0..shortest.saturating_sub(1)).take_while(is_common).count();
         let common: Vec<&str> = all.first().into_iter().flatten().take(common).copied().collect();
@@ -158,7 +158,7 @@ fn push_segment(segment: &str, normal: &mut String) -> Result<(), PathError> {
                     byte => normal.push_str(&format!("%{byte:02X}")),
                 }
             }
-            // These would end the path.
+            // Unencoded, these would end the path.
             b'?' | b'#' => normal.push_str(&format!("%{byte:02X}")),
             byte if byte.is_ascii() => normal.push(char::from(byte)),
             byte => normal.push_str(&format!("%{byte:02X}")),

@@ -1,10 +1,10 @@
-//! Paths that end in a name which only the service understands, such as a blob's.
+//! Paths that end in a name which only the service interprets, such as a blob's.
 //!
-//! Without patterns such a path is sent as it was written; it must not leave the segments before
-//! the name. With patterns it is decoded once, as the service does, compared, and sent in one
-//! encoding of what was compared. What may be read in yet another way (decoded again, without empty
+//! Without patterns such a path is sent unchanged; it must not leave the segments before the name.
+//! With patterns it is decoded once, as the service does, and compared, and the path that was
+//! compared is encoded again and sent. Other ways to read the name (decoded again, without empty
 //! segments, or without dots at the end of segments, as accounts with a hierarchical namespace do)
-//! is a reading of its own, which patterns must cover too.
+//! are further readings, which patterns must cover too.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 
@@ -12,7 +12,7 @@ use super::decoding::{ROUNDS, decode, decode_strictly, is_dots, is_overlong};
 use super::reading::Purpose;
 use super::{NormalPath, PathError, PathReading};
 
-/// What stays as it is in a name that was compared with patterns.
+/// The characters that are not encoded in a name that was compared with patterns.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A name's segments, decoded.
@@ -37,19 +37,19 @@ impl Kind {
         segments
     }
 
-    /// The segments with a backslash that is a part of one, and that is between two.
+    /// The segments in both readings of a backslash: as a part of a segment, and as a separator.
     fn views(self, name: &[u8]) -> Vec<Segments> {
         vec![self.segments(name, b"/"), self.segments(name, b"/\\")]
     }
 }
 
 impl PathReading {
-    /// Reads a path, and returns what is behind `prefix`, which is whole segments; `None` where it
-    /// is not below that.
+    /// Reads a path, and returns it without `prefix`, which is whole segments; `None` if the path
+    /// does not begin with the prefix.
     ///
     /// # Errors
     ///
-    /// The path cannot be read in one way, or leaves the segments before its name.
+    /// The path is ambiguous, or leaves the segments before its name.
     pub fn read(
         self,
         path: &str,
@@ -57,7 +57,7 @@ impl PathReading {
         purpose: Purpose,
     ) -> Result<Option<NormalPath>, PathError> {
         let (kind, after) = match self {
-            Self::Segments => return Ok(NormalPath::parse(path)?.behind(prefix)),
+            Self::Segments => return Ok(NormalPath::parse(path)?.strip_prefix(prefix)),
             Self::Names { after } => (Kind::Names, after),
             Self::Files { after } => (Kind::Files, after),
             Self::Keys { after } => (Kind::Keys, after),
@@ -65,7 +65,7 @@ impl PathReading {
         let before = prefix.matches('/').count() + usize::from(after);
         let (head, name) = match split(path, before) {
             Some((head, name)) if !name.is_empty() => (head, name),
-            Some(_) | None => return Ok(NormalPath::parse(path)?.behind(prefix)),
+            Some(_) | None => return Ok(NormalPath::parse(path)?.strip_prefix(prefix)),
         };
         let head = if head.is_empty() { String::new() } else { NormalPath::parse(head)?.text };
         if head.ends_with('/') {
@@ -76,18 +76,18 @@ impl PathReading {
             Purpose::Compare => compared(kind, &head, name, false)?,
             Purpose::CompareUnchanged => compared(kind, &head, name, true)?,
         };
-        Ok(read.behind(prefix))
+        Ok(read.strip_prefix(prefix))
     }
 }
 
-/// The path before the slash behind so many segments, and what follows that slash.
+/// Splits a path after so many segments, at a slash that is in neither part.
 fn split(path: &str, segments: usize) -> Option<(&str, &str)> {
     let (slash, _) = path.match_indices('/').nth(segments)?;
     let (head, name) = path.split_at_checked(slash)?;
     Some((head, name.strip_prefix('/')?))
 }
 
-/// A path that is sent as it is. Its other readings are those that it has without dot segments.
+/// Reads a path that is sent unchanged. Its other readings are those without dot segments.
 fn forwarded(head: &str, name: &str) -> Result<NormalPath, PathError> {
     let mut read = NormalPath { text: format!("{head}/{name}"), others: Vec::new() };
     if !name.contains(['%', '\\']) && !name.split('/').any(|segment| is_dots(segment.as_bytes())) {
@@ -110,8 +110,7 @@ fn forwarded(head: &str, name: &str) -> Result<NormalPath, PathError> {
     Ok(read)
 }
 
-/// A path that patterns are compared with. `unchanged` says that it is sent as it was written all
-/// the same.
+/// Reads a path that patterns are compared with. `unchanged`: it is sent unchanged nevertheless.
 fn compared(kind: Kind, head: &str, name: &str, unchanged: bool) -> Result<NormalPath, PathError> {
     let first = match kind {
         Kind::Keys => name.split('/').map(decode_once).collect::<Result<Segments, PathError>>()?,
@@ -140,7 +139,7 @@ fn compared(kind: Kind, head: &str, name: &str, unchanged: bool) -> Result<Norma
     Err(PathError::EncodedTwice)
 }
 
-/// The views of a name that is decoded once more; `None` where nothing is left to decode.
+/// Decodes the views of a name once more; `None` if nothing is left to decode.
 fn decode_again(kind: Kind, views: &[Segments]) -> Result<Option<Vec<Segments>>, PathError> {
     let Some(view) = views.first() else { return Ok(None) };
     if view.iter().any(|segment| decode(segment) != decode_strictly(segment)) {
@@ -156,8 +155,8 @@ fn decode_again(kind: Kind, views: &[Segments]) -> Result<Option<Vec<Segments>>,
     if decoded.is_empty() {
         return Ok(None);
     }
-    let is_bad = |name: &Vec<u8>| name.iter().any(u8::is_ascii_control) || is_overlong(name);
-    if decoded.iter().any(is_bad) {
+    let is_invalid = |name: &Vec<u8>| name.iter().any(u8::is_ascii_control) || is_overlong(name);
+    if decoded.iter().any(is_invalid) {
         return Err(PathError::EncodedTwice);
     }
     check_dots(&decoded).map_err(|_| PathError::EncodedTwice)?;
@@ -174,11 +173,11 @@ impl NormalPath {
         }
     }
 
-    /// Adds the ways in which a hierarchical namespace may read a name.
+    /// Adds the readings of a name that a hierarchical namespace may have.
     fn add_variants(&mut self, head: &str, view: &Segments) {
         self.add(join(head, view));
         let without_dots: Segments =
-            view.iter().map(|segment| without_dots_at_its_end(segment).to_vec()).collect();
+            view.iter().map(|segment| without_trailing_dots(segment).to_vec()).collect();
         let without_empty =
             |view: &Segments| view.iter().filter(|segment| !segment.is_empty()).cloned().collect();
         let variants: [Segments; 2] = [without_empty(view), without_empty(&without_dots)];
@@ -189,12 +188,12 @@ impl NormalPath {
     }
 }
 
-fn without_dots_at_its_end(segment: &[u8]) -> &[u8] {
+fn without_trailing_dots(segment: &[u8]) -> &[u8] {
     let end = segment.iter().rposition(|byte| *byte != b'.').map_or(0, |last| last + 1);
     segment.get(..end).unwrap_or_default()
 }
 
-/// Decodes a name as a service does.
+/// Decodes a name once, as a service does.
 fn decode_once(name: &str) -> Result<Vec<u8>, PathError> {
     let mut rest = name.as_bytes();
     while let Some(percent) = rest.iter().position(|byte| *byte == b'%') {

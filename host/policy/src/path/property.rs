@@ -1,5 +1,5 @@
-//! What must hold of every path, for tests and the fuzz target in `fuzz`. Written apart from the
-//! rules that it checks.
+//! Properties of every path, for tests and the fuzz target in `fuzz`. Their code is independent of
+//! the code that they check.
 
 use std::collections::BTreeSet;
 
@@ -8,18 +8,18 @@ use percent_encoding::percent_decode;
 use super::reading::Purpose;
 use super::{NormalPath, PathReading};
 
-/// The readings of names that are checked.
+/// The readings with names that are checked.
 const NAMES: [PathReading; 3] = [
     PathReading::Names { after: 1 },
     PathReading::Files { after: 1 },
     PathReading::Keys { after: 1 },
 ];
 
-/// Reads a path in all ways that services do, and checks what came of it.
+/// Checks the properties of a path in each [`PathReading`].
 ///
 /// # Panics
 ///
-/// A path that passes can be read in another way.
+/// A path that is accepted has a reading that is not checked.
 pub(crate) fn check(path: &str) {
     check_segments(path);
     for reading in NAMES {
@@ -57,8 +57,7 @@ fn check_segments(path: &str) {
     }
 }
 
-/// What a service may make of a path that was compared with patterns is among the readings that
-/// they were compared with.
+/// Checks that every reading that a service may have of a path was compared with patterns.
 fn check_compared(reading: PathReading, path: &str) {
     let Ok(Some(read)) = reading.read(path, "", Purpose::Compare) else { return };
     let again = reading.read(read.as_str(), "", Purpose::Compare);
@@ -77,18 +76,18 @@ fn check_compared(reading: PathReading, path: &str) {
     let head: Vec<u8> = percent_decode(head.as_bytes()).collect();
     let (is_key, is_file) =
         (matches!(reading, PathReading::Keys { .. }), matches!(reading, PathReading::Files { .. }));
-    for mut made in made_of(name, is_key) {
+    for mut segments in segmentations(name, is_key) {
         if is_file {
-            let last = made.pop();
-            made.retain(|segment| !segment.is_empty());
-            made.extend(last);
+            let last = segments.pop();
+            segments.retain(|segment| !segment.is_empty());
+            segments.extend(last);
         }
         assert!(
-            !made.iter().any(|segment| is_dots(segment)),
-            "{path:?} has a dot segment: {made:?}"
+            !segments.iter().any(|segment| is_dots(segment)),
+            "{path:?} has a dot segment: {segments:?}"
         );
-        for made in variants(&made) {
-            let whole: Vec<Vec<u8>> = std::iter::once(head.clone()).chain(made).collect();
+        for variant in variants(&segments) {
+            let whole: Vec<Vec<u8>> = std::iter::once(head.clone()).chain(variant).collect();
             assert!(
                 compared.contains(&whole),
                 "{path:?} is sent as {read}: {whole:?} is not among {compared:?}"
@@ -97,7 +96,7 @@ fn check_compared(reading: PathReading, path: &str) {
     }
 }
 
-/// A path that is not compared does not leave the segment before its name.
+/// Checks that a path that is not compared does not leave the segment before its name.
 fn check_forwarded(reading: PathReading, path: &str) {
     let Ok(Some(read)) = reading.read(path, "", Purpose::Forward) else { return };
     let Some((_, name)) = name_of(read.as_str()) else { return };
@@ -125,21 +124,21 @@ fn check_forwarded(reading: PathReading, path: &str) {
     }
 }
 
-/// The one segment before a name, and the name.
+/// Splits a path into the one segment before the name, and the name.
 fn name_of(path: &str) -> Option<(&str, &str)> {
     path.strip_prefix('/')?.split_once('/').filter(|(_, name)| !name.is_empty())
 }
 
-/// The segments that a service makes of a name which it decodes once or more often.
-fn made_of(name: &str, is_key: bool) -> Vec<Vec<Vec<u8>>> {
-    let mut made = Vec::new();
+/// All segmentations of a name that a service may have, which decodes it once or more often.
+fn segmentations(name: &str, is_key: bool) -> Vec<Vec<Vec<u8>>> {
+    let mut all = Vec::new();
     if is_key {
         let mut keys: Vec<Vec<u8>> =
             name.split('/').map(|key| percent_decode(key.as_bytes()).collect()).collect();
         loop {
-            made.push(keys.clone());
+            all.push(keys.clone());
             if keys.iter().all(|key| decoded(key).is_none()) {
-                return made;
+                return all;
             }
             keys = keys.iter().map(|key| decoded(key).unwrap_or_else(|| key.clone())).collect();
         }
@@ -147,17 +146,17 @@ fn made_of(name: &str, is_key: bool) -> Vec<Vec<Vec<u8>>> {
     let mut text: Vec<u8> = percent_decode(name.as_bytes()).collect();
     loop {
         for separators in [b"/".as_slice(), b"/\\"] {
-            made.push(text.split(|byte| separators.contains(byte)).map(<[u8]>::to_vec).collect());
+            all.push(text.split(|byte| separators.contains(byte)).map(<[u8]>::to_vec).collect());
         }
         match decoded(&text) {
             Some(decoded) => text = decoded,
-            None => return made,
+            None => return all,
         }
     }
 }
 
-/// What a hierarchical namespace may make of segments: without those that are empty, without dots
-/// at their ends, or both.
+/// The readings of segments that a hierarchical namespace may have: without empty segments, without
+/// dots at the ends of segments, or both.
 fn variants(segments: &[Vec<u8>]) -> [Vec<Vec<u8>>; 4] {
     let trimmed: Vec<Vec<u8>> = segments
         .iter()

@@ -5,29 +5,29 @@
 #[cfg_attr(not(fuzzing), derive(serde::Deserialize))]
 #[cfg_attr(not(fuzzing), serde(rename_all = "lowercase", deny_unknown_fields))]
 pub enum PathReading {
-    /// By segments. A path that somebody on the way may read in another form is refused.
+    /// By segments. A path that a server or proxy may read in another form is rejected.
     #[default]
     Segments,
-    /// The first segments are read so; what follows is one name, as a blob's is. A slash, `%2F`, a
-    /// backslash and `%5C` are the same in it, and slashes may follow each other.
+    /// Segments, followed by one name, such as a blob's. A slash, `%2F`, a backslash and `%5C` are
+    /// the same in the name, and it may have several slashes in a row.
     Names {
-        /// How many segments stand before the name.
+        /// How many segments precede the name.
         after: u8,
     },
-    /// The name is a file's: slashes that follow each other are one, as with WebHDFS.
+    /// Segments, followed by the name of a file, as in WebHDFS: several slashes in a row are one.
     Files {
-        /// How many segments stand before the name.
+        /// How many segments precede the name.
         after: u8,
     },
-    /// The segments behind the first are keys: an encoded slash or backslash is a part of them.
+    /// Segments, followed by keys: an encoded slash or backslash is a part of a key.
     Keys {
-        /// How many segments stand before the keys.
+        /// How many segments precede the keys.
         after: u8,
     },
 }
 
 impl PathReading {
-    /// The word for it in the configuration.
+    /// Its name in the configuration.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -38,7 +38,7 @@ impl PathReading {
         }
     }
 
-    /// How many segments stand before a name; `None` where there are no names.
+    /// How many segments precede a name; `None` for paths without names.
     #[must_use]
     pub const fn names_after(self) -> Option<u8> {
         match self {
@@ -48,13 +48,13 @@ impl PathReading {
     }
 }
 
-/// What becomes of a path that is read.
+/// What a path is read for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// No pattern narrows the request, and the path is sent as it was written.
+    /// The grant has no patterns, and the path is sent unchanged.
     Forward,
-    /// Patterns are compared with the path, and it is sent in the form that they are compared with.
+    /// The path is compared with patterns, and sent in the form that was compared.
     Compare,
-    /// Patterns are compared with it, and it is sent as it was written: in a header field, say.
+    /// The path is compared with patterns, and sent unchanged, for example in a header field.
     CompareUnchanged,
 }

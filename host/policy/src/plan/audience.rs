@@ -1,9 +1,9 @@
 //! Audiences that a manifest describes itself, by `resource` and `hosts`.
 //!
-//! An author proposes, only the operator grants. A token for one of Azure's services is sent only
-//! to hosts that the cloud table has for it, whichever way the manifest spells the audience. Any
-//! other URL is granted when the mount restates it; an application id needs a service that the
-//! configuration describes.
+//! An author declares an audience, and only the operator grants it. A token for one of Azure's
+//! services is sent only to its hosts in the cloud table, however the manifest spells the audience.
+//! Any other URL is granted if the mount restates it. An application ID needs a service in the
+//! configuration.
 
 use keyward_types::Audience;
 
@@ -14,38 +14,38 @@ use crate::host_pattern::HostPattern;
 use crate::manifest::{DeclaredAudience, DeclaredService};
 use crate::percent::fully_decoded;
 
-/// Where tokens of an audience may be sent, when a manifest asks for it by `resource`.
+/// Where tokens for a `resource` of a manifest may be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Reach {
-    /// Services of the configured cloud have this audience: only to their hosts.
+    /// To the hosts of the services of the configured cloud that have this audience.
     Services {
-        /// Their names, with ` or ` between.
+        /// Their names, joined by ` or `.
         names: String,
         /// Their hosts.
         hosts: Vec<HostPattern>,
     },
-    /// Only a service of another cloud has it: nowhere.
+    /// Nowhere: only a service of another cloud has this audience.
     OtherCloud {
         /// The service.
         service: String,
     },
-    /// A URL that no service of the table has: to the hosts that the mount restates.
+    /// To the hosts that the mount restates: the audience is a URL that no service has.
     Restated,
-    /// An application id, or a text that could be read as another audience: only where a service is
-    /// configured for it.
-    Undescribed {
-        /// What it is, for a message.
-        what: &'static str,
+    /// Nowhere unless the configuration has a service for it: the audience is an application ID, or
+    /// a string that could be read as another audience.
+    Unconfigured {
+        /// A description of the audience, for messages.
+        description: &'static str,
     },
 }
 
 impl Reach {
     /// Classifies an audience.
-    pub(crate) fn of(audience: &Audience, cloud: &Cloud) -> Self {
+    pub(crate) fn classify(audience: &Audience, cloud: &Cloud) -> Self {
         let spelling = Spelling::of(audience.as_str());
         let (mut names, mut hosts) = (Vec::new(), Vec::new());
         for (name, service) in &cloud.services {
-            if spelling.is_of(service) {
+            if spelling.is_audience_of(service) {
                 names.push(format!("`{name}`"));
                 hosts.extend(patterns(service));
             }
@@ -54,20 +54,22 @@ impl Reach {
             return Self::Services { names: names.join(" or "), hosts };
         }
         let others = Cloud::names().filter_map(Cloud::named).flat_map(|other| &other.services);
-        if let Some((name, _)) = others.into_iter().find(|(_, service)| spelling.is_of(service)) {
+        if let Some((name, _)) =
+            others.into_iter().find(|(_, service)| spelling.is_audience_of(service))
+        {
             return Self::OtherCloud { service: name.clone() };
         }
         match spelling {
-            Spelling::Application(_) => Self::Undescribed { what: "an application id" },
+            Spelling::Application(_) => Self::Unconfigured { description: "an application ID" },
             Spelling::Url { .. } if is_plain_url(audience.as_str()) => Self::Restated,
             Spelling::Url { .. } => {
-                Self::Undescribed { what: "a URL that can be read in more than one way" }
+                Self::Unconfigured { description: "a URL that can be read in more than one way" }
             }
-            Spelling::Other(_) => Self::Undescribed { what: "not a URL" },
+            Spelling::Other(_) => Self::Unconfigured { description: "not a URL" },
         }
     }
 
-    /// Those of a manifest's hosts that tokens may be sent to.
+    /// The declared hosts that tokens may be sent to.
     pub(crate) fn narrow(&self, declared: &[HostPattern]) -> Vec<HostPattern> {
         match self {
             Self::Services { hosts, .. } => {
@@ -77,38 +79,39 @@ impl Reach {
                 declared.iter().flat_map::<Vec<HostPattern>, _>(both).collect()
             }
             Self::Restated => declared.to_vec(),
-            Self::OtherCloud { .. } | Self::Undescribed { .. } => Vec::new(),
+            Self::OtherCloud { .. } | Self::Unconfigured { .. } => Vec::new(),
         }
     }
 }
 
-/// A warning about an audience of the manifest's own, for the operator who considers mounting the
-/// plugin.
+/// Returns a warning about an audience that the manifest describes itself, for an operator who
+/// inspects the plugin.
 #[must_use]
 pub fn warning(declared: &DeclaredAudience, cloud: &Cloud) -> Option<String> {
     let DeclaredService::Own { audience, hosts, .. } = &declared.service else { return None };
-    let reach = Reach::of(audience, cloud);
-    let to = || listed(hosts);
+    let reach = Reach::classify(audience, cloud);
+    let declared_hosts = || join_hosts(hosts);
     Some(match &reach {
         Reach::Services { names, hosts } if reach.narrow(hosts_of(declared)).is_empty() => format!(
-            "it asks for tokens for {audience} at {}; these are of the cloud's service {names}, \
-             and are sent only to {}: \
-             a mount is refused",
-            to(),
-            listed(hosts)
+            "it requests tokens for {audience} at {}; this is the audience of the cloud's service \
+             {names}, whose tokens are sent only to {}: a mount is rejected",
+            declared_hosts(),
+            join_hosts(hosts)
         ),
         Reach::Services { .. } | Reach::Restated => format!(
-            "this pair is the author's choice: whoever runs {} can use the tokens. A mount must \
-             restate `endpoint` and \
-             `resource`",
-            to()
+            "the author chose this audience and its hosts: whoever runs {} can use the tokens. A \
+             mount must restate `endpoint` and `resource`",
+            declared_hosts()
         ),
         Reach::OtherCloud { service } => {
-            format!("{audience} is of the service `{service}` in another cloud: a mount is refused")
+            format!(
+                "{audience} is the audience of the service `{service}` in another cloud: a mount \
+                 is rejected"
+            )
         }
-        Reach::Undescribed { what } => format!(
-            "{audience} is {what}: a mount is refused unless a section [cloud.service.NAME] has \
-             it as its `audience`"
+        Reach::Unconfigured { description } => format!(
+            "{audience} is {description}: a mount is rejected unless a section \
+             [cloud.service.NAME] has it as its `audience`"
         ),
     })
 }
@@ -120,23 +123,22 @@ fn hosts_of(declared: &DeclaredAudience) -> &[HostPattern] {
     }
 }
 
-/// Host patterns as a message lists them.
-pub(crate) fn listed(hosts: &[HostPattern]) -> String {
-    let mut texts: Vec<String> = hosts.iter().map(ToString::to_string).collect();
-    texts.sort_unstable();
-    texts.dedup();
-    texts.join(", ")
+/// Joins host patterns for a message, sorted.
+pub(crate) fn join_hosts(hosts: &[HostPattern]) -> String {
+    let mut strings: Vec<String> = hosts.iter().map(ToString::to_string).collect();
+    strings.sort_unstable();
+    strings.dedup();
+    strings.join(", ")
 }
 
 fn patterns(service: &CloudService) -> impl Iterator<Item = HostPattern> {
     service.hosts.iter().filter_map(|host| HostPattern::parse(host).ok())
 }
 
-/// What is left of an audience when everything that directories and services overlook is taken
-/// away.
+/// An audience without the differences in spelling that directories and services ignore.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Spelling {
-    /// A GUID.
+    /// An application ID: the digits of a GUID.
     Application(String),
     /// The host of a URL, and its path without slashes at its ends.
     Url { host: String, path: String },
@@ -170,10 +172,10 @@ impl Spelling {
         Self::Other(text.trim_end_matches('/').to_owned())
     }
 
-    /// Whether tokens for this audience could be taken for tokens of the service. A service whose
-    /// audience is all of a host has every path on it, and a service has the URLs of its own hosts:
-    /// a storage account takes tokens for its own.
-    fn is_of(&self, service: &CloudService) -> bool {
+    /// Whether tokens for this audience could be accepted as tokens of the service. An audience
+    /// without a path includes every path at its host. The URLs of the service's hosts count too,
+    /// since a storage account accepts tokens for its own URL.
+    fn is_audience_of(&self, service: &CloudService) -> bool {
         let names = std::iter::once(&service.audience).chain(&service.aliases);
         let is_named = names.map(|name| Self::of(name)).any(|known| match (self, &known) {
             (Self::Url { host, path }, Self::Url { host: known, path: prefix }) => {
@@ -181,12 +183,15 @@ impl Spelling {
             }
             (Self::Application(_) | Self::Other(_) | Self::Url { .. }, _) => *self == known,
         });
-        let is_host = matches!(self, Self::Url { host, .. } if patterns(service).any(|pattern| pattern.matches(host)));
-        is_named || is_host
+        let is_host = || match self {
+            Self::Url { host, .. } => patterns(service).any(|pattern| pattern.matches(host)),
+            Self::Application(_) | Self::Other(_) => false,
+        };
+        is_named || is_host()
     }
 }
 
-/// The digits of a GUID, which may be in braces and without its hyphens.
+/// The digits of a GUID, which may be in braces and without hyphens.
 fn guid(text: &str) -> Option<String> {
     let text = text.trim_start_matches(['{', '(']).trim_end_matches(['}', ')']);
     let digits: String = text.chars().filter(|character| *character != '-').collect();
@@ -194,8 +199,8 @@ fn guid(text: &str) -> Option<String> {
     is_guid.then_some(digits)
 }
 
-/// Whether a URL has one reading: `https`, a host name of two labels or more in lower case, no
-/// port, a plain path.
+/// Whether a URL is unambiguous: `https`, a host name of two or more labels in lower case, no port,
+/// a plain path.
 fn is_plain_url(text: &str) -> bool {
     let plain = text.strip_suffix('/').unwrap_or(text);
     Endpoint::parse(text).is_ok_and(|endpoint| {
@@ -214,11 +219,11 @@ mod tests {
     use super::*;
 
     fn reach(audience: &str, cloud: &str) -> Reach {
-        Reach::of(&Audience::new(audience).unwrap(), Cloud::named(cloud).unwrap())
+        Reach::classify(&Audience::new(audience).unwrap(), Cloud::named(cloud).unwrap())
     }
 
     #[test]
-    fn every_spelling_of_an_azure_service_is_that_service() {
+    fn every_spelling_of_the_audience_of_a_service_is_recognized() {
         for text in [
             "https://management.azure.com/",
             "https://management.azure.com",
@@ -252,7 +257,7 @@ mod tests {
                 panic!("{text}: {:?}", reach(text, "public"))
             };
             assert_eq!(
-                (names.as_str(), listed(&hosts)),
+                (names.as_str(), join_hosts(&hosts)),
                 ("`arm`", "management.azure.com".to_owned()),
                 "{text}"
             );
@@ -260,11 +265,14 @@ mod tests {
     }
 
     #[test]
-    fn services_that_share_an_audience_are_united_within_the_configured_cloud() {
+    fn an_audience_of_several_services_has_the_hosts_of_all_in_the_configured_cloud() {
         for text in ["https://storage.azure.com", "https://storage.azure.com/"] {
             let Reach::Services { names, hosts } = reach(text, "china") else { panic!("{text}") };
             assert_eq!(names, "`blob` or `dfs`");
-            assert_eq!(listed(&hosts), "*.blob.core.chinacloudapi.cn, *.dfs.core.chinacloudapi.cn");
+            assert_eq!(
+                join_hosts(&hosts),
+                "*.blob.core.chinacloudapi.cn, *.dfs.core.chinacloudapi.cn"
+            );
         }
         let account = reach("https://contoso.blob.core.windows.net", "public");
         assert!(
@@ -274,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn an_audience_of_another_cloud_is_spent_nowhere() {
+    fn tokens_for_an_audience_of_another_cloud_are_sent_nowhere() {
         for (text, cloud) in [
             ("https://management.azure.com/", "china"),
             ("https://management.core.usgovcloudapi.net", "public"),
@@ -306,7 +314,7 @@ mod tests {
             format!("{GUID}/graph.microsoft.com"),
             format!("https://{GUID}/"),
         ] {
-            let expected = Reach::Undescribed { what: "an application id" };
+            let expected = Reach::Unconfigured { description: "an application ID" };
             assert_eq!(reach(&text, "public"), expected, "{text}");
         }
     }
@@ -335,7 +343,7 @@ mod tests {
             "weather",
         ] {
             assert!(
-                matches!(reach(text, "public"), Reach::Undescribed { .. }),
+                matches!(reach(text, "public"), Reach::Unconfigured { .. }),
                 "{text}: {:?}",
                 reach(text, "public")
             );
@@ -343,14 +351,14 @@ mod tests {
     }
 
     #[test]
-    fn a_configured_service_has_its_audience_and_other_paths_on_a_shared_host_have_not() {
+    fn an_alias_with_a_path_does_not_include_other_paths_at_its_host() {
         let mut cloud = Cloud::named("public").unwrap().clone();
         let mut service = cloud.services["arm"].clone();
         service.audience = "api://00001111-aaaa-2222-bbbb-3333cccc4444".to_owned();
         service.aliases = vec!["https://contoso.example/app1".to_owned()];
         service.hosts = vec!["*.orders.example".to_owned()];
         cloud.services.insert("orders".to_owned(), service);
-        let of = |text: &str| Reach::of(&Audience::new(text).unwrap(), &cloud);
+        let of = |text: &str| Reach::classify(&Audience::new(text).unwrap(), &cloud);
         for text in ["00001111-AAAA-2222-bbbb-3333cccc4444", "https://contoso.example/App1/"] {
             assert!(
                 matches!(of(text), Reach::Services { names, .. } if names == "`orders`"),

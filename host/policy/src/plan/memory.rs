@@ -1,12 +1,12 @@
-//! How much memory a component has when it starts.
+//! The initial memory of a component.
 
 use wasmparser::{Parser, Payload};
 
 /// The bytes of a page of a linear memory.
 const PAGE: u64 = 64 << 10;
 
-/// The initial size of all linear memories that the modules of a component define, in bytes. What
-/// cannot be parsed counts nothing: the engine refuses it.
+/// The initial size in bytes of all linear memories that the modules of a component define. Parts
+/// that cannot be parsed are not counted: the engine rejects the component.
 pub(super) fn initial_memory(component: &[u8]) -> u64 {
     let payloads = Parser::new(0).parse_all(component).map_while(Result::ok);
     let memories = payloads.filter_map(|payload| match payload {
@@ -28,6 +28,6 @@ mod tests {
         let component = [&b"\0asm\x0d\0\x01\0"[..], &module(2), &module(3)].concat();
         assert_eq!(initial_memory(&component), 5 * PAGE);
         assert_eq!(initial_memory(b"\0asm\x0d\0\x01\0"), 0);
-        assert_eq!(initial_memory(b"no component"), 0);
+        assert_eq!(initial_memory(b"not a component"), 0);
     }
 }

@@ -1,15 +1,15 @@
-//! What a configuration comes to, with the plugins that it names: declared ∩ configured, for every
-//! mount.
+//! The plan of a configuration and the plugins that it names: for every mount, what is declared ∩
+//! configured.
 //!
-//! Making a plan runs no plugin and opens no connection. `keyward check` prints it; the broker's
-//! start lives by it.
+//! Planning runs no plugin and opens no connection. `keyward check` prints the plan, and the broker
+//! starts from it.
 
 mod audience;
 mod features;
 mod hand_out;
 mod memory;
-mod mount;
-mod own;
+mod mount_planner;
+mod own_service;
 mod plugin;
 mod resolve;
 mod seals;
@@ -18,7 +18,7 @@ mod settings;
 use std::collections::BTreeMap;
 
 pub use audience::warning;
-pub use features::used_but_off;
+pub use features::disabled_features_of;
 pub use plugin::{Plugin, Plugins, sha256};
 
 use crate::cloud::Cloud;
@@ -32,35 +32,35 @@ use crate::manifest::Manifest;
 pub struct Plan {
     /// The mounts, in the order of their names.
     pub mounts: Vec<PlannedMount>,
-    /// The configuration that it was made of.
+    /// The configuration that the plan was made from.
     pub config: Config,
 }
 
-/// A mount, with what it may do.
+/// A mount, with its grants.
 #[derive(Clone, Debug)]
 pub struct PlannedMount {
     /// Its name.
     pub name: String,
     /// Its plugin.
     pub plugin: Plugin,
-    /// What the plugin declares.
+    /// Its plugin's manifest.
     pub manifest: Manifest,
     /// Its identity's name.
     pub identity: String,
-    /// What it may do: one grant for each audience that is both declared and configured.
+    /// Its grants: one for each audience that is both declared and configured.
     pub grants: Vec<Grant>,
-    /// What `wasi:config/store` holds for the plugin.
+    /// The variables that the plugin reads from `wasi:config/store`.
     pub variables: BTreeMap<String, String>,
-    /// What a call may use.
+    /// The limits of its calls.
     pub limits: Limits,
-    /// How its database connections are kept.
+    /// The pool of its database connections.
     pub pool: PoolConfig,
     /// The operations whose credentials are handed out to callers.
     pub hand_out: Vec<String>,
 }
 
 impl Plan {
-    /// Fits a configuration to plugins. `plugins` are those that it may name.
+    /// Combines a configuration with the plugins that it may name.
     ///
     /// # Errors
     ///
@@ -69,7 +69,7 @@ impl Plan {
         let mut diagnostics = Diagnostics::new();
         let mounts = config.mounts.iter();
         let mounts = mounts.filter_map(|(name, mount)| {
-            mount::plan(name, mount, &config, plugins, &mut diagnostics)
+            mount_planner::plan(name, mount, &config, plugins, &mut diagnostics)
         });
         let mounts = mounts.collect();
         diagnostics.into_result(Self { mounts, config })

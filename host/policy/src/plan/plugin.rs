@@ -1,4 +1,4 @@
-//! Plugins: those that the broker was given under names, and those in files.
+//! Plugins: those that the broker has under names, and those in files.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -7,23 +7,23 @@ use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
 
-use super::features::used_but_off;
+use super::features::disabled_features_of;
 use crate::config::PluginRef;
-use crate::diagnostic::{Diagnostic, Located};
+use crate::diagnostic::{Diagnostic, Spanned};
 use crate::manifest::Manifest;
 use crate::text::{nearest, one_of};
 
-/// The plugins that a configuration may name: those of a name, and the files that it names.
+/// The plugins that a configuration may use, by name or by file.
 #[derive(Clone, Debug, Default)]
 pub struct Plugins {
     named: BTreeMap<String, Cow<'static, [u8]>>,
     files: BTreeMap<PathBuf, Result<Vec<u8>, String>>,
 }
 
-/// A plugin's component, and what it is.
+/// A plugin's component, with its label and digest.
 #[derive(Clone)]
 pub struct Plugin {
-    /// What the configuration calls it: a name, or a file.
+    /// The plugin's name or file in the configuration.
     pub label: String,
     /// The SHA-256 of its bytes, in hexadecimal digits.
     pub sha256: String,
@@ -32,13 +32,13 @@ pub struct Plugin {
 }
 
 impl Plugins {
-    /// None.
+    /// No plugins.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// One more.
+    /// Adds a plugin with a name.
     #[must_use]
     pub fn with(
         mut self,
@@ -59,7 +59,7 @@ impl Plugins {
         self
     }
 
-    /// Their names.
+    /// The names of the plugins that have one.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.named.keys().map(String::as_str)
     }
@@ -73,10 +73,10 @@ impl Plugins {
     /// Finds a plugin, and reads its manifest.
     pub(super) fn load(
         &self,
-        plugin: &Located<PluginRef>,
+        plugin: &Spanned<PluginRef>,
         header: &str,
     ) -> Result<(Plugin, Manifest), Diagnostic> {
-        let place = || plugin.place.clone();
+        let location = || plugin.location.clone();
         let (label, component) = match &plugin.value {
             PluginRef::Bundled(name) => {
                 let component =
@@ -89,32 +89,32 @@ impl Plugins {
                 let read = self.files.get(path).cloned();
                 let bytes = read.unwrap_or_else(|| Err("its file was not loaded".to_owned()));
                 let bytes = bytes.map_err(|error| {
-                    Diagnostic::new(place(), format!("cannot read the plugin {label}: {error}"))
+                    Diagnostic::new(location(), format!("cannot read the plugin {label}: {error}"))
                         .expected("a component that the broker may read")
                 })?;
-                check_sum(&bytes, sha256.as_ref(), &label).map_err(|mut diagnostic| {
-                    diagnostic.place = diagnostic.place.or_else(place);
+                check_sha256(&bytes, sha256.as_ref(), &label).map_err(|mut diagnostic| {
+                    diagnostic.location = diagnostic.location.or_else(location);
                     diagnostic
                 })?;
                 (label, Cow::Owned(bytes))
             }
         };
         let manifest = Manifest::of_component(&label, &component).map_err(|error| {
-            Diagnostic::new(place(), format!("the plugin {label} cannot be used: {error}"))
+            Diagnostic::new(location(), format!("the plugin {label} cannot be used: {error}"))
         })?;
-        refuse_features(&component).map_err(|why| {
-            Diagnostic::new(place(), format!("the plugin {label} cannot be used: {why}"))
-                .expected(BUILT)
+        reject_disabled_features(&component).map_err(|reason| {
+            Diagnostic::new(location(), format!("the plugin {label} cannot be used: {reason}"))
+                .expected(BUILT_WITHOUT)
         })?;
         let sha256 = sha256(&component);
         Ok((Plugin { label, sha256, component }, manifest))
     }
 
-    fn unknown(&self, name: &str, plugin: &Located<PluginRef>, header: &str) -> Diagnostic {
+    fn unknown(&self, name: &str, plugin: &Spanned<PluginRef>, header: &str) -> Diagnostic {
         let message = format!("unknown plugin `{name}` in {header}");
         let expected =
             format!("{}, or the path of a component with its `sha256`", one_of(self.names()));
-        let diagnostic = Diagnostic::new(plugin.place.clone(), message).expected(expected);
+        let diagnostic = Diagnostic::new(plugin.location.clone(), message).expected(expected);
         match nearest(name, self.names()).or_else(|| self.names().next()) {
             Some(suggestion) => diagnostic.write(format!("plugin = {suggestion:?}")),
             None => diagnostic,
@@ -122,20 +122,20 @@ impl Plugins {
     }
 }
 
-const BUILT: &str = "a component built without it";
+const BUILT_WITHOUT: &str = "a component built without it";
 
-fn refuse_features(component: &[u8]) -> Result<(), String> {
-    let used = used_but_off(component);
+fn reject_disabled_features(component: &[u8]) -> Result<(), String> {
+    let used = disabled_features_of(component);
     if used.is_empty() {
         Ok(())
     } else {
-        Err(format!("it uses {}, which is off in the sandbox", used.join(" and ")))
+        Err(format!("it uses {}, which is disabled in the sandbox", used.join(" and ")))
     }
 }
 
-fn check_sum(
+fn check_sha256(
     bytes: &[u8],
-    expected: Option<&Located<String>>,
+    expected: Option<&Spanned<String>>,
     label: &str,
 ) -> Result<(), Diagnostic> {
     let found = sha256(bytes);
@@ -144,19 +144,19 @@ fn check_sum(
         None => {
             let message = format!("the plugin {label} is named without its `sha256`");
             Err(Diagnostic::new(None, message)
-                .expected("its SHA-256, so that a changed file is noticed")
+                .expected("its SHA-256, so that a change of the file is detected")
                 .write(write))
         }
-        Some(sum) if sum.value != found => {
+        Some(sha256) if sha256.value != found => {
             let message = format!("the plugin {label} does not match its `sha256`");
-            let expected = "the file that was configured, or, if you trust this one, its sum";
-            Err(Diagnostic::new(sum.place.clone(), message).expected(expected).write(write))
+            let expected = "the file that was configured, or, if you trust this one, its SHA-256";
+            Err(Diagnostic::new(sha256.location.clone(), message).expected(expected).write(write))
         }
         Some(_) => Ok(()),
     }
 }
 
-/// The SHA-256 of bytes, in hexadecimal digits, as `sha256sum` prints it.
+/// Returns the SHA-256 of bytes in hexadecimal digits, as `sha256sum` prints it.
 #[must_use]
 pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()

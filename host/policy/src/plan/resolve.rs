@@ -8,29 +8,29 @@ use super::Plan;
 use crate::config::IdentitySource;
 use crate::diagnostic::Diagnostic;
 
-/// In how many characters a misspelt host and port differs at most.
+/// The edit distance up to which a host and port counts as misspelt.
 const TYPING_ERRORS: usize = 2;
 
 impl Plan {
-    /// What of the plan works, but is probably a mistake.
+    /// Warnings about parts of the plan that are valid, but probably mistakes.
     #[must_use]
     pub fn warnings(&self) -> Vec<Diagnostic> {
         let used = self.hosts();
         let entries = self.config.egress.resolve.iter();
         let entries: Vec<(String, String)> =
             entries.map(|((host, port), to)| (format!("{host}:{port}"), to.to_string())).collect();
-        // One configuration may serve several plans: an unused entry alone is no mistake.
+        // Several plans may share a configuration, so an unused entry alone is not reported.
         let unresolved = used.iter().filter(|host| entries.iter().all(|(entry, _)| entry != *host));
         let unresolved: Vec<&String> = unresolved.collect();
         let unused = entries.iter().filter(|(entry, _)| !used.contains(entry));
         let warnings = unused.filter_map(|(entry, to)| {
             let mut similar = unresolved.iter();
-            let meant =
+            let intended =
                 similar.find(|host| strsim::osa_distance(host.as_str(), entry) <= TYPING_ERRORS)?;
             let message = format!(
                 "`{entry:?}` in [egress.resolve] is unused: no mount and no identity connects there"
             );
-            Some(Diagnostic::new(None, message).write(format!("{meant:?} = {to:?}")))
+            Some(Diagnostic::new(None, message).write(format!("{intended:?} = {to:?}")))
         });
         warnings.collect()
     }

@@ -1,24 +1,25 @@
-//! What is sealed of a mount's responses: what the manifest declares, and what a further Key Vault
-//! holds.
+//! The fields of a mount's responses that are sealed: those that the manifest declares, and the
+//! secrets of a Key Vault that is not the mount's first audience.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::mount::Planning;
-use crate::diagnostic::{Diagnostic, Located};
+use super::mount_planner::MountPlanner;
+use crate::diagnostic::{Diagnostic, Spanned};
 use crate::endpoint::Protocol;
 use crate::grant::{Grant, Seal};
 use crate::manifest::{DeclaredSeal, Manifest, SpendPlace};
-use crate::text::bare;
+use crate::text::toml_key;
 
-/// The service whose responses hold secrets, by its name in the cloud table, and the field that
-/// holds one.
+/// Key Vault's name in the cloud table.
 const VAULT: &str = "vault";
+
+/// The field of Key Vault's responses that has a secret.
 const SECRET: &str = "/value";
 
-impl Planning<'_> {
-    /// Ties what is sealed to the grants where it may be spent. Without one, the value is sealed
-    /// all the same.
+impl MountPlanner<'_> {
+    /// Adds the seals that the manifest declares to the grants. A value that no grant can spend is
+    /// sealed too.
     pub(super) fn seals(&mut self, manifest: &Manifest, grants: &mut [Grant]) {
         let names: Vec<Arc<str>> = grants.iter().map(|grant| Arc::clone(&grant.name)).collect();
         for grant in grants.iter_mut() {
@@ -32,42 +33,42 @@ impl Planning<'_> {
                         manifest.name
                     );
                     self.diagnostics
-                        .push(Diagnostic::new(self.mount.plugin.place.clone(), message));
+                        .push(Diagnostic::new(self.mount.plugin.location.clone(), message));
                 }
                 let spend = names.iter().find(|name| ***name == *spend).cloned();
                 grant.seals.push(Seal { field, spend, place, keep, export, imposed: false });
             }
         }
-        self.impose(manifest, grants);
+        self.impose_seals(manifest, grants);
     }
 
-    /// Seals the secrets of a Key Vault that is not the mount's own endpoint: the mount is for
-    /// another service, and the plugin needs a secret of the vault to log in there. Only the
-    /// operator shows them to the plugin (`unseal`).
-    fn impose(&mut self, manifest: &Manifest, grants: &mut [Grant]) {
+    /// Seals the secrets of a Key Vault that is not the mount's first audience. The mount is for
+    /// another service, and its plugin needs a secret of the vault only to log in there. `unseal`
+    /// shows the secrets to the plugin.
+    fn impose_seals(&mut self, manifest: &Manifest, grants: &mut [Grant]) {
         let first = manifest.audiences.first().map(|first| first.name.as_str());
-        // Where there is a database, the secret can be its password. Elsewhere it is spent nowhere.
+        // The secret may be the password of a database. For other services it cannot be spent.
         let is_database = |grant: &Grant| {
             Some(&*grant.name) == first && grant.endpoint.protocol == Protocol::SqlServer
         };
         let spend = grants.iter().find(|grant| is_database(grant)).map(|grant| grant.name.clone());
-        let places: BTreeMap<Arc<str>, Option<SpendPlace>> =
-            grants.iter().map(|grant| (grant.name.clone(), place_at(grant))).collect();
-        let mut unused: Vec<(String, &Located<bool>)> = Vec::new();
+        let spend_places: BTreeMap<Arc<str>, Option<SpendPlace>> =
+            grants.iter().map(|grant| (grant.name.clone(), spend_place_at(grant))).collect();
+        let mut unused: Vec<(String, &Spanned<bool>)> = Vec::new();
         unused.extend(self.mount.first.unseal.as_ref().map(|unseal| (self.header.clone(), unseal)));
         for (name, audience) in &self.mount.audiences {
-            let header = format!("[mount.{}.audience.{}]", bare(self.name), bare(name));
+            let header = format!("[mount.{}.audience.{}]", toml_key(self.name), toml_key(name));
             unused.extend(audience.unseal.as_ref().map(|unseal| (header, unseal)));
         }
         for grant in grants.iter_mut().filter(|grant| Some(&*grant.name) != first) {
             if !grant.minting.services.contains(VAULT) {
                 continue;
             }
-            let fits = |seal: &Seal| {
-                let place = seal.spend.as_ref().and_then(|spend| places.get(spend));
+            let is_spendable = |seal: &Seal| {
+                let place = seal.spend.as_ref().and_then(|spend| spend_places.get(spend));
                 place.is_none_or(|place| *place == Some(seal.place))
             };
-            if grant.seals.iter().any(|seal| seal.field == SECRET && fits(seal)) {
+            if grant.seals.iter().any(|seal| seal.field == SECRET && is_spendable(seal)) {
                 continue;
             }
             let unseal = self
@@ -75,12 +76,13 @@ impl Planning<'_> {
                 .audiences
                 .get(&*grant.name)
                 .and_then(|configured| configured.unseal.as_ref());
-            let header = format!("[mount.{}.audience.{}]", bare(self.name), bare(&grant.name));
+            let header =
+                format!("[mount.{}.audience.{}]", toml_key(self.name), toml_key(&grant.name));
             unused.retain(|(other, _)| *other != header);
             grant.unsealed = unseal.is_some_and(|unseal| unseal.value);
             if !grant.unsealed {
-                // A manifest does not choose to send a secret anywhere else, such as in a query to
-                // its author's host.
+                // The manifest must not make the host send a secret elsewhere, such as in a query
+                // to its author's host.
                 grant.seals.retain(|seal| seal.field != SECRET);
                 let (field, place) = (SECRET.to_owned(), SpendPlace::LoginPassword);
                 let spend = spend.clone();
@@ -94,21 +96,20 @@ impl Planning<'_> {
                 });
             }
         }
-        for (header, Located { place, .. }) in unused {
+        for (header, Spanned { location, .. }) in unused {
             let message = format!(
-                "`unseal` in {header}, where Keyward seals nothing beside what the manifest \
-                 declares"
+                "`unseal` in {header}, where Keyward seals nothing in addition to what the \
+                 manifest declares"
             );
-            let expected = "`unseal` only for a Key Vault that is not the mount's first audience, and whose `/value` the \
-                            manifest does not seal";
-            self.diagnostics.push(Diagnostic::new(place.clone(), message).expected(expected));
+            let expected = "`unseal` only for a Key Vault that is not the mount's first audience, \
+                            and whose `/value` the manifest does not seal";
+            self.diagnostics.push(Diagnostic::new(location.clone(), message).expected(expected));
         }
     }
 }
 
-/// The place in a request to a grant's endpoint where a secret of a Key Vault is a credential of
-/// that service's.
-fn place_at(grant: &Grant) -> Option<SpendPlace> {
+/// The part of a request to a grant's endpoint where a secret of a Key Vault may be a credential.
+fn spend_place_at(grant: &Grant) -> Option<SpendPlace> {
     match grant.endpoint.protocol {
         Protocol::SqlServer => Some(SpendPlace::LoginPassword),
         Protocol::Https if grant.minting.is_storage() => Some(SpendPlace::Query),

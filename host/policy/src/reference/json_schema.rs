@@ -1,14 +1,14 @@
-//! The JSON Schema, in draft 7: what editors that complete TOML understand.
+//! JSON Schema, in draft 7, which editors that complete TOML understand.
 
 use serde_json::{Map, Value, json};
 
-use super::{capitalized, constraints, default_toml};
+use super::{capitalized, constraints, default_toml, deprecation};
 use crate::document::{Key, Kind, SectionKeys, is_placeholder};
 
 const SIZE: &str = r"^[0-9]+ *(GiB|MiB|KiB|B)$";
 const DURATION: &str = r"^( *[0-9]+(\.[0-9]+)? *[A-Za-zµ]+)+ *$";
 
-/// A JSON Schema of documents with these sections, as text.
+/// Returns a JSON Schema of documents with these sections, as text.
 #[must_use]
 pub fn json_schema(title: &str, sections: &[&'static SectionKeys]) -> String {
     let mut root = Node::default();
@@ -70,11 +70,16 @@ impl Node {
     }
 }
 
-/// What a section's declaration says, without the sections within it.
+/// The schema of a section, without the sections within it.
 fn table(keys: &SectionKeys, properties: &mut Map<String, Value>) -> Map<String, Value> {
     let mut schema = Map::new();
-    if !keys.doc.is_empty() {
-        schema.insert("description".to_owned(), without_links(keys.doc).into());
+    let mut description = keys.doc.to_owned();
+    if let Some(deprecated) = &keys.deprecated {
+        description.push_str(&format!(" {}", deprecation(deprecated)));
+        schema.insert("deprecated".to_owned(), Value::Bool(true));
+    }
+    if !description.is_empty() {
+        schema.insert("description".to_owned(), without_links(&description).into());
     }
     properties.extend(keys.keys.iter().map(|key| (key.name.to_owned(), value(key))));
     let required = keys.keys.iter().filter(|key| key.required).map(|key| key.name);
@@ -94,7 +99,7 @@ fn value(key: &Key) -> Value {
         Kind::Form { pattern: Some(pattern), .. } => {
             json!({ "type": "string", "pattern": pattern })
         }
-        Kind::OneOf(words) => json!({ "enum": words() }),
+        Kind::OneOf(strings) => json!({ "enum": strings() }),
         Kind::Strings => json!({ "type": "array", "items": { "type": "string" } }),
         Kind::StringOrStrings => {
             json!({ "type": ["string", "array"], "items": { "type": "string" } })
@@ -142,7 +147,7 @@ fn value(key: &Key) -> Value {
     schema
 }
 
-/// Markdown with the text of its links in their place.
+/// Replaces the links of Markdown with their text.
 fn without_links(markdown: &str) -> String {
     let mut text = String::new();
     let mut rest = markdown;

@@ -1,12 +1,12 @@
-//! The reference as a page of Markdown.
+//! Reference as a page of Markdown.
 
-use super::constraints;
+use super::{constraints, deprecation};
 use crate::document::{Key, Kind, SectionKeys, is_placeholder};
 
-/// The widest line.
+/// The width at which lines are wrapped.
 const WIDTH: usize = 100;
 
-/// A page on these sections, with an introduction before them.
+/// Returns a page on these sections, with an introduction before them.
 #[must_use]
 pub fn markdown(introduction: &str, sections: &[&'static SectionKeys]) -> String {
     let mut page = introduction.trim_end().to_owned();
@@ -15,6 +15,10 @@ pub fn markdown(introduction: &str, sections: &[&'static SectionKeys]) -> String
         page.push_str(&heading(section));
         page.push_str("\n\n");
         wrap(&mut page, section.doc, "");
+        if let Some(deprecated) = &section.deprecated {
+            page.push('\n');
+            wrap(&mut page, &deprecation(deprecated), "");
+        }
         if !section.keys.is_empty() || section.entries.is_some() {
             page.push('\n');
         }
@@ -41,7 +45,8 @@ fn heading(section: &SectionKeys) -> String {
 fn entry(page: &mut String, key: &Key, indent: &str) {
     let text = format!("{indent}- `{}`: {}. {}", key.name, key.doc, constraints(key));
     wrap(page, text.trim_end(), &format!("{indent}  "));
-    if let Kind::Tables(keys) = key.kind {
+    // The replacement of a deprecated key has the same keys.
+    if let (Kind::Tables(keys), None) = (key.kind, key.deprecated) {
         for key in keys.keys {
             entry(page, key, "  ");
         }
@@ -69,7 +74,7 @@ fn wrap(page: &mut String, text: &str, indent: &str) {
     page.push('\n');
 }
 
-/// Words, where what is between backticks is one word.
+/// Splits text into words. Code between backticks is one word.
 fn words(text: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     let mut in_code = false;

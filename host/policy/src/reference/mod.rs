@@ -1,4 +1,4 @@
-//! The reference of configuration keys, as Markdown and as a JSON Schema, written from their
+//! Reference of configuration keys, as Markdown and as a JSON Schema, generated from their
 //! declarations.
 
 mod json_schema;
@@ -7,42 +7,46 @@ mod markdown;
 pub use json_schema::json_schema;
 pub use markdown::markdown;
 
-use crate::document::{DefaultValue, Key, Kind, human_duration};
+use crate::document::{DefaultValue, Deprecated, Key, Kind, human_duration};
 use crate::text::human_size;
 
-/// What a key takes and what applies without it, as sentences: `An integer from 1 to 4096; 128 by
+/// The type, bounds and default of a key, as sentences: `An integer from 1 to 4096; 128 by
 /// default.`
 fn constraints(key: &Key) -> String {
     let mut sentences = String::new();
     if key.required {
         sentences.push_str(" Required.");
     }
-    let facts: Vec<String> =
-        [kind(key), default(key)].into_iter().filter(|fact| !fact.is_empty()).collect();
-    if !facts.is_empty() {
-        sentences.push_str(&format!(" {}.", capitalized(&facts.join("; "))));
+    let clauses: Vec<String> =
+        [kind(key), default(key)].into_iter().filter(|clause| !clause.is_empty()).collect();
+    if !clauses.is_empty() {
+        sentences.push_str(&format!(" {}.", capitalized(&clauses.join("; "))));
     }
     let example = key.example_toml();
     if has_example(key) && default_toml(key).as_ref() != Some(&example) {
         sentences.push_str(&format!(" Example: `{example}`."));
     }
     if let Some(deprecated) = &key.deprecated {
-        sentences.push_str(&format!(
-            " Deprecated: version {} will not have it; write `{}`.",
-            deprecated.removed_in, deprecated.instead
-        ));
+        sentences.push_str(&format!(" {}", deprecation(deprecated)));
     }
     sentences.trim_start().to_owned()
+}
+
+fn deprecation(deprecated: &Deprecated) -> String {
+    format!(
+        "Deprecated: version {} will not have it; write `{}`.",
+        deprecated.removed_in, deprecated.instead
+    )
 }
 
 fn kind(key: &Key) -> String {
     match key.kind {
         Kind::String | Kind::Form { .. } | Kind::Scalar | Kind::ScalarOrTable => String::new(),
         Kind::Path => "a path".to_owned(),
-        Kind::OneOf(words) => {
-            let words = words().into_iter().map(|word| format!("`{word:?}`"));
-            let words: Vec<String> = words.collect();
-            crate::text::one_of(words.iter().map(String::as_str))
+        Kind::OneOf(strings) => {
+            let strings = strings().into_iter().map(|string| format!("`{string:?}`"));
+            let strings: Vec<String> = strings.collect();
+            crate::text::one_of(strings.iter().map(String::as_str))
         }
         Kind::Strings => "a list of strings".to_owned(),
         Kind::StringOrStrings => "a string or a list of strings".to_owned(),
@@ -62,7 +66,7 @@ fn kind(key: &Key) -> String {
     }
 }
 
-/// Whether an example says more than the type and its bounds.
+/// Whether an example adds to the type and its bounds.
 fn has_example(key: &Key) -> bool {
     match key.kind {
         Kind::String
@@ -87,7 +91,7 @@ fn default(key: &Key) -> String {
     match default_toml(key) {
         Some(toml) => format!("`{toml}` by default"),
         None => match key.default {
-            DefaultValue::Described(words) => format!("by default, {words}"),
+            DefaultValue::Described(description) => format!("by default, {description}"),
             _ => String::new(),
         },
     }

@@ -1,7 +1,7 @@
 //! Details of a mount beyond its grants: redirects, sealed and minted credentials, second paths,
 //! settings.
 
-use keyward_policy::cloud::SecondPath;
+use keyward_policy::cloud::ReferencedPath;
 use keyward_policy::grant::{Grant, Redirect, Seal};
 use keyward_policy::manifest::SpendPlace;
 use keyward_policy::path::PathReading;
@@ -54,13 +54,13 @@ fn grant_details(mount: &PlannedMount, grant: &Grant) -> Vec<(&'static str, Stri
         };
         lines.push(("redirects", line));
     }
-    if let Some(routes) = &grant.routes {
-        let [first, last] = routes.ports;
+    if let Some(nodes) = &grant.redirect_nodes {
+        let [first, last] = nodes.ports;
         lines.push((
             "gateways",
             format!(
                 "of `{}` redirect to nodes in {}, ports {first} to {last}",
-                grant.name, routes.domain
+                grant.name, nodes.domain
             ),
         ));
     }
@@ -70,8 +70,8 @@ fn grant_details(mount: &PlannedMount, grant: &Grant) -> Vec<(&'static str, Stri
             format!("of `{}` are read as {}", grant.name, paths(grant.paths, after)),
         ));
     }
-    for path in &grant.second_paths {
-        lines.push(("second path", format!("of `{}`, in {}", grant.name, second_path(path))));
+    for path in &grant.referenced_paths {
+        lines.push(("second path", format!("of `{}`, in {}", grant.name, referenced_path(path))));
     }
     for seal in &grant.seals {
         let by = if seal.imposed { ", regardless of the manifest" } else { "" };
@@ -109,7 +109,7 @@ fn paths(reading: PathReading, after: u8) -> String {
     format!("{} after {segments}{slashes}", reading.as_str())
 }
 
-fn second_path(path: &SecondPath) -> String {
+fn referenced_path(path: &ReferencedPath) -> String {
     let field = match (&path.header, &path.query) {
         (Some(header), _) => format!("the header field {header}"),
         (None, Some(query)) => format!("the parameter {query}"),
@@ -121,7 +121,7 @@ fn second_path(path: &SecondPath) -> String {
         .map(|method| format!(", which must be allowed to {method}"))
         .unwrap_or_default();
     let opaque = path
-        .unseen
+        .opaque_when
         .as_ref()
         .map(|value| format!(": {value} is denied under `allow`"))
         .unwrap_or_default();
@@ -158,22 +158,23 @@ pub(super) fn mount_json(mount: &PlannedMount) -> (Value, Value) {
 /// The details of a grant, as members of its JSON object.
 pub(super) fn grant_json(grant: &Grant) -> Value {
     let seals: Vec<Value> = grant.seals.iter().map(seal_json).collect();
-    let second_paths: Vec<Value> = grant.second_paths.iter().map(second_path_json).collect();
+    let referenced_paths: Vec<Value> =
+        grant.referenced_paths.iter().map(referenced_path_json).collect();
     let redirects = grant.redirects.iter();
     let redirects: Vec<Value> = redirects
         .map(|redirect| json!({ "origin": redirect.endpoint.to_string(), "token": redirect.takes_token }))
         .collect();
     let gateways = grant
-        .routes
+        .redirect_nodes
         .as_ref()
-        .map(|routes| json!({ "domain": routes.domain, "ports": routes.ports }));
+        .map(|nodes| json!({ "domain": nodes.domain, "ports": nodes.ports }));
     json!({
         "redirects": redirects,
         "gateways": gateways,
         "paths": grant.paths.as_str(),
         "names_after": grant.paths.names_after(),
         "paths_ignore_case": grant.paths_ignore_case,
-        "second_paths": second_paths,
+        "second_paths": referenced_paths,
         "seals": seals,
         "unsealed": grant.unsealed,
         "hand_out": grant.minting.hand_out,
@@ -191,13 +192,13 @@ fn seal_json(seal: &Seal) -> Value {
     })
 }
 
-fn second_path_json(path: &SecondPath) -> Value {
+fn referenced_path_json(path: &ReferencedPath) -> Value {
     json!({
         "header": path.header,
         "query": path.query,
-        "under": path.under,
+        "under": path.prefix,
         "list": path.list,
         "method": path.method,
-        "unseen": path.unseen,
+        "unseen": path.opaque_when,
     })
 }

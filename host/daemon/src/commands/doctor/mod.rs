@@ -138,8 +138,8 @@ fn check_files(file: &Path, plan: &Plan, listen: &Listen, audit: &Audit) -> Vec<
 }
 
 fn located(diagnostic: &Diagnostic) -> String {
-    let place = diagnostic.place.as_ref().map(|place| format!("{place}: "));
-    format!("{}{}", place.unwrap_or_default(), diagnostic.message)
+    let location = diagnostic.location.as_ref().map(|location| format!("{location}: "));
+    format!("{}{}", location.unwrap_or_default(), diagnostic.message)
 }
 
 fn with_fix(finding: Finding, diagnostic: &Diagnostic) -> Finding {

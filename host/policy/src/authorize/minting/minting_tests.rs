@@ -7,10 +7,15 @@ use crate::grant::Minting;
 fn grant(endpoint: &str, allowed: Option<&[&str]>, hand_out: &[&str]) -> Grant {
     let grant = Grant::example(endpoint);
     let grant = allowed.map_or(grant.clone(), |allowed| grant.allowing(allowed));
-    let meaning = Cloud::named("public").unwrap().meaning(&grant.endpoint.host, "");
-    let mut minting = Minting::of(&meaning);
+    let semantics = Cloud::named("public").unwrap().semantics(&grant.endpoint.host, "");
+    let mut minting = Minting::of(&semantics);
     minting.hand_out = hand_out.iter().map(|name| (*name).to_owned()).collect();
-    Grant { minting, paths: meaning.paths, paths_ignore_case: meaning.paths_ignore_case, ..grant }
+    Grant {
+        minting,
+        paths: semantics.paths,
+        paths_ignore_case: semantics.paths_ignore_case,
+        ..grant
+    }
 }
 
 const ARM: &str = "https://management.azure.com";
@@ -18,7 +23,7 @@ const BLOB: &str = "https://contoso.blob.core.windows.net";
 const VAULT: &str = "https://contoso.vault.azure.net";
 const GROUP: &str = "/subscriptions/s/resourceGroups/g";
 
-fn decide(
+fn check_request(
     grants: &[Grant],
     method: Method,
     uri: &str,
@@ -35,19 +40,19 @@ fn decide(
     check(grants, &grants[0], &request)
 }
 
-fn why(decided: Result<Option<Minted>, Denied>) -> MintingRule {
-    match decided {
-        Err(Denied::Minting(denied)) => denied.why,
+fn reason(result: Result<Option<Minted>, Denied>) -> MintingRule {
+    match result {
+        Err(Denied::Minting(denied)) => denied.reason,
         other => panic!("{other:?}"),
     }
 }
 
 fn arm(allowed: Option<&[&str]>, method: Method, path: &str) -> Result<Option<Minted>, Denied> {
-    decide(&[grant(ARM, allowed, &[])], method, &format!("{GROUP}/providers/{path}"), &[])
+    check_request(&[grant(ARM, allowed, &[])], method, &format!("{GROUP}/providers/{path}"), &[])
 }
 
 #[test]
-fn what_mints_is_denied_whatever_allow_says_and_passes_where_it_is_handed_out() {
+fn a_minting_operation_is_denied_regardless_of_allow_unless_it_is_handed_out() {
     for (endpoint, uri, name) in [
         (ARM, "/subscriptions/s/x/providers/M.S/storageAccounts/a/listKeys", "listKeys"),
         (BLOB, "/?restype=service&comp=userdelegationkey", "userdelegationkey"),
@@ -60,20 +65,22 @@ fn what_mints_is_denied_whatever_allow_says_and_passes_where_it_is_handed_out() 
         (VAULT, "/keys/k/v/release", "release"),
     ] {
         for allowed in [None, Some(["POST /**", "POST /"].as_slice())] {
-            let denied = decide(&[grant(endpoint, allowed, &[])], Method::POST, uri, &[]);
-            assert_eq!(why(denied), MintingRule::NotHandedOut(name), "{uri}");
-            let passed = decide(&[grant(endpoint, allowed, &[name])], Method::POST, uri, &[])
-                .unwrap()
-                .unwrap();
+            let denied = check_request(&[grant(endpoint, allowed, &[])], Method::POST, uri, &[]);
+            assert_eq!(reason(denied), MintingRule::NotHandedOut(name), "{uri}");
+            let passed =
+                check_request(&[grant(endpoint, allowed, &[name])], Method::POST, uri, &[])
+                    .unwrap()
+                    .unwrap();
             assert!(passed.handed_out && passed.operation == name && passed.is_plain(&[]));
-            let other = decide(&[grant(endpoint, allowed, &["batch"])], Method::POST, uri, &[]);
-            assert_eq!(why(other), MintingRule::NotHandedOut(name), "{uri}");
+            let other =
+                check_request(&[grant(endpoint, allowed, &["batch"])], Method::POST, uri, &[]);
+            assert_eq!(reason(other), MintingRule::NotHandedOut(name), "{uri}");
         }
     }
 }
 
 #[test]
-fn a_parameter_that_two_readers_may_read_differently_is_an_error() {
+fn a_parameter_that_two_servers_may_read_differently_is_denied() {
     let blobs = [grant(BLOB, None, &[])];
     for query in [
         "comp=list&comp=userdelegationkey",
@@ -87,46 +94,53 @@ fn a_parameter_that_two_readers_may_read_differently_is_an_error() {
         "comp=list;comp=userdelegationkey",
         "com%00p=userdelegationkey",
     ] {
-        let decided = decide(&blobs, Method::POST, &format!("/?restype=service&{query}"), &[]);
-        let is_denied = match &decided {
+        let result =
+            check_request(&blobs, Method::POST, &format!("/?restype=service&{query}"), &[]);
+        let is_denied = match &result {
             Err(Denied::Violation(Violation::Ambiguous("comp"))) => true,
             other => query == "a=b;comp=list" && other == &Ok(None),
         };
-        assert!(is_denied, "{query}: {decided:?}");
+        assert!(is_denied, "{query}: {result:?}");
     }
     for query in ["COMP=userdelegationkey", "comp=UserDelegationKey", "x=y&comp=userdelegationkey#"]
     {
-        let decided =
-            decide(&blobs, Method::POST, &format!("/?{}", query.trim_end_matches('#')), &[]);
-        assert_eq!(why(decided), MintingRule::NotHandedOut("userdelegationkey"), "{query}");
+        let result =
+            check_request(&blobs, Method::POST, &format!("/?{}", query.trim_end_matches('#')), &[]);
+        assert_eq!(reason(result), MintingRule::NotHandedOut("userdelegationkey"), "{query}");
     }
     assert_eq!(
-        decide(&blobs, Method::GET, "/c?restype=container&comp=list&prefix=%2563omp", &[]),
+        check_request(&blobs, Method::GET, "/c?restype=container&comp=list&prefix=%2563omp", &[]),
         Ok(None)
     );
 }
 
 #[test]
-fn an_action_passes_where_it_is_harmless_or_named() {
+fn an_action_is_allowed_if_it_is_harmless_or_named() {
     let start = "Microsoft.Compute/virtualMachines/v/start";
     assert_eq!(arm(None, Method::POST, start), Ok(None));
     assert_eq!(arm(None, Method::POST, "Microsoft.Compute/virtualMachines/v/START"), Ok(None));
     let run = "Microsoft.Compute/virtualMachines/v/runCommand";
     let unknown = MintingRule::UnknownAction("runCommand".to_owned());
     let wide = ["* /**", "POST /subscriptions/*/resourceGroups/*/providers/*/*/*/*"];
-    assert_eq!(why(arm(None, Method::POST, run)), unknown);
-    assert_eq!(why(arm(Some(&wide), Method::POST, run)), unknown);
+    assert_eq!(reason(arm(None, Method::POST, run)), unknown);
+    assert_eq!(reason(arm(Some(&wide), Method::POST, run)), unknown);
     let named = ["POST /subscriptions/*/resourceGroups/*/providers/*/*/*/RUNcommand"];
     assert_eq!(arm(Some(&named), Method::POST, run), Ok(None));
     let keys = "Microsoft.Storage/storageAccounts/a/listKeys";
     let named = ["POST /subscriptions/*/resourceGroups/*/providers/*/*/*/listKeys"];
-    assert_eq!(why(arm(Some(&named), Method::POST, keys)), MintingRule::NotHandedOut("listKeys"));
-    let trick = "Microsoft.X/providers/providers/mint/start";
-    assert_eq!(why(arm(None, Method::POST, trick)), MintingRule::UnknownAction("start".to_owned()));
+    assert_eq!(
+        reason(arm(Some(&named), Method::POST, keys)),
+        MintingRule::NotHandedOut("listKeys")
+    );
+    let disguised = "Microsoft.X/providers/providers/mint/start";
+    assert_eq!(
+        reason(arm(None, Method::POST, disguised)),
+        MintingRule::UnknownAction("start".to_owned())
+    );
 }
 
 #[test]
-fn a_write_that_gives_rights_away_is_named() {
+fn a_write_that_gives_rights_away_must_be_named() {
     let wide = ["* /**"];
     for (path, segment) in [
         ("Microsoft.Resources/deployments/d", "deployments"),
@@ -141,7 +155,7 @@ fn a_write_that_gives_rights_away_is_named() {
         for method in [Method::PUT, Method::PATCH] {
             for allowed in [None, Some(wide.as_slice())] {
                 assert_eq!(
-                    why(arm(allowed, method.clone(), path)),
+                    reason(arm(allowed, method.clone(), path)),
                     MintingRule::Privileged(segment.to_owned()),
                     "{path}"
                 );
@@ -155,7 +169,7 @@ fn a_write_that_gives_rights_away_is_named() {
 }
 
 #[test]
-fn a_request_with_others_in_its_body_passes_no_narrowed_grant() {
+fn a_batch_is_denied_by_a_narrowed_grant() {
     for (endpoint, uri) in [
         (ARM, "/batch?api-version=1"),
         (BLOB, "/c?comp=batch"),
@@ -164,45 +178,48 @@ fn a_request_with_others_in_its_body_passes_no_narrowed_grant() {
         for hand_out in [&[][..], &["batch"]] {
             let narrowed = [grant(endpoint, Some(&["* /**"]), hand_out)];
             assert_eq!(
-                why(decide(&narrowed, Method::POST, uri, &[])),
-                MintingRule::Carrier,
+                reason(check_request(&narrowed, Method::POST, uri, &[])),
+                MintingRule::Batch,
                 "{uri}"
             );
         }
-        let free = decide(&[grant(endpoint, None, &[])], Method::POST, uri, &[]);
-        assert_eq!(why(free), MintingRule::NotHandedOut("batch"), "{uri}");
+        let free = check_request(&[grant(endpoint, None, &[])], Method::POST, uri, &[]);
+        assert_eq!(reason(free), MintingRule::NotHandedOut("batch"), "{uri}");
         assert!(
-            decide(&[grant(endpoint, None, &["batch"])], Method::POST, uri, &[]).unwrap().is_some(),
+            check_request(&[grant(endpoint, None, &["batch"])], Method::POST, uri, &[])
+                .unwrap()
+                .is_some(),
             "{uri}"
         );
     }
 }
 
 #[test]
-fn a_header_field_does_not_make_another_request_of_it() {
+fn a_header_field_that_overrides_method_or_path_is_checked() {
     let path = format!("{GROUP}/providers/Microsoft.Compute/virtualMachines/v/runCommand");
-    // CGI and WSGI take the last one for the first.
+    // CGI and WSGI read the last one as the first.
     for field in override_fields::METHODS.iter().copied().chain(["x_http_method_override"]) {
-        let decided = decide(&[grant(ARM, None, &[])], Method::GET, &path, &[(field, "POST")]);
-        assert_eq!(why(decided), MintingRule::UnknownAction("runCommand".to_owned()), "{field}");
+        let result =
+            check_request(&[grant(ARM, None, &[])], Method::GET, &path, &[(field, "POST")]);
+        assert_eq!(reason(result), MintingRule::UnknownAction("runCommand".to_owned()), "{field}");
     }
     for &field in override_fields::PATHS {
-        let decided = decide(
+        let result = check_request(
             &[grant(ARM, None, &[])],
             Method::GET,
             "/subscriptions",
             &[(field, "/x/listKeys")],
         );
-        assert_eq!(decided, Err(Denied::Violation(Violation::Ambiguous(field))));
+        assert_eq!(result, Err(Denied::Violation(Violation::Ambiguous(field))));
     }
 }
 
 #[test]
-fn a_name_hides_nothing_that_mints_or_carries() {
+fn a_minting_operation_or_a_batch_is_found_within_a_name() {
     let own = |uri: &str| {
         let mut grant = grant(VAULT, None, &[]);
         grant.paths = crate::path::PathReading::Names { after: 1 };
-        decide(&[grant], Method::POST, uri, &[])
+        check_request(&[grant], Method::POST, uri, &[])
     };
     for uri in [
         "/keys/k/backup",
@@ -211,32 +228,32 @@ fn a_name_hides_nothing_that_mints_or_carries() {
         "/keys/x/../k/%62ackup",
         "/keys/k\\backup",
     ] {
-        assert_eq!(why(own(uri)), MintingRule::NotHandedOut("backup"), "{uri}");
+        assert_eq!(reason(own(uri)), MintingRule::NotHandedOut("backup"), "{uri}");
     }
     for uri in ["/c/$batch", "/c/a%2F%24batch", "/c//$batch/.", "/c/a%252F%2524batch"] {
-        let decided = decide(&[grant(BLOB, None, &[])], Method::POST, uri, &[]);
-        assert_eq!(why(decided), MintingRule::NotHandedOut("batch"), "{uri}");
+        let result = check_request(&[grant(BLOB, None, &[])], Method::POST, uri, &[]);
+        assert_eq!(reason(result), MintingRule::NotHandedOut("batch"), "{uri}");
     }
 }
 
 #[test]
-fn a_method_in_other_letters_may_be_any() {
+fn a_method_in_lower_case_is_checked_as_any_method() {
     let (run, deployment) =
         ("Microsoft.Compute/virtualMachines/v/runCommand", "Microsoft.Resources/deployments/d");
     let method = |name: &str| Method::from_bytes(name.as_bytes()).unwrap();
     assert_eq!(
-        why(arm(None, method("post"), run)),
+        reason(arm(None, method("post"), run)),
         MintingRule::UnknownAction("runCommand".to_owned())
     );
     assert_eq!(
-        why(arm(Some(&["* /**"]), method("Put"), deployment)),
+        reason(arm(Some(&["* /**"]), method("Put"), deployment)),
         MintingRule::UnknownAction("d".to_owned())
     );
     assert_eq!(arm(None, Method::GET, run), Ok(None));
 }
 
 #[test]
-fn a_sealed_value_selects_no_operation() {
+fn a_sealed_value_must_not_select_an_operation() {
     let path = NormalPath::parse("/c/b").unwrap();
     let (method, headers) = (Method::POST, HeaderMap::new());
     let with = |sealed: &'static [u8]| {
@@ -248,19 +265,19 @@ fn a_sealed_value_selects_no_operation() {
     };
     assert_eq!(with(b"sv=2022-11-02&sr=b&sp=r&sig=abc"), Ok(None));
     assert_eq!(
-        why(with(b"sig=abc&comp=userdelegationkey")),
+        reason(with(b"sig=abc&comp=userdelegationkey")),
         MintingRule::NotHandedOut("userdelegationkey")
     );
 }
 
 #[test]
-fn a_response_that_the_host_seals_whole_needs_no_permission() {
+fn a_minting_operation_whose_credential_is_sealed_is_allowed() {
     let sas = "/subscriptions/s/x/providers/M.S/storageAccounts/contoso/listServiceSas";
-    let alone = decide(&[grant(ARM, None, &[])], Method::POST, sas, &[]);
-    assert_eq!(why(alone), MintingRule::NotHandedOut("listServiceSas"));
+    let alone = check_request(&[grant(ARM, None, &[])], Method::POST, sas, &[]);
+    assert_eq!(reason(alone), MintingRule::NotHandedOut("listServiceSas"));
     let blob = Grant { name: "blob".into(), ..grant(BLOB, None, &[]) };
     let both = [grant(ARM, None, &[]), blob];
-    let passed = decide(&both, Method::POST, sas, &[]).unwrap().unwrap();
+    let passed = check_request(&both, Method::POST, sas, &[]).unwrap().unwrap();
     assert!(!passed.handed_out);
     let seals = seals(&both, &both[0], Some(&passed));
     assert_eq!(

@@ -1,22 +1,23 @@
-//! Audiences of a manifest's own, in a mount: granted only when the mount restates endpoint and
-//! resource.
+//! Mounts of audiences that a manifest describes itself. They are granted only if the mount
+//! restates `endpoint` and `resource`.
 
 use keyward_types::Audience;
 
-use super::audience::{Reach, listed};
-use super::mount::Planning;
+use super::audience::{Reach, join_hosts};
+use super::mount_planner::MountPlanner;
 use crate::cloud::Cloud;
 use crate::config::AudienceConfig;
-use crate::diagnostic::{Diagnostic, Place};
+use crate::diagnostic::{Diagnostic, Location};
 use crate::endpoint::Protocol;
 use crate::host_pattern::HostPattern;
 use crate::manifest::{DeclaredAudience, DeclaredService, ResolvedService};
-use crate::text::bare;
+use crate::text::toml_key;
 
-impl Planning<'_> {
-    /// Checks what the mount restates, and narrows an audience of the manifest's own to the hosts
-    /// that its tokens may be sent to. Services of the cloud table pass as they are.
-    pub(super) fn restated(
+impl MountPlanner<'_> {
+    /// Checks `endpoint` and `resource` of a mount for an audience that the manifest describes
+    /// itself, and narrows its hosts to those that its tokens may be sent to. Services of the cloud
+    /// table are returned unchanged.
+    pub(super) fn check_restated(
         &mut self,
         declared: &DeclaredAudience,
         services: Vec<ResolvedService>,
@@ -24,28 +25,30 @@ impl Planning<'_> {
         header: &str,
     ) -> Option<Vec<ResolvedService>> {
         let DeclaredService::Own { audience, hosts, protocol } = &declared.service else {
-            return self.of_the_table(declared, services, configured, header);
+            return self.check_table_resource(declared, services, configured, header);
         };
-        let place = || configured.place.clone().or_else(|| self.mount.place.clone());
-        let narrowed = match Reach::of(audience, self.cloud) {
+        let location = || configured.location.clone().or_else(|| self.mount.location.clone());
+        let narrowed = match Reach::classify(audience, self.cloud) {
             reach @ (Reach::Services { .. } | Reach::Restated) => {
                 let narrowed = reach.narrow(hosts);
                 if narrowed.is_empty() {
-                    Err(self.elsewhere(place(), declared, &reach))
+                    Err(self.foreign_hosts(location(), declared, &reach))
                 } else {
                     Ok(narrowed)
                 }
             }
             Reach::OtherCloud { service } => {
                 let message = format!(
-                    "the plugin of {header} asks for tokens for {audience}, which is the service \
-                     `{service}` of another \
-                     cloud"
+                    "the plugin of {header} requests tokens for {audience}, which is the audience \
+                     of the service `{service}` of another cloud"
                 );
-                let expected = "a plugin for a service of the configured cloud, or the `cloud` that has this one";
-                Err(Diagnostic::new(place(), message).expected(expected))
+                let expected = "a plugin for a service of the configured cloud, or the `cloud` \
+                                that has this service";
+                Err(Diagnostic::new(location(), message).expected(expected))
             }
-            Reach::Undescribed { what } => Err(self.undescribed(place(), audience, hosts, what)),
+            Reach::Unconfigured { description } => {
+                Err(self.unconfigured(location(), audience, hosts, description))
+            }
         };
         let narrowed = match narrowed {
             Ok(narrowed) => narrowed,
@@ -69,8 +72,8 @@ impl Planning<'_> {
         )
     }
 
-    /// A `resource` beside a service of the cloud table must be the one that the table has.
-    fn of_the_table(
+    /// Checks that `resource` of a mount for a service of the cloud table is that of the table.
+    fn check_table_resource(
         &mut self,
         declared: &DeclaredAudience,
         services: Vec<ResolvedService>,
@@ -82,12 +85,12 @@ impl Planning<'_> {
             return Some(services);
         }
         let message = format!(
-            "`resource = \"{}\"` in {header}, and the audience `{}` is of a service of the cloud \
-             table",
+            "`resource = \"{}\"` in {header} is not the audience of `{}`, which is a service of \
+             the cloud table",
             resource.value, declared.name
         );
         self.diagnostics
-            .push(Diagnostic::new(resource.place.clone(), message).help("remove this line"));
+            .push(Diagnostic::new(resource.location.clone(), message).help("remove this line"));
         None
     }
 
@@ -103,88 +106,88 @@ impl Planning<'_> {
             let host = hosts.first().map_or_else(String::new, ToString::to_string);
             format!("{}://{}", protocol.scheme(), host.replace('*', "NAME"))
         });
-        let hosts = listed(hosts);
-        let (place, message) = match &configured.resource {
+        let hosts = join_hosts(hosts);
+        let (location, message) = match &configured.resource {
             Some(resource) if resource.value != *audience => (
-                resource.place.clone(),
+                resource.location.clone(),
                 format!(
-                    "{header} restates `resource = \"{}\"`, and its plugin asks for {audience}",
+                    "{header} restates `resource = \"{}\"`, but its plugin requests {audience}",
                     resource.value
                 ),
             ),
             _ => (
-                configured.place.clone().or_else(|| self.mount.place.clone()),
+                configured.location.clone().or_else(|| self.mount.location.clone()),
                 format!(
-                    "the plugin of {header} chose its audience itself: tokens for {audience} at \
-                     {hosts}. Whoever runs \
-                     that host can use them, so the mount must restate both"
+                    "the plugin of {header} describes its audience itself: tokens for {audience} \
+                     at {hosts}. Whoever runs that host can use them, so the mount must restate \
+                     both"
                 ),
             ),
         };
         let lines = format!("endpoint = {endpoint:?}\nresource = \"{audience}\"");
-        let write = if configured.place == self.mount.place && header == self.header {
+        let write = if configured.location == self.mount.location && header == self.header {
             lines
         } else {
             format!("{header}\n{lines}")
         };
-        Diagnostic::new(place, message)
+        Diagnostic::new(location, message)
             .expected("`endpoint` and `resource`, if you trust that host")
             .write(write)
     }
 
-    /// Tokens for a service of the cloud, at hosts that are not its own.
-    fn elsewhere(
+    /// A mistake: tokens for a service of the cloud, at hosts that are not the service's.
+    fn foreign_hosts(
         &self,
-        place: Option<Place>,
+        location: Option<Location>,
         declared: &DeclaredAudience,
         reach: &Reach,
     ) -> Diagnostic {
-        let (DeclaredService::Own { audience, hosts, .. }, Reach::Services { names, hosts: right }) =
-            (&declared.service, reach)
+        let (
+            DeclaredService::Own { audience, hosts, .. },
+            Reach::Services { names, hosts: service_hosts },
+        ) = (&declared.service, reach)
         else {
             return Diagnostic::new(
-                place,
+                location,
                 format!("the audience `{}` of {} has no hosts", declared.name, self.header),
             );
         };
         let message = format!(
-            "the plugin of {} asks for tokens for {audience} at {}; these are of the service \
-             {names}, and are sent only \
-             to {}",
+            "the plugin of {} requests tokens for {audience} at {}; this is the audience of the \
+             service {names}, whose tokens are sent only to {}",
             self.header,
-            listed(hosts),
-            listed(right)
+            join_hosts(hosts),
+            join_hosts(service_hosts)
         );
-        let expected = "a plugin whose manifest names the service (`cloud`); a further host of yours for it goes into \
-                        `hosts` of [cloud.service.NAME]";
-        Diagnostic::new(place, message).expected(expected)
+        let expected = "a plugin whose manifest names the service (`cloud`); add a host of \
+                        your own to `hosts` of [cloud.service.NAME]";
+        Diagnostic::new(location, message).expected(expected)
     }
 
-    fn undescribed(
+    fn unconfigured(
         &self,
-        place: Option<Place>,
+        location: Option<Location>,
         audience: &Audience,
         hosts: &[HostPattern],
-        what: &str,
+        description: &str,
     ) -> Diagnostic {
         let message = format!(
-            "the plugin of {} asks for tokens for {audience}, which is {what}: only a service of \
-             the configuration's own \
-             grants it",
+            "the plugin of {} requests tokens for {audience}, which is {description}: it is \
+             granted only by a service in the configuration",
             self.header
         );
         let hosts: Vec<String> = hosts.iter().map(|host| format!("\"{host}\"")).collect();
         let base = Cloud::names().find(|name| Cloud::named(name) == Some(self.cloud));
-        let in_place = base.map_or("", |_| ", in the place of `cloud`");
+        let instead = base.map_or("", |_| ", instead of `cloud`");
         let base = base.map(|name| format!("[cloud]\nbase = {name:?}\n")).unwrap_or_default();
         let write = format!(
             "{base}[cloud.service.{}]\naudience = \"{audience}\"\nhosts = [{}]",
-            bare(self.name),
+            toml_key(self.name),
             hosts.join(", ")
         );
         let expected = format!(
-            "a service with this audience, if you trust these hosts with its tokens{in_place}"
+            "a service with this audience, if you trust these hosts with its tokens{instead}"
         );
-        Diagnostic::new(place, message).expected(expected).write(write)
+        Diagnostic::new(location, message).expected(expected).write(write)
     }
 }

@@ -5,7 +5,7 @@ use crate::endpoint::Endpoint;
 use crate::grant::Redirect;
 use crate::manifest::SpendPlace;
 
-/// A sealed value of a test.
+/// A sealed value, in clear.
 #[derive(Debug, PartialEq, Eq)]
 struct Sealed(&'static str);
 
@@ -19,7 +19,7 @@ impl SealedCredential for Sealed {
     }
 }
 
-/// The surrogates of a call: in place of random ones, one for each name.
+/// The surrogates of a call: one for each name, not random.
 #[derive(Default)]
 struct Known(Vec<(String, Credential<Arc<Sealed>>)>);
 
@@ -32,7 +32,7 @@ impl Surrogates for Known {
     }
 }
 
-fn surrogate_of(name: &str) -> String {
+fn surrogate_named(name: &str) -> String {
     format!("{}{name:A<43}", surrogate::PREFIX)
 }
 
@@ -51,14 +51,15 @@ fn mount() -> Mount {
         grant("arm", "https://management.azure.com", &["* /**"]),
         grant("odd", "https://localhost:8443/tenant", &["GET /**"]),
     ];
-    let token = |grant: &Grant| (surrogate_of(&grant.name), Credential::Token(grant.name.clone()));
+    let token =
+        |grant: &Grant| (surrogate_named(&grant.name), Credential::Token(grant.name.clone()));
     let surrogates = Known(grants.iter().map(token).collect());
     Mount { grants, surrogates }
 }
 
 impl Mount {
     fn bearer(&self, grant: usize) -> String {
-        format!("Bearer {}", surrogate_of(&self.grants[grant].name))
+        format!("Bearer {}", surrogate_named(&self.grants[grant].name))
     }
 
     fn authorize(
@@ -75,7 +76,7 @@ impl Mount {
 
     fn violation(&self, uri: &str, headers: &[(&str, &str)]) -> Violation {
         match self.authorize(uri, headers) {
-            Err(Denied::Violation(misuse)) => misuse,
+            Err(Denied::Violation(violation)) => violation,
             other => panic!("{uri}: {other:?}"),
         }
     }
@@ -107,7 +108,7 @@ fn a_surrogate_is_spent_at_its_own_endpoint() {
 }
 
 #[test]
-fn no_other_spelling_of_an_endpoint_is_one() {
+fn another_spelling_of_an_endpoint_is_denied() {
     let mount = mount();
     for authority in [
         "evil.example",
@@ -140,7 +141,7 @@ fn no_other_spelling_of_an_endpoint_is_one() {
 }
 
 #[test]
-fn a_surrogate_at_any_other_place_fails_the_request() {
+fn a_surrogate_outside_the_authorization_field_is_denied() {
     let mount = mount();
     let bearer = mount.bearer(0);
     let surrogate = bearer.strip_prefix("Bearer ").unwrap();
@@ -163,11 +164,11 @@ fn a_surrogate_at_any_other_place_fails_the_request() {
 }
 
 #[test]
-fn no_other_authorization_goes_out() {
+fn an_authorization_that_is_not_a_surrogate_of_the_call_is_denied() {
     let mount = mount();
     let bearer = mount.bearer(0);
     let surrogate = bearer.strip_prefix("Bearer ").unwrap();
-    let earlier = surrogate_of("of-another-call");
+    let earlier = surrogate_named("of-another-call");
     for value in [
         "Bearer eyJ0.own",
         "Basic dXNlcjpwYXNz",
@@ -187,14 +188,14 @@ fn no_other_authorization_goes_out() {
 }
 
 #[test]
-fn a_token_for_one_audience_is_refused_at_anothers_endpoint() {
+fn a_token_for_one_audience_is_denied_at_the_endpoint_of_another() {
     let mount = mount();
     let violation =
         mount.violation("https://management.azure.com/x", &[("authorization", &mount.bearer(0))]);
     assert_eq!(violation, Violation::OtherAudience { audience: "vault".to_owned() });
 }
 
-/// The vault of [`mount`], which may redirect to a host for its tokens and to two others.
+/// [`mount`], whose vault may redirect to one host that takes its tokens and to two that do not.
 fn redirecting() -> Mount {
     let mut mount = mount();
     let origins = [("https://other.vault.azure.net", true), ("https://node.example:8443", false)];
@@ -209,7 +210,7 @@ fn redirecting() -> Mount {
 }
 
 #[test]
-fn a_token_goes_to_a_redirects_host_only_where_it_is_one_for_tokens() {
+fn a_token_is_sent_to_a_redirects_host_only_if_that_takes_tokens() {
     let mount = redirecting();
     let spent = |uri: &str| {
         let authorized = mount.authorize(uri, &[("authorization", &mount.bearer(0))]).unwrap();
@@ -218,22 +219,22 @@ fn a_token_goes_to_a_redirects_host_only_where_it_is_one_for_tokens() {
     for (uri, spend) in [
         ("https://other.vault.azure.net/secrets/db", Spend::Token),
         ("https://node.example:8443/secrets/db?a=b", Spend::Nothing),
-        // Also the endpoint of another audience.
+        // It is also the endpoint of another audience.
         ("https://management.azure.com/secrets/db", Spend::Nothing),
     ] {
         assert_eq!(spent(uri), ("vault".to_owned(), spend, uri.to_owned()));
     }
-    let arms = mount
+    let authorized = mount
         .authorize("https://management.azure.com/x", &[("authorization", &mount.bearer(1))])
         .unwrap();
-    assert_eq!((&*arms.grant.name, arms.spend), ("arm", Spend::Token));
+    assert_eq!((&*authorized.grant.name, authorized.spend), ("arm", Spend::Token));
     let other = mount
         .violation("https://node.example:8443/secrets/db", &[("authorization", &mount.bearer(1))]);
     assert_eq!(other, Violation::OtherAudience { audience: "arm".to_owned() });
 }
 
 #[test]
-fn a_redirects_host_is_within_allow_and_has_one_spelling() {
+fn a_request_to_a_redirects_host_is_checked_by_allow_and_has_one_spelling() {
     let mount = redirecting();
     let denied = mount.authorize("https://node.example:8443/keys/k", &[]).unwrap_err();
     assert!(matches!(denied, Denied::NotCovered(_)), "{denied:?}");
@@ -246,11 +247,10 @@ fn a_redirects_host_is_within_allow_and_has_one_spelling() {
 }
 
 #[test]
-fn a_sealed_value_is_not_spent_at_a_redirects_host_that_takes_no_token() {
-    let mount = redirecting();
-    let mut mount = mount;
+fn a_sealed_value_is_denied_at_a_redirects_host_that_takes_no_tokens() {
+    let mut mount = redirecting();
     let sealed = Arc::new(Sealed("sv=1&sig=x"));
-    let surrogate = surrogate_of("sealed");
+    let surrogate = surrogate_named("sealed");
     let credential = Credential::Sealed(Some("vault".into()), Arc::clone(&sealed));
     mount.surrogates.0.push((surrogate.clone(), credential));
     let spent = |origin: &str| mount.authorize(&format!("{origin}/secrets/db?{surrogate}"), &[]);
@@ -266,7 +266,7 @@ fn a_sealed_value_is_not_spent_at_a_redirects_host_that_takes_no_token() {
 }
 
 #[test]
-fn a_path_outside_allow_is_refused_in_every_spelling() {
+fn a_path_outside_allow_is_denied_in_every_spelling() {
     let mount = mount();
     let vault = "https://contoso.vault.azure.net";
     for path in ["/keys/k", "/secrets", "/secrets/db/v", "/", "/Secrets/db", "/%6beys/k"] {
@@ -288,7 +288,7 @@ fn a_path_outside_allow_is_refused_in_every_spelling() {
 }
 
 #[test]
-fn a_tunnel_is_not_let_out() {
+fn a_connect_request_is_denied() {
     let mount = mount();
     let request = Request::connect("https://contoso.vault.azure.net/secrets/db").body(()).unwrap();
     let denied = authorize(&request, &mount.grants, &mount.surrogates).unwrap_err();

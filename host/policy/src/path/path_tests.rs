@@ -1,10 +1,11 @@
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use proptest::prelude::*;
 
 use super::reading::Purpose;
 use super::*;
 
 #[test]
-fn one_path_has_one_form() {
+fn equivalent_paths_have_one_normal_form() {
     let normal = |path| NormalPath::parse(path).unwrap().text;
     assert_eq!(normal("/"), "/");
     assert_eq!(normal("/secrets/db"), "/secrets/db");
@@ -25,7 +26,7 @@ fn one_path_has_one_form() {
 }
 
 #[test]
-fn what_can_be_read_in_two_ways_is_refused() {
+fn an_ambiguous_path_is_rejected() {
     use PathError::*;
     for (path, error) in [
         ("", NotAbsolute),
@@ -86,16 +87,16 @@ fn what_can_be_read_in_two_ways_is_refused() {
 }
 
 #[test]
-fn a_prefix_is_whole_segments() {
-    let behind =
-        |path, prefix| NormalPath::parse(path).unwrap().behind(prefix).map(|path| path.text);
-    assert_eq!(behind("/tenant/a", "/tenant").as_deref(), Some("/a"));
-    assert_eq!(behind("/tenant", "/tenant").as_deref(), Some("/"));
-    assert_eq!(behind("/tenants/a", "/tenant"), None);
-    assert_eq!(behind("/a", "").as_deref(), Some("/a"));
+fn only_a_prefix_of_whole_segments_is_stripped() {
+    let stripped =
+        |path, prefix| NormalPath::parse(path).unwrap().strip_prefix(prefix).map(|path| path.text);
+    assert_eq!(stripped("/tenant/a", "/tenant").as_deref(), Some("/a"));
+    assert_eq!(stripped("/tenant", "/tenant").as_deref(), Some("/"));
+    assert_eq!(stripped("/tenants/a", "/tenant"), None);
+    assert_eq!(stripped("/a", "").as_deref(), Some("/a"));
 }
 
-/// Paths that are made of what paths are attacked with.
+/// Paths that are composed of characters and encodings that attacks on paths use.
 fn hostile() -> impl Strategy<Value = String> {
     let piece = prop::sample::select(vec![
         "/", "/", "a", "b", ".", "..", ";", "%", "%25", "%32", "%66", "%46", "%2f", "%2F", "%252f",
@@ -107,27 +108,33 @@ fn hostile() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1024, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 1024,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
-    fn what_passes_is_read_in_one_way(path in hostile()) {
+    fn a_hostile_path_that_is_accepted_has_one_reading(path in hostile()) {
         property::check(&path);
     }
 
     #[test]
-    fn whatever_is_written_is_read_in_one_way(path in "/\\PC{0,40}") {
+    fn any_path_that_is_accepted_has_one_reading(path in "/\\PC{0,40}") {
         property::check(&path);
     }
 
     #[test]
-    fn a_name_without_what_is_refused_passes_in_its_usual_encoding(name in "[^;/\\\\\\.%\\s\\p{Cc}][^;/\\\\%\\p{Cc}]{0,20}") {
-        let encoded = percent_encoding::utf8_percent_encode(&name, percent_encoding::NON_ALPHANUMERIC);
+    fn an_encoded_name_without_special_characters_is_accepted(
+        name in "[^;/\\\\\\.%\\s\\p{Cc}][^;/\\\\%\\p{Cc}]{0,20}"
+    ) {
+        let encoded = utf8_percent_encode(&name, NON_ALPHANUMERIC);
         prop_assert!(NormalPath::parse(&format!("/{encoded}")).is_ok(), "{}", encoded);
     }
 }
 
 #[test]
-fn the_corpus_of_the_fuzz_target_holds() {
+fn the_corpus_of_the_fuzz_target_has_the_properties() {
     let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/path");
     let mut count = 0;
     for file in std::fs::read_dir(corpus).unwrap() {
@@ -174,7 +181,7 @@ fn a_name_is_compared_and_sent_as_the_service_reads_it() {
 }
 
 #[test]
-fn slashes_in_a_files_name_are_one_and_in_a_key_they_are_data() {
+fn several_slashes_in_the_name_of_a_file_are_one_and_in_a_key_they_are_data() {
     assert_eq!(compared(LAKE, "/webhdfs/v1//x//y").unwrap(), ["/webhdfs/v1/x/y"]);
     assert_eq!(compared(LAKE, "/webhdfs/v1/x/").unwrap(), ["/webhdfs/v1/x/", "/webhdfs/v1/x"]);
     assert_eq!(
@@ -187,7 +194,7 @@ fn slashes_in_a_files_name_are_one_and_in_a_key_they_are_data() {
 }
 
 #[test]
-fn a_name_that_is_to_be_compared_and_has_no_one_reading_is_refused() {
+fn an_ambiguous_name_is_rejected_if_it_is_compared() {
     use PathError::*;
     for (path, error) in [
         ("//c/a", EmptySegment),
@@ -227,7 +234,7 @@ fn a_name_that_is_to_be_compared_and_has_no_one_reading_is_refused() {
 }
 
 #[test]
-fn a_name_that_is_not_compared_stays_as_it_is_and_where_it_is() {
+fn a_name_that_is_not_compared_is_sent_unchanged_and_stays_below_its_container() {
     let forwarded = |path: &str, prefix| {
         BLOB.read(path, prefix, Purpose::Forward).map(|read| read.map(|path| path.text))
     };
@@ -286,17 +293,18 @@ fn a_name_may_be_all_of_a_path() {
 }
 
 #[test]
-fn what_is_sent_unchanged_is_compared_in_both_readings_of_a_backslash() {
+fn a_path_that_is_sent_unchanged_is_compared_in_both_readings_of_a_backslash() {
     let read = BLOB.read("/c/a%5Cb", "", Purpose::CompareUnchanged).unwrap().unwrap();
     assert_eq!(read.readings().collect::<Vec<_>>(), ["/c/a/b", "/c/a%5Cb"]);
 }
 
 #[test]
-fn the_pattern_that_allows_a_path_covers_all_its_readings() {
-    let to_allow = |path: &str| BLOB.read(path, "", Purpose::Compare).unwrap().unwrap().to_allow();
-    assert_eq!(to_allow("/c/a%2Fb c"), "/c/a/b%20c");
-    assert_eq!(to_allow("/c/a//b"), "/c/a/**");
-    assert_eq!(to_allow("/c//lead"), "/c/**");
-    assert_eq!(to_allow("/c/a%252Fb"), "/c/**");
-    assert_eq!(to_allow("/c//"), "/**");
+fn the_covering_pattern_of_a_path_covers_all_its_readings() {
+    let covering =
+        |path: &str| BLOB.read(path, "", Purpose::Compare).unwrap().unwrap().covering_pattern();
+    assert_eq!(covering("/c/a%2Fb c"), "/c/a/b%20c");
+    assert_eq!(covering("/c/a//b"), "/c/a/**");
+    assert_eq!(covering("/c//lead"), "/c/**");
+    assert_eq!(covering("/c/a%252Fb"), "/c/**");
+    assert_eq!(covering("/c//"), "/**");
 }

@@ -1,36 +1,36 @@
-//! Operations that mint credentials, as they are granted.
+//! The operations at an endpoint that mint credentials, and which of them are handed out.
 
 use std::collections::BTreeSet;
 
-use crate::cloud::{Meaning, Operation, Operations};
+use crate::cloud::{Operation, Operations, Semantics};
 
-/// The operations at a grant's endpoint whose response is a credential, and which of them the mount
-/// hands out.
+/// The operations at a grant's endpoint whose response is a credential, and those of them whose
+/// credentials the mount hands out.
 #[derive(Clone, Debug, Default)]
 pub struct Minting {
-    /// The services that the endpoint is, by their names in the cloud table.
+    /// The endpoint's services, by their names in the cloud table.
     pub services: BTreeSet<String>,
     /// The operations whose credentials may be handed out.
     pub hand_out: BTreeSet<String>,
     operations: Vec<&'static Operations>,
 }
 
-/// The services where shared access signatures are spent.
+/// The services that accept shared access signatures.
 const STORAGE: [&str; 2] = ["blob", "dfs"];
 
 impl Minting {
-    /// What the requests of an endpoint can mint. Nothing is handed out.
-    pub(crate) fn of(meaning: &Meaning) -> Self {
-        let operations = meaning.operations().collect();
-        Self { services: meaning.services.clone(), hand_out: BTreeSet::new(), operations }
+    /// The minting operations of an endpoint. None is handed out.
+    pub(crate) fn of(semantics: &Semantics) -> Self {
+        let operations = semantics.operations().collect();
+        Self { services: semantics.services.clone(), hand_out: BTreeSet::new(), operations }
     }
 
-    /// The tables that hold at the endpoint.
+    /// The tables of operations that apply at the endpoint.
     pub(crate) fn tables(&self) -> impl Iterator<Item = &'static Operations> {
         self.operations.iter().copied()
     }
 
-    /// The names that `hand_out` may have.
+    /// The names that are valid in `hand_out`.
     pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
         self.tables().flat_map(Operations::names)
     }
@@ -41,7 +41,7 @@ impl Minting {
         self.hand_out.contains(operation)
     }
 
-    /// The operation whose response has its whole secret in this field.
+    /// The operation whose only secret field of the response is this one.
     #[must_use]
     pub fn operation_with_secret(&self, field: &str) -> Option<&'static Operation> {
         self.tables()
@@ -49,7 +49,7 @@ impl Minting {
             .find(|operation| operation.secret.as_deref() == Some(field))
     }
 
-    /// Whether shared access signatures are spent at the endpoint.
+    /// Whether the endpoint accepts shared access signatures.
     pub(crate) fn is_storage(&self) -> bool {
         STORAGE.iter().any(|service| self.services.contains(*service))
     }

@@ -1,20 +1,19 @@
-//! One mount of a plan.
+//! Planning of one mount.
 
 use http::Method;
 
 use super::memory::initial_memory;
 use super::{PlannedMount, Plugin, Plugins, hand_out};
-use crate::cloud::{Cloud, Meaning};
+use crate::cloud::{Cloud, Semantics};
 use crate::config::{AudienceConfig, Config, Limits, MountConfig};
-use crate::diagnostic::{Diagnostic, Diagnostics, Located};
-use crate::endpoint::Endpoint;
-use crate::endpoint::Protocol;
+use crate::diagnostic::{Diagnostic, Diagnostics, Spanned};
+use crate::endpoint::{Endpoint, Protocol};
 use crate::grant::{Grant, Minting, Redirect};
 use crate::host_pattern::HostPattern;
 use crate::manifest::{DeclaredAudience, DeclaredService, Manifest, ResolvedService};
 use crate::path::PathError;
 use crate::pattern::Pattern;
-use crate::text::{bare, human_size, nearest, one_of};
+use crate::text::{human_size, nearest, one_of, toml_key};
 
 /// The name of the identity of a mount that names none.
 const DEFAULT_IDENTITY: &str = "default";
@@ -26,7 +25,7 @@ pub(super) fn plan(
     plugins: &Plugins,
     diagnostics: &mut Diagnostics,
 ) -> Option<PlannedMount> {
-    let header = format!("[mount.{}]", bare(name));
+    let header = format!("[mount.{}]", toml_key(name));
     let loaded =
         plugins.load(&mount.plugin, &header).map_err(|diagnostic| diagnostics.push(diagnostic));
     let identity =
@@ -36,18 +35,18 @@ pub(super) fn plan(
         diagnostics.push(diagnostic);
     }
 
-    let mut planning = Planning { name, header, mount, cloud: &config.cloud, diagnostics };
-    planning.undeclared_audiences(&manifest);
+    let mut planner = MountPlanner { name, header, mount, cloud: &config.cloud, diagnostics };
+    planner.check_undeclared_audiences(&manifest);
     let mut grants: Vec<Grant> = manifest
         .audiences
         .iter()
         .enumerate()
-        .filter_map(|(number, declared)| planning.grant(&manifest, declared, number == 0))
+        .filter_map(|(index, declared)| planner.grant(&manifest, declared, index == 0))
         .collect();
-    planning.seals(&manifest, &mut grants);
+    planner.seals(&manifest, &mut grants);
     let hand_out =
-        hand_out::grant(mount, &planning.header, &manifest, &mut grants, planning.diagnostics);
-    let mut variables = planning.settings(&manifest, &grants);
+        hand_out::apply(mount, &planner.header, &manifest, &mut grants, planner.diagnostics);
+    let mut variables = planner.settings(&manifest, &grants);
     for grant in &grants {
         variables.insert(format!("endpoint.{}", grant.name), grant.endpoint.to_string());
     }
@@ -64,14 +63,14 @@ pub(super) fn plan(
     })
 }
 
-/// Reports a limit below the memory that the plugin's sandbox has from the start.
+/// Returns a diagnostic if `memory` is less than the initial memory of the plugin.
 fn too_little_memory(mount: &MountConfig, plugin: &Plugin, header: &str) -> Option<Diagnostic> {
     let (limit, initial) = (mount.limits.memory, initial_memory(&plugin.component));
     if limit >= initial {
         return None;
     }
     let message = format!(
-        "`memory` of {header} is {}, but the plugin `{}` begins with {}",
+        "`memory` of {header} is {}, but the initial memory of the plugin `{}` is {}",
         human_size(limit),
         plugin.label,
         human_size(initial)
@@ -82,21 +81,21 @@ fn too_little_memory(mount: &MountConfig, plugin: &Plugin, header: &str) -> Opti
         human_size(Limits::default().memory.max(initial))
     );
     let expected = format!("at least {}", human_size(initial));
-    Some(Diagnostic::new(mount.place.clone(), message).expected(expected).write(write))
+    Some(Diagnostic::new(mount.location.clone(), message).expected(expected).write(write))
 }
 
 fn identity(mount: &MountConfig, config: &Config, header: &str) -> Result<String, Diagnostic> {
     let known = || config.identities.keys().map(String::as_str);
-    let (wanted, place) = match &mount.identity {
-        Some(identity) => (identity.value.as_str(), identity.place.clone()),
-        None => (DEFAULT_IDENTITY, mount.place.clone()),
+    let (wanted, location) = match &mount.identity {
+        Some(identity) => (identity.value.as_str(), identity.location.clone()),
+        None => (DEFAULT_IDENTITY, mount.location.clone()),
     };
     if config.identities.contains_key(wanted) {
         return Ok(wanted.to_owned());
     }
     let suggestion = nearest(wanted, known()).or_else(|| known().next());
     let write = suggestion.map_or_else(
-        || format!("[identity.{}]\nsource = \"imds\"", bare(wanted)),
+        || format!("[identity.{}]\nsource = \"imds\"", toml_key(wanted)),
         |name| format!("identity = {name:?}"),
     );
     let expected = if config.identities.is_empty() {
@@ -110,10 +109,11 @@ fn identity(mount: &MountConfig, config: &Config, header: &str) -> Result<String
             format!("{header} names no identity, and there is none called `{DEFAULT_IDENTITY}`")
         }
     };
-    Err(Diagnostic::new(place, message).expected(expected).write(write))
+    Err(Diagnostic::new(location, message).expected(expected).write(write))
 }
 
-pub(super) struct Planning<'a> {
+/// Plans one mount, and collects its mistakes.
+pub(super) struct MountPlanner<'a> {
     pub(super) name: &'a str,
     pub(super) header: String,
     pub(super) mount: &'a MountConfig,
@@ -121,8 +121,9 @@ pub(super) struct Planning<'a> {
     pub(super) diagnostics: &'a mut Diagnostics,
 }
 
-impl Planning<'_> {
-    fn undeclared_audiences(&mut self, manifest: &Manifest) {
+impl MountPlanner<'_> {
+    /// Reports configured audiences that the manifest does not declare, or that are its first.
+    fn check_undeclared_audiences(&mut self, manifest: &Manifest) {
         for (name, audience) in &self.mount.audiences {
             let further =
                 || manifest.audiences.iter().skip(1).map(|declared| declared.name.as_str());
@@ -138,16 +139,15 @@ impl Planning<'_> {
             } else {
                 format!("the plugin `{}` declares no audience `{name}`", manifest.name)
             };
-            let expected = if further().next().is_none() {
-                "no such section".to_owned()
-            } else {
-                one_of(further())
+            let expected = if further().next().is_none() { None } else { Some(one_of(further())) };
+            let diagnostic = Diagnostic::new(audience.location.clone(), message);
+            let mut diagnostic = match expected {
+                Some(expected) => diagnostic.expected(expected),
+                None => diagnostic.help("remove this section"),
             };
-            let mut diagnostic =
-                Diagnostic::new(audience.place.clone(), message).expected(expected);
             if let Some(suggestion) = nearest(name, further()) {
-                diagnostic =
-                    diagnostic.write(format!("[mount.{}.audience.{suggestion}]", bare(self.name)));
+                diagnostic = diagnostic
+                    .write(format!("[mount.{}.audience.{suggestion}]", toml_key(self.name)));
             }
             self.diagnostics.push(diagnostic);
         }
@@ -161,7 +161,7 @@ impl Planning<'_> {
     ) -> Option<Grant> {
         let services = match declared.resolve(self.cloud) {
             Ok(services) => services,
-            // What a plugin can do without, and nobody granted, the cloud need not have.
+            // The cloud may lack an optional audience that is not granted.
             Err(_)
                 if !is_first
                     && declared.optional
@@ -170,14 +170,14 @@ impl Planning<'_> {
                 return None;
             }
             Err(mut diagnostic) => {
-                diagnostic.place = self.mount.plugin.place.clone();
+                diagnostic.location = self.mount.plugin.location.clone();
                 if let (DeclaredService::Cloud(names), false) =
                     (&declared.service, self.cloud.is_named())
                 {
                     let name = names.first().map_or("NAME", String::as_str);
                     let write = format!(
                         "[cloud.service.{}]\naudience = \"...\"\nhosts = [\"...\"]",
-                        bare(name)
+                        toml_key(name)
                     );
                     diagnostic = diagnostic.write(write);
                 }
@@ -185,11 +185,11 @@ impl Planning<'_> {
                 return None;
             }
         };
-        let section = format!("[mount.{}.audience.{}]", bare(self.name), declared.name);
+        let section = format!("[mount.{}.audience.{}]", toml_key(self.name), declared.name);
         let (configured, header) = if is_first {
             (&self.mount.first, self.header.clone())
         } else {
-            let needed_by = self.holds(&declared.required_if, manifest);
+            let needed_by = self.matching_conditions(&declared.required_if, manifest);
             match self.mount.audiences.get(&declared.name) {
                 Some(configured) => (configured, section),
                 None if declared.optional && needed_by.is_none() => return None,
@@ -200,7 +200,7 @@ impl Planning<'_> {
                         "{} does not grant the audience `{}`, which {needed_by} needs",
                         self.header, declared.name
                     );
-                    let diagnostic = Diagnostic::new(self.mount.place.clone(), message);
+                    let diagnostic = Diagnostic::new(self.mount.location.clone(), message);
                     let diagnostic =
                         diagnostic.expected(format!("a section for {}", audiences(&services)));
                     self.diagnostics.push(diagnostic.write(section));
@@ -208,19 +208,20 @@ impl Planning<'_> {
                 }
             }
         };
-        let services = self.restated(declared, services, configured, &header)?;
+        let services = self.check_restated(declared, services, configured, &header)?;
         let (endpoint, service) = self.endpoint(declared, services, configured, &header)?;
         let redirects = self.redirects(&service, configured, &header);
-        // What requests mean belongs to the hosts that they go to, whatever the manifest calls the
-        // service.
-        let meaning_of =
-            |endpoint: &Endpoint| self.cloud.meaning(&endpoint.host, service.audience.as_str());
-        let own = meaning_of(&endpoint);
+        // The semantics of requests depend on their host, not on the service's name in the manifest.
+        let semantics_of =
+            |endpoint: &Endpoint| self.cloud.semantics(&endpoint.host, service.audience.as_str());
+        let own = semantics_of(&endpoint);
         let paths_ignore_case = own.paths_ignore_case;
-        let meaning =
-            redirects.iter().map(|redirect| meaning_of(&redirect.endpoint)).fold(own, Meaning::and);
-        self.unmatchable_patterns(configured, &meaning, &header);
-        self.patterns_of_requests(configured, endpoint.protocol, &header);
+        let semantics = redirects
+            .iter()
+            .map(|redirect| semantics_of(&redirect.endpoint))
+            .fold(own, Semantics::merge);
+        self.check_unmatchable_patterns(configured, &semantics, &header);
+        self.check_database_patterns(configured, endpoint.protocol, &header);
         Some(Grant {
             name: declared.name.as_str().into(),
             is_first,
@@ -228,22 +229,22 @@ impl Planning<'_> {
             restated: matches!(declared.service, DeclaredService::Own { .. }),
             endpoint,
             redirects,
-            minting: Minting::of(&meaning),
-            routes: meaning.routes,
+            minting: Minting::of(&semantics),
+            redirect_nodes: semantics.redirect_nodes,
             seals: Vec::new(),
             unsealed: false,
             declared: declared.allow.clone(),
             allowed: configured.allow.clone(),
-            paths: meaning.paths,
-            // A redirect's host never makes `allow` wider.
+            paths: semantics.paths,
+            // The host of a redirect must not widen `allow`.
             paths_ignore_case,
-            returns_stored_content: meaning.returns_stored_content,
-            second_paths: meaning.second_paths,
+            returns_stored_content: semantics.returns_stored_content,
+            referenced_paths: semantics.referenced_paths,
         })
     }
 
-    /// Patterns that no request to a database matches.
-    fn patterns_of_requests(
+    /// Reports patterns that no login to a database matches.
+    fn check_database_patterns(
         &mut self,
         configured: &AudienceConfig,
         protocol: Protocol,
@@ -254,29 +255,29 @@ impl Planning<'_> {
         };
         for pattern in configured.allow.iter().flatten().filter(is_request) {
             let message = format!(
-                "`{pattern}` in `allow` of {header} permits nothing: at a database, `allow` names \
-                 what is opened"
+                "`{pattern}` in `allow` of {header} permits nothing: for a database server, \
+                 `allow` has the databases that may be opened"
             );
-            let diagnostic = Diagnostic::new(configured.allow_place.clone(), message);
+            let diagnostic = Diagnostic::new(configured.allow_location.clone(), message);
             let diagnostic = diagnostic.expected("CONNECT and a slash before the database's name");
             self.diagnostics.push(diagnostic.write("allow = [\"CONNECT /*\"]"));
         }
     }
 
-    /// Patterns that no path at the endpoint matches, since its service has no such names.
-    fn unmatchable_patterns(
+    /// Reports patterns that no path at the endpoint matches, since its service has no such names.
+    fn check_unmatchable_patterns(
         &mut self,
         configured: &AudienceConfig,
-        meaning: &Meaning,
+        semantics: &Semantics,
         header: &str,
     ) {
         for pattern in configured.allow.iter().flatten() {
-            let Some(error) = pattern.unmatchable_by(meaning.paths) else { continue };
+            let Some(error) = pattern.unmatchable_by(semantics.paths) else { continue };
             let message = format!(
                 "`{pattern}` in `allow` of {header} can be read in more than one way there: {error}"
             );
-            let mut diagnostic =
-                Diagnostic::new(configured.place.clone(), message).expected("a pattern without it");
+            let mut diagnostic = Diagnostic::new(configured.location.clone(), message)
+                .expected("a pattern without it");
             if error == PathError::EncodedSlash {
                 let written = pattern.to_string().replace("%2f", "/").replace("%2F", "/");
                 diagnostic = diagnostic.write(format!("allow = [{written:?}]"));
@@ -303,15 +304,16 @@ impl Planning<'_> {
                 .map_or_else(String::new, |host| host.replace('*', "NAME").replace('#', "0"))
         };
         let write = format!("endpoint = \"{scheme}://{}\"", example());
-        let Some(Located { value: endpoint, place }) = &configured.endpoint else {
+        let Some(Spanned { value: endpoint, location }) = &configured.endpoint else {
             if let Some(only) = patterns().next().and_then(HostPattern::only_host) {
                 let endpoint = Endpoint::parse(&format!("{scheme}://{only}")).ok()?;
                 return Some((endpoint, services.into_iter().next()?));
             }
             let message =
                 format!("{header} has no `endpoint` for the audience `{}`", declared.name);
-            let place = configured.place.clone().or_else(|| self.mount.place.clone());
-            self.diagnostics.push(Diagnostic::new(place, message).expected(expected).write(write));
+            let location = configured.location.clone().or_else(|| self.mount.location.clone());
+            self.diagnostics
+                .push(Diagnostic::new(location, message).expected(expected).write(write));
             return None;
         };
         let covers = |service: &ResolvedService| {
@@ -319,15 +321,16 @@ impl Planning<'_> {
                 && service.hosts.iter().any(|pattern| pattern.matches(&endpoint.host))
         };
         if let Some(service) = services.iter().find(|service| covers(service)) {
-            let own = service.ports.iter().find(|(pattern, _)| pattern.matches(&endpoint.host));
-            if let Some((pattern, port)) = own.filter(|(_, port)| *port != endpoint.port) {
+            let fixed_port =
+                service.ports.iter().find(|(pattern, _)| pattern.matches(&endpoint.host));
+            if let Some((pattern, port)) = fixed_port.filter(|(_, port)| *port != endpoint.port) {
                 let message = format!(
                     "{endpoint} in {header} has the port {}; {pattern} listens at {port}",
                     endpoint.port
                 );
                 let write = format!("endpoint = \"{scheme}://{}:{port}\"", endpoint.host);
                 self.diagnostics.push(
-                    Diagnostic::new(place.clone(), message)
+                    Diagnostic::new(location.clone(), message)
                         .expected(format!("port {port}"))
                         .write(write),
                 );
@@ -335,9 +338,11 @@ impl Planning<'_> {
             }
             return Some((endpoint.clone(), service.clone()));
         }
-        let message =
-            format!("{endpoint} in {header} is not a host for tokens of {}", audiences(&services));
-        let mut diagnostic = Diagnostic::new(place.clone(), message).expected(expected);
+        let message = format!(
+            "{endpoint} in {header} is not a host of the audience {}",
+            audiences(&services)
+        );
+        let mut diagnostic = Diagnostic::new(location.clone(), message).expected(expected);
         diagnostic = match other_cloud(declared, &endpoint.host, self.cloud) {
             Some(cloud) => diagnostic.write(format!("cloud = {cloud:?}")),
             None => diagnostic.write(write),
@@ -346,7 +351,7 @@ impl Planning<'_> {
         None
     }
 
-    /// Where the service may redirect to. Only hosts for its tokens get them.
+    /// The origins that the service may redirect to. Only hosts of the service receive its tokens.
     fn redirects(
         &mut self,
         service: &ResolvedService,
@@ -354,16 +359,16 @@ impl Planning<'_> {
         header: &str,
     ) -> Vec<Redirect> {
         let mut redirects = Vec::new();
-        for Located { value: endpoint, place } in &configured.redirects {
+        for Spanned { value: endpoint, location } in &configured.redirects {
             if service.protocol != Protocol::Https {
                 let message =
-                    format!("`redirects` in {header}, whose endpoint does not speak HTTP");
+                    format!("`redirects` in {header}, whose endpoint is a database server");
                 self.diagnostics
-                    .push(Diagnostic::new(place.clone(), message).help("remove this line"));
+                    .push(Diagnostic::new(location.clone(), message).help("remove this line"));
             } else if endpoint.protocol != Protocol::Https {
                 let message = format!("{endpoint} in `redirects` of {header} is not an https URL");
                 self.diagnostics
-                    .push(Diagnostic::new(place.clone(), message).expected("\"https://host\""));
+                    .push(Diagnostic::new(location.clone(), message).expected("\"https://host\""));
             } else {
                 let takes_token =
                     service.hosts.iter().any(|pattern| pattern.matches(&endpoint.host));
@@ -378,9 +383,9 @@ fn audiences(services: &[ResolvedService]) -> String {
     one_of(services.iter().map(|service| service.audience.as_str()))
 }
 
-/// The cloud that this host would be right in.
+/// Another cloud in which the host is valid for this audience.
 fn other_cloud(declared: &DeclaredAudience, host: &str, cloud: &Cloud) -> Option<&'static str> {
-    // One's own is not to be given up for a host.
+    // Do not suggest to replace a custom cloud.
     Cloud::names().filter(|_| cloud.is_named()).find(|name| {
         let other = Cloud::named(name).filter(|other| *other != cloud);
         let services = other.and_then(|other| declared.resolve(other).ok()).unwrap_or_default();

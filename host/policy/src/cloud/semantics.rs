@@ -1,61 +1,68 @@
-//! What a host's requests mean, whatever a manifest calls the service.
+//! The semantics of requests to a host. They depend on the host, not on the name that a manifest
+//! has for the service.
 
 use std::collections::BTreeSet;
 
-use super::{Cloud, CloudService, Operations, Routes, SecondPath, TABLE, is_host_of};
+use super::{Cloud, CloudService, Operations, RedirectNodes, ReferencedPath, TABLE, host_matches};
 use crate::path::PathReading;
 
-/// How the requests of a host are to be read.
+/// The semantics of requests to a host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Meaning {
-    /// The services that it is, by their names in the public cloud.
+pub struct Semantics {
+    /// The host's services, by their names in the public cloud.
     pub services: BTreeSet<String>,
     /// How paths are read.
     pub paths: PathReading,
-    /// Whether paths are read without regard to case.
+    /// Whether case is ignored in paths.
     pub paths_ignore_case: bool,
-    /// Whether partial responses are parts of what a client stored.
+    /// Whether partial responses (206) are parts of what a client stored.
     pub returns_stored_content: bool,
-    /// Where requests refer to a second path.
-    pub second_paths: Vec<SecondPath>,
+    /// The header fields and parameters that refer to a second path.
+    pub referenced_paths: Vec<ReferencedPath>,
     /// The nodes that gateways redirect to.
-    pub routes: Option<Routes>,
+    pub redirect_nodes: Option<RedirectNodes>,
 }
 
-/// A row of a cloud's table, with its name.
+/// A service of a cloud, with its name.
 type Row<'c> = (&'c str, &'c CloudService);
 
 impl Cloud {
-    /// What requests to a host mean. `audience` is what its tokens are for: it counts where no
-    /// cloud has the host.
+    /// The semantics of requests to a host. `audience` is that of its tokens, which selects the
+    /// service if no cloud has the host.
     #[must_use]
-    pub fn meaning(&self, host: &str, audience: &str) -> Meaning {
-        let own: Vec<Row<'_>> = self.rows().filter(|(_, row)| row.has(host)).collect();
+    pub fn semantics(&self, host: &str, audience: &str) -> Semantics {
+        let own: Vec<Row<'_>> = self.rows().filter(|(_, row)| row.has_host(host)).collect();
         let mut rows = own.clone();
-        // A row of the operator's that is like no known service, at a host of Azure's, does not
-        // change what the host is.
-        if !rows.iter().any(|row| kind(*row).is_some()) {
-            rows.extend(closest(self, host));
+        // A custom service without `like`, at a host of Azure's, does not change the host's
+        // semantics.
+        if !rows.iter().any(|row| public_service(*row).is_some()) {
+            rows.extend(services_by_domain(self, host));
         }
-        if !rows.iter().any(|row| kind(*row).is_some()) {
-            let same = |(_, row): &Row<'_>| bare(&row.audience) == bare(audience);
-            rows.extend(self.rows().chain(TABLE.values().flat_map(Self::rows)).filter(same));
+        if !rows.iter().any(|row| public_service(*row).is_some()) {
+            let has_audience = |(_, row): &Row<'_>| {
+                canonical_audience(&row.audience) == canonical_audience(audience)
+            };
+            rows.extend(
+                self.rows().chain(TABLE.values().flat_map(Self::rows)).filter(has_audience),
+            );
         }
-        let mut meaning = Meaning::default();
+        let mut semantics = Semantics::default();
         for row in &rows {
-            meaning.add(*row);
+            semantics.add(*row);
         }
-        // A row of the operator's that says nothing leaves it to what the host is known to be.
-        let said =
-            |row: &Row<'_>| row.1.paths.or_else(|| kind(*row).map(|_| PathReading::Segments));
-        meaning.paths = rows.iter().filter_map(said).reduce(common).unwrap_or_default();
-        // Tokens follow redirects only where the configured cloud has the host, and not merely its
-        // domain.
-        meaning.routes = own.iter().find_map(|(_, row)| {
-            let routes = row.routes.clone()?;
-            Some(Routes { except: row.hosts.clone(), ..routes })
+        // A custom service without `paths` leaves them to the known services of the host.
+        let configured = |row: &Row<'_>| {
+            row.1.paths.or_else(|| public_service(*row).map(|_| PathReading::Segments))
+        };
+        semantics.paths =
+            rows.iter().filter_map(configured).reduce(common_reading).unwrap_or_default();
+        // Sessions are redirected, with their tokens, only if the configured cloud has the host
+        // itself, and not only its domain.
+        semantics.redirect_nodes = own.iter().find_map(|(_, row)| {
+            let redirect_nodes = row.redirect_nodes.clone()?;
+            Some(RedirectNodes { except: row.hosts.clone(), ..redirect_nodes })
         });
-        meaning
+        semantics
     }
 
     fn rows(&self) -> impl Iterator<Item = Row<'_>> {
@@ -65,12 +72,12 @@ impl Cloud {
 
 impl CloudService {
     /// Whether its tokens may be sent to a host.
-    fn has(&self, host: &str) -> bool {
-        self.hosts.iter().any(|pattern| is_host_of(pattern, host))
+    fn has_host(&self, host: &str) -> bool {
+        self.hosts.iter().any(|pattern| host_matches(pattern, host))
     }
 
-    /// The longest of its domains that a host is in.
-    fn domain_of(&self, host: &str) -> Option<usize> {
+    /// The length of the longest of its domains that contains a host.
+    fn matching_domain_length(&self, host: &str) -> Option<usize> {
         let domains = self
             .hosts
             .iter()
@@ -84,64 +91,66 @@ impl CloudService {
     }
 }
 
-impl Meaning {
+impl Semantics {
     fn add(&mut self, row: Row<'_>) {
-        self.services.extend(kind(row).map(str::to_owned));
+        self.services.extend(public_service(row).map(str::to_owned));
         let (_, row) = row;
         self.paths_ignore_case |= row.paths_ignore_case;
         self.returns_stored_content |= row.returns_stored_content;
-        for path in &row.second_paths {
-            if !self.second_paths.contains(path) {
-                self.second_paths.push(path.clone());
+        for path in &row.referenced_paths {
+            if !self.referenced_paths.contains(path) {
+                self.referenced_paths.push(path.clone());
             }
         }
     }
 
-    /// The operations of the services that it is, and those of every service.
+    /// The operations of the host's services, and those of every service.
     pub(crate) fn operations(&self) -> impl Iterator<Item = &'static Operations> {
         self.services.iter().map(String::as_str).chain(["any"]).filter_map(Operations::of)
     }
 
-    /// Adds what another host of the same grant means.
+    /// The semantics of a grant with a further host: of both hosts together.
     #[must_use]
-    pub(crate) fn and(mut self, other: Self) -> Self {
+    pub(crate) fn merge(mut self, other: Self) -> Self {
         self.services.extend(other.services);
-        self.paths = common(self.paths, other.paths);
+        self.paths = common_reading(self.paths, other.paths);
         self.paths_ignore_case |= other.paths_ignore_case;
         self.returns_stored_content &= other.returns_stored_content;
-        self.second_paths.extend(
+        self.referenced_paths.extend(
             other
-                .second_paths
+                .referenced_paths
                 .into_iter()
-                .filter(|path| !self.second_paths.contains(path))
+                .filter(|path| !self.referenced_paths.contains(path))
                 .collect::<Vec<_>>(),
         );
-        self.routes = self.routes.or(other.routes);
+        self.redirect_nodes = self.redirect_nodes.or(other.redirect_nodes);
         self
     }
 }
 
-/// The reading of paths that two services have in common. By segments, what passes is the same to
-/// both.
-fn common(one: PathReading, other: PathReading) -> PathReading {
+/// A reading of paths that is valid for two services. Paths that are valid by segments have one
+/// reading at both.
+fn common_reading(one: PathReading, other: PathReading) -> PathReading {
     if one == other { one } else { PathReading::Segments }
 }
 
-/// The known service that a row is. A known service may be like another one itself.
-fn kind<'c>((name, row): Row<'c>) -> Option<&'c str> {
-    let kind = row.like.as_deref().unwrap_or(name);
-    let known = TABLE.get("public")?.services.get(kind)?;
-    Some(known.like.as_deref().unwrap_or(kind))
+/// The service of the public cloud whose API a service has. That one may have `like` too.
+fn public_service<'c>((name, row): Row<'c>) -> Option<&'c str> {
+    let name = row.like.as_deref().unwrap_or(name);
+    let known = TABLE.get("public")?.services.get(name)?;
+    Some(known.like.as_deref().unwrap_or(name))
 }
 
-/// The known services, in this cloud or another, whose domain a host is in: those of the longest
-/// such domain. So private links, secondary locations and other clouds' hosts are what they are,
-/// though no token of this cloud goes there.
-fn closest<'c>(cloud: &'c Cloud, host: &str) -> Vec<Row<'c>> {
-    let rows =
-        cloud.rows().chain(TABLE.values().flat_map(Cloud::rows)).filter(|row| kind(*row).is_some());
+/// The known services, in this cloud or another, with the longest domain that contains a host. So
+/// private links, secondary locations and hosts of other clouds have their service's semantics,
+/// although no token of this cloud is sent there.
+fn services_by_domain<'c>(cloud: &'c Cloud, host: &str) -> Vec<Row<'c>> {
+    let rows = cloud
+        .rows()
+        .chain(TABLE.values().flat_map(Cloud::rows))
+        .filter(|row| public_service(*row).is_some());
     let in_domains: Vec<(usize, Row<'_>)> =
-        rows.filter_map(|row| Some((row.1.domain_of(host)?, row))).collect();
+        rows.filter_map(|row| Some((row.1.matching_domain_length(host)?, row))).collect();
     let longest = in_domains.iter().map(|(length, _)| *length).max();
     in_domains
         .into_iter()
@@ -150,8 +159,9 @@ fn closest<'c>(cloud: &'c Cloud, host: &str) -> Vec<Row<'c>> {
         .collect()
 }
 
-/// An audience without what its spellings differ in.
-fn bare(audience: &str) -> String {
+/// The canonical spelling of an audience: in lower case, without the default port and the slash at
+/// the end.
+fn canonical_audience(audience: &str) -> String {
     let lower = audience.to_ascii_lowercase();
     let lower = lower.trim_end_matches('/');
     lower.strip_suffix(":443").unwrap_or(lower).to_owned()
@@ -162,11 +172,11 @@ mod tests {
     use super::*;
 
     fn services(cloud: &Cloud, host: &str, audience: &str) -> Vec<String> {
-        cloud.meaning(host, audience).services.into_iter().collect()
+        cloud.semantics(host, audience).services.into_iter().collect()
     }
 
     #[test]
-    fn a_host_is_the_same_service_in_all_its_forms() {
+    fn all_hosts_of_a_service_have_its_semantics() {
         let public = Cloud::named("public").unwrap();
         for (host, service) in [
             ("contoso.blob.core.windows.net", "blob"),
@@ -204,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_that_nobody_knows_is_what_its_audience_says() {
+    fn an_unknown_host_has_the_semantics_of_its_audience() {
         let public = Cloud::named("public").unwrap();
         assert_eq!(
             services(public, "files.contoso.example", "https://storage.azure.com"),
@@ -213,14 +223,14 @@ mod tests {
         assert_eq!(services(public, "x.example", "HTTPS://Vault.azure.net:443/"), ["vault"]);
         assert!(
             !public
-                .meaning("files.contoso.example", "https://storage.azure.com/")
-                .second_paths
+                .semantics("files.contoso.example", "https://storage.azure.com/")
+                .referenced_paths
                 .is_empty()
         );
     }
 
     #[test]
-    fn an_operator_says_what_a_host_is_like() {
+    fn a_custom_service_has_the_semantics_of_the_service_in_like() {
         let mut cloud = Cloud::named("public").unwrap().clone();
         let mut row = cloud.services["vault"].clone();
         (row.hosts, row.domains) = (vec!["*.files.contoso.example".to_owned()], Vec::new());
@@ -233,7 +243,7 @@ mod tests {
         assert_eq!(
             services(&cloud, "a.files.contoso.example", ""),
             ["vault"],
-            "which is like another itself"
+            "the service in `like` has `like` itself"
         );
         row.like = None;
         row.hosts = vec!["contoso.blob.core.windows.net".to_owned()];
@@ -241,7 +251,7 @@ mod tests {
         assert_eq!(
             services(&cloud, "contoso.blob.core.windows.net", ""),
             ["blob"],
-            "a name does not hide what it is"
+            "a new name does not change the semantics of a known host"
         );
     }
 
@@ -261,22 +271,22 @@ mod tests {
             ("management.azure.com", "", PathReading::Segments),
             ("contoso.example", "https://own.example", PathReading::Segments),
         ] {
-            assert_eq!(public.meaning(host, audience).paths, paths, "{host} {audience}");
+            assert_eq!(public.semantics(host, audience).paths, paths, "{host} {audience}");
         }
         let (blob, vault) = (
-            public.meaning("a.blob.core.windows.net", ""),
-            public.meaning("a.vault.azure.net", ""),
+            public.semantics("a.blob.core.windows.net", ""),
+            public.semantics("a.vault.azure.net", ""),
         );
-        assert_eq!(blob.clone().and(blob.clone()).paths, names);
+        assert_eq!(blob.clone().merge(blob.clone()).paths, names);
         assert_eq!(
-            blob.and(vault).paths,
+            blob.merge(vault).paths,
             PathReading::Segments,
-            "a mount of both is as strict as one of them"
+            "a grant with both hosts reads paths by segments"
         );
     }
 
     #[test]
-    fn an_operator_says_how_a_host_of_his_own_reads_paths_and_not_how_azures_do() {
+    fn the_configuration_sets_how_custom_hosts_read_paths_and_not_how_azures_do() {
         let mut cloud = Cloud::named("public").unwrap().clone();
         let mut row = cloud.services["vault"].clone();
         (row.audience, row.domains) = ("https://own.example".to_owned(), Vec::new());
@@ -285,26 +295,26 @@ mod tests {
             .to_vec();
         row.paths = Some(PathReading::Keys { after: 1 });
         cloud.services.insert("own".to_owned(), row.clone());
-        assert_eq!(cloud.meaning("a.own.example", "").paths, PathReading::Keys { after: 1 });
-        assert_eq!(cloud.meaning("a.vault.azure.net", "").paths, PathReading::Segments);
+        assert_eq!(cloud.semantics("a.own.example", "").paths, PathReading::Keys { after: 1 });
+        assert_eq!(cloud.semantics("a.vault.azure.net", "").paths, PathReading::Segments);
         assert_eq!(
-            cloud.meaning("a.blob.core.windows.net", "").paths,
+            cloud.semantics("a.blob.core.windows.net", "").paths,
             PathReading::Segments,
-            "they differ"
+            "the two readings differ"
         );
         row.paths = None;
         cloud.services.insert("own".to_owned(), row);
-        assert_eq!(cloud.meaning("a.own.example", "").paths, PathReading::Segments);
+        assert_eq!(cloud.semantics("a.own.example", "").paths, PathReading::Segments);
         assert_eq!(
-            cloud.meaning("a.blob.core.windows.net", "").paths,
+            cloud.semantics("a.blob.core.windows.net", "").paths,
             PathReading::Names { after: 1 }
         );
     }
 
     #[test]
-    fn nodes_are_followed_only_from_the_clouds_own_hosts() {
+    fn only_hosts_of_the_configured_cloud_have_redirect_nodes() {
         let public = Cloud::named("public").unwrap();
-        assert!(public.meaning("contoso.database.windows.net", "").routes.is_some());
-        assert!(public.meaning("contoso.database.chinacloudapi.cn", "").routes.is_none());
+        assert!(public.semantics("contoso.database.windows.net", "").redirect_nodes.is_some());
+        assert!(public.semantics("contoso.database.chinacloudapi.cn", "").redirect_nodes.is_none());
     }
 }
