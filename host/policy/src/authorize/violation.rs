@@ -4,8 +4,8 @@ use http::Method;
 
 use crate::path::PathError;
 
-/// A request or a login that a plugin may not send, whatever the configuration says. It ends the
-/// call.
+/// A request or a login that breaks a rule of the boundary, regardless of the configuration. It
+/// ends the call.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
     /// A scheme other than `https`.

@@ -551,7 +551,7 @@ mod tests {
                        audience = \"https://o.example\"\nhosts = [\"*.o.example\"]\n";
 
     #[test]
-    fn the_old_names_of_keys_still_work_with_a_warning_each() {
+    fn the_old_names_of_keys_work_with_a_warning() {
         let entries = |name: &str, prefix: &str, opaque_when: &str| {
             format!(
                 "{name} = [{{ query = \"from\", {prefix} = \"/v1\" }}, \
@@ -601,7 +601,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_beside_its_old_name_is_an_error_with_a_help() {
+    fn a_key_together_with_its_old_name_is_an_error() {
         for (lines, old, new, header) in [
             (
                 "referenced_paths = []\nsecond_paths = []\n",

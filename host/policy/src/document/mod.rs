@@ -61,7 +61,7 @@ pub struct Section<'d> {
 }
 
 impl<'t> Document<'t> {
-    /// Parses a text; `file` is its name in messages.
+    /// Parses TOML; `file` is its name in messages.
     ///
     /// # Errors
     ///

@@ -2,8 +2,6 @@
 
 mod conditions;
 mod parse;
-pub use parse::SECTIONS;
-pub(crate) use parse::read_patterns;
 mod section;
 mod setting;
 
@@ -12,6 +10,8 @@ use std::time::Duration;
 
 use keyward_types::Audience;
 
+pub use parse::SECTIONS;
+pub(crate) use parse::read_patterns;
 pub use section::{ManifestError, read_text};
 pub(crate) use setting::InvalidSetting;
 pub use setting::{Bounds, Setting, SettingKind};

@@ -67,7 +67,7 @@ const SEAL: Key = Key::tables(
 /// `[audience.NAME]`.
 const AUDIENCE: SectionKeys = SectionKeys::new(
     &["audience", "NAME"],
-    "An audience that the plugin asks tokens for. The first is the mount's endpoint.",
+    "An audience that the plugin requests tokens for. `endpoint` of a mount is for the first.",
     &[&CLOUD, &RESOURCE, &HOSTS, &PROTOCOL, &OPTIONAL, &CONDITIONS, &ALLOW, &SEAL],
 );
 

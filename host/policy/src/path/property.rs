@@ -61,7 +61,7 @@ fn check_segments(path: &str) {
 fn check_compared(reading: PathReading, path: &str) {
     let Ok(Some(read)) = reading.read(path, "", Purpose::Compare) else { return };
     let again = reading.read(read.as_str(), "", Purpose::Compare);
-    assert_eq!(again, Ok(Some(read.clone())), "{path:?}: what is sent is what was compared");
+    assert_eq!(again, Ok(Some(read.clone())), "{path:?}: the path that was compared is sent");
     let Some((head, name)) = name_of(read.as_str()) else { return };
     let compared: BTreeSet<Vec<Vec<u8>>> = read
         .readings()

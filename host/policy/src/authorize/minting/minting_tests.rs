@@ -67,11 +67,11 @@ fn a_minting_operation_is_denied_regardless_of_allow_unless_it_is_handed_out() {
         for allowed in [None, Some(["POST /**", "POST /"].as_slice())] {
             let denied = check_request(&[grant(endpoint, allowed, &[])], Method::POST, uri, &[]);
             assert_eq!(reason(denied), MintingRule::NotHandedOut(name), "{uri}");
-            let passed =
+            let minted =
                 check_request(&[grant(endpoint, allowed, &[name])], Method::POST, uri, &[])
                     .unwrap()
                     .unwrap();
-            assert!(passed.handed_out && passed.operation == name && passed.is_plain(&[]));
+            assert!(minted.handed_out && minted.operation == name && minted.is_plain(&[]));
             let other =
                 check_request(&[grant(endpoint, allowed, &["batch"])], Method::POST, uri, &[]);
             assert_eq!(reason(other), MintingRule::NotHandedOut(name), "{uri}");
@@ -277,12 +277,12 @@ fn a_minting_operation_whose_credential_is_sealed_is_allowed() {
     assert_eq!(reason(alone), MintingRule::NotHandedOut("listServiceSas"));
     let blob = Grant { name: "blob".into(), ..grant(BLOB, None, &[]) };
     let both = [grant(ARM, None, &[]), blob];
-    let passed = check_request(&both, Method::POST, sas, &[]).unwrap().unwrap();
-    assert!(!passed.handed_out);
-    let seals = seals(&both, &both[0], Some(&passed));
+    let minted = check_request(&both, Method::POST, sas, &[]).unwrap().unwrap();
+    assert!(!minted.handed_out);
+    let seals = seals(&both, &both[0], Some(&minted));
     assert_eq!(
         (seals[0].field.as_str(), seals[0].spend.as_deref()),
         ("/serviceSasToken", Some("blob"))
     );
-    assert!(!passed.is_plain(&seals));
+    assert!(!minted.is_plain(&seals));
 }
