@@ -254,7 +254,7 @@ fn another_audience_is_restated_in_its_own_section() {
     let error =
         refused("", manifest, &format!("{vault}resource = \"https://api.weather.example\""));
     assert!(
-        error.contains("is not the audience of `vault`, which is a service of the cloud table"),
+        error.contains("is not the resource of the audience `vault`, which is a service of the"),
         "{error}"
     );
     insta::assert_snapshot!(refused("", manifest, &format!("{vault}[mount.weather.audience.api]")));

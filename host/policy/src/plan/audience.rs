@@ -8,8 +8,7 @@
 use keyward_types::Audience;
 
 use crate::cloud::{Cloud, CloudService};
-use crate::endpoint::Endpoint;
-use crate::endpoint::Protocol;
+use crate::endpoint::{Endpoint, Protocol};
 use crate::host_pattern::HostPattern;
 use crate::manifest::{DeclaredAudience, DeclaredService};
 use crate::percent::fully_decoded;

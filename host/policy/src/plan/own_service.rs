@@ -85,8 +85,8 @@ impl MountPlanner<'_> {
             return Some(services);
         }
         let message = format!(
-            "`resource = \"{}\"` in {header} is not the audience of `{}`, which is a service of \
-             the cloud table",
+            "`resource = \"{}\"` in {header} is not the resource of the audience `{}`, which is a \
+             service of the cloud table",
             resource.value, declared.name
         );
         self.diagnostics
