@@ -23,6 +23,7 @@ use crate::error::CallError;
 use crate::hand_out;
 use crate::identities::{self, Identities};
 use crate::mount::Mount;
+use crate::redact::KnownTokens;
 use crate::request::prepare;
 use crate::running_grant::RunningGrant;
 use crate::sandbox::{self, CompileEvent, Engine, Template, Templates};
@@ -302,6 +303,7 @@ fn mount(
         permits: ConcurrencyLimit::new(&planned.limits),
         limits: planned.limits,
         sealed_responses: ResponseCache::default(),
+        known_tokens: KnownTokens::default(),
         states: StateKey::default(),
         client,
         databases,

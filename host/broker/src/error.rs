@@ -126,6 +126,14 @@ pub enum CallError {
         /// Why.
         why: String,
     },
+    /// A service sent back a part of a token that it, or another service of the mount, had received.
+    #[error(
+        "a response to mount `{mount}` was ended: the service sent a part of an access token back"
+    )]
+    TokenEchoed {
+        /// The mount.
+        mount: String,
+    },
     /// The caller requests a credential that the configuration does not hand out.
     #[error("mount `{mount}` does not hand out credentials")]
     ExportOff {
@@ -302,6 +310,7 @@ impl CallError {
             | Self::NoResponse { .. }
             | Self::Unsealable { .. }
             | Self::Unsearchable { .. }
+            | Self::TokenEchoed { .. }
             | Self::Truncated { .. }
             | Self::NotStarted { .. } => None,
         }
@@ -340,6 +349,7 @@ impl CallError {
             | Self::Truncated { .. }
             | Self::Unsealable { .. }
             | Self::Unsearchable { .. }
+            | Self::TokenEchoed { .. }
             | Self::NoResponse { .. } => StatusCode::BAD_GATEWAY,
             Self::NotStarted { .. } => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -363,6 +373,7 @@ impl CallError {
             Self::Truncated { .. } => "broken-off",
             Self::Unsealable { .. } => "unsealable",
             Self::Unsearchable { .. } => "unsearchable",
+            Self::TokenEchoed { .. } => "token-echoed",
             Self::ExportOff { .. } => "sas-export-off",
             Self::NoResponse { .. } => "no-answer",
             Self::NotStarted { .. } => "not-started",
@@ -389,6 +400,7 @@ impl CallError {
             Self::Truncated { .. } => "Response truncated",
             Self::Unsealable { .. } => "The response cannot be sealed",
             Self::Unsearchable { .. } => "The response cannot be checked for tokens",
+            Self::TokenEchoed { .. } => "The service sent a token back",
             Self::ExportOff { .. } => "Credentials are not handed out",
             Self::NoResponse { .. } => "No response from the plugin",
             Self::NotStarted { .. } => "The plugin could not be started",
@@ -416,6 +428,7 @@ impl CallError {
             | Self::NoResponse { .. }
             | Self::Unsealable { .. }
             | Self::Unsearchable { .. }
+            | Self::TokenEchoed { .. }
             | Self::ExportOff { .. }
             | Self::Truncated { .. }
             | Self::NotStarted { .. } => self.kind(),
@@ -442,6 +455,7 @@ impl CallError {
             | Self::NoResponse { .. }
             | Self::Unsealable { .. }
             | Self::Unsearchable { .. }
+            | Self::TokenEchoed { .. }
             | Self::Truncated { .. }
             | Self::NotStarted { .. } => Outcome::Failed,
         }

@@ -7,6 +7,7 @@ use wasmtime_wasi_config::WasiConfigVariables;
 use crate::concurrency_limit::ConcurrencyLimit;
 use crate::database_pool::DatabasePool;
 use crate::error::CallError;
+use crate::redact::{KnownTokens, Scanner, SecretIndex};
 use crate::running_grant::RunningGrant;
 use crate::seal::{ResponseCache, StateKey};
 use crate::upstream::Client;
@@ -24,6 +25,8 @@ pub(crate) struct Mount {
     pub(crate) limits: Limits,
     /// Responses with sealed values, for as long as they may be used again.
     pub(crate) sealed_responses: ResponseCache,
+    /// The tokens that its services' responses are searched for.
+    pub(crate) known_tokens: KnownTokens,
     /// Seals what its plugin gives to callers and takes back.
     pub(crate) states: StateKey,
     pub(crate) client: Client,
@@ -36,6 +39,16 @@ impl Mount {
     pub(crate) fn busy(&self) -> CallError {
         let Limits { concurrency, queue, .. } = self.limits;
         CallError::Busy { mount: self.name.clone(), concurrency, queue }
+    }
+
+    /// Finds the tokens of all its grants in a service's response, and what `also` indexes.
+    pub(crate) fn scanner(&self, also: Option<Arc<SecretIndex>>) -> Scanner {
+        for grant in &self.grants {
+            if let Some(token) = grant.token().peek() {
+                self.known_tokens.add(&grant.name, &token);
+            }
+        }
+        Scanner::new([self.known_tokens.index()].into_iter().chain(also))
     }
 
     /// The grant for an audience, by its name in the manifest.

@@ -1,6 +1,7 @@
 //! A value that is sealed.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use percent_encoding::percent_decode_str;
@@ -8,6 +9,8 @@ use zeroize::Zeroizing;
 
 use keyward_policy::authorize::SealedCredential;
 use keyward_policy::manifest::SpendPlace;
+
+use crate::redact::SecretIndex;
 
 /// What is shorter than this is no secret worth looking for, and would be found everywhere.
 const SHORTEST: usize = 16;
@@ -22,8 +25,8 @@ const LONGEST_PASSWORD: usize = 128;
 pub(crate) struct SealedValue {
     value: Bytes,
     place: SpendPlace,
-    /// What must not be seen by anybody: the value, and the parts of it that are the secret.
-    forms: Vec<Bytes>,
+    /// What responses are searched for: the value, and the parts of it that are the secret.
+    index: Arc<SecretIndex>,
 }
 
 impl SealedValue {
@@ -45,8 +48,7 @@ impl SealedValue {
             forms.push(zeroing(&decoded));
         }
         forms.retain(|form| form.len() >= SHORTEST);
-        forms.dedup();
-        Some(Self { value, place: SpendPlace::Query, forms })
+        Some(Self { value, place: SpendPlace::Query, index: index(&forms) })
     }
 
     /// A password, of at most the 128 characters that SQL Server takes.
@@ -55,14 +57,14 @@ impl SealedValue {
             return None;
         }
         let value = zeroing(text.as_bytes());
-        // In a database texts are UTF-16, where they are told as bytes.
+        // Databases send text as UTF-16.
         let wide =
             Zeroizing::new(text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>());
         let mut forms = vec![value.clone(), zeroing(&wide)];
         if text.len() < SHORTEST_PASSWORD {
             forms.clear();
         }
-        Some(Self { value, place: SpendPlace::LoginPassword, forms })
+        Some(Self { value, place: SpendPlace::LoginPassword, index: index(&forms) })
     }
 
     /// The value, for the wire.
@@ -70,9 +72,9 @@ impl SealedValue {
         &self.value
     }
 
-    /// What to look for in answers.
-    pub(crate) fn forms(&self) -> impl Iterator<Item = Bytes> {
-        self.forms.iter().cloned()
+    /// What to search responses for.
+    pub(crate) fn index(&self) -> Arc<SecretIndex> {
+        Arc::clone(&self.index)
     }
 }
 
@@ -89,6 +91,10 @@ impl SealedCredential for SealedValue {
 /// The credential that goes with a request.
 pub(crate) type Spend = keyward_policy::authorize::Spend<std::sync::Arc<SealedValue>>;
 
+fn index(secrets: &[Bytes]) -> Arc<SecretIndex> {
+    Arc::new(SecretIndex::of_secrets(secrets))
+}
+
 /// Bytes that are zeroed when nobody holds them any more.
 fn zeroing(bytes: &[u8]) -> Bytes {
     Bytes::from_owner(Zeroizing::new(bytes.to_vec()))
@@ -103,23 +109,33 @@ impl fmt::Debug for SealedValue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::redact::Scanner;
 
     #[test]
     fn a_signature_is_known_in_all_its_forms() {
         let value = SealedValue::query("?sv=2022-11-02&sr=b&sig=abcdefghijklmnop%2Bq%3D").unwrap();
         assert_eq!(value.expose_secret(), b"sv=2022-11-02&sr=b&sig=abcdefghijklmnop%2Bq%3D");
-        let forms: Vec<Bytes> = value.forms().collect();
-        assert_eq!(forms.len(), 3);
-        assert_eq!(forms[2], "abcdefghijklmnop+q=");
+        let scanner = Scanner::new([value.index()]);
+        for text in
+            ["sig=abcdefghijklmnop%2Bq%3D", "abcdefghijklmnop+q=", "YWJjZGVmZ2hpamtsbW5vcCtxPQ=="]
+        {
+            let redacted = scanner.redacted(format!("<{text}>").as_bytes());
+            assert!(redacted.is_some(), "{text}");
+        }
         assert_eq!(format!("{value:?}"), "SealedValue(..)");
     }
 
     #[test]
     fn a_password_is_any_text_that_sql_server_takes() {
         let value = SealedValue::login_password("with a space, \u{e4} and more").unwrap();
-        assert_eq!((value.place, value.forms().count()), (SpendPlace::LoginPassword, 2));
-        assert_eq!(SealedValue::login_password("8 of it!").unwrap().forms().count(), 2);
-        assert_eq!(SealedValue::login_password("short").unwrap().forms().count(), 0);
+        assert_eq!(value.place, SpendPlace::LoginPassword);
+        let is_redacted = |password: &str| {
+            let value = SealedValue::login_password(password).unwrap();
+            Scanner::new([value.index()]).redacted(format!("x{password}y").as_bytes()).is_some()
+        };
+        assert!(is_redacted("with a space, \u{e4} and more"));
+        assert!(is_redacted("8 of it!"));
+        assert!(!is_redacted("short"));
         assert!(SealedValue::login_password("").is_none());
         assert!(SealedValue::login_password(&"x".repeat(129)).is_none());
     }

@@ -20,9 +20,27 @@ pub fn is_in(text: &[u8]) -> bool {
     }
     FINDER.find_iter(text).any(|start| {
         let random = text.get(start + PREFIX.len()..).unwrap_or_default();
-        let is_base64url = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
         random.iter().take_while(|byte| is_base64url(byte)).count() >= RANDOM_CHARACTERS
     })
+}
+
+/// How many bytes at the end of a text may be the beginning of a surrogate.
+#[must_use]
+pub fn possible_prefix(text: &[u8]) -> usize {
+    let longest = (PREFIX.len() + RANDOM_CHARACTERS - 1).min(text.len());
+    let tail = text.get(text.len() - longest..).unwrap_or_default();
+    let may_begin = |start: &usize| {
+        let rest = tail.get(*start..).unwrap_or_default();
+        match rest.strip_prefix(PREFIX.as_bytes()) {
+            Some(random) => random.iter().all(is_base64url),
+            None => PREFIX.as_bytes().starts_with(rest),
+        }
+    };
+    (0..tail.len()).find(may_begin).map_or(0, |start| tail.len() - start)
+}
+
+fn is_base64url(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ mod hostile_minting;
 mod hostile_overrides;
 mod hostile_paths;
 mod hostile_protocol;
+mod hostile_redaction;
 mod hostile_rejections;
 mod hostile_signatures;
 mod hostile_vaults;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use keyward_policy::authorize::{
     self, AuthorizedLogin, Denied, LoginCredentials, Violation, authorize_login,
 };
@@ -17,6 +16,8 @@ use super::database_error::DatabaseError;
 use super::session_hooks::CallHooks;
 use crate::call::{Call, UpstreamNote};
 use crate::error::{CallError, Limit};
+use crate::mount::Mount;
+use crate::redact::SecretIndex;
 use crate::running_grant::RunningGrant;
 use crate::upstream::ConnectError;
 
@@ -52,14 +53,14 @@ impl DatabaseSession {
         let note = call.note_sql(&grant, "CONNECT", path.as_str(), sealed);
 
         let (server_login, secrets) = match &login {
-            authorize::Login::Token => match token_login(&grant).await {
+            authorize::Login::Token => match token_login(&mount, &grant).await {
                 Ok(login) => login,
                 Err(error) => return Err(noted(&note, error)),
             },
             authorize::Login::Password { user, password } => {
                 let secret = Secret::copied(password.expose_secret());
                 let login = Login::Password { user: user.clone(), password: secret };
-                (login, password.forms().collect())
+                (login, password.index())
             }
         };
         call.progress();
@@ -236,16 +237,20 @@ fn noted(note: &UpstreamNote, error: DatabaseError) -> DatabaseError {
     error
 }
 
-/// The login with a grant's token, and the secrets in it.
-async fn token_login(grant: &RunningGrant) -> Result<(Login, Vec<Bytes>), DatabaseError> {
+/// The login with a grant's token, and what finds that in responses.
+async fn token_login(
+    mount: &Mount,
+    grant: &RunningGrant,
+) -> Result<(Login, Arc<SecretIndex>), DatabaseError> {
     let token = grant.token().get().await?;
+    mount.known_tokens.add(&grant.name, &token);
     let secret = token.expose_secret();
     let login = Login::Token {
         audience: grant.audience.as_str().into(),
-        token: Secret::shared(secret.clone()),
+        token: Secret::shared(secret),
         expires_on: token.expires_on(),
     };
-    Ok((login, vec![secret]))
+    Ok((login, mount.known_tokens.index()))
 }
 
 fn not_opened(call: &Call, error: OpenError<ConnectError>) -> DatabaseError {

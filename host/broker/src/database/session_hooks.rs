@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use keyward_sql::{Redact, SessionHooks};
 
 use crate::call::Call;
-use crate::redact::Scanner;
+use crate::redact::{Scanner, SecretIndex};
 use crate::running_grant::RunningGrant;
 
 impl Redact for Scanner {
@@ -20,13 +19,13 @@ pub(super) struct CallHooks {
     pub(super) call: Arc<Call>,
     /// The grant to whose endpoint the session goes.
     pub(super) grant: RunningGrant,
-    /// The secrets of the login, in all forms in which a server may send them.
-    pub(super) secrets: Vec<Bytes>,
+    /// The secrets of the login.
+    pub(super) secrets: Arc<SecretIndex>,
 }
 
 impl SessionHooks for CallHooks {
     fn redactor(&self) -> Box<dyn Redact> {
-        Box::new(Scanner::new(self.secrets.iter().cloned()))
+        Box::new(Scanner::new([Arc::clone(&self.secrets)]))
     }
 
     fn may_redirect(&self, host: &str, port: u16) -> bool {

@@ -12,6 +12,7 @@ use wasmtime_wasi_http::Error;
 use zeroize::Zeroizing;
 
 use super::Authorized;
+use crate::mount::Mount;
 use crate::redact::Scanner;
 use crate::running_grant::RunningGrant;
 use crate::sealed_value::{SealedValue, Spend};
@@ -20,12 +21,17 @@ use crate::sealed_value::{SealedValue, Spend};
 pub(super) struct Attached {
     /// The token, where it carries one.
     pub(super) token: Option<AccessToken>,
-    /// Finds the credential in the response; `None` where the request carries none.
-    pub(super) scanner: Option<Scanner>,
+    /// Finds the mount's tokens and the request's credential in the response.
+    pub(super) scanner: Scanner,
 }
 
 /// Puts the credential of an authorized request into its head.
-pub(super) async fn attach(authorized: &Authorized, parts: &mut Parts) -> Result<Attached, Error> {
+pub(super) async fn attach(
+    mount: &Mount,
+    authorized: &Authorized,
+    parts: &mut Parts,
+) -> Result<Attached, Error> {
+    request_identity_coding(&mut parts.headers);
     match &authorized.spend {
         Spend::Nothing => {
             // A surrogate that is not spent, at a redirect's host. HTTP clients leave out cookies
@@ -33,17 +39,16 @@ pub(super) async fn attach(authorized: &Authorized, parts: &mut Parts) -> Result
             if parts.headers.remove(AUTHORIZATION).is_some() {
                 parts.headers.remove(COOKIE);
             }
-            Ok(Attached { token: None, scanner: None })
+            Ok(Attached { token: None, scanner: mount.scanner(None) })
         }
         Spend::Token => {
             let token = fetch_and_put_token(&authorized.grant, &mut parts.headers).await?;
-            let scanner = Some(Scanner::new([token.expose_secret()]));
-            Ok(Attached { token: Some(token), scanner })
+            mount.known_tokens.add(&authorized.grant.name, &token);
+            Ok(Attached { token: Some(token), scanner: mount.scanner(None) })
         }
         Spend::Query(value) => {
             parts.uri = with_query(&parts.uri, value).ok_or(Error::HttpRequestUriInvalid)?;
-            request_identity_coding(&mut parts.headers);
-            Ok(Attached { token: None, scanner: Some(Scanner::new(value.forms())) })
+            Ok(Attached { token: None, scanner: mount.scanner(Some(value.index())) })
         }
     }
 }
@@ -65,7 +70,7 @@ pub(super) fn put_token(token: &AccessToken, headers: &mut HeaderMap) {
     headers.insert(AUTHORIZATION, token.authorization());
 }
 
-/// A credential that is sent back is redacted, which needs a response that is not compressed.
+/// A token that is sent back is redacted, which needs a response that is not compressed.
 fn request_identity_coding(headers: &mut HeaderMap) {
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
 }

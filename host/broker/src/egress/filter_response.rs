@@ -15,36 +15,36 @@ use super::{Authorized, redirect};
 use crate::audit::Upstream;
 use crate::call::{Call, UpstreamNote};
 use crate::error::CallError;
-use crate::redact::{CodedScanner, CodingError, Scanner, coding_of};
+use crate::redact::{CodedScanner, CodingError, Scanner, TokenFragment, coding_of};
 use crate::upstream::innermost;
 
-/// Redacts a response as it streams. `scanner` finds the credentials of its request.
+/// Redacts a response as it streams. `scanner` finds the tokens of the mount, and the credential of
+/// the request.
 pub(super) fn filter(
     call: &Arc<Call>,
     authorized: &Authorized,
     response: Response<Incoming>,
-    scanner: Option<Scanner>,
+    scanner: Scanner,
     note: &UpstreamNote,
 ) -> Result<Response<WasiBody>, Error> {
     let (mut parts, body) = response.into_parts();
-    if let Some(scanner) = &scanner
-        && redact_headers(&mut parts.headers, scanner)
-    {
+    if parts.headers.values().any(|value| scanner.has_fragment(value.as_bytes())) {
+        return Err(stopped(call, Stop::Fragment));
+    }
+    if redact_headers(&mut parts.headers, &scanner) {
         call.note_redacted();
     }
     if let Some(to) = redirect::target(parts.status, &parts.headers) {
         call.redirects().note(&authorized.grant.name, to);
     }
-    let search = match scanner {
-        None => Search::Off,
-        // Without a body there is nothing to decode: a response to HEAD, 204, 304.
-        Some(scanner) if body.is_end_stream() => Search::Plain(scanner),
-        Some(scanner) => {
-            let stored = authorized.grant.returns_stored_content;
-            match coding_of(&parts, stored).map_err(|error| unsearchable(call, &error))? {
-                None => Search::Plain(scanner),
-                Some(coding) => Search::Coded(CodedScanner::new(coding, scanner)),
-            }
+    // Without a body there is nothing to decode: a response to HEAD, 204, 304.
+    let search = if scanner.is_empty() || body.is_end_stream() {
+        Search::Plain(scanner)
+    } else {
+        let stored = authorized.grant.returns_stored_content;
+        match coding_of(&parts, stored).map_err(|error| stopped(call, error.into()))? {
+            None => Search::Plain(scanner),
+            Some(coding) => Search::Coded(CodedScanner::new(coding, scanner)),
         }
     };
     let body = ResponseBody::new(body, search, Arc::clone(call), note.clone());
@@ -72,20 +72,42 @@ fn redact_headers(headers: &mut HeaderMap, scanner: &Scanner) -> bool {
     found
 }
 
-/// Ends the call over a compressed response that must not go on.
-fn unsearchable(call: &Call, error: &CodingError) -> Error {
-    if *error == CodingError::Token {
+/// Why a response must not go on.
+enum Stop {
+    /// A part of a token's signature is in it.
+    Fragment,
+    /// It is compressed, and cannot be searched or contains a token.
+    Coding(CodingError),
+}
+
+impl From<TokenFragment> for Stop {
+    fn from(_: TokenFragment) -> Self {
+        Self::Fragment
+    }
+}
+
+impl From<CodingError> for Stop {
+    fn from(error: CodingError) -> Self {
+        Self::Coding(error)
+    }
+}
+
+/// Ends the call over a response that must not go on.
+fn stopped(call: &Call, stop: Stop) -> Error {
+    let mount = call.mount().name.clone();
+    if matches!(stop, Stop::Fragment | Stop::Coding(CodingError::Token)) {
         call.note_redacted();
     }
-    call.fail(CallError::Unsearchable { mount: call.mount().name.clone(), why: error.to_string() });
+    call.fail(match stop {
+        Stop::Fragment => CallError::TokenEchoed { mount },
+        Stop::Coding(error) => CallError::Unsearchable { mount, why: error.to_string() },
+    });
     Error::HttpResponseContentCoding(None)
 }
 
-/// How the body of a response is searched for credentials that its request spent.
+/// How the body of a response is searched for credentials.
 enum Search {
-    /// The request spent none.
-    Off,
-    /// What is found is redacted.
+    /// Whole credentials are redacted. The body ends where a part of a token is found.
     Plain(Scanner),
     /// A compressed body, which ends where one is found.
     Coded(CodedScanner),
@@ -93,28 +115,25 @@ enum Search {
 
 impl Search {
     /// Takes the next bytes. Returns those that may go on, and whether a credential was redacted.
-    fn push(&mut self, data: Bytes) -> Result<(Bytes, bool), CodingError> {
+    fn push(&mut self, data: Bytes) -> Result<(Bytes, bool), Stop> {
         match self {
-            Self::Off => Ok((data, false)),
             Self::Plain(scanner) => {
-                let scanned = scanner.push(data);
+                let scanned = scanner.push(data)?;
                 Ok((scanned.bytes, scanned.found))
             }
             Self::Coded(scanner) => Ok((scanner.push(data)?, false)),
         }
     }
 
-    fn finish(&mut self) -> Bytes {
+    fn finish(&mut self) -> Result<Bytes, Stop> {
         match self {
-            Self::Off => Bytes::new(),
-            Self::Plain(scanner) => scanner.finish(),
-            Self::Coded(scanner) => scanner.finish(),
+            Self::Plain(scanner) => Ok(scanner.finish()?),
+            Self::Coded(scanner) => Ok(scanner.finish()?),
         }
     }
 
     fn held(&self) -> usize {
         match self {
-            Self::Off => 0,
             Self::Plain(scanner) => scanner.held(),
             Self::Coded(scanner) => scanner.held(),
         }
@@ -135,6 +154,12 @@ impl ResponseBody {
     fn new(inner: Incoming, search: Search, call: Arc<Call>, note: UpstreamNote) -> Self {
         Self { inner, search, call, note, bytes: 0, ended: false }
     }
+
+    fn stop(&self, stop: Stop) -> Error {
+        let error = stopped(&self.call, stop);
+        self.note.update(|upstream: &mut Upstream| upstream.error = Some(error.to_string()));
+        error
+    }
 }
 
 impl Body for ResponseBody {
@@ -152,8 +177,10 @@ impl Body for ResponseBody {
         loop {
             let Some(frame) = ready!(Pin::new(&mut this.inner).poll_frame(cx)) else {
                 this.ended = true;
-                let rest = this.search.finish();
-                return Poll::Ready(rest.has_remaining().then(|| Ok(Frame::data(rest))));
+                return Poll::Ready(match this.search.finish() {
+                    Ok(rest) => rest.has_remaining().then(|| Ok(Frame::data(rest))),
+                    Err(stop) => Some(Err(this.stop(stop))),
+                });
             };
             let frame = match frame {
                 Ok(frame) => frame,
@@ -181,12 +208,9 @@ impl Body for ResponseBody {
                         return Poll::Ready(Some(Ok(Frame::data(bytes))));
                     }
                 }
-                Err(error) => {
+                Err(stop) => {
                     this.ended = true;
-                    let error = unsearchable(&this.call, &error);
-                    this.note
-                        .update(|upstream: &mut Upstream| upstream.error = Some(error.to_string()));
-                    return Poll::Ready(Some(Err(error)));
+                    return Poll::Ready(Some(Err(this.stop(stop))));
                 }
             }
         }
@@ -211,10 +235,12 @@ impl Drop for ResponseBody {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::redact::SecretIndex;
 
     #[test]
     fn a_token_that_comes_back_in_a_header_is_redacted() {
-        let scanner = Scanner::new([Bytes::from_static(b"eyJ.Secret")]);
+        let secret = Bytes::from_static(b"eyJ.Secret");
+        let scanner = Scanner::new([Arc::new(SecretIndex::of_secrets([&secret]))]);
         let mut headers = HeaderMap::new();
         headers.insert("x-echo", HeaderValue::from_static("Bearer eyJ.Secret."));
         headers.insert("x-eyj.secret", HeaderValue::from_static("a name"));

@@ -18,7 +18,6 @@ use super::transmit::transmit;
 use super::{Authorized, rejected, sealed, signature_request};
 use crate::audit::Upstream;
 use crate::call::{Call, UpstreamNote};
-use crate::redact::Scanner;
 use crate::sealed_value::Spend;
 
 /// Fields by which the host describes the mount to the plugin. They are not for services.
@@ -76,7 +75,7 @@ async fn exchange(
     let (mut parts, body) = request.into_parts();
     parts.uri = authorized.uri.clone();
     strip(&mut parts.headers, &parts.method);
-    let Attached { token, mut scanner } = attach(&authorized, &mut parts).await?;
+    let Attached { token, mut scanner } = attach(call.mount(), &authorized, &mut parts).await?;
 
     let body = RequestBody::new(body, Arc::clone(call));
     let again = token.as_ref().and_then(|_| rejected::repeatable(&parts, !body.is_end_stream()));
@@ -87,8 +86,8 @@ async fn exchange(
     if let Some(token) = token.filter(|_| is_rejected(&response)) {
         note.update(|upstream: &mut Upstream| upstream.token_rejected = true);
         if let Some((again, fresh)) = rejected::replace(&authorized.grant, &token, again).await {
-            // The service has seen both.
-            scanner = Some(Scanner::new([fresh.expose_secret(), token.expose_secret()]));
+            call.mount().known_tokens.add(&authorized.grant.name, &fresh);
+            scanner = call.mount().scanner(None);
             let body = Empty::new().map_err(|never: Infallible| match never {}).boxed_unsync();
             response = transmit(call, again.map(|()| body), &options).await?;
         }

@@ -4,35 +4,46 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use keyward_policy::authorize::Violation;
+use keyward_policy::surrogate;
 use wasmtime_wasi_http::{Error, WasiBody};
 
 use crate::call::Call;
 use crate::error::CallError;
-use crate::redact::Scanner;
 
-/// The body of a plugin's request. It ends the call where a surrogate is in it, and never ends well
-/// where the plugin did not end it itself.
+/// The body of a plugin's request. It ends the call where a surrogate is in it, of whatever call,
+/// and never ends well where the plugin did not end it itself.
 pub(super) struct RequestBody {
     inner: WasiBody,
     call: Arc<Call>,
-    scanner: Option<Scanner>,
+    /// What may be the beginning of a surrogate, until what follows shows whether it is.
+    held: BytesMut,
     ended: bool,
 }
 
 impl RequestBody {
     pub(super) fn new(inner: WasiBody, call: Arc<Call>) -> Self {
-        let surrogates = call.surrogates().all();
-        let secrets = surrogates
-            .iter()
-            .map(|surrogate| Bytes::copy_from_slice(surrogate.as_str().as_bytes()));
-        // A body that is known to be empty needs no looking at.
-        let scanner =
-            (!surrogates.is_empty() && !inner.is_end_stream()).then(|| Scanner::new(secrets));
-        Self { inner, call, scanner, ended: false }
+        Self { inner, call, held: BytesMut::new(), ended: false }
     }
+}
+
+/// Takes the next bytes of a body. Returns those that may go on, and keeps the others in `held`;
+/// `None` if there is a surrogate.
+fn search(held: &mut BytesMut, data: Bytes) -> Option<Bytes> {
+    let mut bytes = if held.is_empty() {
+        data
+    } else {
+        held.extend_from_slice(&data);
+        held.split().freeze()
+    };
+    if surrogate::is_in(&bytes) {
+        return None;
+    }
+    let prefix = bytes.split_off(bytes.len() - surrogate::possible_prefix(&bytes));
+    held.extend_from_slice(&prefix);
+    Some(bytes)
 }
 
 impl Body for RequestBody {
@@ -54,8 +65,8 @@ impl Body for RequestBody {
                 if this.call.has_ended() {
                     return Poll::Ready(Some(Err(Error::ConnectionTerminated)));
                 }
-                let rest = this.scanner.as_mut().map(Scanner::finish).filter(Buf::has_remaining);
-                return Poll::Ready(rest.map(|rest| Ok(Frame::data(rest))));
+                let rest = this.held.split().freeze();
+                return Poll::Ready(rest.has_remaining().then(|| Ok(Frame::data(rest))));
             };
             let data = match frame?.into_data() {
                 Ok(data) => data,
@@ -63,31 +74,63 @@ impl Body for RequestBody {
                 Err(_trailers) => continue,
             };
             this.call.progress();
-            let Some(scanner) = &mut this.scanner else {
-                return Poll::Ready(Some(Ok(Frame::data(data))));
-            };
-            let scanned = scanner.push(data);
-            if scanned.found {
+            let Some(bytes) = search(&mut this.held, data) else {
                 this.ended = true;
                 this.call.fail(CallError::violation(
                     &this.call.mount().name,
                     Violation::MisplacedSurrogate("body"),
                 ));
                 return Poll::Ready(Some(Err(Error::HttpRequestDenied)));
-            }
-            if scanned.bytes.has_remaining() {
-                return Poll::Ready(Some(Ok(Frame::data(scanned.bytes))));
+            };
+            if bytes.has_remaining() {
+                return Poll::Ready(Some(Ok(Frame::data(bytes))));
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ended
-            || (self.inner.is_end_stream()
-                && self.scanner.as_ref().is_none_or(|scanner| scanner.held() == 0))
+        self.ended || (self.inner.is_end_stream() && self.held.is_empty())
     }
 
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What goes on of a body that comes in pieces of this length; `None` if it is stopped.
+    fn searched(text: &str, piece: usize) -> Option<(String, usize)> {
+        let (mut held, mut passed) = (BytesMut::new(), Vec::new());
+        for chunk in text.as_bytes().chunks(piece) {
+            passed.extend_from_slice(&search(&mut held, Bytes::copy_from_slice(chunk))?);
+        }
+        let waiting = held.len();
+        passed.extend_from_slice(&held);
+        Some((String::from_utf8(passed).unwrap(), waiting))
+    }
+
+    #[test]
+    fn a_surrogate_is_found_wherever_a_body_is_cut() {
+        let surrogate = format!("{}{}", surrogate::PREFIX, "aB3-_xYz".repeat(6).split_at(43).0);
+        let text = format!("keyward-surrogate- is a prefix, and {surrogate} one, and more");
+        for piece in 1..=text.len() {
+            assert_eq!(searched(&text, piece), None, "{piece}");
+        }
+    }
+
+    #[test]
+    fn a_body_without_a_surrogate_passes_unchanged() {
+        for text in
+            ["keyward-surrogate-", "a keyward-surrogate-log, keyward-surr", "", "keykeyward"]
+        {
+            for piece in 1..=text.len().max(1) {
+                assert_eq!(searched(text, piece).unwrap().0, text);
+            }
+        }
+        assert_eq!(searched("some text", 4).unwrap().1, 0, "nothing of it waits");
+        assert_eq!(searched("some k", 4).unwrap().1, 1);
     }
 }

@@ -11,7 +11,6 @@ use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Full, Limited};
-use keyward_identity::AccessToken;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use super::Authorized;
@@ -22,7 +21,7 @@ use super::transmit::transmit;
 use crate::audit::Upstream;
 use crate::call::{Call, UpstreamNote};
 use crate::error::CallError;
-use crate::redact::{Scanner, coding_of, decode_whole};
+use crate::redact::{coding_of, decode_whole};
 use crate::seal::{Key, SealedResponse};
 use crate::sealed_value::Spend;
 use crate::upstream::innermost;
@@ -105,7 +104,10 @@ async fn ask(
         Spend::Nothing => None,
         Spend::Query(_) => return Err(Error::HttpRequestDenied),
     };
-    let token = Scanner::new(spent.as_ref().map(AccessToken::expose_secret));
+    if let Some(spent) = &spent {
+        call.mount().known_tokens.add(&authorized.grant.name, spent);
+    }
+    let token = call.mount().scanner(None);
     let body = Full::new(body).map_err(|never: Infallible| match never {});
     let response = transmit(call, Request::from_parts(parts, body.boxed_unsync()), options).await?;
     if let Some(spent) =

@@ -15,7 +15,7 @@ use flate2::write::{MultiGzDecoder, ZlibDecoder};
 use http::header::{CONTENT_ENCODING, CONTENT_RANGE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, StatusCode, response};
 
-use super::scanner::Scanner;
+use super::scanner::{Scanner, TokenFragment};
 
 /// The most bytes that a response may expand to: a fixed part, and a multiple of what was received.
 /// Logs and JSON were seen to compress to a hundredth.
@@ -64,7 +64,7 @@ pub(crate) enum CodingError {
     /// It expands to too much.
     #[error("it expands to more than {MAX_RATIO} times its size")]
     TooLarge,
-    /// A token was found.
+    /// A token was found, or a part of one.
     #[error("the service sent a token back in it")]
     Token,
 }
@@ -154,9 +154,7 @@ impl CodedScanner {
             let own = error.get_ref().and_then(|error| error.downcast_ref::<CodingError>());
             own.cloned().unwrap_or(CodingError::Malformed)
         })?;
-        if self.undecoded.push(chunk.clone()).found {
-            return Err(CodingError::Token);
-        }
+        search(&mut self.undecoded, chunk.clone())?;
         if self.decoder.search().scanner.held() == 0 && self.undecoded.held() == 0 {
             if self.held.is_empty() {
                 return Ok(chunk);
@@ -172,13 +170,30 @@ impl CodedScanner {
     }
 
     /// The response has ended: what was held back completes no token.
-    pub(crate) fn finish(&mut self) -> Bytes {
-        mem::take(&mut self.held).freeze()
+    ///
+    /// # Errors
+    ///
+    /// A part of a token is at its end.
+    pub(crate) fn finish(&mut self) -> Result<Bytes, CodingError> {
+        self.undecoded.finish()?;
+        self.decoder.search().scanner.finish()?;
+        Ok(mem::take(&mut self.held).freeze())
     }
 
     /// How many bytes are held back.
     pub(crate) fn held(&self) -> usize {
         self.held.len()
+    }
+}
+
+/// Searches bytes of a response that must not contain a token.
+fn search(scanner: &mut Scanner, bytes: Bytes) -> Result<(), CodingError> {
+    if scanner.push(bytes)?.found { Err(CodingError::Token) } else { Ok(()) }
+}
+
+impl From<TokenFragment> for CodingError {
+    fn from(_: TokenFragment) -> Self {
+        Self::Token
     }
 }
 
@@ -220,9 +235,7 @@ impl Write for SearchWriter {
         if self.output > self.max_output {
             return Err(io::Error::other(CodingError::TooLarge));
         }
-        if self.scanner.push(Bytes::copy_from_slice(decoded)).found {
-            return Err(io::Error::other(CodingError::Token));
-        }
+        search(&mut self.scanner, Bytes::copy_from_slice(decoded)).map_err(io::Error::other)?;
         Ok(decoded.len())
     }
 

@@ -1,24 +1,19 @@
 //! Finds secrets in a stream, wherever it is cut.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
-use memchr::{memchr_iter, memmem};
 
-/// What a secret is redacted with, byte for byte, so that no length changes.
-const BLANK: u8 = b'*';
-
-/// How much of a secret's beginning is searched for, before the rest is compared. Preparing a
-/// search takes time by the length of what is searched for, and a token is two kilobytes long:
-/// measured with small GETs, that was 4 % of a call.
-const BEGINNING: usize = 32;
+use super::secret_index::{FRAGMENT, SecretIndex, blank};
 
 /// Looks for secrets in what it is fed. Bytes that may be the beginning of one are held back until
 /// what follows shows whether they are.
 pub(crate) struct Scanner {
-    secrets: Vec<Secret>,
+    indexes: Vec<Arc<SecretIndex>>,
     held: BytesMut,
+    /// The last bytes that went on: a part of a token can begin in them.
+    passed: BytesMut,
 }
-
-struct Secret(Bytes);
 
 /// What came of some bytes.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,37 +24,55 @@ pub(crate) struct Scanned {
     pub(crate) found: bool,
 }
 
+/// A part of a token's signature is in a text, which must not go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TokenFragment;
+
 impl Scanner {
-    /// Looks for these. An empty one is nowhere.
-    pub(crate) fn new(secrets: impl IntoIterator<Item = Bytes>) -> Self {
-        let secrets = secrets.into_iter().filter(|bytes| !bytes.is_empty()).map(Secret).collect();
-        Self { secrets, held: BytesMut::new() }
+    /// Looks for the secrets of indexes.
+    pub(crate) fn new(indexes: impl IntoIterator<Item = Arc<SecretIndex>>) -> Self {
+        let indexes = indexes.into_iter().filter(|index| !index.is_empty()).collect();
+        Self { indexes, held: BytesMut::new(), passed: BytesMut::new() }
     }
 
     /// A scanner for the same secrets in another stream.
     pub(crate) fn another(&self) -> Self {
-        Self::new(self.secrets.iter().map(|secret| secret.0.clone()))
+        Self::new(self.indexes.iter().cloned())
+    }
+
+    /// Whether there is nothing to look for.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.indexes.is_empty()
     }
 
     /// Takes the next bytes.
-    pub(crate) fn push(&mut self, chunk: Bytes) -> Scanned {
+    ///
+    /// # Errors
+    ///
+    /// A part of a token's signature is in them. The stream must end without them.
+    pub(crate) fn push(&mut self, chunk: Bytes) -> Result<Scanned, TokenFragment> {
         let chunk = if self.held.is_empty() {
             chunk
         } else {
             self.held.extend_from_slice(&chunk);
             self.held.split().freeze()
         };
-        let (mut bytes, found) = self.redact(chunk);
-        let keep =
-            self.secrets.iter().map(|secret| secret.beginning_at_end_of(&bytes)).max().unwrap_or(0);
-        let held = bytes.split_off(bytes.len() - keep);
+        let (mut bytes, found, possible_prefix) = self.redact(chunk);
+        let held = bytes.split_off(bytes.len() - possible_prefix);
+        self.pass(&bytes)?;
         self.held.extend_from_slice(&held);
-        Scanned { bytes, found }
+        Ok(Scanned { bytes, found })
     }
 
     /// The stream has ended: what was held back was no secret.
-    pub(crate) fn finish(&mut self) -> Bytes {
-        self.held.split().freeze()
+    ///
+    /// # Errors
+    ///
+    /// A part of a token's signature is in it.
+    pub(crate) fn finish(&mut self) -> Result<Bytes, TokenFragment> {
+        let rest = self.held.split().freeze();
+        self.pass(&rest)?;
+        Ok(rest)
     }
 
     /// How many bytes are held back.
@@ -67,62 +80,87 @@ impl Scanner {
         self.held.len()
     }
 
-    /// Blanks out the secrets in a text that is whole; `None` where there is none in it.
+    /// Redacts the secrets in a text that is whole, and parts of signatures; `None` if there are
+    /// none.
     pub(crate) fn redacted(&self, text: &[u8]) -> Option<Vec<u8>> {
-        let is_in = self.secrets.iter().any(|secret| secret.places(text).next().is_some());
-        is_in.then(|| self.redact(Bytes::copy_from_slice(text)).0.to_vec())
+        let mut changed: Option<Vec<u8>> = None;
+        for index in &self.indexes {
+            for range in index.find(changed.as_deref().unwrap_or(text)).secrets {
+                blank(changed.get_or_insert_with(|| text.to_vec()), range);
+            }
+            while let Some(range) = index.find_fragment(changed.as_deref().unwrap_or(text)) {
+                blank(changed.get_or_insert_with(|| text.to_vec()), range);
+            }
+        }
+        changed
+    }
+
+    /// Whether a part of a signature, but no whole secret, is in a text that is whole.
+    pub(crate) fn has_fragment(&self, text: &[u8]) -> bool {
+        let fragment = |index: &Arc<SecretIndex>| {
+            let Some(fragment) = index.find_fragment(text) else { return false };
+            let secrets = index.find(text).secrets;
+            !secrets.iter().any(|range| range.start <= fragment.start && fragment.end <= range.end)
+        };
+        self.indexes.iter().any(fragment)
     }
 
     /// Whether a secret is in a text, in whatever case.
     pub(crate) fn has_ignoring_case(&self, text: &str) -> bool {
-        let windows = |secret: &Secret| {
-            let mut windows = text.as_bytes().windows(secret.0.len());
-            windows.any(|window| window.eq_ignore_ascii_case(&secret.0))
-        };
-        self.secrets.iter().any(windows)
+        self.indexes.iter().any(|index| index.has_ignoring_case(text))
     }
 
-    fn redact(&self, chunk: Bytes) -> (Bytes, bool) {
+    /// Redacts whole secrets. Returns the text, whether there were any, and how many bytes at its
+    /// end may be the beginning of one.
+    fn redact(&self, chunk: Bytes) -> (Bytes, bool, usize) {
         let mut changed: Option<BytesMut> = None;
-        for secret in &self.secrets {
-            let text = changed.as_deref().unwrap_or(&chunk);
-            let starts: Vec<usize> = secret.places(text).collect();
-            if starts.is_empty() {
-                continue;
-            }
-            let copy = changed.get_or_insert_with(|| BytesMut::from(&chunk[..]));
-            for start in starts {
-                if let Some(place) = copy.get_mut(start..start + secret.0.len()) {
-                    place.fill(BLANK);
-                }
+        let mut possible_prefix = 0;
+        for index in &self.indexes {
+            let findings = index.find(changed.as_deref().unwrap_or(&chunk));
+            possible_prefix = possible_prefix.max(findings.possible_prefix);
+            for range in findings.secrets {
+                blank(changed.get_or_insert_with(|| BytesMut::from(&chunk[..])), range);
             }
         }
         match changed {
-            Some(changed) => (changed.freeze(), true),
-            None => (chunk, false),
+            Some(changed) => {
+                // A redacted secret can end within what looked like the beginning of another.
+                let bytes = changed.freeze();
+                let prefixes = self.indexes.iter().map(|index| index.find(&bytes).possible_prefix);
+                let possible_prefix = prefixes.max().unwrap_or_default();
+                (bytes, true, possible_prefix)
+            }
+            None => (chunk, false, possible_prefix),
         }
     }
-}
 
-impl Secret {
-    /// Where it begins in a text, whole.
-    fn places<'t>(&'t self, text: &'t [u8]) -> impl Iterator<Item = usize> + 't {
-        let beginning = self.0.get(..BEGINNING).unwrap_or(&self.0);
-        let whole =
-            move |start: &usize| text.get(*start..).is_some_and(|rest| rest.starts_with(&self.0));
-        // Most texts are header fields and small bodies, and too short: then no search is prepared.
-        let fits = text.len() >= self.0.len();
-        fits.then(|| memmem::find_iter(text, beginning)).into_iter().flatten().filter(whole)
-    }
-
-    /// How many bytes at the end of a text are the beginning of this.
-    fn beginning_at_end_of(&self, text: &[u8]) -> usize {
-        let Some((first, _)) = self.0.split_first() else { return 0 };
-        let longest = (self.0.len() - 1).min(text.len());
-        let tail = text.get(text.len() - longest..).unwrap_or_default();
-        let begins =
-            |start: &usize| tail.get(*start..).is_some_and(|rest| self.0.starts_with(rest));
-        memchr_iter(*first, tail).find(begins).map_or(0, |start| tail.len() - start)
+    /// Checks for parts of signatures in what goes on, together with what went before.
+    fn pass(&mut self, bytes: &[u8]) -> Result<(), TokenFragment> {
+        const CONTEXT: usize = FRAGMENT - 1;
+        let has_fragment =
+            |text: &[u8]| self.indexes.iter().any(|index| index.find_fragment(text).is_some());
+        if has_fragment(bytes) {
+            return Err(TokenFragment);
+        }
+        let beginning = bytes.get(..CONTEXT).unwrap_or(bytes);
+        if !self.passed.is_empty() {
+            let mut border = [0; 2 * CONTEXT];
+            let length = self.passed.len() + beginning.len();
+            for (to, from) in border.iter_mut().zip(self.passed.iter().chain(beginning)) {
+                *to = *from;
+            }
+            if has_fragment(border.get(..length).unwrap_or_default()) {
+                return Err(TokenFragment);
+            }
+        }
+        let end = bytes.get(bytes.len().saturating_sub(CONTEXT)..).unwrap_or_default();
+        if end.len() == CONTEXT {
+            self.passed.clear();
+        }
+        self.passed.extend_from_slice(end);
+        let excess = self.passed.len().saturating_sub(CONTEXT);
+        let _ = self.passed.split_to(excess);
+        Ok(())
     }
 }
 
@@ -130,56 +168,166 @@ impl Secret {
 mod tests {
     use super::*;
 
+    fn scanner(secrets: &[&'static str]) -> Scanner {
+        let secrets = secrets.iter().map(|secret| Bytes::from_static(secret.as_bytes()));
+        let index = SecretIndex::of_forms(secrets.collect(), Vec::new());
+        Scanner::new([Arc::new(index)])
+    }
+
     /// What comes out when a text is fed in pieces of this length, and whether a secret was found.
-    fn scan(text: &[u8], piece: usize, secrets: &[&'static str]) -> (Vec<u8>, bool) {
-        let mut scanner =
-            Scanner::new(secrets.iter().map(|secret| Bytes::from_static(secret.as_bytes())));
+    fn scan(text: &[u8], piece: usize, scanner: &Scanner) -> Result<(Vec<u8>, bool), Vec<u8>> {
+        let mut scanner = scanner.another();
         let (mut out, mut found) = (Vec::new(), false);
         for chunk in text.chunks(piece) {
-            let scanned = scanner.push(Bytes::copy_from_slice(chunk));
+            let Ok(scanned) = scanner.push(Bytes::copy_from_slice(chunk)) else { return Err(out) };
             found |= scanned.found;
             out.extend_from_slice(&scanned.bytes);
-            assert!(scanner.held() < 10);
         }
-        out.extend_from_slice(&scanner.finish());
-        (out, found)
+        let Ok(rest) = scanner.finish() else { return Err(out) };
+        out.extend_from_slice(&rest);
+        Ok((out, found))
     }
 
     #[test]
     fn a_secret_is_redacted_wherever_the_stream_is_cut() {
-        let text = b"{\"echo\": \"eyJ.secret\", \"eyJ\": \"eyJ.secreeyJ.secret\"} eyJ.secre";
-        let expected = b"{\"echo\": \"**********\", \"eyJ\": \"eyJ.secre**********\"} eyJ.secre";
-        for piece in 1..=text.len() {
-            let (out, found) = scan(text, piece, &["eyJ.secret"]);
-            assert_eq!(
-                String::from_utf8_lossy(&out),
-                String::from_utf8_lossy(expected),
-                "in pieces of {piece}"
-            );
-            assert!(found);
+        let cases: [(&'static str, &str, &str); 2] = [
+            (
+                "eyJ.secret",
+                "{\"echo\": \"eyJ.secret\", \"eyJ\": \"eyJ.secreeyJ.secret\"} eyJ.secre",
+                "{\"echo\": \"**********\", \"eyJ\": \"eyJ.secre**********\"} eyJ.secre",
+            ),
+            (
+                "eyJ.a-longer-secret-of-30-byte",
+                "a eyJ.a-longer-secret-of-30-byte, eyJ.a-longer-secret-eyJ.a-longer-secret-of-30-byte",
+                "a ******************************, eyJ.a-longer-secret-******************************",
+            ),
+        ];
+        for (secret, text, expected) in cases {
+            let scanner = scanner(&[secret]);
+            for piece in 1..=text.len() {
+                let (out, found) = scan(text.as_bytes(), piece, &scanner).unwrap();
+                assert_eq!(String::from_utf8_lossy(&out), expected, "in pieces of {piece}");
+                assert!(found);
+            }
         }
     }
 
     #[test]
     fn a_secret_that_begins_like_itself_is_found() {
+        let scanner = scanner(&["aabaac", "xyxyxyxyxyxyxyxyxyxyz"]);
         for piece in 1..=9 {
-            assert_eq!(scan(b"aabaabaac", piece, &["aabaac"]).0, b"aab******");
+            assert_eq!(scan(b"aabaabaac", piece, &scanner).unwrap().0, b"aab******");
+            let (out, _) = scan(b"xyxyxyxyxyxyxyxyxyxyxyz", piece, &scanner).unwrap();
+            assert_eq!(out, b"xy*********************");
         }
     }
 
     #[test]
     fn several_secrets_are_found_side_by_side() {
+        let scanner = scanner(&["secret", "sig"]);
         for piece in 1..=12 {
-            assert_eq!(scan(b"xsecretysigz", piece, &["secret", "sig"]).0, b"x******y***z");
+            assert_eq!(scan(b"xsecretysigz", piece, &scanner).unwrap().0, b"x******y***z");
         }
     }
 
     #[test]
     fn what_has_no_secret_in_it_passes_uncopied() {
-        let mut scanner = Scanner::new([Bytes::from_static(b"secret")]);
-        let chunk = Bytes::from_static(b"nothing to hide");
-        let scanned = scanner.push(chunk.clone());
+        let mut scanner = scanner(&["secret", "a-longer-secret-of-some-length"]);
+        let chunk = Bytes::from_static(b"nothing to hide, and of some length");
+        let scanned = scanner.push(chunk.clone()).unwrap();
         assert_eq!(scanned, Scanned { bytes: chunk.clone(), found: false });
         assert_eq!(scanned.bytes.as_ptr(), chunk.as_ptr());
+    }
+
+    const TOKEN: &str = "eyJhbGciOiJSUzI1NiJ9.eyJhdWQiOiJodHRwczovL3ZhdWx0LmF6dXJlLm5ldCJ9.\
+                         q0Zb3Hn1xVf8KpTgW5sYcJmD7uLrE2aQ-X6oIwBv9yPzN4dGtRkCeMhUjSlFiA_3";
+
+    fn token_scanner() -> Scanner {
+        Scanner::new([Arc::new(SecretIndex::of_tokens([Bytes::from_static(TOKEN.as_bytes())]))])
+    }
+
+    #[test]
+    fn a_whole_token_is_redacted_in_all_its_forms() {
+        let scanner = token_scanner();
+        for form in super::super::forms::forms(TOKEN.as_bytes()) {
+            let text = [b"before ", &form[..], b" behind"].concat();
+            let expected = [b"before ", &vec![b'*'; form.len()][..], b" behind"].concat();
+            for piece in [1, 7, 16, 33, text.len()] {
+                let (out, found) = scan(&text, piece, &scanner).unwrap();
+                assert_eq!(String::from_utf8_lossy(&out), String::from_utf8_lossy(&expected));
+                assert!(found);
+            }
+        }
+    }
+
+    #[test]
+    fn the_sixteenth_byte_of_a_signature_does_not_leave() {
+        let scanner = token_scanner();
+        let signature = TOKEN.rsplit('.').next().unwrap();
+        for start in 0..=signature.len() - 16 {
+            for length in 16..=signature.len() - start {
+                let part = &signature[start..start + length];
+                let text = format!("some text and {part} more");
+                for piece in [1, 3, 15, 16, 17, 40, text.len()] {
+                    let out = scan(text.as_bytes(), piece, &scanner).unwrap_err();
+                    let out = String::from_utf8(out).unwrap();
+                    assert!(!out.contains(&signature[start..start + 16]), "{out}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn fifteen_bytes_of_a_signature_pass() {
+        let scanner = token_scanner();
+        let signature = TOKEN.rsplit('.').next().unwrap();
+        for start in 0..=signature.len() - 15 {
+            let text = format!("some text and {}! more", &signature[start..start + 15]);
+            for piece in [1, 8, text.len()] {
+                assert_eq!(
+                    scan(text.as_bytes(), piece, &scanner),
+                    Ok((text.clone().into_bytes(), false))
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_token_that_is_cut_short_ends_the_stream() {
+        let scanner = token_scanner();
+        let dot = TOKEN.rfind('.').unwrap();
+        for piece in [1, 10, TOKEN.len()] {
+            // The header and the claims are those of other tokens, too.
+            let shared = &TOKEN[..dot + 16];
+            assert_eq!(scan(shared.as_bytes(), piece, &scanner).unwrap().0, shared.as_bytes());
+            let cut = &TOKEN[..TOKEN.len() - 1];
+            assert!(scan(cut.as_bytes(), piece, &scanner).is_err());
+            assert!(scan(format!("{cut} and more").as_bytes(), piece, &scanner).is_err());
+        }
+    }
+
+    #[test]
+    fn a_token_of_the_same_tenant_passes() {
+        let scanner = token_scanner();
+        let (shared, _) = TOKEN.rsplit_once('.').unwrap();
+        let other = format!("{shared}.{}", "Lm4".repeat(30));
+        for piece in [1, 9, 64, other.len()] {
+            assert_eq!(scan(other.as_bytes(), piece, &scanner).unwrap().0, other.as_bytes());
+        }
+    }
+
+    #[test]
+    fn whole_texts_are_redacted_with_parts_of_signatures() {
+        let scanner = token_scanner();
+        let signature = TOKEN.rsplit('.').next().unwrap();
+        let part = &signature[5..30];
+        assert!(scanner.has_fragment(part.as_bytes()));
+        assert_eq!(
+            scanner.redacted(format!("x{part}y").as_bytes()).unwrap(),
+            format!("x{}y", "*".repeat(25)).as_bytes()
+        );
+        assert!(!scanner.has_fragment(TOKEN.as_bytes()), "it is whole");
+        assert_eq!(scanner.redacted(TOKEN.as_bytes()).unwrap(), vec![b'*'; TOKEN.len()]);
+        assert_eq!(scanner.redacted(b"nothing of it"), None);
     }
 }

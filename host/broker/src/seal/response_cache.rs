@@ -91,7 +91,6 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
-    use bytes::Bytes;
     use http::StatusCode;
 
     use super::*;
@@ -110,7 +109,7 @@ mod tests {
             export: None,
             imposed: false,
         };
-        let token = Scanner::new([Bytes::from_static(b"token")]);
+        let token = Scanner::new([Arc::default()]);
         Arc::new(
             SealedResponse::take_apart(
                 StatusCode::OK,

@@ -69,7 +69,7 @@ impl SealedResponse {
             sealed.push((seal.clone(), Arc::new(value.ok_or(Unsealable::Unspendable)?)));
             drop(zeroize::Zeroizing::new(text));
         }
-        let scanner = Scanner::new(sealed.iter().flat_map(|(_, value)| value.forms()));
+        let scanner = Scanner::new(sealed.iter().map(|(_, value)| value.index()));
         let redacted = redact(&mut document, &[&scanner, token]);
         Ok(Self { status, document, sealed, retry_after: None, redacted })
     }
@@ -162,6 +162,7 @@ fn redact(value: &mut Value, scanners: &[&Scanner]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::redact::SecretIndex;
 
     const SAS: &str = "sv=2022-11-02&sr=b&sp=r&sig=c2lnbmF0dXJlc2lnbmF0dXJl%3D";
 
@@ -177,7 +178,9 @@ mod tests {
     }
 
     fn apart(status: u16, body: &str) -> Result<SealedResponse, Unsealable> {
-        let token = Scanner::new([Bytes::from_static(b"a-token-of-some-length")]);
+        let token = Scanner::new([Arc::new(SecretIndex::of_secrets([&Bytes::from_static(
+            b"a-token-of-some-length",
+        )]))]);
         SealedResponse::take_apart(
             StatusCode::from_u16(status).unwrap(),
             body.as_bytes(),

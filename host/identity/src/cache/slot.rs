@@ -115,6 +115,11 @@ impl Slot {
         Some(entry.token())
     }
 
+    /// The token, in whatever phase.
+    pub(super) fn peek(&self) -> Option<AccessToken> {
+        self.entry.load().as_ref().map(|entry| entry.token())
+    }
+
     /// The token and its phase.
     pub(super) fn current(&self, clock: &dyn Clock) -> Option<(AccessToken, Phase)> {
         let entry = self.entry.load();

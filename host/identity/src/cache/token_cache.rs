@@ -103,6 +103,12 @@ impl CachedToken {
         Ok(token)
     }
 
+    /// The token that is cached, fresh or not. Fetches none, and does not count as a use.
+    #[must_use]
+    pub fn peek(&self) -> Option<AccessToken> {
+        self.slot.peek()
+    }
+
     /// When the token expires, in seconds since 1970-01-01T00:00:00Z. Fetches a token if there is
     /// none, and does not count as a use.
     ///

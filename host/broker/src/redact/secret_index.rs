@@ -1,0 +1,252 @@
+//! An index of secrets for a search in one pass, whatever their number.
+//!
+//! A text is looked at every few bytes: the eight bytes there, a *gram*, are looked up among those
+//! of the secrets. What is searched for is so long that each occurrence contains a gram at one of
+//! these positions, and a bitmap rules out nearly all other text.
+
+use bytes::Bytes;
+use memchr::memmem;
+use zeroize::Zeroize;
+
+use super::forms::forms;
+
+/// What a secret is redacted with, byte for byte, so that no length changes.
+const BLANK: u8 = b'*';
+
+/// So many bytes in a row of a token's signature are a part of it. Fewer are no use to anybody who
+/// guesses the rest: a signature has 342 characters with RS256, and each has 6 bits.
+pub(super) const FRAGMENT: usize = 16;
+
+/// How many bytes are looked up at a time.
+const GRAM: usize = 8;
+
+/// How far apart they are: each `FRAGMENT` bytes in a row contain a gram.
+const STRIDE: usize = FRAGMENT - GRAM + 1;
+
+/// The longest prefix of a form without an indexed gram in it at all alignments.
+const SHORT_PREFIX: usize = STRIDE + GRAM - 2;
+
+/// Bits of the bitmap for each gram. A gram of other text is in it with this inverse probability.
+const BITS_PER_GRAM: usize = 64;
+
+/// Secrets, in all forms that are redacted, and the signatures of tokens.
+#[derive(Default)]
+pub(crate) struct SecretIndex {
+    /// Whole secrets, long enough to contain grams.
+    forms: Vec<Bytes>,
+    /// Whole secrets that are shorter.
+    short: Vec<(Bytes, memmem::Finder<'static>)>,
+    signatures: Vec<Bytes>,
+    /// Where grams occur in the secrets, ordered by gram.
+    grams: Vec<(u64, Occurrence)>,
+    bitmap: Vec<u64>,
+    /// How far a gram's hash is shifted to be a bit's number.
+    shift: u32,
+}
+
+/// A gram of a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Occurrence {
+    /// At this offset in a form.
+    Form { form: usize, offset: usize },
+    /// At this offset in a signature.
+    Signature { signature: usize, offset: usize },
+}
+
+/// A gram of a text that is a secret's too.
+struct Hit {
+    position: usize,
+    occurrence: Occurrence,
+}
+
+/// What is in a text.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Findings {
+    /// Where whole secrets are.
+    pub(super) secrets: Vec<std::ops::Range<usize>>,
+    /// How many bytes at the end may be the beginning of a secret.
+    pub(super) possible_prefix: usize,
+}
+
+impl SecretIndex {
+    /// Tokens, of which parts are searched for too. They are opaque: only those that have three
+    /// parts, like a JWT ([RFC 7519](https://www.rfc-editor.org/rfc/rfc7519)), have a signature.
+    pub(crate) fn of_tokens(tokens: impl IntoIterator<Item = Bytes>) -> Self {
+        let tokens: Vec<Bytes> = tokens.into_iter().collect();
+        let signatures = tokens.iter().filter_map(signature).collect();
+        Self::new(tokens.iter(), signatures)
+    }
+
+    /// Other secrets, which are searched for whole. An empty one is nowhere.
+    pub(crate) fn of_secrets<'s>(secrets: impl IntoIterator<Item = &'s Bytes>) -> Self {
+        Self::new(secrets, Vec::new())
+    }
+
+    fn new<'s>(secrets: impl IntoIterator<Item = &'s Bytes>, signatures: Vec<Bytes>) -> Self {
+        let all: Vec<Bytes> = secrets.into_iter().flat_map(|secret| forms(secret)).collect();
+        Self::of_forms(all, signatures)
+    }
+
+    /// These forms, and no others.
+    pub(crate) fn of_forms(all: Vec<Bytes>, signatures: Vec<Bytes>) -> Self {
+        let (forms, short): (Vec<Bytes>, Vec<Bytes>) = all
+            .into_iter()
+            .filter(|form| !form.is_empty())
+            .partition(|form| form.len() > SHORT_PREFIX);
+        let finder = |form: Bytes| {
+            let finder = memmem::Finder::new(&form).into_owned();
+            (form, finder)
+        };
+        let mut grams: Vec<(u64, Occurrence)> = Vec::new();
+        for (form, text) in forms.iter().enumerate() {
+            let beginning = text.windows(GRAM).enumerate().take(STRIDE);
+            grams.extend(beginning.filter_map(|(offset, window)| {
+                Some((gram(window)?, Occurrence::Form { form, offset }))
+            }));
+        }
+        for (signature, text) in signatures.iter().enumerate() {
+            let all = text.windows(GRAM).enumerate();
+            grams.extend(all.filter_map(|(offset, window)| {
+                Some((gram(window)?, Occurrence::Signature { signature, offset }))
+            }));
+        }
+        grams.sort_unstable_by_key(|(gram, _)| *gram);
+        let bits = (grams.len() * BITS_PER_GRAM).next_power_of_two().max(64);
+        let mut index = Self {
+            forms,
+            short: short.into_iter().map(finder).collect(),
+            signatures,
+            bitmap: vec![0; bits / 64],
+            shift: 64 - bits.ilog2(),
+            grams: Vec::new(),
+        };
+        for (gram, _) in &grams {
+            let bit = index.bit(*gram);
+            if let Some(word) = index.bitmap.get_mut(bit / 64) {
+                *word |= 1 << (bit % 64);
+            }
+        }
+        index.grams = grams;
+        index
+    }
+
+    /// Whether there is nothing to search for.
+    pub(super) fn is_empty(&self) -> bool {
+        self.grams.is_empty() && self.short.is_empty()
+    }
+
+    /// Finds whole secrets, and what may be the beginning of one at the end of the text.
+    pub(super) fn find(&self, text: &[u8]) -> Findings {
+        let mut findings = Findings::default();
+        for Hit { position, occurrence } in self.hits(text) {
+            let Occurrence::Form { form, offset } = occurrence else { continue };
+            let (Some(form), Some(start)) = (self.forms.get(form), position.checked_sub(offset))
+            else {
+                continue;
+            };
+            let rest = text.get(start..).unwrap_or_default();
+            if rest.starts_with(form) {
+                findings.secrets.push(start..start + form.len());
+            } else if form.starts_with(rest) {
+                findings.possible_prefix = findings.possible_prefix.max(rest.len());
+            }
+        }
+        for (form, finder) in &self.short {
+            if text.len() >= form.len() {
+                let starts = finder.find_iter(text);
+                findings.secrets.extend(starts.map(|start| start..start + form.len()));
+            }
+        }
+        for form in self.forms.iter().chain(self.short.iter().map(|(form, _)| form)) {
+            let prefix = short_prefix_at_end_of(text, form);
+            findings.possible_prefix = findings.possible_prefix.max(prefix);
+        }
+        findings
+    }
+
+    /// The first part of a signature in a text.
+    pub(super) fn find_fragment(&self, text: &[u8]) -> Option<std::ops::Range<usize>> {
+        if self.signatures.is_empty() {
+            return None;
+        }
+        self.hits(text).find_map(|Hit { position, occurrence }| {
+            let Occurrence::Signature { signature, offset } = occurrence else { return None };
+            let signature = self.signatures.get(signature)?;
+            let equal = |(one, other): &(&u8, &u8)| one == other;
+            let before = text.get(..position)?.iter().rev();
+            let left = before.zip(signature.get(..offset)?.iter().rev()).take_while(equal).count();
+            let behind = text.get(position..)?.iter();
+            let right = behind.zip(signature.get(offset..)?).take_while(equal).count();
+            (left + right >= FRAGMENT).then(|| position - left..position + right)
+        })
+    }
+
+    /// Whether a secret is in a text, in whatever case.
+    pub(super) fn has_ignoring_case(&self, text: &str) -> bool {
+        let is_in = |form: &Bytes| {
+            let mut windows = text.as_bytes().windows(form.len());
+            windows.any(|window| window.eq_ignore_ascii_case(form))
+        };
+        self.forms.iter().chain(self.short.iter().map(|(form, _)| form)).any(is_in)
+    }
+
+    fn hits<'t>(&'t self, text: &'t [u8]) -> impl Iterator<Item = Hit> + 't {
+        let grams = text.chunks(STRIDE).enumerate().filter_map(|(index, chunk)| {
+            let gram = gram(chunk)?;
+            self.may_have(gram).then_some((index * STRIDE, gram))
+        });
+        grams.flat_map(|(position, gram)| {
+            let start = self.grams.partition_point(|(other, _)| *other < gram);
+            let equal = self.grams.get(start..).unwrap_or_default().iter();
+            let equal = equal.take_while(move |(other, _)| *other == gram);
+            equal.map(move |(_, occurrence)| Hit { position, occurrence: *occurrence })
+        })
+    }
+
+    #[inline]
+    fn may_have(&self, gram: u64) -> bool {
+        let bit = self.bit(gram);
+        self.bitmap.get(bit / 64).is_some_and(|word| word >> (bit % 64) & 1 == 1)
+    }
+
+    /// The bit of a gram in the bitmap, by a multiplicative hash.
+    #[inline]
+    fn bit(&self, gram: u64) -> usize {
+        usize::try_from(gram.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> self.shift).unwrap_or_default()
+    }
+}
+
+impl Drop for SecretIndex {
+    fn drop(&mut self) {
+        for (gram, _) in &mut self.grams {
+            gram.zeroize();
+        }
+    }
+}
+
+#[inline]
+fn gram(bytes: &[u8]) -> Option<u64> {
+    bytes.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
+}
+
+/// The signature of a token that has three parts.
+fn signature(token: &Bytes) -> Option<Bytes> {
+    let mut dots = memchr::memchr_iter(b'.', token);
+    let (_, second, None) = (dots.next()?, dots.next()?, dots.next()) else { return None };
+    Some(token.slice(second + 1..)).filter(|signature| signature.len() >= FRAGMENT)
+}
+
+/// How many bytes at the end of a text are the beginning of a form, where they are few.
+fn short_prefix_at_end_of(text: &[u8], form: &[u8]) -> usize {
+    let longest = SHORT_PREFIX.min(form.len().saturating_sub(1)).min(text.len());
+    let tail = text.get(text.len() - longest..).unwrap_or_default();
+    let begins = |start: &usize| tail.get(*start..).is_some_and(|rest| form.starts_with(rest));
+    (0..tail.len()).find(begins).map_or(0, |start| tail.len() - start)
+}
+
+/// Overwrites a part of a text.
+pub(super) fn blank(text: &mut [u8], range: std::ops::Range<usize>) {
+    if let Some(part) = text.get_mut(range) {
+        part.fill(BLANK);
+    }
+}
