@@ -237,7 +237,7 @@ fn check_shows_everything_that_a_mount_may_do() {
         "redirects https://node.example:8443 receives requests without a token: it is not a host \
          of https://storage.azure.com/",
         "paths of `blob` are read as names after the first segment; `%2F` and `\\` in them are `/`",
-        "second path of `blob`, in the header field x-ms-copy-source, which must be allowed to GET",
+        "referenced path of `blob`, in the header field x-ms-copy-source, which must be allowed to GET",
         "seals /serviceSasToken of `arm`, spent in a query to `blob`",
         "exports POST /$sas/** hands out /serviceSasToken of `arm` to callers, by `hand_out`",
         "hands out the credentials of listServiceSas, to callers",
@@ -268,7 +268,7 @@ fn check_shows_everything_that_a_mount_may_do() {
         (&redirects[1]["origin"], &redirects[1]["token"]),
         (&"https://node.example:8443".into(), &false.into())
     );
-    assert_eq!(blobs["grants"][0]["second_paths"][0]["header"], "x-ms-copy-source");
+    assert_eq!(blobs["grants"][0]["referenced_paths"][0]["header"], "x-ms-copy-source");
     assert_eq!(
         (&blobs["grants"][0]["paths"], &blobs["grants"][0]["names_after"]),
         (&"names".into(), &1.into())

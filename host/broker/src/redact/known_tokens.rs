@@ -74,7 +74,7 @@ mod tests {
         let last = token("blob");
         known.add(&blob, &last);
         let index = known.index();
-        known.add(&blob, &last.clone());
+        known.add(&blob, &last);
         assert!(Arc::ptr_eq(&index, &known.index()), "it is not built again");
         let scanner = Scanner::new([index]);
         let has = |text: &str| {

@@ -107,7 +107,7 @@ impl Violation {
             Self::OutsidePrefix => "prefix",
             Self::UncheckableReference(_)
             | Self::AmbiguousReference { .. }
-            | Self::ReferenceToOtherHost { .. } => "second-path",
+            | Self::ReferenceToOtherHost { .. } => "referenced-path",
             Self::Ambiguous(_) => "ambiguous",
             Self::Override(_) => "override",
             Self::SeveralAuthorizations | Self::ForeignAuthorization => "authorization",

@@ -71,7 +71,10 @@ fn grant_details(mount: &PlannedMount, grant: &Grant) -> Vec<(&'static str, Stri
         ));
     }
     for path in &grant.referenced_paths {
-        lines.push(("second path", format!("of `{}`, in {}", grant.name, referenced_path(path))));
+        lines.push((
+            "referenced path",
+            format!("of `{}`, in {}", grant.name, referenced_path(path)),
+        ));
     }
     for seal in &grant.seals {
         let by = if seal.imposed { ", regardless of the manifest" } else { "" };
@@ -174,7 +177,7 @@ pub(super) fn grant_json(grant: &Grant) -> Value {
         "paths": grant.paths.as_str(),
         "names_after": grant.paths.names_after(),
         "paths_ignore_case": grant.paths_ignore_case,
-        "second_paths": referenced_paths,
+        "referenced_paths": referenced_paths,
         "seals": seals,
         "unsealed": grant.unsealed,
         "hand_out": grant.minting.hand_out,
@@ -196,9 +199,9 @@ fn referenced_path_json(path: &ReferencedPath) -> Value {
     json!({
         "header": path.header,
         "query": path.query,
-        "under": path.prefix,
+        "prefix": path.prefix,
         "list": path.list,
         "method": path.method,
-        "unseen": path.opaque_when,
+        "opaque_when": path.opaque_when,
     })
 }
