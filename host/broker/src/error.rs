@@ -126,7 +126,7 @@ pub enum CallError {
         /// Why.
         why: String,
     },
-    /// A service sent back a part of a token that it, or another service of the mount, had received.
+    /// A service sent back a part of an access token of the mount.
     #[error(
         "a response to mount `{mount}` was ended: the service sent a part of an access token back"
     )]

@@ -18,7 +18,11 @@ mod generated {
     wasmtime::component::bindgen!({
         path: "../../wit",
         inline: "package keyward:host;
-                 world host { import keyward:broker/identity@0.1.0; import keyward:broker/caller-state@0.1.0; import keyward:broker/sql@0.1.0; }",
+                 world host {
+                     import keyward:broker/identity@0.1.0;
+                     import keyward:broker/caller-state@0.1.0;
+                     import keyward:broker/sql@0.1.0;
+                 }",
         world: "keyward:host/host",
         imports: { default: async | trappable },
         with: {

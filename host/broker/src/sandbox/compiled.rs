@@ -62,7 +62,12 @@ impl CompiledDirectory {
         match load(engine, compiled) {
             Ok(component) => Some(component),
             Err(error) => {
-                tracing::warn!(file = %file.display(), %error, "a compiled plugin does not fit; it is compiled again");
+                tracing::warn!(
+                    file = %file.display(),
+                    %error,
+                    "a cached plugin was compiled for another Keyward or machine; it is compiled \
+                     again"
+                );
                 None
             }
         }

@@ -139,7 +139,13 @@ fn seal_json(seal: &DeclaredSeal) -> Value {
     let place = seal.place.as_str();
     let keep = seal.keep.map(|keep| keep.as_secs());
     let export = seal.export.as_ref().map(ToString::to_string);
-    json!({ "field": seal.field, "spend": seal.spend, "as": place, "keep_seconds": keep, "export": export })
+    json!({
+        "field": seal.field,
+        "spend": seal.spend,
+        "as": place,
+        "keep_seconds": keep,
+        "export": export,
+    })
 }
 
 fn manifest_json(manifest: &Manifest, component: &[u8], cloud: &Cloud) -> Value {

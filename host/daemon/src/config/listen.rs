@@ -247,7 +247,8 @@ fn tls(listen: &Section<'_>, base: &Path) -> Option<ListenTls> {
         }
         _ => {
             let message = format!("{} needs both `certificate` and `key`", section.header());
-            let expected = "`certificate` and `key`, or neither, and then perhaps the `directory` where they are made";
+            let expected = "`certificate` and `key`, or neither of them; then `directory` may say where they are \
+                 generated";
             section.push(Diagnostic::new(section.location(), message).expected(expected));
             return None;
         }

@@ -163,10 +163,11 @@ pub(super) fn grant_json(grant: &Grant) -> Value {
     let seals: Vec<Value> = grant.seals.iter().map(seal_json).collect();
     let referenced_paths: Vec<Value> =
         grant.referenced_paths.iter().map(referenced_path_json).collect();
-    let redirects = grant.redirects.iter();
-    let redirects: Vec<Value> = redirects
-        .map(|redirect| json!({ "origin": redirect.endpoint.to_string(), "token": redirect.takes_token }))
-        .collect();
+    let redirects = grant.redirects.iter().map(|redirect| {
+        let origin = redirect.endpoint.to_string();
+        json!({ "origin": origin, "token": redirect.takes_token })
+    });
+    let redirects: Vec<Value> = redirects.collect();
     let gateways = grant
         .redirect_nodes
         .as_ref()
