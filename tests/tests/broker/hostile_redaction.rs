@@ -14,7 +14,7 @@ fn responds(headers: &[(&str, &str)], body: &str) -> FaultKind {
 
 /// The token that was issued last.
 fn token(rig: &Rig) -> String {
-    rig.emulator.issued_tokens().pop().expect("a token was issued")
+    rig.emulator.issued_tokens().pop().unwrap()
 }
 
 /// Bytes of a token's signature.
