@@ -22,7 +22,7 @@ fn plan(module: &str) -> Result<Plan, String> {
 fn assert_refused(module: &str, feature: &str) {
     let error = plan(module).unwrap_err();
     let start = "keyward.toml:4:10: the plugin wat cannot be used: it uses ";
-    assert!(error.starts_with(&format!("{start}{feature}, which is off")), "{error}");
+    assert!(error.starts_with(&format!("{start}{feature}, which is disabled")), "{error}");
     assert!(error.contains("expected: a component built without it"), "{error}");
 }
 
