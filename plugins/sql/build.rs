@@ -1,7 +1,7 @@
-//! Gives the plugin a stack that the parser of SQL fits on.
+//! Sets a stack size that is large enough for the SQL parser.
 //!
-//! It is recursive, and one level takes up to 14 KiB. With `DEPTH` levels (`src/read_only.rs`) 315
-//! KiB were the most that a search for the worst query found.
+//! The parser is recursive, and a level takes up to 14 KiB. With `MAX_DEPTH` levels
+//! (`src/read_only.rs`) the worst query that a search found took 315 KiB.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

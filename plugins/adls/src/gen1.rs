@@ -1,98 +1,103 @@
-//! Gen1: WebHDFS, whose redirects never reach the caller with a node's address.
+//! Gen1: WebHDFS, without exposing the addresses of nodes to the caller.
 //!
-//! `CREATE` and `APPEND` are answered with [307] and where the content goes. Most HTTP clients send
-//! the content with the first request, or lose it on the way to the second; for a request that has
-//! content, the plugin sends the first step without it, and the second with it, as a stream.
-//! WebHDFS's own clients send the first step without content themselves: they get a redirect, or
-//! with `noredirect=true` an object with its `Location`, that leads back through the mount. A
-//! caller that says `write=true` or `append=true` asks for one step, and goes one.
+//! The service responds to `CREATE` and `APPEND` with a [307] to the node that takes the content.
+//! Most HTTP clients send the content with the first request, or lose it when they follow the
+//! redirect. For a request with content, the plugin sends the first step without it, and streams it
+//! in the second. WebHDFS's own clients send the first step without content themselves: they get a
+//! redirect that leads back through the mount, or with `noredirect=true` an object with its
+//! `Location`. A request with `write=true` or `append=true` is sent in one step.
 //!
 //! Redirects of requests that read (`OPEN`, `GETFILECHECKSUM`) are followed.
 //!
 //! [307]: https://hadoop.apache.org/docs/stable/hadoop-project-dist/hadoop-hdfs/WebHDFS.html#Create_and_Write_to_a_File
 
-use keyward_plugin::links::lead_back;
+use keyward_plugin::links::rewrite_links;
 use keyward_plugin::{
     Context, Endpoint, Headers, Method, Outgoing, Problem, Request, Response, Token,
 };
 use serde_json::json;
 
-use crate::generation::refuse_gen2s;
+use crate::generation::reject_gen2;
 use crate::operation::Operation;
 use crate::query;
 use crate::redirect::{self, Target, is_redirect};
 
-/// Answers one request to an account of Gen1.
+/// Handles one request to a Gen1 account.
 pub(crate) fn handle(
     request: Request,
     endpoint: &Endpoint,
     cx: &Context,
 ) -> Result<Response, Problem> {
-    // WebHDFS's clients look for a Java exception in an error.
-    answer(request, endpoint, cx).map_err(|problem| {
+    // WebHDFS clients expect a Java exception in an error.
+    dispatch(request, endpoint, cx).map_err(|problem| {
         let message = problem.detail().to_owned();
-        let exception =
-            json!({ "exception": "IOException", "javaClassName": "java.io.IOException", "message": message });
+        let exception = json!({
+            "exception": "IOException",
+            "javaClassName": "java.io.IOException",
+            "message": message,
+        });
         problem.with("RemoteException", exception)
     })
 }
 
-fn answer(request: Request, endpoint: &Endpoint, cx: &Context) -> Result<Response, Problem> {
-    refuse_gen2s(&request, endpoint)?;
+fn dispatch(request: Request, endpoint: &Endpoint, cx: &Context) -> Result<Response, Problem> {
+    reject_gen2(&request, endpoint)?;
     let operation = Operation::requested(&request)?;
     let token = cx.token("lake")?;
     if let Some(target) = Target::sealed_in(&request, cx)? {
         return second_step(target, request, endpoint, &token, cx);
     }
     match operation {
-        Operation::Upload { directly } if !query::says_true(request.query(), directly) => {
+        Operation::Upload { one_step } if !query::is_true(request.query(), one_step) => {
             if request.body.is_empty() {
                 let first = cx.send(without_content(&request, endpoint, &token)?)?;
-                hand_on(first, &request, endpoint, cx)
+                forward_response(first, &request, endpoint, cx)
             } else {
-                in_two_steps(request, directly, endpoint, &token, cx)
+                upload_in_two_steps(request, one_step, endpoint, &token, cx)
             }
         }
-        Operation::Upload { .. } | Operation::Other => in_one_step(request, endpoint, &token, cx),
+        Operation::Upload { .. } | Operation::Other => {
+            send_in_one_step(request, endpoint, &token, cx)
+        }
     }
 }
 
-/// The caller's request as it is. A redirect of one that reads is followed; another is the caller's
-/// to follow.
-fn in_one_step(
+/// Sends the caller's request unchanged. The redirect of a read is followed; any other is returned
+/// to the caller as a link.
+fn send_in_one_step(
     request: Request,
     endpoint: &Endpoint,
     token: &Token,
     cx: &Context,
 ) -> Result<Response, Problem> {
-    let asked = bare(&request, request.headers.clone());
+    let original = without_body(&request, request.headers.clone());
     let mut outgoing = Outgoing::forward(request, endpoint);
-    outgoing.path_and_query = with_redirect(&outgoing.path_and_query);
+    outgoing.path_and_query = without_noredirect(&outgoing.path_and_query);
     outgoing.authorize(token)?;
     let response = cx.send(outgoing)?;
-    let reads = matches!(asked.method, Method::Get | Method::Head);
-    if is_redirect(response.status) && reads && !is_without_redirect(&asked) {
-        return second_step(Target::of(&response, endpoint)?, asked, endpoint, token, cx);
+    let is_read = matches!(original.method, Method::Get | Method::Head);
+    if is_redirect(response.status) && is_read && !wants_no_redirect(&original) {
+        return second_step(Target::of(&response, endpoint)?, original, endpoint, token, cx);
     }
-    hand_on(response, &asked, endpoint, cx)
+    forward_response(response, &original, endpoint, cx)
 }
 
-fn in_two_steps(
+fn upload_in_two_steps(
     request: Request,
-    directly: &str,
+    one_step: &str,
     endpoint: &Endpoint,
     token: &Token,
     cx: &Context,
 ) -> Result<Response, Problem> {
     let first = cx.send(without_content(&request, endpoint, token)?)?;
     if first.status != 307 {
-        let first = no_second_step(first, directly)?;
-        return Ok(lead_back(first, endpoint, cx, &["location"], &[]));
+        let first = check_first_step(first, one_step)?;
+        return Ok(rewrite_links(first, endpoint, cx, &["location"], &[]));
     }
     second_step(Target::of(&first, endpoint)?, request, endpoint, token, cx)
 }
 
-/// Sends a request to where the first step's answer led.
+/// Sends a request to the target of the first step's redirect.
 fn second_step(
     target: Target,
     request: Request,
@@ -102,49 +107,49 @@ fn second_step(
 ) -> Result<Response, Problem> {
     let mut outgoing = target.outgoing(request);
     outgoing.authorize(token)?;
-    let answer = cx.send(outgoing)?;
-    if is_redirect(answer.status) {
-        // The content is on its way already and cannot be sent again.
-        return Err(redirect::bad(
-            "The service redirected the request twice; one redirect is followed",
+    let response = cx.send(outgoing)?;
+    if is_redirect(response.status) {
+        // The content is already sent and cannot be sent again.
+        return Err(redirect::bad_redirect(
+            "The service redirected the request twice; only one redirect is followed",
         ));
     }
-    Ok(named_by_mount(answer, endpoint, cx))
+    Ok(with_mount_location(response, endpoint, cx))
 }
 
-/// An answer for the caller. A redirect in it leads back through the mount.
-fn hand_on(
+/// Returns a response to the caller. A redirect is replaced with a link through the mount.
+fn forward_response(
     response: Response,
     request: &Request,
     endpoint: &Endpoint,
     cx: &Context,
 ) -> Result<Response, Problem> {
     if !is_redirect(response.status) {
-        return Ok(named_by_mount(response, endpoint, cx));
+        return Ok(with_mount_location(response, endpoint, cx));
     }
     let link = Target::of(&response, endpoint)?.link(request, cx)?;
-    if is_without_redirect(request) {
+    if wants_no_redirect(request) {
         let body = json!({ "Location": link }).to_string();
         return Ok(Response::new(200)
             .with_header("content-type", "application/json")
             .with_body(body));
     }
-    let handed_on = Response::new(response.status).with_header("location", link);
-    // No other field: it could name the node.
+    let redirect = Response::new(response.status).with_header("location", link);
+    // Other fields could name the node.
     Ok(match response.headers.get("x-ms-request-id") {
-        Some(id) => handed_on.with_header("x-ms-request-id", id),
-        None => handed_on,
+        Some(id) => redirect.with_header("x-ms-request-id", id),
+        None => redirect,
     })
 }
 
-/// A `Location` says where what was made is: at the mount, wherever the service has it.
-fn named_by_mount(mut response: Response, endpoint: &Endpoint, cx: &Context) -> Response {
+/// Rewrites the `Location` of a created resource to a URL of the mount.
+fn with_mount_location(mut response: Response, endpoint: &Endpoint, cx: &Context) -> Response {
     if response.headers.contains("location") {
-        response = lead_back(response, endpoint, cx, &["location"], &[]);
+        response = rewrite_links(response, endpoint, cx, &["location"], &[]);
         let location = response.headers.get("location").unwrap_or_default();
         if !location.starts_with(&cx.mount_url()) {
             match Target::of(&response, endpoint) {
-                // A link that was a valid value before is one with another beginning.
+                // A valid field value is still valid with another prefix.
                 Ok(target) => drop(response.headers.set("location", target.through_mount(cx))),
                 Err(_) => response.headers.remove("location"),
             }
@@ -153,14 +158,13 @@ fn named_by_mount(mut response: Response, endpoint: &Endpoint, cx: &Context) -> 
     response
 }
 
-/// Whether the caller wants the address of the second step as an object.
-fn is_without_redirect(request: &Request) -> bool {
-    query::says_true(request.query(), "noredirect")
+/// Whether the caller wants the link to the second step in an object instead of a redirect.
+fn wants_no_redirect(request: &Request) -> bool {
+    query::is_true(request.query(), "noredirect")
 }
 
-/// The service answers with a redirect, which all services know; what the caller gets is made of
-/// it.
-fn with_redirect(path_and_query: &str) -> String {
+/// Removes `noredirect`, so that the service always responds with a redirect.
+fn without_noredirect(path_and_query: &str) -> String {
     match path_and_query.split_once('?') {
         Some((path, query)) if query::has(query, "noredirect") => {
             format!("{path}?{}", query::without(query, "noredirect"))
@@ -169,21 +173,24 @@ fn with_redirect(path_and_query: &str) -> String {
     }
 }
 
-/// What is left of a request whose body was sent.
-fn bare(request: &Request, headers: Headers) -> Request {
-    let mut bare = Request::new(request.method.clone(), request.path_and_query.as_str());
-    bare.headers = headers;
-    bare
+/// A copy of a request without its body.
+fn without_body(request: &Request, headers: Headers) -> Request {
+    let mut copy = Request::new(request.method.clone(), request.path_and_query.as_str());
+    copy.headers = headers;
+    copy
 }
 
-/// The first step: the caller's request, but for the content and what is said of it.
+/// The first step: the caller's request without its content and the fields that describe it.
 fn without_content(
     request: &Request,
     endpoint: &Endpoint,
     token: &Token,
 ) -> Result<Outgoing, Problem> {
-    let mut outgoing =
-        Outgoing::new(request.method.clone(), endpoint, &with_redirect(&request.path_and_query));
+    let mut outgoing = Outgoing::new(
+        request.method.clone(),
+        endpoint,
+        &without_noredirect(&request.path_and_query),
+    );
     outgoing.headers = request.headers.clone();
     for name in ["content-type", "content-encoding", "content-md5"] {
         outgoing.headers.remove(name);
@@ -193,22 +200,19 @@ fn without_content(
     Ok(outgoing)
 }
 
-/// What the first step's answer means where it is not the redirect. A success must not hide that
-/// content was not sent.
-fn no_second_step(first: Response, directly: &str) -> Result<Response, Problem> {
+/// Checks a response to the first step that is not the expected redirect. A success is an error,
+/// since the content was not sent.
+fn check_first_step(first: Response, one_step: &str) -> Result<Response, Problem> {
     if is_redirect(first.status) {
-        let detail = format!(
-            "The service answered the first step with {}, where WebHDFS has 307",
-            first.status
-        );
-        return Err(redirect::bad(&detail));
+        let detail =
+            format!("The service responded to the first step with {} instead of 307", first.status);
+        return Err(redirect::bad_redirect(&detail));
     }
     if first.is_success() {
         let detail = format!(
-            "The service took the request before it had the content, and did not say where to \
-             send it ({}). The file may \
-             now be there without it. Say `{directly}=true` in the query to send the content at \
-             once",
+            "The service completed the request before the content was sent, and did not redirect \
+             it ({}). The file may now exist without its content. Add `{one_step}=true` to the \
+             query to send the content at once",
             first.status
         );
         return Err(Problem::new(502, "content-not-sent", "The content was not sent", detail));

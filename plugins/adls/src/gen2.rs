@@ -1,19 +1,19 @@
-//! Gen2: every request goes out as it is. What the service does not understand, its own error
-//! explains best.
+//! Gen2: requests are sent unchanged. Invalid ones are left to the service, whose errors explain
+//! them best.
 
 use keyward_plugin::{Context, Endpoint, Outgoing, Problem, Request, Response};
 
-use crate::generation::refuse_gen1s;
+use crate::generation::reject_gen1;
 
-/// Answers one request to an account of Gen2.
+/// Handles one request to a Gen2 account.
 pub(crate) fn handle(
     request: Request,
     endpoint: &Endpoint,
     cx: &Context,
 ) -> Result<Response, Problem> {
-    refuse_gen1s(&request, endpoint)?;
+    reject_gen1(&request, endpoint)?;
     let mut outgoing = Outgoing::forward(request, endpoint);
-    // The service takes a bearer token only with a version, of 2017-11-09 or later.
+    // The service accepts a bearer token only with a version of 2017-11-09 or later.
     if !outgoing.headers.contains("x-ms-version")
         && let Some(version) = cx.setting("version")
     {
@@ -38,7 +38,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_goes_out_as_it_is_with_the_surrogate_and_the_mounts_version() {
+    fn a_request_is_sent_with_the_surrogate_and_the_version_of_the_mount() {
         for (method, path) in [
             (Method::Get, "/?resource=account&prefix=a"),
             (Method::Put, "/fs?resource=filesystem"),
@@ -51,11 +51,14 @@ mod tests {
             (Method::Get, "/webhdfs/v1/a"),
             (Method::Delete, "/fs/a?recursive=true"),
         ] {
-            let (expected, sent_as) =
+            let (expected, expected_method) =
                 (format!("https://contoso.dfs.core.windows.net{path}"), method.clone());
             let response = mount()
-                .answer(move |sent| {
-                    assert_eq!((&sent.method, sent.url.as_str()), (&sent_as, expected.as_str()));
+                .respond_with(move |sent| {
+                    assert_eq!(
+                        (&sent.method, sent.url.as_str()),
+                        (&expected_method, expected.as_str())
+                    );
                     assert_eq!(sent.header("authorization"), Some("Bearer surrogate-for-lake"));
                     assert_eq!(sent.header("x-ms-version"), Some("2023-11-03"));
                     Response::new(200)
@@ -66,11 +69,11 @@ mod tests {
     }
 
     #[test]
-    fn the_callers_own_version_stays() {
+    fn the_version_of_the_caller_is_kept() {
         let mut request = Request::get("/fs/a");
         request.headers.set("X-MS-Version", "2018-11-09").unwrap();
         let response = mount()
-            .answer(|sent| {
+            .respond_with(|sent| {
                 let versions =
                     sent.headers.iter().filter(|(name, _)| name == "x-ms-version").count();
                 assert_eq!((sent.header("x-ms-version"), versions), (Some("2018-11-09"), 1));
@@ -81,11 +84,11 @@ mod tests {
     }
 
     #[test]
-    fn a_rename_names_its_source_as_the_caller_wrote_it() {
+    fn the_source_of_a_rename_is_unchanged() {
         let mut request = Request::new(Method::Put, "/fs/new?mode=legacy");
         request.headers.set("x-ms-rename-source", "/fs/old%20name").unwrap();
         let response = mount()
-            .answer(|sent| {
+            .respond_with(|sent| {
                 assert_eq!(sent.header("x-ms-rename-source"), Some("/fs/old%20name"));
                 Response::new(201)
             })
@@ -94,12 +97,12 @@ mod tests {
     }
 
     #[test]
-    fn appended_content_streams_through_in_one_request() {
+    fn appended_content_is_streamed_in_one_request() {
         let mut request = Request::new(Method::Patch, "/fs/a?action=append&position=0");
         request.headers.set("content-length", "5").unwrap();
         request.body = stream(["he", "llo"]);
         let response = mount()
-            .answer(|sent| {
+            .respond_with(|sent| {
                 assert_eq!(
                     (sent.header("content-length"), sent.body.as_slice()),
                     (Some("5"), b"hello".as_slice())
@@ -111,9 +114,9 @@ mod tests {
     }
 
     #[test]
-    fn a_page_of_a_list_passes_with_its_continuation() {
+    fn the_continuation_of_a_list_is_returned() {
         let response = mount()
-            .answer(|_| {
+            .respond_with(|_| {
                 let paths = stream([r#"{"paths":[{"name":"#, r#""a"}]}"#]);
                 Response::new(200).with_header("x-ms-continuation", "VBaExsD/==").with_body(paths)
             })
@@ -123,9 +126,9 @@ mod tests {
     }
 
     #[test]
-    fn an_error_of_the_service_passes_as_it_is() {
+    fn an_error_of_the_service_is_returned_unchanged() {
         let response = mount()
-            .answer(|_| {
+            .respond_with(|_| {
                 Response::new(409)
                     .with_header("x-ms-error-code", "PathAlreadyExists")
                     .with_body("{}")
@@ -136,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_of_webhdfs_is_told_what_gen2_has_for_it() {
+    fn a_webhdfs_request_is_rejected_with_the_operation_of_gen2() {
         for (path, instead) in [
             (
                 "/webhdfs/v1/a?op=LISTSTATUS",
@@ -148,8 +151,9 @@ mod tests {
                 "https://learn.microsoft.com/rest/api/storageservices",
             ),
         ] {
-            let response =
-                mount().answer(|_| panic!("nothing is sent")).call::<DataLake>(Request::get(path));
+            let response = mount()
+                .respond_with(|_| panic!("unexpected request"))
+                .call::<DataLake>(Request::get(path));
             assert_eq!(response.status, 400);
             let problem = text(response);
             assert!(problem.contains("https://contoso.dfs.core.windows.net, is Gen2"), "{problem}");

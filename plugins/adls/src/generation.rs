@@ -1,4 +1,4 @@
-//! Which of the two services an endpoint is, and what is said to a request in the other's language.
+//! The generation of an endpoint, and errors for requests in the API of the other generation.
 
 use keyward_plugin::{Endpoint, Problem, Request};
 
@@ -9,14 +9,14 @@ use crate::query;
 pub(crate) enum Generation {
     /// Gen1, which speaks WebHDFS.
     One,
-    /// Gen2, which is a side of Azure Storage.
+    /// Gen2, a part of Azure Storage.
     Two,
 }
 
 impl Generation {
-    /// The generation of an endpoint, by its host alone. Gen2's hosts have a label `dfs` in every
-    /// cloud, and behind a private link and at OneLake too; any other name is Gen1's, whose own end
-    /// in `.azuredatalakestore.net`.
+    /// The generation of an endpoint, by its host. Gen2 hosts have a label `dfs` in every cloud,
+    /// with Private Link and at OneLake too. Any other host is Gen1, whose public hosts end in
+    /// `.azuredatalakestore.net`.
     pub(crate) fn of(authority: &str) -> Self {
         let authority = authority.to_ascii_lowercase();
         let host = authority.split(':').next().unwrap_or_default();
@@ -28,10 +28,10 @@ impl Generation {
     }
 }
 
-/// Refuses what only Gen2 understands, at an endpoint of Gen1.
-pub(crate) fn refuse_gen2s(request: &Request, endpoint: &Endpoint) -> Result<(), Problem> {
+/// Rejects a request that only Gen2 understands, at a Gen1 endpoint.
+pub(crate) fn reject_gen2(request: &Request, endpoint: &Endpoint) -> Result<(), Problem> {
     let query = request.query();
-    let sign = if query::has(query, "op") {
+    let feature = if query::has(query, "op") {
         return Ok(());
     } else if query::has(query, "resource") {
         "`resource=`"
@@ -43,26 +43,25 @@ pub(crate) fn refuse_gen2s(request: &Request, endpoint: &Endpoint) -> Result<(),
         return Ok(());
     };
     Err(other_generation(format!(
-        "{sign} is of Data Lake Store Gen2, and this mount's endpoint, {}, is Gen1. Send a \
-         request of WebHDFS \
-         (`/webhdfs/v1/PATH?op=OPERATION`), or use a mount whose endpoint is a Gen2 account \
-         (its host has `.dfs.` in it: `https://ACCOUNT.dfs.core.windows.net`)",
+        "{feature} belongs to Data Lake Store Gen2, and this mount's endpoint, {}, is Gen1. Send a \
+         WebHDFS request (`/webhdfs/v1/PATH?op=OPERATION`), or use a mount whose endpoint is a \
+         Gen2 account (its host contains `.dfs.`: `https://ACCOUNT.dfs.core.windows.net`)",
         endpoint.url()
     )))
 }
 
-/// Refuses what only Gen1 understands, at an endpoint of Gen2.
-pub(crate) fn refuse_gen1s(request: &Request, endpoint: &Endpoint) -> Result<(), Problem> {
+/// Rejects a request that only Gen1 understands, at a Gen2 endpoint.
+pub(crate) fn reject_gen1(request: &Request, endpoint: &Endpoint) -> Result<(), Problem> {
     let Some(operation) = query::values(request.query(), "op").next() else { return Ok(()) };
-    let instead = match in_gen2(&operation.to_ascii_uppercase()) {
-        Some(instead) => format!("Here that is {instead}"),
-        None => "Gen2's operations are at https://learn.microsoft.com/rest/api/storageservices"
+    let instead = match gen2_equivalent(&operation.to_ascii_uppercase()) {
+        Some(instead) => format!("The equivalent in Gen2 is {instead}"),
+        None => "Gen2's operations are documented at \
+                 https://learn.microsoft.com/rest/api/storageservices"
             .to_owned(),
     };
     Err(other_generation(format!(
-        "`op=` is of WebHDFS, which Data Lake Store Gen1 speaks, and this mount's endpoint, {}, \
-         is Gen2. {instead}. \
-         Or use a mount whose endpoint is a Gen1 account \
+        "`op=` belongs to WebHDFS, the API of Data Lake Store Gen1, and this mount's endpoint, {}, \
+         is Gen2. {instead}. Or use a mount whose endpoint is a Gen1 account \
          (`https://ACCOUNT.azuredatalakestore.net`)",
         endpoint.url()
     )))
@@ -77,9 +76,9 @@ fn other_generation(detail: String) -> Problem {
     )
 }
 
-/// What Gen2 has for an operation of Gen1. `FS` is the file system, which a path of Gen1 does not
-/// name.
-fn in_gen2(operation: &str) -> Option<&'static str> {
+/// The Gen2 equivalent of a Gen1 operation. `FS` is the file system, which is not part of Gen1
+/// paths.
+fn gen2_equivalent(operation: &str) -> Option<&'static str> {
     Some(match operation {
         "LISTSTATUS" => "`GET /FS?resource=filesystem&recursive=false&directory=PATH`",
         "GETFILESTATUS" => "`HEAD /FS/PATH`",
@@ -88,8 +87,7 @@ fn in_gen2(operation: &str) -> Option<&'static str> {
         "GETACLSTATUS" => "`HEAD /FS/PATH?action=getAccessControl`",
         "CREATE" => {
             "`PUT /FS/PATH?resource=file`, then `PATCH /FS/PATH?action=append&position=0` with \
-             the content and \
-             `PATCH /FS/PATH?action=flush&position=LENGTH`"
+             the content and `PATCH /FS/PATH?action=flush&position=LENGTH`"
         }
         "APPEND" => {
             "`PATCH /FS/PATH?action=append&position=LENGTH` with the content, then \
@@ -117,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_host_of_the_endpoint_says_which_generation_it_is() {
+    fn the_generation_is_determined_by_the_host() {
         for gen2 in [
             "contoso.dfs.core.windows.net",
             "contoso.dfs.core.windows.net:443",

@@ -1,12 +1,12 @@
-//! Azure Data Lake Store: the REST API of either generation as it is, without the credential.
+//! Azure Data Lake Store: the REST API of either generation, without the credential.
 //!
-//! Gen1 speaks [WebHDFS], Gen2 its [own REST API][gen2]. The host of the mount's endpoint says
-//! which of the two it is ([`Generation::of`]); a request in the other's language is refused, with
-//! what it would have to say instead.
+//! Gen1 speaks [WebHDFS], Gen2 its [own REST API][gen2]. The host of the mount's endpoint
+//! determines the generation ([`Generation::of`]); a request in the API of the other is rejected
+//! with its equivalent.
 //!
-//! Gen1 takes the content of a file in two steps, the first of which is a redirect. The plugin goes
-//! both for a caller that sends the content with its request, and hands a caller that goes them
-//! itself a link for the second. From here a call goes to `gen1::handle` or `gen2::handle`.
+//! Gen1 takes the content of a file in two steps, the first of which is a redirect. If a caller
+//! sends the content with its first request, the plugin performs both steps; otherwise it returns a
+//! link for the second step. From here a call goes to `gen1::handle` or `gen2::handle`.
 //!
 //! [WebHDFS]: https://learn.microsoft.com/rest/api/datalakestore/webhdfs-filesystem-apis
 //! [gen2]: https://learn.microsoft.com/rest/api/storageservices/data-lake-storage-gen2

@@ -1,40 +1,40 @@
-//! The operations of WebHDFS that take content, and do so in two steps.
+//! The operations of WebHDFS that take content, in two steps.
 //!
-//! All others pass as they are: which there are, and with which methods, is the service's to say.
+//! All others are passed to the service unchanged.
 
 use keyward_plugin::{Method, Problem, Request};
 
 use crate::query;
 
-/// What a request asks for, as far as the plugin must know.
+/// The operation of a request, as far as the plugin distinguishes them.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Operation {
-    /// `CREATE` and `APPEND`: the service first says where the content goes. The parameter that,
-    /// being `true`, does without that.
-    Upload { directly: &'static str },
+    /// `CREATE` and `APPEND`: the service first redirects to the node that takes the content.
+    /// `one_step` is the query parameter that, if `true`, avoids the redirect.
+    Upload { one_step: &'static str },
     /// Any other.
     Other,
 }
 
 impl Operation {
-    /// The operation that a request asks for.
+    /// The operation of a request.
     ///
     /// # Errors
     ///
-    /// A problem (400) where it names more than one: the service could take either.
+    /// A problem (400) if the request names more than one, since the service could choose either.
     pub(crate) fn requested(request: &Request) -> Result<Self, Problem> {
         let mut named = query::values(request.query(), "op");
         let name = named.next().unwrap_or_default();
         if named.next().is_some() {
             return Err(Problem::bad_request(
-                "The query has more than one `op`; WebHDFS takes one",
+                "The query has more than one `op`; WebHDFS allows one",
             ));
         }
         if request.method == Method::Put && name.eq_ignore_ascii_case("CREATE") {
-            return Ok(Self::Upload { directly: "write" });
+            return Ok(Self::Upload { one_step: "write" });
         }
         if request.method == Method::Post && name.eq_ignore_ascii_case("APPEND") {
-            return Ok(Self::Upload { directly: "append" });
+            return Ok(Self::Upload { one_step: "append" });
         }
         Ok(Self::Other)
     }
@@ -49,15 +49,15 @@ mod tests {
     }
 
     #[test]
-    fn uploads_are_known_by_method_and_name_without_case() {
+    fn uploads_are_recognized_by_method_and_name_ignoring_case() {
         for query in ["?op=CREATE", "?x=1&Op=create"] {
-            assert_eq!(requested(Method::Put, query), Operation::Upload { directly: "write" });
+            assert_eq!(requested(Method::Put, query), Operation::Upload { one_step: "write" });
         }
-        assert_eq!(requested(Method::Post, "?op=append"), Operation::Upload { directly: "append" });
+        assert_eq!(requested(Method::Post, "?op=append"), Operation::Upload { one_step: "append" });
     }
 
     #[test]
-    fn all_else_is_the_services() {
+    fn anything_else_is_another_operation() {
         for (method, query) in [
             (Method::Get, "?op=OPEN"),
             (Method::Post, "?op=CREATE"),
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn two_operations_in_one_request_are_refused() {
+    fn two_operations_in_one_request_are_rejected() {
         let request = Request::get("/webhdfs/v1/a?op=OPEN&OP=LISTSTATUS");
         assert_eq!(Operation::requested(&request).unwrap_err().status(), 400);
     }

@@ -1,53 +1,58 @@
-//! Where a redirect leads.
+//! Targets of redirects.
 //!
-//! The target is read, not judged: the host checks it against the mount's grant like that of any
-//! other request, and fails the call of a service that would lead the token elsewhere.
+//! A target is parsed here but not authorized: the host checks it against the mount's grant like
+//! that of any other request, and denies a redirect that would send the token elsewhere.
 //!
-//! A caller that is to follow a redirect gets a link that leads back through the mount, with the
-//! target sealed in it ([`Target::link`], [`Target::sealed_in`]). It can be neither read nor made
-//! up, and is good for the method and the path that it was made for.
+//! A caller that must follow a redirect itself gets a link that leads back through the mount, with
+//! the target sealed in it ([`Target::link`], [`Target::sealed_in`]). The caller can neither read
+//! nor forge it, and it is valid only for the method and the path that it was created for.
 
 use keyward_plugin::{Context, Endpoint, Outgoing, Problem, Request, Response};
 
 use crate::query;
 
-/// The parameter of a link that has a target sealed in it.
+/// The query parameter with the sealed target.
 const PARAMETER: &str = "keyward-redirect";
 
-/// Where the second step goes.
+/// The target of a redirect: where the second step is sent.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Target {
     authority: String,
     path_and_query: String,
 }
 
-/// Whether a status sends the client elsewhere. 304 is in the range, and does not.
+/// Whether a status is a redirect. 304 is not one.
 pub(crate) fn is_redirect(status: u16) -> bool {
     (300..400).contains(&status) && status != 304
 }
 
 impl Target {
-    /// The `Location` of an answer of the service at `endpoint`.
+    /// The `Location` of a response of the service at `endpoint`.
     ///
     /// # Errors
     ///
-    /// A problem (502) where it is neither an `https` URL nor a path on the same host. The problem
-    /// does not repeat it: its query may be signed.
-    pub(crate) fn of(answer: &Response, endpoint: &Endpoint) -> Result<Self, Problem> {
-        let Some(location) = answer.headers.get("location") else {
-            return Err(bad("The service answered with a redirect that has no readable Location"));
+    /// A problem (502) if it is neither an `https` URL nor a path on the same host. The problem
+    /// does not repeat it, since its query may contain a signature.
+    pub(crate) fn of(response: &Response, endpoint: &Endpoint) -> Result<Self, Problem> {
+        let Some(location) = response.headers.get("location") else {
+            return Err(bad_redirect(
+                "The service responded with a redirect without a readable Location",
+            ));
         };
         Self::parse(&location, endpoint).ok_or_else(|| {
-            bad("The service answered with a redirect whose Location is neither an https URL nor a path on its own host")
+            bad_redirect(
+                "The service responded with a redirect whose Location is neither an https URL nor \
+                 a path on its own host",
+            )
         })
     }
 
     fn parse(location: &str, endpoint: &Endpoint) -> Option<Self> {
-        // A fragment is the client's own and is not sent.
+        // A fragment is never sent to the server.
         let location = location.split('#').next()?;
         let (authority, rest) = match split_scheme(location) {
             Some(rest) => rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len())),
-            // Two slashes would begin another host's name.
+            // Two slashes would begin the name of another host.
             None if location.starts_with('/') && !location.starts_with("//") => {
                 (endpoint.authority.as_str(), location)
             }
@@ -57,18 +62,18 @@ impl Target {
             return None;
         }
         let slash = if rest.starts_with('/') { "" } else { "/" };
-        // Hosts have no case, and the broker knows its endpoints in lower case.
+        // Hosts are case-insensitive, and the broker has endpoints in lower case.
         Some(Self {
             authority: authority.to_ascii_lowercase(),
             path_and_query: format!("{slash}{rest}"),
         })
     }
 
-    /// The target that is sealed in a request; `None` where the request is not for a link.
+    /// The target that is sealed in a request, or `None` if the request does not follow a link.
     ///
     /// # Errors
     ///
-    /// A problem (403) where the link was not made for this, or is too old.
+    /// A problem (403) if the link was created for another request, or has expired.
     pub(crate) fn sealed_in(request: &Request, cx: &Context) -> Result<Option<Self>, Problem> {
         let Some(sealed) = query::values(request.query(), PARAMETER).next() else {
             return Ok(None);
@@ -83,13 +88,13 @@ impl Target {
             })
         });
         target.map(Some).ok_or_else(|| {
-            let detail = "The link is not one that this mount made for this caller, method and path, or it is older than ten \
-                          minutes. Start the operation again";
-            Problem::new(403, "bad-link", "The link cannot be followed", detail)
+            let detail = "The link was not created by this mount for this caller, method and path, \
+                          or it is older than ten minutes. Start the operation again";
+            Problem::new(403, "bad-link", "The link is invalid", detail)
         })
     }
 
-    /// A link to this target, for the caller of a request to follow with the same method.
+    /// A link to this target, which the caller can follow with the method of its request.
     pub(crate) fn link(&self, request: &Request, cx: &Context) -> Result<String, Problem> {
         let sealed =
             cx.seal(&format!("{}\n{}\n{}", purpose(request), self.authority, self.path_and_query))?;
@@ -97,13 +102,12 @@ impl Target {
         Ok(format!("{}{}?op={operation}&{PARAMETER}={sealed}", cx.mount_url(), request.path()))
     }
 
-    /// The mount's address for a resource that the service names by a node's: what is behind the
-    /// node's name is the same.
+    /// The URL at the mount of a resource that the service located at a node. Its path is the same.
     pub(crate) fn through_mount(&self, cx: &Context) -> String {
         format!("{}{}", cx.mount_url(), self.path_and_query.split('?').next().unwrap_or_default())
     }
 
-    /// The caller's request, sent there: method, header fields and body are its own.
+    /// The caller's request to this target, with the same method, header fields and body.
     pub(crate) fn outgoing(self, request: Request) -> Outgoing {
         let Self { authority, path_and_query } = self;
         let Request { method, headers, body, .. } = request;
@@ -111,13 +115,13 @@ impl Target {
     }
 }
 
-/// What a link is for.
+/// The request that a link is valid for.
 fn purpose(request: &Request) -> String {
     format!("{} {}", request.method, request.path())
 }
 
-/// A redirect that the plugin does not follow.
-pub(crate) fn bad(detail: &str) -> Problem {
+/// The problem of a redirect that the plugin does not follow.
+pub(crate) fn bad_redirect(detail: &str) -> Problem {
     Problem::new(
         502,
         "bad-redirect",
@@ -141,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_location_is_taken_apart_and_otherwise_left_as_it_is() {
+    fn a_location_is_split_and_otherwise_unchanged() {
         for (location, authority, path_and_query) in [
             (
                 "https://a.example/x/%20y?op=CREATE&write=true",
@@ -167,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_no_target() {
+    fn anything_else_is_not_a_target() {
         for location in [
             "http://a.example/x",
             "//a.example/x",
@@ -184,16 +188,16 @@ mod tests {
     }
 
     #[test]
-    fn a_location_that_is_refused_is_not_repeated() {
+    fn a_rejected_location_is_not_repeated() {
         let endpoint = Endpoint::parse("https://contoso.azuredatalakestore.net").unwrap();
-        let answer = Response::new(307).with_header("location", "http://a.example/x?sig=secret");
-        let problem = Target::of(&answer, &endpoint).unwrap_err();
+        let response = Response::new(307).with_header("location", "http://a.example/x?sig=secret");
+        let problem = Target::of(&response, &endpoint).unwrap_err();
         assert_eq!(problem.status(), 502);
         assert!(!problem.to_string().contains("secret"));
     }
 
     #[test]
-    fn not_modified_is_no_redirect() {
+    fn not_modified_is_not_a_redirect() {
         assert!([301, 302, 303, 307, 308].into_iter().all(is_redirect));
         assert!(![200, 201, 304, 400, 500].into_iter().any(is_redirect));
     }

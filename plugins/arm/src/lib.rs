@@ -1,16 +1,16 @@
 //! Azure Resource Manager: any path of its [REST
 //! API](https://learn.microsoft.com/rest/api/resources/), without the credential.
 //!
-//! What pages or points back comes through the mount again, so that a client that follows it stays
-//! inside the broker: `nextLink` in a list, `Location` and `Azure-AsyncOperation` of a [long
-//! operation].
+//! Links to the next page of a list (`nextLink`) and to the status of a [long operation]
+//! (`Location`, `Azure-AsyncOperation`) are rewritten, so that clients follow them through the
+//! mount.
 //!
 //! There is no default `api-version`: each resource type has its own, and Resource Manager's error
-//! names those it knows.
+//! lists the supported ones.
 //!
 //! [long operation]: https://learn.microsoft.com/azure/azure-resource-manager/management/async-operations
 
-use keyward_plugin::links::lead_back;
+use keyward_plugin::links::rewrite_links;
 use keyward_plugin::{Context, Outgoing, Plugin, Problem, Request, Response};
 
 keyward_plugin::manifest!("../manifest.toml");
@@ -26,7 +26,7 @@ impl Plugin for ResourceManager {
         let mut outgoing = Outgoing::forward(without_empty_segments(request), &endpoint);
         outgoing.authorize(&cx.token("arm")?)?;
         let response = cx.send(outgoing)?;
-        Ok(lead_back(
+        Ok(rewrite_links(
             response,
             &endpoint,
             cx,
@@ -63,7 +63,7 @@ mod tests {
     fn a_resource_group_is_read_as_it_is() {
         let path = "/subscriptions/0/resourceGroups/g?api-version=2021-04-01";
         let response = mount()
-            .answer(move |sent| {
+            .respond_with(move |sent| {
                 assert_eq!(sent.url, format!("https://management.azure.com{path}"));
                 assert_eq!(sent.header("authorization"), Some("Bearer surrogate-for-arm"));
                 Response::new(200)
@@ -75,8 +75,8 @@ mod tests {
     }
 
     #[test]
-    fn empty_segments_of_a_path_are_left_out() {
-        for (asked, sent_as) in [
+    fn empty_segments_of_a_path_are_removed() {
+        for (requested, expected) in [
             (
                 "/g/providers/Contoso.Web//sites/shop?api-version=1",
                 "/g/providers/Contoso.Web/sites/shop?api-version=1",
@@ -85,19 +85,19 @@ mod tests {
             ("//", "/"),
         ] {
             let response = mount()
-                .answer(move |sent| {
-                    assert_eq!(sent.url, format!("https://management.azure.com{sent_as}"));
+                .respond_with(move |sent| {
+                    assert_eq!(sent.url, format!("https://management.azure.com{expected}"));
                     Response::new(200)
                 })
-                .call::<ResourceManager>(Request::get(asked));
+                .call::<ResourceManager>(Request::get(requested));
             assert_eq!(response.status, 200);
         }
     }
 
     #[test]
-    fn the_next_page_comes_through_the_mount_though_the_body_arrives_in_pieces() {
+    fn the_link_to_the_next_page_is_rewritten_in_a_chunked_body() {
         let response = mount()
-            .answer(|_| {
+            .respond_with(|_| {
                 let page = stream([
                     r#"{"value":[{"id":1}],"nextL"#,
                     r#"ink":"https://manage"#,
@@ -115,9 +115,9 @@ mod tests {
     }
 
     #[test]
-    fn a_long_operation_is_followed_through_the_mount() {
+    fn the_links_of_a_long_operation_are_rewritten() {
         let response = mount()
-            .answer(|_| {
+            .respond_with(|_| {
                 Response::new(202)
                     .with_header("location", "https://management.azure.com/operationresults/1")
                     .with_header(
@@ -140,9 +140,9 @@ mod tests {
     }
 
     #[test]
-    fn a_link_to_another_host_is_left_alone() {
+    fn a_link_to_another_host_is_unchanged() {
         let response = mount()
-            .answer(|_| Response::new(302).with_header("location", "https://example.com/x"))
+            .respond_with(|_| Response::new(302).with_header("location", "https://example.com/x"))
             .call::<ResourceManager>(Request::get("/x"));
         assert_eq!(response.headers.get("location").as_deref(), Some("https://example.com/x"));
     }

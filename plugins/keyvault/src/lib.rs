@@ -1,16 +1,15 @@
 //! Azure Key Vault: the [REST API](https://learn.microsoft.com/rest/api/keyvault/) for secrets,
-//! keys and certificates as it is, without the credential.
+//! keys and certificates, without the credential.
 //!
-//! A request that names no `api-version` gets the mount's (setting `api_version`). Lists come in
-//! pages, and their `nextLink` leads through the mount; so does the `Location` of a certificate
-//! that is being made.
+//! A request without an `api-version` gets the mount's (setting `api_version`). The `nextLink` of a
+//! list's page and the `Location` of a pending certificate are rewritten to lead through the mount.
 //!
-//! Azure's SDKs send the first write of a client without its body, and expect 401 with a challenge
-//! before they send the body. A write without a body goes to the vault without a token, so that the
-//! answer is the vault's own challenge. With a token the vault would take the empty body for what
-//! is to be written.
+//! Azure's SDKs send the first write of a client without its body, and expect a 401 with a
+//! challenge before they send the body. A write without a body is sent to the vault without a
+//! token, so that the vault responds with its own challenge. With a token it would write the empty
+//! body.
 
-use keyward_plugin::links::lead_back;
+use keyward_plugin::links::rewrite_links;
 use keyward_plugin::{Context, Method, Outgoing, Plugin, Problem, Request, Response};
 
 keyward_plugin::manifest!("../manifest.toml");
@@ -26,7 +25,7 @@ impl Plugin for KeyVault {
         let pages: &[&str] = if is_list(&request) { &["nextLink"] } else { &[] };
         let lacks_body = request.body.is_empty() && has_body(&request);
 
-        let mut outgoing = Outgoing::forward(without_last_slash(request), &endpoint);
+        let mut outgoing = Outgoing::forward(without_trailing_slash(request), &endpoint);
         if let Some(version) = cx.setting("api_version") {
             outgoing.default_query("api-version", &version);
         }
@@ -34,13 +33,13 @@ impl Plugin for KeyVault {
             outgoing.authorize(&cx.token("vault")?)?;
         }
         let response = cx.send(outgoing)?;
-        // Only what was accepted, and is not done yet, points back.
+        // Only the `Location` of a pending operation is a link to the vault.
         let headers: &[&str] = if response.status == 202 { &["location"] } else { &[] };
-        Ok(lead_back(response, &endpoint, cx, headers, pages))
+        Ok(rewrite_links(response, &endpoint, cx, headers, pages))
     }
 }
 
-/// Whether an operation has a body. All writes have, but for three that say all in their path.
+/// Whether an operation requires a body. All writes do, except for three.
 fn has_body(request: &Request) -> bool {
     let segments: Vec<&str> = request.segments().collect();
     match request.method {
@@ -50,9 +49,9 @@ fn has_body(request: &Request) -> bool {
     }
 }
 
-/// SDKs write `/secrets/db/` where they name no version. It is the same as `/secrets/db`, which is
-/// what `allow` names.
-fn without_last_slash(mut request: Request) -> Request {
+/// Removes a trailing slash. SDKs request `/secrets/db/` for the current version, which is the same
+/// as `/secrets/db`, the path in `allow`.
+fn without_trailing_slash(mut request: Request) -> Request {
     let (path, query) = request.path_and_query.split_at(request.path().len());
     if let Some(path) =
         path.strip_suffix('/').filter(|path| !path.is_empty() && !path.ends_with('/'))
@@ -62,9 +61,8 @@ fn without_last_slash(mut request: Request) -> Request {
     request
 }
 
-/// Whether the answer is a list, which comes in pages: `/secrets`, `/secrets/NAME/versions`,
-/// `/deletedkeys`, `/certificates/issuers`. A secret's own value is a string that nobody shall
-/// rewrite.
+/// Whether the response is a paged list: `/secrets`, `/secrets/NAME/versions`, `/deletedkeys`,
+/// `/certificates/issuers`. The value of a secret must not be rewritten.
 fn is_list(request: &Request) -> bool {
     let segments: Vec<&str> = request.segments().collect();
     matches!(segments.as_slice(), [_] | [_, _, "versions"] | ["certificates", "issuers"])
@@ -84,9 +82,9 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_asked_for_with_the_surrogate_and_the_default_api_version() {
+    fn a_secret_is_requested_with_the_surrogate_and_the_default_api_version() {
         let response = mount()
-            .answer(|sent| {
+            .respond_with(|sent| {
                 assert_eq!(sent.url, "https://contoso.vault.azure.net/secrets/db?api-version=7.4");
                 assert_eq!(sent.header("authorization"), Some("Bearer surrogate-for-vault"));
                 Response::new(200)
@@ -98,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn the_callers_own_api_version_stays() {
+    fn the_api_version_of_the_caller_is_kept() {
         for query in [
             "?api-version=2016-10-01",
             "?maxresults=2&API-Version=7.0",
@@ -107,7 +105,7 @@ mod tests {
         ] {
             let expected = format!("https://contoso.vault.azure.net/secrets{query}");
             let response = mount()
-                .answer(move |sent| {
+                .respond_with(move |sent| {
                     assert_eq!(sent.url, expected);
                     Response::new(200)
                 })
@@ -117,12 +115,12 @@ mod tests {
     }
 
     #[test]
-    fn method_headers_and_body_pass_as_they_are() {
+    fn method_headers_and_body_are_sent_unchanged() {
         let mut request = Request::new(Method::Put, "/secrets/db");
         request.headers.set("content-type", "application/json").unwrap();
         request.body = r#"{"value":"x"}"#.into();
         let response = mount()
-            .answer(|sent| {
+            .respond_with(|sent| {
                 assert_eq!(
                     (sent.method.as_str(), sent.body.as_slice()),
                     ("PUT", br#"{"value":"x"}"#.as_slice())
@@ -135,8 +133,9 @@ mod tests {
     }
 
     #[test]
-    fn a_write_without_its_body_gets_the_vaults_own_challenge() {
-        let challenge = r#"Bearer authorization="https://login.example/tenant", resource="https://vault.azure.net""#;
+    fn a_write_without_a_body_gets_the_challenge_of_the_vault() {
+        let challenge = "Bearer authorization=\"https://login.example/tenant\", \
+                         resource=\"https://vault.azure.net\"";
         for (method, path) in [
             (Method::Put, "/secrets/db"),
             (Method::Patch, "/secrets/db/"),
@@ -145,7 +144,7 @@ mod tests {
             (Method::Post, "/keys/backup"),
         ] {
             let response = mount()
-                .answer(move |sent| {
+                .respond_with(move |sent| {
                     assert_eq!((sent.header("authorization"), sent.body.len()), (None, 0));
                     Response::new(401).with_header("www-authenticate", challenge)
                 })
@@ -156,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn operations_that_have_no_body_go_out_with_the_surrogate() {
+    fn operations_without_a_body_are_sent_with_the_surrogate() {
         for (method, path) in [
             (Method::Post, "/secrets/db/backup"),
             (Method::Post, "/deletedsecrets/db/recover"),
@@ -165,7 +164,7 @@ mod tests {
             (Method::Get, "/secrets/db"),
         ] {
             let response = mount()
-                .answer(|sent| {
+                .respond_with(|sent| {
                     assert_eq!(sent.header("authorization"), Some("Bearer surrogate-for-vault"));
                     Response::new(200)
                 })
@@ -175,8 +174,8 @@ mod tests {
     }
 
     #[test]
-    fn a_slash_at_the_end_of_a_path_is_left_out() {
-        for (asked, sent) in [
+    fn a_trailing_slash_is_removed() {
+        for (requested, sent) in [
             ("/secrets/db/?api-version=7.6", "/secrets/db?api-version=7.6"),
             ("/secrets/db?api-version=7.6&x=/", "/secrets/db?api-version=7.6&x=/"),
             ("/?api-version=7.6", "/?api-version=7.6"),
@@ -184,27 +183,29 @@ mod tests {
         ] {
             let expected = format!("https://contoso.vault.azure.net{sent}");
             let response = mount()
-                .answer(move |sent| {
+                .respond_with(move |sent| {
                     assert_eq!(sent.url, expected);
                     Response::new(200)
                 })
-                .call::<KeyVault>(Request::get(asked));
+                .call::<KeyVault>(Request::get(requested));
             assert_eq!(response.status, 200);
         }
     }
 
     #[test]
-    fn the_next_page_of_a_list_comes_through_the_mount() {
-        let page = r#"{"value":[],"nextLink":"https://contoso.vault.azure.net:443/secrets?api-version=7.4&$skiptoken=x"}"#;
+    fn the_link_to_the_next_page_is_rewritten() {
+        let page = r#"{"value":[], "nextLink":
+            "https://contoso.vault.azure.net:443/secrets?api-version=7.4&$skiptoken=x"}"#;
         for path in ["/secrets", "/keys", "/certificates/issuers", "/secrets/db/versions"] {
             let response = mount()
-                .answer(move |_| {
+                .respond_with(move |_| {
                     Response::new(200)
                         .with_header("content-type", "application/json")
                         .with_body(page)
                 })
                 .call::<KeyVault>(Request::get(path));
-            let expected = r#"{"value":[],"nextLink":"http://localhost/mount/secrets?api-version=7.4&$skiptoken=x"}"#;
+            let expected = r#"{"value":[], "nextLink":
+            "http://localhost/mount/secrets?api-version=7.4&$skiptoken=x"}"#;
             assert_eq!(text(response), expected);
         }
     }
@@ -213,7 +214,7 @@ mod tests {
     fn a_secret_whose_value_looks_like_a_page_is_not_rewritten() {
         let secret = r#"{"nextLink":"https://contoso.vault.azure.net/secrets"}"#;
         let response = mount()
-            .answer(move |_| {
+            .respond_with(move |_| {
                 Response::new(200).with_header("content-type", "application/json").with_body(secret)
             })
             .call::<KeyVault>(Request::get("/secrets/db/0123"));
@@ -221,19 +222,19 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_that_is_being_made_is_followed_through_the_mount() {
+    fn the_location_of_a_pending_certificate_is_rewritten() {
         let pending = "https://contoso.vault.azure.net/certificates/c/pending?api-version=7.4";
         let response = mount()
-            .answer(move |_| Response::new(202).with_header("location", pending))
+            .respond_with(move |_| Response::new(202).with_header("location", pending))
             .call::<KeyVault>(Request::new(Method::Post, "/certificates/c/create"));
         let expected = "http://localhost/mount/certificates/c/pending?api-version=7.4";
         assert_eq!(response.headers.get("location").as_deref(), Some(expected));
     }
 
     #[test]
-    fn a_vault_that_cannot_be_reached_is_a_problem_with_its_reason() {
+    fn an_unreachable_vault_is_a_problem_with_the_reason() {
         let response = mount()
-            .try_answer(|_| Err(SendError::TimedOut("connection-timeout".to_owned())))
+            .try_respond_with(|_| Err(SendError::TimedOut("connection-timeout".to_owned())))
             .call::<KeyVault>(Request::get("/secrets/db"));
         assert_eq!(response.status, 504);
         assert_eq!(
@@ -244,10 +245,11 @@ mod tests {
     }
 
     #[test]
-    fn no_token_is_the_callers_503_with_retry_after() {
+    fn a_throttled_token_request_is_a_503_with_retry_after() {
         let busy = Problem::new(503, "token-throttled", "The identity endpoint is busy", "wait")
             .with_retry_after(7);
-        let response = mount().refuse("vault", busy).call::<KeyVault>(Request::get("/secrets/db"));
+        let response =
+            mount().token_error("vault", busy).call::<KeyVault>(Request::get("/secrets/db"));
         assert_eq!(
             (response.status, response.headers.get("retry-after").as_deref()),
             (503, Some("7"))

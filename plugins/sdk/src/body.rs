@@ -1,4 +1,4 @@
-//! Bodies: bytes at hand, or a stream that the host carries.
+//! Bodies: bytes in memory, or a stream that the host carries.
 
 use std::fmt;
 
@@ -11,28 +11,27 @@ pub struct Body(pub(crate) Content);
 
 #[derive(Default)]
 pub(crate) enum Content {
-    /// There is none.
+    /// No body.
     #[default]
     Empty,
     /// Bytes that the plugin holds.
     Bytes(Vec<u8>),
-    /// A stream from outside. It is passed on by the host, without touching the plugin's memory.
+    /// An incoming stream, forwarded by the host without touching the plugin's memory.
     Stream(Incoming),
-    /// A stream from outside whose bytes go through the plugin.
+    /// An incoming stream whose bytes pass through the plugin.
     Filtered(Incoming, Box<dyn Filter>),
-    /// Bytes that the plugin makes bit by bit.
+    /// Chunks that the plugin generates.
     Chunks(Chunks),
 }
 
 pub(crate) type Chunks = Box<dyn Iterator<Item = Result<Vec<u8>, BodyError>>>;
 
-/// Changes a body while it passes.
+/// Transforms a body while it is streamed.
 pub trait Filter {
-    /// Takes the next bytes, and appends to `out` what shall be sent for them. They may end
-    /// anywhere.
+    /// Takes the next bytes, and appends their replacement to `out`. Input may be split anywhere.
     fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>);
 
-    /// The body has ended: appends what was held back.
+    /// Appends buffered bytes at the end of the body.
     fn finish(&mut self, out: &mut Vec<u8>);
 }
 
@@ -43,7 +42,7 @@ impl Body {
         Self::default()
     }
 
-    /// Whether it is known to have no bytes.
+    /// Whether the body is known to be empty. A stream may turn out to have no bytes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         match &self.0 {
@@ -53,10 +52,10 @@ impl Body {
         }
     }
 
-    /// A body that the plugin makes bit by bit. The next chunk is asked for when the one before is
-    /// on its way, so that no more than one is in memory; a chunk may have any length. Where an
-    /// error comes, the body is broken off: whoever reads it sees that it is not whole. After an
-    /// error, or when nobody reads any more, no other chunk is asked for.
+    /// A body that the plugin generates in chunks of any length. A chunk is requested once the
+    /// previous one is sent, so that at most one is in memory. An error aborts the body, and the
+    /// reader sees that it is incomplete. After an error, or once the reader is gone, no further
+    /// chunk is requested.
     #[must_use]
     pub fn from_chunks<I: IntoIterator<Item = Result<Vec<u8>, BodyError>>>(chunks: I) -> Self
     where
@@ -65,14 +64,14 @@ impl Body {
         Self(Content::Chunks(Box::new(chunks.into_iter())))
     }
 
-    /// Sends this body through a filter on its way. Its length may change: take `content-length`
-    /// out of the headers.
+    /// Applies a filter to this body. Remove `content-length` from the headers, since the length
+    /// may change.
     #[must_use]
     pub fn filtered(self, mut filter: impl Filter + 'static) -> Self {
         match self.0 {
             Content::Stream(stream) => Self(Content::Filtered(stream, Box::new(filter))),
             Content::Filtered(stream, first) => {
-                Self(Content::Filtered(stream, Box::new(Both(first, Box::new(filter)))))
+                Self(Content::Filtered(stream, Box::new(Chained(first, Box::new(filter)))))
             }
             Content::Chunks(chunks) => {
                 Self::from_chunks(FilteredChunks { chunks: Some(chunks), filter })
@@ -87,12 +86,12 @@ impl Body {
         }
     }
 
-    /// Reads all of it.
+    /// Reads the whole body.
     ///
     /// # Errors
     ///
-    /// [`BodyError::TooLong`] where there are more than `limit` bytes, [`BodyError::Broken`] where
-    /// the peer broke off.
+    /// [`BodyError::TooLong`] if there are more than `limit` bytes, [`BodyError::Broken`] if the
+    /// peer aborted the body.
     pub fn into_bytes(self, limit: usize) -> Result<Vec<u8>, BodyError> {
         let (stream, mut filter) = match self.0 {
             Content::Chunks(chunks) => return collect(chunks, limit),
@@ -130,7 +129,7 @@ fn collect(chunks: Chunks, limit: usize) -> Result<Vec<u8>, BodyError> {
     Ok(all)
 }
 
-/// Chunks that go through a filter. `chunks` is none at the end.
+/// Chunks that pass through a filter. `chunks` is `None` at the end.
 struct FilteredChunks<F> {
     chunks: Option<Chunks>,
     filter: F,
@@ -156,20 +155,20 @@ impl<F: Filter> Iterator for FilteredChunks<F> {
     }
 }
 
-/// One filter behind another.
-struct Both(Box<dyn Filter>, Box<dyn Filter>);
+/// Two filters in sequence.
+struct Chained(Box<dyn Filter>, Box<dyn Filter>);
 
-impl Filter for Both {
+impl Filter for Chained {
     fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
-        let mut between = Vec::new();
-        self.0.push(bytes, &mut between);
-        self.1.push(&between, out);
+        let mut intermediate = Vec::new();
+        self.0.push(bytes, &mut intermediate);
+        self.1.push(&intermediate, out);
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) {
-        let mut between = Vec::new();
-        self.0.finish(&mut between);
-        self.1.push(&between, out);
+        let mut intermediate = Vec::new();
+        self.0.finish(&mut intermediate);
+        self.1.push(&intermediate, out);
         self.1.finish(out);
     }
 }
@@ -229,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn chunks_are_one_body() {
+    fn chunks_are_concatenated() {
         let body = Body::from_chunks(chunks(["a", "", "bc"]));
         assert!(!body.is_empty());
         assert_eq!(body.into_bytes(3).unwrap(), b"abc");
@@ -244,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn chunks_that_break_off_are_no_body() {
+    fn an_error_among_the_chunks_is_returned() {
         let broken = Err(BodyError::Broken("!".into()));
         assert_eq!(Body::from_chunks(chunks(["a", "!", "b"])).into_bytes(9), broken);
         assert_eq!(

@@ -1,13 +1,13 @@
-//! Errors of bodies.
+//! Errors of reading bodies.
 
 use std::fmt;
 
-/// A body broke off, or was longer than the plugin is ready to take.
+/// A body was aborted, or is longer than the plugin's limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BodyError {
-    /// The peer's stream ended in an error.
+    /// The peer's stream ended with an error.
     Broken(String),
-    /// There is more than so many bytes.
+    /// The body is longer than this limit, in bytes.
     TooLong(usize),
 }
 

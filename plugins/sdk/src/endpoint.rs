@@ -1,16 +1,16 @@
-//! An audience's endpoint.
+//! The endpoint of an audience.
 
-/// The one origin, and the path prefix, that the mount talks to for an audience.
+/// The origin and path prefix that the mount sends requests for an audience to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// Host, and port where there is one.
+    /// Host with an optional port.
     pub authority: String,
-    /// What all paths begin with; empty, or a slash and more, without a slash at its end.
+    /// Prefix of all paths: empty, or a path with a leading and without a trailing slash.
     pub prefix: String,
 }
 
 impl Endpoint {
-    /// Reads an endpoint as the host writes it: `https://host[:port][/prefix]`.
+    /// Parses an endpoint in the host's format: `https://host[:port][/prefix]`.
     #[must_use]
     pub fn parse(url: &str) -> Option<Self> {
         let rest = url.strip_prefix("https://")?;
@@ -23,7 +23,7 @@ impl Endpoint {
         })
     }
 
-    /// The endpoint as a URL, without a slash at its end.
+    /// The endpoint as a URL without a trailing slash.
     #[must_use]
     pub fn url(&self) -> String {
         format!("https://{}{}", self.authority, self.prefix)

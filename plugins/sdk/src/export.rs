@@ -1,7 +1,7 @@
-//! The two lines that make a crate a plugin.
+//! The macros that make a crate a plugin.
 
-/// Embeds the manifest, a TOML file, into the component. The path is relative to the file that has
-/// this line.
+/// Embeds the manifest, a TOML file, into the component. The path is relative to the file of the
+/// invocation.
 ///
 /// It becomes the custom section `keyward:manifest`, which the broker reads without running the
 /// component.
@@ -32,19 +32,20 @@ macro_rules! export {
         #[cfg(target_family = "wasm")]
         #[allow(unsafe_code)]
         const _: () = {
+            use $crate::bindings::exports::wasi::http::incoming_handler as http;
+
             struct Handler;
-            impl $crate::bindings::exports::wasi::http::incoming_handler::Guest for Handler {
-                fn handle(
-                    request: $crate::bindings::exports::wasi::http::incoming_handler::IncomingRequest,
-                    out: $crate::bindings::exports::wasi::http::incoming_handler::ResponseOutparam,
-                ) {
+            impl http::Guest for Handler {
+                fn handle(request: http::IncomingRequest, out: http::ResponseOutparam) {
                     $crate::__serve(request, out, <$plugin as $crate::Plugin>::handle);
                 }
             }
     $crate::bindings::export!(Handler with_types_in $crate::bindings);
         };
         #[cfg(not(target_family = "wasm"))]
-        const _: fn($crate::Request, &$crate::Context) -> Result<$crate::Response, $crate::Problem> =
-            <$plugin as $crate::Plugin>::handle;
+        const _: fn(
+            $crate::Request,
+            &$crate::Context,
+        ) -> Result<$crate::Response, $crate::Problem> = <$plugin as $crate::Plugin>::handle;
     };
 }

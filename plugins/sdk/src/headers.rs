@@ -4,17 +4,17 @@ use std::fmt;
 
 use crate::host::Fields;
 
-/// Header fields: names without case, values of bytes, several values under one name allowed.
+/// Header fields: case-insensitive names, each with one or more values of bytes.
 ///
-/// What comes from outside is not copied into the sandbox: it stays with the host until it is asked
-/// for, and passing all fields on costs one call, however many they are.
+/// Incoming fields stay with the host until they are read, and forwarding all of them takes a
+/// single call to the host.
 #[derive(Debug, Default)]
 pub struct Headers {
     pub(crate) fields: Fields,
 }
 
-/// A header field was refused: no valid name or value, or a field that belongs to the connection
-/// (`host`, `transfer-encoding`, ...), which only the host may set.
+/// The host rejected a header field: its name or value is invalid, or it belongs to the connection
+/// (`host`, `transfer-encoding`, ...) and only the host may set it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeaderError {
     pub(crate) name: String,
@@ -33,35 +33,35 @@ impl fmt::Display for HeaderError {
 impl std::error::Error for HeaderError {}
 
 impl Headers {
-    /// No fields at all.
+    /// Creates an empty set of fields.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The first value of a field, where it is text.
+    /// The first value of a field, if it is UTF-8.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<String> {
         self.get_all(name).into_iter().next().and_then(|value| String::from_utf8(value).ok())
     }
 
-    /// All values of a field, in their order.
+    /// All values of a field, in order.
     #[must_use]
     pub fn get_all(&self, name: &str) -> Vec<Vec<u8>> {
         self.fields.get(name)
     }
 
-    /// Whether there is such a field.
+    /// Whether the field is present.
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
         !self.get_all(name).is_empty()
     }
 
-    /// Gives a field one value, in place of any that it had.
+    /// Sets a field, replacing all its values.
     ///
     /// # Errors
     ///
-    /// [`HeaderError`] where the host refuses the name or the value.
+    /// [`HeaderError`] if the host rejects the name or the value.
     pub fn set(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<(), HeaderError> {
         self.fields.set(name, value.as_ref()).map_err(|()| HeaderError { name: name.to_owned() })
     }
@@ -70,17 +70,17 @@ impl Headers {
     ///
     /// # Errors
     ///
-    /// [`HeaderError`] where the host refuses the name or the value.
+    /// [`HeaderError`] if the host rejects the name or the value.
     pub fn append(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<(), HeaderError> {
         self.fields.append(name, value.as_ref()).map_err(|()| HeaderError { name: name.to_owned() })
     }
 
-    /// Takes a field out, with all its values.
+    /// Removes a field with all its values.
     pub fn remove(&mut self, name: &str) {
         self.fields.remove(name);
     }
 
-    /// All fields, names in lower case.
+    /// All fields, with names in lower case.
     #[must_use]
     pub fn entries(&self) -> Vec<(String, Vec<u8>)> {
         self.fields.entries()
@@ -94,7 +94,7 @@ impl Clone for Headers {
 }
 
 impl<N: AsRef<str>, V: AsRef<[u8]>> FromIterator<(N, V)> for Headers {
-    /// Fields that the host refuses are left out.
+    /// Fields that the host rejects are omitted.
     fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
         let mut headers = Self::new();
         for (name, value) in pairs {

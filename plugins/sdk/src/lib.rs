@@ -1,9 +1,9 @@
-//! Write a plugin for [Keyward](../index.html), the credential broker for Azure managed identities.
+//! Plugins for [Keyward](../index.html), the credential broker for Azure managed identities.
 //!
-//! A plugin is an HTTP handler that runs in a sandbox. It sees the requests that local programs
+//! A plugin is an HTTP handler that runs in a sandbox. It handles the requests that local programs
 //! send to its *mount*, speaks one service's protocol, and has no credential: [`Context::token`]
-//! gives it a *surrogate*, which the host replaces by the real token when the plugin sends it to
-//! the endpoint it is for.
+//! returns a *surrogate*, which the host replaces with the real token when the plugin sends it to
+//! the token's endpoint.
 //!
 //! ```
 //! use keyward_plugin::{Context, Outgoing, Plugin, Problem, Request, Response};
@@ -23,19 +23,19 @@
 //!
 //! keyward_plugin::export!(Example);
 //!
-//! // The same logic, tested without any sandbox:
+//! // The same logic, tested without a sandbox:
 //! let mount = keyward_plugin::testing::Mount::new()
 //!     .endpoint("vault", "https://contoso.vault.azure.net")
-//!     .answer(|sent| {
+//!     .respond_with(|sent| {
 //!         assert_eq!(sent.url, "https://contoso.vault.azure.net/secrets/db?api-version=7.4");
 //!         Response::new(200).with_body("{}")
 //!     });
 //! assert_eq!(mount.call::<Example>(Request::get("/secrets/db")).status, 200);
 //! ```
 //!
-//! Build it as a `cdylib` for `wasm32-unknown-unknown` and make a component of it (the crate
-//! `keyward-componentize` does, and so does `wasm-tools component new`). `keyward inspect FILE`
-//! then shows what it asks for.
+//! Build the crate as a `cdylib` for `wasm32-unknown-unknown` and convert it to a component with
+//! the crate `keyward-componentize` or with `wasm-tools component new`. `keyward inspect FILE` then
+//! shows what the plugin requests.
 
 mod body;
 mod body_error;
@@ -78,18 +78,17 @@ pub use request::Request;
 pub use response::Response;
 pub use token::Token;
 
-/// Writes a line into the plugin's log, which the host writes into its own, with the mount's name.
-/// There is a limit on how much one call may write (`log_bytes`); a call that passes it ends.
+/// Writes a line to the plugin's log. The host writes it to its own log, with the mount's name. A
+/// call that writes more than the limit `log_bytes` is ended.
 pub fn log(line: &str) {
     host::log(line);
 }
 
-/// A plugin: one function from a request to a response.
+/// A plugin: a function from a request to a response.
 ///
-/// A fresh sandbox is made for every call, so nothing that a handler leaves behind is there for the
-/// next one.
+/// Each call runs in a fresh sandbox, so no state of a handler survives to the next call.
 pub trait Plugin {
-    /// Answers one request.
+    /// Handles one request.
     ///
     /// # Errors
     ///

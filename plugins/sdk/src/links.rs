@@ -1,10 +1,8 @@
-//! Links that lead back: what a service says of its own address is rewritten to come through the
-//! mount again.
+//! Rewriting of a service's links to itself, so that they lead through the mount.
 //!
-//! A list is read page by page, a long operation is asked for its state, and the service says
-//! where: in a member of its JSON (`nextLink`), in a header (`Location`). Those links name the
-//! service. A client that followed one would leave the broker, and stand there without a
-//! credential.
+//! The next page of a list and the status of a long-running operation are at links of the service:
+//! in a member of its JSON (`nextLink`) or in a header (`Location`). A client that followed such a
+//! link directly would bypass the broker, and would have no credential.
 
 use std::cell::OnceCell;
 
@@ -13,13 +11,14 @@ use crate::context::Context;
 use crate::endpoint::Endpoint;
 use crate::response::Response;
 
-/// The longest link that is rewritten, in bytes. A longer string is no link and passes as it is.
-const LONGEST: usize = 32 * 1024;
+/// Maximum length of a link, in bytes. A longer string is passed on unchanged.
+const MAX_LINK: usize = 32 * 1024;
 
-/// Rewrites an answer of the service at `endpoint`: the named header fields, and the named members
-/// at the top of a JSON body. All else stays as it is, to the byte, and the body keeps streaming.
+/// Rewrites the links in a response of the service at `endpoint`: the named header fields, and the
+/// named top-level members of a JSON body. Everything else is unchanged to the byte, and the body
+/// is still streamed.
 #[must_use]
-pub fn lead_back(
+pub fn rewrite_links(
     mut response: Response,
     endpoint: &Endpoint,
     cx: &Context,
@@ -31,7 +30,7 @@ pub fn lead_back(
     for name in headers {
         if let Some(link) = response.headers.get(name).and_then(|link| links().through_mount(&link))
         {
-            // A link that was a valid value before is one with another beginning.
+            // A valid field value is still valid with another prefix.
             let _ = response.headers.set(name, link);
         }
     }
@@ -42,7 +41,7 @@ pub fn lead_back(
     response
 }
 
-/// From the service's addresses to the mount's.
+/// Maps URLs of the service to URLs of the mount.
 #[derive(Clone, Debug)]
 pub struct Links {
     endpoint: Endpoint,
@@ -50,13 +49,13 @@ pub struct Links {
 }
 
 impl Links {
-    /// Links to `endpoint` shall lead to `mount_url`, which is [`Context::mount_url`].
+    /// Maps URLs below `endpoint` to URLs below `mount_url`, which is [`Context::mount_url`].
     #[must_use]
     pub fn new(endpoint: Endpoint, mount_url: String) -> Self {
         Self { endpoint, mount_url }
     }
 
-    /// The link through the mount; `None` where the link leads elsewhere.
+    /// The corresponding URL of the mount, or `None` if the link leads elsewhere.
     #[must_use]
     pub fn through_mount(&self, link: &str) -> Option<String> {
         let rest = strip_prefix_ignoring_case(link, "https://")?;
@@ -77,28 +76,28 @@ fn strip_prefix_ignoring_case<'a>(text: &'a str, prefix: &str) -> Option<&'a str
     head.eq_ignore_ascii_case(prefix).then_some(rest)
 }
 
-/// Rewrites links in JSON while it passes, wherever it is cut.
+/// Rewrites links in streamed JSON, wherever it is split.
 struct JsonLinks {
     links: Links,
     members: &'static [&'static str],
     depth: u32,
     in_object: bool,
-    /// At the top of the root object: whether a string would be a member's name.
-    name_next: bool,
+    /// At the top level of the root object: whether the next string is a member's name.
+    expects_name: bool,
     name: Vec<u8>,
-    string: Option<Text>,
+    string: Option<OpenString>,
 }
 
 /// The string that the next byte belongs to.
-struct Text {
+struct OpenString {
     escaped: bool,
     role: Role,
 }
 
 enum Role {
-    /// A member's name at the top: it is copied to `name`.
+    /// A top-level member's name, which is copied to `name`.
     Name,
-    /// The value of one of the members: held back, with its quotes, until it ends.
+    /// The value of a named member, buffered with its quotes until it ends.
     Link(Vec<u8>),
     Other,
 }
@@ -106,13 +105,13 @@ enum Role {
 impl JsonLinks {
     fn new(links: Links, members: &'static [&'static str]) -> Self {
         let (name, string) = (Vec::new(), None);
-        Self { links, members, depth: 0, in_object: false, name_next: false, name, string }
+        Self { links, members, depth: 0, in_object: false, expects_name: false, name, string }
     }
 
     fn open(&mut self, out: &mut Vec<u8>) {
         let at_top = self.depth == 1 && self.in_object;
         let is_member = |name: &[u8]| self.members.iter().any(|member| member.as_bytes() == name);
-        let role = if at_top && self.name_next {
+        let role = if at_top && self.expects_name {
             self.name.clear();
             Role::Name
         } else if at_top && is_member(&self.name) {
@@ -123,7 +122,7 @@ impl JsonLinks {
         if !matches!(role, Role::Link(_)) {
             out.push(b'"');
         }
-        self.string = Some(Text { escaped: false, role });
+        self.string = Some(OpenString { escaped: false, role });
     }
 
     fn structure(&mut self, byte: u8) {
@@ -132,17 +131,17 @@ impl JsonLinks {
                 self.depth = self.depth.saturating_add(1);
                 if self.depth == 1 {
                     self.in_object = byte == b'{';
-                    self.name_next = self.in_object;
+                    self.expects_name = self.in_object;
                 }
             }
             b'}' | b']' => self.depth = self.depth.saturating_sub(1),
-            b',' if self.depth == 1 => self.name_next = self.in_object,
-            b':' if self.depth == 1 => self.name_next = false,
+            b',' if self.depth == 1 => self.expects_name = self.in_object,
+            b':' if self.depth == 1 => self.expects_name = false,
             _ => {}
         }
     }
 
-    /// The held string as it shall be sent.
+    /// The replacement of a buffered string.
     fn rewritten(&self, quoted: Vec<u8>) -> Vec<u8> {
         let link: Option<String> = serde_json::from_slice(&quoted).ok();
         match link.and_then(|link| self.links.through_mount(&link)) {
@@ -156,7 +155,7 @@ impl Filter for JsonLinks {
     fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
         out.reserve(bytes.len());
         for &byte in bytes {
-            let Some(text) = &mut self.string else {
+            let Some(string) = &mut self.string else {
                 if byte == b'"' {
                     self.open(out);
                 } else {
@@ -165,33 +164,34 @@ impl Filter for JsonLinks {
                 }
                 continue;
             };
-            let ends = byte == b'"' && !text.escaped;
-            text.escaped = byte == b'\\' && !text.escaped;
-            match &mut text.role {
+            let ends = byte == b'"' && !string.escaped;
+            string.escaped = byte == b'\\' && !string.escaped;
+            match &mut string.role {
                 Role::Other => out.push(byte),
                 Role::Name => {
                     out.push(byte);
-                    if !ends && self.name.len() < LONGEST {
+                    if !ends && self.name.len() < MAX_LINK {
                         self.name.push(byte);
                     }
                 }
-                Role::Link(held) => {
-                    held.push(byte);
-                    if held.len() > LONGEST {
-                        out.append(held);
-                        text.role = Role::Other;
+                Role::Link(buffered) => {
+                    buffered.push(byte);
+                    if buffered.len() > MAX_LINK {
+                        out.append(buffered);
+                        string.role = Role::Other;
                     }
                 }
             }
-            if ends && let Some(Text { role: Role::Link(held), .. }) = self.string.take() {
-                out.append(&mut self.rewritten(held));
+            if ends && let Some(OpenString { role: Role::Link(buffered), .. }) = self.string.take()
+            {
+                out.append(&mut self.rewritten(buffered));
             }
         }
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) {
-        if let Some(Text { role: Role::Link(mut held), .. }) = self.string.take() {
-            out.append(&mut held);
+        if let Some(OpenString { role: Role::Link(mut buffered), .. }) = self.string.take() {
+            out.append(&mut buffered);
         }
     }
 }
@@ -217,18 +217,18 @@ mod tests {
     }
 
     #[test]
-    fn a_next_link_leads_through_the_mount_wherever_the_body_is_cut() {
+    fn a_next_link_is_rewritten_wherever_the_body_is_split() {
         let json = r#"{ "value": [{"nextLink": "https://management.azure.com/inner", "x": "}\""}],
             "nextLink" : "https:\/\/Management.azure.com:443/subscriptions?$skiptoken=a%20b" }"#;
         let expected = r#"{ "value": [{"nextLink": "https://management.azure.com/inner", "x": "}\""}],
             "nextLink" : "http://localhost/arm/subscriptions?$skiptoken=a%20b" }"#;
         for chunk in 1..json.len() {
-            assert_eq!(through(json, chunk), expected, "cut into {chunk} bytes each");
+            assert_eq!(through(json, chunk), expected, "split into chunks of {chunk} bytes");
         }
     }
 
     #[test]
-    fn what_is_no_link_to_the_endpoint_stays_as_it_is_to_the_byte() {
+    fn everything_else_is_unchanged_to_the_byte() {
         for json in [
             r#"{"nextLink":"https://management.azure.com.evil.example/x"}"#,
             r#"{"nextLink":"https://elsewhere.example/x","a":1.0e5}"#,
@@ -244,14 +244,16 @@ mod tests {
     }
 
     #[test]
-    fn a_string_too_long_for_a_link_is_not_held_back() {
-        let json =
-            format!(r#"{{"nextLink":"https://management.azure.com/{}"}}"#, "x".repeat(2 * LONGEST));
+    fn a_string_too_long_for_a_link_is_not_buffered() {
+        let json = format!(
+            r#"{{"nextLink":"https://management.azure.com/{}"}}"#,
+            "x".repeat(2 * MAX_LINK)
+        );
         assert_eq!(through(&json, 1000), json);
     }
 
     #[test]
-    fn a_prefix_of_the_endpoint_is_taken_off() {
+    fn the_prefix_of_the_endpoint_is_removed() {
         let endpoint = Endpoint::parse("https://localhost:8443/tenant/").unwrap();
         let links = Links::new(endpoint, "http://localhost/arm".to_owned());
         assert_eq!(

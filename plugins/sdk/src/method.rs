@@ -1,4 +1,4 @@
-//! The method of a request.
+//! HTTP methods.
 
 use std::fmt;
 
@@ -13,12 +13,12 @@ pub enum Method {
     Delete,
     Options,
     Patch,
-    /// Any other method, as it was written.
+    /// Any other method, spelled as in the request.
     Other(String),
 }
 
 impl Method {
-    /// The method as it stands in a request line.
+    /// The method as written in a request line.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {

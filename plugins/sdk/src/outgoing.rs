@@ -1,4 +1,4 @@
-//! A request to the mount's endpoint.
+//! Requests to the mount's endpoints.
 
 use std::fmt;
 
@@ -9,30 +9,31 @@ use crate::method::Method;
 use crate::request::Request;
 use crate::token::Token;
 
-/// A request that the plugin sends. The host lets it out only to an endpoint that the mount was
-/// granted.
+/// A request that the plugin sends. The host sends it only to an endpoint that is granted to the
+/// mount.
 #[derive(Debug)]
 pub struct Outgoing {
     /// The method.
     pub method: Method,
-    /// Host, and port where there is one.
+    /// Host with an optional port.
     pub authority: String,
-    /// The path and query, the endpoint's prefix included.
+    /// The path and query, including the endpoint's prefix.
     pub path_and_query: String,
-    /// The header fields. `host` and those of the connection are the host's.
+    /// The header fields. The host sets `host` and the fields of the connection.
     pub headers: Headers,
-    /// The body. It is sent with `content-length` where the headers have it, else in chunks.
+    /// The body. It is sent in chunks unless the headers have a `content-length`.
     pub body: Body,
 }
 
-/// Why there is no answer.
+/// Why a request has no response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SendError {
-    /// The host refused to send it: it is not covered by a grant. The broker tells the caller why.
+    /// The host denied the request, since no grant covers it. The broker reports the reason to the
+    /// caller.
     Denied,
-    /// No connection or no answer in time.
+    /// No connection or no response in time.
     TimedOut(String),
-    /// No connection, no TLS, or no HTTP.
+    /// The connection, TLS or HTTP failed.
     Failed(String),
 }
 
@@ -40,8 +41,8 @@ impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Denied => f.write_str("the request is not covered by a grant of this mount"),
-            Self::TimedOut(what) => write!(f, "no answer in time: {what}"),
-            Self::Failed(what) => write!(f, "no answer: {what}"),
+            Self::TimedOut(what) => write!(f, "no response in time: {what}"),
+            Self::Failed(what) => write!(f, "no response: {what}"),
         }
     }
 }
@@ -49,7 +50,7 @@ impl fmt::Display for SendError {
 impl std::error::Error for SendError {}
 
 impl Outgoing {
-    /// A request to a path behind an endpoint.
+    /// A request for a path below an endpoint.
     #[must_use]
     pub fn new(method: Method, endpoint: &Endpoint, path_and_query: &str) -> Self {
         Self {
@@ -61,7 +62,7 @@ impl Outgoing {
         }
     }
 
-    /// The caller's request as it is: method, path, query, header fields and body.
+    /// The caller's request unchanged: method, path, query, header fields and body.
     #[must_use]
     pub fn forward(request: Request, endpoint: &Endpoint) -> Self {
         let mut outgoing = Self::new(request.method, endpoint, &request.path_and_query);
@@ -70,14 +71,14 @@ impl Outgoing {
         outgoing
     }
 
-    /// Adds a query parameter where the query has none of that name, percent-encoded or not. Name
-    /// and value are written as they are.
+    /// Adds a query parameter unless the query has one of that name, percent-encoded or not. Name
+    /// and value are not encoded.
     pub fn default_query(&mut self, name: &str, value: &str) {
         let query = self.path_and_query.split_once('?').map(|(_, query)| query);
-        let is_there =
+        let is_present =
             |pair: &str| pair.split('=').next().is_some_and(|found| is_name(found, name));
         let separator = match query {
-            Some(query) if query.split('&').any(is_there) => return,
+            Some(query) if query.split('&').any(is_present) => return,
             Some("") => "",
             Some(query) if query.ends_with('&') => "",
             Some(_) => "&",
@@ -86,24 +87,24 @@ impl Outgoing {
         self.path_and_query.push_str(&format!("{separator}{name}={value}"));
     }
 
-    /// Puts the surrogate where the token belongs: `authorization: Bearer ...`.
+    /// Sets `authorization: Bearer ...` to a token's surrogate.
     ///
     /// # Errors
     ///
-    /// [`HeaderError`] where the host refuses the field.
+    /// [`HeaderError`] if the host rejects the field.
     pub fn authorize(&mut self, token: &Token) -> Result<(), HeaderError> {
         self.headers.set("authorization", format!("Bearer {}", token.bearer))
     }
 }
 
-/// Whether a parameter's name, decoded, is this one. Names have no case.
+/// Whether a parameter's name, percent-decoded, equals `name`, ignoring case.
 fn is_name(found: &str, name: &str) -> bool {
     let mut rest = found.as_bytes();
     let mut expected = name.bytes();
     while let Some((&byte, after)) = rest.split_first() {
         let (byte, after) = match (byte, after) {
-            (b'%', [high, low, behind @ ..]) => match hex(*high).zip(hex(*low)) {
-                Some((high, low)) => (high * 16 + low, behind),
+            (b'%', [high, low, rest @ ..]) => match hex(*high).zip(hex(*low)) {
+                Some((high, low)) => (high * 16 + low, rest),
                 None => (byte, after),
             },
             _ => (byte, after),

@@ -1,4 +1,4 @@
-//! Errors as the caller sees them: problem details for HTTP APIs, RFC 9457.
+//! Errors for the caller: problem details for HTTP APIs, RFC 9457.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use crate::headers::HeaderError;
 use crate::outgoing::SendError;
 use crate::response::Response;
 
-/// What went wrong, for the caller: sent as `application/problem+json`.
+/// An error for the caller, sent as `application/problem+json`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     status: u16,
@@ -22,9 +22,9 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem. `kind` names its type and becomes `urn:keyward:problem:<kind>`; `title` says in a
-    /// few words what it is and is the same each time; `detail` says what happened this time, and
-    /// what to do about it.
+    /// Creates a problem. `kind` names its type, `urn:keyward:problem:<kind>`. `title` describes
+    /// the type in a few words, always the same. `detail` describes this occurrence and how to fix
+    /// it.
     #[must_use]
     pub fn new(
         status: u16,
@@ -43,13 +43,13 @@ impl Problem {
         }
     }
 
-    /// The caller's request is wrong (400).
+    /// An invalid request of the caller (400).
     #[must_use]
     pub fn bad_request(detail: impl Into<String>) -> Self {
-        Self::new(400, "bad-request", "The request is not one that this mount understands", detail)
+        Self::new(400, "bad-request", "The request is invalid for this mount", detail)
     }
 
-    /// This plugin is wrong, or its mount (500).
+    /// An error of the plugin or its mount (500).
     #[must_use]
     pub fn internal(detail: impl Into<String>) -> Self {
         Self::new(500, "plugin-error", "The plugin failed", detail)
@@ -58,7 +58,7 @@ impl Problem {
     /// The manifest does not declare the audience (500).
     pub(crate) fn not_declared(audience: &str) -> Self {
         Self::internal(format!(
-            "the plugin asked for audience {audience:?}, which its manifest does not declare"
+            "the plugin requested audience {audience:?}, which its manifest does not declare"
         ))
     }
 
@@ -80,19 +80,19 @@ impl Problem {
     #[cfg(target_family = "wasm")]
     pub(crate) fn token_throttled(seconds: u32) -> Self {
         let detail =
-            format!("the identity endpoint asks to wait {seconds} s before the next request");
+            format!("the identity endpoint requires a wait of {seconds} s before the next request");
         Self::new(503, "token-throttled", "The identity endpoint is busy", detail)
             .with_retry_after(seconds)
     }
 
-    /// Another member, beside the standard ones.
+    /// Adds a member to the standard ones.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.extensions.insert(name.to_owned(), value.into());
         self
     }
 
-    /// How many seconds the caller should wait before it tries again, sent as `retry-after`.
+    /// Sets the seconds to wait before a retry, sent as `retry-after`.
     #[must_use]
     pub fn with_retry_after(mut self, seconds: u32) -> Self {
         self.retry_after = Some(seconds);
@@ -105,13 +105,13 @@ impl Problem {
         self.status
     }
 
-    /// What happened.
+    /// The description of this occurrence.
     #[must_use]
     pub fn detail(&self) -> &str {
         &self.detail
     }
 
-    /// The object that it is sent as, for where it stands in another answer.
+    /// The problem as a JSON object, to embed it in another response.
     #[must_use]
     pub fn to_json(&self) -> Value {
         let mut members = Map::new();
@@ -123,7 +123,7 @@ impl Problem {
         Value::Object(members)
     }
 
-    /// The response that carries it.
+    /// The problem as a response.
     #[must_use]
     pub fn into_response(self) -> Response {
         let mut response =
@@ -146,9 +146,9 @@ impl std::error::Error for Problem {}
 impl From<SendError> for Problem {
     fn from(error: SendError) -> Self {
         let (status, kind, title) = match &error {
-            SendError::Denied => (403, "denied", "The broker did not let the request out"),
+            SendError::Denied => (403, "denied", "The broker denied the request"),
             SendError::TimedOut(_) => {
-                (504, "upstream-timeout", "The service did not answer in time")
+                (504, "upstream-timeout", "The service did not respond in time")
             }
             SendError::Failed(_) => (502, "upstream-failed", "The service could not be reached"),
         };

@@ -1,16 +1,16 @@
-//! What a caller sent to the mount.
+//! Requests to the mount.
 
 use crate::body::Body;
 use crate::headers::Headers;
 use crate::method::Method;
 
-/// A request of a caller, as the host hands it to the plugin: the path behind the mount's name, the
-/// caller's header fields without credentials and without those of the connection.
+/// A request of a caller: the path after the mount's name, and the caller's header fields except
+/// for credentials and those of the connection.
 #[derive(Debug)]
 pub struct Request {
     /// The method.
     pub method: Method,
-    /// The path and query, beginning with a slash: `/secrets/db?api-version=7.4`.
+    /// The path and query with a leading slash: `/secrets/db?api-version=7.4`.
     pub path_and_query: String,
     /// The header fields. The host adds `x-forwarded-proto`, `-host` and `-prefix`.
     pub headers: Headers,
@@ -19,7 +19,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// A request without header fields and body.
+    /// Creates a request without header fields and body.
     #[must_use]
     pub fn new(method: Method, path_and_query: impl Into<String>) -> Self {
         Self {
@@ -30,7 +30,7 @@ impl Request {
         }
     }
 
-    /// A `GET`.
+    /// Creates a `GET` request.
     #[must_use]
     pub fn get(path_and_query: impl Into<String>) -> Self {
         Self::new(Method::Get, path_and_query)
@@ -42,13 +42,13 @@ impl Request {
         self.path_and_query.split_once('?').map_or(self.path_and_query.as_str(), |(path, _)| path)
     }
 
-    /// The query, without its question mark, and empty where there is none.
+    /// The query without its question mark; empty if there is none.
     #[must_use]
     pub fn query(&self) -> &str {
         self.path_and_query.split_once('?').map_or("", |(_, query)| query)
     }
 
-    /// The path's segments.
+    /// The non-empty segments of the path.
     pub fn segments(&self) -> impl Iterator<Item = &str> {
         self.path().split('/').filter(|segment| !segment.is_empty())
     }

@@ -1,4 +1,4 @@
-//! What goes back to the caller, and what a service answered.
+//! Responses to the caller and of services.
 
 use crate::body::Body;
 use crate::headers::Headers;
@@ -15,33 +15,33 @@ pub struct Response {
 }
 
 impl Response {
-    /// A response without header fields and body.
+    /// Creates a response without header fields and body.
     #[must_use]
     pub fn new(status: u16) -> Self {
         Self { status, headers: Headers::new(), body: Body::empty() }
     }
 
-    /// The same with a header field. One that the host refuses is left out.
+    /// Sets a header field. One that the host rejects is omitted.
     #[must_use]
     pub fn with_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         drop(self.headers.set(name, value));
         self
     }
 
-    /// The same with a body.
+    /// Sets the body.
     #[must_use]
     pub fn with_body(mut self, body: impl Into<Body>) -> Self {
         self.body = body.into();
         self
     }
 
-    /// Whether the status is one of success.
+    /// Whether the status is 2xx.
     #[must_use]
     pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }
 
-    /// Whether the body is JSON, by its `content-type`: `application/json` or anything that ends in
+    /// Whether the `content-type` is JSON: `application/json`, `text/json` or a type that ends in
     /// `+json`.
     #[must_use]
     pub fn is_json(&self) -> bool {

@@ -1,4 +1,4 @@
-//! One call: from the host's request to its response.
+//! Entry point of a call: converts the host's request and response.
 
 use crate::body::{Body, Content};
 use crate::context::Context;
@@ -42,7 +42,7 @@ fn incoming(request: &IncomingRequest) -> Request {
     };
     let path_and_query = request.path_with_query().unwrap_or_else(|| "/".to_owned());
     let headers = Headers { fields: Fields::shared(request.headers()) };
-    // The host says `content-length: 0` wherever there is no body.
+    // The host sets `content-length: 0` on every request without a body.
     let has_body = headers.get("content-length").is_none_or(|length| length != "0");
     let body = if has_body {
         let incoming = request.consume().ok().and_then(|body| Incoming::new(body, None));
@@ -64,12 +64,12 @@ fn respond(response: Response, is_head: bool, out: ResponseOutparam) {
             Content::Stream(_) | Content::Filtered(..) | Content::Chunks(_) => None,
         };
         if let Some(length) = length {
-            // Refused only where the plugin made the field immutable, which it cannot.
+            // Fails only for immutable fields, which these are not.
             let _ = fields.set("content-length", length.to_string().as_bytes());
         }
     }
     let response = OutgoingResponse::new(fields.into_handle());
-    // 200 is what it is until it is told otherwise, and so is a status that is none.
+    // The default is 200, also if the plugin's status is invalid.
     if status != 200 {
         let _ = response.set_status_code(status);
     }
@@ -87,8 +87,8 @@ fn respond(response: Response, is_head: bool, out: ResponseOutparam) {
     drop(stream);
     match pumped {
         Ok(()) => drop(OutgoingBody::finish(outgoing, None)),
-        // Dropped without `finish`: the host ends the caller's response as broken, never as a short
-        // success.
+        // Dropped without `finish`: the host aborts the caller's response, so that it does not look
+        // complete.
         Err(_) => drop(outgoing),
     }
 }

@@ -1,7 +1,7 @@
-//! Test a plugin's logic with plain `cargo test`: no sandbox, no network, no wasm target.
+//! Tests of a plugin's logic with plain `cargo test`: no sandbox, no network, no wasm target.
 //!
-//! [`Mount`] stands in for the host. It hands out endpoints, settings and surrogates, and answers
-//! what the plugin sends.
+//! [`Mount`] mocks the host. It provides endpoints, settings and surrogates, and responds to the
+//! plugin's requests.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -12,21 +12,21 @@ use crate::{
     Body, BodyError, Context, Method, Plugin, Problem, Request, Response, SendError, platform,
 };
 
-/// What a plugin sent, as the host would have put it on the wire but for the surrogate.
+/// A request that a plugin sent, with the surrogate in place of the token.
 #[derive(Clone, Debug)]
 pub struct Sent {
     /// The method.
     pub method: Method,
     /// The whole URL.
     pub url: String,
-    /// The header fields, names in lower case.
+    /// The header fields, with names in lower case.
     pub headers: Vec<(String, Vec<u8>)>,
-    /// The body, whole.
+    /// The whole body.
     pub body: Vec<u8>,
 }
 
 impl Sent {
-    /// The first value of a header field, where it is text.
+    /// The first value of a header field, if it is UTF-8.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         let (_, value) = self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name))?;
@@ -34,33 +34,33 @@ impl Sent {
     }
 }
 
-/// What a plugin asked of a database. A transaction's begin and end come as statements: `begin
-/// transaction`, `commit transaction`, `rollback transaction`.
+/// A statement that a plugin sent to a database. Beginning and ending a transaction are statements
+/// too: `begin transaction`, `commit transaction`, `rollback transaction`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Asked {
+pub struct DatabaseRequest {
     /// The database's name.
     pub database: String,
-    /// What the plugin logged in with.
+    /// The credential that the plugin logged in with.
     pub credential: Credential,
     /// The statement.
     pub statement: String,
     /// Its parameters, `@P1` first.
     pub parameters: Vec<Value>,
-    /// How long it may take.
+    /// The timeout, if any.
     pub timeout: Option<Duration>,
 }
 
-/// What a database answers.
+/// A database's reply to a statement.
 pub struct Reply(platform::Reply);
 
 impl Reply {
-    /// One result set.
+    /// A single result set.
     #[must_use]
     pub fn rows(columns: Vec<Column>, rows: Vec<Vec<Value>>) -> Self {
         Self::items([Ok(Item::Columns(columns)), Ok(Item::Rows(rows))])
     }
 
-    /// What a query gives, bit by bit. An error ends it.
+    /// The items of a query's results. An error ends them.
     #[must_use]
     pub fn items<I: IntoIterator<Item = Result<Item, SqlError>>>(items: I) -> Self
     where
@@ -69,14 +69,14 @@ impl Reply {
         Self(platform::Reply::Items(Box::new(items.into_iter())))
     }
 
-    /// How many rows each statement affected.
+    /// The number of rows that each statement affected.
     #[must_use]
     pub fn counts(counts: &[u64]) -> Self {
         Self(platform::Reply::Counts(counts.to_vec()))
     }
 }
 
-/// A mount for a test.
+/// A mount with a mocked host.
 pub struct Mount(platform::Mount);
 
 impl Default for Mount {
@@ -86,26 +86,23 @@ impl Default for Mount {
 }
 
 impl Mount {
-    /// A mount without endpoints, behind which nobody answers.
+    /// Creates a mount without endpoints, whose requests all fail.
     #[must_use]
     pub fn new() -> Self {
-        let nobody = |_| Err(SendError::Failed("nobody answers in this test".to_owned()));
-        let answer = Box::new(nobody);
-        let nowhere = |_: &str, _: &Credential| {
+        let no_service = |_| Err(SendError::Failed("this test has no service".to_owned()));
+        let no_database = |_: &str, _: &Credential| {
             Err(SqlError::Unreachable("this test has no database".to_owned()))
         };
-        let (door, database) =
-            (Box::new(nowhere), Rc::new(|_| Ok(platform::Reply::Counts(Vec::new()))));
         Self(platform::Mount {
             config: BTreeMap::new(),
-            refused: BTreeMap::new(),
-            answer,
-            door,
-            database,
+            token_errors: BTreeMap::new(),
+            responder: Box::new(no_service),
+            login: Box::new(no_database),
+            database: Rc::new(|_| Ok(platform::Reply::Counts(Vec::new()))),
         })
     }
 
-    /// Grants an audience, at this endpoint. Its surrogate is `surrogate-for-<audience>`.
+    /// Grants an audience with this endpoint. Its surrogate is `surrogate-for-<audience>`.
     #[must_use]
     pub fn endpoint(mut self, audience: &str, url: &str) -> Self {
         self.0.config.insert(format!("endpoint.{audience}"), url.to_owned());
@@ -119,77 +116,81 @@ impl Mount {
         self
     }
 
-    /// Has the identity refuse a token for this audience.
+    /// Makes requests for a token for this audience fail.
     #[must_use]
-    pub fn refuse(mut self, audience: &str, problem: Problem) -> Self {
-        self.0.refused.insert(audience.to_owned(), problem);
+    pub fn token_error(mut self, audience: &str, problem: Problem) -> Self {
+        self.0.token_errors.insert(audience.to_owned(), problem);
         self
     }
 
-    /// What the services behind the mount answer.
+    /// Sets the services' response to each request.
     #[must_use]
-    pub fn answer(self, answer: impl Fn(Sent) -> Response + 'static) -> Self {
-        self.try_answer(move |sent| Ok(answer(sent)))
+    pub fn respond_with(self, respond: impl Fn(Sent) -> Response + 'static) -> Self {
+        self.try_respond_with(move |sent| Ok(respond(sent)))
     }
 
-    /// What the services behind the mount answer, or how they fail to.
+    /// Sets the services' response or error for each request.
     #[must_use]
-    pub fn try_answer(
+    pub fn try_respond_with(
         mut self,
-        answer: impl Fn(Sent) -> Result<Response, SendError> + 'static,
+        respond: impl Fn(Sent) -> Result<Response, SendError> + 'static,
     ) -> Self {
-        self.0.answer = Box::new(move |sent| {
+        self.0.responder = Box::new(move |sent| {
             let platform::Sent { method, url, headers, body } = sent;
-            answer(Sent { method, url, headers, body })
+            respond(Sent { method, url, headers, body })
         });
         self
     }
 
-    /// What the databases behind the mount answer. All logins succeed.
+    /// Sets the databases' reply to each statement. All logins succeed.
     #[must_use]
-    pub fn database(mut self, answer: impl Fn(Asked) -> Result<Reply, SqlError> + 'static) -> Self {
-        self.0.door = Box::new(|_, _| Ok(()));
-        self.0.database = Rc::new(move |asked| {
-            let platform::Asked { database, credential, statement, parameters, timeout } = asked;
-            answer(Asked { database, credential, statement, parameters, timeout })
+    pub fn database(
+        mut self,
+        reply: impl Fn(DatabaseRequest) -> Result<Reply, SqlError> + 'static,
+    ) -> Self {
+        self.0.login = Box::new(|_, _| Ok(()));
+        self.0.database = Rc::new(move |request| {
+            let platform::DatabaseRequest { database, credential, statement, parameters, timeout } =
+                request;
+            reply(DatabaseRequest { database, credential, statement, parameters, timeout })
                 .map(|reply| reply.0)
         });
         self
     }
 
-    /// Whether a login succeeds, by the name of the database and the credential. Comes after
+    /// Sets the result of logins, by the database's name and the credential. Call it after
     /// [`Mount::database`].
     #[must_use]
     pub fn login(
         mut self,
-        door: impl Fn(&str, &Credential) -> Result<(), SqlError> + 'static,
+        login: impl Fn(&str, &Credential) -> Result<(), SqlError> + 'static,
     ) -> Self {
-        self.0.door = Box::new(door);
+        self.0.login = Box::new(login);
         self
     }
 
-    /// Calls the plugin, as a program that reaches it at `http://localhost/mount` would.
+    /// Calls the plugin as a program would at `http://localhost/mount`.
     #[must_use]
     pub fn call<P: Plugin>(self, request: Request) -> Response {
         P::handle(request, &Context { mount: self.0 }).unwrap_or_else(Problem::into_response)
     }
 }
 
-/// A body that arrives in these chunks.
+/// A body that is received in these chunks.
 #[must_use]
 pub fn stream<const N: usize>(chunks: [&str; N]) -> Body {
     platform::stream(chunks.iter().map(|chunk| Ok(chunk.as_bytes().to_vec())).collect())
 }
 
-/// A body that arrives in these chunks and then breaks off.
+/// A body that is received in these chunks and then aborted.
 #[must_use]
 pub fn broken_stream<const N: usize>(chunks: [&str; N]) -> Body {
     let whole = chunks.iter().map(|chunk| Ok(chunk.as_bytes().to_vec()));
-    let broken = Err(BodyError::Broken("the peer went away".to_owned()));
+    let broken = Err(BodyError::Broken("the peer disconnected".to_owned()));
     platform::stream(whole.chain([broken]).collect())
 }
 
-/// All of a response's body as text, whatever it takes.
+/// The whole body of a response as text, or its error in angle brackets.
 #[must_use]
 pub fn text(response: Response) -> String {
     match response.body.into_bytes(usize::MAX) {

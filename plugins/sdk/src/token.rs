@@ -1,10 +1,10 @@
-//! Surrogates of access tokens.
+//! Surrogates for access tokens.
 
-/// The stand-in for an access token.
+/// A surrogate for an access token.
 #[derive(Clone, Debug)]
 pub struct Token {
-    /// The surrogate: what to send where a token belongs.
+    /// The surrogate, to be sent in place of the token.
     pub bearer: String,
-    /// When the token behind it stops being valid, in seconds since 1970-01-01T00:00:00Z.
+    /// When the real token expires, in seconds since 1970-01-01T00:00:00Z.
     pub expires_on: u64,
 }

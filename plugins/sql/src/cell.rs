@@ -1,15 +1,18 @@
-//! From SQL Server's values to JSON.
+//! Conversion of SQL Server's values to JSON.
 //!
 //! | type | JSON |
 //! |---|---|
 //! | NULL | `null` |
 //! | `bit` | `true`, `false` |
 //! | `tinyint`, `smallint`, `int`, `real`, `float` | a number |
-//! | `bigint`, `decimal`, `money`, `smallmoney` | a string: most readers of JSON keep numbers as floats of 64 bits, which hold no more than 53 bits, and no decimal fraction |
-//! | all types of characters, `xml` | a string |
-//! | all types of bytes | a string, base64 |
+//! | `bigint`, `decimal`, `money`, `smallmoney` | a string |
+//! | all character types, `xml` | a string |
+//! | all binary types | a string, base64 |
 //! | dates and times | a string: `2026-11-21`, `09:30:00.1234567`, `2026-11-21T09:30:00+01:00` |
 //! | `uniqueidentifier` | a string |
+//!
+//! `bigint` and decimals are strings because most JSON parsers read numbers as 64-bit floats, which
+//! hold only 53 bits of an integer and no exact decimal fractions.
 
 use std::fmt::Write;
 
@@ -74,12 +77,12 @@ pub(crate) fn columns(columns: &[Column], out: &mut String) {
     out.push(']');
 }
 
-// To write into a string cannot fail.
+// Writing to a `String` cannot fail.
 fn integer(value: i64, out: &mut String) {
     let _ = write!(out, "{value}");
 }
 
-/// The shortest digits that are read as the same float, with an exponent where it is far from 1.
+/// Writes the shortest digits that parse to the same float, with an exponent if it is far from 1.
 fn number(value: impl std::fmt::Debug, out: &mut String) {
     let _ = write!(out, "{value:?}");
 }
@@ -148,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn all_characters_come_back() {
+    fn all_characters_survive_a_round_trip() {
         let text: String = (0..0x300).filter_map(char::from_u32).collect();
         let mut out = String::new();
         write(&Value::Text(text.clone()), &mut out);
@@ -156,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_have_their_types_names() {
+    fn columns_have_the_names_of_their_types() {
         let mut out = String::new();
         columns(
             &[Column::new("id", DataType::Int), Column::new("", DataType::SqlVariant)],

@@ -1,37 +1,38 @@
-//! The words of Transact-SQL: where strings, names and comments begin and end.
+//! Tokens of Transact-SQL: where strings, names and comments begin and end.
 //!
-//! Two things depend on it. Named parameters are replaced in a statement, but not in its strings,
-//! names and comments ([`names`](crate::names)). And what is checked to be a read must be cut into
-//! the same words here and in the server ([`read_only`](crate::read_only)): what the server could
-//! read in another way has a kind of its own here, and is refused.
+//! Two modules depend on it. [`bind`](crate::bind) replaces named parameters, but not within
+//! strings, names and comments. [`read_only`](crate::read_only) needs the same tokens that the
+//! server will see: what the server might read differently is an [`Ambiguous`](Kind::Ambiguous)
+//! token here, and is denied.
 
-/// What a token is.
+/// The kind of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// A keyword, or a name that stands there as it is.
+    /// A keyword or an unquoted name.
     Word,
     /// `[a name]` or `"a name"`.
     Quoted,
-    /// `'text'`. The `N` of `N'text'` is a word before it.
+    /// `'text'`. The `N` of `N'text'` is a separate word.
     Text,
     Number,
     /// `@name`.
     Variable,
     /// `@@name`.
     Global,
-    /// `-- to the end of the line`, without that end, or `/* in /* each */ other */`.
+    /// `-- to the end of the line`, without the line break, or `/* possibly /* nested */ */`.
     Comment,
-    /// Blanks, tabs and ends of lines.
+    /// Spaces, tabs and line breaks.
     Space,
-    /// One character that stands for itself.
+    /// A punctuation character or operator.
     Sign,
-    /// A string, a name or a comment that does not end.
-    Open,
-    /// A character, or a number that runs into a word, that another reader may see in another way.
-    Strange,
+    /// A string, name or comment without its end.
+    Unterminated,
+    /// A character, or a number directly followed by a word, that another parser may read
+    /// differently.
+    Ambiguous,
 }
 
-/// A piece of a statement. All of them together are the statement.
+/// A token of a statement. All tokens concatenated are the statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Token<'s> {
     pub(crate) kind: Kind,
@@ -39,23 +40,23 @@ pub(crate) struct Token<'s> {
 }
 
 impl Token<'_> {
-    /// Whether it is this sign.
+    /// Whether this is the given sign.
     pub(crate) fn is(&self, sign: &str) -> bool {
         self.kind == Kind::Sign && self.text == sign
     }
 
-    /// Whether it is this word, in whatever case.
+    /// Whether this is the given word, ignoring case.
     pub(crate) fn is_word(&self, word: &str) -> bool {
         self.kind == Kind::Word && self.text.eq_ignore_ascii_case(word)
     }
 
-    /// Whether it is nothing to the server.
+    /// Whether the server ignores this token.
     pub(crate) fn is_blank(&self) -> bool {
         matches!(self.kind, Kind::Space | Kind::Comment)
     }
 }
 
-/// Cuts a statement into its tokens.
+/// Splits a statement into tokens.
 pub(crate) fn tokens(statement: &str) -> impl Iterator<Item = Token<'_>> {
     let mut rest = statement;
     std::iter::from_fn(move || {
@@ -67,7 +68,7 @@ pub(crate) fn tokens(statement: &str) -> impl Iterator<Item = Token<'_>> {
     })
 }
 
-/// The kind and the length of the token at the beginning, which is not empty.
+/// The kind and the length of the first token of `rest`, which is not empty.
 fn token(first: char, rest: &str) -> (Kind, usize) {
     match first {
         ' ' | '\t' | '\r' | '\n' => {
@@ -80,7 +81,7 @@ fn token(first: char, rest: &str) -> (Kind, usize) {
         '/' if rest.starts_with("/*") => block(rest),
         '@' if rest.starts_with("@@") => (Kind::Global, run(rest, is_part)),
         '@' => match run(rest, is_part) {
-            1 => (Kind::Strange, 1),
+            1 => (Kind::Ambiguous, 1),
             length => (Kind::Variable, length),
         },
         '0'..='9' => number(rest),
@@ -90,21 +91,21 @@ fn token(first: char, rest: &str) -> (Kind, usize) {
         }
         '(' | ')' | ',' | '.' | ';' | '+' | '-' | '*' | '/' | '%' | '=' | '<' | '>' | '!' | '&'
         | '|' | '^' | '~' | ':' => (Kind::Sign, 1),
-        _ => (Kind::Strange, first.len_utf8()),
+        _ => (Kind::Ambiguous, first.len_utf8()),
     }
 }
 
-/// What a name consists of behind its first character.
+/// Whether a character may follow the first one of a name.
 pub(crate) fn is_part(c: char) -> bool {
     c.is_alphanumeric() || matches!(c, '_' | '@' | '#' | '$')
 }
 
-/// How long what fits is, from the beginning.
+/// Length of the longest prefix whose characters fit.
 fn run(rest: &str, fits: impl Fn(char) -> bool) -> usize {
     rest.find(|c| !fits(c)).unwrap_or(rest.len())
 }
 
-/// From a quote to its end. An end that stands there twice is one in the text.
+/// A quoted token. A doubled end quote is part of the text.
 fn quoted(rest: &str, end: char, kind: Kind) -> (Kind, usize) {
     let mut chars = rest.char_indices().skip(1).peekable();
     while let Some((at, c)) = chars.next() {
@@ -112,10 +113,10 @@ fn quoted(rest: &str, end: char, kind: Kind) -> (Kind, usize) {
             return (kind, at + 1);
         }
     }
-    (Kind::Open, rest.len())
+    (Kind::Unterminated, rest.len())
 }
 
-/// A comment that may have others in it.
+/// A block comment, possibly nested.
 fn block(rest: &str) -> (Kind, usize) {
     let mut depth = 0;
     let mut chars = rest.char_indices().peekable();
@@ -129,11 +130,11 @@ fn block(rest: &str) -> (Kind, usize) {
             }
         }
     }
-    (Kind::Open, rest.len())
+    (Kind::Unterminated, rest.len())
 }
 
-/// `1`, `.5`, `1.5e-3`, `0xff`. The server ends a number where the word begins that runs into it:
-/// `1from` is two tokens to it, and `1efrom` too.
+/// `1`, `.5`, `1.5e-3`, `0xff`. The server ends a number where a word follows directly: to it
+/// `1from` is two tokens, and so is `1efrom`.
 fn number(rest: &str) -> (Kind, usize) {
     let after = |at: usize| rest.get(at..).unwrap_or_default();
     let digits = |at: usize| at + run(after(at), |c| c.is_ascii_digit());
@@ -153,7 +154,7 @@ fn number(rest: &str) -> (Kind, usize) {
         }
     };
     let runs_on = after(end).chars().next().is_some_and(|c| is_part(c) || !c.is_ascii());
-    (if runs_on { Kind::Strange } else { Kind::Number }, end)
+    (if runs_on { Kind::Ambiguous } else { Kind::Number }, end)
 }
 
 #[cfg(test)]
@@ -178,17 +179,17 @@ mod tests {
             ("/*/ @y */ @x", "Comment</*/ @y */> Variable<@x>"),
             ("@@rowcount a@b #t ##t", "Global<@@rowcount> Word<a@b> Word<#t> Word<##t>"),
             ("1.5e-3+.5-0xAb", "Number<1.5e-3> Sign<+> Number<.5> Sign<-> Number<0xAb>"),
-            ("1from", "Strange<1> Word<from>"),
-            ("1.efrom", "Strange<1.> Word<efrom>"),
-            ("0xfrom", "Strange<0xf> Word<rom>"),
-            ("1e+from", "Strange<1> Word<e> Sign<+> Word<from>"),
-            ("$1 @", "Strange<$> Number<1> Strange<@>"),
-            ("'a", "Open<'a>"),
-            ("'a''", "Open<'a''>"),
-            ("[a]]", "Open<[a]]>"),
-            ("/* /* */", "Open</* /* */>"),
+            ("1from", "Ambiguous<1> Word<from>"),
+            ("1.efrom", "Ambiguous<1.> Word<efrom>"),
+            ("0xfrom", "Ambiguous<0xf> Word<rom>"),
+            ("1e+from", "Ambiguous<1> Word<e> Sign<+> Word<from>"),
+            ("$1 @", "Ambiguous<$> Number<1> Ambiguous<@>"),
+            ("'a", "Unterminated<'a>"),
+            ("'a''", "Unterminated<'a''>"),
+            ("[a]]", "Unterminated<[a]]>"),
+            ("/* /* */", "Unterminated</* /* */>"),
             ("größe 名前", "Word<größe> Word<名前>"),
-            ("\u{a0}", "Strange<\u{a0}>"),
+            ("\u{a0}", "Ambiguous<\u{a0}>"),
             ("", ""),
         ] {
             assert_eq!(shown(statement), expected, "{statement}");

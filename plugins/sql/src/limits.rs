@@ -1,25 +1,25 @@
-//! How much an answer may be, and how long it may take.
+//! Limits on the size and the duration of a response.
 //!
-//! The mount's settings say the most, and a request may ask for less. An answer that would be more
-//! is an error, and never a part of the answer that looks like all of it.
+//! The mount's settings are the maximum; a request may set lower limits. A response that exceeds
+//! them is an error, never a truncated response that looks complete.
 
 use std::time::Duration;
 
 use keyward_plugin::{Context, Problem};
 
-/// What holds for one statement.
+/// The limits of one statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
-    /// Rows, of all result sets together.
+    /// Rows of all result sets together.
     pub(crate) rows: u64,
-    /// Bytes of the answer.
+    /// Bytes of the response's body.
     pub(crate) bytes: u64,
     /// From the start of the statement to its last row.
     pub(crate) time: Duration,
 }
 
 impl Limits {
-    /// The mount's.
+    /// The limits in the mount's settings.
     pub(crate) fn of(cx: &Context) -> Result<Self, Problem> {
         Ok(Self {
             rows: setting(cx, "max_rows", 1_000_000, rows)?,
@@ -28,7 +28,7 @@ impl Limits {
         })
     }
 
-    /// With the least of each.
+    /// The lower of each limit.
     pub(crate) fn at_most(self, other: Self) -> Self {
         Self {
             rows: self.rows.min(other.rows),
@@ -37,20 +37,20 @@ impl Limits {
         }
     }
 
-    /// None at all.
-    pub(crate) const NONE: Self = Self { rows: u64::MAX, bytes: u64::MAX, time: Duration::MAX };
+    /// No limits.
+    pub(crate) const UNLIMITED: Self =
+        Self { rows: u64::MAX, bytes: u64::MAX, time: Duration::MAX };
 
-    /// The answer has more rows, or is longer.
+    /// The problem of a response that exceeds a limit.
     pub(crate) fn exceeded(&self, rows: u64, bytes: u64) -> Option<Problem> {
         let problem = |what: String, setting: &str| {
             let detail = format!(
-                "the answer has more than {what}, and the response is truncated. Ask for less, \
-                 with `top` or `where`, \
-                 or raise `{setting}` in the settings of this mount, and in the request where it \
-                 has one"
+                "the response has more than {what}, and is truncated. Request less, with `top` \
+                 or `where`, or raise `{setting}` in the settings of this mount, and in the \
+                 request if it is set there"
             );
             Some(
-                Problem::new(422, "answer-too-large", "The answer is too large", detail)
+                Problem::new(422, "answer-too-large", "The response is too large", detail)
                     .with("limit", setting),
             )
         };
@@ -73,18 +73,18 @@ fn setting<T>(
     let Some(text) = cx.setting(name) else { return Ok(default) };
     read(&text).map_err(|why| {
         Problem::internal(format!(
-            "the setting `{name} = {text:?}` of this mount cannot be used: {why}"
+            "the setting `{name} = {text:?}` of this mount is invalid: {why}"
         ))
     })
 }
 
-/// A number of rows.
+/// Parses a number of rows.
 pub(crate) fn rows(text: &str) -> Result<u64, String> {
     let rows = text.parse().ok().filter(|rows| *rows > 0);
-    rows.ok_or_else(|| "a whole number from 1 is expected".to_owned())
+    rows.ok_or_else(|| "expected a whole number of at least 1".to_owned())
 }
 
-/// A number of bytes, with a unit or without.
+/// Parses a number of bytes, with or without a unit.
 pub(crate) fn bytes(text: &str) -> Result<u64, String> {
     let (number, unit) =
         text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
@@ -98,14 +98,14 @@ pub(crate) fn bytes(text: &str) -> Result<u64, String> {
     let bytes = shift
         .and_then(|shift| number.parse::<u64>().ok()?.checked_mul(1 << shift))
         .filter(|bytes| *bytes > 0);
-    bytes.ok_or_else(|| "a size is expected, such as 64MiB".to_owned())
+    bytes.ok_or_else(|| "expected a size such as 64MiB".to_owned())
 }
 
-/// A time, in full milliseconds that fit into 32 bits.
+/// Parses a duration, whose milliseconds must fit into 32 bits.
 pub(crate) fn time(text: &str) -> Result<Duration, String> {
     let time = humantime::parse_duration(text).ok();
     let fits = |time: &Duration| (1..u128::from(u32::MAX)).contains(&time.as_millis());
-    time.filter(fits).ok_or_else(|| "a time is expected, such as 30s or 2m".to_owned())
+    time.filter(fits).ok_or_else(|| "expected a duration such as 30s or 2m".to_owned())
 }
 
 #[cfg(test)]
@@ -134,8 +134,8 @@ mod tests {
     }
 
     #[test]
-    fn the_last_row_that_may_be_is_no_error() {
-        let limits = Limits { rows: 2, bytes: 10, ..Limits::NONE };
+    fn a_response_at_its_limits_is_allowed() {
+        let limits = Limits { rows: 2, bytes: 10, ..Limits::UNLIMITED };
         assert!(limits.exceeded(2, 10).is_none());
         assert!(limits.exceeded(3, 10).unwrap().detail().contains("`max_rows`"));
         assert!(limits.exceeded(2, 11).unwrap().detail().contains("`max_bytes`"));

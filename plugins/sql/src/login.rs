@@ -1,40 +1,39 @@
-//! What the mount logs in with.
+//! The mount's database and the credential for its login.
 
 use keyward_plugin::sql::Credential;
 use keyward_plugin::{Context, Method, Outgoing, Problem};
 use serde_json::Value;
 
-use crate::refusal::Login;
+use crate::problem::Login;
 
 const API_VERSION: &str = "7.4";
 
-/// The longest answer of the Key Vault's, in bytes. A secret has 25 KB at most.
-const LONGEST: usize = 128 << 10;
+/// The maximum length of Key Vault's response, in bytes. A secret has at most 25 KB.
+const MAX_RESPONSE: usize = 128 << 10;
 
-/// The database and the credential for it. What of the credential is secret is a surrogate: the
-/// host keeps the rest.
+/// Returns the database and the credential for it. Secrets in the credential are surrogates.
 pub(crate) fn credential(cx: &Context) -> Result<(Login, Credential), Problem> {
-    let database = needed(cx, "database", "orders", "the mount has no database")?;
+    let database = required(cx, "database", "orders", "the mount has no database")?;
     if cx.setting("auth").as_deref() != Some("password") {
         return Ok((Login { database, user: None }, Credential::from(cx.token("sql")?)));
     }
-    let why = "`auth = \"password\"` needs it";
-    let user = needed(cx, "user", "app", why)?;
-    let secret = needed(cx, "password_secret", "sql-password", why)?;
+    let why = "`auth = \"password\"` requires it";
+    let user = required(cx, "user", "app", why)?;
+    let secret = required(cx, "password_secret", "sql-password", why)?;
     let password = password(&secret, cx)?;
     Ok((Login { database, user: Some(user.clone()) }, Credential::Password { user, password }))
 }
 
-fn needed(cx: &Context, setting: &str, example: &str, why: &str) -> Result<String, Problem> {
+fn required(cx: &Context, setting: &str, example: &str, why: &str) -> Result<String, Problem> {
     cx.setting(setting).filter(|value| !value.is_empty()).ok_or_else(|| {
         let detail =
-            format!("{why}: write `{setting} = \"{example}\"` into the settings of this mount");
+            format!("{why}: add `{setting} = \"{example}\"` to the settings of this mount");
         Problem::new(500, "setting-missing", "A setting of this mount is missing", detail)
             .with("setting", setting)
     })
 }
 
-/// The surrogate of a secret's value.
+/// Reads a secret from Key Vault and returns its surrogate.
 fn password(secret: &str, cx: &Context) -> Result<String, Problem> {
     let is_name = |name: &str| {
         (1..=127).contains(&name.len())
@@ -55,39 +54,41 @@ fn password(secret: &str, cx: &Context) -> Result<String, Problem> {
     let response = cx.send(outgoing)?;
 
     let (status, retry_after) = (response.status, response.headers.get("retry-after"));
-    let answer: Value =
-        serde_json::from_slice(&response.body.into_bytes(LONGEST)?).unwrap_or_default();
-    match answer.get("value").and_then(Value::as_str) {
+    let body: Value =
+        serde_json::from_slice(&response.body.into_bytes(MAX_RESPONSE)?).unwrap_or_default();
+    match body.get("value").and_then(Value::as_str) {
         Some(value) if status == 200 => Ok(value.to_owned()),
-        _ => Err(refused(status, secret, &answer, retry_after)),
+        _ => Err(vault_error(status, secret, &body, retry_after)),
     }
 }
 
-/// Why the Key Vault gave none.
-fn refused(status: u16, secret: &str, answer: &Value, retry_after: Option<String>) -> Problem {
+/// The problem of an unsuccessful response from Key Vault.
+fn vault_error(status: u16, secret: &str, body: &Value, retry_after: Option<String>) -> Problem {
     let text = |pointer: &str| {
-        answer.pointer(pointer).and_then(Value::as_str).unwrap_or("no reason").to_owned()
+        body.pointer(pointer).and_then(Value::as_str).unwrap_or("no reason").to_owned()
     };
     let advice = match status {
         401 | 403 => {
             ". The mount's identity needs the role Key Vault Secrets User on the vault or the \
-             secret, and the vault's firewall \
-             must let this machine in"
+             secret, and the vault's firewall must allow this machine"
         }
         404 => ". Compare `password_secret` in the mount's settings with the secrets of the vault",
         _ => "",
     };
     let (code, message) = (text("/error/code"), text("/error/message"));
     let detail = format!(
-        "the Key Vault gave no password from the secret {secret:?} ({status} {code}): \
+        "the Key Vault returned no password for the secret {secret:?} ({status} {code}): \
          {message}{advice}"
     );
     let problem = match status {
-        401 | 403 => {
-            Problem::new(403, "password-refused", "The Key Vault refuses the password", detail)
-        }
+        401 | 403 => Problem::new(
+            403,
+            "password-refused",
+            "The Key Vault denied access to the password",
+            detail,
+        ),
         429 | 503 => Problem::new(503, "password-throttled", "The Key Vault is busy", detail),
-        _ => Problem::new(502, "password-failed", "The Key Vault gave no password", detail),
+        _ => Problem::new(502, "password-failed", "The Key Vault returned no password", detail),
     };
     match retry_after.and_then(|seconds| seconds.parse().ok()) {
         Some(seconds) => problem.with_retry_after(seconds),

@@ -1,14 +1,16 @@
-//! From JSON to SQL Server's values.
+//! Conversion of JSON parameters to SQL Server's values.
 //!
 //! | JSON | type |
 //! |---|---|
 //! | `null` | NULL, of `nvarchar` |
 //! | `true`, `false` | `bit` |
-//! | a whole number | `int`, where it is too large `bigint`, and then `decimal` |
-//! | a number with a point | `decimal`, to the digit |
+//! | a whole number | the first of `int`, `bigint` and `decimal` that fits |
+//! | a number with a decimal point | `decimal`, with all its digits |
 //! | a number with an exponent | `float` |
 //! | a string | `nvarchar` |
-//! | `{"type": "datetime2", "value": "2026-11-21T09:30:00"}` | that type; bytes are base64, and a value may be `null` |
+//! | `{"type": "datetime2", "value": "2026-11-21T09:30:00"}` | that type |
+//!
+//! The value of a binary type is base64. Any typed value may be `null`.
 
 use std::collections::BTreeMap;
 
@@ -18,30 +20,30 @@ use keyward_plugin::Problem;
 use keyward_plugin::sql::{DataType, Value};
 use serde_json::value::RawValue;
 
-use crate::shape;
+use crate::literal;
 
-/// The most digits of a `decimal`.
-const DIGITS: usize = 38;
+/// Maximum number of digits of a `decimal`.
+const MAX_DIGITS: usize = 38;
 
-/// The value of a parameter. `pointer` says where it stands (RFC 6901).
+/// The value of a parameter. `pointer` is its location in the request (RFC 6901).
 pub(crate) fn value(raw: &RawValue, pointer: &str) -> Result<Value, Problem> {
-    plain(raw).unwrap_or_else(|| typed(raw)).map_err(|why| wrong(pointer, &why))
+    plain(raw).unwrap_or_else(|| typed(raw)).map_err(|why| invalid(pointer, &why))
 }
 
-/// The caller's parameter is none.
-pub(crate) fn wrong(pointer: &str, why: &str) -> Problem {
+/// The problem of an invalid member of the request.
+pub(crate) fn invalid(pointer: &str, why: &str) -> Problem {
     Problem::bad_request(format!("{pointer}: {why}")).with("pointer", pointer)
 }
 
-/// A value without a type; `None` for an object.
+/// A value without an explicit type; `None` for an object.
 fn plain(raw: &RawValue) -> Option<Result<Value, String>> {
     let text = raw.get();
     Some(match text.bytes().next() {
         Some(b'{') => return None,
         Some(b'[') => {
-            Err("a parameter is one value. For a list, send it as a JSON text, and read it in the statement \
-                           with `select value from openjson(@name)`"
-                .to_owned())
+            let detail = "a parameter is one value. Send a list as a JSON string, and read it in \
+                          the statement with `select value from openjson(@name)`";
+            Err(detail.to_owned())
         }
         Some(b'n') => Ok(Value::Null(DataType::Nvarchar)),
         Some(b't') => Ok(Value::Bit(true)),
@@ -52,7 +54,7 @@ fn plain(raw: &RawValue) -> Option<Result<Value, String>> {
 }
 
 fn string(raw: &RawValue) -> Result<String, String> {
-    serde_json::from_str(raw.get()).map_err(|_| "a string is expected here".to_owned())
+    serde_json::from_str(raw.get()).map_err(|_| "expected a string".to_owned())
 }
 
 fn number(text: &str) -> Result<Value, String> {
@@ -71,50 +73,53 @@ fn number(text: &str) -> Result<Value, String> {
 fn float(text: &str) -> Result<Value, String> {
     match text.parse::<f64>() {
         Ok(value) if value.is_finite() => Ok(Value::Float(value)),
-        _ => Err(format!("{text} is beyond a float, which ends at 1.79e308")),
+        _ => Err(format!("{text} is out of range for a float, whose maximum is 1.79e308")),
     }
 }
 
 fn decimal(text: &str) -> Result<Value, String> {
-    if shape::is_decimal(text, DIGITS) {
+    if literal::is_decimal(text, MAX_DIGITS) {
         return Ok(Value::Decimal(text.to_owned()));
     }
     Err(format!(
-        "a decimal is digits with a point, {DIGITS} at most: for more, send \
+        "a decimal has at most {MAX_DIGITS} digits and an optional decimal point; for more, send \
          {{\"type\": \"float\", \"value\": ...}}"
     ))
 }
 
 /// `{"type": ..., "value": ...}`.
 fn typed(raw: &RawValue) -> Result<Value, String> {
-    let form = "an object is {\"type\": \"datetime2\", \"value\": \"2026-11-21T09:30:00\"}, with the name of one of SQL Server's types";
+    let expected = "expected {\"type\": \"datetime2\", \"value\": \"2026-11-21T09:30:00\"}, with \
+                    the name of one of SQL Server's types";
     let mut members: BTreeMap<String, Box<RawValue>> =
-        serde_json::from_str(raw.get()).map_err(|_| form.to_owned())?;
-    let (Some(of), Some(value)) = (members.remove("type"), members.remove("value")) else {
-        return Err(form.to_owned());
+        serde_json::from_str(raw.get()).map_err(|_| expected.to_owned())?;
+    let (Some(type_name), Some(value)) = (members.remove("type"), members.remove("value")) else {
+        return Err(expected.to_owned());
     };
     if let Some(name) = members.keys().next() {
-        return Err(format!("{form}; it has no member {name:?}"));
+        return Err(format!("unknown member {name:?}: {expected}"));
     }
-    let name = string(&of)?;
-    let of =
-        DataType::of_name(&name).filter(|of| !matches!(of, DataType::Udt | DataType::SqlVariant));
-    let of = of.ok_or_else(|| format!("{name:?} is not a type that a parameter can have"))?;
+    let name = string(&type_name)?;
+    let data_type = DataType::from_name(&name)
+        .filter(|data_type| !matches!(data_type, DataType::Udt | DataType::SqlVariant))
+        .ok_or_else(|| format!("{name:?} is not a valid type for a parameter"))?;
     if value.get() == "null" {
-        return Ok(Value::Null(of));
+        return Ok(Value::Null(data_type));
     }
-    of_type(of, &value)
-        .ok_or_else(|| format!("{} is not a valid {of}: {}", beginning(value.get()), expected(of)))
+    of_type(data_type, &value).ok_or_else(|| {
+        let found = beginning(value.get());
+        format!("{found} is not a valid {data_type}: expected {}", example(data_type))
+    })
 }
 
-/// The value of a type, which a string may hold as well.
-fn of_type(of: DataType, raw: &RawValue) -> Option<Value> {
+/// Parses a value of a type. Numbers may also be in a string.
+fn of_type(data_type: DataType, raw: &RawValue) -> Option<Value> {
     let text = if raw.get().starts_with('"') { string(raw).ok()? } else { raw.get().to_owned() };
     let is_text = raw.get().starts_with('"');
     let is_scalar = !raw.get().starts_with(['{', '[']);
     let shaped =
         |fits: bool, value: fn(String) -> Value| (is_text && fits).then(|| value(text.clone()));
-    match of {
+    match data_type {
         DataType::Bit => match text.as_str() {
             "true" | "1" => Some(Value::Bit(true)),
             "false" | "0" => Some(Value::Bit(false)),
@@ -142,46 +147,45 @@ fn of_type(of: DataType, raw: &RawValue) -> Option<Value> {
         DataType::Binary | DataType::Varbinary | DataType::Image => {
             STANDARD.decode(&text).ok().filter(|_| is_text).map(Value::Binary)
         }
-        DataType::Date => shaped(shape::is_date(&text), Value::Date),
-        DataType::Time => shaped(shape::is_time(&text), Value::Time),
+        DataType::Date => shaped(literal::is_date(&text), Value::Date),
+        DataType::Time => shaped(literal::is_time(&text), Value::Time),
         DataType::Smalldatetime | DataType::Datetime | DataType::Datetime2 => {
-            shaped(shape::is_datetime(&text), Value::Datetime)
+            shaped(literal::is_datetime(&text), Value::Datetime)
         }
         DataType::Datetimeoffset => {
-            shape::datetimeoffset(&text).filter(|_| is_text).map(Value::Datetimeoffset)
+            literal::datetimeoffset(&text).filter(|_| is_text).map(Value::Datetimeoffset)
         }
         DataType::Uniqueidentifier => {
-            shaped(shape::is_uniqueidentifier(&text), Value::Uniqueidentifier)
+            shaped(literal::is_uniqueidentifier(&text), Value::Uniqueidentifier)
         }
         DataType::Xml => shaped(true, Value::Xml),
         DataType::Udt | DataType::SqlVariant => None,
     }
 }
 
-fn expected(of: DataType) -> &'static str {
-    match of {
-        DataType::Bit => "true or false is expected",
-        DataType::Tinyint => "a whole number from 0 to 255 is expected",
-        DataType::Smallint => "a whole number from -32768 to 32767 is expected",
-        DataType::Int => "a whole number of 32 bits is expected",
-        DataType::Bigint => "a whole number of 64 bits is expected, which may stand in a string",
-        DataType::Real | DataType::Float => "a number is expected",
+/// What a value of a type looks like.
+fn example(data_type: DataType) -> &'static str {
+    match data_type {
+        DataType::Bit => "true or false",
+        DataType::Tinyint => "a whole number from 0 to 255",
+        DataType::Smallint => "a whole number from -32768 to 32767",
+        DataType::Int => "a whole number of 32 bits",
+        DataType::Bigint => "a whole number of 64 bits, which may be in a string",
+        DataType::Real | DataType::Float => "a number",
         DataType::Decimal | DataType::Money | DataType::Smallmoney => {
-            "a number without an exponent is expected, which may stand in a string: \"-12.30\""
+            "a number without an exponent, which may be in a string: \"-12.30\""
         }
-        DataType::Binary | DataType::Varbinary | DataType::Image => {
-            "a string with base64 is expected"
-        }
-        DataType::Date => "\"2026-11-21\" is expected",
-        DataType::Time => "\"09:30:00\" is expected, with at most 7 digits of a second",
+        DataType::Binary | DataType::Varbinary | DataType::Image => "a base64 string",
+        DataType::Date => "\"2026-11-21\"",
+        DataType::Time => "\"09:30:00\" with at most 7 fractional digits",
         DataType::Smalldatetime | DataType::Datetime | DataType::Datetime2 => {
-            "\"2026-11-21T09:30:00\" is expected, with at most 7 digits of a second"
+            "\"2026-11-21T09:30:00\" with at most 7 fractional digits"
         }
         DataType::Datetimeoffset => {
-            "\"2026-11-21T09:30:00+01:00\" is expected, with at most 7 digits of a second"
+            "\"2026-11-21T09:30:00+01:00\" with at most 7 fractional digits"
         }
-        DataType::Uniqueidentifier => "\"00112233-4455-6677-8899-AABBCCDDEEFF\" is expected",
-        _ => "a string is expected",
+        DataType::Uniqueidentifier => "\"00112233-4455-6677-8899-AABBCCDDEEFF\"",
+        _ => "a string",
     }
 }
 
@@ -202,8 +206,8 @@ mod tests {
         value(&raw, "/params/a").map_err(|problem| problem.detail().to_owned())
     }
 
-    fn typed(of: &str, json: &str) -> Result<Value, String> {
-        read(&format!(r#"{{"type":"{of}","value":{json}}}"#))
+    fn typed(data_type: &str, json: &str) -> Result<Value, String> {
+        read(&format!(r#"{{"type":"{data_type}","value":{json}}}"#))
     }
 
     #[test]
@@ -229,8 +233,8 @@ mod tests {
     }
 
     #[test]
-    fn a_type_by_its_name_takes_its_values() {
-        for (of, json, expected) in [
+    fn a_named_type_accepts_its_values() {
+        for (data_type, json, expected) in [
             ("bit", "1", Value::Bit(true)),
             ("TinyInt", "255", Value::Tinyint(255)),
             ("smallint", "\"-1\"", Value::Smallint(-1)),
@@ -257,13 +261,13 @@ mod tests {
             ),
             ("xml", "\"<a/>\"", Value::Xml("<a/>".into())),
         ] {
-            assert_eq!(typed(of, json), Ok(expected), "{of} {json}");
+            assert_eq!(typed(data_type, json), Ok(expected), "{data_type} {json}");
         }
     }
 
     #[test]
-    fn what_is_no_value_is_named_with_its_place() {
-        for (of, json) in [
+    fn an_invalid_value_is_reported_with_its_pointer() {
+        for (data_type, json) in [
             ("bit", "2"),
             ("tinyint", "256"),
             ("tinyint", "-1"),
@@ -283,8 +287,8 @@ mod tests {
             ("geography", "\"x\""),
             ("sql_variant", "1"),
         ] {
-            let error = typed(of, json).unwrap_err();
-            assert!(error.starts_with("/params/a: "), "{of} {json}: {error}");
+            let error = typed(data_type, json).unwrap_err();
+            assert!(error.starts_with("/params/a: "), "{data_type} {json}: {error}");
         }
         for json in ["[1]", "{}", r#"{"type":"int"}"#, r#"{"type":"int","value":1,"x":2}"#, "1e999"]
         {

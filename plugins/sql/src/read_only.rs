@@ -1,18 +1,18 @@
-//! Which statements are known to read, and not to write.
+//! Check that statements only read.
 //!
-//! Nothing here is taken for granted. A statement goes to the server only if
+//! A statement is sent to the server only if
 //!
-//! - its tokens can be read in one way only ([`lexer`](crate::lexer)): no character outside ASCII,
-//!   no control character and no number that runs into a word, but in strings and in quoted names;
-//! - none of its words begins or belongs to a statement that writes ([`words`]);
-//! - it begins with `select` or `with`, and a parser for Transact-SQL reads all of it as one query
-//!   without `into`; several are separated by semicolons.
+//! - its tokens are unambiguous ([`lexer`](crate::lexer)): outside of strings and quoted names it
+//!   has only ASCII characters, no control characters, and no number directly followed by a word;
+//! - none of its words begins or belongs to a statement that writes ([`keywords`]);
+//! - it begins with `select` or `with`, and a parser for Transact-SQL accepts all of it as one
+//!   query without `into`. Several statements are separated by semicolons.
 //!
-//! What the parser does not know is refused. Comments are taken out before the statement is sent:
-//! what the server reads is what was checked.
+//! What the parser does not know is denied. Comments are removed before the statement is sent, so
+//! that the server sees exactly what was checked.
 //!
-//! It is a fence for callers, not for the mount's user: what that user may do, the database says. A
-//! user with the role `db_datareader` alone is the wall behind it.
+//! The check restricts callers, not the mount's user in the database. Give that user the role
+//! `db_datareader` only, as a second line of defence.
 
 use std::ops::ControlFlow;
 
@@ -22,28 +22,27 @@ use sqlparser::dialect::MsSqlDialect;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Token as ParserToken;
 
+use crate::keywords;
 use crate::lexer::{Kind, Token, tokens};
-use crate::words;
 
-/// How deep a query may be nested, as the parser counts: one for an expression in parentheses, two
-/// or three for a query in another. Each takes up to 14 KiB of the sandbox's stack, which
-/// `build.rs` makes large enough.
-const DEPTH: usize = 24;
+/// Maximum nesting depth, as the parser counts: one level for an expression in parentheses, two or
+/// three for a subquery. A level takes up to 14 KiB of the sandbox's stack, which `build.rs` makes
+/// large enough.
+const MAX_DEPTH: usize = 24;
 
-/// How many tokens a statement may have. `1 + 1 + ...` is a tree as deep as it is long.
-const LONGEST: usize = 4000;
+/// Maximum number of tokens of a statement. `1 + 1 + ...` is a tree as deep as it is long.
+const MAX_TOKENS: usize = 4000;
 
-/// Why a statement is not known to be a read.
-type Refused = String;
+/// Why a statement is not known to only read.
+type Denied = String;
 
-/// The statements without their comments, if all of them are known to read and not to write.
-/// `query` is their name, where they stand in the configuration: then the caller is not told how
-/// they begin.
+/// Returns the statements without their comments if all of them only read. `query` is the name of
+/// a query in the configuration, whose text the error does not show to the caller.
 pub(crate) fn check(statements: &str, query: Option<&str>) -> Result<String, Problem> {
     let all: Vec<Token<'_>> = tokens(statements).collect();
     for (number, statement) in all.split(|token| token.is(";")).enumerate() {
         if !statement.iter().all(Token::is_blank) {
-            is_read(statement).map_err(|why| refused(number + 1, statement, query, &why))?;
+            is_read(statement).map_err(|why| denied(number + 1, statement, query, &why))?;
         }
     }
     Ok(all
@@ -56,29 +55,27 @@ pub(crate) fn check(statements: &str, query: Option<&str>) -> Result<String, Pro
         .collect())
 }
 
-/// What stands in a comment's place. The ends of lines are kept, for the line in the server's
-/// errors.
+/// The replacement of a comment. Line breaks stay, for the line numbers in the server's errors.
 fn blank(comment: &str) -> String {
     let lines = comment.matches('\n').count();
     if lines == 0 { " ".to_owned() } else { "\n".repeat(lines) }
 }
 
-fn refused(number: usize, statement: &[Token<'_>], query: Option<&str>, why: &str) -> Problem {
+fn denied(number: usize, statement: &[Token<'_>], query: Option<&str>, why: &str) -> Problem {
     let which = match query {
         Some(query) => format!("of the query {query:?}"),
         None => format!("({:?})", beginning(statement)),
     };
     let detail = format!(
         "statement {number} {which} was not run: {why}. This mount has `read_only = true`, and \
-         runs only what it knows to read \
-         and not to write"
+         runs only statements that are known to read and not to write"
     );
     Problem::new(403, "read-only", "The mount is read-only", detail)
         .with("statement", number)
         .with("reason", why)
 }
 
-/// As much as is needed to find it.
+/// The first characters of a statement, to identify it.
 fn beginning(statement: &[Token<'_>]) -> String {
     let text: String = statement.iter().map(|token| token.text).collect();
     let mut beginning: String = text.trim_ascii().chars().take(60).collect();
@@ -88,14 +85,14 @@ fn beginning(statement: &[Token<'_>]) -> String {
     beginning
 }
 
-fn is_read(statement: &[Token<'_>]) -> Result<(), Refused> {
-    if statement.len() > LONGEST {
-        return Err(format!("it has more than {LONGEST} words and signs"));
+fn is_read(statement: &[Token<'_>]) -> Result<(), Denied> {
+    if statement.len() > MAX_TOKENS {
+        return Err(format!("it has more than {MAX_TOKENS} words and signs"));
     }
     let mut checked = statement.iter().map(checked).collect::<Result<Vec<String>, _>>()?;
     let mut before = None;
     for (token, text) in statement.iter().zip(&mut checked).filter(|(token, _)| !token.is_blank()) {
-        // `fetch next @n rows`, where the parser knows numbers alone.
+        // In `fetch next @n rows` the parser accepts only a number.
         if token.kind == Kind::Variable
             && before.is_some_and(|before: &Token<'_>| before.is_word("next"))
         {
@@ -109,17 +106,18 @@ fn is_read(statement: &[Token<'_>]) -> Result<(), Refused> {
     if !significant.first().is_some_and(begins) {
         return Err("it begins with neither `select` nor `with`".to_owned());
     }
-    if significant.windows(3).any(|three| {
-        matches!(three, [next, value, of] if next.is_word("next") && value.is_word("value") && of.is_word("for"))
-    }) {
+    let changes_sequence = |words: &[&Token<'_>]| {
+        words.iter().zip(["next", "value", "for"]).all(|(token, word)| token.is_word(word))
+    };
+    if significant.windows(3).any(changes_sequence) {
         return Err("`next value for` changes a sequence".to_owned());
     }
     let plain: String = checked.into_iter().take(before_options(statement)).collect();
     is_query(&plain)
 }
 
-/// How many tokens there are before `option (recompile, maxdop 1)` at the end, which the parser
-/// does not know. What is in its parentheses is words and numbers, and has been checked.
+/// The number of tokens before a final `option (recompile, maxdop 1)`, which the parser does not
+/// know. Its parentheses may contain only words and numbers, which are already checked.
 fn before_options(statement: &[Token<'_>]) -> usize {
     let all = statement.len();
     let Some(at) = statement.iter().rposition(|token| token.is_word("option")) else { return all };
@@ -133,29 +131,28 @@ fn before_options(statement: &[Token<'_>]) -> usize {
     }
 }
 
-/// A token as the parser shall see it. What stands in quotes is left out: the parser might see its
-/// end elsewhere than the server does, and it does not matter what is in it.
-fn checked(token: &Token<'_>) -> Result<String, Refused> {
+/// A token as it is passed to the parser. Quoted text is replaced: its content does not matter, and
+/// the parser might find its end elsewhere than the server does.
+fn checked(token: &Token<'_>) -> Result<String, Denied> {
     Ok(match token.kind {
         Kind::Text => "'s'".to_owned(),
         Kind::Quoted if token.text.chars().any(char::is_control) => {
-            return Err("a quoted name has a control character in it".to_owned());
+            return Err("a quoted name contains a control character".to_owned());
         }
         Kind::Quoted => {
             let name = token.text.get(1..token.text.len() - 1).unwrap_or_default();
-            match words::locks(name) {
+            match keywords::is_lock_hint(name) {
                 true => return Err(format!("`{name}` takes locks")),
                 false => "[q]".to_owned(),
             }
         }
         Kind::Comment => blank(token.text),
-        Kind::Open => {
-            return Err("a string, a quoted name or a comment in it does not end".to_owned());
+        Kind::Unterminated => {
+            return Err("it has an unterminated string, quoted name or comment".to_owned());
         }
-        Kind::Strange => {
+        Kind::Ambiguous => {
             return Err(format!(
-                "{:?} may be read in more than one way: put names in brackets, and values into \
-                 `params`",
+                "{:?} is ambiguous: put names in brackets, and values into `params`",
                 token.text
             ));
         }
@@ -165,7 +162,7 @@ fn checked(token: &Token<'_>) -> Result<String, Refused> {
                 token.text
             ));
         }
-        Kind::Word => match words::refused(token.text) {
+        Kind::Word => match keywords::denied(token.text) {
             Some(why) => return Err(why),
             None => token.text.to_owned(),
         },
@@ -175,79 +172,72 @@ fn checked(token: &Token<'_>) -> Result<String, Refused> {
     })
 }
 
-fn is_query(text: &str) -> Result<(), Refused> {
-    let parsed = Parser::new(&MsSqlDialect {}).with_recursion_limit(DEPTH).try_with_sql(text);
+fn is_query(text: &str) -> Result<(), Denied> {
+    let parsed = Parser::new(&MsSqlDialect {}).with_recursion_limit(MAX_DEPTH).try_with_sql(text);
     let mut parser = parsed.map_err(|error| unknown(&error))?;
     let query = parser.parse_query().map_err(|error| unknown(&error))?;
-    let behind = parser.peek_token();
-    if behind.token != ParserToken::EOF {
-        let what = behind.token.to_string();
-        return Err(format!(
-            "its query ends before `{what}`, and what follows is not known. Statements are \
-             separated by semicolons"
-        ));
+    let following = parser.peek_token();
+    if following.token != ParserToken::EOF {
+        let what = following.token.to_string();
+        return Err(format!("its query ends before `{what}`; separate statements with semicolons"));
     }
-    match query.visit(&mut Reads) {
+    match query.visit(&mut ReadOnlyVisitor) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(why) => Err(why),
     }
 }
 
-fn unknown(error: &ParserError) -> Refused {
+fn unknown(error: &ParserError) -> Denied {
     match error {
-        ParserError::RecursionLimitExceeded => "it is nested too deep to be checked".to_owned(),
+        ParserError::RecursionLimitExceeded => "it is nested too deeply to be checked".to_owned(),
         ParserError::TokenizerError(what) | ParserError::ParserError(what) => {
             let what = what.split(" at Line: ").next().unwrap_or_default();
-            format!("the parser does not know it ({what})")
+            format!("it could not be parsed ({what})")
         }
     }
 }
 
-/// Looks for what writes, in all of a query.
-struct Reads;
+/// Searches a parsed query for parts that write.
+struct ReadOnlyVisitor;
 
-impl Visitor for Reads {
-    type Break = Refused;
+impl Visitor for ReadOnlyVisitor {
+    type Break = Denied;
 
-    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Refused> {
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Denied> {
         if !query.locks.is_empty() {
             return ControlFlow::Break("it takes locks".to_owned());
         }
-        match selects(&query.body) {
+        match is_all_selects(&query.body) {
             true => ControlFlow::Continue(()),
-            false => ControlFlow::Break("it has a part that is no `select`".to_owned()),
+            false => ControlFlow::Break("it has a part that is not a `select`".to_owned()),
         }
     }
 
-    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<Refused> {
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<Denied> {
         match &select.into {
-            Some(_) => ControlFlow::Break("`into` makes a table".to_owned()),
+            Some(_) => ControlFlow::Break("`into` creates a table".to_owned()),
             None => ControlFlow::Continue(()),
         }
     }
 
-    fn pre_visit_statement(&mut self, _: &Statement) -> ControlFlow<Refused> {
+    fn pre_visit_statement(&mut self, _: &Statement) -> ControlFlow<Denied> {
         ControlFlow::Break("it contains a statement that is not a query".to_owned())
     }
 
-    fn pre_visit_relation(
-        &mut self,
-        relation: &sqlparser::ast::ObjectName,
-    ) -> ControlFlow<Refused> {
+    fn pre_visit_relation(&mut self, relation: &sqlparser::ast::ObjectName) -> ControlFlow<Denied> {
         match relation.0.len() {
             ..=3 => ControlFlow::Continue(()),
-            _ => ControlFlow::Break("a name of four parts leads to another server".to_owned()),
+            _ => ControlFlow::Break("a name of four parts refers to another server".to_owned()),
         }
     }
 }
 
-/// Whether what is put together by `union` and the like is all selects. The queries in it are
-/// visited by themselves.
-fn selects(body: &SetExpr) -> bool {
+/// Whether all operands of `union` and the like are selects. Subqueries are visited separately.
+fn is_all_selects(body: &SetExpr) -> bool {
     let mut left = body;
     loop {
         match left {
-            SetExpr::SetOperation { left: next, right, .. } if selects(right) => left = next,
+            SetExpr::SetOperation { left: next, right, .. } if is_all_selects(right) => left = next,
             SetExpr::Select(_) | SetExpr::Query(_) | SetExpr::Values(_) => return true,
             _ => return false,
         }

@@ -1,58 +1,58 @@
-//! Blob batch: `POST /[CONTAINER]?comp=batch`, with up to 256 requests in its body that delete
-//! blobs or set their tier.
+//! Blob batch: `POST /[CONTAINER]?comp=batch`, whose body has up to 256 requests that delete blobs
+//! or set their tier.
 //!
-//! The batch itself is never sent: rules about requests could not look into it. Each of its
-//! requests is sent by itself, with a credential of its own, and checked by the host like any
-//! other; the responses are put together into the one that the service would have sent. All parts
-//! are read before the first is sent.
+//! The batch itself is never sent, since the host could not check the requests in it. Each of them
+//! is sent separately, with its own credential, and checked by the host like any other. Their
+//! responses are combined into the one that the service would have sent. All parts are parsed
+//! before the first is sent.
 //!
-//! Requests in a batch have paths. Those that clients make of the mount's address begin with the
-//! mount's prefix, which is left out.
+//! Clients that build the paths in a batch from the mount's URL include the mount's prefix, which
+//! is removed.
 
 use keyward_plugin::{Context, Headers, Method, Outgoing, Problem, Request, Response, SendError};
 
 use crate::multipart::{self, Part};
-use crate::operation::{Needed, needed, parameter, resource};
+use crate::required_permission::{RequiredPermission, parameter, required_permission, resource};
 use crate::sas;
 
-/// The most parts of a batch, as with the service.
-const MOST: usize = 256;
+/// Maximum number of parts of a batch, that of the service.
+const MAX_PARTS: usize = 256;
 
-/// The longest body of a batch, as with the service, in bytes.
-const LONGEST: usize = 4 << 20;
+/// Maximum length of a batch's body in bytes, that of the service.
+const MAX_BODY: usize = 4 << 20;
 
-/// The longest response to a part, in bytes. An error has some hundred.
-const LONGEST_RESPONSE: usize = 64 << 10;
+/// Maximum length of the response to a part, in bytes. An error has some hundred.
+const MAX_PART_RESPONSE: usize = 64 << 10;
 
-/// Header fields of a part that are not sent: its own credential, and what belongs to the message.
-const DROPPED: [&str; 6] =
+/// Header fields of a part that are not sent: its credential, and those of the message itself.
+const REMOVED_FIELDS: [&str; 6] =
     ["authorization", "content-length", "host", "connection", "transfer-encoding", "expect"];
 
-pub(crate) fn is_asked(request: &Request) -> bool {
+pub(crate) fn is_batch(request: &Request) -> bool {
     parameter(request.query(), "comp").is_some_and(|comp| comp.eq_ignore_ascii_case("batch"))
 }
 
-pub(crate) fn answer(request: Request, with_sas: bool, cx: &Context) -> Result<Response, Problem> {
+pub(crate) fn handle(request: Request, with_sas: bool, cx: &Context) -> Result<Response, Problem> {
     let version = request.headers.get("x-ms-version").or_else(|| cx.setting("version"));
     let client_id = request.headers.get("x-ms-client-request-id");
     let requests = read(request, version.as_deref(), cx)?;
-    let permissions: Vec<Option<Needed>> = requests
+    let permissions: Vec<Option<RequiredPermission>> = requests
         .iter()
-        .map(|(_, part)| with_sas.then(|| needed(part)).transpose())
+        .map(|(_, part)| with_sas.then(|| required_permission(part)).transpose())
         .collect::<Result<_, _>>()?;
 
-    // Random, so that no response can have it in it.
+    // Random, so that no response can contain it.
     let boundary: String =
         format!("batchresponse_{}", cx.seal("boundary")?).chars().take(60).collect();
     let mut out = Vec::new();
     for ((id, part), permission) in requests.into_iter().zip(permissions) {
         let mut response = match send(part, permission, cx) {
             Ok(response) => response,
-            // The host has ended the call, and tells the caller why.
+            // The host has ended the call, and reports the reason to the caller.
             Err(Failure::Denied(problem)) => return Err(problem),
             Err(Failure::Part(problem)) => problem.into_response(),
         };
-        let body = std::mem::take(&mut response.body).into_bytes(LONGEST_RESPONSE)?;
+        let body = std::mem::take(&mut response.body).into_bytes(MAX_PART_RESPONSE)?;
         multipart::write(&mut out, &boundary, id.as_deref(), &response, &body);
     }
     out.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
@@ -69,9 +69,9 @@ pub(crate) fn answer(request: Request, with_sas: bool, cx: &Context) -> Result<R
 
 /// Why a part has no response.
 enum Failure {
-    /// The host did not let it out.
+    /// The host denied the request.
     Denied(Problem),
-    /// This part failed. The others go on.
+    /// Only this part failed.
     Part(Problem),
 }
 
@@ -81,7 +81,11 @@ impl From<Problem> for Failure {
     }
 }
 
-fn send(part: Request, permission: Option<Needed>, cx: &Context) -> Result<Response, Failure> {
+fn send(
+    part: Request,
+    permission: Option<RequiredPermission>,
+    cx: &Context,
+) -> Result<Response, Failure> {
     let mut outgoing = Outgoing::forward(part, &cx.endpoint("blob")?);
     match permission {
         Some(permission) => sas::get(&permission, cx)?.spend(&mut outgoing),
@@ -100,31 +104,34 @@ fn read(
     cx: &Context,
 ) -> Result<Vec<(Option<String>, Request)>, Problem> {
     if request.method != Method::Post {
-        return Err(Problem::bad_request("A batch is sent with POST"));
+        return Err(Problem::bad_request("A batch must be sent with POST"));
     }
     let content_type = request.headers.get("content-type").unwrap_or_default();
     let boundary = multipart::boundary(&content_type);
     let boundary = boundary.ok_or_else(|| {
-        Problem::bad_request("The content-type of a batch is `multipart/mixed` with a boundary")
+        Problem::bad_request(
+            "The content-type of a batch must be `multipart/mixed` with a boundary",
+        )
     })?;
     let container = request.path().trim_matches('/').to_owned();
-    let body = request.body.into_bytes(LONGEST)?;
+    let body = request.body.into_bytes(MAX_BODY)?;
     let body = std::str::from_utf8(&body)
         .map_err(|_| Problem::bad_request("The body of the batch is not UTF-8"))?;
     let parts = multipart::parse(body, boundary)?;
-    if parts.is_empty() || parts.len() > MOST {
-        let detail = format!("A batch has 1 to {MOST} requests, and this one has {}", parts.len());
+    if parts.is_empty() || parts.len() > MAX_PARTS {
+        let detail =
+            format!("A batch must have 1 to {MAX_PARTS} requests; this one has {}", parts.len());
         return Err(Problem::bad_request(detail));
     }
     let requests = parts.into_iter().map(|part| {
         let id = part.id.clone();
-        single(part, &container, version, cx).map(|request| (id, request))
+        part_request(part, &container, version, cx).map(|request| (id, request))
     });
     requests.collect()
 }
 
 /// The request of a part.
-fn single(
+fn part_request(
     part: Part,
     container: &str,
     version: Option<&str>,
@@ -145,30 +152,30 @@ fn single(
     };
     if !is_known || parameter(request.query(), "restype").is_some() {
         return Err(Problem::bad_request(
-            "The requests of a batch are Delete Blob and Set Blob Tier",
+            "The requests of a batch must be Delete Blob or Set Blob Tier",
         ));
     }
     let path = request.path().strip_prefix('/').unwrap_or_default();
     if path.split_once('/').is_none_or(|(_, blob)| blob.is_empty()) {
         return Err(Problem::bad_request(
-            "A request of a batch names a container and a blob: `/CONTAINER/BLOB`",
+            "A request of a batch must name a container and a blob: `/CONTAINER/BLOB`",
         ));
     }
-    // What no blob is called is the caller's mistake, and is found before anything is sent.
+    // Reject invalid blob names before anything is sent.
     resource(request.path(), false)?;
     if !container.is_empty() && path.split('/').next() != Some(container) {
-        let detail = format!("A request of this batch is for another container than `{container}`");
+        let detail = format!("A request of this batch is for a container other than `{container}`");
         return Err(Problem::bad_request(detail));
     }
     let mut headers = Headers::new();
     for (name, value) in part.headers {
-        if !DROPPED.iter().any(|dropped| name.eq_ignore_ascii_case(dropped)) {
-            let refused = |_| {
+        if !REMOVED_FIELDS.iter().any(|removed| name.eq_ignore_ascii_case(removed)) {
+            let invalid = |_| {
                 Problem::bad_request(format!(
-                    "A request of the batch has the header field {name:?}"
+                    "A request of the batch has an invalid header field {name:?}"
                 ))
             };
-            headers.append(&name, value).map_err(refused)?;
+            headers.append(&name, value).map_err(invalid)?;
         }
     }
     if let Some(version) = version.filter(|_| !headers.contains("x-ms-version")) {
@@ -181,19 +188,19 @@ fn single(
     Ok(request)
 }
 
-/// A path without the mount's prefix. In a batch of one container, a path that names the container
-/// has none.
+/// Removes the mount's prefix from a path. In a batch of one container, a path that begins with the
+/// container has no prefix.
 fn without_prefix<'t>(target: &'t str, container: &str, cx: &Context) -> &'t str {
     let mount = cx.mount_url();
     let prefix = mount
         .split_once("://")
         .map_or("", |(_, rest)| rest.find('/').map_or("", |at| rest.split_at(at).1));
     let rest = target.strip_prefix(prefix).filter(|rest| rest.starts_with('/')).unwrap_or(target);
-    let names = |path: &str| match path.strip_prefix('/').unwrap_or(path).split_once('/') {
+    let names_blob = |path: &str| match path.strip_prefix('/').unwrap_or(path).split_once('/') {
         Some((first, blob)) => !blob.is_empty() && (container.is_empty() || first == container),
         None => false,
     };
-    if names(rest) { rest } else { target }
+    if names_blob(rest) { rest } else { target }
 }
 
 #[cfg(test)]
@@ -220,15 +227,15 @@ mod tests {
         request
     }
 
-    fn storage(answer: impl Fn(&Sent) -> Response + 'static) -> (Mount, Rc<RefCell<Vec<Sent>>>) {
+    fn storage(respond: impl Fn(&Sent) -> Response + 'static) -> (Mount, Rc<RefCell<Vec<Sent>>>) {
         let sent = Rc::new(RefCell::new(Vec::new()));
         let log = Rc::clone(&sent);
         let mount = Mount::new()
             .endpoint("blob", "https://contoso.blob.core.windows.net")
             .endpoint("arm", "https://management.azure.com")
             .setting("version", "2023-11-03")
-            .answer(move |sent| {
-                let response = answer(&sent);
+            .respond_with(move |sent| {
+                let response = respond(&sent);
                 log.borrow_mut().push(sent);
                 response
             });
@@ -236,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn the_parts_are_requests_of_their_own_and_their_responses_one() {
+    fn the_parts_are_sent_separately_and_their_responses_combined() {
         let (mount, sent) = storage(|sent| {
             if sent.url.contains("none") {
                 return Response::new(404)
@@ -293,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn with_signatures_each_part_has_its_own() {
+    fn each_part_has_its_own_signature() {
         let (mount, sent) = storage(|sent| {
             let sas = r#"{"serviceSasToken":"surrogate-for-sas"}"#;
             if sent.url.contains("management") {
@@ -327,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_is_left_out_and_a_container_of_its_name_is_not() {
+    fn the_prefix_is_removed_but_not_a_container_of_the_same_name() {
         for (path, target, expected) in [
             ("/?comp=batch", "/mount/c/b", "/c/b"),
             ("/?comp=batch", "/mount/b", "/mount/b"),
@@ -351,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_sent_of_a_batch_that_is_not_one() {
+    fn no_part_of_an_invalid_batch_is_sent() {
         let good = "DELETE /c/a HTTP/1.1";
         for bad in [
             "GET /c/a HTTP/1.1",
@@ -388,12 +395,12 @@ mod tests {
     }
 
     #[test]
-    fn a_part_that_fails_does_not_end_the_others() {
+    fn a_failed_part_does_not_affect_the_others() {
         let sent = Rc::new(RefCell::new(0));
         let count = Rc::clone(&sent);
         let response = Mount::new()
             .endpoint("blob", "https://contoso.blob.core.windows.net")
-            .try_answer(move |_| {
+            .try_respond_with(move |_| {
                 *count.borrow_mut() += 1;
                 if *count.borrow() == 1 {
                     Err(SendError::TimedOut("slow".to_owned()))
@@ -414,12 +421,12 @@ mod tests {
     }
 
     #[test]
-    fn a_part_that_is_denied_ends_the_batch() {
+    fn a_denied_part_ends_the_batch() {
         let sent = Rc::new(RefCell::new(0));
         let count = Rc::clone(&sent);
         let response = Mount::new()
             .endpoint("blob", "https://contoso.blob.core.windows.net")
-            .try_answer(move |_| {
+            .try_respond_with(move |_| {
                 *count.borrow_mut() += 1;
                 Err(SendError::Denied)
             })

@@ -1,17 +1,17 @@
-//! The source of a copy, which a client names by the address that it knows: the mount's.
+//! Sources of copies, which clients specify as URLs of the mount.
 
 use keyward_plugin::{Context, Endpoint, Outgoing, Problem};
 
-/// The fields that name another blob.
-const SOURCES: [&str; 2] = ["x-ms-copy-source", "x-ms-rename-source"];
+/// Header fields that name another blob.
+const SOURCE_FIELDS: [&str; 2] = ["x-ms-copy-source", "x-ms-rename-source"];
 
-/// Has a source that leads through the mount lead to the service itself. Others pass as they are.
-pub(crate) fn lead_to_the_service(
+/// Rewrites sources at the mount to URLs of the service. Other sources are unchanged.
+pub(crate) fn rewrite_sources(
     outgoing: &mut Outgoing,
     endpoint: &Endpoint,
     cx: &Context,
 ) -> Result<(), Problem> {
-    for name in SOURCES {
+    for name in SOURCE_FIELDS {
         let Some(source) = outgoing.headers.get(name) else { continue };
         if let Some(rest) =
             source.strip_prefix(&cx.mount_url()).filter(|rest| rest.starts_with('/'))
@@ -30,8 +30,8 @@ mod tests {
     use crate::Storage;
 
     #[test]
-    fn a_copys_source_leads_to_the_service() {
-        for (given, expected) in [
+    fn the_source_of_a_copy_is_rewritten_to_the_service() {
+        for (source, expected) in [
             (
                 "http://localhost/mount/hello/a%20b.txt",
                 "https://contoso.blob.core.windows.net/hello/a%20b.txt",
@@ -40,10 +40,10 @@ mod tests {
             ("https://other.example/public.txt", "https://other.example/public.txt"),
         ] {
             let mut request = Request::new(Method::Put, "/hello/copy.txt");
-            request.headers.set("x-ms-copy-source", given).unwrap();
+            request.headers.set("x-ms-copy-source", source).unwrap();
             let response = Mount::new()
                 .endpoint("blob", "https://contoso.blob.core.windows.net")
-                .answer(move |sent| {
+                .respond_with(move |sent| {
                     assert_eq!(sent.header("x-ms-copy-source"), Some(expected));
                     Response::new(202)
                 })

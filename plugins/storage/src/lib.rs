@@ -1,22 +1,22 @@
 //! Azure Blob Storage: the [Blob service's REST
-//! API](https://learn.microsoft.com/rest/api/storageservices/blob-service-rest-api) as it is,
-//! without the credential.
+//! API](https://learn.microsoft.com/rest/api/storageservices/blob-service-rest-api), without the
+//! credential.
 //!
-//! A request that names no `x-ms-version` gets the mount's (setting `version`). With `auth =
-//! "entra"` it goes with a token; with `auth = "sas"` the plugin first asks Resource Manager for a
-//! shared access signature that allows just this request (see `operation`), and spends it. What it
-//! gets is sealed: neither the plugin nor the caller sees it.
+//! A request without an `x-ms-version` gets the mount's (setting `version`). With `auth = "entra"`
+//! it is sent with a token. With `auth = "sas"` the plugin first requests a shared access signature
+//! from Resource Manager that allows just this request (see `required_permission`). The signature
+//! is sealed: neither the plugin nor the caller sees it.
 //!
-//! A batch is taken apart, and its requests are sent one by one (see `batch`).
+//! The requests of a batch are sent one by one (see `batch`).
 //!
-//! `POST /$sas/CONTAINER[/BLOB]` hands a signature out to the caller, where the mount has
+//! `POST /$sas/CONTAINER[/BLOB]` returns a signature to the caller, if the mount has
 //! `hand_out = ["listServiceSas"]`.
 
 mod batch;
 mod copy;
 mod export;
 mod multipart;
-mod operation;
+mod required_permission;
 mod sas;
 
 use keyward_plugin::{Context, Outgoing, Plugin, Problem, Request, Response};
@@ -30,14 +30,18 @@ pub struct Storage;
 
 impl Plugin for Storage {
     fn handle(request: Request, cx: &Context) -> Result<Response, Problem> {
-        if export::is_asked(&request) {
-            return export::answer(request, cx);
+        if export::is_export(&request) {
+            return export::handle(request, cx);
         }
         let with_sas = cx.setting("auth").as_deref() == Some("sas");
-        if batch::is_asked(&request) {
-            return batch::answer(request, with_sas, cx);
+        if batch::is_batch(&request) {
+            return batch::handle(request, with_sas, cx);
         }
-        let sas = if with_sas { Some(sas::get(&operation::needed(&request)?, cx)?) } else { None };
+        let sas = if with_sas {
+            Some(sas::get(&required_permission::required_permission(&request)?, cx)?)
+        } else {
+            None
+        };
         let endpoint = cx.endpoint("blob")?;
         let mut outgoing = Outgoing::forward(request, &endpoint);
         if let Some(version) =
@@ -45,7 +49,7 @@ impl Plugin for Storage {
         {
             outgoing.headers.set("x-ms-version", version)?;
         }
-        copy::lead_to_the_service(&mut outgoing, &endpoint, cx)?;
+        copy::rewrite_sources(&mut outgoing, &endpoint, cx)?;
         match sas {
             Some(sas) => sas.spend(&mut outgoing),
             None => outgoing.authorize(&cx.token("blob")?)?,
@@ -70,7 +74,7 @@ mod tests {
     #[test]
     fn a_blob_is_read_with_a_token_and_a_default_version() {
         let response = mount()
-            .answer(|sent| {
+            .respond_with(|sent| {
                 assert_eq!(sent.url, "https://contoso.blob.core.windows.net/hello/world.txt");
                 assert_eq!(sent.header("authorization"), Some("Bearer surrogate-for-blob"));
                 assert_eq!(sent.header("x-ms-version"), Some("2023-11-03"));
@@ -81,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn the_callers_own_version_and_other_fields_pass() {
+    fn the_version_and_other_fields_of_the_caller_are_kept() {
         let mut request = Request::new(Method::Put, "/hello/new.txt?timeout=30");
         for (name, value) in
             [("x-ms-version", "2021-12-02"), ("x-ms-meta-a", "b"), ("if-none-match", "*")]
@@ -90,7 +94,7 @@ mod tests {
         }
         request.body = "text".into();
         let response = mount()
-            .answer(|sent| {
+            .respond_with(|sent| {
                 assert_eq!(sent.header("x-ms-version"), Some("2021-12-02"));
                 assert_eq!(
                     (sent.header("x-ms-meta-a"), sent.header("if-none-match")),
@@ -107,10 +111,10 @@ mod tests {
     }
 
     #[test]
-    fn the_services_errors_stay_as_they_are() {
+    fn errors_of_the_service_are_returned_unchanged() {
         let xml = "<?xml version=\"1.0\"?><Error><Code>BlobNotFound</Code></Error>";
         let response = mount()
-            .answer(move |_| {
+            .respond_with(move |_| {
                 Response::new(404).with_header("x-ms-error-code", "BlobNotFound").with_body(xml)
             })
             .call::<Storage>(Request::get("/hello/none"));

@@ -4,18 +4,18 @@
 
 use keyward_plugin::{Method, Problem, Response};
 
-/// A request in a part.
+/// A request in a part of a batch.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Part {
-    /// Its `content-id`, which its response has too.
+    /// The part's `content-id`, which is repeated in the response.
     pub(crate) id: Option<String>,
     pub(crate) method: Method,
     pub(crate) target: String,
-    /// Names and values, as they are written.
+    /// Names and values of the header fields.
     pub(crate) headers: Vec<(String, String)>,
 }
 
-/// The boundary of a `content-type`.
+/// The boundary parameter of a `content-type`.
 pub(crate) fn boundary(content_type: &str) -> Option<&str> {
     let (media_type, parameters) = content_type.split_once(';')?;
     if !media_type.trim().eq_ignore_ascii_case("multipart/mixed") {
@@ -28,11 +28,11 @@ pub(crate) fn boundary(content_type: &str) -> Option<&str> {
     boundary.filter(|boundary| !boundary.is_empty() && boundary.len() <= 70)
 }
 
-/// The requests in a body.
+/// Parses the requests in a body.
 ///
 /// # Errors
 ///
-/// A problem (400) where a part is malformed.
+/// A problem (400) if a part is malformed.
 pub(crate) fn parse(body: &str, boundary: &str) -> Result<Vec<Part>, Problem> {
     let delimiter = format!("--{boundary}");
     let mut parts = Vec::new();
@@ -51,7 +51,7 @@ pub(crate) fn parse(body: &str, boundary: &str) -> Result<Vec<Part>, Problem> {
         match rest.trim_end() {
             "" => current = Some(Vec::new()),
             "--" => return Ok(parts),
-            _ => return Err(malformed("a line begins with the boundary and goes on")),
+            _ => return Err(malformed("a boundary line has extra characters")),
         }
     }
     Err(malformed("the last boundary is missing"))
@@ -64,20 +64,20 @@ fn malformed(why: &str) -> Problem {
 fn part(lines: &[&str]) -> Option<Part> {
     let mut lines = lines.iter().copied();
     let headers = headers(&mut lines)?;
-    let of = |name: &str| {
+    let field = |name: &str| {
         headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     };
-    if !of("content-type")?.eq_ignore_ascii_case("application/http") {
+    if !field("content-type")?.eq_ignore_ascii_case("application/http") {
         return None;
     }
-    let id = of("content-id").filter(|id| !id.is_empty()).map(str::to_owned);
+    let id = field("content-id").filter(|id| !id.is_empty()).map(str::to_owned);
     let mut request = lines.next()?.split(' ');
     let (method, target, version) = (request.next()?, request.next()?, request.next()?);
     if request.next().is_some() || !version.starts_with("HTTP/1.") {
         return None;
     }
     let headers = self::headers(&mut lines)?;
-    // Neither of the operations has a body.
+    // Neither of the two operations has a body.
     lines.all(str::is_empty).then(|| Part {
         id,
         method: method.into(),
@@ -86,7 +86,7 @@ fn part(lines: &[&str]) -> Option<Part> {
     })
 }
 
-/// Header fields, to the empty line behind them or the end.
+/// Parses header fields until an empty line or the end.
 fn headers<'l>(lines: &mut impl Iterator<Item = &'l str>) -> Option<Vec<(String, String)>> {
     let mut headers = Vec::new();
     for line in lines.take_while(|line| !line.is_empty()) {
@@ -149,17 +149,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_boundary_is_found() {
+    fn the_boundary_is_parsed() {
         assert_eq!(boundary("multipart/mixed; boundary=batch_1"), Some("batch_1"));
         assert_eq!(boundary("Multipart/Mixed;charset=x; BOUNDARY=\"b c\""), Some("b c"));
-        for none in ["", "multipart/mixed", "multipart/mixed; boundary=", "text/plain; boundary=a"]
+        for invalid in
+            ["", "multipart/mixed", "multipart/mixed; boundary=", "text/plain; boundary=a"]
         {
-            assert_eq!(boundary(none), None, "{none}");
+            assert_eq!(boundary(invalid), None, "{invalid}");
         }
     }
 
     #[test]
-    fn a_part_is_read() {
+    fn a_part_is_parsed() {
         let body = "--b\r\nContent-Type: application/http\r\nContent-ID: 0\r\n\r\n\
                     DELETE /c/a%20b?snapshot=x HTTP/1.1\r\nx-ms-date: a: b\r\n\r\n--b--\r\n";
         let [part] = &parse(body, "b").unwrap()[..] else { panic!() };
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_batch_is_refused() {
+    fn malformed_bodies_are_rejected() {
         let head = "--b\r\nContent-Type: application/http\r\n\r\n";
         for body in [
             String::new(),

@@ -1,52 +1,56 @@
-//! A shared access signature, from Resource Manager.
+//! Shared access signatures from Resource Manager.
 //!
-//! [List Service
-//! SAS](https://learn.microsoft.com/rest/api/storagerp/storage-accounts/list-service-sas) signs
-//! what it is asked for with the account's key. The host seals the answer: what is here is a
-//! surrogate.
+//! [List Service SAS] signs them with the account's key. The host seals the response, so that the
+//! plugin gets a surrogate.
+//!
+//! [List Service SAS]: https://learn.microsoft.com/rest/api/storagerp/storage-accounts/list-service-sas
 
 use keyward_plugin::{Context, Method, Outgoing, Problem};
 use serde_json::{Value, json};
 
-use crate::operation::Needed;
+use crate::required_permission::RequiredPermission;
 
 const API_VERSION: &str = "2023-05-01";
 
-/// The longest answer of Resource Manager's, in bytes.
-const LONGEST: usize = 64 << 10;
+/// Maximum length of Resource Manager's response, in bytes.
+const MAX_RESPONSE: usize = 64 << 10;
 
-/// Signatures end at full quarters of an hour, so that all requests for one blob within one are the
-/// same, and the host answers all but the first.
+/// Signatures expire at multiples of a quarter of an hour. All requests for the same signature
+/// within a quarter are then identical, and the host serves them from its cache.
 const QUARTER: u64 = 15 * 60;
 
-/// How many quarters a signature is good for: 45 minutes at least. It is checked when a request
+/// Validity of a signature in quarters: at least 45 minutes. The service checks it when a request
 /// begins.
 const QUARTERS: u64 = 4;
 
-/// A signature's surrogate.
+/// The surrogate for a signature.
 pub(crate) struct Sas(pub(crate) String);
 
-/// When a signature ends that is asked for now, in seconds since 1970.
-fn end(now: u64) -> u64 {
+/// When a signature that is requested at `now` expires, in seconds since 1970.
+fn expiry(now: u64) -> u64 {
     (now / QUARTER + QUARTERS) * QUARTER
 }
 
-/// Gets a signature for a request.
-pub(crate) fn get(needed: &Needed, cx: &Context) -> Result<Sas, Problem> {
-    get_until(needed, end(cx.now()), cx)
+/// Requests a signature for a single request.
+pub(crate) fn get(required: &RequiredPermission, cx: &Context) -> Result<Sas, Problem> {
+    get_until(required, expiry(cx.now()), cx)
 }
 
-/// Gets a signature that ends then.
-pub(crate) fn get_until(needed: &Needed, end: u64, cx: &Context) -> Result<Sas, Problem> {
-    let missing = "a shared access signature needs the account's resource id: write `account = \"/subscriptions/...\"` into the \
-                   settings of this mount";
+/// Requests a signature that expires at `end`.
+pub(crate) fn get_until(
+    required: &RequiredPermission,
+    end: u64,
+    cx: &Context,
+) -> Result<Sas, Problem> {
+    let missing = "a shared access signature requires the account's resource id: add `account = \
+                   \"/subscriptions/...\"` to the settings of this mount";
     let account = cx.setting("account").ok_or_else(|| Problem::internal(missing))?;
     let account = account.trim_end_matches('/');
     let name = account.rsplit('/').next().unwrap_or_default();
     let body = json!({
-        "canonicalizedResource": format!("/blob/{name}/{}", needed.resource),
-        "signedResource": if needed.is_blob { "b" } else { "c" },
-        "signedPermission": needed.permissions,
+        "canonicalizedResource": format!("/blob/{name}/{}", required.resource),
+        "signedResource": if required.is_blob { "b" } else { "c" },
+        "signedPermission": required.permissions,
         "signedProtocol": "https",
         "signedExpiry": rfc3339(end),
     });
@@ -58,16 +62,16 @@ pub(crate) fn get_until(needed: &Needed, end: u64, cx: &Context) -> Result<Sas, 
     let response = cx.send(outgoing)?;
 
     let (status, retry_after) = (response.status, response.headers.get("retry-after"));
-    let answer: Value =
-        serde_json::from_slice(&response.body.into_bytes(LONGEST)?).unwrap_or_default();
-    match answer.get("serviceSasToken").and_then(Value::as_str) {
+    let body: Value =
+        serde_json::from_slice(&response.body.into_bytes(MAX_RESPONSE)?).unwrap_or_default();
+    match body.get("serviceSasToken").and_then(Value::as_str) {
         Some(sas) if status == 200 => Ok(Sas(sas.to_owned())),
-        _ => Err(refused(status, &answer, retry_after)),
+        _ => Err(arm_error(status, &body, retry_after)),
     }
 }
 
 impl Sas {
-    /// Puts it where it belongs: whole parameters of the query.
+    /// Appends the surrogate to the query. It stands for whole parameters.
     pub(crate) fn spend(&self, outgoing: &mut Outgoing) {
         let separator = if outgoing.path_and_query.contains('?') { '&' } else { '?' };
         outgoing.path_and_query.push(separator);
@@ -75,16 +79,16 @@ impl Sas {
     }
 }
 
-/// A time as the service writes it.
+/// A time in the service's format.
 pub(crate) fn rfc3339(seconds: u64) -> String {
     let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
     humantime::format_rfc3339_seconds(time).to_string()
 }
 
-/// Why Resource Manager gave none.
-fn refused(status: u16, answer: &Value, retry_after: Option<String>) -> Problem {
+/// The problem of an unsuccessful response from Resource Manager.
+fn arm_error(status: u16, body: &Value, retry_after: Option<String>) -> Problem {
     let text = |pointer: &str| {
-        answer.pointer(pointer).and_then(Value::as_str).unwrap_or("no reason").to_owned()
+        body.pointer(pointer).and_then(Value::as_str).unwrap_or("no reason").to_owned()
     };
     let (code, message) = (text("/error/code"), text("/error/message"));
     let advice = match status {
@@ -97,12 +101,12 @@ fn refused(status: u16, answer: &Value, retry_after: Option<String>) -> Problem 
         _ => "",
     };
     let detail = format!(
-        "Resource Manager gave no shared access signature ({status} {code}): {message}{advice}"
+        "Resource Manager returned no shared access signature ({status} {code}): {message}{advice}"
     );
     let problem = match status {
-        401 | 403 => Problem::new(403, "sas-refused", "Resource Manager refuses a SAS", detail),
+        401 | 403 => Problem::new(403, "sas-refused", "Resource Manager denied the SAS", detail),
         429 | 503 => Problem::new(503, "sas-throttled", "Resource Manager is busy", detail),
-        _ => Problem::new(502, "sas-failed", "Resource Manager gave no SAS", detail),
+        _ => Problem::new(502, "sas-failed", "Resource Manager returned no SAS", detail),
     };
     match retry_after.and_then(|seconds| seconds.parse().ok()) {
         Some(seconds) => problem.with_retry_after(seconds),
@@ -132,19 +136,19 @@ mod tests {
             .setting("account", ACCOUNT)
     }
 
-    fn granted() -> Response {
+    fn sas_response() -> Response {
         Response::new(200).with_body(r#"{"serviceSasToken":"surrogate-for-sas"}"#)
     }
 
     #[test]
-    fn a_blob_is_read_with_a_signature_that_allows_no_more() {
+    fn a_blob_is_read_with_a_signature_for_just_that() {
         let sent = Rc::new(RefCell::new(Vec::<Sent>::new()));
         let log = Rc::clone(&sent);
         let response = mount()
-            .answer(move |sent| {
+            .respond_with(move |sent| {
                 let is_arm = sent.url.starts_with("https://management.");
                 log.borrow_mut().push(sent);
-                if is_arm { granted() } else { Response::new(200).with_body("Hello") }
+                if is_arm { sas_response() } else { Response::new(200).with_body("Hello") }
             })
             .call::<Storage>(Request::get("/hello/w%20d.txt?timeout=5"));
         assert_eq!(text(response), "Hello");
@@ -171,20 +175,20 @@ mod tests {
     }
 
     #[test]
-    fn a_signature_ends_at_a_full_quarter_and_not_soon() {
+    fn a_signature_expires_at_a_full_quarter_after_45_to_60_minutes() {
         for now in [0, 1, 899, 900, 1_795_243_634] {
-            assert_eq!(end(now) % QUARTER, 0);
-            assert!((45 * 60..=60 * 60).contains(&(end(now) - now)), "{now}");
+            assert_eq!(expiry(now) % QUARTER, 0);
+            assert!((45 * 60..=60 * 60).contains(&(expiry(now) - now)), "{now}");
         }
         assert_eq!(rfc3339(1_795_243_500), "2026-11-21T06:45:00Z");
     }
 
     #[test]
-    fn a_refusal_says_what_the_identity_needs() {
+    fn a_denied_signature_is_reported_with_the_required_role() {
         let forbidden =
             r#"{"error":{"code":"AuthorizationFailed","message":"The client has no right."}}"#;
         let response = mount()
-            .answer(move |_| Response::new(403).with_body(forbidden))
+            .respond_with(move |_| Response::new(403).with_body(forbidden))
             .call::<Storage>(Request::get("/hello/world.txt"));
         assert_eq!(response.status, 403);
         let problem = text(response);
@@ -194,13 +198,13 @@ mod tests {
             "{problem}"
         );
         let busy = mount()
-            .answer(|_| Response::new(429).with_header("retry-after", "17"))
+            .respond_with(|_| Response::new(429).with_header("retry-after", "17"))
             .call::<Storage>(Request::get("/hello/world.txt"));
         assert_eq!((busy.status, busy.headers.get("retry-after").as_deref()), (503, Some("17")));
     }
 
     #[test]
-    fn what_no_signature_covers_is_not_asked_for() {
+    fn no_signature_is_requested_for_what_it_cannot_cover() {
         let response = mount().call::<Storage>(Request::new(Method::Put, "/new?restype=container"));
         assert_eq!(response.status, 400);
         assert!(text(response).contains("entra"));

@@ -9,15 +9,15 @@ use crate::DataLake;
 
 const LAKE: &str = "https://contoso.azuredatalakestore.net";
 
-type Answers = Vec<Result<Response, SendError>>;
+type Responses = Vec<Result<Response, SendError>>;
 
-/// A store that gives these answers in turn, and then none; what it was sent is in the second part.
-fn store(answers: Answers) -> (Mount, Rc<RefCell<Vec<Sent>>>) {
-    let (log, answers) = (Rc::new(RefCell::new(Vec::new())), RefCell::new(answers.into_iter()));
+/// A mount whose service returns these responses in turn, and the requests that it receives.
+fn store(responses: Responses) -> (Mount, Rc<RefCell<Vec<Sent>>>) {
+    let (log, responses) = (Rc::new(RefCell::new(Vec::new())), RefCell::new(responses.into_iter()));
     let sent = Rc::clone(&log);
-    let mount = Mount::new().endpoint("lake", LAKE).try_answer(move |request| {
+    let mount = Mount::new().endpoint("lake", LAKE).try_respond_with(move |request| {
         log.borrow_mut().push(request);
-        answers.borrow_mut().next().expect("no further request")
+        responses.borrow_mut().next().expect("unexpected request")
     });
     (mount, sent)
 }
@@ -38,12 +38,12 @@ fn upload(method: Method, path_and_query: &str) -> Request {
 }
 
 #[test]
-fn a_file_is_created_in_two_steps_of_which_the_caller_sees_one() {
+fn a_file_is_created_in_two_steps_for_one_request_of_the_caller() {
     let path = "/webhdfs/v1/a%20b?overwrite=true&op=CREATE&permission=640";
-    let there = format!("{LAKE}/webhdfs/v1/a%20b?op=CREATE&write=true&x=%2F");
+    let target = format!("{LAKE}/webhdfs/v1/a%20b?op=CREATE&write=true&x=%2F");
     let created =
         Response::new(201).with_header("location", format!("{LAKE}/webhdfs/v1/a%20b?op=OPEN"));
-    let (mount, sent) = store(vec![redirect(&there), Ok(created)]);
+    let (mount, sent) = store(vec![redirect(&target), Ok(created)]);
     let response = mount.call::<DataLake>(upload(Method::Put, path));
     assert_eq!(response.status, 201);
     let location = response.headers.get("location");
@@ -57,7 +57,7 @@ fn a_file_is_created_in_two_steps_of_which_the_caller_sees_one() {
     );
     assert_eq!((first.body.len(), first.header("content-length")), (0, Some("0")));
     assert_eq!((first.header("content-type"), first.header("x-own")), (None, Some("stays")));
-    assert_eq!((second.method.as_str(), second.url.as_str()), ("PUT", there.as_str()));
+    assert_eq!((second.method.as_str(), second.url.as_str()), ("PUT", target.as_str()));
     assert_eq!(
         (second.body.as_slice(), second.header("content-length")),
         (b"hello".as_slice(), Some("5"))
@@ -72,7 +72,7 @@ fn a_file_is_created_in_two_steps_of_which_the_caller_sees_one() {
 }
 
 #[test]
-fn content_of_unknown_length_goes_out_without_one_in_the_second_step() {
+fn content_of_unknown_length_is_sent_without_a_length() {
     let (mount, sent) =
         store(vec![redirect("/webhdfs/v1/a?op=APPEND&append=true"), Ok(Response::new(200))]);
     let mut request = upload(Method::Post, "/webhdfs/v1/a?op=APPEND");
@@ -86,27 +86,27 @@ fn content_of_unknown_length_goes_out_without_one_in_the_second_step() {
 }
 
 #[test]
-fn a_file_is_read_through_the_redirect() {
-    let there = format!("{LAKE}/webhdfs/v1/a?op=OPEN&read=true");
+fn the_redirect_of_a_read_is_followed() {
+    let target = format!("{LAKE}/webhdfs/v1/a?op=OPEN&read=true");
     let (mount, sent) =
-        store(vec![redirect(&there), Ok(Response::new(200).with_body(stream(["con", "tent"])))]);
+        store(vec![redirect(&target), Ok(Response::new(200).with_body(stream(["con", "tent"])))]);
     let response = mount.call::<DataLake>(Request::get("/webhdfs/v1/a?op=OPEN"));
     assert_eq!(text(response), "content");
-    assert_eq!(sent.borrow()[1].url, there);
+    assert_eq!(sent.borrow()[1].url, target);
 }
 
 #[test]
-fn a_file_that_is_read_without_a_redirect_is_the_answer() {
+fn a_read_without_a_redirect_is_returned() {
     let (mount, _) = store(vec![Ok(Response::new(200).with_body("content"))]);
     assert_eq!(text(mount.call::<DataLake>(Request::get("/webhdfs/v1/a?op=OPEN"))), "content");
 }
 
 #[test]
-fn an_error_in_the_first_step_is_the_answer_and_the_content_is_not_touched() {
+fn an_error_in_the_first_step_is_returned_before_the_content_is_read() {
     for status in [401, 403, 409, 500, 503] {
         let (mount, sent) = store(vec![Ok(Response::new(status).with_body("why"))]);
         let mut request = upload(Method::Put, "/webhdfs/v1/a?op=CREATE");
-        // Reading it fails.
+        // Reading this body fails.
         request.body = broken_stream([]);
         let response = mount.call::<DataLake>(request);
         assert_eq!((response.status, text(response)), (status, "why".to_owned()));
@@ -115,7 +115,7 @@ fn an_error_in_the_first_step_is_the_answer_and_the_content_is_not_touched() {
 }
 
 #[test]
-fn a_caller_that_asks_for_one_step_goes_one_with_its_content() {
+fn a_one_step_upload_is_sent_once_with_its_content() {
     for (method, query) in [
         (Method::Put, "op=CREATE&write=true"),
         (Method::Put, "Write=True&op=create"),
@@ -137,15 +137,15 @@ fn a_caller_that_asks_for_one_step_goes_one_with_its_content() {
 }
 
 #[test]
-fn another_operations_parameter_does_not_make_it_one_step() {
+fn the_one_step_parameter_of_another_operation_is_ignored() {
     let (mount, sent) = store(vec![redirect("/b"), Ok(Response::new(201))]);
     let request = upload(Method::Put, "/webhdfs/v1/a?op=CREATE&append=true&write=false");
     assert_eq!(mount.call::<DataLake>(request).status, 201);
     assert_eq!(sent.borrow().len(), 2);
 }
 
-/// The path behind the mount of a link that a caller got.
-fn behind_mount(link: &str) -> String {
+/// The path below the mount of a link that was returned to a caller.
+fn path_below_mount(link: &str) -> String {
     assert!(!link.contains("node") && !link.contains("secret"), "{link}");
     link.strip_prefix("http://localhost/mount").unwrap().to_owned()
 }
@@ -158,14 +158,15 @@ fn a_redirect_of_a_one_step_upload_leads_back_through_the_mount() {
     let response =
         mount.call::<DataLake>(upload(Method::Put, "/webhdfs/v1/a?op=CREATE&write=true"));
     assert_eq!(response.status, 307);
-    let link = behind_mount(&response.headers.get("location").unwrap());
+    let link = path_below_mount(&response.headers.get("location").unwrap());
     assert!(link.starts_with("/webhdfs/v1/a?op=CREATE&keyward-redirect="), "{link}");
 }
 
 #[test]
-fn a_redirect_keeps_the_services_request_id_and_no_other_field() {
-    let first = redirect(NODE)
-        .map(|it| it.with_header("x-ms-request-id", "1").with_header("x-node", "node.example"));
+fn a_redirect_keeps_only_the_request_id_of_the_service() {
+    let first = redirect(NODE).map(|response| {
+        response.with_header("x-ms-request-id", "1").with_header("x-node", "node.example")
+    });
     let (mount, _) = store(vec![first]);
     let response = mount.call::<DataLake>(Request::new(Method::Put, "/webhdfs/v1/a?op=CREATE"));
     let names: Vec<_> = response.headers.entries().into_iter().map(|(name, _)| name).collect();
@@ -173,18 +174,18 @@ fn a_redirect_keeps_the_services_request_id_and_no_other_field() {
 }
 
 #[test]
-fn a_first_step_without_content_gets_a_link_that_leads_to_the_node() {
+fn the_link_for_a_first_step_without_content_leads_to_the_node() {
     for (method, operation) in [(Method::Put, "CREATE"), (Method::Post, "APPEND")] {
         let path = format!("/webhdfs/v1/a%20b?op={operation}&user.name=x");
         let (mount, sent) = store(vec![redirect(NODE)]);
         let response = mount.call::<DataLake>(Request::new(method.clone(), path.as_str()));
         assert_eq!((response.status, sent.borrow().len()), (307, 1));
         assert_eq!(sent.borrow()[0].url, format!("{LAKE}{path}"));
-        let link = behind_mount(&response.headers.get("location").unwrap());
+        let link = path_below_mount(&response.headers.get("location").unwrap());
 
-        let made = Response::new(201)
+        let created = Response::new(201)
             .with_header("location", "https://node.example/webhdfs/v1/a%20b?op=OPEN");
-        let (mount, sent) = store(vec![Ok(made)]);
+        let (mount, sent) = store(vec![Ok(created)]);
         let response = mount.call::<DataLake>(upload(method.clone(), &link));
         assert_eq!(response.status, 201);
         let location = response.headers.get("location");
@@ -204,7 +205,7 @@ fn a_first_step_without_content_gets_a_link_that_leads_to_the_node() {
 }
 
 #[test]
-fn without_a_redirect_the_link_is_in_an_object() {
+fn with_noredirect_the_link_is_in_an_object() {
     for (method, query) in [
         (Method::Put, "op=CREATE"),
         (Method::Post, "op=APPEND"),
@@ -217,7 +218,7 @@ fn without_a_redirect_the_link_is_in_an_object() {
         assert_eq!((response.status, response.headers.get("location")), (200, None));
         assert_eq!(sent.borrow()[0].url, format!("{LAKE}/webhdfs/v1/a?{query}"));
         let object: serde_json::Value = serde_json::from_str(&text(response)).unwrap();
-        let link = behind_mount(object["Location"].as_str().unwrap());
+        let link = path_below_mount(object["Location"].as_str().unwrap());
         let (mount, sent) = store(vec![Ok(Response::new(200))]);
         assert_eq!(mount.call::<DataLake>(Request::new(method, link)).status, 200);
         assert_eq!(sent.borrow()[0].url, NODE);
@@ -225,10 +226,10 @@ fn without_a_redirect_the_link_is_in_an_object() {
 }
 
 #[test]
-fn a_link_is_good_for_its_method_and_path_only() {
+fn a_link_is_valid_only_for_its_method_and_path() {
     let (mount, _) = store(vec![redirect(NODE)]);
     let response = mount.call::<DataLake>(Request::new(Method::Put, "/webhdfs/v1/a?op=CREATE"));
-    let link = behind_mount(&response.headers.get("location").unwrap());
+    let link = path_below_mount(&response.headers.get("location").unwrap());
     for (method, link) in [
         (Method::Post, link.clone()),
         (Method::Get, link.clone()),
@@ -244,7 +245,7 @@ fn a_link_is_good_for_its_method_and_path_only() {
 }
 
 #[test]
-fn an_error_of_the_plugins_has_the_form_that_clients_of_webhdfs_read() {
+fn errors_of_the_plugin_have_the_format_of_webhdfs() {
     let (mount, _) = store(vec![]);
     let response = mount.call::<DataLake>(Request::get("/webhdfs/v1/a?op=OPEN&op=OPEN"));
     let problem: serde_json::Value = serde_json::from_str(&text(response)).unwrap();
@@ -253,7 +254,7 @@ fn an_error_of_the_plugins_has_the_form_that_clients_of_webhdfs_read() {
 }
 
 #[test]
-fn operations_that_the_plugin_does_not_know_are_the_services() {
+fn unknown_operations_are_passed_to_the_service() {
     for (method, query) in [
         (Method::Get, "op=GETFILECHECKSUM"),
         (Method::Get, "op=GETHOMEDIRECTORY"),
@@ -274,15 +275,15 @@ fn operations_that_the_plugin_does_not_know_are_the_services() {
 }
 
 #[test]
-fn a_redirect_of_any_other_write_is_a_link() {
+fn the_redirect_of_any_other_write_is_returned_as_a_link() {
     let (mount, _) = store(vec![redirect(NODE)]);
     let response = mount.call::<DataLake>(Request::new(Method::Put, "/webhdfs/v1/a?%6fp=CREATE"));
     assert_eq!(response.status, 307);
-    behind_mount(&response.headers.get("location").unwrap());
+    path_below_mount(&response.headers.get("location").unwrap());
 }
 
 #[test]
-fn a_redirect_elsewhere_is_the_hosts_to_refuse() {
+fn a_redirect_to_another_host_is_left_to_the_broker_to_deny() {
     let (mount, sent) = store(vec![redirect("https://evil.example/x?y"), Err(SendError::Denied)]);
     let response = mount.call::<DataLake>(upload(Method::Put, "/webhdfs/v1/a?op=CREATE"));
     assert_eq!(response.status, 403);
@@ -301,7 +302,7 @@ fn a_second_redirect_is_not_followed() {
 }
 
 #[test]
-fn a_redirect_that_cannot_be_followed_ends_before_the_content_is_touched() {
+fn an_invalid_redirect_is_an_error_before_the_content_is_read() {
     let elsewhere = Response::new(302).with_header("location", format!("{LAKE}/x"));
     for first in
         [redirect("http://contoso.azuredatalakestore.net/x"), Ok(Response::new(307)), Ok(elsewhere)]
@@ -316,11 +317,11 @@ fn a_redirect_that_cannot_be_followed_ends_before_the_content_is_touched() {
 }
 
 #[test]
-fn a_success_before_the_content_was_sent_is_not_passed_off_as_an_upload() {
+fn a_success_before_the_content_is_sent_is_an_error() {
     let (mount, _) = store(vec![Ok(Response::new(201))]);
     let response = mount.call::<DataLake>(upload(Method::Put, "/webhdfs/v1/a?op=CREATE"));
     assert_eq!(response.status, 502);
-    assert!(text(response).contains("Say `write=true`"));
+    assert!(text(response).contains("Add `write=true`"));
 
     let (mount, _) = store(vec![Ok(Response::new(201))]);
     let empty = Request::new(Method::Put, "/webhdfs/v1/a?op=CREATE&overwrite=true");
@@ -328,7 +329,7 @@ fn a_success_before_the_content_was_sent_is_not_passed_off_as_an_upload() {
 }
 
 #[test]
-fn operations_without_a_redirect_go_out_as_they_are() {
+fn operations_without_a_redirect_are_sent_unchanged() {
     for (method, query) in [
         (Method::Get, "listSize=2&op=LISTSTATUS&listAfter=b&listBefore=a"),
         (Method::Put, "op=RENAME&destination=/b%20c"),
@@ -355,7 +356,7 @@ fn operations_without_a_redirect_go_out_as_they_are() {
 }
 
 #[test]
-fn a_request_of_gen2_is_told_that_the_endpoint_is_gen1() {
+fn a_gen2_request_is_rejected_at_a_gen1_endpoint() {
     let mut rename = Request::new(Method::Put, "/fs/new");
     rename.headers.set("x-ms-rename-source", "/fs/old").unwrap();
     for (request, sign) in [

@@ -1,5 +1,5 @@
-//! The parts of the host that the crate's types are made of: header fields, incoming streams, the
-//! clock and the log. In plain `cargo test` they are in memory.
+//! Primitives of the host that the crate's types wrap: header fields, incoming streams, the clock
+//! and the log. Native builds have them in memory.
 
 #[cfg(target_family = "wasm")]
 mod wasm;

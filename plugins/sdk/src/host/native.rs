@@ -1,4 +1,4 @@
-//! The host in plain `cargo test`: see [`crate::testing`].
+//! In-memory implementation for native tests: see [`crate::testing`].
 
 use std::cell::RefCell;
 
@@ -48,7 +48,7 @@ impl Fields {
     }
 }
 
-/// A stream is a list of chunks, the last of which may be an error.
+/// An incoming stream: a list of chunks, the last of which may be an error.
 pub(crate) struct Incoming(RefCell<std::vec::IntoIter<Result<Vec<u8>, BodyError>>>);
 
 impl Incoming {

@@ -1,4 +1,4 @@
-//! The mount that the host provides. In plain `cargo test` it is a stand-in.
+//! The mount that the host provides. Native builds have a mock.
 
 #[cfg(target_family = "wasm")]
 mod wasm;
@@ -8,4 +8,4 @@ pub(crate) use wasm::{Connection, Mount, Results, pump};
 #[cfg(not(target_family = "wasm"))]
 mod native;
 #[cfg(not(target_family = "wasm"))]
-pub(crate) use native::{Asked, Connection, Mount, Reply, Results, Sent, stream};
+pub(crate) use native::{Connection, DatabaseRequest, Mount, Reply, Results, Sent, stream};

@@ -1,4 +1,4 @@
-//! Connections, and what comes of their queries.
+//! Connections and the results of their queries.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -7,22 +7,22 @@ use crate::context::Context;
 use crate::platform;
 use crate::sql_data::{Credential, Isolation, Item, SqlError, Value};
 
-/// How many rows at most come at once.
-const MOST: u32 = 1024;
+/// Default for the maximum number of rows in one item.
+const MAX_ROWS: u32 = 1024;
 
-/// A connection, out of the mount's pool. When it and its results are dropped it goes back there,
-/// in the state of a new one; with an open transaction, or results that are not read to their end,
-/// it is closed, which undoes and cancels them.
+/// A pooled connection of the mount. Once it and its results are dropped, it returns to the pool,
+/// where it is reset. With an open transaction or unread results it is closed instead, which rolls
+/// back the transaction and cancels the query.
 #[derive(Debug)]
 pub struct Connection(Rc<platform::Connection>);
 
 impl Context {
-    /// Opens a connection to a database, or takes one out of the mount's pool that was opened with
-    /// the same.
+    /// Opens a connection to a database, or takes one from the mount's pool that was opened with
+    /// the same database and credential.
     ///
     /// # Errors
     ///
-    /// [`SqlError`] where the server refuses the login, cannot be reached, or all connections are
+    /// [`SqlError`] if the server rejects the login or cannot be reached, or if all connections are
     /// in use.
     pub fn sql(&self, database: &str, credential: &Credential) -> Result<Connection, SqlError> {
         self.mount.connect(database, credential).map(|connection| Connection(Rc::new(connection)))
@@ -30,13 +30,12 @@ impl Context {
 }
 
 impl Connection {
-    /// Runs statements. Parameters are `@P1`, `@P2` and so on. The time-out is for everything until
-    /// the last row is read; it counts in milliseconds.
+    /// Runs statements. Parameters are `@P1`, `@P2` and so on. The timeout covers the time until
+    /// the last row is read, and has a resolution of milliseconds.
     ///
     /// # Errors
     ///
-    /// [`SqlError`] where the statement cannot be run. An error that comes later is one of the
-    /// results.
+    /// [`SqlError`] if the statement cannot be run. Later errors are returned by [`Results`].
     pub fn query(
         &self,
         statement: &str,
@@ -44,15 +43,15 @@ impl Connection {
         timeout: Option<Duration>,
     ) -> Result<Results, SqlError> {
         let results = self.0.query(statement, parameters, timeout.map(milliseconds))?;
-        Ok(Results { results: Some(results), most: MOST, _connection: Rc::clone(&self.0) })
+        Ok(Results { results: Some(results), max_rows: MAX_ROWS, _connection: Rc::clone(&self.0) })
     }
 
-    /// Runs statements, and counts the rows that each of them affected. Rows that they give are
-    /// passed over.
+    /// Runs statements and returns the number of rows that each of them affected or selected. Rows
+    /// are discarded.
     ///
     /// # Errors
     ///
-    /// [`SqlError`] where a statement failed.
+    /// [`SqlError`] if a statement fails.
     pub fn execute(
         &self,
         statement: &str,
@@ -66,25 +65,25 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`SqlError`] where there is one already, or the server refuses.
+    /// [`SqlError`] if a transaction is open already, or the server rejects it.
     pub fn begin(&self, isolation: Option<Isolation>) -> Result<(), SqlError> {
         self.0.begin(isolation)
     }
 
-    /// Makes the transaction's changes last.
+    /// Commits the transaction.
     ///
     /// # Errors
     ///
-    /// [`SqlError`] where there is none, or the server refuses.
+    /// [`SqlError`] if no transaction is open, or the server rejects it.
     pub fn commit(&self) -> Result<(), SqlError> {
         self.0.commit()
     }
 
-    /// Undoes the transaction's changes.
+    /// Rolls the transaction back.
     ///
     /// # Errors
     ///
-    /// [`SqlError`] where there is none, or the server refuses.
+    /// [`SqlError`] if no transaction is open, or the server rejects it.
     pub fn rollback(&self) -> Result<(), SqlError> {
         self.0.rollback()
     }
@@ -94,21 +93,21 @@ fn milliseconds(time: Duration) -> u32 {
     u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
 }
 
-/// What comes of a query, as it arrives. To drop it before its end cancels the query.
+/// The results of a query, as they arrive. Dropping them before the end cancels the query.
 ///
-/// The fields are in the order in which they must be dropped.
+/// The fields are declared in drop order.
 #[derive(Debug)]
 pub struct Results {
     results: Option<platform::Results>,
-    most: u32,
+    max_rows: u32,
     _connection: Rc<platform::Connection>,
 }
 
 impl Results {
-    /// The same, with at most so many rows at once.
+    /// Sets the maximum number of rows in one item, at least 1.
     #[must_use]
-    pub fn with_most(mut self, rows: u32) -> Self {
-        self.most = rows.max(1);
+    pub fn with_max_rows(mut self, rows: u32) -> Self {
+        self.max_rows = rows.max(1);
         self
     }
 }
@@ -116,9 +115,9 @@ impl Results {
 impl Iterator for Results {
     type Item = Result<Item, SqlError>;
 
-    /// What comes next: at most about 64 KiB. After an error there is nothing.
+    /// The next item, of about 64 KiB at most. An error ends the results.
     fn next(&mut self) -> Option<Self::Item> {
-        let next = self.results.as_ref()?.next(self.most).transpose();
+        let next = self.results.as_ref()?.next(self.max_rows).transpose();
         if !matches!(next, Some(Ok(_))) {
             self.results = None;
         }
@@ -135,9 +134,9 @@ mod tests {
     use crate::testing::{Mount, Reply, text};
     use crate::{Method, Plugin, Problem, Request, Response};
 
-    struct Moves;
+    struct UpdateAndSelect;
 
-    impl Plugin for Moves {
+    impl Plugin for UpdateAndSelect {
         fn handle(request: Request, cx: &Context) -> Result<Response, Problem> {
             let failed = |error: SqlError| Problem::internal(error.to_string());
             let connection =
@@ -150,7 +149,8 @@ mod tests {
             connection.commit().map_err(failed)?;
             let results = connection.query("select a from t", &[], None).map_err(failed)?;
             drop(connection);
-            let seen: Vec<String> = results.with_most(1).map(|item| format!("{item:?}")).collect();
+            let seen: Vec<String> =
+                results.with_max_rows(1).map(|item| format!("{item:?}")).collect();
             Ok(Response::new(200).with_body(format!(
                 "{} {counts:?} {}",
                 request.method,
@@ -160,19 +160,19 @@ mod tests {
     }
 
     #[test]
-    fn a_stand_in_answers_statement_by_statement() {
+    fn a_mock_database_replies_to_each_statement() {
         let log = Rc::new(RefCell::new(Vec::new()));
-        let asked = Rc::clone(&log);
+        let requests = Rc::clone(&log);
         let response = Mount::new()
             .endpoint("sql", "https://contoso.database.windows.net")
-            .database(move |asked| {
+            .database(move |request| {
                 log.borrow_mut().push((
-                    asked.statement.clone(),
-                    asked.parameters.len(),
-                    asked.timeout,
+                    request.statement.clone(),
+                    request.parameters.len(),
+                    request.timeout,
                 ));
-                assert_eq!(asked.credential, Credential::Token("surrogate-for-sql".into()));
-                match asked.statement.as_str() {
+                assert_eq!(request.credential, Credential::Token("surrogate-for-sql".into()));
+                match request.statement.as_str() {
                     "select a from t" => Ok(Reply::items([
                         Ok(Item::Columns(vec![Column::new("a", DataType::Int)])),
                         Err(SqlError::TimedOut),
@@ -181,15 +181,16 @@ mod tests {
                     _ => Ok(Reply::counts(&[3])),
                 }
             })
-            .call::<Moves>(Request::new(Method::Post, "/"));
+            .call::<UpdateAndSelect>(Request::new(Method::Post, "/"));
         let text = text(response);
         assert!(
             text.starts_with("POST [3] Ok(Columns(") && text.ends_with(") Err(TimedOut)"),
             "{text}"
         );
-        let asked: Vec<String> = asked.borrow().iter().map(|asked| format!("{asked:?}")).collect();
+        let requests: Vec<String> =
+            requests.borrow().iter().map(|request| format!("{request:?}")).collect();
         assert_eq!(
-            asked,
+            requests,
             [
                 "(\"begin transaction: Snapshot\", 0, None)",
                 "(\"update t set a = @P1\", 1, Some(5s))",
@@ -200,10 +201,11 @@ mod tests {
     }
 
     #[test]
-    fn without_a_database_nothing_is_reached() {
+    fn a_mount_without_a_database_is_unreachable() {
         let mount = Mount::new().endpoint("sql", "https://contoso.database.windows.net");
         assert!(
-            text(mount.call::<Moves>(Request::get("/"))).contains("no connection to the server")
+            text(mount.call::<UpdateAndSelect>(Request::get("/")))
+                .contains("no connection to the server")
         );
     }
 }

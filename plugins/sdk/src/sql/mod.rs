@@ -1,8 +1,8 @@
 //! Azure SQL and SQL Server, over connections that the host opens, encrypts, pools and logs in.
 //!
-//! A plugin names a surrogate, and the host logs in with the token or the password that it stands
-//! for. The connection goes to the endpoint of the surrogate's audience. In a test,
-//! [`Mount::database`](crate::testing::Mount::database) stands in for the server.
+//! A plugin passes a surrogate, and the host logs in with the real token or password. The
+//! connection goes to the endpoint of the surrogate's audience. In a test,
+//! [`Mount::database`](crate::testing::Mount::database) mocks the server.
 //!
 //! ```
 //! use keyward_plugin::sql::{Credential, Item, SqlError, Value};

@@ -1,17 +1,17 @@
-//! Credentials of logins, and isolation levels.
+//! Login credentials and isolation levels.
 
 use crate::token::Token;
 
-/// What to log in with. It holds surrogates, which are worth nothing elsewhere.
+/// Login credentials. Secrets are surrogates, which are not valid anywhere else.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Credential {
-    /// The surrogate of a token.
+    /// The surrogate for a token.
     Token(String),
-    /// A user of the server's own, for servers that take no token.
+    /// A SQL login, for servers that do not accept tokens.
     Password {
         /// The user's name.
         user: String,
-        /// The surrogate of the password, from an answer in which it is sealed as a
+        /// The surrogate for the password, from a response in which it is sealed as a
         /// `login-password`.
         password: String,
     },
@@ -23,7 +23,7 @@ impl From<Token> for Credential {
     }
 }
 
-/// What a transaction sees of others.
+/// Transaction isolation level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Isolation {

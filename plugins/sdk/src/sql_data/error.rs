@@ -1,44 +1,46 @@
-//! Why a database did not do something.
+//! Database errors.
 
 use std::fmt;
 
-/// An error of the server's, as it tells it. What each number means is in [SQL Server's
-/// documentation](https://learn.microsoft.com/sql/relational-databases/errors-events/database-engine-events-and-errors).
+/// An error reported by the server. [SQL Server's documentation] explains each number.
+///
+/// [SQL Server's documentation]: https://learn.microsoft.com/sql/relational-databases/errors-events/database-engine-events-and-errors
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServerError {
-    /// Which error it is.
+    /// The error number.
     pub number: u32,
-    /// Where in the server it came up.
+    /// The location in the server's code.
     pub state: u8,
-    /// How severe it is: 11 to 16 can be fixed by the caller, 20 and more end the connection.
+    /// Severity: the caller can correct 11 to 16; 20 and above end the connection.
     pub class: u8,
     /// The line of the statement, from 1.
     pub line: u32,
-    /// What the server says.
+    /// The server's message.
     pub message: String,
-    /// The stored procedure, where it was in one.
+    /// The stored procedure in which the error occurred, if any.
     pub procedure: Option<String>,
 }
 
-/// Why something was not done.
+/// Errors of connections and queries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SqlError {
-    /// The server refused it: the login, or the statement.
+    /// The server rejected the login or the statement.
     Server(ServerError),
-    /// The identity could not get a token. The text says why and what to do about it.
+    /// The identity could not obtain a token. The text gives the reason and the remedy.
     Unavailable(String),
-    /// The identity endpoint asks for patience: try again after so many seconds.
+    /// The identity endpoint is throttling: retry after this many seconds.
     Throttled(u32),
-    /// No connection can be made. Nothing was done.
+    /// The connection failed. Nothing was executed.
     Unreachable(String),
-    /// All connections of the mount are in use, and none came back in time. Nothing was done.
+    /// All connections of the mount are in use, and none was released in time. Nothing was
+    /// executed.
     Busy(String),
-    /// The connection broke. Whether the statement was run, nobody knows.
+    /// The connection broke. The statement may or may not have been executed.
     Broken(String),
-    /// It took longer than it may. The statement is cancelled.
+    /// The statement exceeded its timeout and is cancelled.
     TimedOut,
-    /// What the plugin asks for cannot be: a value that is none of its type, a commit without a
-    /// transaction, a query while another's results are not read.
+    /// Invalid use: a malformed value, a commit without a transaction, or a query while the results
+    /// of another are unread.
     Invalid(String),
 }
 
@@ -46,17 +48,20 @@ impl fmt::Display for SqlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Server(error) => {
-                write!(f, "the server refused it ({}): {}", error.number, error.message)
+                write!(f, "the server reported error {}: {}", error.number, error.message)
             }
             Self::Unavailable(why) => write!(f, "the identity has no token: {why}"),
             Self::Throttled(seconds) => {
-                write!(f, "the identity endpoint asks to wait {seconds} s before the next request")
+                write!(
+                    f,
+                    "the identity endpoint requires a wait of {seconds} s before the next request"
+                )
             }
             Self::Unreachable(why) => write!(f, "no connection to the server: {why}"),
             Self::Busy(why) => write!(f, "no connection is free: {why}"),
             Self::Broken(why) => write!(f, "the connection to the server broke: {why}"),
-            Self::TimedOut => f.write_str("the statement took longer than it may"),
-            Self::Invalid(why) => write!(f, "the database cannot be asked for this: {why}"),
+            Self::TimedOut => f.write_str("the statement exceeded its timeout"),
+            Self::Invalid(why) => write!(f, "the database request is invalid: {why}"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Values, errors and credentials of databases. They are public in [`crate::sql`].
+//! Values, errors and credentials of databases, exported by [`crate::sql`].
 
 mod credential;
 mod error;

@@ -1,10 +1,10 @@
-//! What a database holds: values, their types, and rows of them.
+//! Values of a database, their types, and rows.
 
 use std::fmt;
 
 macro_rules! data_types {
     ($($(#[$doc:meta])* $name:ident $text:literal,)*) => {
-        /// A type of SQL Server's.
+        /// A SQL Server data type.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[allow(missing_docs)]
         pub enum DataType {
@@ -12,10 +12,10 @@ macro_rules! data_types {
         }
 
         impl DataType {
-            /// All of them.
+            /// All data types.
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];
 
-            /// SQL Server's name of it: `datetimeoffset`.
+            /// SQL Server's name of the type, such as `datetimeoffset`.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self {
@@ -26,8 +26,10 @@ macro_rules! data_types {
 
         #[cfg(target_family = "wasm")]
         impl From<crate::host::bindings::keyward::broker::sql::DataType> for DataType {
-            fn from(of: crate::host::bindings::keyward::broker::sql::DataType) -> Self {
-                match of {
+            fn from(
+                data_type: crate::host::bindings::keyward::broker::sql::DataType,
+            ) -> Self {
+                match data_type {
                     $(crate::host::bindings::keyward::broker::sql::DataType::$name => Self::$name,)*
                 }
             }
@@ -35,8 +37,8 @@ macro_rules! data_types {
 
         #[cfg(target_family = "wasm")]
         impl From<DataType> for crate::host::bindings::keyward::broker::sql::DataType {
-            fn from(of: DataType) -> Self {
-                match of {
+            fn from(data_type: DataType) -> Self {
+                match data_type {
                     $(DataType::$name => Self::$name,)*
                 }
             }
@@ -50,7 +52,7 @@ data_types! {
     Smallint "smallint",
     Int "int",
     Bigint "bigint",
-    /// `numeric` is another name for it.
+    /// Also called `numeric`.
     Decimal "decimal",
     Money "money",
     Smallmoney "smallmoney",
@@ -73,19 +75,19 @@ data_types! {
     Datetimeoffset "datetimeoffset",
     Uniqueidentifier "uniqueidentifier",
     Xml "xml",
-    /// A type of the common language runtime's, such as `geography`.
+    /// A type of the common language runtime, such as `geography`.
     Udt "udt",
     SqlVariant "sql_variant",
 }
 
 impl DataType {
-    /// The type of this name, in whatever case; `numeric` is `decimal`.
+    /// The type of this name, ignoring case. `numeric` is `decimal`.
     #[must_use]
-    pub fn of_name(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         if name.eq_ignore_ascii_case("numeric") {
             return Some(Self::Decimal);
         }
-        Self::ALL.iter().copied().find(|of| of.name().eq_ignore_ascii_case(name))
+        Self::ALL.iter().copied().find(|data_type| data_type.name().eq_ignore_ascii_case(name))
     }
 }
 
@@ -95,11 +97,11 @@ impl fmt::Display for DataType {
     }
 }
 
-/// A value, without loss. As a parameter, one that a type has several cases for is converted by the
-/// server.
+/// A value, without loss. Where several data types share a variant, the server converts a parameter
+/// to the type that it needs.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
-    /// NULL, of a type.
+    /// NULL of the given type.
     Null(DataType),
     /// `bit`.
     Bit(bool),
@@ -115,20 +117,20 @@ pub enum Value {
     Real(f32),
     /// `float`.
     Float(f64),
-    /// `decimal`, `money` and `smallmoney`: digits with a sign and a point where there is one, such
-    /// as `-12.30`.
+    /// `decimal`, `money` and `smallmoney`: digits with an optional sign and decimal point, such as
+    /// `-12.30`.
     Decimal(String),
-    /// All types of characters.
+    /// All character types.
     Text(String),
-    /// All types of bytes.
+    /// All binary types.
     Binary(Vec<u8>),
     /// `2026-11-21`.
     Date(String),
-    /// `09:30:00.1234567`, with as many digits as the type has.
+    /// `09:30:00.1234567`, with as many fractional digits as the type has.
     Time(String),
     /// `smalldatetime`, `datetime` and `datetime2`: `2026-11-21T09:30:00.1234567`.
     Datetime(String),
-    /// `2026-11-21T09:30:00.1234567+01:00`: the time at that place.
+    /// `2026-11-21T09:30:00.1234567+01:00`: local time, then the offset from UTC.
     Datetimeoffset(String),
     /// `00112233-4455-6677-8899-AABBCCDDEEFF`.
     Uniqueidentifier(String),
@@ -139,26 +141,26 @@ pub enum Value {
 /// A column of a result set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {
-    /// Its name, which may be empty.
+    /// The column's name, which may be empty.
     pub name: String,
-    /// Its type. A nullable `smalldatetime` is told as `datetime`.
+    /// The column's type. A nullable `smalldatetime` is reported as `datetime`.
     pub data_type: DataType,
 }
 
 impl Column {
-    /// A column.
+    /// Creates a column.
     #[must_use]
     pub fn new(name: impl Into<String>, data_type: DataType) -> Self {
         Self { name: name.into(), data_type }
     }
 }
 
-/// What comes of a query, in the server's order.
+/// A part of a query's results, in the server's order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Item {
-    /// A result set begins.
+    /// Start of a result set: its columns.
     Columns(Vec<Column>),
-    /// Rows of the result set that began last. Each has a value for every column.
+    /// Rows of the current result set. Each row has a value for every column.
     Rows(Vec<Vec<Value>>),
 }
 
@@ -168,10 +170,10 @@ mod tests {
 
     #[test]
     fn each_type_is_found_by_its_name() {
-        for of in DataType::ALL {
-            assert_eq!(DataType::of_name(of.name()), Some(*of));
+        for data_type in DataType::ALL {
+            assert_eq!(DataType::from_name(data_type.name()), Some(*data_type));
         }
-        assert_eq!(DataType::of_name("NUMERIC"), Some(DataType::Decimal));
-        assert_eq!(DataType::of_name("integer"), None);
+        assert_eq!(DataType::from_name("NUMERIC"), Some(DataType::Decimal));
+        assert_eq!(DataType::from_name("integer"), None);
     }
 }

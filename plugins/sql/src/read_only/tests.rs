@@ -1,6 +1,6 @@
 use super::*;
 
-/// The check, on a stack that is large enough for the parser without optimisation.
+/// Runs the check on a stack that is large enough for an unoptimized parser.
 fn check(statement: &str) -> Result<String, Problem> {
     let statement = statement.to_owned();
     let checking = std::thread::Builder::new()
@@ -9,14 +9,14 @@ fn check(statement: &str) -> Result<String, Problem> {
     checking.unwrap().join().unwrap()
 }
 
-/// What is sent, or why it is refused.
+/// The statement that is sent, or the reason why it is denied.
 fn checked(statement: &str) -> Result<String, String> {
     check(statement).map_err(|problem| problem.detail().to_owned())
 }
 
 #[test]
-fn reads_are_run() {
-    let refused: Vec<_> = [
+fn queries_that_only_read_are_run() {
+    let denied: Vec<_> = [
         "select 1",
         "SELECT TOP (10) WITH TIES * FROM dbo.Orders AS o WHERE o.Id = @P1 ORDER BY o.Id DESC",
         "select a, count(*) from t group by a having count(*) > 1 order by 2 offset 10 rows fetch \
@@ -74,13 +74,13 @@ fn reads_are_run() {
     .into_iter()
     .filter_map(|statement| checked(statement).err())
     .collect();
-    assert!(refused.is_empty(), "{refused:#?}");
+    assert!(denied.is_empty(), "{denied:#?}");
 }
 
 #[test]
-fn whatever_else_is_refused() {
+fn all_other_statements_are_denied() {
     let run: Vec<_> = [
-        // Statements that write, or do what nobody knows.
+        // Statements that write or whose effect is unknown.
         "insert into t values (1)",
         "update t set a = 1",
         "delete from t",
@@ -111,7 +111,7 @@ fn whatever_else_is_refused() {
         "table t",
         "explain select 1",
         "",
-        // A second one, with a semicolon and without.
+        // A second statement, with and without a semicolon.
         "select 1; drop table t",
         "select 1 drop table t",
         "select 1\ndelete from t",
@@ -155,7 +155,7 @@ fn whatever_else_is_refused() {
         "select * from t with (nolock, holdlock)",
         "select * from t for update",
         "select * from t for browse",
-        // What two readers may read in two ways.
+        // Text that two parsers may read differently.
         "select 1efrom t",
         "select 1eshutdown",
         "select 1.shutdown",
@@ -185,7 +185,7 @@ fn whatever_else_is_refused() {
     ]
     .into_iter()
     .filter(|statement| {
-        // An empty statement is nothing: the server is asked for nothing.
+        // An empty statement does nothing.
         !statement.is_empty() && check(statement).is_ok()
     })
     .collect();
@@ -193,7 +193,7 @@ fn whatever_else_is_refused() {
 }
 
 #[test]
-fn what_is_in_strings_names_and_comments_does_not_matter() {
+fn the_content_of_strings_names_and_comments_is_ignored() {
     for statement in [
         "select 'drop table t; --' as [exec sp_who]",
         "select 'a' /* ; drop table t */ -- delete from t",
@@ -205,7 +205,7 @@ fn what_is_in_strings_names_and_comments_does_not_matter() {
 }
 
 #[test]
-fn the_server_does_not_see_comments() {
+fn comments_are_removed_before_sending() {
     for (statement, expected) in [
         ("select/**/1", "select 1"),
         ("select 1 -- x\r, 2", "select 1  \r, 2"),
@@ -218,7 +218,7 @@ fn the_server_does_not_see_comments() {
 }
 
 #[test]
-fn a_refusal_says_which_statement_and_why() {
+fn a_denial_names_the_statement_and_the_reason() {
     let long = format!("select 1;\n select 2;; delete from {} where 1 = 1", "t".repeat(90));
     let problem = check(&long).unwrap_err();
     assert_eq!(problem.status(), 403);
@@ -233,11 +233,11 @@ fn a_refusal_says_which_statement_and_why() {
         "{detail}"
     );
     for (statement, expected) in [
-        ("select * into u from t", "`into` makes a table"),
+        ("select * into u from t", "`into` creates a table"),
         ("select next value for s", "changes a sequence"),
         ("select * from t with (updlock)", "takes locks"),
         ("selec 1", "neither `select` nor `with`"),
-        ("select 1 +", "the parser does not know it"),
+        ("select 1 +", "could not be parsed"),
         ("select größe", "in brackets"),
         ("select a.b.c.d.e from x.y.z.t", "another server"),
     ] {
@@ -247,28 +247,28 @@ fn a_refusal_says_which_statement_and_why() {
 }
 
 #[test]
-fn what_is_nested_too_deep_is_refused_and_no_more() {
+fn statements_nested_too_deeply_are_denied() {
     for (open, close) in [("(", ")"), ("(select ", ")"), ("- ", ""), ("abs(", ")")] {
         for depth in [100, 500, 1500] {
             let statement = format!("select {}1{}", open.repeat(depth), close.repeat(depth));
             let detail = checked(&statement).unwrap_err();
             assert!(
-                detail.contains("too deep") || detail.contains("more than"),
+                detail.contains("too deeply") || detail.contains("more than"),
                 "{open} {depth}: {detail}"
             );
         }
     }
-    // Here the parser tries another way, and fails there.
+    // The parser backtracks here, and then fails.
     let case = format!("select {}1{}", "case when 1 = 1 then ".repeat(300), " end".repeat(300));
     assert!(checked(&case).is_err());
     let from = format!("select * from {}t{}", "(select * from ".repeat(300), ") x".repeat(300));
-    assert!(checked(&from).unwrap_err().contains("too deep"));
+    assert!(checked(&from).unwrap_err().contains("too deeply"));
     let few = format!("select {}1{}", "(".repeat(8), ")".repeat(8));
     assert_eq!(checked(&few).map(drop), Ok(()));
 }
 
 #[test]
-fn what_is_long_is_no_problem() {
+fn long_flat_statements_are_allowed() {
     for (first, next) in [
         ("select 1", " + 1"),
         ("select 1 where a = 1", " or a = 1"),

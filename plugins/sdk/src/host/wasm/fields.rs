@@ -1,40 +1,40 @@
-//! Header fields, held by the host.
+//! Header fields that the host owns.
 
 use super::bindings::wasi::http::types;
 
-/// A handle on the host's fields. Those that came from outside are immutable: the first change
-/// makes a copy, over there.
+/// A handle to fields of the host. Incoming fields are immutable: the first change copies them, in
+/// the host.
 #[derive(Debug)]
 pub(crate) struct Fields {
     handle: types::Fields,
-    own: bool,
+    is_owned: bool,
 }
 
 impl Default for Fields {
     fn default() -> Self {
-        Self { handle: types::Fields::new(), own: true }
+        Self { handle: types::Fields::new(), is_owned: true }
     }
 }
 
 impl Fields {
-    /// Fields that belong to an incoming message.
+    /// The fields of an incoming message.
     pub(crate) fn shared(handle: types::Fields) -> Self {
-        Self { handle, own: false }
+        Self { handle, is_owned: false }
     }
 
-    /// The fields, for a message that is sent. Those that came from outside may go out as they are.
+    /// The handle, for an outgoing message. Incoming fields may be sent unchanged.
     pub(crate) fn into_handle(self) -> types::Fields {
         self.handle
     }
 
     pub(crate) fn copy(&self) -> Self {
-        Self { handle: self.handle.clone(), own: true }
+        Self { handle: self.handle.clone(), is_owned: true }
     }
 
     fn writable(&mut self) -> &types::Fields {
-        if !self.own {
+        if !self.is_owned {
             self.handle = self.handle.clone();
-            self.own = true;
+            self.is_owned = true;
         }
         &self.handle
     }

@@ -1,25 +1,25 @@
-//! A body from outside: a stream that the host holds.
+//! Incoming bodies: streams that the host owns.
 
 use super::bindings::wasi::http::types::{IncomingBody, OutgoingBody};
 use super::bindings::wasi::io::error::Error;
 use super::bindings::wasi::io::streams::{InputStream, StreamError};
 use crate::body_error::BodyError;
 
-/// How many bytes at most one `read` brings into the sandbox.
-const READ: u64 = 64 * 1024;
+/// Maximum number of bytes that one `read` copies into the sandbox.
+const READ_SIZE: u64 = 64 * 1024;
 
-/// A stream's error, in a line: hosts write all that they know of it, and where it came from.
+/// Converts a stream's error to its first line. Hosts may append causes and backtraces.
 pub(crate) fn stream_error(error: &Error) -> BodyError {
     let text = error.to_debug_string();
     BodyError::Broken(text.lines().next().unwrap_or_default().chars().take(300).collect())
 }
 
-/// The fields are in the order in which they must be dropped: the stream is a child of the body.
+/// An incoming body. Its fields are declared in drop order: the stream is a child of the body.
 pub(crate) struct Incoming {
     pub(crate) stream: InputStream,
     _body: IncomingBody,
-    /// A request whose answer came before all of it was sent: it is cut off no sooner than the
-    /// answer has been read.
+    /// The body of a request whose response arrived before it was sent completely. It is aborted
+    /// only once the response is read.
     _unfinished: Option<OutgoingBody>,
 }
 
@@ -29,10 +29,10 @@ impl Incoming {
         Some(Self { stream, _body: body, _unfinished: unfinished })
     }
 
-    /// The next bytes, waiting for them; `None` at the end.
+    /// Waits for the next bytes and returns them, or `None` at the end.
     pub(crate) fn read(&self) -> Result<Option<Vec<u8>>, BodyError> {
         loop {
-            match self.stream.blocking_read(READ) {
+            match self.stream.blocking_read(READ_SIZE) {
                 Ok(bytes) if bytes.is_empty() => {}
                 Ok(bytes) => return Ok(Some(bytes)),
                 Err(StreamError::Closed) => return Ok(None),

@@ -1,4 +1,4 @@
-//! The host through the component model.
+//! Implementation with the host's component interfaces.
 
 mod fields;
 mod incoming;
@@ -8,8 +8,8 @@ pub(crate) use fields::Fields;
 pub(crate) use incoming::{Incoming, stream_error};
 pub(crate) use log::{log, log_panics};
 
-/// The standard library's allocator, but a newer one: it begins with the heap that the linker was
-/// told to make room for (`--initial-heap`), where the other grows memory at once.
+/// A newer version of the standard library's allocator. It first uses the heap that the linker
+/// reserved (`--initial-heap`), while the standard library's grows memory at once.
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
@@ -25,9 +25,8 @@ pub mod bindings {
     });
 }
 
-/// Leaves a handle to the end of the call, when all that the sandbox holds is dropped at once. To
-/// drop it here would be one more call to the host. For what there is one of, not for what a loop
-/// makes.
+/// Keeps a handle until the end of the call, when the whole sandbox is dropped at once, to save the
+/// call to the host that would drop it. Not for handles that are created in a loop.
 pub(crate) fn leave<T>(handle: T) -> std::mem::ManuallyDrop<T> {
     std::mem::ManuallyDrop::new(handle)
 }

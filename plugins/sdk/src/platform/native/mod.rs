@@ -1,4 +1,4 @@
-//! The stand-in for the host in plain `cargo test`: see [`crate::testing`].
+//! Mock of the host for native tests: see [`crate::testing`].
 
 mod sql;
 
@@ -13,9 +13,9 @@ use crate::problem::Problem;
 use crate::response::Response;
 use crate::token::Token;
 
-pub(crate) use sql::{Asked, Connection, Database, Door, Reply, Results};
+pub(crate) use sql::{Connection, Database, DatabaseRequest, Login, Reply, Results};
 
-/// What a plugin sent.
+/// A request that a plugin sent.
 #[derive(Clone, Debug)]
 pub(crate) struct Sent {
     pub(crate) method: Method,
@@ -24,13 +24,13 @@ pub(crate) struct Sent {
     pub(crate) body: Vec<u8>,
 }
 
-pub(crate) type Answer = Box<dyn Fn(Sent) -> Result<Response, SendError>>;
+pub(crate) type Responder = Box<dyn Fn(Sent) -> Result<Response, SendError>>;
 
 pub(crate) struct Mount {
     pub(crate) config: BTreeMap<String, String>,
-    pub(crate) refused: BTreeMap<String, Problem>,
-    pub(crate) answer: Answer,
-    pub(crate) door: Door,
+    pub(crate) token_errors: BTreeMap<String, Problem>,
+    pub(crate) responder: Responder,
+    pub(crate) login: Login,
     pub(crate) database: Database,
 }
 
@@ -54,7 +54,7 @@ impl Mount {
     }
 
     pub(crate) fn token(&self, audience: &str) -> Result<Token, Problem> {
-        if let Some(problem) = self.refused.get(audience) {
+        if let Some(problem) = self.token_errors.get(audience) {
             return Err(problem.clone());
         }
         match self.config.get(&format!("endpoint.{audience}")) {
@@ -68,8 +68,8 @@ impl Mount {
         }
     }
 
-    /// No encryption: a test sees that it is not the state itself.
-    #[allow(clippy::unnecessary_wraps, reason = "the host may fail to")]
+    /// Encodes the state, without encryption.
+    #[allow(clippy::unnecessary_wraps, reason = "sealing by the host can fail")]
     pub(crate) fn seal(&self, state: &str) -> Option<String> {
         Some(format!(
             "sealed-{}",
@@ -90,7 +90,7 @@ impl Mount {
             .body
             .into_bytes(usize::MAX)
             .map_err(|error| SendError::Failed(error.to_string()))?;
-        (self.answer)(Sent {
+        (self.responder)(Sent {
             method: outgoing.method,
             url: format!("https://{}{}", outgoing.authority, outgoing.path_and_query),
             headers: outgoing.headers.entries(),
@@ -99,7 +99,7 @@ impl Mount {
     }
 }
 
-/// A body that arrives in these chunks.
+/// A body that is received in these chunks.
 pub(crate) fn stream(chunks: Vec<Result<Vec<u8>, BodyError>>) -> Body {
     Body(Content::Stream(Incoming::new(chunks)))
 }

@@ -1,4 +1,4 @@
-//! The stand-in for a database: a closure of the test's.
+//! Mock of a database: a closure of the test.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -7,9 +7,9 @@ use std::time::Duration;
 use super::Mount;
 use crate::sql_data::{Credential, Isolation, Item, SqlError, Value};
 
-/// What a plugin asks of a database.
+/// A statement that a plugin sends to a database.
 #[derive(Clone, Debug)]
-pub(crate) struct Asked {
+pub(crate) struct DatabaseRequest {
     pub(crate) database: String,
     pub(crate) credential: Credential,
     pub(crate) statement: String,
@@ -17,14 +17,14 @@ pub(crate) struct Asked {
     pub(crate) timeout: Option<Duration>,
 }
 
-/// What comes of it.
+/// The database's reply.
 pub(crate) enum Reply {
     Items(Box<dyn Iterator<Item = Result<Item, SqlError>>>),
     Counts(Vec<u64>),
 }
 
-pub(crate) type Database = Rc<dyn Fn(Asked) -> Result<Reply, SqlError>>;
-pub(crate) type Door = Box<dyn Fn(&str, &Credential) -> Result<(), SqlError>>;
+pub(crate) type Database = Rc<dyn Fn(DatabaseRequest) -> Result<Reply, SqlError>>;
+pub(crate) type Login = Box<dyn Fn(&str, &Credential) -> Result<(), SqlError>>;
 
 pub(crate) struct Connection {
     name: String,
@@ -52,20 +52,20 @@ impl Mount {
         database: &str,
         credential: &Credential,
     ) -> Result<Connection, SqlError> {
-        (self.door)(database, credential)?;
+        (self.login)(database, credential)?;
         let (name, credential) = (database.to_owned(), credential.clone());
         Ok(Connection { name, credential, database: Rc::clone(&self.database) })
     }
 }
 
 impl Connection {
-    fn ask(
+    fn send(
         &self,
         statement: &str,
         parameters: &[Value],
         timeout: Option<u32>,
     ) -> Result<Reply, SqlError> {
-        (self.database)(Asked {
+        (self.database)(DatabaseRequest {
             database: self.name.clone(),
             credential: self.credential.clone(),
             statement: statement.to_owned(),
@@ -80,7 +80,7 @@ impl Connection {
         parameters: &[Value],
         timeout: Option<u32>,
     ) -> Result<Results, SqlError> {
-        Ok(Results(RefCell::new(match self.ask(statement, parameters, timeout)? {
+        Ok(Results(RefCell::new(match self.send(statement, parameters, timeout)? {
             Reply::Items(items) => items,
             Reply::Counts(_) => Box::new(std::iter::empty()),
         })))
@@ -92,7 +92,7 @@ impl Connection {
         parameters: &[Value],
         timeout: Option<u32>,
     ) -> Result<Vec<u64>, SqlError> {
-        match self.ask(statement, parameters, timeout)? {
+        match self.send(statement, parameters, timeout)? {
             Reply::Counts(counts) => Ok(counts),
             Reply::Items(mut items) => {
                 items.try_for_each(|item| item.map(drop)).map(|()| Vec::new())
@@ -105,15 +105,15 @@ impl Connection {
             None => "begin transaction".to_owned(),
             Some(isolation) => format!("begin transaction: {isolation:?}"),
         };
-        self.ask(&statement, &[], None).map(drop)
+        self.send(&statement, &[], None).map(drop)
     }
 
     pub(crate) fn commit(&self) -> Result<(), SqlError> {
-        self.ask("commit transaction", &[], None).map(drop)
+        self.send("commit transaction", &[], None).map(drop)
     }
 
     pub(crate) fn rollback(&self) -> Result<(), SqlError> {
-        self.ask("rollback transaction", &[], None).map(drop)
+        self.send("rollback transaction", &[], None).map(drop)
     }
 }
 

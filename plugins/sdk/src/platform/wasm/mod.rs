@@ -1,4 +1,4 @@
-//! The mount through the component model.
+//! The mount, with the host's component interfaces.
 
 mod mount;
 mod pump;

@@ -1,4 +1,4 @@
-//! Configuration, tokens and requests, by the host.
+//! Configuration, tokens and requests of the host.
 
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
@@ -19,12 +19,12 @@ use crate::problem::Problem;
 use crate::response::Response;
 use crate::token::Token;
 
-/// The mount of one call. What it is asked for it asks the host for, each time: a call to the host
-/// takes a quarter of a microsecond, and most plugins ask for little.
+/// The mount of one call. Nothing is cached: a call to the host takes a quarter of a microsecond,
+/// and most plugins make few.
 #[derive(Debug)]
 pub(crate) struct Mount {
     request: IncomingRequest,
-    /// Whether a request was sent already.
+    /// Whether a request was sent before.
     has_sent: Cell<bool>,
 }
 
@@ -79,7 +79,7 @@ impl Mount {
                 .map_err(|()| malformed("length"))?;
         }
         let request = OutgoingRequest::new(fields.into_handle());
-        // A request is a GET over https until it is told otherwise.
+        // The default of a request is GET over https.
         if outgoing.method != Method::Get {
             request.set_method(&wasi_method(outgoing.method)).map_err(|()| malformed("method"))?;
         }
@@ -88,35 +88,35 @@ impl Mount {
             .set_path_with_query(Some(&outgoing.path_and_query))
             .map_err(|()| malformed("path"))?;
 
-        let (answer, unfinished) = if has_body {
+        let (future, unfinished) = if has_body {
             let body = request.body().map_err(|()| malformed("body"))?;
-            let answer = outgoing_handler::handle(request, None).map_err(send_error)?;
-            let unfinished = send_body(outgoing.body, body, &answer)?;
-            (answer, unfinished)
+            let future = outgoing_handler::handle(request, None).map_err(send_error)?;
+            let unfinished = send_body(outgoing.body, body, &future)?;
+            (future, unfinished)
         } else {
             (outgoing_handler::handle(request, None).map_err(send_error)?, None)
         };
 
-        let answer = leave(answer);
-        let answered = leave(answer.subscribe());
-        answered.block();
-        let response = answer.get();
+        let future = leave(future);
+        let ready = leave(future.subscribe());
+        ready.block();
+        let response = future.get();
         if self.has_sent.replace(true) {
-            // One that sends many requests would pass the limit on handles.
-            drop(ManuallyDrop::into_inner(answered));
-            drop(ManuallyDrop::into_inner(answer));
+            // A plugin that sends many requests would exceed the limit on handles.
+            drop(ManuallyDrop::into_inner(ready));
+            drop(ManuallyDrop::into_inner(future));
         }
         let response = match response {
             Some(Ok(Ok(response))) => response,
             Some(Ok(Err(code))) => return Err(send_error(code)),
             Some(Err(())) | None => {
-                return Err(SendError::Failed("the answer was taken already".to_owned()));
+                return Err(SendError::Failed("the response was already taken".to_owned()));
             }
         };
         let response = leave(response);
         let status = response.status();
         let headers = Headers { fields: Fields::shared(response.headers()) };
-        // An answer to HEAD, and these two, announce a length and have no body.
+        // Responses to HEAD, and with these statuses, may announce a length but have no body.
         let bodiless = is_head || status == 204 || status == 304;
         let body = if bodiless {
             Body::empty()
@@ -131,21 +131,21 @@ impl Mount {
 fn send_body(
     body: Body,
     outgoing: OutgoingBody,
-    answer: &types::FutureIncomingResponse,
+    response: &types::FutureIncomingResponse,
 ) -> Result<Option<OutgoingBody>, SendError> {
     let Ok(stream) = outgoing.write() else {
-        return Err(SendError::Failed("the body of the request was taken already".to_owned()));
+        return Err(SendError::Failed("the body of the request was already taken".to_owned()));
     };
-    let pumped = pump_request(body, &stream, answer);
+    let pumped = pump_request(body, &stream, response);
     drop(stream);
     match pumped {
-        Ok(Pumped::Whole | Pumped::Unwanted) => match OutgoingBody::finish(outgoing, None) {
+        Ok(Pumped::Complete | Pumped::ReaderClosed) => match OutgoingBody::finish(outgoing, None) {
             Ok(()) => Ok(None),
-            // The service closed its side: its answer, if there is one, says why.
+            // The service closed its side. Its response, if any, gives the reason.
             Err(ErrorCode::HttpRequestBodySize(_)) => Ok(None),
             Err(code) => Err(send_error(code)),
         },
-        Ok(Pumped::AnsweredEarly) => Ok(Some(outgoing)),
+        Ok(Pumped::EarlyResponse) => Ok(Some(outgoing)),
         Err(error) => Err(SendError::Failed(error.to_string())),
     }
 }

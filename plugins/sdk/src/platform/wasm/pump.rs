@@ -1,4 +1,4 @@
-//! Moves a body out of the sandbox, or past it.
+//! Sends bodies, from the sandbox's memory or directly between streams of the host.
 
 use crate::body::{Body, Chunks, Content, Filter};
 use crate::body_error::BodyError;
@@ -7,20 +7,20 @@ use crate::host::bindings::wasi::io::poll::{Pollable, poll};
 use crate::host::bindings::wasi::io::streams::{OutputStream, StreamError};
 use crate::host::{Incoming, leave, stream_error};
 
-/// How many bytes one `splice` may move. The host moves what it has, without copying.
-const SPLICE: u64 = 1024 * 1024;
+/// Maximum number of bytes that one `splice` moves. The host moves what it has, without copying.
+const SPLICE_SIZE: u64 = 1024 * 1024;
 
-/// How a body left.
+/// How sending a body ended.
 pub(super) enum Pumped {
-    /// All of it.
-    Whole,
-    /// The answer was there before the end.
-    AnsweredEarly,
-    /// Nobody reads it any more.
-    Unwanted,
+    /// All of it was sent.
+    Complete,
+    /// The response arrived before the end of the body.
+    EarlyResponse,
+    /// The reader closed the stream.
+    ReaderClosed,
 }
 
-/// Sends a body whole.
+/// Sends a whole body.
 pub(crate) fn pump(body: Body, out: &OutputStream) -> Result<(), BodyError> {
     match body.0 {
         Content::Empty => Ok(()),
@@ -28,7 +28,7 @@ pub(crate) fn pump(body: Body, out: &OutputStream) -> Result<(), BodyError> {
         Content::Stream(incoming) => {
             let incoming = leave(incoming);
             loop {
-                match out.blocking_splice(&incoming.stream, SPLICE) {
+                match out.blocking_splice(&incoming.stream, SPLICE_SIZE) {
                     Ok(_) => {}
                     Err(error) => return end(error),
                 }
@@ -38,42 +38,42 @@ pub(crate) fn pump(body: Body, out: &OutputStream) -> Result<(), BodyError> {
             filtered(&leave(incoming), filter.as_mut(), out, None).map(drop)
         }
         Content::Chunks(chunks) => {
-            // What was made before the error shall be read, as far as the reader is there.
+            // The chunks before the error are still delivered, if the reader is there.
             self::chunks(chunks, out, None).map(drop).inspect_err(|_| drop(out.blocking_flush()))
         }
     }
 }
 
-/// Sends the body of a request, and stops where its answer is there first.
+/// Sends the body of a request, and stops if the response arrives first.
 pub(super) fn pump_request(
     body: Body,
     out: &OutputStream,
-    answer: &FutureIncomingResponse,
+    response: &FutureIncomingResponse,
 ) -> Result<Pumped, BodyError> {
-    let answered = answer.subscribe();
+    let responded = response.subscribe();
     match body.0 {
-        Content::Empty => Ok(Pumped::Whole),
-        Content::Bytes(bytes) => write(&bytes, out, Some(&answered)),
+        Content::Empty => Ok(Pumped::Complete),
+        Content::Bytes(bytes) => write(&bytes, out, Some(&responded)),
         Content::Filtered(incoming, mut filter) => {
-            filtered(&incoming, filter.as_mut(), out, Some(&answered))
+            filtered(&incoming, filter.as_mut(), out, Some(&responded))
         }
-        Content::Chunks(chunks) => self::chunks(chunks, out, Some(&answered)),
+        Content::Chunks(chunks) => self::chunks(chunks, out, Some(&responded)),
         Content::Stream(incoming) => {
             let (readable, writable) = (incoming.stream.subscribe(), out.subscribe());
             loop {
-                match out.splice(&incoming.stream, SPLICE) {
+                match out.splice(&incoming.stream, SPLICE_SIZE) {
                     Ok(0) => {}
                     Ok(_) => continue,
-                    Err(error) => return end(error).map(|()| Pumped::Whole),
+                    Err(error) => return end(error).map(|()| Pumped::Complete),
                 }
                 let wait_for = match out.check_write() {
                     Ok(0) => &writable,
                     Ok(_) => &readable,
-                    Err(error) => return end(error).map(|()| Pumped::Whole),
+                    Err(error) => return end(error).map(|()| Pumped::Complete),
                 };
-                poll(&[wait_for, &answered]);
-                if answered.ready() {
-                    return Ok(Pumped::AnsweredEarly);
+                poll(&[wait_for, &responded]);
+                if responded.ready() {
+                    return Ok(Pumped::EarlyResponse);
                 }
             }
         }
@@ -83,55 +83,55 @@ pub(super) fn pump_request(
 fn chunks(
     chunks: Chunks,
     out: &OutputStream,
-    answered: Option<&Pollable>,
+    responded: Option<&Pollable>,
 ) -> Result<Pumped, BodyError> {
     for chunk in chunks {
-        match write(&chunk?, out, answered)? {
-            Pumped::Whole => {}
+        match write(&chunk?, out, responded)? {
+            Pumped::Complete => {}
             early => return Ok(early),
         }
     }
-    Ok(Pumped::Whole)
+    Ok(Pumped::Complete)
 }
 
 fn filtered(
     incoming: &Incoming,
     filter: &mut dyn Filter,
     out: &OutputStream,
-    answered: Option<&Pollable>,
+    responded: Option<&Pollable>,
 ) -> Result<Pumped, BodyError> {
     let mut buffer = Vec::new();
     while let Some(bytes) = incoming.read()? {
         buffer.clear();
         filter.push(&bytes, &mut buffer);
-        match write(&buffer, out, answered)? {
-            Pumped::Whole => {}
+        match write(&buffer, out, responded)? {
+            Pumped::Complete => {}
             early => return Ok(early),
         }
     }
     buffer.clear();
     filter.finish(&mut buffer);
-    write(&buffer, out, answered)
+    write(&buffer, out, responded)
 }
 
 fn write(
     mut bytes: &[u8],
     out: &OutputStream,
-    answered: Option<&Pollable>,
+    responded: Option<&Pollable>,
 ) -> Result<Pumped, BodyError> {
     while !bytes.is_empty() {
         let room = match out.check_write() {
             Ok(room) => usize::try_from(room).unwrap_or(usize::MAX),
-            Err(error) => return end(error).map(|()| Pumped::Unwanted),
+            Err(error) => return end(error).map(|()| Pumped::ReaderClosed),
         };
         if room == 0 {
             let writable = out.subscribe();
-            match answered {
+            match responded {
                 None => writable.block(),
-                Some(answered) => {
-                    poll(&[&writable, answered]);
-                    if answered.ready() {
-                        return Ok(Pumped::AnsweredEarly);
+                Some(responded) => {
+                    poll(&[&writable, responded]);
+                    if responded.ready() {
+                        return Ok(Pumped::EarlyResponse);
                     }
                 }
             }
@@ -139,16 +139,16 @@ fn write(
         }
         let (now, later) = bytes.split_at(room.min(bytes.len()));
         if let Err(error) = out.write(now) {
-            return end(error).map(|()| Pumped::Unwanted);
+            return end(error).map(|()| Pumped::ReaderClosed);
         }
         bytes = later;
     }
-    Ok(Pumped::Whole)
+    Ok(Pumped::Complete)
 }
 
-/// `closed` is the end of what is read, or a reader that wants no more: either way there is nothing
-/// left to do. Whether the reader has all of it is checked by the host against the length that was
-/// announced.
+/// Handles the end of a stream. `closed` means that the input ended or that the reader closed the
+/// output: either way nothing is left to send. The host compares the bytes sent with the announced
+/// length.
 fn end(error: StreamError) -> Result<(), BodyError> {
     match error {
         StreamError::Closed => Ok(()),

@@ -1,4 +1,4 @@
-//! Databases, by the host.
+//! Databases, over connections of the host.
 
 use super::mount::Mount;
 use crate::host::bindings::keyward::broker::sql as host;
@@ -66,8 +66,8 @@ impl Connection {
 }
 
 impl Results {
-    pub(crate) fn next(&self, most: u32) -> Result<Option<Item>, SqlError> {
-        let next = self.0.next(most).map_err(error)?;
+    pub(crate) fn next(&self, max_rows: u32) -> Result<Option<Item>, SqlError> {
+        let next = self.0.next(max_rows).map_err(error)?;
         Ok(next.map(|item| match item {
             host::Item::Columns(columns) => {
                 Item::Columns(columns.into_iter().map(column).collect())
@@ -85,7 +85,7 @@ fn column(column: host::Column) -> Column {
 
 fn value(value: host::Value) -> Value {
     match value {
-        host::Value::Null(of) => Value::Null(of.into()),
+        host::Value::Null(data_type) => Value::Null(data_type.into()),
         host::Value::Bit(value) => Value::Bit(value),
         host::Value::Tinyint(value) => Value::Tinyint(value),
         host::Value::Smallint(value) => Value::Smallint(value),
@@ -107,7 +107,7 @@ fn value(value: host::Value) -> Value {
 
 fn values(values: &[Value]) -> Vec<host::Value> {
     let value = |value: &Value| match value.clone() {
-        Value::Null(of) => host::Value::Null(of.into()),
+        Value::Null(data_type) => host::Value::Null(data_type.into()),
         Value::Bit(value) => host::Value::Bit(value),
         Value::Tinyint(value) => host::Value::Tinyint(value),
         Value::Smallint(value) => host::Value::Smallint(value),

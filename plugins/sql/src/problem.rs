@@ -1,23 +1,23 @@
-//! What a database's error means to the caller.
+//! Conversion of database errors to problems for the caller.
 //!
-//! A server's error keeps what the server says: its message is the detail, and `number`, `state`,
-//! `class`, `line` and `procedure` are members of the problem. What the operator of the mount can
-//! do about it follows the message. The numbers are those of Microsoft's [list of connection
+//! The detail is the server's message, followed by advice for the operator of the mount. `number`,
+//! `state`, `class`, `line` and `procedure` of the server's error are members of the problem. The
+//! numbers are those of Microsoft's [list of connection
 //! errors](https://learn.microsoft.com/azure/azure-sql/database/troubleshoot-common-errors-issues).
 
 use keyward_plugin::Problem;
 use keyward_plugin::sql::{ServerError, SqlError};
 
-/// What the advice is made of.
+/// What the mount logs in with, for the advice in a problem.
 #[derive(Clone, Debug)]
 pub(crate) struct Login {
     /// The database's name.
     pub(crate) database: String,
-    /// The user's name, where the mount logs in with a password.
+    /// The user's name if the mount logs in with a password.
     pub(crate) user: Option<String>,
 }
 
-/// The problem that an error is.
+/// Converts an error to a problem.
 pub(crate) fn problem(error: SqlError, login: &Login) -> Problem {
     let detail = error.to_string();
     match error {
@@ -37,16 +37,16 @@ pub(crate) fn problem(error: SqlError, login: &Login) -> Problem {
             .with("retryable", true)
             .with_retry_after(1),
         SqlError::Broken(_) => {
-            let detail = format!("{detail}. Whether the statement was run is not known");
+            let detail = format!("{detail}. The statement may or may not have been run");
             Problem::new(502, "sql-broken", "The connection broke", detail)
         }
         SqlError::TimedOut => {
-            let detail = "the statement took longer than `timeout` in the settings of this mount, or in the request, allows. It \
-                          was cancelled";
+            let detail = "the statement exceeded `timeout` of this mount's settings or of the \
+                          request, and was cancelled";
             Problem::new(504, "sql-timeout", "The statement took too long", detail)
         }
         SqlError::Invalid(_) => {
-            Problem::new(400, "sql-invalid", "The database cannot be asked for this", detail)
+            Problem::new(400, "sql-invalid", "The database request is invalid", detail)
         }
     }
 }
@@ -75,7 +75,7 @@ fn server(error: ServerError, login: &Login) -> Problem {
     }
 }
 
-/// The status, kind and title.
+/// The status, kind and title for an error of the server.
 fn class(number: u32, class: u8) -> (u16, &'static str, &'static str) {
     match number {
         4060
@@ -87,21 +87,23 @@ fn class(number: u32, class: u8) -> (u16, &'static str, &'static str) {
         | 18471
         | 18486..=18488
         | 33134
-        | 40532 => (403, "sql-login", "The server refuses the login of this mount"),
-        40615 | 40914 | 47073 => (403, "sql-network", "The server refuses connections from here"),
-        229 | 230 | 262 | 297 | 300 | 916 | 15247 => {
-            (403, "sql-permission", "The mount's user may not do this")
+        | 40532 => (403, "sql-login", "The server rejected the login of this mount"),
+        40615 | 40914 | 47073 => {
+            (403, "sql-network", "The server does not allow connections from this network")
         }
-        547 | 2601 | 2627 => (409, "sql-constraint", "A constraint of the database forbids it"),
-        1205 | 1222 | 3960 => (409, "sql-conflict", "Another transaction is in the way"),
+        229 | 230 | 262 | 297 | 300 | 916 | 15247 => {
+            (403, "sql-permission", "The mount's user lacks a permission")
+        }
+        547 | 2601 | 2627 => (409, "sql-constraint", "A constraint of the database was violated"),
+        1205 | 1222 | 3960 => (409, "sql-conflict", "The transaction conflicts with another"),
         _ if retry_after(number).is_some() => (503, "sql-throttled", "The server is busy"),
         _ if class >= 17 => (502, "sql-failed", "The server failed"),
-        _ => (400, "sql-statement", "The server refuses the statement"),
+        _ => (400, "sql-statement", "The server rejected the statement"),
     }
 }
 
-/// How long to wait, where the server is busy, moved or started. Microsoft asks for 10 seconds at
-/// 40501, and says that most moves end within 60.
+/// How many seconds to wait while the server is busy, starting or failing over. Microsoft
+/// recommends 10 seconds for 40501, and documents that most failovers end within 60.
 fn retry_after(number: u32) -> Option<u32> {
     match number {
         926
@@ -119,53 +121,61 @@ fn retry_after(number: u32) -> Option<u32> {
     }
 }
 
-/// Whether the same statement may go well the next time.
+/// Whether the same statement may succeed when retried.
 fn is_retryable(number: u32) -> bool {
     matches!(number, 1205 | 1222 | 3960) || retry_after(number).is_some()
 }
 
-/// What to check.
+/// Advice on what to check.
 fn advice(number: u32, login: &Login) -> Option<String> {
     let database = &login.database;
     Some(match (number, &login.user) {
         (18456, Some(user)) => format!(
             "(The mount logs in as the user {user:?} with the password in `password_secret`. \
-             Check that the user is there, in \
-             the server or in the database {database:?}, that the password in the Key Vault is \
-             the user's, and that the server takes \
-             passwords: with \"Microsoft Entra-only authentication\" it takes none.)"
+             Check that the user exists in the server or in the database {database:?}, that the \
+             Key Vault has its current password, and that the server accepts passwords: with \
+             \"Microsoft Entra-only authentication\" it does not.)"
         ),
         (18456, None) => format!(
             "(The server does not know the mount's identity. Check that the server has a \
-             Microsoft Entra admin, that in the \
-             database {database:?} this was run: CREATE USER [name of the identity] FROM EXTERNAL \
-             PROVIDER, and that the name is of \
-             this identity.)"
+             Microsoft Entra admin, that CREATE USER [name of the identity] FROM EXTERNAL \
+             PROVIDER was run in the database {database:?}, and that the name is that of this \
+             identity.)"
         ),
         (18470, _) => "(The login is disabled: ALTER LOGIN ... ENABLE.)".to_owned(),
-        (18452, _) | (18461, _) => {
-            "(The server does not take this login now. Check how its logins are authenticated, \
-             and in which mode it is.)".to_owned()
+        (18452, _) | (18461, _) => "(The server does not accept this login now. Check how it \
+                                    authenticates logins, and whether it is in single-user mode.)"
+            .to_owned(),
+        (18486..=18488, _) => {
+            "(Set a new password for the user, in the server and in the Key Vault.)".to_owned()
         }
-        (18486..=18488, _) => "(Set a new password for the user, in the server and in the Key Vault.)".to_owned(),
-        (33134, _) => "(The server cannot read Microsoft Entra ID. Check its own identity's permissions there.)".to_owned(),
+        (33134, _) => "(The server cannot read Microsoft Entra ID. Check the permissions of the \
+                       server's own identity there.)"
+            .to_owned(),
         (4060, _) => format!(
-            "(Check `database = {database:?}` in the settings of this mount, and that its user is \
-             in that database: CREATE USER.)"
+            "(Check `database = {database:?}` in the settings of this mount, and that its user \
+             exists in that database: CREATE USER.)"
         ),
-        (40532, _) => "(Check the name of the server in the `endpoint` of this mount, and the login's.)".to_owned(),
-        (40615, _) => "(The firewall of the server has no rule for the address of this machine. Add one, a virtual network rule, \
-                       or a private endpoint.)"
+        (40532, _) => "(Check the name of the server in the `endpoint` of this mount and in the \
+                       login.)"
             .to_owned(),
-        (40914, _) => "(The server takes no connections from this virtual network. Add a virtual network rule for the subnet, or a \
-                       private endpoint.)"
+        (40615, _) => "(The server's firewall has no rule for the address of this machine. Add \
+                       one, a virtual network rule, or a private endpoint.)"
             .to_owned(),
-        (47073, _) => "(The server has \"Deny public network access\": it is reached through a private endpoint alone.)".to_owned(),
+        (40914, _) => "(The server does not accept connections from this virtual network. Add a \
+                       virtual network rule for the subnet, or a private endpoint.)"
+            .to_owned(),
+        (47073, _) => "(The server has \"Deny public network access\": it can be reached only \
+                       through a private endpoint.)"
+            .to_owned(),
         (229 | 230 | 262 | 297 | 300 | 15247, _) => {
-            "(Grant it to the mount's user in the database, for reading with ALTER ROLE \
-             db_datareader ADD MEMBER [name].)".to_owned()
+            "(Grant the permission to the mount's user in the database; for reading, with ALTER \
+             ROLE db_datareader ADD MEMBER [name].)"
+                .to_owned()
         }
-        (137, _) => "(A variable that the statement uses is neither declared in it nor among `params`.)".to_owned(),
+        (137, _) => "(The statement uses a variable that is neither declared in it nor among \
+                     `params`.)"
+            .to_owned(),
         _ => return None,
     })
 }
@@ -185,12 +195,12 @@ mod tests {
     }
 
     fn server(number: u32, class: u8) -> SqlError {
-        let message = "The server's words.".to_owned();
+        let message = "The server's message.".to_owned();
         SqlError::Server(ServerError { number, state: 1, class, line: 3, message, procedure: None })
     }
 
     #[test]
-    fn each_error_of_the_server_has_the_status_that_tells_who_can_mend_it() {
+    fn the_status_of_a_server_error_depends_on_who_can_fix_it() {
         for (number, class, status, kind) in [
             (102, 15, 400, "sql-statement"),
             (208, 16, 400, "sql-statement"),
@@ -217,12 +227,12 @@ mod tests {
                 (&problem["number"], &problem["class"], &problem["line"]),
                 (&json!(number), &json!(class), &json!(3))
             );
-            assert!(problem["detail"].as_str().unwrap().starts_with("The server's words."));
+            assert!(problem["detail"].as_str().unwrap().starts_with("The server's message."));
         }
     }
 
     #[test]
-    fn a_login_that_fails_says_what_to_check() {
+    fn a_failed_login_comes_with_advice() {
         for (number, user, expected) in [
             (18456, None, "FROM EXTERNAL PROVIDER"),
             (18456, Some("app"), "`password_secret`"),
@@ -236,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_go_well_the_next_time_says_so() {
+    fn errors_that_may_succeed_on_retry_are_marked_retryable() {
         let (_, retry_after, problem) = shown(server(1205, 13), None);
         assert_eq!((retry_after, &problem["retryable"]), (None, &json!(true)));
         let (_, retry_after, problem) = shown(server(40501, 20), None);
@@ -245,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_the_servers_error_has_its_status_too() {
+    fn errors_of_the_connection_have_their_own_statuses() {
         for (error, status, retry_after) in [
             (SqlError::Unavailable("no".into()), 503, None),
             (SqlError::Throttled(17), 503, Some("17")),

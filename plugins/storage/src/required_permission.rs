@@ -1,66 +1,65 @@
-//! Which permission a request needs, and for what.
+//! The permission that a request requires of its shared access signature.
 //!
-//! From the documentation of [service SAS permissions]: the least that a request needs, where it
-//! names a choice. A service SAS covers one blob, or one container's blobs; it covers no container
-//! and no account.
+//! It is the least that the documentation of [service SAS permissions] allows. A service SAS covers
+//! a blob or the blobs of a container, but neither the container itself nor the account.
 //!
 //! [service SAS permissions]: https://learn.microsoft.com/rest/api/storageservices/create-service-sas#specify-permissions
 
 use keyward_plugin::{Method, Problem, Request};
 use percent_encoding::percent_decode_str;
 
-/// The letters of permissions, in the order that the service demands.
-pub(crate) const ORDER: &str = "racwdxyltmeop";
+/// The letters of permissions, in the order that the service requires.
+pub(crate) const PERMISSIONS: &str = "racwdxyltmeop";
 
-/// What a shared access signature must allow.
+/// The resource and permissions that a shared access signature must cover.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Needed {
+pub(crate) struct RequiredPermission {
     /// `container`, or `container/blob`, decoded.
     pub(crate) resource: String,
-    /// Whether it is one blob, and not a container's blobs.
+    /// Whether the resource is a blob, instead of the blobs of a container.
     pub(crate) is_blob: bool,
-    /// Letters, in their order.
+    /// Letters, in the order of [`PERMISSIONS`].
     pub(crate) permissions: String,
 }
 
-/// The containers and blobs that a path names: `None` where it names none, which is the account.
+/// The resource that a path names.
 pub(crate) enum Resource {
     Account,
     Container(String),
     Blob(String),
 }
 
-/// What a request needs.
-pub(crate) fn needed(request: &Request) -> Result<Needed, Problem> {
+/// The permission that a request requires.
+///
+/// # Errors
+///
+/// A problem (400) if no service SAS can cover the request.
+pub(crate) fn required_permission(request: &Request) -> Result<RequiredPermission, Problem> {
     let query = |name: &str| parameter(request.query(), name);
     let comp = query("comp").unwrap_or_default().to_ascii_lowercase();
     let is_container =
         query("restype").is_some_and(|restype| restype.eq_ignore_ascii_case("container"));
     if request.headers.contains("x-ms-copy-source") {
-        return Err(beyond("a copy, whose source would need a signature of its own"));
+        return Err(beyond_sas("a copy, whose source would need a signature of its own"));
     }
-    let needed = |resource: String, is_blob, permission: char| {
-        Ok(Needed { resource, is_blob, permissions: permission.to_string() })
+    let required = |resource: String, is_blob, permission: char| {
+        Ok(RequiredPermission { resource, is_blob, permissions: permission.to_string() })
     };
     match resource(request.path(), is_container)? {
-        Resource::Account => Err(beyond("the account")),
+        Resource::Account => Err(beyond_sas("the account")),
         Resource::Container(name) if comp == "list" && request.method == Method::Get => {
-            needed(name, false, 'l')
+            required(name, false, 'l')
         }
-        Resource::Container(_) => Err(beyond("a container itself")),
+        Resource::Container(_) => Err(beyond_sas("a container itself")),
         Resource::Blob(name) => {
-            let permission = of_a_blob(&request.method, &comp, query("versionid").is_some());
-            needed(
-                name,
-                true,
-                permission
-                    .ok_or_else(|| beyond(&format!("{} of a blob", request.method.as_str())))?,
-            )
+            let permission = blob_permission(&request.method, &comp, query("versionid").is_some())
+                .ok_or_else(|| beyond_sas(&format!("{} of a blob", request.method)))?;
+            required(name, true, permission)
         }
     }
 }
 
-fn of_a_blob(method: &Method, comp: &str, is_version: bool) -> Option<char> {
+fn blob_permission(method: &Method, comp: &str, is_version: bool) -> Option<char> {
     match (method, comp) {
         (Method::Get | Method::Head, "tags") => Some('t'),
         (Method::Get | Method::Head, _) => Some('r'),
@@ -77,25 +76,24 @@ fn of_a_blob(method: &Method, comp: &str, is_version: bool) -> Option<char> {
     }
 }
 
-/// The container or blob of a path. A path of one segment is a container where the query says so,
-/// and else a blob in the container `$root`.
+/// The container or blob of a path. A path of one segment is a container if `is_container`, and
+/// otherwise a blob in the container `$root`.
 pub(crate) fn resource(path: &str, is_container: bool) -> Result<Resource, Problem> {
     let path = path.strip_prefix('/').unwrap_or(path);
     let decoded = percent_decode_str(path).decode_utf8();
-    let decoded = decoded
-        .map_err(|_| Problem::bad_request("the path is not UTF-8, which no blob's name is"))?;
-    // The service does so too, and compares a signature with what comes of it.
+    let decoded = decoded.map_err(|_| Problem::bad_request("the path is not valid UTF-8"))?;
+    // The service normalizes the name in the same way before it verifies a signature.
     let decoded = decoded.replace('\\', "/");
-    // What is signed are lines: a line break in the name would be the beginning of another.
+    // The signed string consists of lines, so a line break in the name could add another one.
     if decoded
         .contains(|letter: char| letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}'))
     {
         return Err(Problem::bad_request(
-            "the path has a line break or another control character in it",
+            "the path contains a line break or another control character",
         ));
     }
     if decoded.starts_with('/') || decoded.split('/').any(|segment| matches!(segment, "." | "..")) {
-        return Err(Problem::bad_request("the path has an empty container or a dot segment in it"));
+        return Err(Problem::bad_request("the path has an empty container or a dot segment"));
     }
     Ok(match decoded.split_once('/') {
         None if decoded.is_empty() => Resource::Account,
@@ -107,17 +105,16 @@ pub(crate) fn resource(path: &str, is_container: bool) -> Result<Resource, Probl
     })
 }
 
-/// The value of a query's parameter, as it stands there.
+/// The undecoded value of a query parameter.
 pub(crate) fn parameter<'q>(query: &'q str, name: &str) -> Option<&'q str> {
     let mut pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
     pairs.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value)
 }
 
-fn beyond(what: &str) -> Problem {
+fn beyond_sas(what: &str) -> Problem {
     let detail = format!(
-        "a service SAS cannot cover {what}: it covers reading, writing and deleting blobs, and \
-         listing them. Call a mount \
-         with `auth = \"entra\"` for this"
+        "a service SAS cannot cover {what}: it covers reading, writing, deleting and listing \
+         blobs. Use a mount with `auth = \"entra\"`"
     );
     Problem::new(400, "beyond-sas", "No SAS can cover this", detail)
 }
@@ -126,14 +123,14 @@ fn beyond(what: &str) -> Problem {
 mod tests {
     use super::*;
 
-    fn need(method: &str, path: &str) -> Option<(String, String)> {
-        let needed = needed(&Request::new(method.into(), path)).ok()?;
-        assert_eq!(needed.is_blob, needed.resource.contains('/'));
-        Some((needed.resource, needed.permissions))
+    fn required(method: &str, path: &str) -> Option<(String, String)> {
+        let required = required_permission(&Request::new(method.into(), path)).ok()?;
+        assert_eq!(required.is_blob, required.resource.contains('/'));
+        Some((required.resource, required.permissions))
     }
 
     #[test]
-    fn each_request_needs_the_least_that_the_service_asks_for() {
+    fn a_request_requires_the_least_permission_that_the_service_accepts() {
         for (method, path, resource, permissions) in [
             ("GET", "/c/b", "c/b", "r"),
             ("HEAD", "/c/b?comp=metadata", "c/b", "r"),
@@ -158,7 +155,7 @@ mod tests {
             ("GET", "/blob-at-the-root", "$root/blob-at-the-root", "r"),
         ] {
             assert_eq!(
-                need(method, path),
+                required(method, path),
                 Some((resource.to_owned(), permissions.to_owned())),
                 "{method} {path}"
             );
@@ -166,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_signature_covers_is_said_so() {
+    fn requests_that_no_signature_covers_are_errors() {
         for (method, path) in [
             ("GET", "/?comp=list"),
             ("PUT", "/c?restype=container"),
@@ -181,10 +178,10 @@ mod tests {
             ("GET", "/c/../d/b"),
             ("GET", "/c/a%2f%2e%2e%5cb"),
         ] {
-            assert_eq!(need(method, path), None, "{method} {path}");
+            assert_eq!(required(method, path), None, "{method} {path}");
         }
         let mut copy = Request::new(Method::Put, "/c/b");
         copy.headers.set("x-ms-copy-source", "https://x").unwrap();
-        assert!(needed(&copy).is_err());
+        assert!(required_permission(&copy).is_err());
     }
 }

@@ -1,15 +1,15 @@
-//! Words that a statement which only reads does not have.
+//! Keywords that a read-only query cannot contain.
 //!
 //! Each statement of Transact-SQL that changes something begins with a [reserved word], and a
-//! reserved word cannot be a name unless it is quoted. So all reserved words are refused but those
-//! that queries are made of: no query loses anything, and a statement that hides in one (`select 1
-//! shutdown`: no semicolon is needed) has a word that gives it away.
+//! reserved word cannot be a name unless it is quoted. Therefore all reserved words except those of
+//! queries are denied. No legitimate query is affected, and a second statement hidden in one
+//! (`select 1 shutdown`: no semicolon is required) is found by its keyword.
 //!
 //! [reserved word]: https://learn.microsoft.com/sql/t-sql/language-elements/reserved-keywords-transact-sql
 
-/// The reserved words without those of queries, and three that are not reserved and begin
-/// statements. In order.
-const REFUSED: [&str; 105] = [
+/// The reserved words except those of queries, and three words that begin statements without being
+/// reserved. Sorted.
+const DENIED: [&str; 105] = [
     "add",
     "alter",
     "authorization",
@@ -117,8 +117,8 @@ const REFUSED: [&str; 105] = [
     "writetext",
 ];
 
-/// Table hints that hold locks against others.
-const LOCKS: [&str; 9] = [
+/// Table hints that take locks.
+const LOCK_HINTS: [&str; 9] = [
     "holdlock",
     "paglock",
     "repeatableread",
@@ -130,27 +130,28 @@ const LOCKS: [&str; 9] = [
     "xlock",
 ];
 
-/// Why a word is refused.
-pub(crate) fn refused(word: &str) -> Option<String> {
+/// The reason why a word is denied, if it is.
+pub(crate) fn denied(word: &str) -> Option<String> {
     let lower = word.to_ascii_lowercase();
-    if locks(word) {
+    if is_lock_hint(word) {
         return Some(format!("`{word}` takes locks"));
     }
     match lower.as_str() {
-        "into" => Some("`into` makes a table".to_owned()),
+        "into" => Some("`into` creates a table".to_owned()),
         "openrowset" | "openquery" | "opendatasource" => {
-            Some(format!("`{word}` reaches other servers and files"))
+            Some(format!("`{word}` accesses other servers and files"))
         }
-        lower if REFUSED.binary_search(&lower).is_ok() => Some(format!(
-            "`{word}` is not allowed in a read-only query (a name is put in brackets: `[{word}]`)"
+        lower if DENIED.binary_search(&lower).is_ok() => Some(format!(
+            "`{word}` is not allowed in a read-only query (if it is a name, put it in brackets: \
+             `[{word}]`)"
         )),
         _ => None,
     }
 }
 
-/// Whether it is a hint that takes locks.
-pub(crate) fn locks(word: &str) -> bool {
-    LOCKS.iter().any(|lock| word.eq_ignore_ascii_case(lock))
+/// Whether a word is a hint that takes locks.
+pub(crate) fn is_lock_hint(word: &str) -> bool {
+    LOCK_HINTS.iter().any(|lock| word.eq_ignore_ascii_case(lock))
 }
 
 #[cfg(test)]
@@ -158,14 +159,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_words_are_in_order() {
-        assert!(
-            REFUSED.is_sorted() && REFUSED.iter().all(|word| *word == word.to_ascii_lowercase())
-        );
+    fn the_words_are_sorted_and_in_lower_case() {
+        assert!(DENIED.is_sorted() && DENIED.iter().all(|word| *word == word.to_ascii_lowercase()));
     }
 
     #[test]
-    fn words_are_refused_in_whatever_case() {
+    fn words_are_denied_in_any_case() {
         for word in [
             "exec",
             "EXECUTE",
@@ -178,10 +177,10 @@ mod tests {
             "UpdLock",
             "xlock",
         ] {
-            assert!(refused(word).is_some(), "{word}");
+            assert!(denied(word).is_some(), "{word}");
         }
         for word in ["select", "FROM", "id", "executed", "fetch", "nolock", "readpast"] {
-            assert!(refused(word).is_none(), "{word}");
+            assert!(denied(word).is_none(), "{word}");
         }
     }
 }

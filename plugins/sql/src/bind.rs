@@ -1,16 +1,16 @@
-//! Named parameters: `@id` in a statement becomes `@P1`, which is what the broker's interface
-//! knows.
+//! Named parameters: `@id` in a statement becomes `@P1`, as the broker's interface has positional
+//! parameters only.
 //!
-//! Names are compared without case. What a statement declares itself stays as it is, and so do
-//! strings, quoted names and comments.
+//! Names are case-insensitive. Variables that the statement declares itself, strings, quoted names
+//! and comments are left unchanged.
 
 use keyward_plugin::Problem;
 use keyward_plugin::sql::Value;
 
 use crate::lexer::{Kind, Token, is_part, tokens};
 
-/// A parameter as the caller gave it: its name without `@`, in lower case.
-pub(crate) type Given = (String, Value);
+/// A caller's parameter: its name without `@`, in lower case, and its value.
+pub(crate) type NamedValue = (String, Value);
 
 /// A statement with positional parameters.
 #[derive(Debug, PartialEq)]
@@ -19,9 +19,9 @@ pub(crate) struct Bound {
     pub(crate) parameters: Vec<Value>,
 }
 
-/// A parameter's name as it is compared.
-pub(crate) fn name(given: &str) -> Option<String> {
-    let name = given.strip_prefix('@').unwrap_or(given);
+/// The normalized name of a parameter, or `None` if it is not a valid one.
+pub(crate) fn normalize(key: &str) -> Option<String> {
+    let name = key.strip_prefix('@').unwrap_or(key);
     let fits = !name.is_empty()
         && name.len() <= 128
         && name.chars().all(is_part)
@@ -29,35 +29,35 @@ pub(crate) fn name(given: &str) -> Option<String> {
     fits.then(|| name.to_lowercase())
 }
 
-/// Words with which another statement begins behind a call, where no semicolon ends it.
+/// Words that begin another statement after a call that no semicolon ends.
 const NEXT_STATEMENT: [&str; 12] = [
     "begin", "declare", "delete", "end", "if", "insert", "merge", "return", "select", "set",
     "update", "while",
 ];
 
-/// Puts the parameters' positions in the place of their names.
-pub(crate) fn bind(statement: &str, given: Vec<Given>) -> Result<Bound, Problem> {
-    let mut positions: Vec<Option<usize>> = vec![None; given.len()];
+/// Replaces the names of parameters with their positions.
+pub(crate) fn bind(statement: &str, named: Vec<NamedValue>) -> Result<Bound, Problem> {
+    let mut positions: Vec<Option<usize>> = vec![None; named.len()];
     let mut count = 0;
     let mut bound = String::with_capacity(statement.len());
     let all: Vec<Token<'_>> = tokens(statement).collect();
     let mut in_call = false;
-    for (place, token) in all.iter().enumerate() {
+    for (index, token) in all.iter().enumerate() {
         let ends = token.is(";") || NEXT_STATEMENT.iter().any(|word| token.is_word(word));
         in_call = (in_call && !ends) || token.is_word("exec") || token.is_word("execute");
-        // `exec find @id = @id`: before the sign it is the procedure's name for it.
-        let mut behind = all.iter().skip(place + 1).filter(|token| !token.is_blank());
-        let is_argument = in_call && behind.next().is_some_and(|next| next.is("="));
+        // `exec find @id = @id`: left of the sign is the procedure's own parameter.
+        let mut following = all.iter().skip(index + 1).filter(|token| !token.is_blank());
+        let is_argument = in_call && following.next().is_some_and(|next| next.is("="));
         let is_name = token.kind == Kind::Variable && !is_argument;
         let name = token.text.strip_prefix('@').filter(|_| is_name).map(str::to_lowercase);
         let Some(name) = name else {
             bound.push_str(token.text);
             continue;
         };
-        let slot = given
+        let slot = named
             .iter()
             .zip(&mut positions)
-            .find_map(|((given, _), slot)| (*given == name).then_some(slot));
+            .find_map(|((key, _), slot)| (*key == name).then_some(slot));
         match slot {
             Some(slot) => {
                 let position = *slot.get_or_insert_with(|| {
@@ -66,8 +66,8 @@ pub(crate) fn bind(statement: &str, given: Vec<Given>) -> Result<Bound, Problem>
                 });
                 bound.push_str(&format!("@P{position}"));
             }
-            // It would be another parameter's position.
-            None if is_position(&name, given.len()) => {
+            // It would collide with the position of another parameter.
+            None if is_position(&name, named.len()) => {
                 return Err(Problem::bad_request(format!(
                     "the statement uses @{name}, which is not among `params`"
                 )));
@@ -75,16 +75,19 @@ pub(crate) fn bind(statement: &str, given: Vec<Given>) -> Result<Bound, Problem>
             None => bound.push_str(token.text),
         }
     }
-    let mut placed = Vec::with_capacity(given.len());
-    for ((name, value), position) in given.into_iter().zip(positions) {
+    let mut positional = Vec::with_capacity(named.len());
+    for ((name, value), position) in named.into_iter().zip(positions) {
         let Some(position) = position else {
             let detail = format!("the statement does not use @{name}, which is among `params`");
             return Err(Problem::bad_request(detail).with("pointer", format!("/params/{name}")));
         };
-        placed.push((position, value));
+        positional.push((position, value));
     }
-    placed.sort_by_key(|(position, _)| *position);
-    Ok(Bound { statement: bound, parameters: placed.into_iter().map(|(_, value)| value).collect() })
+    positional.sort_by_key(|(position, _)| *position);
+    Ok(Bound {
+        statement: bound,
+        parameters: positional.into_iter().map(|(_, value)| value).collect(),
+    })
 }
 
 fn is_position(name: &str, count: usize) -> bool {
@@ -97,9 +100,11 @@ mod tests {
     use super::*;
 
     fn bound(statement: &str, names: &[&str]) -> Result<(String, Vec<i32>), String> {
-        let given =
-            (1..).zip(names).map(|(value, of)| (name(of).unwrap(), Value::Int(value))).collect();
-        let bound = bind(statement, given).map_err(|problem| problem.detail().to_owned())?;
+        let named = (1..)
+            .zip(names)
+            .map(|(value, name)| (normalize(name).unwrap(), Value::Int(value)))
+            .collect();
+        let bound = bind(statement, named).map_err(|problem| problem.detail().to_owned())?;
         let parameters = bound.parameters.into_iter().map(|value| match value {
             Value::Int(value) => value,
             other => panic!("{other:?}"),
@@ -156,11 +161,11 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_meant_is_said_so() {
+    fn unused_and_ambiguous_parameters_are_errors() {
         assert!(bound("select '@a'", &["a"]).unwrap_err().contains("does not use @a"));
         assert!(bound("select @P1, @a", &["a"]).unwrap_err().contains("uses @p1"));
-        for wrong in ["", "@", "a b", "@@a", "a'"] {
-            assert_eq!(name(wrong), None, "{wrong}");
+        for invalid in ["", "@", "a b", "@@a", "a'"] {
+            assert_eq!(normalize(invalid), None, "{invalid}");
         }
     }
 }

@@ -1,11 +1,11 @@
-//! Calls, from the request to the response, with a stand-in for the host.
+//! Whole calls against a mocked host.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
 use keyward_plugin::sql::{Column, Credential, DataType, Item, ServerError, SqlError, Value};
-use keyward_plugin::testing::{Asked, Mount, Reply, text};
+use keyward_plugin::testing::{DatabaseRequest, Mount, Reply, text};
 use serde_json::{Value as Json, json};
 
 use super::*;
@@ -44,7 +44,7 @@ fn ids(range: std::ops::Range<i32>) -> Item {
     Item::Rows(range.map(|id| vec![Value::Int(id)]).collect())
 }
 
-fn divided() -> SqlError {
+fn divide_by_zero() -> SqlError {
     let message = "Divide by zero error encountered.".to_owned();
     SqlError::Server(ServerError {
         number: 8134,
@@ -56,7 +56,7 @@ fn divided() -> SqlError {
     })
 }
 
-fn answers(items: Vec<Result<Item, SqlError>>) -> Mount {
+fn mount_with(items: Vec<Result<Item, SqlError>>) -> Mount {
     let items = RefCell::new(items);
     mount().database(move |_| Ok(Reply::items(items.take())))
 }
@@ -64,13 +64,13 @@ fn answers(items: Vec<Result<Item, SqlError>>) -> Mount {
 const SELECT: &str = r#"{"sql":"select id from items"}"#;
 
 #[test]
-fn a_query_goes_with_its_parameters_and_a_token() {
-    let asked = Rc::new(RefCell::new(Vec::<Asked>::new()));
-    let log = Rc::clone(&asked);
+fn a_query_is_sent_with_its_parameters_and_a_token() {
+    let requests = Rc::new(RefCell::new(Vec::<DatabaseRequest>::new()));
+    let log = Rc::clone(&requests);
     let response = mount()
         .setting("timeout", "7s")
-        .database(move |asked| {
-            log.borrow_mut().push(asked);
+        .database(move |request| {
+            log.borrow_mut().push(request);
             let columns =
                 vec![Column::new("id", DataType::Bigint), Column::new("name", DataType::Nvarchar)];
             Ok(Reply::rows(columns, vec![vec![Value::Bigint(7), Value::Text("screw".into())]]))
@@ -83,8 +83,8 @@ fn a_query_goes_with_its_parameters_and_a_token() {
     let columns = json!([{"name": "id", "type": "bigint"}, {"name": "name", "type": "nvarchar"}]);
     assert_eq!(parsed(response), (200, json!({"columns": columns, "rows": [["7", "screw"]]})));
     assert_eq!(
-        *asked.borrow(),
-        [Asked {
+        *requests.borrow(),
+        [DatabaseRequest {
             database: "orders".into(),
             credential: Credential::Token("surrogate-for-sql".into()),
             statement: "select * from items where id = @P1".into(),
@@ -111,15 +111,15 @@ fn further_result_sets_follow_the_first() {
             json!({"columns": columns, "rows": [[0], [1], [2]]}),
         ),
     ] {
-        assert_eq!(parsed(answers(items).call::<Sql>(post("/query", SELECT))), (200, expected));
+        assert_eq!(parsed(mount_with(items).call::<Sql>(post("/query", SELECT))), (200, expected));
     }
 }
 
 #[test]
-fn lines_are_one_for_each_row_and_a_last_one() {
+fn lines_have_one_line_per_row_and_an_end_line() {
     let items =
         vec![Ok(Item::Columns(id())), Ok(ids(0..2)), Ok(Item::Columns(id())), Ok(ids(2..3))];
-    let response = answers(items).call::<Sql>(lines("/query", SELECT));
+    let response = mount_with(items).call::<Sql>(lines("/query", SELECT));
     assert_eq!(response.headers.get("content-type").as_deref(), Some(LINES));
     let columns = r#"{"columns":[{"name":"id","type":"int"}]}"#;
     let expected = format!("{columns}\n[0]\n[1]\n{columns}\n[2]\n{{\"end\":{{\"rows\":3}}}}\n");
@@ -133,16 +133,16 @@ fn lines_are_one_for_each_row_and_a_last_one() {
         let mut request = post("/query", SELECT);
         request.headers.set("accept", accept).unwrap();
         assert_eq!(
-            answers(vec![]).call::<Sql>(request).headers.get("content-type").as_deref(),
+            mount_with(vec![]).call::<Sql>(request).headers.get("content-type").as_deref(),
             Some(expected)
         );
     }
 }
 
 #[test]
-fn a_million_rows_are_read_as_fast_as_they_are_taken() {
-    let given = Rc::new(Cell::new(0));
-    let count = Rc::clone(&given);
+fn rows_are_read_from_the_database_as_the_caller_reads_them() {
+    let batches = Rc::new(Cell::new(0));
+    let count = Rc::clone(&batches);
     let response = mount()
         .database(move |_| {
             let count = Rc::clone(&count);
@@ -154,16 +154,21 @@ fn a_million_rows_are_read_as_fast_as_they_are_taken() {
         })
         .call::<Sql>(post("/query", SELECT));
     assert_eq!(response.status, 200);
-    assert!((1..50).contains(&given.get()), "{} before anybody reads", given.get());
-    let (_, answer) = parsed(response);
-    assert_eq!((given.get(), answer["rows"].as_array().unwrap().len()), (1000, 1_000_000));
+    assert!(
+        (1..50).contains(&batches.get()),
+        "{} batches were read before the caller reads",
+        batches.get()
+    );
+    let (_, body) = parsed(response);
+    assert_eq!((batches.get(), body["rows"].as_array().unwrap().len()), (1000, 1_000_000));
 }
 
 #[test]
-fn what_fails_at_once_is_a_problem() {
-    for items in [vec![Err(divided())], vec![Ok(Item::Columns(id())), Err(divided())]] {
+fn an_error_before_the_first_rows_is_a_problem() {
+    for items in [vec![Err(divide_by_zero())], vec![Ok(Item::Columns(id())), Err(divide_by_zero())]]
+    {
         for request in [post("/query", SELECT), lines("/query", SELECT)] {
-            let response = answers(items.clone()).call::<Sql>(request);
+            let response = mount_with(items.clone()).call::<Sql>(request);
             assert_eq!(
                 response.headers.get("content-type").as_deref(),
                 Some("application/problem+json")
@@ -172,39 +177,40 @@ fn what_fails_at_once_is_a_problem() {
             assert_eq!((status, &problem["number"]), (400, &json!(8134)));
         }
     }
-    // And in JSON whatever fails before much was read.
-    let items = vec![Ok(Item::Columns(id())), Ok(ids(0..100)), Err(divided())];
-    assert_eq!(answers(items).call::<Sql>(post("/query", SELECT)).status, 400);
+    // In JSON, so is an error while the response fits the buffer.
+    let items = vec![Ok(Item::Columns(id())), Ok(ids(0..100)), Err(divide_by_zero())];
+    assert_eq!(mount_with(items).call::<Sql>(post("/query", SELECT)).status, 400);
 }
 
 #[test]
-fn what_fails_later_breaks_the_answer_off() {
-    let items = || vec![Ok(Item::Columns(id())), Ok(ids(0..50_000)), Err(divided()), Ok(ids(0..1))];
-    let response = answers(items()).call::<Sql>(post("/query", SELECT));
+fn a_later_error_aborts_the_response() {
+    let items =
+        || vec![Ok(Item::Columns(id())), Ok(ids(0..50_000)), Err(divide_by_zero()), Ok(ids(0..1))];
+    let response = mount_with(items()).call::<Sql>(post("/query", SELECT));
     assert_eq!(response.status, 200);
-    assert_eq!(text(response), "<the body broke off: the rest of the rows did not come>");
-    let response = answers(items()).call::<Sql>(lines("/query", SELECT));
+    assert_eq!(text(response), "<the body broke off: the remaining rows are missing>");
+    let response = mount_with(items()).call::<Sql>(lines("/query", SELECT));
     assert_eq!(response.status, 200);
     assert!(response.body.into_bytes(usize::MAX).is_err());
 }
 
 #[test]
-fn lines_that_break_off_end_with_the_problem() {
-    let failed = || Err(divided());
+fn aborted_lines_end_with_the_problem() {
+    let failed = || Err(divide_by_zero());
     let items = RefCell::new(vec![Ok(Item::Columns(id())), Ok(ids(0..2)), failed()]);
     let mount = mount().database(move |_| Ok(Reply::items(items.take())));
     let response = mount.call::<Sql>(lines("/query", SELECT));
     let seen = Rc::new(RefCell::new(Vec::new()));
-    struct Keep(Rc<RefCell<Vec<u8>>>);
-    impl keyward_plugin::Filter for Keep {
+    struct Recorder(Rc<RefCell<Vec<u8>>>);
+    impl keyward_plugin::Filter for Recorder {
         fn push(&mut self, bytes: &[u8], _: &mut Vec<u8>) {
             self.0.borrow_mut().extend_from_slice(bytes);
         }
         fn finish(&mut self, _: &mut Vec<u8>) {
-            panic!("it looks whole");
+            panic!("the body looks complete");
         }
     }
-    assert!(response.body.filtered(Keep(Rc::clone(&seen))).into_bytes(0).is_err());
+    assert!(response.body.filtered(Recorder(Rc::clone(&seen))).into_bytes(0).is_err());
     let seen = String::from_utf8(seen.take()).unwrap();
     let last: Json = serde_json::from_str(seen.lines().last().unwrap()).unwrap();
     assert_eq!((&last["error"]["number"], &last["error"]["status"]), (&json!(8134), &json!(400)));
@@ -212,9 +218,9 @@ fn lines_that_break_off_end_with_the_problem() {
 }
 
 #[test]
-fn an_answer_beyond_a_limit_is_none() {
+fn a_response_that_exceeds_a_limit_is_an_error() {
     let rows = |count: i32| vec![Ok(Item::Columns(id())), Ok(ids(0..count))];
-    let asked = |more: &str| format!(r#"{{"sql":"select id from items"{more}}}"#);
+    let body = |more: &str| format!(r#"{{"sql":"select id from items"{more}}}"#);
     for (setting, value, more, expected) in [
         ("max_rows", "10", "", 200),
         ("max_rows", "9", "", 422),
@@ -226,7 +232,7 @@ fn an_answer_beyond_a_limit_is_none() {
         ("max_rows", "many", "", 500),
     ] {
         let response =
-            answers(rows(10)).setting(setting, value).call::<Sql>(post("/query", asked(more)));
+            mount_with(rows(10)).setting(setting, value).call::<Sql>(post("/query", body(more)));
         let (status, body) = parsed(response);
         assert_eq!(status, expected, "{setting} = {value} {more}: {body}");
         if status != 200 {
@@ -234,34 +240,35 @@ fn an_answer_beyond_a_limit_is_none() {
         }
     }
     let response =
-        answers(rows(50_000)).setting("max_rows", "49999").call::<Sql>(post("/query", SELECT));
-    assert_eq!(response.status, 422, "all rows came at once, so that the status had not gone out");
+        mount_with(rows(50_000)).setting("max_rows", "49999").call::<Sql>(post("/query", SELECT));
+    assert_eq!(response.status, 422, "all rows came at once, before the status was sent");
     let late = vec![Ok(Item::Columns(id())), Ok(ids(0..50_000)), Ok(ids(0..1))];
-    let response = answers(late).setting("max_rows", "50000").call::<Sql>(post("/query", SELECT));
+    let response =
+        mount_with(late).setting("max_rows", "50000").call::<Sql>(post("/query", SELECT));
     assert_eq!(response.status, 200);
     assert!(response.body.into_bytes(usize::MAX).is_err());
 }
 
 #[test]
-fn a_request_may_take_less_time_and_no_more() {
-    for (asked, expected) in [("", 30), (r#","timeout":"5s""#, 5), (r#","timeout":"5m""#, 30)] {
+fn a_request_can_only_lower_the_timeout() {
+    for (more, expected) in [("", 30), (r#","timeout":"5s""#, 5), (r#","timeout":"5m""#, 30)] {
         let response = mount()
             .setting("timeout", "30s")
-            .database(move |asked| {
-                assert_eq!(asked.timeout, Some(Duration::from_secs(expected)));
+            .database(move |request| {
+                assert_eq!(request.timeout, Some(Duration::from_secs(expected)));
                 Err(SqlError::TimedOut)
             })
-            .call::<Sql>(post("/query", format!(r#"{{"sql":"select 1"{asked}}}"#)));
+            .call::<Sql>(post("/query", format!(r#"{{"sql":"select 1"{more}}}"#)));
         assert_eq!(response.status, 504);
     }
 }
 
 #[test]
-fn execute_counts_rows() {
+fn execute_returns_counts_of_rows() {
     let response = mount()
-        .database(|asked| {
+        .database(|request| {
             assert_eq!(
-                (asked.statement.as_str(), asked.parameters.len()),
+                (request.statement.as_str(), request.parameters.len()),
                 ("update items set a = @P1; delete from b", 1)
             );
             Ok(Reply::counts(&[1, 2]))
@@ -274,18 +281,23 @@ fn execute_counts_rows() {
 }
 
 #[test]
-fn a_named_query_is_the_configurations_statement() {
+fn a_named_query_runs_the_statement_in_the_configuration() {
     let named = || {
-        mount().setting("queries.by_id", "select id from items where id = @id").database(|asked| {
-            assert_eq!(asked.statement, "select id from items where id = @P1");
-            Ok(Reply::rows(id(), asked.parameters.into_iter().map(|value| vec![value]).collect()))
-        })
+        mount().setting("queries.by_id", "select id from items where id = @id").database(
+            |request| {
+                assert_eq!(request.statement, "select id from items where id = @P1");
+                Ok(Reply::rows(
+                    id(),
+                    request.parameters.into_iter().map(|value| vec![value]).collect(),
+                ))
+            },
+        )
     };
-    let (status, answer) =
+    let (status, body) =
         parsed(named().call::<Sql>(post("/queries/by_id", r#"{"params":{"id":7}}"#)));
-    assert_eq!((status, &answer["rows"]), (200, &json!([[7]])));
-    let answer = text(named().call::<Sql>(lines("/queries/by_id", r#"{"params":{"id":7}}"#)));
-    assert!(answer.ends_with("[7]\n{\"end\":{\"rows\":1}}\n"), "{answer}");
+    assert_eq!((status, &body["rows"]), (200, &json!([[7]])));
+    let body = text(named().call::<Sql>(lines("/queries/by_id", r#"{"params":{"id":7}}"#)));
+    assert!(body.ends_with("[7]\n{\"end\":{\"rows\":1}}\n"), "{body}");
     for path in ["/queries/other", "/queries/by_id%20", "/queries/BY_ID"] {
         let (status, problem) = parsed(named().call::<Sql>(post(path, "")));
         assert_eq!(status, 404);
@@ -295,7 +307,7 @@ fn a_named_query_is_the_configurations_statement() {
 }
 
 #[test]
-fn what_is_asked_for_in_another_way_is_said_so() {
+fn unknown_paths_and_methods_are_rejected() {
     for (method, path, expected) in [
         (Method::Get, "/query", 405),
         (Method::Put, "/execute", 405),
@@ -312,14 +324,14 @@ fn what_is_asked_for_in_another_way_is_said_so() {
 }
 
 #[test]
-fn a_mount_for_reading_runs_reads_alone_by_whatever_route() {
-    let reading = || {
+fn a_read_only_mount_runs_only_reads_on_every_path() {
+    let read_only = || {
         mount()
             .setting("read_only", "true")
             .setting("queries.reads", "select 1 as a -- one")
             .setting("queries.writes", "delete from items")
-            .database(|asked| {
-                assert_eq!(asked.statement.trim_end(), "select 1 as a");
+            .database(|request| {
+                assert_eq!(request.statement.trim_end(), "select 1 as a");
                 Ok(Reply::rows(id(), vec![]))
             })
     };
@@ -333,15 +345,15 @@ fn a_mount_for_reading_runs_reads_alone_by_whatever_route() {
         ("/queries/reads", String::new(), 200),
         ("/queries/writes", String::new(), 403),
     ] {
-        let response = reading().call::<Sql>(post(path, body.clone()));
+        let response = read_only().call::<Sql>(post(path, body.clone()));
         assert_eq!(response.status, expected, "{path} {body}");
-        let answer = text(response);
-        assert!(!path.starts_with("/queries/") || !answer.contains("items"), "{answer}");
+        let text = text(response);
+        assert!(!path.starts_with("/queries/") || !text.contains("items"), "{text}");
     }
 }
 
 #[test]
-fn a_login_that_the_server_refuses_is_told_with_advice() {
+fn a_rejected_login_is_reported_with_advice() {
     let message = "Login failed for user '<token-identified principal>'.".to_owned();
     let error = SqlError::Server(ServerError {
         number: 18456,
@@ -352,7 +364,7 @@ fn a_login_that_the_server_refuses_is_told_with_advice() {
         procedure: None,
     });
     let response = mount()
-        .database(|_| panic!("nothing is run"))
+        .database(|_| panic!("unexpected statement"))
         .login(move |database, _| {
             assert_eq!(database, "orders");
             Err(error.clone())
@@ -376,9 +388,9 @@ mod with_a_password {
     }
 
     #[test]
-    fn the_key_vaults_surrogate_logs_in() {
+    fn the_surrogate_from_key_vault_is_the_password() {
         let response = mount()
-            .answer(|sent| {
+            .respond_with(|sent| {
                 assert_eq!(
                     sent.url,
                     "https://contoso.vault.azure.net/secrets/sql-password?api-version=7.4"
@@ -396,10 +408,10 @@ mod with_a_password {
     }
 
     #[test]
-    fn a_secret_may_have_a_version_and_no_more() {
+    fn a_secret_is_a_name_with_an_optional_version() {
         let response = mount()
             .setting("password_secret", "sql-password/0f1e")
-            .answer(|sent| {
+            .respond_with(|sent| {
                 assert_eq!(
                     sent.url,
                     "https://contoso.vault.azure.net/secrets/sql-password/0f1e?api-version=7.4"
@@ -408,38 +420,38 @@ mod with_a_password {
             })
             .call::<Sql>(post("/query", SELECT));
         assert_eq!(response.status, 200);
-        for wrong in ["a/b/c", "a/", "/b", "a?b", "../keys", "a b"] {
+        for invalid in ["a/b/c", "a/", "/b", "a?b", "../keys", "a b"] {
             let response =
-                mount().setting("password_secret", wrong).call::<Sql>(post("/query", SELECT));
-            assert_eq!(response.status, 500, "{wrong}");
+                mount().setting("password_secret", invalid).call::<Sql>(post("/query", SELECT));
+            assert_eq!(response.status, 500, "{invalid}");
         }
     }
 
     #[test]
-    fn a_vault_that_gives_none_says_what_is_needed() {
-        for (status, expected, words) in [
+    fn an_error_of_the_vault_is_reported_with_advice() {
+        for (status, expected, detail) in [
             (403, 403, "Key Vault Secrets User"),
             (404, 502, "`password_secret`"),
             (429, 503, "no reason"),
-            (200, 502, "gave no password"),
+            (200, 502, "returned no password"),
         ] {
             let response = mount()
-                .answer(move |_| Response::new(status).with_header("retry-after", "17"))
+                .respond_with(move |_| Response::new(status).with_header("retry-after", "17"))
                 .call::<Sql>(post("/query", SELECT));
             let (found, problem) = parsed(response);
             assert_eq!(found, expected);
-            assert!(problem["detail"].as_str().unwrap().contains(words), "{problem}");
+            assert!(problem["detail"].as_str().unwrap().contains(detail), "{problem}");
         }
     }
 
     #[test]
-    fn a_setting_that_is_missing_is_named() {
+    fn a_missing_setting_is_named() {
         for missing in ["database", "user", "password_secret"] {
             let (status, problem) =
                 parsed(mount().setting(missing, "").call::<Sql>(post("/query", SELECT)));
             assert_eq!(status, 500);
             assert!(
-                problem["detail"].as_str().unwrap().contains(&format!("write `{missing} = ")),
+                problem["detail"].as_str().unwrap().contains(&format!("add `{missing} = ")),
                 "{problem}"
             );
         }
