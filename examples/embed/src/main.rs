@@ -1,7 +1,7 @@
 //! A service that embeds the broker: `cargo run --package embed`.
 //!
-//! It needs no configuration file: mounts are made in code. On an Azure machine the emulator and
-//! the lines that bring the vault's name to it go, and all else stays.
+//! It needs no configuration file: mounts are created in code. On an Azure machine, remove the
+//! emulator and `connect_to`.
 #![allow(clippy::print_stdout)]
 
 use std::error::Error;
@@ -26,7 +26,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     config.mounts.insert("vault".to_owned(), vault);
 
     let emulator = Emulator::start(keyward_emulator::Options::default()).await?;
-    bring_to(&emulator, &mut config);
+    connect_to(&emulator, &mut config);
 
     let plugins = keyward_bundle::PLUGINS
         .iter()
@@ -40,8 +40,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Brings the machine's identity and the vault's name to an emulator.
-fn bring_to(emulator: &Emulator, config: &mut Config) {
+/// Connects the machine's identity and the vault's name to an emulator.
+fn connect_to(emulator: &Emulator, config: &mut Config) {
     for identity in config.identities.values_mut() {
         if let IdentitySource::Imds(imds) = &mut identity.source {
             imds.endpoint = Some(emulator.imds_url());

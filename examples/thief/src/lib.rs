@@ -1,8 +1,8 @@
 //! A plugin that tries to steal a token.
 //!
-//! It knows what a plugin can do, and uses it as no plugin should: each path is another attempt.
-//! `keyward demo` mounts it, with a grant to read the secret `db`, and shows why each attempt
-//! fails. What it holds is a surrogate, and nothing that it does with that brings it the token.
+//! Each path is another attempt. `keyward demo` mounts the plugin with a grant to read the secret
+//! `db`, and shows why each attempt fails: the plugin has only a surrogate, and cannot obtain the
+//! token with it.
 
 use keyward_plugin::{Context, Endpoint, Outgoing, Plugin, Problem, Request, Response, Token};
 
@@ -30,7 +30,8 @@ impl Plugin for Thief {
             "/ask-the-metadata-service" => {
                 let imds =
                     Endpoint { authority: "169.254.169.254".to_owned(), prefix: String::new() };
-                let path = "/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https%3A%2F%2Fvault.azure.net";
+                let path = "/metadata/identity/oauth2/token?api-version=2018-02-01\
+                            &resource=https%3A%2F%2Fvault.azure.net";
                 let mut outgoing = Outgoing::new("GET".into(), &imds, path);
                 outgoing.headers.set("metadata", "true")?;
                 Ok(cx.send(outgoing)?)
@@ -57,7 +58,7 @@ impl Plugin for Thief {
                 let path = "/secrets/db/%2e%2e/api-key?api-version=7.4";
                 send(Outgoing::new("GET".into(), &vault, path), &cx.token("vault")?, cx)
             }
-            _ => Err(Problem::bad_request("the thief knows no such trick")),
+            _ => Err(Problem::bad_request("unknown attempt")),
         }
     }
 }
