@@ -170,7 +170,8 @@ async fn a_caller_gets_100_continue_when_the_service_is_ready_or_silent() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_in_two_steps_of_an_existing_file_gets_the_services_error() {
     let (daemon, _) = start("").await;
-    let node = "https://contoso.azuredatalakestore.net/webhdfs/v1/node/old.txt?op=CREATE&write=true&overwrite=false";
+    let node = "https://contoso.azuredatalakestore.net/webhdfs/v1/node/old.txt?op=CREATE\
+                &write=true&overwrite=false";
     for chunked in [false, true] {
         let faults = daemon.emulator.faults();
         faults.add(

@@ -394,7 +394,8 @@ fn inspect_and_check_warn_about_a_pair_that_the_author_chose() {
     assert_eq!(json["mounts"][0]["grants"][0]["restated"], true);
     assert_eq!(json["mounts"][0]["warnings"].as_array().map(Vec::len), Some(1));
 
-    let azure = "name=\"w\"\n[audience.a]\nresource=\"https://management.azure.com\"\nhosts=[\"w.example\"]";
+    let azure = "name=\"w\"\n[audience.a]\nresource=\"https://management.azure.com\"\n\
+                 hosts=[\"w.example\"]";
     std::fs::write(&file, component(azure)).unwrap();
     let text = stdout(&["inspect", file.to_str().unwrap()]);
     let warning = "warning it requests tokens for https://management.azure.com at w.example";

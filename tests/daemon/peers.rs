@@ -38,7 +38,8 @@ async fn start_with(azurite: &Path, line: &str, sections: &str) -> (Daemon, Azur
          [mount.sas]\nplugin = \"storage\"\nendpoint = \
          \"https://{ACCOUNT}.blob.core.windows.net\"\n{line}\n\
          [mount.sas.settings]\nauth = \"sas\"\n\
-         account = \"/subscriptions/{SUBSCRIPTION}/resourceGroups/demo/providers/Microsoft.Storage/storageAccounts/{ACCOUNT}\"\n\
+         account = \"/subscriptions/{SUBSCRIPTION}/resourceGroups/demo/providers/\
+         Microsoft.Storage/storageAccounts/{ACCOUNT}\"\n\
          [mount.sas.audience.arm]\n\
          [egress.resolve]\n\"{ACCOUNT}.blob.core.windows.net:443\" = \"127.0.0.1:{}\"\n\
          \"management.azure.com:443\" = \"{}\"\n\

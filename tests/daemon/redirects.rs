@@ -13,7 +13,8 @@ use crate::https;
 use crate::process::{Daemon, resolve};
 
 const NODE: &str = "dn1.hadoop.example:9865";
-const TARGET: &str = "https://dn1.hadoop.example:9865/webhdfs/v1/reports/new.txt?op=CREATE&delegation=ticket&overwrite=false";
+const TARGET: &str = "https://dn1.hadoop.example:9865/webhdfs/v1/reports/new.txt?op=CREATE\
+                      &delegation=ticket&overwrite=false";
 
 /// What came to the node: method and target, header fields, body.
 type Received = (String, HeaderMap, String);

@@ -29,7 +29,8 @@ pub(crate) fn config(cloud: &str, suffix: &str, emulator: &Emulator) -> String {
          [mount.blobs]\nplugin = \"storage\"\nendpoint = \"https://contoso.blob.{suffix}\"\n\
          [mount.sas]\nplugin = \"storage\"\nendpoint = \"https://contoso.blob.{suffix}\"\n\
          [mount.sas.settings]\nauth = \"sas\"\n\
-         account = \"/subscriptions/{SUBSCRIPTION}/resourceGroups/demo/providers/Microsoft.Storage/storageAccounts/contoso\"\n\
+         account = \"/subscriptions/{SUBSCRIPTION}/resourceGroups/demo/providers/\
+         Microsoft.Storage/storageAccounts/contoso\"\n\
          [mount.sas.audience.arm]\n\
          {gen1}[mount.lake2]\nplugin = \"adls\"\nendpoint = \"https://contoso.dfs.{suffix}\"\n\
          [egress.resolve]\n{resolve}[tls]\nca_files = [\"ca.pem\"]\nsystem_roots = false\n",

@@ -1,4 +1,4 @@
-"""The differences between a service and a mount that are right, each with its reason. Any other is a fault."""
+"""Expected differences between a service and a mount, each with its reason. Any other is a fault."""
 
 import dataclasses
 import email
@@ -8,26 +8,26 @@ import typing
 
 # Header fields that are not compared.
 HEADERS = {
-    "connection": "of one connection: whether it stays open",
-    "keep-alive": "of one connection: for how long it stays open",
-    "transfer-encoding": "of one connection: how bodies are sent over it",
-    "x-keyward-call": "a mount's alone: the call's id in the audit",
+    "connection": "belongs to one connection: whether it stays open",
+    "keep-alive": "belongs to one connection: how long it stays open",
+    "transfer-encoding": "belongs to one connection: how bodies are sent",
+    "x-keyward-call": "only from a mount: the call's id in the audit",
 }
 
 # Values that no two runs have in common.
 VALUES = [
     "dates and times",
-    "keys and certificates that a vault makes",
-    "ETags, and ids of requests, leases, copies and batches: where one occurs twice within an operation, it must do so "
-    "on both sides",
+    "keys and certificates that a vault generates",
+    "ETags, and ids of requests, leases, copies and batches: one that occurs twice within an operation must do so on "
+    "both sides",
 ]
 
 
 @dataclasses.dataclass
 class Difference:
-    """A difference that is right: what it is, why, and a function that takes it out of what a client saw.
+    """An expected difference: its name, its reason, and a function that removes it from a record.
 
-    `applies` says of what it saw directly whether there can be that difference.
+    `applies` returns whether the record of a direct run can have the difference.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Difference:
 
 
 def texts(value, change):
-    """A value with all its texts changed."""
+    """Applies a change to all strings in a value."""
     if isinstance(value, str):
         return change(value)
     if isinstance(value, list):
@@ -48,7 +48,7 @@ def texts(value, change):
 
 
 def without(value, names):
-    """A value without the entries of these names, however deep they are."""
+    """Removes the entries of these names from a value, at any depth."""
     if isinstance(value, list):
         return [without(item, names) for item in value]
     if isinstance(value, dict):
@@ -57,7 +57,7 @@ def without(value, names):
 
 
 def without_reason(record):
-    """HTTP's reason phrases, which clients put into their messages."""
+    """Removes HTTP's reason phrases, which clients include in their messages."""
     reasons = {exchange.pop("reason", None) for exchange in record["exchanges"]} - {None, ""}
     if "message" in record.get("error", {}):
         for reason in reasons:
@@ -72,7 +72,7 @@ FOLLOWED = ("location", "azure-asyncoperation", "operation-location")
 
 
 def without_own_address(record):
-    """Where a service names itself in what no client follows. A client that did would be seen at that address."""
+    """Removes the service's own address from what no client follows. Following it would be recorded."""
 
     def change(text):
         # The link to the next page of a list leads through the mount.
@@ -87,7 +87,7 @@ def without_own_address(record):
 
 
 def without_challenge(record):
-    """Requests that a client sends again because of a challenge."""
+    """Removes requests that a client repeats after a challenge."""
     exchanges = record["exchanges"]
     followed = zip(exchanges, [*exchanges[1:], {}])
     same = ("method", "url")
@@ -98,7 +98,7 @@ def without_challenge(record):
 
 
 def without_redirects(record):
-    """Where redirects of WebHDFS led, and those of requests that read."""
+    """Removes the targets of WebHDFS's redirects, and the redirects of reads."""
     kept, origin = [], None
     for exchange in record["exchanges"]:
         url, status = exchange["url"] if origin is None else origin, exchange.get("status")
@@ -111,18 +111,18 @@ def without_redirects(record):
 
 
 def has_status(status):
-    """Whether there is a response with a status."""
+    """Whether a record has a response with a status."""
     return lambda record: any(exchange.get("status") == status for exchange in record["exchanges"])
 
 
 def is_batch(record):
-    """Whether there is the answer to a batch."""
+    """Whether a record has the response to a batch."""
     kinds = [exchange["headers"].get("content-type", [""])[0] for exchange in record["exchanges"]]
     return any(kind.startswith("multipart/mixed") for kind in kinds)
 
 
 def part(message):
-    """A part of the answer to a batch: its status, fields and body."""
+    """A part of the response to a batch: its status, fields and body."""
     head, _, body = message.get_payload().replace("\r\n", "\n").partition("\n\n")
     status, _, fields = head.partition("\n")
     fields = dict(line.lower().split(": ", 1) for line in fields.splitlines() if ": " in line)
@@ -132,7 +132,7 @@ def part(message):
 
 
 def as_parts(record):
-    """The answer to a batch as its parts."""
+    """Replaces the response to a batch with its parts."""
     for exchange in record["exchanges"]:
         kind = exchange["headers"].get("content-type", [""])[0]
         if kind.startswith("multipart/mixed"):
@@ -154,12 +154,12 @@ def as_parts(record):
                 record["error"]["message"] = record["error"]["message"].split("Content: ")[0]
     if "result" in record:
         record["result"] = without(record["result"], ("contentType", "requestId", "version", "statusMessage"))
-    # Ids are numbered in the order in which they occur, and those of the whole answer come first.
+    # Ids are numbered in the order in which they occur, and those of the whole response come first.
     return texts(record, lambda text: re.sub(r"\{id \d+\}", "{id}", text))
 
 
 def without_length(record):
-    """The lengths of bodies with links in them."""
+    """Removes the lengths of bodies that may contain links."""
     for exchange in record["exchanges"]:
         if exchange["headers"].get("content-type", [""])[0].startswith("application/json"):
             exchange["headers"].pop("content-length", None)
@@ -170,40 +170,40 @@ def without_length(record):
 DIFFERENCES = [
     Difference(
         "challenge",
-        "a vault's client reads without a challenge through a mount, which needs no token of it. Directly, its first "
-        "request is answered with 401 and a challenge; through a mount, its first write.",
+        "a vault's client needs no token for a mount, so its reads get no challenge there. Directly, the response to "
+        "its first request is a 401 with a challenge; through a mount, that to its first write.",
         without_challenge,
     ),
     Difference(
         "redirect",
-        "WebHDFS redirects to where the data is. A mount follows the redirects of requests that read. Those of "
-        "requests that write are the mount's and lead through it, and so does the `Location` of a new file.",
+        "WebHDFS redirects to the node with the data. A mount follows the redirects of reads. Those of writes are "
+        "rewritten to lead through the mount, as is the `Location` of a new file.",
         without_redirects,
         has_status(307),
     ),
     Difference(
         "batch",
-        "a mount sends the parts of a batch one by one and composes the answer of theirs. The parts are compared; the "
-        "whole has fields of its own, and no `x-ms-request-id`.",
+        "a mount sends the parts of a batch one by one and combines their responses. The parts are compared; the "
+        "combined response has its own fields, and no `x-ms-request-id`.",
         as_parts,
         is_batch,
     ),
     Difference(
         "reason phrase",
-        "a plugin cannot set HTTP's reason phrase (`wasi:http` has none), so that a client gets the standard one of "
-        "the status. Some clients put it into a message where the answer has no body.",
+        "a plugin cannot set HTTP's reason phrase (`wasi:http` has none), so a client gets the standard one of the "
+        "status. Some clients include it in a message if the response has no body.",
         without_reason,
     ),
     Difference(
         "own address",
-        "where a service names itself in data that no client follows (the ids of Key Vault, the `ServiceEndpoint` of "
-        "a list, the source of a copy), it names its own address, as it does directly.",
+        "in data that no client follows (the ids of Key Vault, the `ServiceEndpoint` of a list, the source of a copy), "
+        "a service's own address is not rewritten.",
         without_own_address,
     ),
     Difference(
         "length",
-        "a body in JSON that can have links in it (any of Resource Manager, the lists of Key Vault) is rewritten while "
-        "it passes, and is sent in chunks, without its length.",
+        "a JSON body that may contain links (any of Resource Manager, the lists of Key Vault) is rewritten while it is "
+        "streamed, and is sent in chunks without its length.",
         without_length,
     ),
 ]

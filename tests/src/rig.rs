@@ -341,7 +341,8 @@ impl Rig {
     #[must_use]
     pub fn storage_with_sas(lines: &str) -> RigBuilder {
         let account = format!(
-            "/subscriptions/{}/resourceGroups/demo/providers/Microsoft.Storage/storageAccounts/contoso",
+            "/subscriptions/{}/resourceGroups/demo/providers/Microsoft.Storage/storageAccounts/\
+             contoso",
             keyward_emulator::SUBSCRIPTION
         );
         let sections = format!(

@@ -20,7 +20,10 @@ const BLOBS: &str = "bench.blob.core.windows.net";
 const UPLOADS: &str = "contoso.blob.core.windows.net";
 
 /// A secret as Key Vault sends it.
-const SECRET: &str = r#"{"value":"swordfish-in-the-harbour","contentType":"text/plain","id":"https://contoso.vault.azure.net/secrets/db/00000000000000000000000000000001","attributes":{"enabled":true,"created":1700000000,"updated":1700000000,"recoveryLevel":"Recoverable+Purgeable"}}"#;
+const SECRET: &str = "{\"value\":\"swordfish-in-the-harbour\",\"contentType\":\"text/plain\",\
+    \"id\":\"https://contoso.vault.azure.net/secrets/db/00000000000000000000000000000001\",\
+    \"attributes\":{\"enabled\":true,\"created\":1700000000,\"updated\":1700000000,\
+    \"recoveryLevel\":\"Recoverable+Purgeable\"}}";
 
 /// All that runs for a bench. Dropping it ends it.
 pub(crate) struct Peers {

@@ -65,7 +65,8 @@ async fn an_upload_follows_no_redirect_outside_its_grant() {
         "https://collect.example/webhdfs/v1/reports/new.txt?op=CREATE&write=true",
         "https://other.azuredatalakestore.net/webhdfs/v1/reports/new.txt?op=CREATE&write=true",
         "http://contoso.azuredatalakestore.net/webhdfs/v1/reports/new.txt?op=CREATE&write=true",
-        "https://contoso.azuredatalakestore.net:8443/webhdfs/v1/reports/new.txt?op=CREATE&write=true",
+        "https://contoso.azuredatalakestore.net:8443/webhdfs/v1/reports/new.txt?op=CREATE\
+         &write=true",
         "https://169.254.169.254/webhdfs/v1/reports/new.txt?op=CREATE&write=true",
     ] {
         let rig = Rig::lake(GEN1).start().await;

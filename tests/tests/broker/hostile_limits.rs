@@ -107,10 +107,12 @@ fn in_wat(handler: &str) -> Vec<u8> {
             (component $wrapper
                 (import "request" (type $request (sub resource)))
                 (import "outparam" (type $outparam (sub resource)))
-                (import "handle" (func $handle (param "request" (own $request)) (param "response-out" (own $outparam))))
+                (import "handle" (func $handle
+                    (param "request" (own $request)) (param "response-out" (own $outparam))))
                 (export "handle" (func $handle)))
             (instance $handler (instantiate $wrapper
-                (with "request" (type $request)) (with "outparam" (type $outparam)) (with "handle" (func $handle))))
+                (with "request" (type $request)) (with "outparam" (type $outparam))
+                (with "handle" (func $handle))))
             (export "wasi:http/incoming-handler@0.2.12" (instance $handler)))"#
     );
     with_manifest(&text)
@@ -211,7 +213,8 @@ async fn a_component_with_an_unknown_import_is_rejected_by_name() {
                 .unwrap();
         keyward::plan(config, &keyward::Plugins::new().with("p", component)).unwrap()
     };
-    let files = r#"(component (import "wasi:filesystem/preopens@0.2.12" (instance (export "get-directories" (func)))))"#;
+    let files = r#"(component (import "wasi:filesystem/preopens@0.2.12"
+        (instance (export "get-directories" (func)))))"#;
     let error = keyward::Broker::start(plan(with_manifest(files))).unwrap_err().to_string();
     assert!(
         error.contains("wasi:filesystem/preopens@0.2.12") && error.contains("which no plugin gets"),

@@ -267,7 +267,8 @@ fn another_audience_is_restated_in_its_own_section() {
 
 #[tokio::test]
 async fn a_restated_pair_works_only_at_its_host() {
-    let manifest = "name=\"own\"\n[audience.vault]\nresource=\"https://vault.azure.net\"\nhosts=[\"*.vault.azure.net\"]";
+    let manifest = "name=\"own\"\n[audience.vault]\nresource=\"https://vault.azure.net\"\n\
+                    hosts=[\"*.vault.azure.net\"]";
     let rig = Rig::of(guest_with_manifest("reads", manifest))
         .mount_lines("resource = \"https://vault.azure.net\"");
     let rig = rig.start().await;

@@ -14,8 +14,8 @@ const MINTED: &str = "bWludGVkLWJ5LWEtc2VydmljZS1hbmQtc2Vlbi1ieS1ub2JvZHk=";
 
 fn account(action: &str) -> String {
     format!(
-        "/subscriptions/{SUBSCRIPTION}/resourceGroups/demo/providers/Microsoft.Storage/storageAccounts/contoso/{action}\
-         ?api-version=2023-05-01"
+        "/subscriptions/{SUBSCRIPTION}/resourceGroups/demo/providers/\
+         Microsoft.Storage/storageAccounts/contoso/{action}?api-version=2023-05-01"
     )
 }
 
@@ -381,8 +381,9 @@ async fn assert_guest_denied(rig: &Rig, request: Request<Full<Bytes>>, operation
 #[tokio::test]
 async fn a_signature_that_the_manifest_does_not_seal_is_sealed() {
     let rig = Rig::hostile_to_seals("reads_an_unsealed_signature").start().await;
-    let body = "{\"canonicalizedResource\":\"/blob/contoso/hello/world.txt\",\"signedResource\":\"b\",\
-                \"signedPermission\":\"r\",\"signedExpiry\":\"2096-01-01T00:00:00Z\"}";
+    let body = "{\"canonicalizedResource\":\"/blob/contoso/hello/world.txt\",\
+                \"signedResource\":\"b\",\"signedPermission\":\"r\",\
+                \"signedExpiry\":\"2096-01-01T00:00:00Z\"}";
     let answer =
         rig.call(get("/", &[("x-path", &account("listServiceSas")), ("x-body", body)])).await;
     assert_nothing_minted_in(&rig, &answer);

@@ -98,14 +98,18 @@ async fn a_callers_line_breaks_do_not_reach_a_request_body() {
 
 fn path() -> String {
     format!(
-        "/subscriptions/{SUBSCRIPTION}/resourceGroups/demo/providers/Microsoft.Storage/storageAccounts/contoso/\
-         listServiceSas?api-version=2023-05-01"
+        "/subscriptions/{SUBSCRIPTION}/resourceGroups/demo/providers/\
+         Microsoft.Storage/storageAccounts/contoso/listServiceSas?api-version=2023-05-01"
     )
 }
 
 fn body(resource: &str, kind: &str, permission: &str) -> Value {
-    json!({ "canonicalizedResource": resource, "signedResource": kind, "signedPermission": permission,
-        "signedExpiry": "2096-01-01T00:00:00Z" })
+    json!({
+        "canonicalizedResource": resource,
+        "signedResource": kind,
+        "signedPermission": permission,
+        "signedExpiry": "2096-01-01T00:00:00Z",
+    })
 }
 
 #[tokio::test]

@@ -493,7 +493,10 @@ async fn a_malformed_path_of_the_plugin_is_a_plugin_error() {
         let answer = rig.call(get(caller, &[("x-path", "/secrets/../keys/signing")])).await;
         let expected = Violation::Path(PathError::DotSegment);
         assert!(
-            matches!(&answer.error, Some(CallError::Violation { violation, .. }) if *violation == expected),
+            matches!(
+                &answer.error,
+                Some(CallError::Violation { violation, .. }) if *violation == expected
+            ),
             "{caller}"
         );
         assert_eq!(answer.status, 502, "{caller}");

@@ -152,7 +152,12 @@ async fn affected_rows_are_counted() {
     let rig = Rig::orders("").start().await;
     let sql = "insert into orders values (@id, @who, @total, @at, null); update orders set note = \
                'x' where id < @id";
-    let params = json!({ "id": 70, "who": "Zoë", "total": 0.10, "at": { "type": "datetime2", "value": "2024-01-01T00:00:00" } });
+    let params = json!({
+        "id": 70,
+        "who": "Zoë",
+        "total": 0.10,
+        "at": { "type": "datetime2", "value": "2024-01-01T00:00:00" },
+    });
     let answer = rig.call(post("/execute", &[], &json!({ "sql": sql, "params": params }))).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(json_of(&answer), json!({ "rows_affected": 4, "statements": [1, 3] }));

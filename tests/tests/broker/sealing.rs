@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 fn path() -> String {
     format!(
-        "/subscriptions/{SUBSCRIPTION}/resourceGroups/demo/providers/Microsoft.Storage/storageAccounts/contoso/\
-         listServiceSas?api-version=2023-05-01"
+        "/subscriptions/{SUBSCRIPTION}/resourceGroups/demo/providers/\
+         Microsoft.Storage/storageAccounts/contoso/listServiceSas?api-version=2023-05-01"
     )
 }
 
