@@ -6,7 +6,7 @@ static GUESTS: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/guests.rs"
 ///
 /// # Panics
 ///
-/// There is none.
+/// There is no such guest.
 #[must_use]
 pub fn guest(name: &str) -> &'static [u8] {
     let found = GUESTS.iter().find(|(known, _)| *known == name);
@@ -24,7 +24,7 @@ const MANIFESTS: [&[u8]; 3] = [
 ///
 /// # Panics
 ///
-/// There is none, or the manifest is longer.
+/// There is no such guest, or the manifest is longer.
 #[must_use]
 pub fn guest_with_manifest(name: &str, manifest: &str) -> Vec<u8> {
     let mut component = guest(name).to_vec();

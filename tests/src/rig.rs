@@ -469,7 +469,7 @@ fn bundled() -> Plugins {
 ///
 /// # Panics
 ///
-/// The path or a field is none.
+/// The path or a header field is invalid.
 #[must_use]
 pub fn post(
     path: &str,
@@ -487,7 +487,7 @@ pub fn post(
 ///
 /// # Panics
 ///
-/// The path or a field is none.
+/// The path or a header field is invalid.
 #[must_use]
 pub fn get(path: &str, headers: &[(&str, &str)]) -> Request<Full<Bytes>> {
     let request = headers

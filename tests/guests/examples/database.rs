@@ -1,7 +1,6 @@
-//! Does with databases what the caller's `x-do` says, step by step, and reports what came of each
-//! step.
+//! Performs the database operations in the caller's `x-do`, and reports the result of each.
 //!
-//! Steps stand between bars: `open shop | query select 1 | all`.
+//! Operations are separated by bars: `open shop | query select 1 | all`.
 
 use guests::bindings::exports::wasi::http::incoming_handler::IncomingRequest;
 use guests::bindings::keyward::broker::sql::{
@@ -9,7 +8,7 @@ use guests::bindings::keyward::broker::sql::{
 };
 use guests::bindings::wasi::clocks::monotonic_clock;
 use guests::sas::surrogate;
-use guests::{Wanted, header};
+use guests::{Attempt, header};
 
 guests::attack!(attack, "../sql.toml");
 
@@ -53,7 +52,7 @@ impl Hands {
             "secret" => secret_of(rest),
             "spend-in-query" => {
                 let path = format!("/secrets/x?api-version=7.4&{}", secret_of(rest));
-                Wanted::get(&path).authorized(&surrogate("vault")).send()
+                Attempt::get(&path).authorized(&surrogate("vault")).send()
             }
             "open" => {
                 let credential =
@@ -65,13 +64,13 @@ impl Hands {
                         self.connections.push(connection);
                         "ok".to_owned()
                     }
-                    Err(error) => told(&error),
+                    Err(error) => error_text(&error),
                 }
             }
             "open-with-surrogate" => {
                 match Connection::open(&surrogate("sql"), &Credential::Token(surrogate("sql"))) {
                     Ok(_) => "ok".to_owned(),
-                    Err(error) => told(&error),
+                    Err(error) => error_text(&error),
                 }
             }
             "close" => {
@@ -98,7 +97,7 @@ impl Hands {
                         self.results = Some(results);
                         "ok".to_owned()
                     }
-                    Err(error) => told(&error),
+                    Err(error) => error_text(&error),
                 }
             }
             "query-with-surrogate" => self.act("query", &format!("select '{}'", surrogate("sql"))),
@@ -108,7 +107,7 @@ impl Hands {
                 .map(|results| results.next(rest.parse().unwrap_or(1000)))
             {
                 Some(Ok(item)) => format!("{item:?}"),
-                Some(Err(error)) => told(&error),
+                Some(Err(error)) => error_text(&error),
                 None => "no results".to_owned(),
             },
             "all" => self.read(|item| format!("{item:?} ")),
@@ -133,7 +132,7 @@ impl Hands {
                 };
                 match connection.execute(rest, &parameters, self.timeout) {
                     Ok(counts) => format!("{counts:?}"),
-                    Err(error) => told(&error),
+                    Err(error) => error_text(&error),
                 }
             }
             "begin" => {
@@ -169,7 +168,7 @@ impl Hands {
             match results.next(1000) {
                 Ok(Some(item)) => report.push_str(&tell(&item)),
                 Ok(None) => return report + "end",
-                Err(error) => return report + &told(&error),
+                Err(error) => return report + &error_text(&error),
             }
         }
     }
@@ -177,13 +176,13 @@ impl Hands {
     fn transact(&self, act: impl Fn(&Connection) -> Result<(), Error>) -> String {
         match self.connections.last().map(act) {
             Some(Ok(())) => "ok".to_owned(),
-            Some(Err(error)) => told(&error),
+            Some(Err(error)) => error_text(&error),
             None => "no connection".to_owned(),
         }
     }
 }
 
-fn told(error: &Error) -> String {
+fn error_text(error: &Error) -> String {
     match error {
         Error::Server(error) => {
             format!(
@@ -198,7 +197,7 @@ fn told(error: &Error) -> String {
 /// The surrogate of a password in the vault.
 fn secret_of(name: &str) -> String {
     let path = format!("/secrets/{name}?api-version=7.4");
-    let answer = Wanted::get(&path).authorized(&surrogate("vault")).send();
+    let answer = Attempt::get(&path).authorized(&surrogate("vault")).send();
     let value = answer.split("\"value\":\"").nth(1).unwrap_or(&answer);
     value.split('"').next().unwrap_or_default().to_owned()
 }

@@ -1,13 +1,12 @@
-//! Spends as its authorization what the caller hands it, `x-authorization`, and tells the caller
-//! its own surrogate.
+//! Sends the caller's `x-authorization` as its own, and returns its surrogate to the caller.
 
 use guests::bindings::exports::wasi::http::incoming_handler::IncomingRequest;
-use guests::{Wanted, header, surrogate};
+use guests::{Attempt, header, surrogate};
 
 guests::attack!(attack);
 
 fn attack(request: &IncomingRequest) -> String {
     let own = surrogate();
     let Some(given) = header(request, "x-authorization") else { return own };
-    Wanted::get("/secrets/db?api-version=7.4").header("authorization", given).send()
+    Attempt::get("/secrets/db?api-version=7.4").header("authorization", given).send()
 }

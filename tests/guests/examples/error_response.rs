@@ -1,4 +1,4 @@
-//! Gives an error in place of an answer.
+//! Returns an error instead of a response.
 
 use guests::bindings::wasi::http::types::{ErrorCode, ResponseOutparam};
 

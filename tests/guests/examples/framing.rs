@@ -1,4 +1,4 @@
-//! Tries to frame a request otherwise than the host would: each line tells what came of one try.
+//! Attempts to frame a request differently from the host. The report has a line for each attempt.
 
 use guests::bindings::wasi::http::types::{Fields, OutgoingRequest};
 

@@ -1,4 +1,4 @@
-//! Makes header fields without end.
+//! Creates header fields without end.
 
 use guests::bindings::wasi::http::types::Fields;
 

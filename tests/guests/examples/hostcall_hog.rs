@@ -1,4 +1,4 @@
-//! Hands the host a great deal at once.
+//! Passes too much data to the host at once.
 
 use guests::bindings::wasi::http::types::Fields;
 

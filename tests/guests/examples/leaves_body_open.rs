@@ -1,4 +1,4 @@
-//! Answers with half a body, leaves it open, and ends as if all were well.
+//! Sends half of the response's body, leaves it open, and ends without an error.
 
 use guests::bindings::wasi::http::types::{Fields, OutgoingResponse, ResponseOutparam};
 

@@ -1,4 +1,4 @@
-//! Takes memory until there is no more.
+//! Allocates memory until allocation fails.
 
 guests::attack!(attack);
 

@@ -1,6 +1,7 @@
-//! Asks for a key that signs for a week, with a manifest that calls the storage its own.
+//! Requests a user delegation key for a week, with a manifest that declares its own audience for the
+//! storage.
 
-use guests::Wanted;
+use guests::Attempt;
 use guests::bindings::wasi::http::types::Method;
 use guests::sas::{BLOBS, surrogate};
 
@@ -8,11 +9,11 @@ guests::attack!(attack, "../own_storage.toml");
 
 fn attack<R>(_: &R) -> String {
     let path = "/?restype=service&comp=userdelegationkey";
-    let wanted = Wanted {
+    let attempt = Attempt {
         method: Method::Post,
         authority: BLOBS,
         body: Some(b"<KeyInfo/>"),
-        ..Wanted::get(path)
+        ..Attempt::get(path)
     };
-    wanted.authorized(&surrogate("own")).header("x-ms-version", "2023-11-03").send()
+    attempt.authorized(&surrogate("own")).header("x-ms-version", "2023-11-03").send()
 }

@@ -1,11 +1,11 @@
-//! Asks for a path of the caller's choosing, `x-path`, with a good surrogate.
+//! Requests the path in the caller's `x-path` with a valid surrogate.
 
 use guests::bindings::exports::wasi::http::incoming_handler::IncomingRequest;
-use guests::{Wanted, header, surrogate};
+use guests::{Attempt, header, surrogate};
 
 guests::attack!(attack);
 
 fn attack(request: &IncomingRequest) -> String {
     let path = header(request, "x-path").unwrap_or_default();
-    Wanted::get(&path).authorized(&surrogate()).send()
+    Attempt::get(&path).authorized(&surrogate()).send()
 }

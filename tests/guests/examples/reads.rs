@@ -1,8 +1,8 @@
-//! Asks for a secret as a good plugin would, reads the answer into its memory, and tells all that
-//! it has.
+//! Requests a secret as a benign plugin would, reads the response into its memory, and returns
+//! everything that it has.
 
 use guests::bindings::exports::wasi::http::incoming_handler::IncomingRequest;
-use guests::{Wanted, surrogate};
+use guests::{Attempt, surrogate};
 
 guests::attack!(attack);
 
@@ -14,5 +14,5 @@ fn attack(request: &IncomingRequest) -> String {
         .collect();
     let config = guests::bindings::wasi::config::store::get_all();
     let surrogate = surrogate();
-    format!("{fields}\n{config:?}\n{}", Wanted::get(&path).authorized(&surrogate).send())
+    format!("{fields}\n{config:?}\n{}", Attempt::get(&path).authorized(&surrogate).send())
 }

@@ -1,15 +1,14 @@
-//! Asks for a shared access signature, with a manifest that leaves out the seal, and spends what it
-//! gets.
+//! Requests a shared access signature, with a manifest that omits the seal, and spends it.
 
-use guests::Wanted;
+use guests::Attempt;
 use guests::bindings::exports::wasi::http::incoming_handler::IncomingRequest;
-use guests::sas::{BLOBS, ask, sas};
+use guests::sas::{BLOBS, request_from_arm, sas};
 
 guests::attack!(attack, "../unsealed.toml");
 
 fn attack(request: &IncomingRequest) -> String {
-    let answer = ask(request, &[]);
+    let answer = request_from_arm(request, &[]);
     let path = format!("/hello/world.txt?{}", sas(&answer));
-    let read = Wanted { authority: BLOBS, ..Wanted::get(&path) }.send();
+    let read = Attempt { authority: BLOBS, ..Attempt::get(&path) }.send();
     format!("{answer}\n--- spent ---\n{read}")
 }

@@ -1,4 +1,4 @@
-//! Makes things of the host's, and never drops one.
+//! Creates resources of the host, and never drops them.
 
 use guests::bindings::wasi::http::types::Fields;
 

@@ -1,4 +1,4 @@
-//! Tries to read a shared access signature from the answer that brings it, with the field that the
+//! Attempts to read a shared access signature from its response, with the header field that the
 //! caller's `x-field` names.
 
 use guests::bindings::exports::wasi::http::incoming_handler::IncomingRequest;
@@ -9,6 +9,9 @@ guests::attack!(attack, "../sealed.toml");
 fn attack(request: &IncomingRequest) -> String {
     let field = header(request, "x-field").unwrap_or_default();
     let fields: Vec<(&str, &str)> = field.split_once(": ").into_iter().collect();
-    let (one, other) = (guests::sas::ask(request, &fields), guests::sas::ask(request, &[]));
+    let (one, other) = (
+        guests::sas::request_from_arm(request, &fields),
+        guests::sas::request_from_arm(request, &[]),
+    );
     format!("{one}\n--- again ---\n{other}")
 }

@@ -1,14 +1,14 @@
-//! Writes the whole of an upload before it looks for the answer, and does not mind a failed write.
+//! Writes a whole upload before it waits for the response, and ignores failed writes.
 
 use guests::bindings::exports::wasi::http::incoming_handler::IncomingRequest;
 use guests::bindings::wasi::http::types::{Method, OutgoingBody};
-use guests::{Wanted, describe, surrogate};
+use guests::{Attempt, describe, surrogate};
 
 guests::attack!(attack);
 
 fn attack(_: &IncomingRequest) -> String {
-    let wanted = Wanted { method: Method::Put, ..Wanted::get("/secrets/large?api-version=7.4") };
-    let (answer, body) = match wanted.authorized(&surrogate()).start_upload() {
+    let attempt = Attempt { method: Method::Put, ..Attempt::get("/secrets/large?api-version=7.4") };
+    let (answer, body) = match attempt.authorized(&surrogate()).start_upload() {
         Ok(started) => started,
         Err(error) => return error,
     };

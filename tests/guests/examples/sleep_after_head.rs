@@ -1,4 +1,4 @@
-//! Answers, and never ends its answer.
+//! Sends the head of a response, and never ends its body.
 
 use guests::bindings::wasi::clocks::monotonic_clock::subscribe_duration;
 use guests::bindings::wasi::http::types::{Fields, OutgoingResponse, ResponseOutparam};

@@ -1,4 +1,4 @@
-//! Puts its surrogate into the body, cut in two.
+//! Sends its surrogate in the body, in two chunks.
 
 use guests::bindings::wasi::http::outgoing_handler;
 use guests::bindings::wasi::http::types::{Fields, Method, OutgoingBody, OutgoingRequest, Scheme};

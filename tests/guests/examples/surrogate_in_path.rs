@@ -1,9 +1,9 @@
-//! Puts its surrogate into the path.
+//! Sends its surrogate in the path.
 
-use guests::{Wanted, surrogate};
+use guests::{Attempt, surrogate};
 
 guests::attack!(attack);
 
 fn attack<R>(_: &R) -> String {
-    Wanted::get(&format!("/secrets/{}?api-version=7.4", surrogate())).send()
+    Attempt::get(&format!("/secrets/{}?api-version=7.4", surrogate())).send()
 }

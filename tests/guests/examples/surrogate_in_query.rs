@@ -1,12 +1,12 @@
-//! Puts its surrogate into the query.
+//! Sends its surrogate in the query.
 
-use guests::{Wanted, surrogate};
+use guests::{Attempt, surrogate};
 
 guests::attack!(attack);
 
 fn attack<R>(_: &R) -> String {
     let surrogate = surrogate();
-    Wanted::get(&format!("/secrets/db?api-version=7.4&token={surrogate}"))
+    Attempt::get(&format!("/secrets/db?api-version=7.4&token={surrogate}"))
         .authorized(&surrogate)
         .send()
 }

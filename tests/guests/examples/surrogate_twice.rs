@@ -1,10 +1,10 @@
 //! Spends its surrogate twice in one request.
 
-use guests::{Wanted, surrogate};
+use guests::{Attempt, surrogate};
 
 guests::attack!(attack);
 
 fn attack<R>(_: &R) -> String {
     let surrogate = surrogate();
-    Wanted::get("/secrets/db?api-version=7.4").authorized(&surrogate).authorized(&surrogate).send()
+    Attempt::get("/secrets/db?api-version=7.4").authorized(&surrogate).authorized(&surrogate).send()
 }

@@ -1,4 +1,4 @@
-//! Traps in the middle of its answer.
+//! Traps in the middle of its response.
 
 use guests::bindings::wasi::http::types::{Fields, OutgoingResponse, ResponseOutparam};
 

@@ -1,4 +1,4 @@
-//! Traps in the middle of an upload. The service must not take the half for the whole.
+//! Traps in the middle of an upload. The service must not accept it as complete.
 
 use guests::bindings::wasi::http::outgoing_handler;
 use guests::bindings::wasi::http::types::{Fields, Method, OutgoingRequest, Scheme};

@@ -1,4 +1,4 @@
-//! Answers twice, with a handle that it has given away.
+//! Responds twice, with a handle that it no longer owns.
 
 use guests::bindings::wasi::http::types::{Fields, OutgoingResponse, ResponseOutparam};
 

@@ -1,4 +1,4 @@
-//! Asks for an audience that its manifest does not declare.
+//! Requests a token for an audience that its manifest does not declare.
 
 use guests::bindings::keyward::broker::identity;
 

@@ -1,4 +1,4 @@
-//! Asks for an audience that it declares, and that the configuration does not grant.
+//! Requests a token for an audience that it declares, and that the configuration does not grant.
 
 use guests::bindings::keyward::broker::identity;
 

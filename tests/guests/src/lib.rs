@@ -1,5 +1,5 @@
-//! What hostile guests have in common: the plainest way to do things, past the sdk, which would not
-//! do them.
+//! Utilities of hostile guests: direct use of the host's interfaces, since the sdk prevents these
+//! attacks.
 
 use bindings::exports::wasi::http::incoming_handler::{IncomingRequest, ResponseOutparam};
 use bindings::keyward::broker::identity;
@@ -13,9 +13,9 @@ pub use keyward_plugin::bindings;
 
 pub mod sas;
 
-/// Exports a function from a request to a report as the component's handler, with the manifest of
-/// all hostile guests. The report is the answer's body, and behind it stands the guest's whole
-/// memory, for a test to search.
+/// Exports a function from a request to a report as the component's handler, by default with the
+/// common manifest. The response's body is the report, followed by the guest's whole memory for a
+/// test to search.
 #[macro_export]
 macro_rules! attack {
     ($attack:path) => {
@@ -57,7 +57,7 @@ macro_rules! handler {
     };
 }
 
-/// The value of a header field of the caller's, by which a test says what to try.
+/// The value of a header field, with which a test selects the attack.
 pub fn header(request: &IncomingRequest, name: &str) -> Option<String> {
     String::from_utf8(request.headers().get(name).into_iter().next()?).ok()
 }
@@ -70,8 +70,8 @@ pub fn surrogate() -> String {
     }
 }
 
-/// A request as a guest would write it down.
-pub struct Wanted<'a> {
+/// A request that a guest attempts to send.
+pub struct Attempt<'a> {
     pub method: Method,
     pub scheme: Scheme,
     pub authority: &'a str,
@@ -83,7 +83,7 @@ pub struct Wanted<'a> {
 /// The vault that the tests mount.
 pub const VAULT: &str = "contoso.vault.azure.net";
 
-impl<'a> Wanted<'a> {
+impl<'a> Attempt<'a> {
     /// A `GET` of a path of the vault.
     pub fn get(path: &'a str) -> Self {
         Self {
@@ -96,18 +96,18 @@ impl<'a> Wanted<'a> {
         }
     }
 
-    /// With the surrogate where it belongs.
+    /// Sets the surrogate in the `authorization` field.
     pub fn authorized(self, surrogate: &str) -> Self {
         self.header("authorization", format!("Bearer {surrogate}"))
     }
 
-    /// With another header field.
+    /// Adds a header field.
     pub fn header(mut self, name: &'a str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
     }
 
-    /// Sends it, and says what came of it.
+    /// Sends the request and describes the result.
     pub fn send(self) -> String {
         match self.start() {
             Ok(answer) => describe(&answer),
@@ -115,7 +115,7 @@ impl<'a> Wanted<'a> {
         }
     }
 
-    /// Sends all but the body, which is left to write.
+    /// Sends the head of the request and returns the body to write.
     pub fn start_upload(self) -> Result<(FutureIncomingResponse, OutgoingBody), String> {
         let request = self.request()?;
         let body = request.body().map_err(|()| "no body".to_owned())?;
@@ -139,7 +139,7 @@ impl<'a> Wanted<'a> {
         Ok(request)
     }
 
-    /// Sends it.
+    /// Sends the request.
     pub fn start(self) -> Result<FutureIncomingResponse, String> {
         let request = self.request()?;
         let Some(bytes) = self.body else {
@@ -205,8 +205,8 @@ pub fn refused(code: &ErrorCode) -> String {
     format!("error {code:?}")
 }
 
-/// Says on standard error whether there is anything like a token in the guest's memory.
-pub fn confess() {
+/// Logs the number of tokens in the guest's memory.
+pub fn log_tokens() {
     keyward_plugin::log(&format!(
         "memory: {} bytes, {} tokens",
         memory().len(),
@@ -214,8 +214,8 @@ pub fn confess() {
     ));
 }
 
-/// How often the beginning of a JSON web token stands in memory. The needle itself must not, so it
-/// is made up anew each time, and wiped.
+/// The number of JSON web tokens in memory, by their prefix. The prefix itself must not be in memory,
+/// so it is computed for each search and wiped.
 fn tokens_in_memory() -> usize {
     let mut needle = *b"dxI/dW@h";
     for byte in &mut needle {
@@ -239,7 +239,7 @@ fn memory() -> &'static [u8] {
     {
         let size = core::arch::wasm32::memory_size(0) * 65536;
         // SAFETY: all of linear memory can be read. It changes under the slice's feet, which is
-        // what is wanted here.
+        // what is attempt here.
         unsafe { core::slice::from_raw_parts(std::hint::black_box(1_usize) as *const u8, size - 1) }
     }
     #[cfg(not(target_family = "wasm"))]
@@ -248,7 +248,7 @@ fn memory() -> &'static [u8] {
 
 /// Answers 200 with a report, and the guest's memory behind it.
 pub fn respond(out: ResponseOutparam, report: &str) {
-    confess();
+    log_tokens();
     let (body, out) = (OutgoingResponse::new(Fields::new()), out);
     let Ok(outgoing) = body.body() else { return };
     ResponseOutparam::set(out, Ok(body));

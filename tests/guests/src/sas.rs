@@ -1,30 +1,30 @@
-//! A shared access signature, as a guest gets it.
+//! Requests for shared access signatures.
 
 use crate::bindings::exports::wasi::http::incoming_handler::IncomingRequest;
 use crate::bindings::keyward::broker::identity;
 use crate::bindings::wasi::http::types::Method;
-use crate::{Wanted, header};
+use crate::{Attempt, header};
 
 /// The storage that the tests mount.
 pub const BLOBS: &str = "contoso.blob.core.windows.net";
 
-/// What Resource Manager is asked, as the caller's fields `x-path` and `x-body` say.
-pub fn ask(request: &IncomingRequest, fields: &[(&str, &str)]) -> String {
+/// Sends the request in the caller's fields `x-path` and `x-body` to Resource Manager.
+pub fn request_from_arm(request: &IncomingRequest, fields: &[(&str, &str)]) -> String {
     let (path, body) = (
         header(request, "x-path").unwrap_or_default(),
         header(request, "x-body").unwrap_or_default(),
     );
-    let mut wanted = Wanted {
+    let mut attempt = Attempt {
         method: Method::Post,
         authority: "management.azure.com",
         body: Some(body.as_bytes()),
-        ..Wanted::get(&path)
+        ..Attempt::get(&path)
     };
-    wanted = wanted.authorized(&surrogate("arm")).header("content-type", "application/json");
+    attempt = attempt.authorized(&surrogate("arm")).header("content-type", "application/json");
     for (name, value) in fields {
-        wanted = wanted.header(name, *value);
+        attempt = attempt.header(name, *value);
     }
-    wanted.send()
+    attempt.send()
 }
 
 /// The surrogate of a token.

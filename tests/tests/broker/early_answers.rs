@@ -59,7 +59,7 @@ async fn an_upload_may_be_left_unfinished_after_its_response() {
 async fn an_unfinished_response_beside_an_upload_does_not_look_complete() {
     let rig = Rig::hostile("unfinished_upload").start().await;
     rig.emulator.faults().add(early(0, true));
-    let answer = rig.call(get("/", &[("x-leave", "answer")])).await;
+    let answer = rig.call(get("/", &[("x-leave", "response")])).await;
     assert!(answer.error.is_some() || answer.broken.is_some(), "{}", answer.text());
     assert_eq!(rig.audit.wait(1).await.outcome, Outcome::Failed);
 }

@@ -14,7 +14,7 @@ fn trapped(answer: &Answer) -> &str {
 
 #[tokio::test]
 async fn a_missing_response_is_a_clear_error() {
-    let rig = Rig::hostile("no_answer").start().await;
+    let rig = Rig::hostile("no_response").start().await;
     let answer = rig.call(get("/", &[])).await;
     assert!(matches!(answer.error, Some(CallError::NoResponse { .. })), "{:?}", answer.error);
     assert_eq!(answer.status, 502);
@@ -23,14 +23,14 @@ async fn a_missing_response_is_a_clear_error() {
 
 #[tokio::test]
 async fn an_error_code_of_the_plugin_is_a_plugin_failure() {
-    let rig = Rig::hostile("error_answer").start().await;
+    let rig = Rig::hostile("error_response").start().await;
     let answer = rig.call(get("/", &[])).await;
     assert!(trapped(&answer).contains("a guest's own words"), "{:?}", answer.error);
 }
 
 #[tokio::test]
 async fn a_second_response_traps() {
-    let rig = Rig::hostile("two_answers").start().await;
+    let rig = Rig::hostile("two_responses").start().await;
     let answer = rig.call(get("/", &[])).await;
     // The first answer may have gone out already; then it is its body that breaks off.
     assert!(answer.error.is_some() || answer.broken.is_some(), "{answer:?}");
