@@ -185,7 +185,7 @@ async fn an_authority_that_cannot_be_reached_is_not_taken_for_imds() {
 #[tokio::test]
 async fn app_service_and_imds_are_reached_at_configured_addresses_too() {
     let emulator = Emulator::start(Options::default()).await.unwrap();
-    let (url, asked) = app_service(emulator.imds_url()).await;
+    let (url, requests) = app_service(emulator.imds_url()).await;
     let address = url.trim_start_matches("http://").split('/').next().unwrap().parse().unwrap();
     let text =
         config(&emulator, "source = \"app-service\"", &[("msi.contoso.example:80", address)], &[]);
@@ -195,7 +195,7 @@ async fn app_service_and_imds_are_reached_at_configured_addresses_too() {
     ];
     let app_service = daemon(emulator, &text, &variables).await;
     assert_eq!(app_service.get("/vault/secrets/db").await.status, 200);
-    assert_eq!(asked.lock().unwrap().len(), 1);
+    assert_eq!(requests.lock().unwrap().len(), 1);
     app_service.stop().await;
 
     let emulator = Emulator::start(Options::default()).await.unwrap();

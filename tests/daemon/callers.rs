@@ -1,4 +1,4 @@
-//! Answers that come before a request's body has: none is lost, on any listener.
+//! Responses that arrive before the request's body is complete are not lost, on any listener.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::storage::config;
 
 const BODY: usize = 8 << 20;
 
-/// More than sockets hold.
+/// More bytes than socket buffers hold.
 fn upload(path: &str, chunked: bool) -> Vec<u8> {
     let head = format!("PUT {path} HTTP/1.1\r\nhost: localhost\r\nx-ms-blob-type: BlockBlob\r\n");
     let body = vec![7; BODY];
@@ -130,7 +130,11 @@ async fn a_denial_reaches_a_caller_that_expects_100_continue_before_it_sends_a_b
                 "{listener} {framing}: {response}"
             );
             let seen = daemon.emulator.log().for_service("blob").pop().unwrap();
-            assert_eq!(seen.header("expect"), Some("100-continue"), "the service was asked");
+            assert_eq!(
+                seen.header("expect"),
+                Some("100-continue"),
+                "the service received the request"
+            );
             assert_eq!(seen.body_bytes, 0);
         }
     }
@@ -203,7 +207,7 @@ async fn a_service_that_closes_during_an_upload_without_a_response_is_a_bad_gate
     daemon.stop().await;
 }
 
-/// Passes connections on, and counts them.
+/// Forwards connections and counts them.
 async fn counting(to: SocketAddr) -> (SocketAddr, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, count) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));

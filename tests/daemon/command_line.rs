@@ -8,7 +8,7 @@ pub(crate) fn stdout(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// What a command prints, with its lines joined.
+/// The output of a command, with its lines joined.
 fn unwrapped(arguments: &[&str]) -> String {
     stdout(arguments).split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -24,7 +24,7 @@ pub(crate) fn path(directory: &tempfile::TempDir) -> String {
     directory.path().join("keyward.toml").to_str().unwrap().to_owned()
 }
 
-/// A value that no output may have.
+/// A value that must not be in any output.
 const SECRET: &str = "hunter2-of-the-harbour";
 
 pub(crate) const GOOD: &str = r#"
@@ -59,7 +59,7 @@ fn an_invalid_configuration_exits_with_78_and_one_message() {
     assert_eq!(output.status.code(), Some(78));
 }
 
-/// Every command that reads a configuration, with this one: all that they print.
+/// The output of every command that reads a configuration.
 fn printed_about(config: &str) -> String {
     let directory = written(config);
     let path = path(&directory);
@@ -202,7 +202,7 @@ fn check_warns_of_what_fails_on_this_machine() {
     assert_eq!(json["warnings"].as_array().unwrap().len(), 7, "{json}");
 }
 
-/// A configuration that has one of everything that a mount may do.
+/// A configuration with every kind of grant of a mount.
 const EVERYTHING: &str = "\
 [identity.default]
 source = \"imds\"
@@ -497,7 +497,7 @@ fn call_without_a_daemon_says_how_to_start_one() {
     let output = run(&["call", "--socket", "/nowhere/k.sock", "vault", "GET", "/"]);
     assert_eq!(output.status.code(), Some(69));
     assert!(String::from_utf8_lossy(&output.stderr).contains("keyward serve --config FILE"));
-    // A directory of the test's own: the machine's may have a daemon.
+    // A temporary directory, since the machine's may have a daemon.
     let directory = tempfile::tempdir().unwrap();
     let mut default = keyward();
     default.env("XDG_RUNTIME_DIR", directory.path()).args(["call", "vault", "GET", "secrets"]);
@@ -521,7 +521,7 @@ fn a_malformed_request_is_a_usage_error() {
     }
 }
 
-/// Commands that print much, with what they need.
+/// Commands with long output, and their arguments.
 fn printing(config: &str) -> [Vec<String>; 7] {
     [
         vec!["--help"],

@@ -1,4 +1,4 @@
-//! Azure SQL through a running daemon: what the platform's tutorial does by hand, in every cloud.
+//! Azure SQL through a running daemon: the platform's tutorial, in every cloud.
 
 use bytes::Bytes;
 use http::Request;
@@ -52,9 +52,9 @@ async fn the_tutorial_works_in_every_cloud_with_the_system_assigned_identity() {
             Daemon::with(|emulator| config(cloud, database, vault, emulator), LISTEN).await;
         let response = query(&daemon, "orders", "SELECT * FROM orders").await;
         assert_eq!(response.status, 200, "{cloud}: {}", response.text());
-        let told: Value = response.json();
-        assert_eq!(told["rows"].as_array().unwrap().len(), 3);
-        assert_eq!(told["rows"][0][1], "Fabrikam");
+        let body: Value = response.json();
+        assert_eq!(body["rows"].as_array().unwrap().len(), 3);
+        assert_eq!(body["rows"][0][1], "Fabrikam");
         let seen = daemon.emulator.log().for_service("sql");
         assert_eq!(seen[0].identity.as_deref(), Some(Identity::system_assigned().name.as_str()));
         assert_eq!(seen[0].host, format!("contoso.{database}"));

@@ -122,7 +122,7 @@ impl Report {
     }
 }
 
-/// A stand-in for the address of the metadata service, which tests must not use.
+/// A replacement for the address of the metadata service, which tests must not use.
 const UNREACHABLE: &str = "127.0.0.1:9";
 
 const LISTEN: &str = "[listen]\nsocket = \"k.sock\"\n";
@@ -155,11 +155,11 @@ async fn doctor_finds_no_problem_on_a_good_machine() {
     report.assert_finding("name", "contoso.vault", "ok", &["resolves to 127.0.0.1:"]);
     report.assert_finding("tls", "management", "ok", &["trusted"]);
     report.assert_finding("socket", "k.sock", "ok", &["no daemon is listening", "0600"]);
-    assert_eq!(report.findings("source", "").len(), 7, "each kind of source is told of");
+    assert_eq!(report.findings("source", "").len(), 7, "each kind of source is reported");
     assert_eq!(
         report.findings("metadata", "identity").len(),
         2,
-        "a rule for the usual address is none for the emulator's"
+        "a rule for the usual address does not cover the emulator's"
     );
 }
 
@@ -365,10 +365,10 @@ async fn doctor_recognizes_imds_by_its_response() {
     let imds = machine.emulator.log().for_service("imds");
     assert!(
         imds.iter().any(|seen| seen.status == 400 && seen.header("metadata").is_none()),
-        "no token was asked for"
+        "no token was requested"
     );
 
-    // Something else that answers, as other clouds have.
+    // Another service at this address, as in other clouds.
     machine.metadata = machine.emulator.tls_address().to_string();
     let report = machine.diagnose().await;
     report.assert_finding("source", "imds", "not-applicable", &["does not respond as IMDS"]);
@@ -410,11 +410,11 @@ async fn doctor_reports_a_proxy_without_its_password() {
 #[tokio::test]
 async fn doctor_without_a_configuration_checks_the_machines_sources() {
     let mut machine = Machine::good().await;
-    let (address, asked) = app_service(machine.emulator.imds_url()).await;
+    let (address, requests) = app_service(machine.emulator.imds_url()).await;
     machine.configured = false;
     machine.variables =
         vec![("IDENTITY_ENDPOINT", address), ("IDENTITY_HEADER", "the-header".to_owned())];
-    // A directory in which there is no `az`.
+    // A directory without `az`.
     machine.variables.push(("PATH", machine.directory.path().display().to_string()));
     let report = machine.diagnose().await;
     assert_eq!((report.code, report.problems()), (Some(0), vec![]), "{}", report.table);
@@ -433,9 +433,9 @@ async fn doctor_without_a_configuration_checks_the_machines_sources() {
         &["11111111-aaaa-4aaa-8aaa-000000000001"],
     );
     report.assert_finding("name", "none", "not-applicable", &[]);
-    assert_eq!(report.findings("token", "").len(), 1, "no other source is asked");
+    assert_eq!(report.findings("token", "").len(), 1, "no other source is queried");
     assert!(!report.table.contains("the-header"));
-    assert_eq!(asked.lock().unwrap().len(), 2);
+    assert_eq!(requests.lock().unwrap().len(), 2);
 }
 
 #[tokio::test]
@@ -444,7 +444,7 @@ async fn doctor_reports_an_invalid_configuration_and_checks_the_rest() {
     let (address, _) = app_service(machine.emulator.imds_url()).await;
     machine.variables =
         vec![("IDENTITY_ENDPOINT", address), ("IDENTITY_HEADER", "the-header".to_owned())];
-    // A directory in which there is no `az`.
+    // A directory without `az`.
     machine.variables.push(("PATH", machine.directory.path().display().to_string()));
     let report = machine.diagnose().await;
     assert_eq!(report.code, Some(78));

@@ -263,7 +263,7 @@ impl Reader {
         let stdout = BufReader::new(child.stdout.take().unwrap());
         std::thread::spawn(move || {
             for line in stdout.lines().map_while(Result::ok) {
-                // What is printed later is read too, and looked at by nobody.
+                // Later output is read and discarded.
                 drop(sender.send(line));
             }
         });

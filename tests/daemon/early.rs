@@ -10,13 +10,13 @@ use crate::skip::{node, skip};
 
 const STATUSES: [u16; 6] = [404, 403, 409, 412, 429, 503];
 
-/// How often each status is answered in a small run.
+/// Responses per status in a small run.
 const FEW: usize = 12;
 
 /// Gigabytes take a build without optimization longer than a call may usually compute.
 const LIMITS: &str = "[mount.blobs.limits]\ncpu_time = \"10m\"\nconcurrency = 64\n";
 
-async fn no_answer_is_lost(client: &str) {
+async fn no_response_is_lost(client: &str) {
     let each = std::env::var("KEYWARD_EARLY").map_or(FEW, |count| count.parse().expect("a number"));
     // There are three clients.
     let count = each.div_ceil(3) * STATUSES.len();
@@ -77,15 +77,15 @@ async fn no_answer_is_lost(client: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_early_answer_to_curl_is_lost() {
-    no_answer_is_lost("curl").await;
+    no_response_is_lost("curl").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_early_answer_to_python_is_lost() {
-    no_answer_is_lost("python3").await;
+    no_response_is_lost("python3").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_early_answer_to_node_is_lost() {
-    no_answer_is_lost("node").await;
+    no_response_is_lost("node").await;
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::command_line::{GOOD, path, stdout, written};
 use crate::process::{keyward, run};
 
-/// Runs a command until it has printed these words, and gives all that it printed.
+/// Runs a command until it has printed these words, and returns its output.
 fn until(arguments: &[&str], words: &str) -> String {
     use std::io::BufRead;
     let mut command = keyward();
@@ -89,7 +89,11 @@ fn a_restarted_emulator_keeps_its_addresses_and_edited_files() {
     {
         use std::os::unix::fs::PermissionsExt;
         let state = std::fs::metadata(directory.path().join("emulator.json")).unwrap();
-        assert_eq!(state.permissions().mode() & 0o077, 0, "nobody else reads the authority's key");
+        assert_eq!(
+            state.permissions().mode() & 0o077,
+            0,
+            "only the user can read the authority's key"
+        );
     }
     let elsewhere = run(&[&arguments[..], &["--imds", "127.0.0.1:1"]].concat());
     assert_eq!(elsewhere.status.code(), Some(2));

@@ -1,4 +1,4 @@
-//! `keyward explain`, and that it knows every problem type and exit code.
+//! `keyward explain` covers every problem type and exit code.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

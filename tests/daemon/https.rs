@@ -1,4 +1,4 @@
-//! HTTPS servers of the tests' own, each with a certificate that a CA of its own signed.
+//! HTTPS servers of tests, each with a certificate of its own CA.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

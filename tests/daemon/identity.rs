@@ -25,13 +25,13 @@ fn config(emulator: &Emulator, identity: &str) -> String {
     )
 }
 
-/// The endpoint that App Service gives its programs, with the emulator's tokens. Gives its address,
-/// and what it was asked.
+/// Starts an endpoint like App Service's, with the emulator's tokens. Returns its address and the
+/// requests that it receives.
 pub(crate) async fn app_service(imds: String) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}/msi/token", listener.local_addr().unwrap());
-    let asked = Arc::new(Mutex::new(Vec::new()));
-    let log = Arc::clone(&asked);
+    let requests = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&requests);
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let (imds, log) = (imds.clone(), Arc::clone(&log));
@@ -52,10 +52,10 @@ pub(crate) async fn app_service(imds: String) -> (String, Arc<Mutex<Vec<String>>
             );
         }
     });
-    (address, asked)
+    (address, requests)
 }
 
-/// A token of the emulator's, in its own response, which App Service's is but for the date.
+/// The emulator's response to a token request. App Service's differs only in the date.
 pub(crate) async fn token(imds: &str, query: &str) -> Bytes {
     let address = imds.trim_start_matches("http://");
     let stream = TcpStream::connect(address).await.unwrap();
@@ -71,11 +71,11 @@ pub(crate) async fn token(imds: &str, query: &str) -> Bytes {
 
 #[tokio::test]
 async fn app_service_works_by_name_and_is_detected_by_its_variables() {
-    for (source, told) in
+    for (source, message) in
         [("app-service", None), ("auto", Some("IDENTITY_ENDPOINT and IDENTITY_HEADER are set"))]
     {
         let emulator = Emulator::start(Options::default()).await.unwrap();
-        let (address, asked) = app_service(emulator.imds_url()).await;
+        let (address, requests) = app_service(emulator.imds_url()).await;
         let text = config(&emulator, &format!("source = {source:?}"));
         let variables =
             [("IDENTITY_ENDPOINT", address.as_str()), ("IDENTITY_HEADER", "the-header")];
@@ -85,14 +85,14 @@ async fn app_service_works_by_name_and_is_detected_by_its_variables() {
             "swordfish-in-the-harbour",
             "{source}"
         );
-        let asked = asked.lock().unwrap().join("\n");
+        let requests = requests.lock().unwrap().join("\n");
         assert!(
-            asked.contains("api-version=2019-08-01")
-                && asked.contains("resource=https%3A%2F%2Fvault.azure.net"),
-            "{asked}"
+            requests.contains("api-version=2019-08-01")
+                && requests.contains("resource=https%3A%2F%2Fvault.azure.net"),
+            "{requests}"
         );
-        if let Some(told) = told {
-            daemon.log_line(told).await;
+        if let Some(message) = message {
+            daemon.log_line(message).await;
         }
         assert!(!daemon.log().contains("the-header"));
         daemon.stop().await;

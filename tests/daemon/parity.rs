@@ -1,7 +1,6 @@
-//! Clients see through a mount what they see without one: the operations in `tests/parity`, run
-//! twice and compared.
+//! Compares clients with and without a mount: runs the operations in `tests/parity` both ways.
 //!
-//! `make parity` writes `docs/compatibility.md`; `make test` compares it with what a run yields.
+//! `make parity` writes `docs/compatibility.md`; `make test` compares it with a run.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -31,14 +30,14 @@ const SERVICES: [(&str, &str, &str, &str); 6] = [
     ("arm", "arm", "management.azure.com", "arm"),
 ];
 
-/// Where Data Lake Gen1 has its data.
+/// The node with the data of Data Lake Gen1.
 const NODE: &str = "contoso-node.azuredatalakestore.net";
 
 /// The clients for Node, and where `tests/peers/setup` installs what each needs.
 const PACKAGES: [(&str, &str); 3] =
     [("blob.mjs", "blob"), ("secrets.mjs", "keyvault"), ("webhdfs.mjs", "webhdfs")];
 
-/// What a mount begins every surrogate with.
+/// Prefix of every surrogate.
 const SURROGATE: &str = "keyward-surrogate-";
 
 /// The services of one side: an emulator, and Azurite.
@@ -213,7 +212,7 @@ async fn clients_see_through_a_mount_what_they_see_without_one() {
 
 #[tokio::test]
 async fn large_bodies_are_timed() {
-    // Only where it is asked for: a busy machine would give any number.
+    // Only on request, since times on a busy machine are meaningless.
     if mode().is_some_and(|mode| mode == "large")
         && let Some(stage) = Stage::start("info").await
     {
@@ -223,7 +222,7 @@ async fn large_bodies_are_timed() {
 }
 
 #[test]
-fn the_comparison_finds_what_differs() {
+fn the_comparison_finds_differences() {
     let Some(python) = peer("python", "the comparison of what clients see") else { return };
     let tests: PathBuf = [ROOT, "tests/parity/test_compare.py"].iter().collect();
     let output = Command::new(python.join("bin/python"))

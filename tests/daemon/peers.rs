@@ -1,4 +1,4 @@
-//! Peers that nobody here wrote: Azurite as the storage, the official Python SDK as the client.
+//! Third-party peers: Azurite as the storage, the official Python SDK as the client.
 //! `make test` installs both.
 
 use std::path::Path;
@@ -19,12 +19,12 @@ use crate::listeners::read_until;
 use crate::process::{Daemon, LISTEN_TLS, run_steps};
 use crate::skip::peer;
 
-/// A daemon before Azurite, whose tokens and signatures are the emulator's.
+/// A daemon in front of Azurite, with tokens and signatures of the emulator.
 async fn start(azurite: &Path, sections: &str) -> (Daemon, Azurite) {
     start_with(azurite, "", sections).await
 }
 
-/// The same, whose mounts have this line.
+/// The same, with an additional line in the mounts.
 async fn start_with(azurite: &Path, line: &str, sections: &str) -> (Daemon, Azurite) {
     let mut options = Options::default();
     options.storage.account = ACCOUNT.to_owned();

@@ -1,4 +1,4 @@
-//! A lake whose data is at a node of a Hadoop cluster, which takes no token of Azure's.
+//! A lake whose data is at a node of a Hadoop cluster, which does not accept Azure's tokens.
 
 use std::future::ready;
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ const NODE: &str = "dn1.hadoop.example:9865";
 const TARGET: &str = "https://dn1.hadoop.example:9865/webhdfs/v1/reports/new.txt?op=CREATE\
                       &delegation=ticket&overwrite=false";
 
-/// What came to the node: method and target, header fields, body.
+/// A request that the node received: method and target, header fields, body.
 type Received = (String, HeaderMap, String);
 
 struct Node {
@@ -83,7 +83,7 @@ async fn a_node_that_redirects_names_gets_the_upload_and_no_token() {
     for name in ["authorization", "cookie"] {
         assert!(!headers.contains_key(name), "{headers:?}");
     }
-    // Neither a token nor what stands for one.
+    // Neither a token nor a surrogate.
     assert!(!format!("{headers:?}").contains("Bearer"), "{headers:?}");
     assert_eq!(headers["host"], NODE);
     daemon.stop().await;

@@ -1,4 +1,4 @@
-//! How a daemon ends, and how another begins.
+//! Shutdown and restart of the daemon.
 
 use keyward_emulator::{Fault, FaultKind};
 use rustix::process::Signal;

@@ -1,4 +1,4 @@
-//! Blob Storage and Data Lake through a running daemon: what the platform's tutorials do by hand.
+//! Blob Storage and Data Lake through a running daemon: the platform's tutorials.
 
 use bytes::Bytes;
 use http::Request;

@@ -1,4 +1,4 @@
-//! Bodies of any size: flat memory, no response that looks whole and is not.
+//! Bodies of any size: constant memory, and no incomplete response that looks complete.
 
 use std::path::Path;
 
@@ -19,13 +19,13 @@ use crate::storage::config;
 const LISTEN: &str = "[listen]\nsocket = \"k.sock\"\n[mount.blobs.limits]\ncpu_time = \"10m\"\n";
 const MIB: u64 = 1 << 20;
 
-/// What a transfer may take beside what the daemon has anyway.
+/// Maximum memory of a transfer, in addition to the daemon's own.
 const ABOVE_IDLE: u64 = 64 * MIB;
 
 async fn start() -> Daemon {
-    // The first one compiles, which takes more memory than any call.
+    // The first call compiles the plugin, which takes more memory than any call.
     drop(Daemon::with(|emulator| config("public", "core.windows.net", emulator), LISTEN).await);
-    // Nobody wants gigabytes told at `trace`.
+    // Level `trace` would log gigabytes.
     let daemon =
         Daemon::quiet(|emulator| config("public", "core.windows.net", emulator), LISTEN).await;
     assert_eq!(daemon.get("/blobs/hello/world.txt").await.status, 200);
@@ -44,7 +44,7 @@ fn assert_flat(daemon: &Daemon, idle: u64) {
     assert!(peak < idle + ABOVE_IDLE, "{} MiB above idle", (peak - idle) / MIB);
 }
 
-/// Uploads so many bytes, as a body of known length.
+/// Uploads this many bytes with a known length.
 async fn upload(socket: &Path, path: &str, bytes: u64) -> u16 {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(
         UnixStream::connect(socket).await.unwrap(),
@@ -134,8 +134,7 @@ async fn a_download_of_two_gibibytes_needs_constant_memory() {
     assert_flat(&daemon, idle);
 }
 
-/// Writes a request by hand, and gives what comes back until the connection ends or `enough` says
-/// so.
+/// Sends a raw request, and returns the response until the connection ends or `enough` is true.
 async fn by_hand(
     daemon: &Daemon,
     request: &str,
@@ -159,7 +158,7 @@ async fn read_on(stream: &mut UnixStream, text: &mut String, enough: impl Fn(&st
 }
 
 #[tokio::test]
-async fn a_caller_that_expects_100_continue_sends_its_body_only_when_asked() {
+async fn a_caller_that_expects_100_continue_sends_its_body_only_on_request() {
     let daemon = start().await;
     let head = |path: &str| {
         format!(
@@ -167,7 +166,7 @@ async fn a_caller_that_expects_100_continue_sends_its_body_only_when_asked() {
              100-continue\r\n\r\n"
         )
     };
-    // Data Lake asks first where to: only then is the body wanted.
+    // Data Lake redirects first; only then is the body requested.
     let (mut stream, mut text) =
         by_hand(&daemon, &head("/lake/webhdfs/v1/reports/e.txt?op=CREATE"), |text| {
             text.contains("\r\n\r\n")
@@ -181,7 +180,7 @@ async fn a_caller_that_expects_100_continue_sends_its_body_only_when_asked() {
     read_on(&mut stream, &mut text, |text| text.contains("\r\n\r\n")).await;
     assert!(text.starts_with("HTTP/1.1 201 "), "{text}");
 
-    // A first step that is refused never asks for it.
+    // A rejected first step never requests the body.
     daemon.emulator.faults().status("datalake", 403, &[], "{}");
     let (_, text) = by_hand(&daemon, &head("/lake/webhdfs/v1/reports/f.txt?op=CREATE"), |text| {
         text.contains("\r\n\r\n")
@@ -233,7 +232,7 @@ async fn an_aborted_upload_stores_nothing() {
     let mut stream = UnixStream::connect(daemon.socket()).await.unwrap();
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.write_all(b"half").await.unwrap();
-    // The caller goes away in the middle.
+    // The caller disconnects in the middle.
     drop(stream);
     let record = daemon.record("half.txt").await;
     assert_eq!(record["outcome"], "abandoned", "{record}");

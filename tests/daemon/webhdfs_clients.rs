@@ -1,4 +1,5 @@
-//! Clients for WebHDFS that go its two steps themselves, unmodified, through a mount.
+//! Unmodified WebHDFS clients, which perform the two steps of an upload themselves, through a
+//! mount.
 
 use std::process::Command;
 
@@ -7,7 +8,7 @@ use keyward_emulator::{Emulator, Options};
 use crate::process::{Daemon, LISTEN_TLS, resolve, run_steps};
 use crate::skip::{node, peer};
 
-/// A daemon before a lake that has its data at a node, and takes it there in a second step only.
+/// A daemon in front of a lake whose node accepts content only in the second step.
 async fn start() -> (Daemon, String, String) {
     let mut options = Options::default();
     options.storage.data_node = true;

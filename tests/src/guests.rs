@@ -1,4 +1,4 @@
-//! The hostile guests in `guests/`, built.
+//! Components of the hostile guests in `guests/`.
 
 static GUESTS: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/guests.rs"));
 
@@ -28,8 +28,7 @@ const MANIFESTS: [&[u8]; 3] = [
 #[must_use]
 pub fn guest_with_manifest(name: &str, manifest: &str) -> Vec<u8> {
     let mut component = guest(name).to_vec();
-    // The text stands among the module's data too; the section's name is before the one that
-    // counts.
+    // The module's data contains the manifest as well; the section's name precedes the right one.
     let name = b"keyward:manifest";
     let start = component.windows(name.len()).position(|bytes| bytes == name).expect("a manifest")
         + name.len();

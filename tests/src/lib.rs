@@ -1,7 +1,7 @@
-//! What Keyward's tests share.
+//! Fixtures of Keyward's tests.
 //!
-//! A [`Rig`] is a broker with one mount beside an emulator; [`Logs`] has everything that was
-//! logged, at `trace`; [`Secrets`] searches for what must not be found.
+//! A [`Rig`] is a broker with one mount and an emulator; [`Logs`] collects the log at level
+//! `trace`; [`Secrets`] searches for leaked tokens.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 mod guests;
@@ -11,5 +11,5 @@ mod secrets;
 
 pub use guests::{guest, guest_with_manifest};
 pub use logs::Logs;
-pub use rig::{Answer, Recorded, Rig, RigBuilder, get, post};
+pub use rig::{CallResponse, Recorded, Rig, RigBuilder, get, post};
 pub use secrets::Secrets;

@@ -1,4 +1,4 @@
-//! Everything that is logged in this process, at `trace`.
+//! Collects the log of this process at level `trace`.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -21,16 +21,16 @@ pub struct Logs {
 static LOGS: OnceLock<Logs> = OnceLock::new();
 
 impl Logs {
-    /// Begins to collect, where that has not begun yet.
+    /// Starts collecting, unless it is already started.
     ///
     /// # Panics
     ///
-    /// Somebody else collects already.
+    /// If another subscriber is installed.
     pub fn collect() -> &'static Self {
         LOGS.get_or_init(|| {
             let logs = Self { text: Arc::default(), length: watch::channel(0).0 };
             let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(logs.clone());
-            // The compiler says gigabytes, before there is any token.
+            // The compiler would log gigabytes before there is any token.
             let compiler = [
                 "cranelift",
                 "cranelift_codegen",
@@ -43,23 +43,23 @@ impl Logs {
             tracing_subscriber::registry()
                 .with(lines.with_filter(all))
                 .try_init()
-                .expect("nobody else collects");
+                .expect("no other subscriber");
             logs
         })
     }
 
-    /// All of it so far.
+    /// The log so far.
     #[must_use]
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.text.lock().unwrap_or_else(PoisonError::into_inner))
             .into_owned()
     }
 
-    /// Waits for a line that has all of these in it.
+    /// Waits for a line that contains all of these words.
     ///
     /// # Panics
     ///
-    /// It does not come within 30 seconds.
+    /// If it does not appear within 30 seconds.
     pub async fn line_with(&self, words: &[&str]) -> String {
         let mut length = self.length.subscribe();
         let find = async {

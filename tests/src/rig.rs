@@ -1,4 +1,4 @@
-//! A broker with one mount, in this process, beside an emulator.
+//! A broker with one mount and an emulator, both in this process.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use crate::{Logs, Secrets};
 
-/// Audit records, collected.
+/// An audit sink that collects its records.
 #[derive(Clone)]
 pub struct Recorded {
     records: Arc<Mutex<Vec<Record>>>,
@@ -38,23 +38,23 @@ impl Default for Recorded {
 }
 
 impl Recorded {
-    /// None yet.
+    /// Creates an empty list.
     #[must_use]
     pub fn new() -> Self {
         Self { records: Arc::default(), count: watch::channel(0).0 }
     }
 
-    /// All so far.
+    /// All records so far.
     #[must_use]
     pub fn all(&self) -> Vec<Record> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Waits until there are so many, and gives the last of them.
+    /// Waits for this number of records, and returns the last of them.
     ///
     /// # Panics
     ///
-    /// They do not come within 30 seconds.
+    /// If they do not arrive within 30 seconds.
     pub async fn wait(&self, count: usize) -> Record {
         let mut counted = self.count.subscribe();
         let enough =
@@ -65,22 +65,22 @@ impl Recorded {
     }
 }
 
-/// What a caller got.
+/// The response to a call, with its whole body.
 #[derive(Debug)]
-pub struct Answer {
+pub struct CallResponse {
     /// The status.
     pub status: StatusCode,
     /// The header fields.
     pub headers: HeaderMap,
-    /// The body, as far as it came.
+    /// The body, up to an error.
     pub body: Bytes,
-    /// Whether the body broke off, and how.
+    /// The error that aborted the body, if any.
     pub broken: Option<String>,
-    /// The error that it was, where the broker answered in the plugin's place.
+    /// The error, if the broker responded instead of the plugin.
     pub error: Option<CallError>,
 }
 
-impl Answer {
+impl CallResponse {
     /// The body as text, up to the memory that a hostile guest appends.
     #[must_use]
     pub fn text(&self) -> String {
@@ -89,7 +89,7 @@ impl Answer {
     }
 }
 
-/// A broker beside an emulator.
+/// A broker and its emulator.
 pub struct Rig {
     /// The emulator.
     pub emulator: Emulator,
@@ -100,7 +100,7 @@ pub struct Rig {
     mount: String,
 }
 
-/// A rig in the making.
+/// Builder of a [`Rig`].
 pub struct RigBuilder {
     mount: String,
     plugin: Plugins,
@@ -119,56 +119,56 @@ pub struct RigBuilder {
 }
 
 impl RigBuilder {
-    /// Further lines of the mount's section, and sections within it.
+    /// Adds lines to the mount's section, and sections within it.
     #[must_use]
     pub fn mount_lines(mut self, lines: &str) -> Self {
         self.mount_lines = lines.to_owned();
         self
     }
 
-    /// At another endpoint, with no other lines.
+    /// Sets the endpoint, and removes all other lines of the mount.
     #[must_use]
     pub fn at(mut self, endpoint: &str) -> Self {
         self.base_lines = format!("endpoint = {endpoint:?}");
         self
     }
 
-    /// Further sections.
+    /// Adds sections to the configuration.
     #[must_use]
     pub fn sections(mut self, sections: &str) -> Self {
         self.sections = sections.to_owned();
         self
     }
 
-    /// Limits of the mount.
+    /// Sets limits of the mount.
     #[must_use]
     pub fn limits(mut self, limits: &str) -> Self {
         self.mount_lines.push_str(&format!("\n[mount.{}.limits]\n{limits}", self.mount));
         self
     }
 
-    /// Another emulator.
+    /// Sets the options of the emulator.
     #[must_use]
     pub fn emulator(mut self, options: keyward_emulator::Options) -> Self {
         self.options = options;
         self
     }
 
-    /// Brings another host to the emulator.
+    /// Resolves another host to the emulator.
     #[must_use]
     pub fn resolving(mut self, host: &str) -> Self {
         self.also.push(format!("{host}:443"));
         self
     }
 
-    /// Brings another host and port to the emulator's databases.
+    /// Resolves another host and port to the emulator's databases.
     #[must_use]
     pub fn resolving_sql(mut self, host_and_port: &str) -> Self {
         self.also_sql.push(host_and_port.to_owned());
         self
     }
 
-    /// In another cloud, with the endpoint that it has there.
+    /// Selects another cloud, and the mount's endpoint in it.
     #[must_use]
     pub fn in_cloud(mut self, cloud: &str, endpoint: &str) -> Self {
         self.cloud = format!("cloud = {cloud:?}");
@@ -176,7 +176,7 @@ impl RigBuilder {
         self
     }
 
-    /// In a cloud of one's own, by this section, with the endpoint that it has there.
+    /// Defines a custom cloud with this section, and the mount's endpoint in it.
     #[must_use]
     pub fn in_own_cloud(mut self, section: &str, endpoint: &str) -> Self {
         self.cloud = section.to_owned();
@@ -184,21 +184,21 @@ impl RigBuilder {
         self
     }
 
-    /// Another clock.
+    /// Sets the clock.
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Some(Arc::new(clock));
         self
     }
 
-    /// Without trust in the emulator's certificates, but in another's.
+    /// Trusts another certificate authority instead of the emulator's.
     #[must_use]
     pub fn untrusting(mut self) -> Self {
         self.trusting = false;
         self
     }
 
-    /// Another resolver, in place of `[egress.resolve]`.
+    /// Sets a resolver, instead of `[egress.resolve]`.
     #[must_use]
     pub fn resolver(mut self, resolver: impl Resolve) -> Self {
         self.resolver = Some(Arc::new(resolver));
@@ -206,11 +206,11 @@ impl RigBuilder {
         self
     }
 
-    /// Starts both.
+    /// Starts the emulator and the broker.
     ///
     /// # Panics
     ///
-    /// One does not start.
+    /// If one of them does not start.
     pub async fn start(self) -> Rig {
         Logs::collect();
         let emulator = Emulator::start(self.options).await.expect("the emulator starts");
@@ -278,7 +278,7 @@ impl Rig {
         builder
     }
 
-    /// A mount, named after it, of a hostile guest that may ask for a shared access signature and
+    /// A mount, named after it, of a hostile guest that may request a shared access signature and
     /// spend it at the storage.
     #[must_use]
     pub fn hostile_to_seals(name: &str) -> RigBuilder {
@@ -394,8 +394,8 @@ impl Rig {
         }
     }
 
-    /// Calls the mount, and reads the answer whole.
-    pub async fn call(&self, request: Request<Full<Bytes>>) -> Answer {
+    /// Calls the mount, and reads the whole response.
+    pub async fn call(&self, request: Request<Full<Bytes>>) -> CallResponse {
         let answered = self.broker.call(&self.mount, &Caller::named("test"), request).await;
         let (response, error) = match answered {
             Ok(response) => (response, None),
@@ -409,31 +409,36 @@ impl Rig {
                 Err(error) => broken = Some(error.to_string()),
             }
         }
-        Answer { status: parts.status, headers: parts.headers, body: bytes.into(), broken, error }
+        CallResponse {
+            status: parts.status,
+            headers: parts.headers,
+            body: bytes.into(),
+            broken,
+            error,
+        }
     }
 
-    /// All tokens so far.
+    /// All tokens that were issued so far.
     #[must_use]
     pub fn tokens(&self) -> Secrets {
         Secrets::tokens(self.emulator.issued_tokens()).and_signatures(self.emulator.issued_sas())
     }
 
-    /// Looks for tokens in what a caller got. When the rig is dropped, the log and the audit are
-    /// searched too.
+    /// Asserts that a response contains no token. Dropping the rig checks the log and the audit.
     ///
     /// # Panics
     ///
-    /// One is found.
-    pub fn assert_no_token_in(&self, answer: &Answer) {
+    /// If a token is found.
+    pub fn assert_no_token_in(&self, response: &CallResponse) {
         let secrets = self.tokens();
-        secrets.assert_absent("the caller's answer", &answer.body);
+        secrets.assert_absent("the caller's response", &response.body);
         secrets.assert_absent(
             "the caller's header fields",
-            format!("{:?}", answer.headers).as_bytes(),
+            format!("{:?}", response.headers).as_bytes(),
         );
         secrets.assert_absent(
             "the error",
-            format!("{:?} {:?}", answer.error, answer.broken).as_bytes(),
+            format!("{:?} {:?}", response.error, response.broken).as_bytes(),
         );
     }
 }
@@ -448,7 +453,7 @@ impl Drop for Rig {
     }
 }
 
-/// Compiled plugins are kept beside the tests: a large one takes longer to compile than most tests.
+/// The cache of compiled plugins. Compiling a large one takes longer than most tests.
 fn compiled() -> CompileCache {
     let test = std::env::current_exe().unwrap_or_default();
     match test.ancestors().nth(3) {

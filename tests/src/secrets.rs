@@ -1,4 +1,4 @@
-//! Searches for what must not be found.
+//! Searches for leaked secrets.
 
 use std::collections::HashSet;
 
@@ -6,8 +6,8 @@ use std::collections::HashSet;
 #[derive(Clone, Debug, Default)]
 pub struct Secrets(Vec<String>);
 
-/// How long a piece of a token must be, to be taken for one. Tokens of one issuer begin alike, and
-/// there is nothing secret in that: their first part is skipped.
+/// Length of a piece of a token that counts as a leak. The first part of a token is skipped, since
+/// all tokens of one issuer share it.
 const PIECE: usize = 16;
 
 impl Secrets {
@@ -33,17 +33,17 @@ impl Secrets {
         self
     }
 
-    /// How many there are.
+    /// The number of secrets.
     #[must_use]
     pub fn count(&self) -> usize {
         self.0.len()
     }
 
-    /// Looks for every piece of every secret.
+    /// Asserts that no piece of a secret is in `bytes`.
     ///
     /// # Panics
     ///
-    /// One is found.
+    /// If one is found.
     pub fn assert_absent(&self, place: &str, text: &[u8]) {
         // Every window of twice the stride has a piece that begins at a multiple of it.
         let pieces: HashSet<&[u8]> = self.0.iter().flat_map(|secret| pieces(secret)).collect();

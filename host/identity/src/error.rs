@@ -1,4 +1,4 @@
-//! Why there is no token, and what to do about it.
+//! Errors of token requests, with their remedies.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use keyward_types::{Audience, SourceKind};
 
 use crate::token::InvalidToken;
 
-/// Why there is no token.
+/// The error of a token request.
 ///
 /// The message says what happened, and [`help`](Self::help) what to do about it. Neither ever
 /// contains a token or a part of one, nor any text of a response that should have contained one.
@@ -198,7 +198,7 @@ impl TokenError {
         }
     }
 
-    /// How long the endpoint asked to wait; `None` for all errors but [`TokenError::Throttled`].
+    /// The delay that the endpoint requested; `None` except for [`TokenError::Throttled`].
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         if let Self::Throttled { retry_after } = self { Some(*retry_after) } else { None }
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_say_what_to_do() {
+    fn errors_include_a_remedy() {
         let endpoint = "http://x".to_owned();
         let audience = Audience::new("a").unwrap();
         let file = |help| TokenError::File { path: "/f".to_owned(), reason: text(), help };

@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 /// Name resolution, and the decision which addresses may be connected to, belong to the
 /// implementation. No other connections are made by this crate.
 pub trait Connect: Send + Sync + 'static {
-    /// Why there is no connection.
+    /// The error of a failed connection.
     type Error: std::error::Error + Send + Sync + 'static;
 
     /// Connects to a host. The time that this may take is limited by the caller.

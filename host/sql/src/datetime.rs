@@ -250,7 +250,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_parsed_is_formatted_as_it_was() {
+    fn formatting_reverses_parsing() {
         for text in
             ["0001-01-01", "1899-12-31", "1900-01-01", "2024-02-29", "2026-11-21", "9999-12-31"]
         {

@@ -116,7 +116,7 @@ impl DriverError {
     }
 }
 
-/// Why there is no encrypted connection to a server. `E` is the error of the
+/// The error of a failed encrypted connection to a server. `E` is the error of the
 /// [`Connect`](crate::Connect) in use.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError<E: std::error::Error + 'static> {

@@ -190,7 +190,7 @@ fn driver_config(target: &Target, host: &str, port: u16) -> tiberius::Config {
     // Those of `tiberius` have a thread of their own that wakes up for each request.
     config.handshake_timeout(None);
     config.command_timeout(None);
-    // A text that was cut within a surrogate pair gets a U+FFFD there, and is no error.
+    // Text that was truncated within a surrogate pair ends with U+FFFD, without an error.
     config.lossy_utf16_decoding(true);
     // The stream is encrypted already.
     config.encryption(EncryptionLevel::NotSupported);

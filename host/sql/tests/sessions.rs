@@ -247,7 +247,7 @@ async fn a_pool_is_exhausted_when_no_connection_becomes_free_in_time() {
 }
 
 #[tokio::test]
-async fn a_rejected_login_is_told_from_other_errors() {
+async fn a_rejected_login_is_distinguished_from_other_errors() {
     let (_emulator, pool) = pool(limits()).await;
     let rejected = pool.open(target("app", "wrong-horse"), Arc::new(Hooks::default())).await;
     assert!(matches!(rejected, Err(OpenError::Server(error)) if error.is_rejected_login()));

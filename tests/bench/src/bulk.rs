@@ -1,4 +1,4 @@
-//! A gibibyte, down or up, as fast as it goes.
+//! Downloads and uploads of a gibibyte.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -9,7 +9,7 @@ use crate::Result;
 /// The length of the file.
 pub(crate) const GIBIBYTE: u64 = 1 << 30;
 
-/// Downloads a gibibyte, and says how long that took.
+/// Downloads a gibibyte, and returns the duration.
 pub(crate) fn download(port: u16, path: &str) -> Result<Duration> {
     let began = Instant::now();
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
@@ -29,7 +29,7 @@ pub(crate) fn download(port: u16, path: &str) -> Result<Duration> {
     Ok(began.elapsed())
 }
 
-/// Uploads a gibibyte, and says how long that took.
+/// Uploads a gibibyte, and returns the duration.
 pub(crate) fn upload(port: u16, path: &str) -> Result<Duration> {
     let began = Instant::now();
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
@@ -45,10 +45,10 @@ pub(crate) fn upload(port: u16, path: &str) -> Result<Duration> {
         stream.write_all(&piece)?;
         left -= piece.len() as u64;
     }
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    if !answer.starts_with("HTTP/1.1 201 ") {
-        return Err(format!("the upload was answered: {answer}").into());
+    let mut response = String::new();
+    stream.read_to_string(&mut response)?;
+    if !response.starts_with("HTTP/1.1 201 ") {
+        return Err(format!("unexpected response to the upload: {response}").into());
     }
     Ok(began.elapsed())
 }

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use crate::Result;
 
-/// So many connections, for so long.
+/// The connections and the duration of a load.
 pub(crate) struct Load {
     pub(crate) connections: u32,
     pub(crate) seconds: u32,
 }
 
-/// What a load came to.
+/// The result of a load.
 #[derive(Clone, Debug)]
 pub(crate) struct Measured {
     pub(crate) per_second: f64,
@@ -41,14 +41,14 @@ impl Load {
 }
 
 impl Measured {
-    /// What `wrk` measures.
+    /// The measurements of `wrk`.
     pub(crate) fn of(mut wrk: Command) -> Result<Self> {
         let output = wrk
             .output()
             .map_err(|error| format!("wrk does not run: {error}; `make bench` installs it"))?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         if text.contains("Non-2xx") || text.contains("Socket errors") {
-            return Err(format!("not every answer was good:\n{text}").into());
+            return Err(format!("not every response was successful:\n{text}").into());
         }
         let field = |name: &str| {
             let line = text.lines().find_map(|line| line.trim().strip_prefix(name));
@@ -63,12 +63,12 @@ impl Measured {
     }
 }
 
-/// A duration as `wrk` writes it: `812.00us`, `1.20ms`, `1.00s`.
+/// A duration in the format of `wrk`: `812.00us`, `1.20ms`, `1.00s`.
 fn duration(text: &str) -> Result<Duration> {
     for (unit, seconds) in [("us", 1e-6), ("ms", 1e-3), ("s", 1.0)] {
         if let Some(number) = text.strip_suffix(unit) {
             return Ok(Duration::from_secs_f64(number.parse::<f64>()? * seconds));
         }
     }
-    Err(format!("{text} is no duration").into())
+    Err(format!("{text} is not a duration").into())
 }

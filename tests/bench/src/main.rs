@@ -21,17 +21,17 @@ use peers::Peers;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// Rounds of each; the median counts.
+/// Rounds of each measurement. The median counts.
 const ROUNDS: usize = 3;
-/// What small GETs must reach of nginx's rate.
+/// Required rate of small GETs, relative to nginx.
 const SMALL: f64 = 0.5;
-/// What a transfer must reach of nginx's rate.
+/// Required rate of a transfer, relative to nginx.
 const BULK: f64 = 1.0;
-/// What single rows through the mount must reach of the rate of `tiberius` alone.
+/// Required rate of single rows through the mount, relative to `tiberius` alone.
 const QUERIES: f64 = 0.7;
-/// What a million rows may take more of memory, in KiB.
+/// Maximum additional memory of a million rows, in KiB.
 const ROWS_MEMORY: i64 = 64 << 10;
-/// How soon the daemon must be ready once its plugins are compiled.
+/// Maximum time until the daemon is ready, with compiled plugins.
 const READY: Duration = Duration::from_millis(150);
 
 fn main() -> ExitCode {
@@ -137,7 +137,7 @@ fn queries(peers: &Peers) -> Result<bool> {
     println!("{:28} {:>12} {:>12} {:>8} {:>8}", "", "tiberius", "keyward", "ratio", "wanted");
     // The first ones open the connections.
     queries::through(peers.keyward, 1, peers.directory())?;
-    // The emulator's answers take a twentieth of a millisecond, on the same processors that
+    // The emulator's responses take a twentieth of a millisecond, on the same processors that
     // everything else here runs on: there a sandbox and two hops more are most of the work. No real
     // server is that near, and so it is made to wait too.
     let mut good = true;
@@ -176,10 +176,10 @@ fn queries(peers: &Peers) -> Result<bool> {
     Ok(good && more < ROWS_MEMORY)
 }
 
-/// A transfer of a gibibyte at a port, by a path.
+/// A transfer of a gibibyte to or from a path at a port.
 type Bulk = fn(u16, &str) -> Result<Duration>;
 
-/// Measures both, in turn, and gives the median of each.
+/// Measures both alternately, and returns the median of each.
 fn alternate<T: Clone + Weighed>(
     measure: impl Fn(u16) -> Result<T>,
     peers: &Peers,
@@ -192,7 +192,7 @@ fn alternate<T: Clone + Weighed>(
     Ok((median(nginx, T::weight), median(keyward, T::weight)))
 }
 
-/// What a median is taken by.
+/// The key of a median.
 trait Weighed {
     fn weight(&self) -> f64;
 }

@@ -1,4 +1,4 @@
-//! The upstream, the baseline and Keyward, running.
+//! Runs the upstream, the baseline and Keyward.
 
 use std::fs::File;
 use std::io::Write;
@@ -25,7 +25,7 @@ const SECRET: &str = "{\"value\":\"swordfish-in-the-harbour\",\"contentType\":\"
     \"attributes\":{\"enabled\":true,\"created\":1700000000,\"updated\":1700000000,\
     \"recoveryLevel\":\"Recoverable+Purgeable\"}}";
 
-/// All that runs for a bench. Dropping it ends it.
+/// The processes of a benchmark. Dropping them ends them.
 pub(crate) struct Peers {
     /// The baseline's port.
     pub(crate) nginx: u16,
@@ -42,7 +42,7 @@ struct Process(Child);
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // nginx's workers end with their master, where that is asked rather than killed.
+        // nginx's workers end with their master if it is terminated, but not if it is killed.
         drop(Command::new("kill").arg(self.0.id().to_string()).status());
         drop(self.0.wait());
     }
@@ -109,7 +109,7 @@ impl Peers {
         }
     }
 
-    /// Has the database server wait for a millisecond before it runs a statement, or not.
+    /// Sets whether the database server waits for a millisecond before each statement.
     pub(crate) fn let_queries_wait(&self, wait: bool) {
         self.emulator.faults().clear();
         if wait {
@@ -117,25 +117,24 @@ impl Peers {
         }
     }
 
-    /// A directory for what a bench needs.
+    /// A directory for the files of a benchmark.
     pub(crate) fn directory(&self) -> &Path {
         self.directory.path()
     }
 
-    /// Has the system forget the most memory that the daemon has had. Without the right to, it goes
-    /// on counting.
+    /// Resets the daemon's peak memory in the kernel. Without the permission, it stays as it is.
     pub(crate) fn forget_peak(&self) {
         drop(std::fs::write(format!("/proc/{}/clear_refs", self.daemon.id()), "5"));
     }
 
-    /// The most memory that the daemon has had, in KiB.
+    /// Peak memory of the daemon, in KiB.
     pub(crate) fn keyward_memory(&self) -> Result<i64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.daemon.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
         Ok(line.trim().trim_end_matches(" kB").parse()?)
     }
 
-    /// How long another daemon of the same configuration takes until it answers.
+    /// The time until another daemon with the same configuration responds.
     pub(crate) fn time_to_ready(&self) -> Result<Duration> {
         let port = free_port()?;
         let text = std::fs::read_to_string(self.directory.path().join("keyward.toml"))?;
@@ -158,7 +157,7 @@ fn wait_for(port: u16) -> Result<()> {
     let until = Instant::now() + Duration::from_secs(60);
     while TcpStream::connect(("127.0.0.1", port)).is_err() {
         if Instant::now() > until {
-            return Err(format!("nobody listens at port {port}").into());
+            return Err(format!("no listener on port {port}").into());
         }
         std::thread::sleep(Duration::from_micros(500));
     }

@@ -26,12 +26,12 @@ pub(crate) const SERVER: &str = "contoso.database.windows.net";
 /// Connections, and callers.
 pub(crate) const CONNECTIONS: u32 = 16;
 
-/// How many rows are streamed.
+/// Number of streamed rows.
 pub(crate) const ROWS: u64 = 1_000_000;
 
 const ONE: &str = "select id, customer, total from orders where id = @P1";
 
-/// The database server, and how to get at it.
+/// The database server and its address.
 pub(crate) struct Database<'a> {
     pub(crate) address: SocketAddr,
     pub(crate) ca_pem: &'a str,
@@ -62,7 +62,7 @@ impl Database<'_> {
         Ok(Client::connect(config, tls.compat()).await?)
     }
 
-    /// How many single rows a second `tiberius` gets.
+    /// Single rows per second with `tiberius`.
     pub(crate) fn direct(&self, seconds: u64) -> Result<f64> {
         self.runtime.block_on(async {
             let mut clients = Vec::new();
@@ -84,13 +84,13 @@ impl Database<'_> {
             for task in tasks.collect::<Vec<_>>() {
                 total += task.await??;
             }
-            // The bench counts far fewer than a float tells apart.
+            // Far fewer than a float can count.
             #[allow(clippy::cast_precision_loss)]
             Ok(total as f64 / began.elapsed().as_secs_f64())
         })
     }
 
-    /// How long `tiberius` takes to read all rows.
+    /// Time to read all rows with `tiberius`.
     pub(crate) fn direct_rows(&self) -> Result<Duration> {
         self.runtime.block_on(async {
             let mut client = self.connect().await?;
@@ -136,7 +136,7 @@ pub(crate) fn through(port: u16, seconds: u32, at: &Path) -> Result<Measured> {
     Measured::of(command)
 }
 
-/// How long Keyward takes to stream all rows.
+/// Time to stream all rows with Keyward.
 pub(crate) fn rows_through(port: u16) -> Result<Duration> {
     let began = Instant::now();
     let mut stream = StdTcpStream::connect(("127.0.0.1", port))?;

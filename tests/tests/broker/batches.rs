@@ -1,7 +1,7 @@
 //! Blob batches: each request of one is sent, and checked, by itself.
 
 use http::Request;
-use keyward_tests::{Answer, Rig};
+use keyward_tests::{CallResponse, Rig};
 
 fn batch(paths: &[String]) -> Request<http_body_util::Full<bytes::Bytes>> {
     let part = |path: &String| {
@@ -16,9 +16,9 @@ fn batch(paths: &[String]) -> Request<http_body_util::Full<bytes::Bytes>> {
     request.body(format!("{parts}--b--\r\n").into()).unwrap()
 }
 
-fn statuses(answer: &Answer) -> Vec<String> {
-    assert_eq!(answer.status, 202, "{}", answer.text());
-    let text = answer.text();
+fn statuses(response: &CallResponse) -> Vec<String> {
+    assert_eq!(response.status, 202, "{}", response.text());
+    let text = response.text();
     let lines = text.lines().filter_map(|line| line.strip_prefix("HTTP/1.1 "));
     lines.map(|line| line.chars().take(3).collect()).collect()
 }
@@ -33,14 +33,14 @@ fn paths() -> Vec<String> {
 async fn a_batch_of_256_is_256_requests_with_a_token_or_a_signature() {
     for rig in [Rig::storage("allow = [\"DELETE /hello/*\"]"), Rig::storage_with_sas("")] {
         let rig = rig.start().await;
-        let answer = rig.call(batch(&paths())).await;
-        let statuses = statuses(&answer);
+        let response = rig.call(batch(&paths())).await;
+        let statuses = statuses(&response);
         assert_eq!((statuses.len(), statuses[0].as_str()), (256, "202"));
         assert!(statuses[1..].iter().all(|status| status == "404"), "{statuses:?}");
         let seen = rig.emulator.log().for_service("blob");
         assert_eq!(seen.len(), 256);
         assert!(seen.iter().all(|seen| seen.method == "DELETE" && !seen.query.contains("comp=")));
-        rig.assert_no_token_in(&answer);
+        rig.assert_no_token_in(&response);
     }
 }
 
@@ -48,9 +48,9 @@ async fn a_batch_of_256_is_256_requests_with_a_token_or_a_signature() {
 async fn a_denied_request_ends_its_batch() {
     let rig = Rig::storage("allow = [\"DELETE /hello/none-*\"]").start().await;
     let paths = ["/hello/none-1", "/hello/world.txt", "/hello/none-2"].map(str::to_owned);
-    let answer = rig.call(batch(&paths)).await;
-    assert_eq!(answer.status, 403, "{}", answer.text());
-    assert!(answer.error.is_some(), "the broker denied it");
+    let response = rig.call(batch(&paths)).await;
+    assert_eq!(response.status, 403, "{}", response.text());
+    assert!(response.error.is_some(), "the broker denied it");
     let seen = rig.emulator.log().for_service("blob");
     let seen: Vec<_> = seen.iter().map(|seen| seen.path.as_str()).collect();
     assert_eq!(seen, ["/hello/none-1"]);

@@ -29,7 +29,7 @@ fn plan(cloud: &str, plugin: &str, endpoint: &str) -> Result<Plan, String> {
          [mount.m]\nplugin = {plugin:?}\nendpoint = {endpoint:?}\n{}",
         if plugin == "sql" { "[mount.m.settings]\ndatabase = \"shop\"\n" } else { "" }
     );
-    // With nothing but its manifest, which is what is planned with.
+    // Planning needs only the manifest.
     let plugins = Plugins::new().with(plugin, component(manifest(plugin)));
     let config = Config::from_toml(Path::new("keyward.toml"), &text);
     config.and_then(|config| keyward::plan(config, &plugins)).map_err(|error| error.to_string())
@@ -40,8 +40,8 @@ fn audience(cloud: &str, plugin: &str, endpoint: &str) -> String {
     plan.mounts[0].grants[0].audience.to_string()
 }
 
-/// What is wrong with an endpoint that is no host of the service.
-fn refused(cloud: &str, plugin: &str, endpoint: &str) {
+/// Asserts that an endpoint is rejected because it is not a host of the service.
+fn assert_rejected(cloud: &str, plugin: &str, endpoint: &str) {
     let error = match plan(cloud, plugin, endpoint) {
         Ok(_) => panic!("{endpoint} is a host in {cloud}"),
         Err(error) => error,
@@ -83,7 +83,7 @@ fn managed_instances_and_synapse_are_hosts_of_sql_in_every_cloud() {
         ] {
             assert_eq!(audience(cloud, "sql", &endpoint), expected, "{endpoint}");
             for (other, ..) in SQL.iter().filter(|(other, ..)| *other != cloud) {
-                refused(other, "sql", &endpoint);
+                assert_rejected(other, "sql", &endpoint);
             }
         }
     }
@@ -114,9 +114,9 @@ fn hosts_that_resemble_a_managed_instance_or_synapse_are_rejected() {
             synapse.to_owned(),
             format!("contoso.dev.{}", synapse.trim_start_matches("sql.")),
         ] {
-            refused(cloud, "sql", &format!("sqlserver://{host}"));
+            assert_rejected(cloud, "sql", &format!("sqlserver://{host}"));
         }
-        refused(cloud, "sql", &format!("https://contoso.{ZONE}.{sql}"));
+        assert_rejected(cloud, "sql", &format!("https://contoso.{ZONE}.{sql}"));
     }
 }
 
@@ -150,7 +150,7 @@ fn managed_hsms_have_an_audience_of_their_own() {
             "requests mean what they mean at a vault"
         );
         for (other, _) in domains.iter().filter(|(other, _)| *other != cloud) {
-            refused(other, "keyvault", &endpoint);
+            assert_rejected(other, "keyvault", &endpoint);
         }
         for host in [
             domain.to_owned(),
@@ -159,9 +159,9 @@ fn managed_hsms_have_an_audience_of_their_own() {
             format!("contoso.evil{domain}"),
             format!("contoso.privatelink.{domain}"),
         ] {
-            refused(cloud, "keyvault", &format!("https://{host}"));
+            assert_rejected(cloud, "keyvault", &format!("https://{host}"));
         }
-        refused(cloud, "arm", &endpoint);
+        assert_rejected(cloud, "arm", &endpoint);
     }
 }
 
@@ -174,7 +174,7 @@ fn accounts_in_a_dns_zone_and_secondary_endpoints_are_hosts_of_storage() {
                 let endpoint = format!("https://{account}.{zone}.{service}.storage.azure.net");
                 assert_eq!(audience("public", plugin, &endpoint), AUDIENCE);
                 for cloud in ["china", "usgov"] {
-                    refused(cloud, plugin, &endpoint);
+                    assert_rejected(cloud, plugin, &endpoint);
                 }
             }
         }
@@ -200,10 +200,10 @@ fn accounts_in_a_dns_zone_and_secondary_endpoints_are_hosts_of_storage() {
             format!("contoso.privatelink.{service}.storage.azure.net"),
             format!("contoso.secondary.{service}.core.windows.net"),
         ] {
-            refused("public", plugin, &format!("https://{host}"));
+            assert_rejected("public", plugin, &format!("https://{host}"));
         }
     }
-    refused("public", "storage", "https://contoso.z12.dfs.storage.azure.net");
+    assert_rejected("public", "storage", "https://contoso.z12.dfs.storage.azure.net");
 }
 
 #[test]
@@ -269,11 +269,11 @@ async fn a_managed_instance_and_synapse_are_queried_through_a_mount() {
             .resolving_sql(&format!("{host}:{port}"))
             .start()
             .await;
-        let answer = rig
+        let response = rig
             .call(post("/query", &[], &json!({ "sql": "select id from orders order by id" })))
             .await;
-        assert_eq!(answer.status, 200, "{host}: {}", answer.text());
-        rig.assert_no_token_in(&answer);
+        assert_eq!(response.status, 200, "{host}: {}", response.text());
+        rig.assert_no_token_in(&response);
         assert!(rig.audit.wait(1).await.upstream[0].token, "{host}");
     }
 }
@@ -282,8 +282,8 @@ async fn a_managed_instance_and_synapse_are_queried_through_a_mount() {
 async fn blobs_are_read_in_a_dns_zone_and_at_a_secondary_endpoint() {
     for host in ["contoso.z12.blob.storage.azure.net", "contoso-secondary.blob.core.windows.net"] {
         let rig = Rig::storage("").at(&format!("https://{host}")).resolving(host).start().await;
-        let answer = rig.call(get("/hello/world.txt", &[])).await;
-        assert_eq!(answer.status, 200, "{host}: {}", answer.text());
-        rig.assert_no_token_in(&answer);
+        let response = rig.call(get("/hello/world.txt", &[])).await;
+        assert_eq!(response.status, 200, "{host}: {}", response.text());
+        rig.assert_no_token_in(&response);
     }
 }

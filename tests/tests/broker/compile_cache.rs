@@ -1,4 +1,4 @@
-//! Compiled code is loaded only where nobody but the broker's user can have written it.
+//! The cache of compiled code is used only if no other user can write to it.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -9,7 +9,7 @@ use keyward_emulator::Emulator;
 use keyward_policy::cloud::Cloud;
 use keyward_policy::config::{CompileCache, Config, IdentityConfig, MountConfig, PluginRef};
 
-/// Starts a broker with this compile cache, and says how many plugins it compiled.
+/// Starts a broker with this compile cache, and returns the number of plugins that it compiled.
 async fn compiled_in(directory: &Path) -> Result<usize, StartError> {
     let mut config = Config::new(Cloud::named("public").unwrap().clone());
     config.identities.insert("default".to_owned(), IdentityConfig::system_assigned());

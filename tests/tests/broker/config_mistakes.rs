@@ -1,12 +1,12 @@
-//! Every mistake in a configuration is told with its place, what was expected, and what to write
-//! instead.
+//! Every mistake in a configuration is reported with its location, the expected value, and a
+//! correction.
 
 use std::path::Path;
 
 use keyward::Plugins;
 use keyward_policy::config::Config;
 
-/// What is said of a configuration. Its files are relative to a directory that is not there.
+/// The errors of a configuration. Its files are relative to a directory that does not exist.
 fn mistakes(text: &str) -> String {
     let plugins = keyward_bundle::PLUGINS.iter();
     let plugins =
@@ -304,7 +304,7 @@ fn a_certificate_file_that_cannot_be_read_is_named_with_its_line() {
 }
 
 #[test]
-fn a_limit_below_the_memory_that_the_plugin_begins_with_is_refused() {
+fn a_limit_below_the_initial_memory_of_a_plugin_is_rejected() {
     let text = mistakes(&vault("[mount.vault.limits]\nmemory = \"64KiB\""));
     assert!(
         text.contains("`memory` of [mount.vault] is 64KiB, but the initial memory of the plugin `keyvault` is "),

@@ -1,4 +1,4 @@
-//! The two steps of an upload to Data Lake, where the second leads elsewhere.
+//! Uploads to Data Lake in two steps, the second of which goes to another host.
 
 use bytes::Bytes;
 use http::Request;
@@ -6,14 +6,14 @@ use http_body_util::{BodyExt, Full};
 use keyward::audit::Outcome;
 use keyward::{CallError, Caller, Violation};
 use keyward_emulator::{Fault, FaultKind, Options};
-use keyward_tests::{Answer, Rig, RigBuilder};
+use keyward_tests::{CallResponse, Rig, RigBuilder};
 
 const GEN1: &str = "contoso.azuredatalakestore.net";
 
-/// Where the lake of [`with_node`] has its data.
+/// The node with the data of [`with_node`].
 const NODE: &str = "contoso-node.azuredatalakestore.net";
 
-/// A lake that has its data at a node, and takes it there in a second step only.
+/// A lake whose node accepts the content of uploads only in a second step.
 fn with_node(lines: &str) -> RigBuilder {
     let mut options = Options::default();
     options.storage.data_node = true;
@@ -22,15 +22,15 @@ fn with_node(lines: &str) -> RigBuilder {
 
 const REDIRECTS: &str = "redirects = [\"https://contoso-node.azuredatalakestore.net\"]";
 
-async fn send(rig: &Rig, method: &str, path: &str, body: &'static str) -> Answer {
+async fn send(rig: &Rig, method: &str, path: &str, body: &'static str) -> CallResponse {
     rig.call(Request::builder().method(method).uri(path).body(body.into()).unwrap()).await
 }
 
-/// The path behind the mount of the link in an answer, which shows nothing of the node.
-fn link(rig: &Rig, answer: &Answer) -> String {
-    assert_eq!(answer.status, 307, "{}", answer.text());
-    rig.assert_no_token_in(answer);
-    behind_mount(answer.headers["location"].to_str().unwrap())
+/// The path behind the mount of the link in a response, which shows nothing of the node.
+fn link(rig: &Rig, response: &CallResponse) -> String {
+    assert_eq!(response.status, 307, "{}", response.text());
+    rig.assert_no_token_in(response);
+    behind_mount(response.headers["location"].to_str().unwrap())
 }
 
 fn behind_mount(link: &str) -> String {
@@ -38,7 +38,7 @@ fn behind_mount(link: &str) -> String {
     link.strip_prefix("http://localhost/lake").unwrap_or_else(|| panic!("{link}")).to_owned()
 }
 
-async fn create(rig: &Rig) -> Answer {
+async fn create(rig: &Rig) -> CallResponse {
     let request =
         Request::put("/webhdfs/v1/reports/new.txt?op=CREATE").body("the text".into()).unwrap();
     rig.call(request).await
@@ -51,12 +51,12 @@ fn redirect(to: &str) -> Fault {
 #[tokio::test]
 async fn an_upload_follows_the_services_redirect_within_its_grant() {
     let rig = Rig::lake(GEN1).start().await;
-    let answer = create(&rig).await;
-    assert_eq!(answer.status, 201, "{}", answer.text());
+    let response = create(&rig).await;
+    assert_eq!(response.status, 201, "{}", response.text());
     let seen = rig.emulator.log().for_service("datalake");
     let bodies: Vec<_> = seen.iter().map(|seen| (seen.status, seen.body_bytes)).collect();
     assert_eq!(bodies, [(307, 0), (201, 8)], "the body was sent once, to the second");
-    rig.assert_no_token_in(&answer);
+    rig.assert_no_token_in(&response);
 }
 
 #[tokio::test]
@@ -71,21 +71,21 @@ async fn an_upload_follows_no_redirect_outside_its_grant() {
     ] {
         let rig = Rig::lake(GEN1).start().await;
         rig.emulator.faults().add(redirect(elsewhere));
-        let answer = create(&rig).await;
-        // What `redirects` could name, the message does; what it could not is no host at all.
-        let status = match &answer.error {
+        let response = create(&rig).await;
+        // The message names the host if `redirects` could permit it.
+        let status = match &response.error {
             Some(CallError::Redirect(_)) => 403,
             Some(CallError::Violation { violation: Violation::OtherHost { .. }, .. }) | None => 502,
             Some(other) => panic!("{elsewhere}: {other}"),
         };
-        assert_eq!(answer.status, status, "{elsewhere}: {}", answer.text());
+        assert_eq!(response.status, status, "{elsewhere}: {}", response.text());
         let nameable = !elsewhere.starts_with("http:") && !elsewhere.contains("169.254");
-        assert_eq!(status == 403, nameable, "{elsewhere}: {}", answer.text());
+        assert_eq!(status == 403, nameable, "{elsewhere}: {}", response.text());
         assert!(
             rig.emulator.log().all().iter().all(|seen| seen.body_bytes == 0),
             "{elsewhere}: nothing was sent"
         );
-        rig.assert_no_token_in(&answer);
+        rig.assert_no_token_in(&response);
     }
 }
 
@@ -111,8 +111,8 @@ async fn a_second_redirect_is_not_followed() {
     let rig = Rig::lake(GEN1).start().await;
     let again = format!("https://{GEN1}/webhdfs/v1/reports/new.txt?op=CREATE&write=true");
     rig.emulator.faults().add(Fault::always("datalake", FaultKind::Redirect(again)));
-    let answer = create(&rig).await;
-    assert_eq!(answer.status, 502, "{}", answer.text());
+    let response = create(&rig).await;
+    assert_eq!(response.status, 502, "{}", response.text());
     assert_eq!(rig.emulator.log().for_service("datalake").len(), 2);
 }
 
@@ -123,9 +123,9 @@ async fn the_error_about_a_denied_redirect_names_the_line_that_permits_it() {
     rig.emulator
         .faults()
         .add(redirect("https://Node.example:8443/webhdfs/v1/reports/new.txt?op=CREATE&write=true"));
-    let answer = create(&rig).await;
-    assert_eq!(answer.status, 403, "{}", answer.text());
-    let error = answer.error.unwrap();
+    let response = create(&rig).await;
+    assert_eq!(response.status, 403, "{}", response.text());
+    let error = response.error.unwrap();
     let line = "redirects = [\"https://other.azuredatalakestore.net\", \
                 \"https://node.example:8443\"] in [mount.lake]";
     assert!(error.detail().contains(line), "{error}");
@@ -264,14 +264,14 @@ async fn a_link_does_not_lead_beyond_allow() {
 }
 
 #[tokio::test]
-async fn an_unknown_operation_is_the_services_own_error() {
+async fn an_unknown_operation_returns_the_error_of_the_service() {
     let rig = Rig::lake(GEN1).start().await;
     for (method, operation) in [("GET", "GETXATTRS"), ("PUT", "CREATESNAPSHOT"), ("POST", "NOSUCH")]
     {
-        let answer = send(&rig, method, &format!("/webhdfs/v1/reports?op={operation}"), "").await;
-        let error: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        let response = send(&rig, method, &format!("/webhdfs/v1/reports?op={operation}"), "").await;
+        let error: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
         assert_eq!(
-            (answer.status.as_u16(), error["RemoteException"]["exception"].as_str()),
+            (response.status.as_u16(), error["RemoteException"]["exception"].as_str()),
             (400, Some("IllegalArgumentException"))
         );
     }

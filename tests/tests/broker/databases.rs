@@ -7,19 +7,19 @@ use keyward::audit::Outcome;
 use keyward::identity::clock::ManualClock;
 use keyward::{CallError, Limit};
 use keyward_emulator::{Fault, FaultKind};
-use keyward_tests::{Answer, Rig, RigBuilder, get};
+use keyward_tests::{CallResponse, Rig, RigBuilder, get};
 
-/// What the guest reports, step by step.
-async fn act(rig: &Rig, steps: &str) -> Answer {
+/// Calls the guest with these steps. The response is its report.
+async fn act(rig: &Rig, steps: &str) -> CallResponse {
     rig.call(get("/", &[("x-do", steps)])).await
 }
 
-/// The same, of a call that ends well.
+/// The report of a successful call.
 async fn acted(rig: &Rig, steps: &str) -> String {
-    let answer = act(rig, steps).await;
-    assert_eq!(answer.status, 200, "{steps}: {}", answer.text());
-    rig.assert_no_token_in(&answer);
-    answer.text()
+    let response = act(rig, steps).await;
+    assert_eq!(response.status, 200, "{steps}: {}", response.text());
+    rig.assert_no_token_in(&response);
+    response.text()
 }
 
 fn database() -> RigBuilder {
@@ -43,14 +43,14 @@ async fn a_token_logs_in_and_the_plugin_sees_only_its_surrogate() {
     assert_eq!(logins(&rig), [("shop".to_owned(), 200)]);
     let record = rig.audit.wait(1).await;
     assert_eq!(record.outcome, Outcome::Answered);
-    let told: Vec<_> =
+    let upstream: Vec<_> =
         record.upstream.iter().map(|upstream| (upstream.method.as_str(), upstream.token)).collect();
-    assert_eq!(told, [("CONNECT", true), ("QUERY", false)]);
+    assert_eq!(upstream, [("CONNECT", true), ("QUERY", false)]);
     assert_eq!(record.upstream[0].url, "sqlserver://contoso.database.windows.net/shop");
     assert_eq!(record.upstream[0].audience.as_deref(), Some("https://database.windows.net/"));
     assert!(
         !keyward_tests::Logs::collect().text().contains("tiberius"),
-        "what tiberius says is nobody's business"
+        "messages of tiberius are not logged"
     );
 }
 
@@ -204,7 +204,7 @@ async fn the_servers_errors_come_with_number_state_class_and_message() {
     assert!(report.contains("Int(1)"), "the connection goes on: {report}");
     let record = rig.audit.wait(1).await;
     assert_eq!(record.upstream[0].error.as_deref(), Some("server error 208"));
-    assert!(!format!("{record:?}").contains("nowhere"), "statements are nobody's business");
+    assert!(!format!("{record:?}").contains("nowhere"), "statements are not audited");
 }
 
 #[tokio::test]
@@ -289,7 +289,7 @@ async fn a_connection_with_an_open_transaction_is_closed() {
     let rig = database().start().await;
     let insert = "execute insert into orders values (60, 'x', 1, '2024-01-01', null)";
     acted(&rig, &format!("open shop | begin | {insert}")).await;
-    // Begun behind the interface's back.
+    // Begun by a statement instead of the interface.
     acted(&rig, &format!("open shop | execute begin transaction | {insert}")).await;
     let report = acted(&rig, "open shop | query select count(*) as n from orders | all").await;
     assert!(report.contains("Int(3)"), "both are undone: {report}");
@@ -427,7 +427,7 @@ async fn a_connection_is_retired_with_its_token() {
     acted(&rig, "open shop | query select 1 | all").await;
     acted(&rig, "open shop | query select 1 | all").await;
     assert_eq!(logins(&rig).len(), 1);
-    // The token is renewed five minutes before it expires, and from then on nobody uses what was
+    // The token is renewed five minutes before it expires, and from then on no call uses what was
     // logged in with the old one.
     rig.emulator.set_token_lifetime(Duration::from_secs(7200));
     clock.advance(Duration::from_secs(3600 - 290));
@@ -501,10 +501,10 @@ async fn a_server_that_stalls_times_out() {
     assert!(report.contains("did not accept a connection and a login within 200ms"), "{report}");
     let rig = database().limits("idle_time = \"200ms\"").start().await;
     rig.emulator.faults().add(Fault::once("sql", FaultKind::Stall(70)).at("RPC"));
-    let answer = act(&rig, "open shop | query select 'a text of some length' as a | all").await;
+    let response = act(&rig, "open shop | query select 'a text of some length' as a | all").await;
     assert!(
-        matches!(answer.error, Some(CallError::Limit { limit: Limit::IdleTime(_), .. })),
+        matches!(response.error, Some(CallError::Limit { limit: Limit::IdleTime(_), .. })),
         "{:?}",
-        answer.error
+        response.error
     );
 }

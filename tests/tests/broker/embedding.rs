@@ -1,6 +1,5 @@
-//! What a service that embeds the broker relies on: configuration in code, a token source of its
-//! own, the `tower::Service` view, and bodies that stream both ways and stop when nobody wants
-//! them.
+//! The API for services that embed the broker: configuration in code, custom token sources, the
+//! `tower::Service`, and bodies that are streamed in both directions and stop with their reader.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -24,7 +23,7 @@ use keyward_policy::pattern::Pattern;
 use keyward_tests::{Recorded, Rig, get};
 use tower_service::Service;
 
-/// Gives what it was given, and counts.
+/// A token source that returns a fixed token and counts requests.
 struct Own {
     token: Arc<Mutex<String>>,
     fetched: Arc<AtomicUsize>,
@@ -79,7 +78,7 @@ async fn a_platform_source_requests_the_configured_identity_from_imds() {
     assert!(described.contains("22222222-aaaa-4aaa-8aaa-000000000001"), "{described}");
 }
 
-/// A token of the emulator's, got as a program would get it without Keyward.
+/// A token that was requested from the emulator without Keyward.
 async fn a_real_token() -> (Rig, String) {
     let rig = Rig::keyvault().start().await;
     assert_eq!(rig.call(get("/secrets/db", &[])).await.status, 200);
@@ -138,7 +137,7 @@ async fn a_response_is_streamed() {
         "and no more"
     );
     rig.emulator.faults().clear();
-    assert!(body.frame().await.unwrap().is_err(), "an answer that breaks off does not end well");
+    assert!(body.frame().await.unwrap().is_err(), "a response that breaks off does not end well");
     drop(body);
     assert_eq!(rig.audit.wait(1).await.outcome, Outcome::Failed);
 }
@@ -155,7 +154,7 @@ async fn a_caller_that_disconnects_ends_the_call() {
     let record = rig.audit.wait(1).await;
     assert_eq!(record.outcome, Outcome::Abandoned, "{record:?}");
 
-    // Before there is an answer, too.
+    // Before there is a response, too.
     rig.emulator.faults().add(Fault::once("vault", FaultKind::Hang));
     let caller = Caller::named("test");
     let call = rig.broker.call("vault", &caller, get("/secrets/db", &[]));
@@ -185,8 +184,8 @@ async fn a_request_body_is_streamed() {
     drop(sender);
     let response = call.await.unwrap().unwrap();
     assert_eq!(response.status(), 200);
-    let answer = rig.call(get("/secrets/long", &[])).await;
-    assert!(answer.text().contains(&text), "as it was sent");
+    let response = rig.call(get("/secrets/long", &[])).await;
+    assert!(response.text().contains(&text), "as it was sent");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Guests, and names, that lead elsewhere.
+//! Guests and DNS names that lead to other hosts.
 
 use std::net::SocketAddr;
 
@@ -30,12 +30,12 @@ async fn a_surrogate_is_sent_to_no_other_address_in_any_spelling() {
         "[::1]",
         "[fd00:ec2::254]",
     ] {
-        let answer = rig.call(get("/", &[("x-authority", authority)])).await;
-        match answer.error {
+        let response = rig.call(get("/", &[("x-authority", authority)])).await;
+        match response.error {
             Some(CallError::Violation { violation: Violation::OtherHost { .. }, .. }) => {}
-            ref other => panic!("{authority}: {other:?} {}", answer.text()),
+            ref other => panic!("{authority}: {other:?} {}", response.text()),
         }
-        rig.assert_no_token_in(&answer);
+        rig.assert_no_token_in(&response);
     }
     let user = rig.call(get("/", &[("x-authority", "user@contoso.vault.azure.net")])).await;
     assert!(
@@ -45,11 +45,14 @@ async fn a_surrogate_is_sent_to_no_other_address_in_any_spelling() {
     );
     for scheme in ["http", "ftp", "ws"] {
         let headers = [("x-authority", "contoso.vault.azure.net"), ("x-scheme", scheme)];
-        let answer = rig.call(get("/", &headers)).await;
+        let response = rig.call(get("/", &headers)).await;
         assert!(
-            matches!(answer.error, Some(CallError::Violation { violation: Violation::Scheme, .. })),
+            matches!(
+                response.error,
+                Some(CallError::Violation { violation: Violation::Scheme, .. })
+            ),
             "{:?}",
-            answer.error
+            response.error
         );
     }
     assert_eq!(rig.emulator.log().for_service("vault").len(), 0);
@@ -89,15 +92,15 @@ async fn a_path_outside_allow_is_denied_in_any_spelling() {
         "/%6beys/signing",
         "/secrets/\\..\\keys",
     ] {
-        let answer = rig.call(get("/", &[("x-path", path)])).await;
-        match &answer.error {
+        let response = rig.call(get("/", &[("x-path", path)])).await;
+        match &response.error {
             Some(
                 CallError::Violation { violation: Violation::Path(_), .. }
                 | CallError::NotAllowed(_),
             ) => {}
-            other => panic!("{path}: {other:?} {}", answer.text()),
+            other => panic!("{path}: {other:?} {}", response.text()),
         }
-        rig.assert_no_token_in(&answer);
+        rig.assert_no_token_in(&response);
     }
     assert_eq!(rig.emulator.log().for_service("vault").len(), 0);
     let good = rig.call(get("/", &[("x-path", "/%73ecrets/db?api-version=7.4")])).await;
@@ -105,17 +108,17 @@ async fn a_path_outside_allow_is_denied_in_any_spelling() {
     assert_eq!(
         rig.emulator.log().for_service("vault")[0].path,
         "/secrets/db",
-        "what was judged is what is sent"
+        "the path that was checked is the path that is sent"
     );
 }
 
 #[tokio::test]
 async fn a_denial_names_the_mount_the_rule_and_the_line_that_would_allow_it() {
     let rig = Rig::keyvault().mount_lines("allow = [\"GET /secrets/db\"]").start().await;
-    let answer = rig.call(get("/secrets/api-key", &[])).await;
-    assert_eq!(answer.status, 403);
-    assert_eq!(answer.headers["content-type"], "application/problem+json");
-    let text = answer.text();
+    let response = rig.call(get("/secrets/api-key", &[])).await;
+    assert_eq!(response.status, 403);
+    assert_eq!(response.headers["content-type"], "application/problem+json");
+    let text = response.text();
     for part in [
         "urn:keyward:problem:not-allowed",
         "mount `vault`",
@@ -126,7 +129,7 @@ async fn a_denial_names_the_mount_the_rule_and_the_line_that_would_allow_it() {
     }
 }
 
-/// Says these addresses, for whatever name.
+/// Resolves every name to these addresses.
 struct Says(Vec<&'static str>);
 
 impl Resolve for Says {
@@ -151,26 +154,26 @@ async fn a_name_that_resolves_to_a_forbidden_address_is_not_connected_to() {
         vec!["10.255.255.1", "169.254.169.254"],
     ] {
         let rig = Rig::keyvault().resolver(Says(addresses.clone())).start().await;
-        let answer = rig.call(get("/secrets/db", &[])).await;
+        let response = rig.call(get("/secrets/db", &[])).await;
         assert!(
-            matches!(answer.error, Some(CallError::ForbiddenAddress { .. })),
+            matches!(response.error, Some(CallError::ForbiddenAddress { .. })),
             "{addresses:?}: {:?}",
-            answer.error
+            response.error
         );
-        assert_eq!(answer.status, 502);
-        assert!(answer.text().contains("[egress.resolve]"), "{}", answer.text());
-        rig.assert_no_token_in(&answer);
+        assert_eq!(response.status, 502);
+        assert!(response.text().contains("[egress.resolve]"), "{}", response.text());
+        rig.assert_no_token_in(&response);
     }
 }
 
 #[tokio::test]
 async fn a_name_without_an_address_is_an_error_that_names_it() {
     let rig = Rig::keyvault().resolver(Says(vec![])).start().await;
-    let answer = rig.call(get("/secrets/db", &[])).await;
-    assert_eq!(answer.status, 502);
+    let response = rig.call(get("/secrets/db", &[])).await;
+    assert_eq!(response.status, 502);
     assert!(
-        answer.text().contains("contoso.vault.azure.net cannot be resolved"),
+        response.text().contains("contoso.vault.azure.net cannot be resolved"),
         "{}",
-        answer.text()
+        response.text()
     );
 }

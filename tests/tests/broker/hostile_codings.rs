@@ -9,7 +9,7 @@ use http::Request;
 use http_body_util::Full;
 use keyward::CallError;
 use keyward_emulator::{Fault, FaultKind};
-use keyward_tests::{Answer, Rig, get};
+use keyward_tests::{CallResponse, Rig, get};
 
 fn gzip(text: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
@@ -17,24 +17,24 @@ fn gzip(text: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-fn answers(headers: &[(&str, &str)], body: &str) -> FaultKind {
+fn respond_with(headers: &[(&str, &str)], body: &str) -> FaultKind {
     let headers =
         headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     FaultKind::Respond { status: 200, headers, body: body.to_owned() }
 }
 
-fn why(answer: &Answer) -> &str {
-    match &answer.error {
+fn why(response: &CallResponse) -> &str {
+    match &response.error {
         Some(CallError::Unsearchable { why, .. }) => why,
-        other => panic!("no such error: {other:?}, {}", answer.text()),
+        other => panic!("no such error: {other:?}, {}", response.text()),
     }
 }
 
 /// The call's error, where its response had begun already.
-fn assert_stopped(answer: &Answer, audited: &keyward::audit::Record) {
+fn assert_stopped(response: &CallResponse, audited: &keyward::audit::Record) {
     assert!(
-        answer.broken.is_some() || matches!(answer.error, Some(CallError::Unsearchable { .. })),
-        "{answer:?}"
+        response.broken.is_some() || matches!(response.error, Some(CallError::Unsearchable { .. })),
+        "{response:?}"
     );
     assert_eq!(audited.rule, Some("unsearchable"));
     assert!(audited.redacted, "the audit says that a token was sent back");
@@ -45,13 +45,13 @@ async fn a_token_that_a_service_sends_back_compressed_does_not_reach_the_plugin(
     for (number, piece) in [1_usize, 10, 1_000_000].into_iter().enumerate() {
         let rig = Rig::hostile("reads").start().await;
         rig.emulator.faults().add(Fault::once("vault", FaultKind::EchoCompressed(piece)));
-        let answer =
+        let response =
             rig.call(get("/secrets/db?api-version=7.4", &[("accept-encoding", "gzip")])).await;
         let record = rig.audit.wait(1).await;
-        assert_eq!(record.rule, Some("unsearchable"), "{number}: {answer:?}");
+        assert_eq!(record.rule, Some("unsearchable"), "{number}: {response:?}");
         assert!(record.redacted);
-        assert_eq!(why(&answer), "the service sent a token back in it");
-        rig.assert_no_token_in(&answer);
+        assert_eq!(why(&response), "the service sent a token back in it");
+        rig.assert_no_token_in(&response);
         let after = rig.call(get("/secrets/db?api-version=7.4", &[])).await;
         assert!(after.text().contains("swordfish"), "the next call is unharmed: {}", after.text());
     }
@@ -62,14 +62,14 @@ async fn a_token_that_a_service_sends_back_compressed_does_not_reach_the_caller(
     for piece in [1_usize, 10, 1_000_000] {
         let rig = Rig::keyvault().start().await;
         rig.emulator.faults().add(Fault::once("vault", FaultKind::EchoCompressed(piece)));
-        let answer =
+        let response =
             rig.call(get("/secrets/db?api-version=7.4", &[("accept-encoding", "gzip")])).await;
-        assert_stopped(&answer, &rig.audit.wait(1).await);
+        assert_stopped(&response, &rig.audit.wait(1).await);
         let mut decoder = flate2::write::GzDecoder::new(Vec::new());
-        drop(decoder.write_all(&answer.body).and_then(|()| decoder.flush()));
+        drop(decoder.write_all(&response.body).and_then(|()| decoder.flush()));
         let decoded = String::from_utf8_lossy(decoder.get_ref()).into_owned();
         assert!(!decoded.contains("eyJ"), "in pieces of {piece}: {decoded}");
-        rig.assert_no_token_in(&answer);
+        rig.assert_no_token_in(&response);
     }
 }
 
@@ -79,20 +79,20 @@ async fn a_response_in_an_unknown_coding_is_denied() {
     for coding in ["zstd", "compress", "x-own"] {
         rig.emulator
             .faults()
-            .add(Fault::once("vault", answers(&[("content-encoding", coding)], "{}")));
-        let answer = rig.call(get("/secrets/db?api-version=7.4", &[])).await;
-        assert_eq!(answer.status, 502);
+            .add(Fault::once("vault", respond_with(&[("content-encoding", coding)], "{}")));
+        let response = rig.call(get("/secrets/db?api-version=7.4", &[])).await;
+        assert_eq!(response.status, 502);
         assert!(
-            why(&answer).contains(&format!("its coding {coding:?} is unknown")),
+            why(&response).contains(&format!("its coding {coding:?} is unknown")),
             "{}",
-            why(&answer)
+            why(&response)
         );
     }
     rig.emulator
         .faults()
-        .add(Fault::once("vault", answers(&[("content-encoding", "gzip, gzip")], "{}")));
-    let answer = rig.call(get("/secrets/db?api-version=7.4", &[])).await;
-    assert_eq!(why(&answer), "it has more than one content coding");
+        .add(Fault::once("vault", respond_with(&[("content-encoding", "gzip, gzip")], "{}")));
+    let response = rig.call(get("/secrets/db?api-version=7.4", &[])).await;
+    assert_eq!(why(&response), "it has more than one content coding");
     assert_eq!(rig.audit.wait(1).await.rule, Some("unsearchable"));
 }
 
@@ -101,9 +101,9 @@ async fn a_response_that_is_not_in_its_coding_is_denied() {
     let rig = Rig::hostile("reads").start().await;
     rig.emulator
         .faults()
-        .add(Fault::once("vault", answers(&[("content-encoding", "gzip")], "plain text")));
-    let answer = rig.call(get("/secrets/db?api-version=7.4", &[])).await;
-    assert_eq!(why(&answer), "it is not in the coding that its header fields name");
+        .add(Fault::once("vault", respond_with(&[("content-encoding", "gzip")], "plain text")));
+    let response = rig.call(get("/secrets/db?api-version=7.4", &[])).await;
+    assert_eq!(why(&response), "it is not in the coding that its header fields name");
 }
 
 #[tokio::test]
@@ -112,9 +112,9 @@ async fn a_coding_without_a_body_is_harmless() {
     let headers = vec![("content-encoding".to_owned(), "zstd".to_owned())];
     let empty = FaultKind::Respond { status: 404, headers, body: String::new() };
     rig.emulator.faults().add(Fault::once("vault", empty));
-    let answer = rig.call(get("/secrets/db?api-version=7.4", &[])).await;
+    let response = rig.call(get("/secrets/db?api-version=7.4", &[])).await;
     assert_eq!(
-        (answer.status.as_u16(), &answer.headers["content-encoding"]),
+        (response.status.as_u16(), &response.headers["content-encoding"]),
         (404, &"zstd".parse().unwrap())
     );
 }
@@ -154,6 +154,6 @@ async fn a_part_of_a_compressed_response_is_denied_where_it_is_not_stored_conten
     let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
     let part = FaultKind::Respond { status: 206, headers, body: "0123456789".to_owned() };
     rig.emulator.faults().add(Fault::once("vault", part));
-    let answer = rig.call(get("/secrets/db?api-version=7.4", &[("range", "bytes=10-19")])).await;
-    assert!(why(&answer).contains("a part of a compressed response"), "{}", why(&answer));
+    let response = rig.call(get("/secrets/db?api-version=7.4", &[("range", "bytes=10-19")])).await;
+    assert!(why(&response).contains("a part of a compressed response"), "{}", why(&response));
 }

@@ -1,21 +1,21 @@
-//! Guests that want a credential, or want to spend one where they must not.
+//! Guests that try to obtain a credential, or to spend one in a forbidden place.
 
 use keyward::audit::Outcome;
 use keyward::{CallError, SURROGATE_PREFIX, Violation};
 use keyward_emulator::{Fault, FaultKind};
-use keyward_tests::{Answer, Logs, Rig, get};
+use keyward_tests::{CallResponse, Logs, Rig, get};
 
-/// The guest looked through its own memory and found no token. Its last words are in the log,
-/// whatever its caller got.
-async fn confessed(rig: &str) {
+/// Asserts that the guest found no token in its own memory. Its result is in the log, whatever its
+/// caller received.
+async fn assert_no_token_in_memory(rig: &str) {
     let line = Logs::collect().line_with(&[&format!("mount=\"{rig}\""), "memory: "]).await;
     assert!(line.contains(" 0 tokens"), "{line}");
 }
 
-fn violation(answer: &Answer) -> &Violation {
-    match &answer.error {
+fn violation(response: &CallResponse) -> &Violation {
+    match &response.error {
         Some(CallError::Violation { violation, .. }) => violation,
-        other => panic!("no violation: {other:?}, {}", answer.text()),
+        other => panic!("no violation: {other:?}, {}", response.text()),
     }
 }
 
@@ -31,10 +31,10 @@ async fn the_search_of_a_guests_memory_finds_a_planted_token() {
 #[tokio::test]
 async fn an_undeclared_audience_is_an_error() {
     let rig = Rig::hostile("undeclared_audience").start().await;
-    let answer = rig.call(get("/", &[])).await;
-    assert_eq!(answer.text().matches("Error::NotDeclared").count(), 5, "{}", answer.text());
-    rig.assert_no_token_in(&answer);
-    confessed("undeclared-audience").await;
+    let response = rig.call(get("/", &[])).await;
+    assert_eq!(response.text().matches("Error::NotDeclared").count(), 5, "{}", response.text());
+    rig.assert_no_token_in(&response);
+    assert_no_token_in_memory("undeclared-audience").await;
     assert_eq!(rig.emulator.log().for_service("imds").len(), 0);
     assert_eq!(rig.audit.wait(1).await.denied_audiences.len(), 5);
 }
@@ -42,13 +42,17 @@ async fn an_undeclared_audience_is_an_error() {
 #[tokio::test]
 async fn the_error_about_an_audience_that_is_not_granted_names_its_section() {
     let rig = Rig::hostile("ungranted_audience").start().await;
-    let answer = rig.call(get("/", &[])).await;
-    assert!(answer.text().contains("NotGranted"), "{}", answer.text());
-    assert!(answer.text().contains("[mount.ungranted-audience.audience.arm]"), "{}", answer.text());
+    let response = rig.call(get("/", &[])).await;
+    assert!(response.text().contains("NotGranted"), "{}", response.text());
+    assert!(
+        response.text().contains("[mount.ungranted-audience.audience.arm]"),
+        "{}",
+        response.text()
+    );
     assert_eq!(
         rig.emulator.log().for_service("imds").len(),
         0,
-        "nobody asks for what is not granted"
+        "no token is requested without a grant"
     );
     assert_eq!(rig.audit.wait(1).await.denied_audiences, ["arm"]);
 }
@@ -62,11 +66,11 @@ async fn a_surrogate_is_valid_only_in_the_authorization_field() {
         ("surrogate_in_body", "body"),
     ] {
         let rig = Rig::hostile(guest).start().await;
-        let answer = rig.call(get("/", &[])).await;
-        assert_eq!(violation(&answer), &Violation::MisplacedSurrogate(place), "{guest}");
-        assert_eq!(answer.status, 502);
-        rig.assert_no_token_in(&answer);
-        confessed(&guest.replace('_', "-")).await;
+        let response = rig.call(get("/", &[])).await;
+        assert_eq!(violation(&response), &Violation::MisplacedSurrogate(place), "{guest}");
+        assert_eq!(response.status, 502);
+        rig.assert_no_token_in(&response);
+        assert_no_token_in_memory(&guest.replace('_', "-")).await;
         assert!(
             rig.emulator.log().for_service("vault").iter().all(|seen| seen.status == 0),
             "{guest}: nothing was answered"
@@ -79,11 +83,11 @@ async fn a_surrogate_is_valid_only_in_the_authorization_field() {
 #[tokio::test]
 async fn a_surrogate_twice_in_one_request_is_denied() {
     let rig = Rig::hostile("surrogate_twice").start().await;
-    let answer = rig.call(get("/", &[])).await;
-    assert_eq!(violation(&answer), &Violation::SeveralAuthorizations);
+    let response = rig.call(get("/", &[])).await;
+    assert_eq!(violation(&response), &Violation::SeveralAuthorizations);
     assert_eq!(rig.emulator.log().for_service("vault").len(), 0);
-    rig.assert_no_token_in(&answer);
-    confessed("surrogate-twice").await;
+    rig.assert_no_token_in(&response);
+    assert_no_token_in_memory("surrogate-twice").await;
 }
 
 #[tokio::test]
@@ -99,12 +103,12 @@ async fn no_other_authorization_is_sent() {
         "Basic dXNlcjpwYXNz",
         "SharedKey a:b",
     ] {
-        let answer = rig.call(get("/", &[("x-authorization", value)])).await;
-        assert_eq!(violation(&answer), &Violation::ForeignAuthorization, "{value}");
-        rig.assert_no_token_in(&answer);
+        let response = rig.call(get("/", &[("x-authorization", value)])).await;
+        assert_eq!(violation(&response), &Violation::ForeignAuthorization, "{value}");
+        rig.assert_no_token_in(&response);
     }
     assert_eq!(rig.emulator.log().for_service("vault").len(), 0);
-    confessed("earlier-token").await;
+    assert_no_token_in_memory("earlier-token").await;
 }
 
 #[tokio::test]
@@ -115,16 +119,16 @@ async fn a_guest_never_has_a_token_in_its_memory() {
         ("x-forwarded-host", "evil.example"),
         ("x-ms-x", "1"),
     ];
-    let answer = rig.call(get("/secrets/db?api-version=7.4", &headers)).await;
-    let text = answer.text();
+    let response = rig.call(get("/secrets/db?api-version=7.4", &headers)).await;
+    let text = response.text();
     assert!(text.contains("swordfish"), "{text}");
-    assert!(answer.body.len() > 100_000, "its memory stands behind its answer");
+    assert!(response.body.len() > 100_000, "its memory stands behind its response");
     assert!(!text.contains("callers-own") && !text.contains("evil.example"), "{text}");
     assert!(text.contains("x-ms-x: 1") && text.contains("x-forwarded-prefix: /reads"), "{text}");
     assert!(text.contains("endpoint.vault"), "{text}");
     assert_eq!(rig.tokens().count(), 1);
-    rig.assert_no_token_in(&answer);
-    confessed("reads").await;
+    rig.assert_no_token_in(&response);
+    assert_no_token_in_memory("reads").await;
 }
 
 #[tokio::test]
@@ -137,28 +141,28 @@ async fn the_host_does_not_follow_a_redirect() {
     ] {
         rig.emulator.faults().clear();
         rig.emulator.faults().status("vault", 302, &[("location", location)], "");
-        let answer = rig.call(get("/", &[])).await;
+        let response = rig.call(get("/", &[])).await;
         match outcome {
             "elsewhere" => {
-                assert!(matches!(violation(&answer), Violation::OtherHost { .. }), "{location}");
+                assert!(matches!(violation(&response), Violation::OtherHost { .. }), "{location}");
             }
             "redirect" => {
                 assert!(
-                    matches!(answer.error, Some(CallError::Redirect(_))),
+                    matches!(response.error, Some(CallError::Redirect(_))),
                     "{location}: {:?}",
-                    answer.error
+                    response.error
                 );
                 let line =
                     "redirects = [\\\"https://evil.example\\\"] in [mount.redirect-follower]";
-                assert!(answer.text().contains(line), "{}", answer.text());
+                assert!(response.text().contains(line), "{}", response.text());
             }
             _ => assert!(
-                matches!(answer.error, Some(CallError::NotAllowed(_))),
+                matches!(response.error, Some(CallError::NotAllowed(_))),
                 "{location}: {:?}",
-                answer.error
+                response.error
             ),
         }
-        rig.assert_no_token_in(&answer);
+        rig.assert_no_token_in(&response);
     }
     assert!(rig.emulator.log().for_service("vault").iter().all(|seen| seen.path == "/secrets/db"));
 }
@@ -174,9 +178,9 @@ async fn a_redirect_target_that_is_not_a_host_of_the_audience_gets_no_token() {
         &[("location", &format!("https://{node}/secrets/x"))],
         "",
     );
-    let answer = rig.call(get("/", &[])).await;
-    assert!(answer.text().contains("followed: status 401"), "{}", answer.text());
-    rig.assert_no_token_in(&answer);
+    let response = rig.call(get("/", &[])).await;
+    assert!(response.text().contains("followed: status 401"), "{}", response.text());
+    rig.assert_no_token_in(&response);
     let record = rig.audit.wait(1).await;
     assert_eq!(
         record.upstream.iter().map(|upstream| upstream.token).collect::<Vec<_>>(),
@@ -192,23 +196,23 @@ async fn an_echoed_token_is_redacted_across_chunk_borders() {
     for (number, piece) in [1_usize, 7, 100, 1000, 1_000_000].into_iter().enumerate() {
         rig.emulator.faults().clear();
         rig.emulator.faults().add(Fault::always("vault", FaultKind::Echo(piece)));
-        let answer = rig.call(get("/secrets/db?api-version=7.4", &[])).await;
-        let text = answer.text();
+        let response = rig.call(get("/secrets/db?api-version=7.4", &[])).await;
+        let text = response.text();
         assert!(text.contains("\"you sent\": \"Bearer ****"), "in pieces of {piece}: {text}");
         assert!(text.contains("\"and again\": \"Bearer ****"), "in pieces of {piece}: {text}");
         assert!(text.contains("x-echo: Bearer ****"), "{text}");
-        rig.assert_no_token_in(&answer);
+        rig.assert_no_token_in(&response);
         assert!(rig.audit.wait(number + 1).await.redacted);
     }
-    confessed("reads").await;
+    assert_no_token_in_memory("reads").await;
 }
 
 #[tokio::test]
 async fn an_echo_keeps_its_length_on_the_way_to_the_caller() {
     let rig = Rig::keyvault().start().await;
     rig.emulator.faults().add(Fault::always("vault", FaultKind::Echo(100)));
-    let answer = rig.call(get("/secrets/db", &[])).await;
-    assert_eq!(answer.headers["content-length"], answer.body.len().to_string().as_str());
-    assert!(answer.broken.is_none());
-    rig.assert_no_token_in(&answer);
+    let response = rig.call(get("/secrets/db", &[])).await;
+    assert_eq!(response.headers["content-length"], response.body.len().to_string().as_str());
+    assert!(response.broken.is_none());
+    rig.assert_no_token_in(&response);
 }

@@ -1,24 +1,24 @@
-//! Guests that want to get at a database past the rules, or at a credential through one.
+//! Guests that try to bypass the rules for databases, or to obtain a credential through one.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use keyward::audit::Outcome;
 use keyward::{CallError, Limit, Resolve, Resolving, SURROGATE_PREFIX, Violation};
-use keyward_tests::{Answer, Rig, get};
+use keyward_tests::{CallResponse, Rig, get};
 
-async fn act(rig: &Rig, steps: &str) -> Answer {
-    let answer = rig.call(get("/", &[("x-do", steps)])).await;
-    rig.assert_no_token_in(&answer);
-    assert!(!answer.text().contains("correct-horse"), "{}", answer.text());
-    answer
+async fn act(rig: &Rig, steps: &str) -> CallResponse {
+    let response = rig.call(get("/", &[("x-do", steps)])).await;
+    rig.assert_no_token_in(&response);
+    assert!(!response.text().contains("correct-horse"), "{}", response.text());
+    response
 }
 
 #[track_caller]
-fn violation(answer: &Answer) -> &Violation {
-    match &answer.error {
+fn violation(response: &CallResponse) -> &Violation {
+    match &response.error {
         Some(CallError::Violation { violation, .. }) => violation,
-        other => panic!("{other:?} {}", answer.text()),
+        other => panic!("{other:?} {}", response.text()),
     }
 }
 
@@ -43,8 +43,8 @@ async fn a_login_accepts_only_a_database_surrogate_of_this_call() {
         ("open a/b".to_owned(), Violation::Database),
         ("open ..".to_owned(), Violation::Database),
     ] {
-        let answer = act(&rig, &steps).await;
-        assert_eq!(violation(&answer), &expected, "{steps}");
+        let response = act(&rig, &steps).await;
+        assert_eq!(violation(&response), &expected, "{steps}");
     }
     let statements = rig
         .emulator
@@ -61,10 +61,10 @@ async fn a_login_accepts_only_a_database_surrogate_of_this_call() {
 #[tokio::test]
 async fn the_error_about_a_denied_database_names_the_line_that_permits_it() {
     let rig = Rig::database("allow = [\"CONNECT /shop\"]").start().await;
-    let answer = act(&rig, "open master").await;
-    assert_eq!(answer.status, 403);
-    let told = answer.error.as_ref().unwrap().to_string();
-    assert!(told.contains("CONNECT /master") && told.contains("[mount.database]"), "{told}");
+    let response = act(&rig, "open master").await;
+    assert_eq!(response.status, 403);
+    let error = response.error.as_ref().unwrap().to_string();
+    assert!(error.contains("CONNECT /master") && error.contains("[mount.database]"), "{error}");
     assert_eq!(act(&rig, "open shop").await.status, 200);
     assert_eq!(rig.emulator.log().for_service("sql").len(), 1);
 }
@@ -72,22 +72,22 @@ async fn the_error_about_a_denied_database_names_the_line_that_permits_it() {
 #[tokio::test]
 async fn statements_and_connections_are_limited() {
     let rig = Rig::database("").limits("requests = 5").start().await;
-    let answer = act(&rig, &format!("open shop {}", "| execute select 1 ".repeat(5))).await;
+    let response = act(&rig, &format!("open shop {}", "| execute select 1 ".repeat(5))).await;
     assert!(
-        matches!(answer.error, Some(CallError::Limit { limit: Limit::Requests(5), .. })),
+        matches!(response.error, Some(CallError::Limit { limit: Limit::Requests(5), .. })),
         "{:?}",
-        answer.error
+        response.error
     );
     let rig = Rig::database("").limits("connections = 3").start().await;
-    let answer = act(&rig, "open shop | open shop | open shop | open shop").await;
+    let response = act(&rig, "open shop | open shop | open shop | open shop").await;
     assert!(
-        matches!(answer.error, Some(CallError::Limit { limit: Limit::Connections(3), .. })),
+        matches!(response.error, Some(CallError::Limit { limit: Limit::Connections(3), .. })),
         "{:?}",
-        answer.error
+        response.error
     );
-    let answer =
+    let response =
         act(&rig, "open shop | close | open shop | close | open shop | close | open shop").await;
-    assert_eq!(answer.status, 200, "those that it gave back do not count");
+    assert_eq!(response.status, 200, "those that it gave back do not count");
 }
 
 #[tokio::test]
@@ -95,11 +95,11 @@ async fn a_row_larger_than_a_guests_memory_is_not_buffered() {
     let rig = Rig::database("").limits("memory = \"2MiB\"").start().await;
     let steps =
         "open shop | query select replicate(cast('x' as varchar(max)), 50000000) as x | all";
-    let answer = act(&rig, steps).await;
+    let response = act(&rig, steps).await;
     assert!(
-        matches!(answer.error, Some(CallError::Limit { limit: Limit::RowBytes(_), .. })),
+        matches!(response.error, Some(CallError::Limit { limit: Limit::RowBytes(_), .. })),
         "{:?}",
-        answer.error
+        response.error
     );
     assert_eq!(act(&rig, "open shop | query select 1 as one | all").await.status, 200);
 }
@@ -109,8 +109,8 @@ async fn rows_are_sent_only_as_fast_as_they_are_read() {
     let rig = Rig::database("").limits("memory = \"3MiB\"").start().await;
     let many = "with n as (select 1 as i union all select i + 1 from n where i < 50000) select i, \
                 'some text' as t from n";
-    let answer = act(&rig, &format!("open shop | query {many} | count")).await;
-    assert!(answer.text().contains("count: 50000 end"), "{}", answer.text());
+    let response = act(&rig, &format!("open shop | query {many} | count")).await;
+    assert!(response.text().contains("count: 50000 end"), "{}", response.text());
 }
 
 #[tokio::test]
@@ -119,12 +119,12 @@ async fn a_guest_that_never_reads_its_rows_affects_only_itself() {
     let many = "with n as (select 1 as i union all select i + 1 from n where i < 10000000) select \
                 i from n";
     let steps = format!("open shop | query {many} | next 1 | sleep 3600");
-    let (answer, other) =
+    let (response, other) =
         tokio::join!(act(&rig, &steps), act(&rig, "open shop | query select 1 as one | all"));
     assert!(
-        matches!(answer.error, Some(CallError::Limit { limit: Limit::IdleTime(_), .. })),
+        matches!(response.error, Some(CallError::Limit { limit: Limit::IdleTime(_), .. })),
         "{:?}",
-        answer.error
+        response.error
     );
     assert!(other.text().contains("Int(1)"), "{}", other.text());
 }
@@ -153,16 +153,15 @@ async fn a_caller_that_disconnects_cancels_the_query() {
 #[tokio::test]
 async fn a_server_with_an_untrusted_certificate_receives_no_token() {
     let rig = Rig::database("").untrusting().start().await;
-    let answer = act(&rig, "open shop").await;
+    let response = act(&rig, "open shop").await;
     assert!(
-        answer.text().contains("Unreachable(\"no TLS with contoso.database.windows.net"),
+        response.text().contains("Unreachable(\"no TLS with contoso.database.windows.net"),
         "{}",
-        answer.text()
+        response.text()
     );
     assert!(rig.emulator.log().for_service("sql").is_empty());
 
-    // A host of the operator's own for the service, which the audience of the guest's manifest is
-    // for.
+    // A custom host for the service of the manifest's audience.
     let cloud = "[cloud]\nbase = \"public\"\n[cloud.service.own]\naudience = \
                  \"https://database.windows.net/\"\n\
                  hosts = [\"sql.contoso.example\"]\nprotocol = \"sqlserver\"";
@@ -172,11 +171,11 @@ async fn a_server_with_an_untrusted_certificate_receives_no_token() {
         .in_own_cloud(cloud, "sqlserver://contoso.database.windows.net")
         .start()
         .await;
-    let answer = act(&rig, "token own | open shop").await;
+    let response = act(&rig, "token own | open shop").await;
     assert!(
-        answer.text().contains("Unreachable(\"no TLS with sql.contoso.example"),
+        response.text().contains("Unreachable(\"no TLS with sql.contoso.example"),
         "{}",
-        answer.text()
+        response.text()
     );
     assert!(rig.emulator.log().for_service("sql").is_empty());
     assert_eq!(act(&rig, "token sql | open shop").await.text(), "token: ok\nopen: ok\n");
@@ -196,8 +195,8 @@ async fn a_server_at_a_forbidden_address_is_not_connected_to() {
     for address in ["169.254.169.254:1433", "127.0.0.1:1433", "[::ffff:168.63.129.16]:1433"] {
         let resolver = To(address.parse().unwrap());
         let rig = Rig::database("").sections("").resolver(resolver).start().await;
-        let answer = act(&rig, "open shop").await;
-        let forbidden = matches!(answer.error, Some(CallError::ForbiddenAddress { .. }));
-        assert!(forbidden, "{address}: {:?}", answer.error);
+        let response = act(&rig, "open shop").await;
+        let forbidden = matches!(response.error, Some(CallError::ForbiddenAddress { .. }));
+        assert!(forbidden, "{address}: {:?}", response.error);
     }
 }

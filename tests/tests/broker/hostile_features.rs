@@ -1,5 +1,5 @@
-//! Components that use WebAssembly features which no plugin needs: each is refused when it is
-//! loaded, by the feature's name.
+//! Components with WebAssembly features that no plugin needs are rejected when they are loaded,
+//! with the feature's name.
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ fn plan(module: &str) -> Result<Plan, String> {
     keyward::plan(config, &Plugins::new().with("wat", component)).map_err(|error| error.to_string())
 }
 
-fn assert_refused(module: &str, feature: &str) {
+fn assert_rejected(module: &str, feature: &str) {
     let error = plan(module).unwrap_err();
     let start = "keyward.toml:4:10: the plugin wat cannot be used: it uses ";
     assert!(error.starts_with(&format!("{start}{feature}, which is disabled")), "{error}");
@@ -28,17 +28,17 @@ fn assert_refused(module: &str, feature: &str) {
 
 #[test]
 fn a_component_with_garbage_collection_is_rejected() {
-    assert_refused("(type (struct (field i32)))", "garbage collection (`gc`)");
-    assert_refused("(func (result i31ref) (ref.i31 (i32.const 1)))", "garbage collection (`gc`)");
+    assert_rejected("(type (struct (field i32)))", "garbage collection (`gc`)");
+    assert_rejected("(func (result i31ref) (ref.i31 (i32.const 1)))", "garbage collection (`gc`)");
     let array =
         "(type $a (array (mut i8))) (func (drop (array.new_default $a (i32.const 1000000))))";
-    assert_refused(array, "garbage collection (`gc`)");
+    assert_rejected(array, "garbage collection (`gc`)");
 }
 
 #[test]
 fn a_component_with_exceptions_is_rejected() {
-    assert_refused("(tag $e) (func (throw $e))", "exceptions (`exception-handling`)");
-    assert_refused(
+    assert_rejected("(tag $e) (func (throw $e))", "exceptions (`exception-handling`)");
+    assert_rejected(
         "(func (param exnref) (throw_ref (local.get 0)))",
         "exceptions (`exception-handling`)",
     );
@@ -47,24 +47,24 @@ fn a_component_with_exceptions_is_rejected() {
 #[test]
 fn a_component_with_typed_function_references_is_rejected() {
     let call = "(type $f (func)) (func (param (ref null $f)) (call_ref $f (local.get 0)))";
-    assert_refused(call, "typed function references (`function-references`)");
+    assert_rejected(call, "typed function references (`function-references`)");
 }
 
 #[test]
 fn a_component_with_threads_is_rejected() {
-    assert_refused("(memory 1 1 shared)", "threads (`threads`)");
+    assert_rejected("(memory 1 1 shared)", "threads (`threads`)");
 }
 
 #[test]
 fn a_component_with_64_bit_memories_is_rejected() {
-    assert_refused("(memory i64 1)", "64-bit memories (`memory64`)");
+    assert_rejected("(memory i64 1)", "64-bit memories (`memory64`)");
 }
 
 #[test]
 fn a_component_with_relaxed_simd_is_rejected() {
     let add = "(func (param v128 v128 v128) (result v128)
         (f32x4.relaxed_madd (local.get 0) (local.get 1) (local.get 2)))";
-    assert_refused(add, "relaxed SIMD (`relaxed-simd`)");
+    assert_rejected(add, "relaxed SIMD (`relaxed-simd`)");
 }
 
 #[test]

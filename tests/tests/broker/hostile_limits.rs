@@ -1,25 +1,28 @@
-//! Guests that take more than they may. Each ends its own call, with the limit's name, and nothing
-//! else.
+//! Guests that exceed limits. Only their own call is ended, with an error that names the limit.
 
 use std::time::Duration;
 
 use keyward::audit::Outcome;
 use keyward::{CallError, Limit};
-use keyward_tests::{Answer, Rig, RigBuilder, get};
+use keyward_tests::{CallResponse, Rig, RigBuilder, get};
 
-/// A mount of a guest that takes too much, with a tight limit.
+/// A mount of a guest that exceeds a limit.
 fn greedy(guest: &str, limit: &str) -> RigBuilder {
     Rig::hostile(guest).limits(limit)
 }
 
-async fn assert_limited(rig: &Rig, answer: &Answer, limit: Limit, status: u16) {
-    match &answer.error {
+async fn assert_limited(rig: &Rig, response: &CallResponse, limit: Limit, status: u16) {
+    match &response.error {
         Some(CallError::Limit { limit: found, .. }) => assert_eq!(*found, limit),
-        other => panic!("no limit: {other:?}, {}", answer.text()),
+        other => panic!("no limit: {other:?}, {}", response.text()),
     }
-    assert_eq!(answer.status, status);
-    assert!(answer.text().contains(limit.key()), "the problem names the limit: {}", answer.text());
-    rig.assert_no_token_in(answer);
+    assert_eq!(response.status, status);
+    assert!(
+        response.text().contains(limit.key()),
+        "the problem names the limit: {}",
+        response.text()
+    );
+    rig.assert_no_token_in(response);
     let record = rig.audit.wait(1).await;
     assert_eq!((record.outcome, record.rule), (Outcome::Failed, Some(limit.key())));
 }
@@ -27,64 +30,64 @@ async fn assert_limited(rig: &Rig, answer: &Answer, limit: Limit, status: u16) {
 #[tokio::test]
 async fn an_endless_loop_is_stopped() {
     let rig = greedy("endless_loop", "cpu_time = \"200ms\"").start().await;
-    let answer = rig.call(get("/", &[])).await;
-    assert_limited(&rig, &answer, Limit::CpuTime(Duration::from_millis(200)), 502).await;
+    let response = rig.call(get("/", &[])).await;
+    assert_limited(&rig, &response, Limit::CpuTime(Duration::from_millis(200)), 502).await;
 }
 
 #[tokio::test]
 async fn an_endless_sleep_is_stopped() {
     let rig = greedy("endless_sleep", "idle_time = \"200ms\"").start().await;
-    let answer = rig.call(get("/", &[])).await;
-    assert_limited(&rig, &answer, Limit::IdleTime(Duration::from_millis(200)), 504).await;
+    let response = rig.call(get("/", &[])).await;
+    assert_limited(&rig, &response, Limit::IdleTime(Duration::from_millis(200)), 504).await;
 }
 
 #[tokio::test]
 async fn a_call_has_a_total_time_limit() {
     let rig = greedy("endless_sleep", "wall_time = \"200ms\"").start().await;
-    let answer = rig.call(get("/", &[])).await;
-    assert_limited(&rig, &answer, Limit::WallTime(Duration::from_millis(200)), 504).await;
+    let response = rig.call(get("/", &[])).await;
+    assert_limited(&rig, &response, Limit::WallTime(Duration::from_millis(200)), 504).await;
 }
 
 #[tokio::test]
 async fn memory_is_bounded() {
     let rig = greedy("memory_hog", "memory = \"8MiB\"").start().await;
-    let answer = rig.call(get("/", &[])).await;
-    assert_limited(&rig, &answer, Limit::Memory(8 << 20), 502).await;
+    let response = rig.call(get("/", &[])).await;
+    assert_limited(&rig, &response, Limit::Memory(8 << 20), 502).await;
 }
 
 #[tokio::test]
 async fn handles_are_bounded() {
     let rig = greedy("resource_hog", "resources = 500").start().await;
-    let answer = rig.call(get("/", &[])).await;
-    assert_limited(&rig, &answer, Limit::Resources(500), 502).await;
+    let response = rig.call(get("/", &[])).await;
+    assert_limited(&rig, &response, Limit::Resources(500), 502).await;
 }
 
 #[tokio::test]
 async fn header_fields_are_bounded() {
     let rig = greedy("header_hog", "header_bytes = \"32KiB\"").start().await;
-    let answer = rig.call(get("/", &[])).await;
-    assert_limited(&rig, &answer, Limit::HeaderBytes(32 << 10), 502).await;
+    let response = rig.call(get("/", &[])).await;
+    assert_limited(&rig, &response, Limit::HeaderBytes(32 << 10), 502).await;
 }
 
 #[tokio::test]
 async fn the_size_of_host_call_arguments_is_bounded() {
     let rig = greedy("hostcall_hog", "hostcall_bytes = \"1MiB\"").start().await;
-    let answer = rig.call(get("/", &[])).await;
-    assert_limited(&rig, &answer, Limit::HostcallBytes(1 << 20), 502).await;
+    let response = rig.call(get("/", &[])).await;
+    assert_limited(&rig, &response, Limit::HostcallBytes(1 << 20), 502).await;
 }
 
 #[tokio::test]
 async fn a_log_flood_is_stopped() {
     let rig = greedy("log_flood", "log_bytes = \"4KiB\"").start().await;
-    let answer = rig.call(get("/", &[])).await;
-    assert_limited(&rig, &answer, Limit::LogBytes(4 << 10), 502).await;
+    let response = rig.call(get("/", &[])).await;
+    assert_limited(&rig, &response, Limit::LogBytes(4 << 10), 502).await;
 }
 
 #[tokio::test]
 async fn the_count_of_requests_is_bounded() {
     let rig = greedy("thousand_requests", "requests = 10").start().await;
-    let answer = rig.call(get("/", &[])).await;
-    assert_limited(&rig, &answer, Limit::Requests(10), 502).await;
+    let response = rig.call(get("/", &[])).await;
+    assert_limited(&rig, &response, Limit::Requests(10), 502).await;
     assert_eq!(rig.emulator.log().for_service("vault").len(), 10);
 }
 
@@ -133,8 +136,8 @@ async fn tables_are_bounded() {
     let grow = "(func (export \"handle\") (param i32 i32)
         (loop (drop (table.grow $table (ref.null func) (i32.const 100))) (br 0)))";
     let rig = Rig::of(in_wat(grow)).limits("table_elements = 1000").start().await;
-    let answer = rig.call(get("/", &[])).await;
-    assert_limited(&rig, &answer, Limit::TableElements(1000), 502).await;
+    let response = rig.call(get("/", &[])).await;
+    assert_limited(&rig, &response, Limit::TableElements(1000), 502).await;
 }
 
 #[tokio::test]
@@ -142,12 +145,12 @@ async fn the_stack_is_bounded() {
     let recurse = "(func $f (export \"handle\") (param i32 i32) (call $f (local.get 0) (local.get \
                    1)) unreachable)";
     let rig = Rig::of(in_wat(recurse)).start().await;
-    let answer = rig.call(get("/", &[])).await;
-    match &answer.error {
+    let response = rig.call(get("/", &[])).await;
+    match &response.error {
         Some(CallError::Trapped { why, .. }) => assert!(why.contains("stack"), "{why}"),
         other => panic!("{other:?}"),
     }
-    assert_eq!(answer.status, 502);
+    assert_eq!(response.status, 502);
 }
 
 #[tokio::test]
@@ -161,10 +164,10 @@ async fn concurrent_hostile_calls_do_not_affect_another_mount() {
             assert_eq!(neighbour.call(get("/secrets/db", &[])).await.status, 200);
         }
     };
-    let (answers, ()) = tokio::join!(all(calls), neighbours);
+    let (responses, ()) = tokio::join!(all(calls), neighbours);
     assert!(
-        answers.iter().all(|answer| matches!(answer.error, Some(CallError::Limit { .. }))),
-        "{answers:?}"
+        responses.iter().all(|response| matches!(response.error, Some(CallError::Limit { .. }))),
+        "{responses:?}"
     );
     let good = rig.call(get("/", &[])).await;
     assert!(matches!(good.error, Some(CallError::Limit { .. })), "its places are free again");
@@ -174,10 +177,10 @@ async fn concurrent_hostile_calls_do_not_affect_another_mount() {
 async fn a_call_beyond_the_queue_is_rejected_immediately() {
     let rig =
         greedy("endless_sleep", "wall_time = \"500ms\"\nconcurrency = 2\nqueue = 3").start().await;
-    let answers = all((0..8).map(|_| rig.call(get("/", &[]))).collect()).await;
-    let busy: Vec<_> = answers
+    let responses = all((0..8).map(|_| rig.call(get("/", &[]))).collect()).await;
+    let busy: Vec<_> = responses
         .iter()
-        .filter(|answer| matches!(answer.error, Some(CallError::Busy { .. })))
+        .filter(|response| matches!(response.error, Some(CallError::Busy { .. })))
         .collect();
     assert_eq!(busy.len(), 3);
     assert_eq!(
@@ -186,13 +189,13 @@ async fn a_call_beyond_the_queue_is_rejected_immediately() {
     );
 }
 
-async fn all<F: Future<Output = Answer>>(calls: Vec<F>) -> Vec<Answer> {
+async fn all<F: Future<Output = CallResponse>>(calls: Vec<F>) -> Vec<CallResponse> {
     let mut calls: Vec<_> = calls.into_iter().map(Box::pin).collect();
-    let mut answers = Vec::new();
+    let mut responses = Vec::new();
     std::future::poll_fn(|cx| {
         calls.retain_mut(|call| match call.as_mut().poll(cx) {
-            std::task::Poll::Ready(answer) => {
-                answers.push(answer);
+            std::task::Poll::Ready(response) => {
+                responses.push(response);
                 false
             }
             std::task::Poll::Pending => true,
@@ -200,7 +203,7 @@ async fn all<F: Future<Output = Answer>>(calls: Vec<F>) -> Vec<Answer> {
         if calls.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
     })
     .await;
-    answers
+    responses
 }
 
 #[tokio::test]

@@ -1,6 +1,5 @@
-//! Manifests that ask for more than they should get. A manifest grants nothing: each of these is
-//! refused before anything of the plugin runs, with the line to write where the operator does want
-//! it.
+//! Manifests with excessive declarations. A manifest grants nothing: each of these is rejected
+//! before the plugin runs, with the line that permits it.
 
 use std::path::Path;
 
@@ -45,7 +44,7 @@ fn plan(top: &str, manifest: &str, lines: &str) -> Result<Plan, String> {
     keyward::plan(config, &plugins).map_err(|error| error.to_string())
 }
 
-fn refused(top: &str, manifest: &str, lines: &str) -> String {
+fn rejection(top: &str, manifest: &str, lines: &str) -> String {
     match plan(top, manifest, lines) {
         Ok(plan) => panic!("granted: {:?}", plan.mounts[0].grants),
         Err(error) => error,
@@ -55,7 +54,7 @@ fn refused(top: &str, manifest: &str, lines: &str) -> String {
 const WEATHER: &str = "\"api.weather.example\"";
 const BOTH: &str = "endpoint = \"https://api.weather.example\"\nresource = ";
 
-/// A mount that restates whatever the manifest asks for.
+/// A mount that restates the declarations of the manifest.
 fn restating(resource: &str) -> String {
     format!("{BOTH}{resource:?}")
 }
@@ -63,11 +62,11 @@ fn restating(resource: &str) -> String {
 #[test]
 fn a_token_for_resource_manager_is_not_sent_to_the_authors_host() {
     let manifest = own("https://management.azure.com/", WEATHER);
-    let error = refused("", &manifest, "");
+    let error = rejection("", &manifest, "");
     insta::assert_snapshot!(error);
-    assert_eq!(refused("", &manifest, "endpoint = \"https://api.weather.example\""), error);
+    assert_eq!(rejection("", &manifest, "endpoint = \"https://api.weather.example\""), error);
     assert_eq!(
-        refused("", &manifest, &restating("https://management.azure.com/")),
+        rejection("", &manifest, &restating("https://management.azure.com/")),
         error,
         "restating does not help"
     );
@@ -88,7 +87,7 @@ fn no_other_spelling_of_an_azure_audience_is_sent_to_the_authors_host() {
         "management.azure.com",
         "spn:https://management.azure.com",
     ] {
-        let error = refused("", &own(resource, WEATHER), &restating(resource));
+        let error = rejection("", &own(resource, WEATHER), &restating(resource));
         assert!(
             error.contains(
                 "of the service `arm`, whose tokens are sent only to management.azure.com"
@@ -102,7 +101,7 @@ fn no_other_spelling_of_an_azure_audience_is_sent_to_the_authors_host() {
 fn the_former_audience_of_resource_manager_is_known() {
     for resource in ["https://management.core.windows.net/", "https://management.core.windows.net"]
     {
-        let error = refused("", &own(resource, WEATHER), &restating(resource));
+        let error = rejection("", &own(resource, WEATHER), &restating(resource));
         assert!(error.contains("of the service `arm`"), "{resource}: {error}");
     }
 }
@@ -110,7 +109,7 @@ fn the_former_audience_of_resource_manager_is_known() {
 #[test]
 fn the_audience_of_one_storage_account_belongs_to_azure() {
     let resource = "https://contoso.blob.core.windows.net";
-    let error = refused("", &own(resource, WEATHER), &restating(resource));
+    let error = rejection("", &own(resource, WEATHER), &restating(resource));
     assert!(error.contains("of the service `blob`"), "{error}");
 }
 
@@ -121,7 +120,7 @@ fn an_audience_of_another_cloud_is_granted_nowhere() {
         ("https://vault.usgovcloudapi.net", "contoso.vault.usgovcloudapi.net", "vault"),
     ] {
         let lines = format!("endpoint = \"https://{host}\"\nresource = {resource:?}");
-        let error = refused("", &own(resource, &format!("{host:?}")), &lines);
+        let error = rejection("", &own(resource, &format!("{host:?}")), &lines);
         assert!(error.contains(&format!("the service `{service}` of another cloud")), "{error}");
     }
 }
@@ -134,7 +133,7 @@ fn a_host_pattern_is_restricted_to_the_services_hosts() {
     };
     assert!(plan("", &manifest, &lines("contoso.vault.azure.net")).is_ok());
     for host in ["contoso.evil.azure.net", "api.weather.example"] {
-        let error = refused("", &manifest, &lines(host));
+        let error = rejection("", &manifest, &lines(host));
         assert!(error.contains("is not a host of the audience https://vault.azure.net"), "{error}");
         assert!(error.contains("a host like *.vault.azure.net\n"), "{error}");
     }
@@ -161,8 +160,8 @@ fn services_that_share_an_audience_share_their_hosts_within_one_cloud() {
         format!("endpoint = \"https://{host}\"\nresource = \"https://storage.azure.com/\"")
     };
     assert!(plan("", &manifest, &lines("contoso.dfs.core.windows.net")).is_ok());
-    refused("", &manifest, &lines("contoso.blob.core.chinacloudapi.cn"));
-    refused("cloud = \"china\"", &manifest, &lines("contoso.dfs.core.windows.net"));
+    rejection("", &manifest, &lines("contoso.blob.core.chinacloudapi.cn"));
+    rejection("cloud = \"china\"", &manifest, &lines("contoso.dfs.core.windows.net"));
     assert!(
         plan("cloud = \"china\"", &manifest, &lines("contoso.blob.core.chinacloudapi.cn")).is_ok()
     );
@@ -171,14 +170,14 @@ fn services_that_share_an_audience_share_their_hosts_within_one_cloud() {
 #[test]
 fn a_mount_alone_cannot_grant_an_application_id() {
     const GUID: &str = "00001111-aaaa-2222-bbbb-3333cccc4444";
-    insta::assert_snapshot!(refused("", &own(GUID, WEATHER), &restating(GUID)));
+    insta::assert_snapshot!(rejection("", &own(GUID, WEATHER), &restating(GUID)));
     for resource in [
         format!("api://{GUID}"),
         GUID.to_uppercase(),
         format!("spn:{GUID}"),
         format!("api://{GUID}/x"),
     ] {
-        let error = refused("", &own(&resource, WEATHER), &restating(&resource));
+        let error = rejection("", &own(&resource, WEATHER), &restating(&resource));
         assert!(error.contains("which is an application ID"), "{resource}: {error}");
     }
 }
@@ -193,7 +192,7 @@ fn a_configured_service_grants_an_application_id_at_its_hosts() {
         )
     };
     assert!(plan(&top("api.weather.example"), &own(GUID, WEATHER), &restating(GUID)).is_ok());
-    let error = refused(&top("other.weather.example"), &own(GUID, WEATHER), &restating(GUID));
+    let error = rejection(&top("other.weather.example"), &own(GUID, WEATHER), &restating(GUID));
     assert!(
         error.contains(
             "of the service `weather`, whose tokens are sent only to other.weather.example"
@@ -215,7 +214,7 @@ fn a_mount_alone_cannot_grant_an_audience_that_is_not_a_plain_url() {
         "https://API.weather.example",
         "weather",
     ] {
-        let error = refused("", &own(resource, WEATHER), &restating(resource));
+        let error = rejection("", &own(resource, WEATHER), &restating(resource));
         assert!(error.contains("[cloud.service.weather]"), "{resource}: {error}");
     }
 }
@@ -223,11 +222,11 @@ fn a_mount_alone_cannot_grant_an_audience_that_is_not_a_plain_url() {
 #[test]
 fn a_checksum_alone_does_not_grant_an_audience_of_the_manifests_own() {
     let manifest = own("https://api.weather.example", WEATHER);
-    insta::assert_snapshot!(refused("", &manifest, ""));
+    insta::assert_snapshot!(rejection("", &manifest, ""));
     for lines in
         ["endpoint = \"https://api.weather.example\"", "resource = \"https://api.weather.example\""]
     {
-        assert!(refused("", &manifest, lines).contains("must restate both"), "{lines}");
+        assert!(rejection("", &manifest, lines).contains("must restate both"), "{lines}");
     }
     let plan = plan("", &manifest, &restating("https://api.weather.example")).unwrap();
     assert!(plan.mounts[0].grants[0].restated);
@@ -237,7 +236,7 @@ fn a_checksum_alone_does_not_grant_an_audience_of_the_manifests_own() {
 fn a_restated_resource_must_match_the_manifest_exactly() {
     let manifest = own("https://api.weather.example", WEATHER);
     for resource in ["https://api.weather.example/", "https://other.weather.example"] {
-        let error = refused("", &manifest, &restating(resource));
+        let error = rejection("", &manifest, &restating(resource));
         assert!(error.contains("its plugin requests https://api.weather.example"), "{error}");
     }
 }
@@ -252,12 +251,12 @@ fn another_audience_is_restated_in_its_own_section() {
     assert_eq!(granted.mounts[0].grants.len(), 1, "without a section it is not granted");
     // What the mount's own section says is for its first audience.
     let error =
-        refused("", manifest, &format!("{vault}resource = \"https://api.weather.example\""));
+        rejection("", manifest, &format!("{vault}resource = \"https://api.weather.example\""));
     assert!(
         error.contains("is not the resource of the audience `vault`, which is a service of the"),
         "{error}"
     );
-    insta::assert_snapshot!(refused("", manifest, &format!("{vault}[mount.weather.audience.api]")));
+    insta::assert_snapshot!(rejection("", manifest, &format!("{vault}[mount.weather.audience.api]")));
     let section = format!(
         "{vault}[mount.weather.audience.api]\n{}",
         restating("https://api.weather.example")
@@ -272,24 +271,24 @@ async fn a_restated_pair_works_only_at_its_host() {
     let rig = Rig::of(guest_with_manifest("reads", manifest))
         .mount_lines("resource = \"https://vault.azure.net\"");
     let rig = rig.start().await;
-    let answer = rig.call(get("/secrets/db?api-version=7.4", &[])).await;
+    let response = rig.call(get("/secrets/db?api-version=7.4", &[])).await;
     assert!(
-        answer.status == 200 && answer.text().contains("swordfish"),
+        response.status == 200 && response.text().contains("swordfish"),
         "{} {}",
-        answer.status,
-        answer.text()
+        response.status,
+        response.text()
     );
-    rig.assert_no_token_in(&answer);
+    rig.assert_no_token_in(&response);
 
     let rig = Rig::of(guest_with_manifest("elsewhere", manifest))
         .mount_lines("resource = \"https://vault.azure.net\"");
     let rig = rig.start().await;
-    let answer = rig.call(get("/", &[("x-authority", "other.vault.azure.net")])).await;
+    let response = rig.call(get("/", &[("x-authority", "other.vault.azure.net")])).await;
     assert!(
-        matches!(answer.error, Some(CallError::Violation { .. })),
+        matches!(response.error, Some(CallError::Violation { .. })),
         "{} {}",
-        answer.status,
-        answer.text()
+        response.status,
+        response.text()
     );
-    rig.assert_no_token_in(&answer);
+    rig.assert_no_token_in(&response);
 }

@@ -1,5 +1,4 @@
-//! Guests, callers and configurations that want a credential from a service, and not the service's
-//! data.
+//! Guests, callers and configurations that request credentials from a service instead of data.
 
 use bytes::Bytes;
 use http::Request;
@@ -7,9 +6,9 @@ use http_body_util::Full;
 use keyward::audit::Outcome;
 use keyward::{CallError, MintingRule, SURROGATE_PREFIX};
 use keyward_emulator::SUBSCRIPTION;
-use keyward_tests::{Answer, Logs, Rig, get};
+use keyward_tests::{CallResponse, Logs, Rig, get};
 
-/// What a service mints here.
+/// A credential that a service mints.
 const MINTED: &str = "bWludGVkLWJ5LWEtc2VydmljZS1hbmQtc2Vlbi1ieS1ub2JvZHk=";
 
 fn account(action: &str) -> String {
@@ -26,7 +25,7 @@ fn request(method: &str, path: &str, fields: &[(&str, &str)]) -> Request<Full<By
     request.body(Full::from("{}")).unwrap()
 }
 
-/// Each of the services would answer with a credential.
+/// Each of the services would respond with a credential.
 fn minting(rig: &Rig) {
     for service in ["arm", "blob", "vault"] {
         let body = format!("{{\"keys\":[{{\"value\":\"{MINTED}\"}}],\"value\":\"{MINTED}\"}}");
@@ -34,27 +33,28 @@ fn minting(rig: &Rig) {
     }
 }
 
-fn assert_nothing_minted_in(rig: &Rig, answer: &Answer) {
-    rig.assert_no_token_in(answer);
+fn assert_nothing_minted_in(rig: &Rig, response: &CallResponse) {
+    rig.assert_no_token_in(response);
     let everything = format!(
         "{:?} {:?} {}",
-        answer.headers,
-        answer.error,
-        String::from_utf8_lossy(&answer.body)
+        response.headers,
+        response.error,
+        String::from_utf8_lossy(&response.body)
     );
     assert!(!everything.contains(MINTED), "{everything}");
     assert!(!format!("{:?}", rig.audit.all()).contains(MINTED));
     assert!(!Logs::collect().text().contains(MINTED));
 }
 
-fn why(answer: &Answer) -> &MintingRule {
-    match &answer.error {
+fn why(response: &CallResponse) -> &MintingRule {
+    match &response.error {
         Some(CallError::Minting(denied)) => &denied.request.reason,
-        other => panic!("nothing was denied: {other:?}, {}", answer.text()),
+        other => panic!("nothing was denied: {other:?}, {}", response.text()),
     }
 }
 
-/// The call is denied, nothing went to the service, and a good call works afterwards.
+/// Asserts that the call is denied, that nothing is sent to the service, and that a valid call
+/// succeeds afterwards.
 async fn assert_denied(
     rig: &Rig,
     bad: Request<Full<Bytes>>,
@@ -64,10 +64,10 @@ async fn assert_denied(
     minting(rig);
     let number = rig.audit.all().len();
     let shown = format!("{} {}", bad.method(), bad.uri());
-    let answer = rig.call(bad).await;
-    assert_eq!(why(&answer), rule, "{shown}");
-    assert_eq!(answer.status, 403, "{shown}");
-    assert_nothing_minted_in(rig, &answer);
+    let response = rig.call(bad).await;
+    assert_eq!(why(&response), rule, "{shown}");
+    assert_eq!(response.status, 403, "{shown}");
+    assert_nothing_minted_in(rig, &response);
     assert!(
         rig.emulator.log().all().iter().all(|seen| seen.service == "imds"),
         "{shown}: nothing was sent"
@@ -75,8 +75,8 @@ async fn assert_denied(
     let record = rig.audit.wait(number + 1).await;
     assert_eq!((record.outcome, record.rule), (Outcome::Denied, Some(rule.rule())), "{shown}");
     rig.emulator.faults().clear();
-    let answer = rig.call(good).await;
-    assert!(answer.status.is_success(), "a neighbour is harmed: {}", answer.text());
+    let response = rig.call(good).await;
+    assert!(response.status.is_success(), "a neighbour is harmed: {}", response.text());
     rig.emulator.log().clear();
 }
 
@@ -186,8 +186,8 @@ async fn a_method_in_another_case_is_denied() {
 async fn an_action_that_allow_names_literally_is_permitted() {
     let line = "allow = [\"POST /subscriptions/*/resourceGroups/*/providers/*/*/*/runcommand\"]";
     let rig = Rig::arm().mount_lines(line).start().await;
-    let answer = rig.call(request("POST", &account("runCommand"), &[])).await;
-    assert!(answer.error.is_none(), "{:?}", answer.error);
+    let response = rig.call(request("POST", &account("runCommand"), &[])).await;
+    assert!(response.error.is_none(), "{:?}", response.error);
     assert_eq!(rig.emulator.log().for_service("arm").len(), 1);
 }
 
@@ -213,7 +213,7 @@ async fn privileged_actions_are_denied() {
 }
 
 #[tokio::test]
-async fn a_caller_that_batches_requests_passes_no_narrowed_grant() {
+async fn a_caller_cannot_bypass_a_narrowed_grant_with_a_batch() {
     for hand_out in ["", "\nhand_out = [\"batch\"]"] {
         let rig = Rig::arm().mount_lines(&format!("allow = [\"* /**\"]{hand_out}")).start().await;
         let batch = || request("POST", "/batch?api-version=2020-06-01", &[]);
@@ -247,7 +247,7 @@ async fn a_caller_that_backs_up_a_vaults_objects_is_denied() {
 }
 
 #[tokio::test]
-async fn a_caller_that_asks_for_a_delegation_key_is_denied() {
+async fn a_caller_that_requests_a_delegation_key_is_denied() {
     let rig = Rig::storage("").start().await;
     let good = || get("/hello/world.txt", &[]);
     for query in ["comp=userdelegationkey", "comp=UserDelegationKey", "COMP=userdelegationkey"] {
@@ -277,9 +277,9 @@ async fn a_caller_that_doubles_or_encodes_a_parameter_gets_no_key() {
     .into_iter()
     .enumerate()
     {
-        let answer = rig.call(request("POST", &format!("/?restype=service&{query}"), &[])).await;
-        assert!(answer.error.is_some(), "{query}: {}", answer.text());
-        assert_nothing_minted_in(&rig, &answer);
+        let response = rig.call(request("POST", &format!("/?restype=service&{query}"), &[])).await;
+        assert!(response.error.is_some(), "{query}: {}", response.text());
+        assert_nothing_minted_in(&rig, &response);
         assert_eq!(rig.audit.wait(number + 1).await.rule, Some("ambiguous"), "{query}");
     }
     assert!(rig.emulator.log().for_service("blob").is_empty());
@@ -291,8 +291,8 @@ async fn a_caller_that_doubles_or_encodes_a_parameter_gets_no_key() {
 async fn credentials_in_hand_out_are_returned_and_recorded() {
     let rig = Rig::arm().mount_lines("hand_out = [\"listKeys\"]").start().await;
     minting(&rig);
-    let answer = rig.call(request("POST", &account("listKeys"), &[])).await;
-    assert!(answer.text().contains(MINTED), "{}", answer.text());
+    let response = rig.call(request("POST", &account("listKeys"), &[])).await;
+    assert!(response.text().contains(MINTED), "{}", response.text());
     let records = [rig.audit.wait(1).await, rig.audit.wait(2).await];
     assert_eq!(
         records.clone().map(|record| record.outcome),
@@ -319,18 +319,18 @@ async fn a_guest_that_copies_outside_allow_is_denied_whatever_its_manifest_says(
         "https://contoso.blob.core.windows.net/private/salaries.csv",
         "/hello/world.txt",
     ] {
-        let answer = rig.call(get("/", &[("x-source", source)])).await;
+        let response = rig.call(get("/", &[("x-source", source)])).await;
         assert!(
-            matches!(answer.error, Some(CallError::NotAllowed(_))),
+            matches!(response.error, Some(CallError::NotAllowed(_))),
             "{source}: {:?}",
-            answer.error
+            response.error
         );
-        assert_nothing_minted_in(&rig, &answer);
+        assert_nothing_minted_in(&rig, &response);
     }
     assert!(rig.emulator.log().for_service("blob").is_empty());
     let own = "https://contoso.blob.core.windows.net/hello/public/a.txt";
-    let answer = rig.call(get("/", &[("x-source", own)])).await;
-    assert!(answer.error.is_none(), "{:?}", answer.error);
+    let response = rig.call(get("/", &[("x-source", own)])).await;
+    assert!(response.error.is_none(), "{:?}", response.error);
     assert_eq!(rig.emulator.log().for_service("blob").len(), 1);
 }
 
@@ -372,9 +372,9 @@ async fn a_guest_that_backs_up_a_key_is_denied_whatever_its_manifest_says() {
 
 async fn assert_guest_denied(rig: &Rig, request: Request<Full<Bytes>>, operation: &'static str) {
     minting(rig);
-    let answer = rig.call(request).await;
-    assert_eq!(why(&answer), &MintingRule::NotHandedOut(operation));
-    assert_nothing_minted_in(rig, &answer);
+    let response = rig.call(request).await;
+    assert_eq!(why(&response), &MintingRule::NotHandedOut(operation));
+    assert_nothing_minted_in(rig, &response);
     assert!(rig.emulator.log().all().iter().all(|seen| seen.service == "imds"), "nothing was sent");
 }
 
@@ -384,10 +384,10 @@ async fn a_signature_that_the_manifest_does_not_seal_is_sealed() {
     let body = "{\"canonicalizedResource\":\"/blob/contoso/hello/world.txt\",\
                 \"signedResource\":\"b\",\"signedPermission\":\"r\",\
                 \"signedExpiry\":\"2096-01-01T00:00:00Z\"}";
-    let answer =
+    let response =
         rig.call(get("/", &[("x-path", &account("listServiceSas")), ("x-body", body)])).await;
-    assert_nothing_minted_in(&rig, &answer);
-    let text = answer.text();
+    assert_nothing_minted_in(&rig, &response);
+    let text = response.text();
     assert!(text.contains(SURROGATE_PREFIX) && !text.contains("sig="), "{text}");
     assert!(text.contains("Hello, world!"), "it can be spent all the same: {text}");
     assert_eq!(rig.emulator.issued_sas().len(), 1);

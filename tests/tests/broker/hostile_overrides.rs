@@ -1,4 +1,4 @@
-//! Guests and callers that make a request that is allowed mean another one, by a header field.
+//! Guests and callers that override the meaning of an allowed request with a header field.
 
 use http::Request;
 use keyward::audit::Outcome;
@@ -19,36 +19,36 @@ const FIELDS: [(&str, &str); 6] = [
 async fn a_guest_that_overrides_its_request_is_denied() {
     let rig = Rig::hostile("overrides_the_request").start().await;
     for (number, (field, known)) in FIELDS.into_iter().enumerate() {
-        let answer = rig.call(get("/", &[("x-field", field)])).await;
-        match &answer.error {
+        let response = rig.call(get("/", &[("x-field", field)])).await;
+        match &response.error {
             Some(CallError::Violation { violation, .. }) => {
                 assert_eq!(*violation, Violation::Override(known), "{field}");
             }
-            other => panic!("{field}: {other:?}, {}", answer.text()),
+            other => panic!("{field}: {other:?}, {}", response.text()),
         }
-        rig.assert_no_token_in(&answer);
+        rig.assert_no_token_in(&response);
         let record = rig.audit.wait(number + 1).await;
         assert_eq!((record.outcome, record.rule), (Outcome::Denied, Some("override")), "{field}");
     }
     assert!(rig.emulator.log().for_service("vault").is_empty(), "nothing was sent");
-    let answer = rig.call(get("/", &[])).await;
-    assert!(answer.text().contains("swordfish"), "a neighbour is harmed: {}", answer.text());
+    let response = rig.call(get("/", &[])).await;
+    assert!(response.text().contains("swordfish"), "a neighbour is harmed: {}", response.text());
 }
 
 #[tokio::test]
 async fn a_caller_that_overrides_its_request_is_denied_before_the_plugin_runs() {
     let rig = Rig::keyvault().mount_lines("allow = [\"GET /secrets/*\"]").start().await;
     for (number, (field, known)) in FIELDS.into_iter().enumerate() {
-        let answer = rig.call(get("/secrets/db", &[(field, "/keys/signing")])).await;
-        assert_eq!(answer.status, 400, "{field}: {}", answer.text());
+        let response = rig.call(get("/secrets/db", &[(field, "/keys/signing")])).await;
+        assert_eq!(response.status, 400, "{field}: {}", response.text());
         let expected = CallError::Override { mount: "vault".to_owned(), field: known };
-        assert_eq!(answer.error, Some(expected), "{field}");
-        assert!(answer.text().contains(known), "the field is named: {}", answer.text());
-        rig.assert_no_token_in(&answer);
+        assert_eq!(response.error, Some(expected), "{field}");
+        assert!(response.text().contains(known), "the field is named: {}", response.text());
+        rig.assert_no_token_in(&response);
         let record = rig.audit.wait(number + 1).await;
         assert_eq!((record.outcome, record.rule), (Outcome::Denied, Some("override")), "{field}");
     }
-    assert!(rig.emulator.log().all().is_empty(), "no token was asked for");
+    assert!(rig.emulator.log().all().is_empty(), "no token was requested");
     assert_eq!(rig.call(get("/secrets/db", &[])).await.status, 200);
 }
 

@@ -1,4 +1,4 @@
-//! Services that reject tokens: rightly, or to make the broker ask for others.
+//! Services that reject tokens, either correctly or to make the broker request others.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -45,13 +45,13 @@ impl Clock for Ahead {
 async fn a_read_whose_token_is_rejected_is_repeated_once_with_another() {
     let rig = Rig::keyvault().start().await;
     rig.emulator.faults().add(Fault::once("vault", rejects(REJECTED)));
-    let answer = rig.call(get("/secrets/db", &[])).await;
-    assert_eq!(answer.status, 200, "{}", answer.text());
+    let response = rig.call(get("/secrets/db", &[])).await;
+    assert_eq!(response.status, 200, "{}", response.text());
     assert_eq!(rig.emulator.log().for_service("vault").len(), 2);
     assert_eq!(rig.emulator.log().for_service("imds").len(), 2);
     let record = rig.audit.wait(1).await;
     assert!(record.upstream[0].token_rejected && record.upstream[0].status == Some(200));
-    rig.assert_no_token_in(&answer);
+    rig.assert_no_token_in(&response);
 }
 
 #[tokio::test]
@@ -61,9 +61,9 @@ async fn a_service_that_rejects_every_token_costs_one_request_a_minute() {
     rig.emulator.faults().add(Fault::always("vault", rejects(REJECTED)));
     for minute in 1..=3 {
         for _ in 0..10 {
-            let answer = rig.call(get("/secrets/db", &[])).await;
-            assert_eq!(answer.status, 401);
-            rig.assert_no_token_in(&answer);
+            let response = rig.call(get("/secrets/db", &[])).await;
+            assert_eq!(response.status, 401);
+            rig.assert_no_token_in(&response);
         }
         assert_eq!(
             rig.emulator.log().for_service("imds").len(),
@@ -139,8 +139,8 @@ async fn the_first_token_is_redacted_from_the_response_to_the_second() {
         body: first,
     };
     rig.emulator.faults().add(Fault::once("vault", echo));
-    let answer = rig.call(get("/secrets/db", &[])).await;
-    assert!(answer.status == 200 && answer.text().contains("****"), "{}", answer.text());
+    let response = rig.call(get("/secrets/db", &[])).await;
+    assert!(response.status == 200 && response.text().contains("****"), "{}", response.text());
     assert_eq!(rig.emulator.issued_tokens().len(), 2);
-    rig.assert_no_token_in(&answer);
+    rig.assert_no_token_in(&response);
 }

@@ -1,12 +1,12 @@
-//! Manifests that leave the secrets of a further Key Vault open. They are sealed all the same,
-//! unless the operator says otherwise.
+//! Manifests that do not seal the secrets of a further Key Vault. They are sealed anyway, unless
+//! the operator unseals them.
 
 use std::path::Path;
 
 use keyward::{CallError, Plan, Plugins, SURROGATE_PREFIX};
 use keyward_policy::config::Config;
 use keyward_policy::manifest::SpendPlace;
-use keyward_tests::{Answer, Rig, get, guest_with_manifest};
+use keyward_tests::{CallResponse, Rig, get, guest_with_manifest};
 
 const SECRET: &str = "correct-horse";
 
@@ -19,21 +19,21 @@ fn with_seal(seal: &str) -> Vec<u8> {
     )
 }
 
-async fn act(rig: &Rig, steps: &str) -> Answer {
+async fn act(rig: &Rig, steps: &str) -> CallResponse {
     rig.call(get("/", &[("x-do", steps)])).await
 }
 
 async fn assert_sealed(seal: &str) {
     let rig = Rig::database_of(with_seal(seal), "").start().await;
-    let answer = act(&rig, "secret sql-password").await;
-    let text = answer.text();
+    let response = act(&rig, "secret sql-password").await;
+    let text = response.text();
     assert!(
         text.starts_with(&format!("secret: {SURROGATE_PREFIX}")) && !text.contains(SECRET),
         "{text}"
     );
-    assert!(!String::from_utf8_lossy(&answer.body).contains(SECRET), "not in its memory either");
-    let answer = act(&rig, "login app sql-password | open shop").await;
-    assert_eq!(answer.text(), "login: ok\nopen: ok\n", "it is spent at the database");
+    assert!(!String::from_utf8_lossy(&response.body).contains(SECRET), "not in its memory either");
+    let response = act(&rig, "login app sql-password | open shop").await;
+    assert_eq!(response.text(), "login: ok\nopen: ok\n", "it is spent at the database");
 }
 
 #[tokio::test]
@@ -53,19 +53,19 @@ async fn a_sealed_secret_is_only_a_password_although_the_manifest_says_query() {
         Rig::database_of(with_seal("seal = [{field=\"/value\",spend=\"vault\",as=\"query\"}]"), "")
             .start()
             .await;
-    let answer = act(&rig, "spend-in-query sql-password").await;
+    let response = act(&rig, "spend-in-query sql-password").await;
     assert!(
-        matches!(answer.error, Some(CallError::Violation { .. })),
+        matches!(response.error, Some(CallError::Violation { .. })),
         "{:?} {}",
-        answer.error,
-        answer.text()
+        response.error,
+        response.text()
     );
     assert!(rig.emulator.log().for_service("vault").iter().all(|seen| !seen.path.contains(SECRET)));
 }
 
 #[tokio::test]
 async fn only_the_operator_can_unseal_secrets() {
-    // The line stands in the vault's section, which is the last of the mount.
+    // The line belongs to the vault's section, which is the last of the mount.
     let rig = Rig::database_of(with_seal(""), "").sections("unseal = true").start().await;
     let text = act(&rig, "secret sql-password").await.text();
     assert!(text.contains(SECRET), "{text}");
@@ -75,13 +75,13 @@ async fn only_the_operator_can_unseal_secrets() {
 async fn the_error_about_an_unsealable_response_names_unseal() {
     let rig = Rig::database_of(with_seal(""), "").start().await;
     rig.emulator.faults().status("vault", 200, &[], "{\"id\":\"a certificate\"}");
-    let answer = act(&rig, "secret sql-password").await;
-    let error = answer.error.as_ref().map(ToString::to_string).unwrap_or_default();
+    let response = act(&rig, "secret sql-password").await;
+    let error = response.error.as_ref().map(ToString::to_string).unwrap_or_default();
     assert!(
-        matches!(answer.error, Some(CallError::Unsealable { .. })),
+        matches!(response.error, Some(CallError::Unsealable { .. })),
         "{:?} {}",
-        answer.error,
-        answer.text()
+        response.error,
+        response.text()
     );
     assert!(error.contains("`unseal = true` in [mount.database.audience.vault]"), "{error}");
 }

@@ -1,25 +1,24 @@
-//! The identity endpoint misbehaves: the caller gets a clear problem, and what is cached keeps
-//! serving.
+//! Faults of the identity endpoint: callers get a clear problem, and cached tokens remain in use.
 
 use std::time::Duration;
 
 use keyward_emulator::{Directory, Fault, FaultKind, Identity, Options};
-use keyward_tests::{Answer, Rig, get};
+use keyward_tests::{CallResponse, Rig, get};
 
-async fn read_secret(rig: &Rig) -> Answer {
-    let answer = rig.call(get("/secrets/db", &[])).await;
-    rig.assert_no_token_in(&answer);
-    answer
+async fn read_secret(rig: &Rig) -> CallResponse {
+    let response = rig.call(get("/secrets/db", &[])).await;
+    rig.assert_no_token_in(&response);
+    response
 }
 
-/// What a caller is told while the endpoint answers like this.
-async fn told(misbehaviour: FaultKind) -> (u16, String) {
+/// The status and body that a caller gets during this fault of the endpoint.
+async fn read_during(misbehaviour: FaultKind) -> (u16, String) {
     let rig = Rig::keyvault().start().await;
     rig.emulator.faults().add(Fault::always("imds", misbehaviour));
-    let answer = read_secret(&rig).await;
-    assert_eq!(answer.headers["content-type"], "application/problem+json");
+    let response = read_secret(&rig).await;
+    assert_eq!(response.headers["content-type"], "application/problem+json");
     assert_eq!(rig.emulator.log().for_service("vault").len(), 0);
-    (answer.status.as_u16(), answer.text())
+    (response.status.as_u16(), response.text())
 }
 
 fn status(status: u16, body: &str) -> FaultKind {
@@ -54,7 +53,7 @@ async fn every_invalid_token_response_is_a_clear_problem() {
         (FaultKind::Truncate(100), "is unavailable"),
         (FaultKind::Close, "is unavailable"),
     ] {
-        let (status, text) = told(misbehaviour.clone()).await;
+        let (status, text) = read_during(misbehaviour.clone()).await;
         assert_eq!(status, 503, "{misbehaviour:?}: {text}");
         assert!(text.contains(words), "{misbehaviour:?}: {words} in {text}");
         assert!(text.contains("urn:keyward:problem:token-unavailable"), "{text}");
@@ -66,9 +65,9 @@ async fn every_invalid_token_response_is_a_clear_problem() {
 async fn a_busy_endpoints_retry_after_reaches_the_caller() {
     let rig = Rig::keyvault().start().await;
     rig.emulator.faults().status("imds", 429, &[("retry-after", "17")], "");
-    let answer = read_secret(&rig).await;
+    let response = read_secret(&rig).await;
     assert_eq!(
-        (answer.status.as_u16(), answer.headers["retry-after"].to_str().unwrap()),
+        (response.status.as_u16(), response.headers["retry-after"].to_str().unwrap()),
         (503, "17")
     );
     let again = read_secret(&rig).await;
@@ -76,7 +75,7 @@ async fn a_busy_endpoints_retry_after_reaches_the_caller() {
     assert_eq!(
         rig.emulator.log().for_service("imds").len(),
         1,
-        "it is left alone for as long as it asked"
+        "no request is sent within the requested delay"
     );
 }
 
@@ -133,9 +132,13 @@ async fn several_identities_need_an_id() {
         .with(Identity::user_assigned("a", 1))
         .with(Identity::user_assigned("b", 2));
     let rig = Rig::keyvault().emulator(options).start().await;
-    let answer = read_secret(&rig).await;
-    assert_eq!(answer.status, 503);
-    assert!(answer.text().contains("Set client_id, object_id or resource_id"), "{}", answer.text());
+    let response = read_secret(&rig).await;
+    assert_eq!(response.status, 503);
+    assert!(
+        response.text().contains("Set client_id, object_id or resource_id"),
+        "{}",
+        response.text()
+    );
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use http::Request;
 use http_body_util::Full;
 use keyward::{CallError, Violation};
 use keyward_policy::path::PathError;
-use keyward_tests::{Answer, Rig, RigBuilder, get};
+use keyward_tests::{CallResponse, Rig, RigBuilder, get};
 use percent_encoding::percent_decode_str;
 
 /// Names as clients write them in a path, behind a container.
@@ -37,14 +37,14 @@ fn stored(name: &str) -> String {
     percent_decode_str(name).decode_utf8().unwrap().replace('\\', "/")
 }
 
-async fn send(rig: &Rig, method: &str, path: &str, body: Vec<u8>) -> Answer {
+async fn send(rig: &Rig, method: &str, path: &str, body: Vec<u8>) -> CallResponse {
     let request = Request::builder().method(method).uri(path).header("x-ms-blob-type", "BlockBlob");
     rig.call(request.body(Full::new(Bytes::from(body))).unwrap()).await
 }
 
 /// The names in a list of blobs, without their XML.
-fn listed(answer: &Answer) -> Vec<String> {
-    let text = answer.text();
+fn listed(response: &CallResponse) -> Vec<String> {
+    let text = response.text();
     let names = text.split("<Name>").skip(1).filter_map(|rest| rest.split("</Name>").next());
     names.map(|name| name.replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">")).collect()
 }
@@ -118,18 +118,18 @@ async fn a_signature_that_is_handed_out_is_for_the_name_that_the_service_reads()
             .start()
             .await;
         for name in NAMES {
-            let answer =
+            let response =
                 send(&rig, "POST", &format!("/$sas/hello/{name}?permissions=r"), Vec::new()).await;
             assert_eq!(
-                answer.status.as_u16(),
+                response.status.as_u16(),
                 if handed_out { 200 } else { 403 },
                 "{allow} {name}: {}",
-                answer.text()
+                response.text()
             );
             if handed_out {
-                let answer: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+                let response: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
                 let (sas, path) =
-                    (answer["sas"].as_str().unwrap(), format!("/hello/{}", stored(name)));
+                    (response["sas"].as_str().unwrap(), format!("/hello/{}", stored(name)));
                 assert!(rig.emulator.verify_sas(sas, &path, 'r').is_ok(), "{name}");
                 assert!(rig.emulator.verify_sas(sas, "/hello/world.txt", 'r').is_err(), "{name}");
             }
@@ -252,8 +252,8 @@ async fn a_custom_service_may_have_keys_with_slashes() {
         ("/secrets/app%2fk%5c1;x", "/secrets/app%2Fk%5C1%3Bx"),
         ("/secrets/a%2Fb", "/secrets/a%2Fb"),
     ] {
-        let answer = rig.call(get("/", &[("x-path", path)])).await;
-        assert!(answer.error.is_none(), "{path}: {:?}", answer.error);
+        let response = rig.call(get("/", &[("x-path", path)])).await;
+        assert!(response.error.is_none(), "{path}: {:?}", response.error);
         assert_eq!(rig.emulator.log().for_service("vault").last().unwrap().path, sent);
     }
     for path in [
@@ -263,8 +263,8 @@ async fn a_custom_service_may_have_keys_with_slashes() {
         "/secrets/app%2F%2e%2e",
         "/secrets/app/../b",
     ] {
-        let answer = rig.call(get("/", &[("x-path", path)])).await;
-        assert!(answer.error.is_some(), "{path}: {}", answer.text());
+        let response = rig.call(get("/", &[("x-path", path)])).await;
+        assert!(response.error.is_some(), "{path}: {}", response.text());
     }
     assert_eq!(rig.emulator.log().for_service("vault").len(), 3, "nothing else was sent");
 }
@@ -275,12 +275,12 @@ async fn a_custom_service_may_set_names_after() {
         .mount_lines("allow = [\"GET /secrets/db/**\"]")
         .start()
         .await;
-    let answer = rig.call(get("/", &[("x-path", "/secrets/db/a%2Fb//c")])).await;
-    assert!(answer.error.is_none(), "{:?}", answer.error);
+    let response = rig.call(get("/", &[("x-path", "/secrets/db/a%2Fb//c")])).await;
+    assert!(response.error.is_none(), "{:?}", response.error);
     assert_eq!(rig.emulator.log().for_service("vault")[0].path, "/secrets/db/a/b//c");
     for path in ["/secrets//db/a", "/secrets/db%2Fa/b", "/secrets/db/../a/b", "/secrets/db//"] {
-        let answer = rig.call(get("/", &[("x-path", path)])).await;
-        assert!(answer.error.is_some(), "{path}: {}", answer.text());
+        let response = rig.call(get("/", &[("x-path", path)])).await;
+        assert!(response.error.is_some(), "{path}: {}", response.text());
     }
     assert_eq!(rig.emulator.log().for_service("vault").len(), 1, "nothing else was sent");
 }
@@ -324,37 +324,39 @@ const ESCAPES: [&str; 34] = [
 ];
 
 #[tokio::test]
-async fn a_caller_that_hides_another_container_in_a_name_is_refused() {
+async fn a_caller_that_hides_another_container_in_a_name_is_rejected() {
     let rig = Rig::storage("allow = [\"GET /public/**\"]").start().await;
     for path in ESCAPES {
-        let answer = rig.call(get(path, &[])).await;
-        match &answer.error {
+        let response = rig.call(get(path, &[])).await;
+        match &response.error {
             Some(CallError::Caller { violation: Violation::Path(_), .. }) => {
-                assert_eq!(answer.status, 400, "{path}");
+                assert_eq!(response.status, 400, "{path}");
             }
-            Some(CallError::NotAllowed(_)) => assert_eq!(answer.status, 403, "{path}"),
-            other => panic!("{path}: {other:?} {}", answer.text()),
+            Some(CallError::NotAllowed(_)) => assert_eq!(response.status, 403, "{path}"),
+            other => panic!("{path}: {other:?} {}", response.text()),
         }
-        rig.assert_no_token_in(&answer);
+        rig.assert_no_token_in(&response);
     }
     assert!(rig.emulator.log().for_service("blob").is_empty(), "nothing was sent");
 }
 
 #[tokio::test]
-async fn a_caller_that_hides_another_container_in_a_copys_source_is_refused() {
+async fn a_caller_that_hides_another_container_in_a_copys_source_is_rejected() {
     let rig = Rig::storage("allow = [\"* /public/**\"]").start().await;
     for path in ESCAPES {
         for source in ["https://contoso.blob.core.windows.net", "http://localhost/blobs", ""] {
             let source = format!("{source}{path}");
             let request = Request::put("/public/copy").header("x-ms-copy-source", source.as_str());
-            let answer = rig.call(request.body(Full::default()).unwrap()).await;
-            let is_known =
-                matches!(&answer.error, Some(CallError::Caller { .. } | CallError::NotAllowed(_)));
+            let response = rig.call(request.body(Full::default()).unwrap()).await;
+            let is_known = matches!(
+                &response.error,
+                Some(CallError::Caller { .. } | CallError::NotAllowed(_))
+            );
             assert!(
-                is_known && answer.status.is_client_error(),
+                is_known && response.status.is_client_error(),
                 "{source}: {:?} {}",
-                answer.error,
-                answer.text()
+                response.error,
+                response.text()
             );
         }
     }
@@ -362,7 +364,7 @@ async fn a_caller_that_hides_another_container_in_a_copys_source_is_refused() {
 }
 
 #[tokio::test]
-async fn a_caller_that_hides_another_directory_in_a_path_of_webhdfs_is_refused() {
+async fn a_caller_that_hides_another_directory_in_a_path_of_webhdfs_is_rejected() {
     let rig = Rig::lake("contoso.azuredatalakestore.net")
         .mount_lines("allow = [\"* /webhdfs/v1/public/**\"]")
         .start()
@@ -374,14 +376,16 @@ async fn a_caller_that_hides_another_directory_in_a_path_of_webhdfs_is_refused()
             ("PUT", format!("/webhdfs/v1/public/new?op=RENAME&destination={path}")),
             ("POST", format!("/webhdfs/v1/public/new?op=CONCAT&sources=/public/a,{path}")),
         ] {
-            let answer = send(&rig, method, &path, Vec::new()).await;
-            let is_known =
-                matches!(&answer.error, Some(CallError::Caller { .. } | CallError::NotAllowed(_)));
+            let response = send(&rig, method, &path, Vec::new()).await;
+            let is_known = matches!(
+                &response.error,
+                Some(CallError::Caller { .. } | CallError::NotAllowed(_))
+            );
             assert!(
-                is_known && answer.status.is_client_error(),
+                is_known && response.status.is_client_error(),
                 "{path}: {:?} {}",
-                answer.error,
-                answer.text()
+                response.error,
+                response.text()
             );
         }
     }
@@ -397,17 +401,17 @@ async fn without_allow_a_name_does_not_leave_its_container_and_no_path_the_endpo
         "/../hello/world.txt",
         "/c/..%2f..%2fhello",
     ] {
-        let answer = rig.call(get(path, &[])).await;
+        let response = rig.call(get(path, &[])).await;
         assert!(
-            matches!(answer.error, Some(CallError::Caller { .. })),
+            matches!(response.error, Some(CallError::Caller { .. })),
             "{path}: {:?}",
-            answer.error
+            response.error
         );
-        assert_eq!(answer.status, 400, "{path}");
+        assert_eq!(response.status, 400, "{path}");
     }
     assert!(rig.emulator.log().for_service("blob").is_empty(), "nothing was sent");
-    let answer = rig.call(get("/c/a/../b", &[])).await;
-    assert!(answer.error.is_none(), "{:?}", answer.error);
+    let response = rig.call(get("/c/a/../b", &[])).await;
+    assert!(response.error.is_none(), "{:?}", response.error);
     assert_eq!(rig.emulator.log().for_service("blob")[0].path, "/account/c/a/../b");
 }
 
@@ -415,14 +419,14 @@ async fn without_allow_a_name_does_not_leave_its_container_and_no_path_the_endpo
 async fn a_denial_of_a_name_with_several_readings_names_a_line_that_allows_it() {
     let denied = Rig::storage("allow = [\"GET /hello/*\"]").start().await;
     for path in ["/hello/a//b", "/hello/a%252Fb"] {
-        let answer = denied.call(get(path, &[])).await;
-        assert_eq!(answer.status, 403, "{path}");
-        let text = answer.text();
+        let response = denied.call(get(path, &[])).await;
+        assert_eq!(response.status, 403, "{path}");
+        let text = response.text();
         let line =
             text.split("add \\\"").nth(1).and_then(|rest| rest.split("\\\" there").next()).unwrap();
         let allowed = Rig::storage(&format!("allow = [{line:?}]")).start().await;
-        let answer = allowed.call(get(path, &[])).await;
-        assert_eq!((answer.status.as_u16(), answer.error), (404, None), "{path} with {line}");
+        let response = allowed.call(get(path, &[])).await;
+        assert_eq!((response.status.as_u16(), response.error), (404, None), "{path} with {line}");
     }
 }
 
@@ -444,19 +448,19 @@ async fn a_callers_malformed_request_is_a_bad_request() {
         (Rig::storage(""), "/hello/a?comp=li%73t"),
     ] {
         let rig = rig.start().await;
-        let answer = rig.call(get(path, &[])).await;
-        assert_eq!(answer.status, 400, "{path}: {}", answer.text());
+        let response = rig.call(get(path, &[])).await;
+        assert_eq!(response.status, 400, "{path}: {}", response.text());
         assert!(
-            matches!(answer.error, Some(CallError::Caller { .. })),
+            matches!(response.error, Some(CallError::Caller { .. })),
             "{path}: {:?}",
-            answer.error
+            response.error
         );
         assert!(
-            answer.text().contains("urn:keyward:problem:bad-request"),
+            response.text().contains("urn:keyward:problem:bad-request"),
             "{path}: {}",
-            answer.text()
+            response.text()
         );
-        assert!(!answer.text().contains("plugin"), "{path}: {}", answer.text());
+        assert!(!response.text().contains("plugin"), "{path}: {}", response.text());
     }
     let rig = Rig::storage("").start().await;
     let overridden = rig.call(get("/hello/world.txt", &[("x-original-url", "/")])).await;
@@ -470,35 +474,35 @@ async fn a_second_path_of_the_callers_that_allow_cannot_check_is_denied_to_the_c
         [("https://public.example/a", 403), ("https://contoso.blob.core.windows.net/hello/..", 400)]
     {
         let request = Request::put("/hello/copy").header("x-ms-copy-source", source);
-        let answer = rig.call(request.body(Full::default()).unwrap()).await;
-        assert_eq!(answer.status, status, "{source}: {}", answer.text());
+        let response = rig.call(request.body(Full::default()).unwrap()).await;
+        assert_eq!(response.status, status, "{source}: {}", response.text());
         assert!(
-            matches!(answer.error, Some(CallError::Caller { .. })),
+            matches!(response.error, Some(CallError::Caller { .. })),
             "{source}: {:?}",
-            answer.error
+            response.error
         );
     }
     let lake = Rig::lake("contoso.azuredatalakestore.net")
         .mount_lines("allow = [\"* /webhdfs/v1/**\"]")
         .start()
         .await;
-    let answer = send(&lake, "POST", "/webhdfs/v1/reports/a?op=MSCONCAT", Vec::new()).await;
-    assert_eq!(answer.status, 403, "{}", answer.text());
+    let response = send(&lake, "POST", "/webhdfs/v1/reports/a?op=MSCONCAT", Vec::new()).await;
+    assert_eq!(response.status, 403, "{}", response.text());
 }
 
 #[tokio::test]
 async fn a_malformed_path_of_the_plugin_is_a_plugin_error() {
     let rig = Rig::hostile("path_escape").start().await;
     for caller in ["/", "/secrets/db", "/secrets/a%2Fb"] {
-        let answer = rig.call(get(caller, &[("x-path", "/secrets/../keys/signing")])).await;
+        let response = rig.call(get(caller, &[("x-path", "/secrets/../keys/signing")])).await;
         let expected = Violation::Path(PathError::DotSegment);
         assert!(
             matches!(
-                &answer.error,
+                &response.error,
                 Some(CallError::Violation { violation, .. }) if *violation == expected
             ),
             "{caller}"
         );
-        assert_eq!(answer.status, 502, "{caller}");
+        assert_eq!(response.status, 502, "{caller}");
     }
 }

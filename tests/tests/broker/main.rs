@@ -1,5 +1,4 @@
-//! The broker in this process: its plugins, its rules, and what hostile guests and failing services
-//! make of them.
+//! Tests of the broker in this process: plugins, rules, hostile guests and failing services.
 #![allow(clippy::panic, clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
 mod batches;
@@ -9,7 +8,7 @@ mod compile_cache;
 mod config_mistakes;
 mod data_lake;
 mod databases;
-mod early_answers;
+mod early_responses;
 mod embedding;
 mod hostile_addresses;
 mod hostile_codings;

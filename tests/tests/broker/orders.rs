@@ -1,29 +1,29 @@
-//! The bundled plugin for databases, as its callers have it.
+//! The bundled plugin for databases.
 
 use http::StatusCode;
 use keyward_emulator::{Fault, FaultKind};
-use keyward_tests::{Answer, Rig, get, post};
+use keyward_tests::{CallResponse, Rig, get, post};
 use serde_json::{Value, json};
 
-async fn query(rig: &Rig, body: Value) -> Answer {
-    let answer = rig.call(post("/query", &[], &body)).await;
-    rig.assert_no_token_in(&answer);
-    answer
+async fn query(rig: &Rig, body: Value) -> CallResponse {
+    let response = rig.call(post("/query", &[], &body)).await;
+    rig.assert_no_token_in(&response);
+    response
 }
 
-fn json_of(answer: &Answer) -> Value {
-    assert!(answer.broken.is_none(), "{:?}", answer.broken);
-    serde_json::from_slice(&answer.body)
-        .unwrap_or_else(|error| panic!("{error}: {}", answer.text()))
+fn json_of(response: &CallResponse) -> Value {
+    assert!(response.broken.is_none(), "{:?}", response.broken);
+    serde_json::from_slice(&response.body)
+        .unwrap_or_else(|error| panic!("{error}: {}", response.text()))
 }
 
 #[tokio::test]
 async fn the_tutorials_query_returns_columns_types_and_rows() {
     let rig = Rig::orders("").start().await;
-    let answer = query(&rig, json!({ "sql": "SELECT * FROM orders ORDER BY id" })).await;
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    let told = json_of(&answer);
-    let names: Vec<_> = told["columns"]
+    let response = query(&rig, json!({ "sql": "SELECT * FROM orders ORDER BY id" })).await;
+    assert_eq!(response.status, 200, "{}", response.text());
+    let body = json_of(&response);
+    let names: Vec<_> = body["columns"]
         .as_array()
         .unwrap()
         .iter()
@@ -40,10 +40,10 @@ async fn the_tutorials_query_returns_columns_types_and_rows() {
         ]
     );
     assert_eq!(
-        told["rows"][0],
+        body["rows"][0],
         json!([1, "Fabrikam", "1200.50", "2024-01-15T09:30:00.0000000", null])
     );
-    assert_eq!(told["rows"].as_array().unwrap().len(), 3);
+    assert_eq!(body["rows"].as_array().unwrap().len(), 3);
     let seen = rig.emulator.log().for_service("sql");
     assert_eq!(
         seen[0].identity.as_deref(),
@@ -80,7 +80,7 @@ async fn every_type_survives_json_both_ways() {
     ] {
         assert!(row.contains(&expected), "{expected} in {row:?}");
     }
-    // What came out goes in again, under its type's name, and comes out the same.
+    // Results that are sent back as parameters of their type are unchanged.
     for (column, value) in out["columns"].as_array().unwrap().iter().zip(&row) {
         let kind = column["type"].as_str().unwrap();
         let of = match kind {
@@ -100,7 +100,7 @@ async fn every_type_survives_json_both_ways() {
         );
         let number = |value: &Value| value.as_str().and_then(|text| text.parse::<f64>().ok());
         let back = &again["rows"][0][0];
-        // A nullable smalldatetime is told as a datetime, which has thousandths.
+        // A nullable smalldatetime is reported as a datetime, which has thousandths.
         let thousandths =
             |value: &Value| json!(format!("{}.000", value.as_str().unwrap_or_default()));
         let same = match kind {
@@ -117,12 +117,12 @@ async fn rows_are_streamed_as_lines() {
     let rig = Rig::orders("max_rows = 2000000").start().await;
     let sql =
         "with n as (select 1 as i union all select i + 1 from n where i < 20000) select i from n";
-    let answer = rig
+    let response = rig
         .call(post("/query", &[("accept", "application/x-ndjson")], &json!({ "sql": sql })))
         .await;
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    assert_eq!(answer.headers["content-type"], "application/x-ndjson");
-    let text = answer.text();
+    assert_eq!(response.status, 200, "{}", response.text());
+    assert_eq!(response.headers["content-type"], "application/x-ndjson");
+    let text = response.text();
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!((lines[0], lines[1]), ("{\"columns\":[{\"name\":\"i\",\"type\":\"int\"}]}", "[1]"));
     assert_eq!((lines[20_000], lines[20_001]), ("[20000]", "{\"end\":{\"rows\":20000}}"));
@@ -135,15 +135,16 @@ async fn an_aborted_stream_of_rows_never_looks_complete() {
                'some text' as t from n";
     for accept in ["application/json", "application/x-ndjson"] {
         rig.emulator.faults().add(Fault::once("sql", FaultKind::Truncate(600_000)).at("RPC"));
-        let answer = rig.call(post("/query", &[("accept", accept)], &json!({ "sql": sql }))).await;
-        assert_eq!(answer.status, 200, "{}", answer.text());
+        let response =
+            rig.call(post("/query", &[("accept", accept)], &json!({ "sql": sql }))).await;
+        assert_eq!(response.status, 200, "{}", response.text());
         assert!(
-            answer.broken.is_some(),
+            response.broken.is_some(),
             "{accept}: it ended well, after {} bytes",
-            answer.body.len()
+            response.body.len()
         );
-        assert!(serde_json::from_slice::<Value>(&answer.body).is_err());
-        assert!(!answer.text().contains("\"end\""));
+        assert!(serde_json::from_slice::<Value>(&response.body).is_err());
+        assert!(!response.text().contains("\"end\""));
     }
 }
 
@@ -158,12 +159,12 @@ async fn affected_rows_are_counted() {
         "total": 0.10,
         "at": { "type": "datetime2", "value": "2024-01-01T00:00:00" },
     });
-    let answer = rig.call(post("/execute", &[], &json!({ "sql": sql, "params": params }))).await;
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    assert_eq!(json_of(&answer), json!({ "rows_affected": 4, "statements": [1, 3] }));
-    let told =
+    let response = rig.call(post("/execute", &[], &json!({ "sql": sql, "params": params }))).await;
+    assert_eq!(response.status, 200, "{}", response.text());
+    assert_eq!(json_of(&response), json!({ "rows_affected": 4, "statements": [1, 3] }));
+    let body =
         json_of(&query(&rig, json!({ "sql": "select total from orders where id = 70" })).await);
-    assert_eq!(told["rows"], json!([["0.10"]]));
+    assert_eq!(body["rows"], json!([["0.10"]]));
 }
 
 #[tokio::test]
@@ -173,12 +174,12 @@ async fn named_queries_are_from_the_configuration() {
     )
     .start()
     .await;
-    let answer =
+    let response =
         rig.call(post("/queries/of", &[], &json!({ "params": { "who": "Northwind" } }))).await;
-    assert_eq!(json_of(&answer)["rows"], json!([[2]]));
-    let answer = rig.call(post("/queries/other", &[], &json!({}))).await;
-    assert_eq!(answer.status, 404);
-    assert!(!answer.text().contains("customer"), "{}", answer.text());
+    assert_eq!(json_of(&response)["rows"], json!([[2]]));
+    let response = rig.call(post("/queries/other", &[], &json!({}))).await;
+    assert_eq!(response.status, 404);
+    assert!(!response.text().contains("customer"), "{}", response.text());
     assert_eq!(rig.call(get("/queries/of", &[])).await.status, 405);
 }
 
@@ -192,10 +193,10 @@ async fn a_read_only_mount_writes_nothing() {
         "exec sp_who",
         "select 1 shutdown",
     ] {
-        let answer = query(&rig, json!({ "sql": sql })).await;
-        assert_eq!(answer.status, 403, "{sql}: {}", answer.text());
-        let answer = rig.call(post("/execute", &[], &json!({ "sql": sql }))).await;
-        assert_eq!(answer.status, 403, "{sql}: {}", answer.text());
+        let response = query(&rig, json!({ "sql": sql })).await;
+        assert_eq!(response.status, 403, "{sql}: {}", response.text());
+        let response = rig.call(post("/execute", &[], &json!({ "sql": sql }))).await;
+        assert_eq!(response.status, 403, "{sql}: {}", response.text());
     }
     assert!(rig.emulator.log().for_service("sql").is_empty(), "nothing of it was sent");
     assert_eq!(
@@ -205,29 +206,29 @@ async fn a_read_only_mount_writes_nothing() {
         200
     );
     let deep = format!("select {}1{}", "(".repeat(5000), ")".repeat(5000));
-    let answer = query(&rig, json!({ "sql": deep })).await;
-    assert_eq!(answer.status, 403, "{}", answer.text());
+    let response = query(&rig, json!({ "sql": deep })).await;
+    assert_eq!(response.status, 403, "{}", response.text());
 }
 
 #[tokio::test]
 async fn server_errors_are_problems_with_the_error_number() {
     let rig = Rig::orders("").start().await;
-    let answer = query(&rig, json!({ "sql": "select * from nowhere" })).await;
+    let response = query(&rig, json!({ "sql": "select * from nowhere" })).await;
     assert_eq!(
-        (answer.status, &answer.headers["content-type"]),
+        (response.status, &response.headers["content-type"]),
         (StatusCode::BAD_REQUEST, &"application/problem+json".parse().unwrap())
     );
-    let problem = json_of(&answer);
+    let problem = json_of(&response);
     assert_eq!(
         (&problem["number"], &problem["class"], &problem["line"]),
         (&json!(208), &json!(16), &json!(1))
     );
     assert!(problem["detail"].as_str().unwrap().contains("nowhere"), "{problem}");
-    let answer =
+    let response =
         query(&rig, json!({ "sql": "insert into orders values (1, 'x', 1, '2024-01-01', null)" }))
             .await;
     assert_eq!(
-        (answer.status, json_of(&answer)["number"].clone()),
+        (response.status, json_of(&response)["number"].clone()),
         (StatusCode::CONFLICT, json!(2627))
     );
 }
@@ -237,9 +238,9 @@ async fn the_error_about_a_failed_login_says_what_to_check() {
     for (number, words) in [(18456, "CREATE USER"), (40615, "firewall"), (4060, "database")] {
         let rig = Rig::orders("").start().await;
         rig.emulator.faults().add(Fault::always("sql", FaultKind::SqlError(number)).at("LOGIN"));
-        let answer = query(&rig, json!({ "sql": "select 1" })).await;
-        assert_eq!(answer.status, 403, "{number}: {}", answer.text());
-        assert!(answer.text().contains(words), "{number}: {}", answer.text());
+        let response = query(&rig, json!({ "sql": "select 1" })).await;
+        assert_eq!(response.status, 403, "{number}: {}", response.text());
+        assert!(response.text().contains(words), "{number}: {}", response.text());
     }
 }
 
@@ -251,10 +252,10 @@ const VAULT: &str = "auth = \"password\"\nuser = \"app\"\npassword_secret = \"sq
 #[tokio::test]
 async fn a_password_from_key_vault_logs_in_and_stays_hidden() {
     let rig = Rig::orders(VAULT).start().await;
-    let answer = query(&rig, json!({ "sql": "select suser_sname() as who" })).await;
-    assert_eq!(json_of(&answer)["rows"], json!([["app"]]), "{}", answer.text());
-    let told = format!("{}{:?}{:?}", answer.text(), answer.headers, rig.audit.wait(1).await);
-    assert!(!told.contains("correct-horse"), "{told}");
+    let response = query(&rig, json!({ "sql": "select suser_sname() as who" })).await;
+    assert_eq!(json_of(&response)["rows"], json!([["app"]]), "{}", response.text());
+    let body = format!("{}{:?}{:?}", response.text(), response.headers, rig.audit.wait(1).await);
+    assert!(!body.contains("correct-horse"), "{body}");
     assert!(!keyward_tests::Logs::collect().text().contains("correct-horse"));
 }
 
@@ -263,12 +264,12 @@ async fn responses_are_limited() {
     let rig = Rig::orders("max_rows = 10").start().await;
     let sql =
         "with n as (select 1 as i union all select i + 1 from n where i < 100) select i from n";
-    let answer = query(&rig, json!({ "sql": sql })).await;
-    assert_eq!(answer.status, 422, "{}", answer.text());
-    assert!(answer.text().contains("max_rows"), "{}", answer.text());
+    let response = query(&rig, json!({ "sql": sql })).await;
+    assert_eq!(response.status, 422, "{}", response.text());
+    assert!(response.text().contains("max_rows"), "{}", response.text());
     rig.emulator.faults().add(Fault::once("sql", FaultKind::Hang).at("RPC"));
-    let answer = query(&rig, json!({ "sql": "select 1", "timeout": "100ms" })).await;
-    assert_eq!(answer.status, 504, "{}", answer.text());
+    let response = query(&rig, json!({ "sql": "select 1", "timeout": "100ms" })).await;
+    assert_eq!(response.status, 504, "{}", response.text());
 }
 
 #[tokio::test]
@@ -278,8 +279,8 @@ async fn the_sovereign_clouds_have_servers_and_audiences_of_their_own() {
         ("usgov", "contoso.database.usgovcloudapi.net"),
     ] {
         let rig = Rig::orders("").in_cloud(cloud, &format!("sqlserver://{host}")).start().await;
-        let answer = query(&rig, json!({ "sql": "select 1 as one" })).await;
-        assert_eq!(answer.status, 200, "{}", answer.text());
+        let response = query(&rig, json!({ "sql": "select 1 as one" })).await;
+        assert_eq!(response.status, 200, "{}", response.text());
         assert_eq!(rig.emulator.log().for_service("sql")[0].host, host);
     }
 }

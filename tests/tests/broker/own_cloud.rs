@@ -1,4 +1,4 @@
-//! A cloud of one's own: audiences and hosts are those of its table, and nobody else's.
+//! Custom clouds: only the audiences and hosts of the configured table are known.
 
 use keyward_tests::{Rig, get};
 
@@ -17,9 +17,9 @@ const ENDPOINT: &str = "https://contoso.vault.azure.cn";
 async fn a_mount_works_in_a_custom_cloud() {
     let rig =
         Rig::keyvault().in_own_cloud(&cloud("https://vault.azure.cn"), ENDPOINT).start().await;
-    let answer = rig.call(get("/secrets/db", &[])).await;
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    rig.assert_no_token_in(&answer);
+    let response = rig.call(get("/secrets/db", &[])).await;
+    assert_eq!(response.status, 200, "{}", response.text());
+    rig.assert_no_token_in(&response);
     let record = rig.audit.wait(1).await;
     assert_eq!(record.upstream[0].audience.as_deref(), Some("https://vault.azure.cn"));
 }
@@ -28,14 +28,14 @@ async fn a_mount_works_in_a_custom_cloud() {
 async fn tokens_have_exactly_the_audience_of_the_custom_table() {
     let rig =
         Rig::keyvault().in_own_cloud(&cloud("https://vault.azure.cn/"), ENDPOINT).start().await;
-    let answer = rig.call(get("/secrets/db", &[])).await;
+    let response = rig.call(get("/secrets/db", &[])).await;
     assert_eq!(
-        answer.status,
+        response.status,
         401,
         "the vault takes tokens for another audience: {}",
-        answer.text()
+        response.text()
     );
-    assert!(answer.text().contains("Invalid audience"), "{}", answer.text());
+    assert!(response.text().contains("Invalid audience"), "{}", response.text());
 }
 
 #[tokio::test]
@@ -55,6 +55,6 @@ async fn the_public_clouds_rule_for_copies_holds_in_a_custom_cloud() {
         )
         .body(Default::default())
         .unwrap();
-    let answer = rig.call(request).await;
-    assert_eq!(answer.status, 403, "{}", answer.text());
+    let response = rig.call(request).await;
+    assert_eq!(response.status, 403, "{}", response.text());
 }

@@ -1,10 +1,10 @@
-//! Sealing: a shared access signature is spent by plugins, and seen by nobody.
+//! Sealing: plugins spend shared access signatures without seeing them.
 
 use http::Request;
 use keyward::audit::Outcome;
 use keyward::{CallError, SURROGATE_PREFIX, Violation};
 use keyward_emulator::{Fault, FaultKind, SUBSCRIPTION};
-use keyward_tests::{Answer, Logs, Rig, get};
+use keyward_tests::{CallResponse, Logs, Rig, get};
 use serde_json::{Value, json};
 
 fn path() -> String {
@@ -25,19 +25,19 @@ fn body() -> String {
     wanted.to_string()
 }
 
-async fn call(rig: &Rig, fields: &[(&str, &str)]) -> Answer {
+async fn call(rig: &Rig, fields: &[(&str, &str)]) -> CallResponse {
     let (path, body) = (path(), body());
     let all: Vec<(&str, &str)> =
         [("x-path", path.as_str()), ("x-body", &body)].iter().chain(fields).copied().collect();
-    let answer = rig.call(get("/", &all)).await;
-    rig.assert_no_token_in(&answer);
-    answer
+    let response = rig.call(get("/", &all)).await;
+    rig.assert_no_token_in(&response);
+    response
 }
 
-fn violation(answer: &Answer) -> &Violation {
-    match &answer.error {
+fn violation(response: &CallResponse) -> &Violation {
+    match &response.error {
         Some(CallError::Violation { violation, .. }) => violation,
-        other => panic!("no violation: {other:?}, {}", answer.text()),
+        other => panic!("no violation: {other:?}, {}", response.text()),
     }
 }
 
@@ -45,11 +45,11 @@ fn violation(answer: &Answer) -> &Violation {
 async fn a_compressed_response_is_sealed_like_any_other() {
     let rig = Rig::hostile_to_seals("sas_reader").start().await;
     rig.emulator.faults().add(Fault::once("arm", FaultKind::Gzip));
-    let answer = call(&rig, &[]).await;
+    let response = call(&rig, &[]).await;
     assert!(
-        answer.text().contains(SURROGATE_PREFIX) && !answer.text().contains("sig="),
+        response.text().contains(SURROGATE_PREFIX) && !response.text().contains("sig="),
         "{}",
-        answer.text()
+        response.text()
     );
 }
 
@@ -64,9 +64,9 @@ async fn a_guest_gets_a_surrogate_whatever_request_it_sends() {
         "if-none-match: *",
     ] {
         let rig = Rig::hostile_to_seals("sas_reader").start().await;
-        let answer = call(&rig, &[("x-field", field)]).await;
-        assert_eq!(answer.status, 200, "{:?}", answer.error);
-        let text = answer.text();
+        let response = call(&rig, &[("x-field", field)]).await;
+        assert_eq!(response.status, 200, "{:?}", response.error);
+        let text = response.text();
         assert!(
             text.matches(SURROGATE_PREFIX).count() == 2 && !text.contains("sig="),
             "{field}: {text}"
@@ -74,7 +74,7 @@ async fn a_guest_gets_a_surrogate_whatever_request_it_sends() {
         assert_eq!(
             rig.emulator.issued_sas().len(),
             1,
-            "{field}: the second answer is the host's own"
+            "{field}: the second response is the host's own"
         );
         for seen in rig.emulator.log().for_service("arm") {
             for name in ["range", "x-ms-return", "if-none-match"] {
@@ -125,22 +125,22 @@ async fn a_signature_in_another_field_is_not_visible_either() {
         rig.emulator
             .faults()
             .add(Fault::always("arm", FaultKind::Respond { status, headers, body: body.clone() }));
-        let answer = call(&rig, &[]).await;
+        let response = call(&rig, &[]).await;
         let everything = format!(
             "{:?} {:?} {}",
-            answer.headers,
-            answer.error,
-            String::from_utf8_lossy(&answer.body)
+            response.headers,
+            response.error,
+            String::from_utf8_lossy(&response.body)
         );
         assert!(!everything.contains("b2RkLXNpZ25h"), "{status} {body}: {everything}");
-        assert_eq!(answer.error.is_none(), answered, "{status} {body}: {:?}", answer.error);
+        assert_eq!(response.error.is_none(), answered, "{status} {body}: {:?}", response.error);
         if !answered {
             assert!(
-                matches!(answer.error, Some(CallError::Unsealable { .. })),
+                matches!(response.error, Some(CallError::Unsealable { .. })),
                 "{:?}",
-                answer.error
+                response.error
             );
-            assert_eq!(answer.status, 502);
+            assert_eq!(response.status, 502);
         }
         assert!(!Logs::collect().text().contains("b2RkLXNpZ25h"), "{status} {body}");
         assert!(!format!("{:?}", rig.audit.all()).contains("b2RkLXNpZ25h"));
@@ -151,19 +151,22 @@ async fn a_signature_in_another_field_is_not_visible_either() {
 async fn a_response_too_long_to_seal_is_denied() {
     let rig = Rig::hostile_to_seals("sas_reader").start().await;
     rig.emulator.faults().add(Fault::always("arm", FaultKind::Bytes(300 << 10)));
-    let answer = call(&rig, &[]).await;
+    let response = call(&rig, &[]).await;
     assert!(
-        matches!(&answer.error, Some(CallError::Unsealable { why, .. }) if why.contains("longer")),
+        matches!(
+            &response.error,
+            Some(CallError::Unsealable { why, .. }) if why.contains("longer")
+        ),
         "{:?}",
-        answer.error
+        response.error
     );
 }
 
 #[tokio::test]
 async fn a_signature_is_spent_in_the_query_of_its_endpoint() {
     let rig = Rig::hostile_to_seals("sas_spender").start().await;
-    let answer = call(&rig, &[("x-where", "query")]).await;
-    assert!(answer.text().contains("Hello, world!"), "{}", answer.text());
+    let response = call(&rig, &[("x-where", "query")]).await;
+    assert!(response.text().contains("Hello, world!"), "{}", response.text());
     let seen = rig.emulator.log().for_service("blob");
     assert!(seen[0].query.contains("sig="), "the service got it");
     let record = rig.audit.wait(1).await;
@@ -185,8 +188,8 @@ async fn a_signature_is_spent_nowhere_else() {
         ("token in the query", Violation::MisplacedSurrogate("query")),
     ] {
         let rig = Rig::hostile_to_seals("sas_spender").start().await;
-        let answer = call(&rig, &[("x-where", place)]).await;
-        assert_eq!(violation(&answer), &expected, "{place}");
+        let response = call(&rig, &[("x-where", place)]).await;
+        assert_eq!(violation(&response), &expected, "{place}");
         assert!(
             rig.emulator.log().for_service("blob").iter().all(|seen| seen.status == 0),
             "{place}: nothing was answered"
@@ -194,8 +197,8 @@ async fn a_signature_is_spent_nowhere_else() {
         assert_eq!(rig.audit.wait(1).await.outcome, Outcome::Denied);
     }
     let rig = Rig::hostile_to_seals("sas_spender").start().await;
-    let answer = call(&rig, &[("x-where", "elsewhere")]).await;
-    assert_eq!(violation(&answer).rule(), "endpoint");
+    let response = call(&rig, &[("x-where", "elsewhere")]).await;
+    assert_eq!(violation(&response).rule(), "endpoint");
 }
 
 #[tokio::test]
@@ -210,7 +213,8 @@ async fn a_signatures_surrogate_is_valid_only_within_its_call() {
 #[tokio::test]
 async fn a_signature_that_the_service_repeats_is_redacted() {
     let rig = Rig::storage_with_sas("").start().await;
-    // Azure's answer to a wrong signature repeats what was signed; a hostile one would repeat all.
+    // Azure's response to a wrong signature repeats what was signed; a hostile one would repeat
+    // all.
     assert_eq!(rig.call(get("/hello/world.txt", &[])).await.status, 200);
     let sas = rig.emulator.issued_sas()[0].clone();
     rig.emulator.faults().status(
@@ -219,9 +223,9 @@ async fn a_signature_that_the_service_repeats_is_redacted() {
         &[("x-echo", &sas)],
         &format!("<Error>{sas}</Error>"),
     );
-    let answer = rig.call(get("/hello/world.txt", &[])).await;
-    rig.assert_no_token_in(&answer);
-    assert!(answer.text().contains("***"), "{}", answer.text());
+    let response = rig.call(get("/hello/world.txt", &[])).await;
+    rig.assert_no_token_in(&response);
+    assert!(response.text().contains("***"), "{}", response.text());
     assert!(rig.audit.wait(2).await.redacted);
 }
 
@@ -284,33 +288,33 @@ async fn callers_get_a_signature_only_with_hand_out() {
         Request::post("/$sas/hello/world.txt?permissions=r&expires_in=10m").body("".into()).unwrap()
     };
     let closed = Rig::storage_with_sas("").start().await;
-    let answer = closed.call(ask()).await;
-    assert_eq!(answer.status, 403);
+    let response = closed.call(ask()).await;
+    assert_eq!(response.status, 403);
     assert!(
-        answer.text().contains("hand_out = ") && answer.text().contains("[mount.blobs]"),
+        response.text().contains("hand_out = ") && response.text().contains("[mount.blobs]"),
         "{}",
-        answer.text()
+        response.text()
     );
     assert!(closed.emulator.issued_sas().is_empty());
     assert_eq!(closed.audit.wait(1).await.rule, Some("sas-export-off"));
 
     // A mount that has no signatures at all.
     let entra = Rig::storage("").start().await;
-    let answer = entra.call(ask()).await;
-    assert_eq!(answer.status, 403, "{}", answer.text());
+    let response = entra.call(ask()).await;
+    assert_eq!(response.status, 403, "{}", response.text());
     for words in
         ["hand_out = [\\\"listServiceSas\\\"] in [mount.blobs]", "[mount.blobs.audience.arm]"]
     {
-        assert!(answer.text().contains(words), "{words} in {}", answer.text());
+        assert!(response.text().contains(words), "{words} in {}", response.text());
     }
     assert_eq!(entra.call(get("/hello/world.txt", &[])).await.status, 200, "all else works");
 
     let open = Rig::storage_with_sas("sas_export = true").start().await;
-    let answer = open.call(ask()).await;
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    let handed: Value = serde_json::from_slice(&answer.body).unwrap();
+    let response = open.call(ask()).await;
+    assert_eq!(response.status, 200, "{}", response.text());
+    let handed: Value = serde_json::from_slice(&response.body).unwrap();
     assert_eq!(handed["sas"], open.emulator.issued_sas()[0]);
-    assert_eq!(answer.headers["cache-control"], "no-store");
+    assert_eq!(response.headers["cache-control"], "no-store");
     let records = [open.audit.wait(1).await, open.audit.wait(2).await];
     assert_eq!(
         records.clone().map(|record| record.outcome),
@@ -332,15 +336,15 @@ async fn all_waiting_calls_share_one_failed_request_for_a_signature() {
         let rig = std::sync::Arc::clone(&rig);
         calls.spawn(async move { rig.call(get("/hello/world.txt", &[])).await });
     }
-    for answer in calls.join_all().await {
+    for response in calls.join_all().await {
         assert_eq!(
-            (answer.status.as_u16(), &answer.headers["retry-after"]),
+            (response.status.as_u16(), &response.headers["retry-after"]),
             (503, &"7".parse().unwrap())
         );
-        assert!(answer.text().contains("TooManyRequests"), "{}", answer.text());
+        assert!(response.text().contains("TooManyRequests"), "{}", response.text());
     }
-    let asked = rig.emulator.log().for_service("arm").len();
-    assert!(asked < 10, "asked {asked} times");
+    let requests = rig.emulator.log().for_service("arm").len();
+    assert!(requests < 10, "{requests} requests");
 }
 
 #[tokio::test]

@@ -1,5 +1,4 @@
-//! Bodies that are larger than anybody wants to hold: who is slow slows the other end, and who goes
-//! away stops it.
+//! Backpressure and cancellation of bodies that are too large to buffer.
 
 use std::time::Duration;
 
@@ -14,8 +13,7 @@ use keyward_tests::{Rig, get};
 
 const MIB: u64 = 1 << 20;
 
-/// What may be on its way between two ends: the buffers of the broker, and those of the sockets on
-/// both sides.
+/// Maximum bytes in flight: the buffers of the broker, and those of the sockets on both sides.
 const ON_THE_WAY: u64 = 32 * MIB;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -29,7 +27,7 @@ async fn a_slow_reader_slows_the_service() {
     while read < MIB {
         read += body.frame().await.unwrap().unwrap().into_data().unwrap().len() as u64;
     }
-    // All the time that it takes to send a gibibyte to somebody who takes it.
+    // Long enough to send a gibibyte to a fast reader.
     tokio::time::sleep(Duration::from_millis(500)).await;
     drop(body);
     let record = rig.audit.wait(1).await;
@@ -60,7 +58,7 @@ async fn a_slow_service_slows_the_writer() {
         sent += piece.len() as u64;
         assert!(sent < ON_THE_WAY, "{} MiB were taken by a service that reads nothing", sent / MIB);
     }
-    // It reads on, and so does the writer write.
+    // Once it reads again, the writer continues.
     rig.emulator.faults().clear();
     while sent < 64 * MIB {
         sender.send_data(piece.clone()).await.unwrap();
@@ -95,9 +93,9 @@ async fn a_service_that_disconnects_during_an_upload_is_a_bad_gateway() {
     let rig = Rig::storage("").start().await;
     rig.emulator.faults().add(Fault::once("blob", FaultKind::CloseAfterRequestBytes(1 << 20)));
     let body = http_body_util::Full::new(Bytes::from(vec![7_u8; 16 << 20]));
-    let answer = rig
+    let response = rig
         .call(Request::put("/hello/torn").header("x-ms-blob-type", "BlockBlob").body(body).unwrap())
         .await;
-    assert_eq!(answer.status, 502, "{}", answer.text());
+    assert_eq!(response.status, 502, "{}", response.text());
     assert_eq!(rig.call(get("/hello/torn", &[])).await.status, 404);
 }

@@ -538,7 +538,7 @@ mod tests {
     }
 
     #[test]
-    fn what_sqlite_cannot_do_is_an_error_that_names_it() {
+    fn unsupported_features_of_sqlite_are_errors_that_name_them() {
         for (sql, name) in [
             ("SELECT TOP 5 PERCENT a FROM t", "TOP with PERCENT or WITH TIES"),
             ("SELECT TOP 5 a FROM t UNION SELECT b FROM u", "TOP in a part of a UNION"),

@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn an_invalid_instant_is_none() {
+    fn an_invalid_instant_is_rejected() {
         for json in [
             r#""""#,
             r#"" ""#,
@@ -308,7 +308,7 @@ mod tests {
         }
 
         #[test]
-        fn arbitrary_json_is_none_or_before_the_year_10000(
+        fn an_instant_in_arbitrary_json_is_rejected_or_before_the_year_10000(
             text in "[0-9eE.+\\-\\[\\]{}\",:tfn]{0,20}"
         ) {
             if let Ok(value) = serde_json::from_str::<ExpiryValue>(&text) {

@@ -58,7 +58,7 @@ pub(super) enum Attempt<T> {
     /// The failure may be temporary.
     Retry {
         error: TokenError,
-        /// How long the endpoint asked to wait.
+        /// The delay that the endpoint requested.
         after: Option<Duration>,
         /// Whether the endpoint responded with 410.
         gone: bool,

@@ -36,10 +36,10 @@ pub(super) struct Response {
     pub(super) body: Zeroizing<Vec<u8>>,
 }
 
-/// Why there is no response.
+/// Errors of requests.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// There is no connection.
+    /// The connection failed.
     Unreachable(String),
     /// The connection failed, or took too long.
     Broken(String),

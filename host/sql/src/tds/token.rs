@@ -20,7 +20,7 @@ pub(crate) const INFO: u8 = 0xab;
 pub(crate) const RETURNVALUE: u8 = 0xac;
 /// Acknowledgement of a login.
 pub(crate) const LOGINACK: u8 = 0xad;
-/// Acknowledgement of features asked for in a login.
+/// Acknowledgement of features requested in a login.
 pub(crate) const FEATUREEXTACK: u8 = 0xae;
 /// Row with all of its values.
 pub(crate) const ROW: u8 = 0xd1;

@@ -1,4 +1,4 @@
-//! Source of a token parser's bytes, and what the tokens have said so far.
+//! Source of a token parser's bytes, and the state that earlier tokens reported.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use crate::value::DataType;
 /// The money type of each column of a result set; `None` for columns of other types.
 pub(crate) type MoneyColumns = Vec<Option<DataType>>;
 
-/// What the tokens of a connection have said so far.
+/// The state of a connection that its tokens have reported so far.
 #[derive(Default)]
 struct StreamState {
     /// Whether a transaction is open.
