@@ -21,7 +21,7 @@ fn sources(directories: &[&str]) -> Vec<String> {
                 entries.filter(|entry| !entry.ends_with("target") && !entry.ends_with("tests")),
             );
         } else if path.extension().is_some_and(|extension| extension == "rs")
-            && !path.ends_with("tests.rs")
+            && !path.to_string_lossy().ends_with("tests.rs")
         {
             let text = std::fs::read_to_string(&path).unwrap();
             texts.push(text.split("#[cfg(test)]\nmod tests {").next().unwrap().to_owned());
