@@ -237,7 +237,7 @@ fn check_shows_everything_that_a_mount_may_do() {
         "redirects https://node.example:8443 receives requests without a token: it is not a host \
          of https://storage.azure.com/",
         "paths of `blob` are read as names after the first segment; `%2F` and `\\` in them are `/`",
-        "referenced path of `blob`, in the header field x-ms-copy-source, which must be allowed to GET",
+        "second path of `blob`, in the header field x-ms-copy-source, which must be allowed to GET",
         "seals /serviceSasToken of `arm`, spent in a query to `blob`",
         "exports POST /$sas/** hands out /serviceSasToken of `arm` to callers, by `hand_out`",
         "hands out the credentials of listServiceSas, to callers",

@@ -256,7 +256,11 @@ fn another_audience_is_restated_in_its_own_section() {
         error.contains("is not the resource of the audience `vault`, which is a service of the"),
         "{error}"
     );
-    insta::assert_snapshot!(rejection("", manifest, &format!("{vault}[mount.weather.audience.api]")));
+    insta::assert_snapshot!(rejection(
+        "",
+        manifest,
+        &format!("{vault}[mount.weather.audience.api]")
+    ));
     let section = format!(
         "{vault}[mount.weather.audience.api]\n{}",
         restating("https://api.weather.example")

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use keyward::CallError;
 use keyward_emulator::{Fault, FaultKind};
-use keyward_tests::{Answer, Rig, get};
+use keyward_tests::{CallResponse, Rig, get};
 
 fn responds(headers: &[(&str, &str)], body: &str) -> FaultKind {
     let headers =
@@ -23,16 +23,16 @@ fn part(token: &str, length: usize) -> String {
     signature[20..20 + length].to_owned()
 }
 
-async fn secret(rig: &Rig) -> Answer {
+async fn secret(rig: &Rig) -> CallResponse {
     rig.call(get("/secrets/db?api-version=7.4", &[])).await
 }
 
-fn assert_ended(answer: &Answer, part: &str) {
+fn assert_ended(response: &CallResponse, part: &str) {
     assert!(
-        matches!(answer.error, Some(CallError::TokenEchoed { .. })) || answer.broken.is_some(),
-        "{answer:?}"
+        matches!(response.error, Some(CallError::TokenEchoed { .. })) || response.broken.is_some(),
+        "{response:?}"
     );
-    assert!(!answer.text().contains(part), "{}", answer.text());
+    assert!(!response.text().contains(part), "{}", response.text());
 }
 
 #[tokio::test]
@@ -57,8 +57,8 @@ async fn fifteen_bytes_of_a_signature_pass() {
     assert_eq!(secret(&rig).await.status, 200);
     let body = format!("{{\"value\": \"{}\"}}", part(&token(&rig), 15));
     rig.emulator.faults().add(Fault::once("vault", responds(&[], &body)));
-    let answer = secret(&rig).await;
-    assert_eq!((answer.status.as_u16(), answer.text()), (200, body.as_str().into()));
+    let response = secret(&rig).await;
+    assert_eq!((response.status.as_u16(), response.text()), (200, body.as_str().into()));
 }
 
 #[tokio::test]
@@ -67,9 +67,9 @@ async fn a_part_of_a_signature_in_a_header_field_ends_the_response() {
     assert_eq!(secret(&rig).await.status, 200);
     let part = part(&token(&rig), 16);
     rig.emulator.faults().add(Fault::once("vault", responds(&[("x-part", &part)], "{}")));
-    let answer = secret(&rig).await;
-    assert!(matches!(answer.error, Some(CallError::TokenEchoed { .. })), "{answer:?}");
-    assert!(!format!("{:?}", answer.headers).contains(&part));
+    let response = secret(&rig).await;
+    assert!(matches!(response.error, Some(CallError::TokenEchoed { .. })), "{response:?}");
+    assert!(!format!("{:?}", response.headers).contains(&part));
 }
 
 #[tokio::test]
@@ -80,11 +80,11 @@ async fn a_token_in_base64_and_other_escapes_is_redacted() {
     let encoded = STANDARD.encode(format!("Bearer {token}, and more"));
     let body = format!("{{\"value\": \"{encoded}\"}}");
     rig.emulator.faults().add(Fault::once("vault", responds(&[], &body)));
-    let answer = secret(&rig).await;
-    assert_eq!(answer.status, 200);
+    let response = secret(&rig).await;
+    assert_eq!(response.status, 200);
     let middle = &encoded[20..encoded.len() - 40];
-    assert!(!answer.text().contains(&middle[..40]), "{}", answer.text());
-    assert_eq!(answer.text().len(), body.len());
+    assert!(!response.text().contains(&middle[..40]), "{}", response.text());
+    assert_eq!(response.text().len(), body.len());
     assert!(rig.audit.wait(2).await.redacted);
 }
 
@@ -94,9 +94,9 @@ async fn a_response_to_a_request_without_a_token_is_searched() {
     assert_ne!(secret(&rig).await.text(), "");
     let token = token(&rig);
     rig.emulator.faults().add(Fault::once("vault", responds(&[], &format!("<{token}>"))));
-    let answer = secret(&rig).await;
-    assert!(answer.text().contains("<***"), "{}", answer.text());
-    rig.assert_no_token_in(&answer);
+    let response = secret(&rig).await;
+    assert!(response.text().contains("<***"), "{}", response.text());
+    rig.assert_no_token_in(&response);
     let part = part(&token, 16);
     rig.emulator.faults().add(Fault::once("vault", responds(&[], &part)));
     assert_ended(&secret(&rig).await, &part);
@@ -109,8 +109,8 @@ async fn a_token_for_another_audience_of_the_mount_is_redacted() {
     assert_eq!(signed.status, 200, "{}", signed.text());
     let arm = token(&rig);
     rig.emulator.faults().add(Fault::once("blob", responds(&[], &format!("<{arm}>"))));
-    let answer = rig.call(get("/hello/world.txt", &[])).await;
-    assert!(answer.text().starts_with("<***"), "{}", answer.text());
+    let response = rig.call(get("/hello/world.txt", &[])).await;
+    assert!(response.text().starts_with("<***"), "{}", response.text());
     let part = part(&arm, 16);
     rig.emulator.faults().add(Fault::once("blob", responds(&[], &part)));
     assert_ended(&rig.call(get("/hello/world.txt", &[])).await, &part);
@@ -151,15 +151,17 @@ async fn a_partial_response_is_searched() {
         body,
     };
     rig.emulator.faults().add(Fault::once("blob", kind));
-    let answer = rig.call(get("/hello/world.txt", &[("range", "bytes=5-35")])).await;
-    assert_ended(&answer, &part);
+    let response = rig.call(get("/hello/world.txt", &[("range", "bytes=5-35")])).await;
+    assert_ended(&response, &part);
 }
 
 #[tokio::test]
 async fn a_surrogate_from_after_a_body_began_is_found_in_it() {
     let rig = Rig::hostile("surrogate_after_the_body_began").start().await;
-    let answer = rig.call(get("/", &[])).await;
-    let Some(CallError::Violation { violation, .. }) = &answer.error else { panic!("{answer:?}") };
+    let response = rig.call(get("/", &[])).await;
+    let Some(CallError::Violation { violation, .. }) = &response.error else {
+        panic!("{response:?}")
+    };
     assert_eq!(*violation, keyward::Violation::MisplacedSurrogate("body"));
     let sent = rig.emulator.log().for_service("vault");
     assert!(sent.iter().all(|request| request.status == 0), "nothing was answered: {sent:?}");

@@ -71,10 +71,7 @@ fn grant_details(mount: &PlannedMount, grant: &Grant) -> Vec<(&'static str, Stri
         ));
     }
     for path in &grant.referenced_paths {
-        lines.push((
-            "referenced path",
-            format!("of `{}`, in {}", grant.name, referenced_path(path)),
-        ));
+        lines.push(("second path", format!("of `{}`, in {}", grant.name, referenced_path(path))));
     }
     for seal in &grant.seals {
         let by = if seal.imposed { ", regardless of the manifest" } else { "" };
