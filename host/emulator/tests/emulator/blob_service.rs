@@ -1,9 +1,5 @@
 //! Blob Storage: as strict as Azure, and streaming.
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, missing_docs)]
-
-mod client;
-
-use client::{BLOB, Client, STORAGE, VERSION, raw, send, token};
+use crate::client::{BLOB, Client, STORAGE, VERSION, raw, send, token};
 use keyward_emulator::{Emulator, Fault, FaultKind, Identity, Options};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 

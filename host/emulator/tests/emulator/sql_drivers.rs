@@ -1,11 +1,5 @@
 //! The database server with the drivers `tedious` for Node and `python-tds` for Python, which
 //! `make test` installs.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
-
-mod client;
-#[path = "../../../tests/skip.rs"]
-mod skip;
-
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
@@ -21,7 +15,7 @@ fn root() -> &'static Path {
 /// Runs a driver's script with the server's address, its certificate, a token and more arguments.
 async fn drive(program: impl Into<PathBuf>, script: &str, more: &[&str]) {
     let emulator = Emulator::start(Options::default()).await.unwrap();
-    let token = client::token(&emulator, RESOURCE, "").await;
+    let token = crate::client::token(&emulator, RESOURCE, "").await;
     let name = format!("keyward-drivers-{}-{script}{}.pem", std::process::id(), more.concat());
     let file = std::env::temp_dir().join(name);
     std::fs::write(&file, emulator.ca_pem()).unwrap();
@@ -34,7 +28,7 @@ async fn drive(program: impl Into<PathBuf>, script: &str, more: &[&str]) {
         .arg(&file)
         .arg(&token)
         .args(more)
-        .env("TEDIOUS", skip::peers().join("tedious"));
+        .env("TEDIOUS", crate::skip::peers().join("tedious"));
     let Output { status, stdout, stderr } = command.output().await.unwrap();
     std::fs::remove_file(file).unwrap();
     let out = String::from_utf8_lossy(&stdout);
@@ -44,8 +38,8 @@ async fn drive(program: impl Into<PathBuf>, script: &str, more: &[&str]) {
 
 /// Runs the script for tedious, if it is installed.
 async fn tedious(what: &str, more: &[&str]) {
-    if skip::peer("tedious", what).is_some() {
-        drive(skip::node(), "tedious.mjs", more).await;
+    if crate::skip::peer("tedious", what).is_some() {
+        drive(crate::skip::node(), "tedious.mjs", more).await;
     }
 }
 
@@ -61,7 +55,9 @@ async fn tedious_works_with_tds_8() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn python_tds_works() {
-    if let Some(python) = skip::peer("python", "python-tds at the emulator's database server") {
+    if let Some(python) =
+        crate::skip::peer("python", "python-tds at the emulator's database server")
+    {
         drive(python.join("bin/python"), "python_tds.py", &[]).await;
     }
 }

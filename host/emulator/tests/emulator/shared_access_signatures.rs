@@ -1,9 +1,5 @@
 //! Shared access signatures: issued by Resource Manager, accepted by Blob.
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, missing_docs)]
-
-mod client;
-
-use client::{BLOB, Client, STORAGE, send};
+use crate::client::{BLOB, Client, STORAGE, send};
 use keyward_emulator::{Emulator, Identity, Options, SUBSCRIPTION};
 use serde_json::{Value, json};
 
@@ -13,7 +9,12 @@ async fn start() -> Emulator {
     Emulator::start(Options::default()).await.unwrap()
 }
 
-async fn list(emulator: &Emulator, bearer: &str, account: &str, body: &Value) -> client::Response {
+async fn list(
+    emulator: &Emulator,
+    bearer: &str,
+    account: &str,
+    body: &Value,
+) -> crate::client::Response {
     let path = format!(
         "/subscriptions/{SUBSCRIPTION}/resourceGroups/demo/providers/Microsoft.Storage\
          /storageAccounts/{account}/listServiceSas"
@@ -137,7 +138,7 @@ async fn resource_manager_rejects_invalid_parameters_of_a_signature() {
     }
     assert_eq!(list(&emulator, &client.bearer, "fabrikam", &good()).await.status, 404);
     let reports = format!("&client_id={}", Identity::user_assigned("reports", 1).client_id);
-    let bearer = format!("Bearer {}", client::token(&emulator, MANAGEMENT, &reports).await);
+    let bearer = format!("Bearer {}", crate::client::token(&emulator, MANAGEMENT, &reports).await);
     let rejected = list(&emulator, &bearer, "contoso", &good()).await;
     assert_eq!(
         (rejected.status, rejected.json()["error"]["code"].as_str()),

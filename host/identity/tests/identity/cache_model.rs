@@ -1,6 +1,5 @@
 //! The cache compared with a model of it, in arbitrary sequences of calls and of changes of the
 //! clocks and of the endpoint's behavior.
-#![allow(clippy::panic, clippy::unwrap_used, missing_docs)]
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};

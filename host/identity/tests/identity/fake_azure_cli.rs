@@ -1,6 +1,4 @@
 //! The Azure CLI source, with a script in place of the CLI.
-#![cfg(unix)]
-#![allow(clippy::panic, clippy::unwrap_used, missing_docs)]
 
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;

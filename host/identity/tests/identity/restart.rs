@@ -1,5 +1,4 @@
 //! Persisted tokens after a restart, and files that are damaged.
-#![allow(clippy::panic, clippy::unwrap_used, missing_docs)]
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,9 +1,5 @@
 //! Data Lake Gen2: the containers of Blob as filesystems.
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, missing_docs)]
-
-mod client;
-
-use client::{BLOB, Client, DFS, STORAGE, VERSION, send};
+use crate::client::{BLOB, Client, DFS, STORAGE, VERSION, send};
 use keyward_emulator::{Emulator, Options};
 
 async fn start() -> Emulator {
@@ -61,7 +57,7 @@ async fn paths_are_listed_in_pages_with_implicit_directories() {
         201
     );
     let client = Client::new(&emulator, DFS, STORAGE).await;
-    let names = |response: &client::Response| -> Vec<String> {
+    let names = |response: &crate::client::Response| -> Vec<String> {
         response.json()["paths"]
             .as_array()
             .unwrap()

@@ -1,5 +1,4 @@
 //! Properties of the cache, with a clock that the tests advance.
-#![allow(clippy::panic, clippy::unwrap_used, missing_docs)]
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};

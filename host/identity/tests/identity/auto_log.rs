@@ -1,5 +1,4 @@
 //! The log of `source = "auto"`.
-#![allow(clippy::unwrap_used, missing_docs)]
 
 use std::io;
 use std::sync::{Arc, Mutex};

@@ -1,5 +1,4 @@
 //! Code that must not compile.
-#![allow(missing_docs)]
 
 /// Each file does one thing that could disclose a token by mistake.
 #[test]

@@ -1,14 +1,9 @@
 //! The database server, with the client `tiberius`.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
-
-mod client;
-mod tds;
-
 use std::time::Duration;
 
+use crate::tds::{SERVER, Tiberius, config, connect, connect_strictly};
 use futures_util::TryStreamExt;
 use keyward_emulator::{Emulator, Fault, FaultKind, Options};
-use tds::{SERVER, Tiberius, config, connect, connect_strictly};
 use tiberius::time::{Date, DateTime, DateTime2, DateTimeOffset, SmallDateTime, Time};
 use tiberius::{AuthMethod, ColumnData, Query, Row};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -43,7 +38,7 @@ async fn error(client: &mut Tiberius, sql: &str) -> u32 {
 #[tokio::test]
 async fn a_login_with_a_token_can_span_packets() {
     let emulator = emulator().await;
-    let token = client::token(&emulator, RESOURCE, "").await;
+    let token = crate::client::token(&emulator, RESOURCE, "").await;
     let mut client =
         connect(&emulator, config(SERVER, AuthMethod::aad_token(&token))).await.unwrap();
     let row =
@@ -89,7 +84,7 @@ async fn a_token_is_checked_for_cloud_audience_time_and_role() {
         ("https%3A%2F%2Fvault.azure.net", SERVER, "", false),
         (RESOURCE, SERVER, reports.as_str(), false),
     ] {
-        let token = client::token(&emulator, resource, identity).await;
+        let token = crate::client::token(&emulator, resource, identity).await;
         let code = connect(&emulator, config(server, AuthMethod::aad_token(token)))
             .await
             .err()
@@ -101,7 +96,7 @@ async fn a_token_is_checked_for_cloud_audience_time_and_role() {
         );
     }
     emulator.set_token_lifetime(Duration::ZERO);
-    let token = client::token(&emulator, RESOURCE, "").await;
+    let token = crate::client::token(&emulator, RESOURCE, "").await;
     let error =
         connect(&emulator, config(SERVER, AuthMethod::aad_token(token))).await.err().unwrap();
     assert!(
@@ -132,7 +127,7 @@ async fn a_login_needs_a_valid_password_and_an_existing_database() {
 #[tokio::test]
 async fn a_client_can_start_with_tls() {
     let emulator = emulator().await;
-    let token = client::token(&emulator, RESOURCE, "").await;
+    let token = crate::client::token(&emulator, RESOURCE, "").await;
     let mut client =
         connect_strictly(&emulator, config(SERVER, AuthMethod::aad_token(token))).await.unwrap();
     assert_eq!(rows(&mut client, "SELECT 1").await[0].get::<i32, _>(0), Some(1));
@@ -144,8 +139,8 @@ async fn a_login_without_encryption_fails() {
     let mut stream = tokio::net::TcpStream::connect(emulator.sql_address()).await.unwrap();
     let prelogin = [0x12, 1, 0, 15, 0, 0, 0, 0, 1, 0, 6, 0, 1, 0xff, 2];
     stream.write_all(&prelogin).await.unwrap();
-    let (_, response) = tds::packet(&mut stream).await.unwrap();
-    assert_eq!(response[tds::encryption(&response)], 3, "encryption is required");
+    let (_, response) = crate::tds::packet(&mut stream).await.unwrap();
+    assert_eq!(response[crate::tds::encryption(&response)], 3, "encryption is required");
     assert_eq!(stream.read(&mut [0; 16]).await.unwrap_or(0), 0);
 }
 

@@ -1,6 +1,4 @@
 //! The metadata service: as strict as Azure.
-#![allow(clippy::unwrap_used, missing_docs)]
-
 use keyward_emulator::{Directory, Emulator, Fault, FaultKind, Identity, Options};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

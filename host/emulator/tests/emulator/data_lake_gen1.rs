@@ -1,9 +1,5 @@
 //! Data Lake Gen1: WebHDFS, with data in two steps.
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, missing_docs)]
-
-mod client;
-
-use client::{Client, LAKE, raw, send};
+use crate::client::{Client, LAKE, raw, send};
 use keyward_emulator::{Emulator, Options};
 
 const DATALAKE: &str = "https%3A%2F%2Fdatalake.azure.net%2F";
@@ -158,7 +154,7 @@ async fn permissions_owners_and_acls_are_stored() {
 #[tokio::test]
 async fn a_token_for_blobs_is_not_valid_for_data_lake_gen1() {
     let emulator = start().await;
-    let storage = Client::new(&emulator, LAKE, client::STORAGE).await;
+    let storage = Client::new(&emulator, LAKE, crate::client::STORAGE).await;
     let rejected = storage.get("/webhdfs/v1/?op=LISTSTATUS").await;
     assert_eq!(
         (rejected.status, rejected.json()["error"]["code"].as_str()),
@@ -167,7 +163,7 @@ async fn a_token_for_blobs_is_not_valid_for_data_lake_gen1() {
     assert!(rejected.header("www-authenticate").unwrap().starts_with("Bearer authorization_uri="));
     let reports =
         format!("&client_id={}", keyward_emulator::Identity::user_assigned("reports", 1).client_id);
-    let bearer = format!("Bearer {}", client::token(&emulator, DATALAKE, &reports).await);
+    let bearer = format!("Bearer {}", crate::client::token(&emulator, DATALAKE, &reports).await);
     let denied =
         send(&emulator, LAKE, "GET /webhdfs/v1/?op=LISTSTATUS", &[("authorization", &bearer)], b"")
             .await;

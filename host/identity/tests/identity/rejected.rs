@@ -1,5 +1,4 @@
 //! Tokens that are removed before they expire.
-#![allow(clippy::panic, clippy::unwrap_used, missing_docs)]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
