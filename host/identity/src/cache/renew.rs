@@ -12,6 +12,8 @@ use crate::{AccessToken, TokenError};
 
 /// Whether there is a renewal to wait for.
 enum Started {
+    /// Another call's renewal finished since this one looked at the token.
+    Finished(AccessToken),
     Running(watch::Receiver<Outcome>),
     /// The source is left alone for now, because of this error if there is one.
     Paused(Option<TokenError>),
@@ -30,6 +32,7 @@ pub(super) async fn token(
         }
         Some((old, Phase::Margin)) => {
             let renewed = match start(shared, slot) {
+                Started::Finished(token) => Some(token),
                 Started::Paused(_) => None,
                 Started::Running(running) => tokio::select! {
                     outcome = wait(running) => outcome.ok(),
@@ -43,6 +46,7 @@ pub(super) async fn token(
         }
         None | Some((_, Phase::Expired)) => {
             let renewed = match start(shared, slot) {
+                Started::Finished(token) => Ok(token),
                 Started::Running(running) => wait(running).await,
                 // The token that caused a pause without an error has expired in the meantime.
                 Started::Paused(error) => {
@@ -74,6 +78,10 @@ fn aborted() -> TokenError {
 
 fn start(shared: &Arc<Shared>, slot: &Arc<Slot>) -> Started {
     let mut renewal = slot.renewal();
+    // Renewals store their token under the same lock.
+    if let Some((token, Phase::Fresh)) = slot.current(&*shared.clock) {
+        return Started::Finished(token);
+    }
     if let Some(running) = &renewal.running {
         // A runtime that was shut down dropped its tasks, and with them the senders of renewals
         // that never finish.
@@ -150,4 +158,44 @@ fn finish(
     };
     renewal.running = None;
     outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+    use crate::source::Fetch;
+    use crate::{Audience, TokenCache, TokenSource};
+
+    /// Counts its tokens, which last for an hour.
+    #[derive(Default)]
+    struct Counting(AtomicUsize);
+
+    impl TokenSource for Arc<Counting> {
+        fn fetch<'a>(&'a self, _: &'a Audience) -> Fetch<'a> {
+            let number = self.0.fetch_add(1, Ordering::SeqCst);
+            let expires_on = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs() + 3600;
+            Box::pin(async move { Ok(AccessToken::new(number.to_string(), expires_on)?.into()) })
+        }
+
+        fn describe(&self) -> String {
+            "counting".to_owned()
+        }
+    }
+
+    /// A call that looked at the token before another call's renewal finished.
+    #[tokio::test]
+    async fn a_late_call_uses_the_token_of_the_renewal_that_it_missed() {
+        let source = Arc::new(Counting::default());
+        let cache = TokenCache::new(Arc::clone(&source));
+        let token = cache.audience(&Audience::new("https://vault.azure.net").unwrap());
+        assert!(token.slot.current(&*token.shared.clock).is_none());
+        let renewed = token.get().await.unwrap();
+        let Started::Finished(late) = start(&token.shared, &token.slot) else {
+            panic!("it started another renewal");
+        };
+        assert!(late.is_same(&renewed));
+        assert_eq!(source.0.load(Ordering::SeqCst), 1);
+    }
 }
