@@ -33,6 +33,7 @@
 pub mod cache;
 pub mod clock;
 mod error;
+pub mod key_file;
 pub mod source;
 mod token;
 

@@ -34,7 +34,8 @@ mod slot;
 mod slot_map;
 mod token_cache;
 
-pub use persist_key::{InvalidKey, PersistKey};
+pub use crate::key_file::InvalidKey;
+pub use persist_key::PersistKey;
 pub use persistence::Persistence;
 pub use policy::Policy;
 pub use slot::Statistics;

@@ -1,60 +1,17 @@
 //! The key that encrypts persisted tokens.
 
 use std::fmt;
-use std::fs::{File, Metadata};
 use std::io::Read;
 use std::path::Path;
 
 use zeroize::Zeroizing;
 
+use crate::key_file::{self, InvalidKey, Protection};
 use crate::source::Env;
 
 /// A key of 256 bits.
 #[derive(Clone)]
 pub struct PersistKey(Zeroizing<[u8; 32]>);
-
-/// A key that cannot be used.
-///
-/// The message contains neither the path nor the credential's name: the configuration may have the
-/// key itself in their place by mistake.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the key cannot be used: {reason}")]
-pub struct InvalidKey {
-    reason: String,
-    help: Option<&'static str>,
-}
-
-impl InvalidKey {
-    fn new(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), help: None }
-    }
-
-    fn with_help(self, help: &'static str) -> Self {
-        Self { help: Some(help), ..self }
-    }
-
-    /// What to do about it.
-    #[must_use]
-    pub fn help(&self) -> Option<&str> {
-        self.help
-    }
-}
-
-impl From<std::io::Error> for InvalidKey {
-    fn from(error: std::io::Error) -> Self {
-        Self::new(error.to_string())
-    }
-}
-
-/// Which owners and modes of a key file are valid.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Protection {
-    /// The current user owns the file, and nobody else has access.
-    Private,
-    /// systemd made the file: root may own it, and an access list may take the place of the
-    /// group's permissions.
-    Systemd,
-}
 
 impl PersistKey {
     /// A key from any other place.
@@ -89,16 +46,11 @@ impl PersistKey {
             InvalidKey::new("CREDENTIALS_DIRECTORY is not set")
                 .with_help("systemd sets it for a unit with LoadCredentialEncrypted=")
         })?;
-        Self::read(&Path::new(&directory).join(name), Protection::Systemd)
+        Self::read(&Path::new(&directory).join(name), Protection::GroupMayRead)
     }
 
     fn read(path: &Path, protection: Protection) -> Result<Self, InvalidKey> {
-        // Before it is opened, which would block if it is a FIFO.
-        if !path.metadata()?.is_file() {
-            return Err(InvalidKey::new("it is not a regular file"));
-        }
-        let file = File::open(path)?;
-        check(&file.metadata()?, protection)?;
+        let file = key_file::open(path, protection)?;
         let mut contents = Zeroizing::new(Vec::with_capacity(128));
         file.take(100).read_to_end(&mut contents)?;
         let key = whole(&contents).or_else(|| hexadecimal(contents.trim_ascii()));
@@ -133,30 +85,6 @@ fn hexadecimal(digits: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
         *byte = digits.iter().map(value).try_fold(0, |high, low| Some(high << 4 | low?))?;
     }
     Some(key)
-}
-
-#[cfg(unix)]
-fn check(metadata: &Metadata, protection: Protection) -> Result<(), InvalidKey> {
-    use std::os::unix::fs::MetadataExt;
-
-    let (mode, owner) = (metadata.mode() & 0o777, metadata.uid());
-    let user = rustix::process::geteuid().as_raw();
-    let forbidden = if protection == Protection::Private { 0o077 } else { 0o037 };
-    if mode & forbidden != 0 {
-        return Err(InvalidKey::new(format!("its mode is {mode:o}, so other users have access"))
-            .with_help("Run `chmod 600` on it, and make a new key"));
-    }
-    if owner != user && !(protection == Protection::Systemd && owner == 0) {
-        let reason = format!("user {owner} owns it, not the current user {user}");
-        return Err(InvalidKey::new(reason));
-    }
-    Ok(())
-}
-
-/// On other systems the access list of the directory protects the file.
-#[cfg(not(unix))]
-fn check(_metadata: &Metadata, _protection: Protection) -> Result<(), InvalidKey> {
-    Ok(())
 }
 
 #[cfg(unix)]
