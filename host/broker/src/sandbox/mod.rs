@@ -5,6 +5,7 @@
 
 mod bindings;
 mod caller_state;
+mod clocks;
 mod compiled;
 mod engine;
 mod guest;

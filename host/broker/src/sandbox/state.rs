@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use wasmtime::component::ResourceTable;
 use wasmtime::{Store, UpdateDeadline};
+use wasmtime_wasi::clocks::{MonotonicClock, WallClock};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::p2::body::{HostOutgoingBody, StreamContext};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
+use super::clocks::Coarse;
 use super::limits::Budget;
 use super::meter::Meter;
 use super::output::Output;
@@ -36,6 +38,8 @@ impl State {
         wasi.stdout(stdout)
             .stderr(stderr)
             .max_random_size(RANDOM)
+            .wall_clock(Coarse::<WallClock>::default())
+            .monotonic_clock(Coarse::<MonotonicClock>::default())
             .allow_tcp(false)
             .allow_udp(false);
         let mut http = WasiHttpCtx::new();
