@@ -175,6 +175,19 @@ pub fn write(body: &OutgoingBody, mut bytes: &[u8]) -> Result<(), StreamError> {
     stream.blocking_flush()
 }
 
+/// Writes to a body until the host takes no more.
+pub fn write_without_end(body: &OutgoingBody) {
+    let Ok(stream) = body.write() else { return };
+    while let Ok(room) = stream.check_write() {
+        let room = usize::try_from(room).unwrap_or(usize::MAX).min(1024);
+        if room == 0 {
+            stream.subscribe().block();
+        } else if stream.write(&vec![b'x'; room]).is_err() {
+            return;
+        }
+    }
+}
+
 /// Waits for an answer and reads it whole: its status, fields and body.
 pub fn describe(answer: &FutureIncomingResponse) -> String {
     answer.subscribe().block();

@@ -151,6 +151,9 @@ async fn a_name_that_resolves_to_a_forbidden_address_is_not_connected_to() {
         vec!["::ffff:127.0.0.1"],
         vec!["fe80::1"],
         vec!["fd00:ec2::254"],
+        vec!["64:ff9b:1::169.254.169.254"],
+        vec!["2001:0:a9fe:a9fe::"],
+        vec!["2603:1030::5efe:169.254.169.254"],
         vec!["10.255.255.1", "169.254.169.254"],
     ] {
         let rig = Rig::keyvault().resolver(Says(addresses.clone())).start().await;

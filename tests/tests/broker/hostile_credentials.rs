@@ -62,6 +62,7 @@ async fn a_surrogate_is_valid_only_in_the_authorization_field() {
     for (guest, place) in [
         ("surrogate_in_query", "query"),
         ("surrogate_in_path", "path"),
+        ("surrogate_in_method", "method"),
         ("surrogate_in_header", "header fields"),
         ("surrogate_in_body", "body"),
     ] {
@@ -78,6 +79,17 @@ async fn a_surrogate_is_valid_only_in_the_authorization_field() {
         let record = rig.audit.wait(1).await;
         assert_eq!((record.outcome, record.rule), (Outcome::Denied, Some("surrogate")), "{guest}");
     }
+}
+
+#[tokio::test]
+async fn a_guest_that_asks_again_gets_the_same_surrogate() {
+    let rig = Rig::hostile("asks_for_tokens_in_a_loop").start().await;
+    let answer = rig.call(get("/", &[])).await;
+    assert_eq!(answer.text(), "1 surrogates, 1000 errors", "{:?}", answer.error);
+    rig.assert_no_token_in(&answer);
+    assert_eq!(rig.emulator.issued_tokens().len(), 1);
+    let denied = rig.audit.wait(1).await.denied_audiences;
+    assert!(denied.len() == 64 && denied.iter().all(|name| name.len() <= 100), "{denied:?}");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use keyward::audit::Outcome;
 use keyward::{CallError, Limit};
+use keyward_emulator::{Fault, FaultKind};
 use keyward_tests::{CallResponse, Rig, RigBuilder, get};
 
 /// A mount of a guest that exceeds a limit.
@@ -35,10 +36,12 @@ async fn an_endless_loop_is_stopped() {
 }
 
 #[tokio::test]
-async fn an_endless_sleep_is_stopped() {
-    let rig = greedy("endless_sleep", "idle_time = \"200ms\"").start().await;
-    let response = rig.call(get("/", &[])).await;
-    assert_limited(&rig, &response, Limit::IdleTime(Duration::from_millis(200)), 504).await;
+async fn an_endless_sleep_is_stopped_also_in_small_steps() {
+    for guest in ["endless_sleep", "sleeps_in_small_steps"] {
+        let rig = greedy(guest, "idle_time = \"200ms\"").start().await;
+        let response = rig.call(get("/", &[])).await;
+        assert_limited(&rig, &response, Limit::IdleTime(Duration::from_millis(200)), 504).await;
+    }
 }
 
 #[tokio::test]
@@ -46,6 +49,19 @@ async fn a_call_has_a_total_time_limit() {
     let rig = greedy("endless_sleep", "wall_time = \"200ms\"").start().await;
     let response = rig.call(get("/", &[])).await;
     assert_limited(&rig, &response, Limit::WallTime(Duration::from_millis(200)), 504).await;
+}
+
+#[tokio::test]
+async fn an_endless_upload_and_an_endless_answer_are_stopped() {
+    let rig = greedy("endless_upload", "wall_time = \"500ms\"").start().await;
+    rig.emulator.faults().add(Fault::once("vault", FaultKind::DiscardBody));
+    let answer = rig.call(get("/", &[])).await;
+    assert_limited(&rig, &answer, Limit::WallTime(Duration::from_millis(500)), 504).await;
+
+    let rig = greedy("endless_answer", "wall_time = \"500ms\"").start().await;
+    let answer = rig.call(get("/", &[])).await;
+    assert!(answer.broken.is_some(), "it must not look whole");
+    assert_eq!(rig.audit.wait(1).await.rule, Some("wall_time"));
 }
 
 #[tokio::test]

@@ -124,6 +124,28 @@ async fn a_body_with_a_wrong_length_is_not_delivered() {
 }
 
 #[tokio::test]
+async fn an_informational_status_is_a_plugin_failure() {
+    let rig = Rig::hostile("informational_answer").start().await;
+    for status in ["100", "101", "103", "199"] {
+        let answer = rig.call(get("/", &[("x-status", status)])).await;
+        assert!(trapped(&answer).contains(status), "{:?}", answer.error);
+        assert_eq!(answer.status, 502);
+    }
+    assert_eq!(rig.call(get("/", &[("x-status", "204")])).await.status, 204);
+}
+
+#[tokio::test]
+async fn an_error_of_a_guest_forges_no_line_and_is_cut() {
+    let rig = Rig::hostile("forges_log_lines").start().await;
+    let answer = rig.call(get("/", &[])).await;
+    let why = trapped(&answer);
+    assert!(why.contains("forged") && !why.contains(char::is_control), "{why:?}");
+    assert!(why.len() < 2000, "{} bytes", why.len());
+    let log = Logs::collect().text();
+    assert!(!log.lines().any(|line| line.starts_with("2026-01-01T00:00:00Z ERROR")), "forged");
+}
+
+#[tokio::test]
 async fn a_panic_message_goes_to_the_log_and_not_to_the_caller() {
     let rig = Rig::hostile("trap_before_head").start().await;
     let response = rig.call(get("/", &[])).await;

@@ -11,6 +11,8 @@ mod databases;
 mod early_responses;
 mod embedding;
 mod hostile_addresses;
+mod hostile_bodies;
+mod hostile_clocks;
 mod hostile_codings;
 mod hostile_credentials;
 mod hostile_databases;

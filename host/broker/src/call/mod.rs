@@ -40,6 +40,8 @@ pub(crate) struct Call {
     caller: Caller,
     /// The URI that the caller requested, behind the mount's name.
     requested: Uri,
+    /// Whether the caller's request has a body.
+    has_request_body: bool,
     /// The caller's header fields that refer to second paths.
     references: Vec<(HeaderName, HeaderValue)>,
     surrogates: Surrogates,
@@ -52,7 +54,7 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    pub(crate) fn new<B>(
+    pub(crate) fn new<B: http_body::Body>(
         id: String,
         mount: Arc<Mount>,
         audit: Arc<dyn AuditSink>,
@@ -73,6 +75,7 @@ impl Call {
             mount,
             caller: caller.clone(),
             requested: request.uri().clone(),
+            has_request_body: !request.body().is_end_stream(),
             references,
             surrogates: Surrogates::default(),
             verdict: OnceLock::new(),
@@ -94,6 +97,11 @@ impl Call {
     /// The URI that the caller requested, behind the mount's name.
     pub(crate) fn requested(&self) -> &Uri {
         &self.requested
+    }
+
+    /// Whether the caller's request has a body.
+    pub(crate) fn has_request_body(&self) -> bool {
+        self.has_request_body
     }
 
     /// The caller's values of a header field that refers to a second path.

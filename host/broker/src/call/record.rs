@@ -118,11 +118,12 @@ impl Call {
     }
 
     pub(crate) fn note_denied<B>(&self, request: &Request<B>, rule: &'static str) {
-        // A denied request may contain a surrogate anywhere, so its path is not recorded.
+        // A denied request may contain a surrogate anywhere, so its path is not recorded, and of
+        // its method no more than the longest that is registered has.
         let uri = request.uri();
         let authority = authority(uri).chars().take(200).collect::<String>();
         let url = format!("{}://{authority}", uri.scheme_str().unwrap_or_default());
-        let method = request.method().to_string();
+        let method = request.method().as_str().chars().take(20).collect();
         self.push_upstream(Upstream { url, denied: Some(rule), ..Upstream::of(method) });
     }
 

@@ -38,6 +38,7 @@ pub(super) fn is_callers<B>(call: &Call, request: &Request<B>, violation: &Viola
             let query = requested.query().unwrap_or_default();
             grants.any(|grant| minting::is_ambiguous(grant, query))
         }
+        Violation::Body(_) => call.has_request_body(),
         Violation::Scheme
         | Violation::NoHost
         | Violation::UserInfo

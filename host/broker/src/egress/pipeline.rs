@@ -77,9 +77,10 @@ async fn exchange(
     strip(&mut parts.headers, &parts.method);
     let Attached { token, mut scanner } = attach(call.mount(), &authorized, &mut parts).await?;
 
-    let body = RequestBody::new(body, Arc::clone(call));
+    let body = RequestBody::new(body, call, &authorized, &parts.method);
     let again = token.as_ref().and_then(|_| rejected::repeatable(&parts, !body.is_end_stream()));
-    let request = Request::from_parts(parts, body.boxed_unsync());
+    let body = if body.must_be_empty() { body.watched() } else { body.boxed_unsync() };
+    let request = Request::from_parts(parts, body);
     let mut response = transmit(call, request, &options).await?;
     let is_rejected =
         |response: &Response<_>| rejected::is_rejection(response.status(), response.headers());

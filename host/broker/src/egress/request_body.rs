@@ -1,31 +1,76 @@
 //! The body of a plugin's request, on its way to a service.
 
+use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
+use http::Method;
 use http_body::{Body, Frame, SizeHint};
-use keyward_policy::authorize::Violation;
+use http_body_util::{BodyExt, Empty};
+use keyward_policy::authorize::{Violation, must_be_empty};
 use keyward_policy::surrogate;
 use wasmtime_wasi_http::{Error, WasiBody};
 
+use super::Authorized;
 use crate::call::Call;
 use crate::error::CallError;
 
 /// The body of a plugin's request. It ends the call where a surrogate is in it, of whatever call,
-/// and never ends well where the plugin did not end it itself.
+/// or where the request must have no body, and never ends well where the plugin did not end it
+/// itself.
 pub(super) struct RequestBody {
     inner: WasiBody,
     call: Arc<Call>,
     /// What may be the beginning of a surrogate, until what follows shows whether it is.
     held: BytesMut,
+    /// The method of a request that must have no body.
+    must_be_empty: Option<Method>,
     ended: bool,
 }
 
 impl RequestBody {
-    pub(super) fn new(inner: WasiBody, call: Arc<Call>) -> Self {
-        Self { inner, call, held: BytesMut::new(), ended: false }
+    pub(super) fn new(
+        inner: WasiBody,
+        call: &Arc<Call>,
+        authorized: &Authorized,
+        method: &Method,
+    ) -> Self {
+        let must_be_empty = must_be_empty(&authorized.grant, method).then(|| method.clone());
+        let call = Arc::clone(call);
+        Self { inner, call, held: BytesMut::new(), must_be_empty, ended: false }
+    }
+
+    /// Whether the request must have no body, and may have one.
+    pub(super) fn must_be_empty(&self) -> bool {
+        self.must_be_empty.is_some() && !self.is_end_stream()
+    }
+
+    /// An empty body in place of this one, which must be empty. It is read all the same, as it
+    /// comes, so that bytes in it end the call. The client would not read it: it sends no body with
+    /// a GET or HEAD that announces none.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "it ends with the body, whose end the guest holds"
+    )]
+    pub(super) fn watched(mut self) -> WasiBody {
+        tokio::spawn(async move { while let Some(Ok(_)) = self.frame().await {} });
+        Empty::new().map_err(|never: Infallible| match never {}).boxed_unsync()
+    }
+
+    /// Ends the body and the call.
+    fn deny(&mut self, violation: Violation) -> Error {
+        self.ended = true;
+        let mount = self.call.mount().name.clone();
+        let error = match violation {
+            Violation::Body(_) if self.call.has_request_body() => {
+                CallError::Caller { mount, violation }
+            }
+            violation => CallError::violation(&mount, violation),
+        };
+        self.call.fail(error);
+        Error::HttpRequestDenied
     }
 }
 
@@ -74,13 +119,12 @@ impl Body for RequestBody {
                 Err(_trailers) => continue,
             };
             this.call.progress();
+            if let Some(method) = this.must_be_empty.take_if(|_| data.has_remaining()) {
+                return Poll::Ready(Some(Err(this.deny(Violation::Body(method)))));
+            }
             let Some(bytes) = search(&mut this.held, data) else {
-                this.ended = true;
-                this.call.fail(CallError::violation(
-                    &this.call.mount().name,
-                    Violation::MisplacedSurrogate("body"),
-                ));
-                return Poll::Ready(Some(Err(Error::HttpRequestDenied)));
+                let denied = this.deny(Violation::MisplacedSurrogate("body"));
+                return Poll::Ready(Some(Err(denied)));
             };
             if bytes.has_remaining() {
                 return Poll::Ready(Some(Ok(Frame::data(bytes))));

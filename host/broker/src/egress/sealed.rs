@@ -40,7 +40,7 @@ pub(super) async fn exchange(
     note: &UpstreamNote,
 ) -> Result<Response<WasiBody>, Error> {
     let (parts, body) = request.into_parts();
-    let body = RequestBody::new(body, Arc::clone(call));
+    let body = RequestBody::new(body, call, &authorized, &parts.method);
     let body = Limited::new(body, LONGEST).collect().await;
     let body = body.map_err(|error| Error::InternalError(Some(error.to_string())))?.to_bytes();
     let mut headers = HeaderMap::new();
@@ -51,14 +51,15 @@ pub(super) async fn exchange(
     }
     let audience = authorized.grant.name.as_bytes();
     let with = [u8::from(matches!(authorized.spend, Spend::Token))];
-    let content_type = headers.get(CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
+    let field = |name| headers.get(name).map_or(&[][..], HeaderValue::as_bytes);
     let uri = authorized.uri.to_string();
     let key = Key::of([
         audience,
         &with,
         parts.method.as_str().as_bytes(),
         uri.as_bytes(),
-        content_type,
+        field(CONTENT_TYPE),
+        field(ACCEPT),
         &body,
     ]);
 

@@ -31,8 +31,8 @@ pub(super) async fn check(
         return Ok(request);
     };
     let (mut parts, body) = request.into_parts();
-    let body =
-        Limited::new(RequestBody::new(body, Arc::clone(call)), sealed::LONGEST).collect().await;
+    let body = RequestBody::new(body, call, authorized, &parts.method);
+    let body = Limited::new(body, sealed::LONGEST).collect().await;
     let body = body.map_err(|error| Error::InternalError(Some(error.to_string())))?.to_bytes();
     let mount = call.mount();
     let leaves = exported || (minted.handed_out && call.is_exporting());

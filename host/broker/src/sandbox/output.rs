@@ -69,7 +69,7 @@ impl Lines {
 }
 
 /// A guest's text, so that it cannot pass for anything but itself: control characters are escaped.
-fn printable(line: &[u8]) -> String {
+pub(super) fn printable(line: &[u8]) -> String {
     String::from_utf8_lossy(line)
         .chars()
         .map(|c| if c.is_control() { c.escape_default().to_string() } else { c.into() })

@@ -16,10 +16,14 @@ use wasmtime_wasi_http::{Error as WasiError, FieldMapError, WasiBody, WasiHttpVi
 
 use super::guest::Guest;
 use super::meter::{Meter, Metered};
+use super::output::printable;
 use super::state::State;
 use super::template::Template;
 use crate::call::Call;
 use crate::error::{CallError, Limit};
+
+/// How many characters of a guest's own error are shown.
+const LONGEST_ERROR: usize = 500;
 
 /// The guest's answer, or that it chose to give an error in place of one.
 type Answer = Result<Response<WasiBody>, ErrorCode>;
@@ -56,15 +60,20 @@ where
         return Err(verdict.clone());
     }
     let mount = || call.mount().name.clone();
+    let failed = |why| {
+        let error = CallError::Trapped { mount: mount(), why };
+        call.fail(error.clone());
+        Err(error)
+    };
     match answer {
+        // With one of these a connection would end as HTTP, or wait for another response.
+        Some(Ok(response)) if response.status().is_informational() => {
+            failed(format!("it answered with the status {}", response.status().as_u16()))
+        }
         Some(Ok(response)) => Ok((response, guest)),
         Some(Err(code)) => {
-            let error = CallError::Trapped {
-                mount: mount(),
-                why: format!("it answered with the error {code}"),
-            };
-            call.fail(error.clone());
-            Err(error)
+            let code: String = code.to_string().chars().take(LONGEST_ERROR).collect();
+            failed(format!("it answered with the error {}", printable(code.as_bytes())))
         }
         // A guest that ends without a response leaves a verdict, so this is none.
         None => Err(CallError::NoResponse { mount: mount() }),

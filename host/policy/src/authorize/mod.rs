@@ -13,6 +13,7 @@ mod origin;
 pub mod override_fields;
 mod query;
 mod referenced_paths;
+mod request_body;
 pub mod signature;
 mod violation;
 
@@ -26,6 +27,7 @@ pub use login::{
     Authorized as AuthorizedLogin, Credentials as LoginCredentials, Login, authorize_login,
 };
 pub use minting::Minted;
+pub use request_body::must_be_empty;
 pub use signature::SignatureRule;
 pub use violation::Violation;
 
@@ -58,7 +60,7 @@ pub struct Authorized<G, S> {
 /// 4. for each grant with that authority (with a surrogate: for its own), the path as the service
 ///    reads it, then the patterns, declared and allowed;
 /// 5. for the first grant that covers the request: whether the origin takes the credential,
-///    override fields, referenced paths, and what the request mints.
+///    override fields, a body that it must not have, referenced paths, and what the request mints.
 ///
 /// # Errors
 ///
@@ -82,7 +84,7 @@ pub fn authorize<G: AsRef<Grant> + Clone, S: Surrogates, B>(
         (None, Some((audience, value))) => (Some(audience), Spend::Query(value)),
         (None, None) => (None, Spend::Nothing),
     };
-    deny_misplaced_surrogates(uri, request.headers())?;
+    deny_misplaced_surrogates(request.method(), uri, request.headers())?;
 
     let authority = uri.authority().ok_or(Violation::NoHost)?.as_str();
     if authority.contains('@') {
@@ -125,6 +127,7 @@ pub fn authorize<G: AsRef<Grant> + Clone, S: Surrogates, B>(
         }
         let spend = if origin.takes_token { spend } else { without_credential(spend, grant)? };
         override_fields::check(grant, request.headers())?;
+        request_body::check(grant, request.method(), request.headers())?;
         referenced_paths::check(grant, request.method(), uri.query(), request.headers())?;
         let minted = minting::check(
             grants,
@@ -176,9 +179,16 @@ fn bearer_audience<S: Surrogates>(
     }
 }
 
-/// Denies a request with a surrogate, of any call, in its path, its authority, or a header field
-/// other than `authorization`.
-fn deny_misplaced_surrogates(uri: &Uri, headers: &HeaderMap) -> Result<(), Violation> {
+/// Denies a request with a surrogate, of any call, in its method, its path, its authority, or a
+/// header field other than `authorization`.
+fn deny_misplaced_surrogates(
+    method: &Method,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Result<(), Violation> {
+    if surrogate::is_in(method.as_str().as_bytes()) {
+        return Err(Violation::MisplacedSurrogate("method"));
+    }
     if surrogate::is_in(uri.path().as_bytes()) {
         return Err(Violation::MisplacedSurrogate("path"));
     }

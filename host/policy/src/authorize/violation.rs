@@ -81,6 +81,9 @@ pub enum Violation {
     /// A header field that overrides the method or the URL, at a narrowed grant.
     #[error("its header field `{0}` overrides its method or URL, which `allow` cannot check")]
     Override(&'static str),
+    /// A GET or HEAD with a body, at a narrowed grant.
+    #[error("it is a {0} request with a body, which `allow` cannot check")]
+    Body(Method),
     /// A login to a database server with something that is not a surrogate for a login.
     #[error(
         "it logs in to a database with something other than a surrogate of this call for a login"
@@ -110,6 +113,7 @@ impl Violation {
             | Self::ReferenceToOtherHost { .. } => "referenced-path",
             Self::Ambiguous(_) => "ambiguous",
             Self::Override(_) => "override",
+            Self::Body(_) => "body",
             Self::SeveralAuthorizations | Self::ForeignAuthorization => "authorization",
             Self::MisplacedSurrogate(_) | Self::SeveralCredentials => "surrogate",
             Self::OtherAudience { .. } => "audience",
