@@ -190,7 +190,7 @@ fn check_warns_of_what_fails_on_this_machine() {
         "warning: `keyward serve` fails on this machine: ",
         "cannot use the certificates in",
         "`certificate` in [listen.tls]: cannot read",
-        "`key` in [listen.tls]: cannot read",
+        "`key` in [listen.tls]: the key cannot be used: No such file",
         "then a pair is made",
         "is a directory write: file = ",
         "`persist_key` in [identity.default]",

@@ -469,12 +469,13 @@ async fn doctor_reports_files_that_the_daemon_cannot_use() {
     let problems: Vec<(&str, &str)> = problems
         .map(|found| (found["found"].as_str().unwrap(), found["fix"].as_str().unwrap()))
         .collect();
-    let [certificate, audit] = problems.as_slice() else { panic!("{problems:?}") };
+    let [certificate, key, audit] = problems.as_slice() else { panic!("{problems:?}") };
     assert!(
         certificate.0.contains("`certificate` in [listen.tls]: cannot read"),
         "{certificate:?}"
     );
     assert!(certificate.1.contains("remove `certificate` and `key`"), "{certificate:?}");
+    assert!(key.0.contains("its mode is 644") && key.1.contains("chmod"), "{key:?}");
     assert_eq!(*audit, ("`file` in [audit]: / is a directory", "Write file = \"/audit.jsonl\""));
 }
 

@@ -19,6 +19,7 @@ mod documentation;
 mod early;
 mod emulator;
 mod explain;
+mod file_access;
 mod forget;
 mod https;
 mod identity;

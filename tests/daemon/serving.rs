@@ -263,6 +263,7 @@ async fn a_configured_certificate_is_served_over_tls() {
     let [certificate, key] = ["server.pem", "server.key"].map(|name| pair.path().join(name));
     std::fs::write(&certificate, own.certificate_pem()).unwrap();
     std::fs::write(&key, own.key_pem()).unwrap();
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o640)).unwrap();
     let listen = format!(
         "[listen.tls]\naddress = \"127.0.0.1:0\"\ncallers = \
          \"anybody-on-this-machine\"\ncertificate = {certificate:?}\nkey = {key:?}\n"

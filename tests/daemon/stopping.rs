@@ -1,5 +1,9 @@
 //! Shutdown and restart of the daemon.
 
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
+use std::process::Stdio;
+
 use keyward_emulator::{Fault, FaultKind};
 use rustix::process::Signal;
 
@@ -27,6 +31,74 @@ async fn an_active_call_may_finish_after_sigterm() {
     assert_eq!(daemon.wait_for_exit().await, Some(0));
     assert!(daemon.log().contains("stopped"));
     assert!(!daemon.socket().exists(), "the socket is gone");
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_active_calls_at_once() {
+    let mut daemon = Daemon::start().await;
+    daemon.emulator.faults().add(Fault::once("vault", FaultKind::Hang));
+    let socket = daemon.socket();
+    let call = tokio::spawn(async move {
+        let request =
+            http::Request::get("/vault/secrets/db").body(http_body_util::Full::default()).unwrap();
+        crate::process::send(&socket, request).await
+    });
+    daemon.log_line("sending mount=").await;
+    daemon.terminate();
+    daemon.log_line("stopping").await;
+    daemon.signal(Signal::INT);
+    assert_eq!(daemon.wait_for_exit().await, Some(75), "{}", daemon.log());
+    assert!(call.await.is_err(), "the call was cut off");
+    let record = daemon.record("\"mount\":\"vault\"").await;
+    assert_eq!(record["outcome"], "abandoned", "its record is written: {record}");
+}
+
+#[tokio::test]
+async fn sighup_reopens_the_audit_file_and_does_not_end_the_daemon() {
+    let config = |emulator: &keyward_emulator::Emulator| {
+        crate::process::config("public", "contoso.vault.azure.net", emulator)
+    };
+    let sections = "[listen]\nsocket = \"k.sock\"\n[audit]\nfile = \"audit.jsonl\"\n";
+    let mut daemon = Daemon::with(config, sections).await;
+    let file = daemon.directory.path().join("audit.jsonl");
+    let moved = daemon.directory.path().join("audit.jsonl.1");
+    daemon.get("/vault/secrets/db").await;
+    std::fs::rename(&file, &moved).unwrap();
+    daemon.signal(Signal::HUP);
+    daemon.log_line("reopened the audit file").await;
+    assert_eq!(daemon.get("/vault/secrets/api-key").await.status, 200);
+    daemon.terminate();
+    assert_eq!(daemon.wait_for_exit().await, Some(0), "{}", daemon.log());
+    let read = |path| std::fs::read_to_string(path).unwrap();
+    let (old, new) = (read(moved), read(file));
+    // The first record may still have been on its way to the file.
+    assert!(old.contains("/secrets/db") || new.contains("/secrets/db"), "{old}{new}");
+    assert!(new.contains("/secrets/api-key") && !old.contains("/secrets/api-key"), "{new}");
+}
+
+#[tokio::test]
+async fn sighup_is_ignored_where_the_audit_goes_to_standard_output() {
+    let mut daemon = Daemon::start().await;
+    daemon.signal(Signal::HUP);
+    daemon.log_line("SIGHUP is ignored").await;
+    assert_eq!(daemon.get("/vault/secrets/db").await.status, 200);
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn sighup_ends_an_emulator_in_the_foreground() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = keyward();
+    command.args(["emulator", "--directory"]).arg(directory.path());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let stdout = child.stdout.take().unwrap();
+    let is_running = tokio::task::spawn_blocking(move || {
+        BufReader::new(stdout).lines().map_while(Result::ok).any(|line| line.contains("running"))
+    });
+    assert!(is_running.await.unwrap());
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), Signal::HUP).unwrap();
+    let status = tokio::task::spawn_blocking(move || child.wait().unwrap()).await.unwrap();
+    assert_eq!(status.signal(), Some(Signal::HUP.as_raw()));
 }
 
 #[tokio::test]

@@ -21,6 +21,8 @@ pub(crate) enum Exit {
     System,
     /// Standard output cannot be written.
     Output,
+    /// A second signal ended active calls during a graceful stop.
+    Aborted,
     /// The configuration is invalid, or a file that it names.
     Config,
 }
@@ -35,6 +37,7 @@ Exit codes:
   70  an internal error
   71  an operating system error: a file, a permission, an address in use
   74  standard output cannot be written
+  75  a second signal ended active calls during a graceful stop
   78  the configuration is invalid, or a file that it names
 
 `keyward explain exit CODE` prints the cause and the fix of one, and `keyward explain KIND` those \
@@ -50,6 +53,7 @@ impl Exit {
             Self::Software => 70,
             Self::System => 71,
             Self::Output => 74,
+            Self::Aborted => 75,
             Self::Config => 78,
         }
     }
@@ -158,6 +162,7 @@ mod tests {
             Exit::Software,
             Exit::System,
             Exit::Output,
+            Exit::Aborted,
             Exit::Config,
         ] {
             assert!(HELP.contains(&format!("\n{:>4}  ", exit.code())), "{exit:?}");

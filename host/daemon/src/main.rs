@@ -1,5 +1,6 @@
 //! Keyward's daemon and command line.
 
+mod audit_file;
 mod cli;
 mod commands;
 mod compile_cache;
@@ -13,6 +14,9 @@ mod listen;
 mod log;
 mod output;
 mod sockets;
+mod tls_key;
+#[cfg(unix)]
+mod write_access;
 
 use std::process::ExitCode;
 

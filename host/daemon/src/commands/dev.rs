@@ -22,13 +22,13 @@ pub(crate) async fn dev(dev: Dev) -> Result<Exit, Failure> {
     if let Some(file) = dev.config {
         let config = DaemonConfig::load(&file)?;
         check_matches(&running, &file, &config.broker)?;
-        return serve::run(config).await;
+        return serve::run(config, None).await;
     }
     let mut shutdown = ShutdownSignal::install()?;
     let (plan, listen, audit) = DaemonConfig::load(&running.config)?.plan()?;
     print(&super::check::grants_table(&plan.mounts, width()))?;
-    let broker = start::broker(plan, start::audit(&audit)?)?;
-    let server = listen::start(&listen, broker).await?;
+    let broker = start::broker(plan, start::audit(&audit)?.sink)?;
+    let server = listen::start(&listen, broker.clone()).await?;
     if let Some(socket) = &listen.socket {
         let socket = socket.display();
         print(&format!(
@@ -39,8 +39,7 @@ pub(crate) async fn dev(dev: Dev) -> Result<Exit, Failure> {
         ))?;
     }
     shutdown.wait().await;
-    server.shutdown().await;
-    Ok(Exit::Success)
+    Ok(serve::stop(&server, &broker, &mut shutdown).await)
 }
 
 /// Checks that a configuration uses this emulator. Otherwise calls would fail, or go to Azure.

@@ -13,6 +13,7 @@ mod doctor;
 #[cfg(feature = "emulator")]
 mod emulator;
 mod explain;
+mod hangup_signal;
 mod inspect;
 mod schema;
 mod serve;

@@ -2,25 +2,33 @@
 
 use std::time::{Duration, Instant};
 
+use keyward::Broker;
+
+use super::hangup_signal::HangupSignal;
 use super::shutdown_signal::ShutdownSignal;
-use super::start;
+use super::start::{self, Audit};
 use crate::cli::Serve;
 use crate::config::DaemonConfig;
 use crate::exit::{Exit, Failure};
-use crate::listen;
+use crate::listen::{self, ServerHandle};
 
 /// How long the broker may take to write its audit and its token files after the server shut down.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(crate) async fn serve(serve: Serve) -> Result<Exit, Failure> {
-    run(DaemonConfig::load(&serve.config)?).await
+    let hangup = HangupSignal::install()?;
+    run(DaemonConfig::load(&serve.config)?, Some(hangup)).await
 }
 
-/// Serves a configuration until a shutdown signal.
-pub(super) async fn run(config: DaemonConfig) -> Result<Exit, Failure> {
+/// Serves a configuration until a shutdown signal. Without `hangup`, SIGHUP ends the process.
+pub(super) async fn run(
+    config: DaemonConfig,
+    mut hangup: Option<HangupSignal>,
+) -> Result<Exit, Failure> {
     let began = Instant::now();
     let (plan, listen, audit) = config.plan()?;
-    let broker = start::broker(plan, start::audit(&audit)?)?;
+    let Audit { sink, file } = start::audit(&audit)?;
+    let broker = start::broker(plan, sink)?;
     let mut shutdown = ShutdownSignal::install()?;
     let server = listen::start(&listen, broker.clone()).await?;
     tracing::info!(
@@ -29,11 +37,39 @@ pub(super) async fn run(config: DaemonConfig) -> Result<Exit, Failure> {
         ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
         "ready"
     );
-    let signal = shutdown.wait().await;
+    let reopen = async {
+        match &mut hangup {
+            Some(hangup) => hangup.reopen(file.as_ref()).await,
+            None => std::future::pending().await,
+        }
+    };
+    let signal = tokio::select! {
+        signal = shutdown.wait() => signal,
+        never = reopen => match never {},
+    };
     tracing::info!(signal, "stopping: draining active calls");
-    server.shutdown().await;
-    // After all calls have ended, so that their records and tokens are written too.
-    drop(tokio::time::timeout(FLUSH_TIMEOUT, broker.drain()).await);
+    let exit = stop(&server, &broker, &mut shutdown).await;
     tracing::info!("stopped");
-    Ok(Exit::Success)
+    Ok(exit)
+}
+
+/// Shuts a server down gracefully. A second signal ends its calls at once.
+pub(super) async fn stop(
+    server: &ServerHandle,
+    broker: &Broker,
+    shutdown: &mut ShutdownSignal,
+) -> Exit {
+    let graceful = async {
+        server.shutdown().await;
+        // After all calls have ended, so that their records and tokens are written too.
+        drop(tokio::time::timeout(FLUSH_TIMEOUT, broker.drain()).await);
+    };
+    tokio::select! {
+        () = graceful => Exit::Success,
+        signal = shutdown.wait() => {
+            tracing::warn!(signal, "a second signal: ending active calls");
+            server.abort().await;
+            Exit::Aborted
+        }
+    }
 }

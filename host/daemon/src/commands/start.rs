@@ -1,13 +1,13 @@
 //! Starts a broker, and reports the progress of compiling plugins.
 
-use std::fs::OpenOptions;
 use std::sync::Arc;
 use std::time::Duration;
 
 use keyward::audit::{AuditSink, JsonLines};
 use keyward::{Broker, CompileEvent, Options, Plan};
 
-use crate::config::Audit;
+use crate::audit_file::AuditFile;
+use crate::config;
 use crate::exit::Failure;
 
 /// Compilations that took at least this long are reported.
@@ -29,22 +29,24 @@ pub(super) fn broker(plan: Plan, audit: Arc<dyn AuditSink>) -> Result<Broker, Fa
     Ok(Broker::start_with(plan, options)?)
 }
 
+/// The audit that records go to.
+pub(super) struct Audit {
+    pub(super) sink: Arc<dyn AuditSink>,
+    /// The file, if they go to one.
+    pub(super) file: Option<AuditFile>,
+}
+
 /// Opens the audit.
-pub(super) fn audit(audit: &Audit) -> Result<Arc<dyn AuditSink>, Failure> {
-    let lines = match audit {
-        Audit::Stdout => JsonLines::new(std::io::stdout()),
-        Audit::File(path) => {
-            let mut options = OpenOptions::new();
-            options.append(true).create(true);
-            #[cfg(unix)]
-            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-            let file = options.open(path);
-            let file = file.map_err(|error| {
+pub(super) fn audit(config: &config::Audit) -> Result<Audit, Failure> {
+    let (lines, file) = match config {
+        config::Audit::Stdout => (JsonLines::new(std::io::stdout()), None),
+        config::Audit::File(path) => {
+            let file = AuditFile::open(path).map_err(|error| {
                 let path = path.display();
                 Failure::config(format!("cannot write the audit to {path}: {error}"))
             })?;
-            JsonLines::new(file)
+            (JsonLines::new(file.clone()), Some(file))
         }
     };
-    Ok(Arc::new(lines.map_err(Failure::system)?))
+    Ok(Audit { sink: Arc::new(lines.map_err(Failure::system)?), file })
 }

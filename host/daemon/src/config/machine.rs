@@ -7,25 +7,25 @@ use keyward::{Plan, StartError, probe};
 use keyward_policy::diagnostic::Diagnostic;
 
 use super::{Audit, Listen, Pair};
+use crate::tls_key;
 
 /// Problems with certificates and with the daemon's own files.
 pub(crate) fn file_problems(plan: &Plan, listen: &Listen, audit: &Audit) -> Vec<Diagnostic> {
     let mut problems = Vec::new();
     problems.extend(probe::trust(plan).err().into_iter().flat_map(diagnostics));
-    if let Some(Pair::Files { certificate, key }) = listen.tls.as_ref().map(|tls| &tls.pair) {
-        let files = [("certificate", certificate), ("key", key)];
-        problems.extend(files.into_iter().filter_map(|(name, path)| unreadable(name, path)));
-    }
+    problems.extend(listen.tls.iter().flat_map(|tls| pair_problems(&tls.pair)));
     if let Audit::File(path) = audit {
         problems.extend(not_a_file(path));
     }
     problems
 }
 
-/// The same, with the sources of identities and their keys.
+/// The same, with the socket's directories, the sources of identities and their keys. `doctor` has
+/// findings of their own for these.
 pub(crate) fn problems(plan: &Plan, listen: &Listen, audit: &Audit) -> Vec<Diagnostic> {
     let identities = probe::identity_problems(plan).into_iter().flat_map(diagnostics);
-    file_problems(plan, listen, audit).into_iter().chain(identities).collect()
+    let socket = listen.socket.as_deref().and_then(socket_problem);
+    file_problems(plan, listen, audit).into_iter().chain(socket).chain(identities).collect()
 }
 
 fn diagnostics(error: StartError) -> Vec<Diagnostic> {
@@ -35,14 +35,38 @@ fn diagnostics(error: StartError) -> Vec<Diagnostic> {
     }
 }
 
-fn unreadable(name: &str, path: &Path) -> Option<Diagnostic> {
-    let error = File::open(path).err()?;
-    // Somebody may have written the key itself in the path's place.
-    let path = if name == "key" { "its file".to_owned() } else { path.display().to_string() };
-    let message = format!("`{name}` in [listen.tls]: cannot read {path}: {error}");
-    let help = "put the certificate and its key there, or remove `certificate` and `key`: then a \
-                pair is made";
-    Some(Diagnostic::new(None, message).help(help))
+/// Problems with the certificate and the key of `[listen.tls]`.
+fn pair_problems(pair: &Pair) -> Vec<Diagnostic> {
+    let Pair::Files { certificate, key } = pair else { return Vec::new() };
+    let certificate = File::open(certificate).err().map(|error| {
+        let shown = certificate.display();
+        let help = "put the certificate and its key there, or remove `certificate` and `key`: \
+                    then a pair is made";
+        let message = format!("`certificate` in [listen.tls]: cannot read {shown}: {error}");
+        Diagnostic::new(None, message).help(help)
+    });
+    let key = tls_key::open(key).err().map(|error| {
+        let diagnostic = Diagnostic::new(None, format!("`key` in [listen.tls]: {error}"));
+        error.help().into_iter().fold(diagnostic, Diagnostic::help)
+    });
+    certificate.into_iter().chain(key).collect()
+}
+
+/// Problems with the directories of the socket: other users could replace it.
+#[cfg(unix)]
+fn socket_problem(socket: &Path) -> Option<Diagnostic> {
+    use crate::write_access::{self, Protected};
+
+    let socket = std::path::absolute(socket).unwrap_or_else(|_| socket.to_owned());
+    let (user, _) = write_access::broker_user(&socket);
+    let problem = write_access::check(&socket, Protected::Socket, user).err()?;
+    let message = format!("`socket` in [listen]: {}", problem.found);
+    Some(Diagnostic::new(None, message).help(problem.help()))
+}
+
+#[cfg(not(unix))]
+fn socket_problem(_socket: &Path) -> Option<Diagnostic> {
+    None
 }
 
 fn not_a_file(path: &Path) -> Option<Diagnostic> {

@@ -33,6 +33,9 @@ use crate::exit::Failure;
 /// How long active calls may continue after shutdown began.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long calls may take to end, once they are aborted.
+const ABORT_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Delay after an error of `accept`, such as having no file descriptors left.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
@@ -109,10 +112,14 @@ pub(crate) async fn start(listen: &Listen, broker: Broker) -> Result<ServerHandl
         listeners.spawn(server.clone().accept_loop(listener));
     }
     if let Some(listen) = &listen.tls {
-        let listener = tls::bind(listen).await?;
+        let mut listener = tls::bind(listen).await?;
         let address = listener.tcp.local_addr().map_err(Failure::system)?;
-        addresses.push(match &listener.generated_ca {
-            Some(ca) => format!("https://{address} (clients must trust {})", ca.display()),
+        addresses.push(match listener.renewal.take() {
+            Some(renewal) => {
+                let ca = renewal.ca.display().to_string();
+                listeners.spawn(shutdown.clone().run_until_cancelled_owned(renewal.run()));
+                format!("https://{address} (clients must trust {ca})")
+            }
             None => format!("https://{address}"),
         });
         listeners.spawn(server.clone().accept_loop(listener));
@@ -124,10 +131,17 @@ pub(crate) async fn start(listen: &Listen, broker: Broker) -> Result<ServerHandl
 impl ServerHandle {
     /// Shuts down gracefully: closes the listeners, lets each connection finish its current
     /// request, and waits up to [`DRAIN_TIMEOUT`] for that.
-    pub(crate) async fn shutdown(self) {
+    pub(crate) async fn shutdown(&self) {
         self.shutdown.cancel();
         self.listeners.wait().await;
         self.workers.shutdown().await;
+    }
+
+    /// Shuts down, and ends active calls at once.
+    pub(crate) async fn abort(&self) {
+        self.shutdown.cancel();
+        self.workers.abort();
+        drop(tokio::time::timeout(ABORT_TIMEOUT, self.shutdown()).await);
     }
 }
 

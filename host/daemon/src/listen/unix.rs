@@ -13,6 +13,7 @@ use super::http::ListenerKind;
 use super::{Listener, Server};
 use crate::exit::Failure;
 use crate::sockets;
+use crate::write_access::{self, Protected};
 
 /// A bound Unix socket. Dropping it removes the file, so that later callers find no daemon, rather
 /// than one that is shutting down.
@@ -31,6 +32,7 @@ impl Drop for SocketListener {
 /// Binds the socket. At no moment does it have more permissions than `mode`.
 pub(super) fn bind(path: &Path, mode: u32) -> Result<SocketListener, Failure> {
     create_directory(path)?;
+    check_directories(path)?;
     remove_stale(path)?;
     // `bind` creates the file, and until its mode is set only the umask restricts it.
     let umask = rustix::process::umask(Mode::from_raw_mode(0o177));
@@ -49,6 +51,21 @@ fn create_directory(path: &Path) -> Result<(), Failure> {
     let Some(directory) = parent else { return Ok(()) };
     let created = std::fs::DirBuilder::new().recursive(true).mode(0o755).create(directory);
     created.map_err(|error| cannot_listen(path, &error))
+}
+
+/// Refuses a path where other users could replace the socket with one of their own, and receive
+/// what callers send.
+fn check_directories(path: &Path) -> Result<(), Failure> {
+    let user = rustix::process::geteuid().as_raw();
+    let warnings = write_access::check(path, Protected::Socket, user).map_err(|problem| {
+        let failure =
+            Failure::system(format!("cannot listen at {}: {}", path.display(), problem.found));
+        failure.help(problem.help())
+    })?;
+    for warning in warnings {
+        tracing::warn!("{}. {}", warning.found, warning.help());
+    }
+    Ok(())
 }
 
 fn cannot_listen(path: &Path, error: &io::Error) -> Failure {

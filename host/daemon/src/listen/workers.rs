@@ -23,6 +23,7 @@ pub(crate) struct Workers {
     /// One token for each thread that has not ended.
     threads: TaskTracker,
     shutdown: CancellationToken,
+    abort: CancellationToken,
 }
 
 #[derive(Debug)]
@@ -36,12 +37,14 @@ impl Workers {
     /// Starts the threads. On shutdown, connections may continue for `drain_timeout`.
     pub(crate) fn start(drain_timeout: Duration) -> io::Result<Self> {
         let count = available_parallelism().map_or(1, std::num::NonZero::get);
-        let (threads, shutdown) = (TaskTracker::new(), CancellationToken::new());
+        let threads = TaskTracker::new();
+        let (shutdown, abort) = (CancellationToken::new(), CancellationToken::new());
         let workers = (0..count).map(|number| {
             let (queue, receiver) = mpsc::unbounded_channel();
             let connections = TaskTracker::new();
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            let running = run(receiver, connections.clone(), shutdown.clone(), drain_timeout);
+            let (connected, stop, abort) = (connections.clone(), shutdown.clone(), abort.clone());
+            let running = run(receiver, connected, stop, drain_timeout, abort);
             let token = threads.token();
             std::thread::Builder::new().name(format!("keyward-{number}")).spawn(move || {
                 runtime.block_on(running);
@@ -53,7 +56,7 @@ impl Workers {
         });
         let workers = workers.collect::<io::Result<Vec<Worker>>>()?;
         threads.close();
-        Ok(Self { workers, threads, shutdown })
+        Ok(Self { workers, threads, shutdown, abort })
     }
 
     /// Spawns a connection on the thread with the fewest connections.
@@ -63,6 +66,12 @@ impl Workers {
         let connection = worker.connections.track_future(connection);
         // A worker receives until `shutdown`, after which nothing is spawned.
         drop(worker.queue.send(Box::pin(connection)));
+    }
+
+    /// Ends all connections at once, also those that [`shutdown`](Self::shutdown) waits for.
+    pub(crate) fn abort(&self) {
+        self.shutdown.cancel();
+        self.abort.cancel();
     }
 
     /// Waits until all connections have ended, or the drain timeout has elapsed. Nothing may be
@@ -79,6 +88,7 @@ async fn run(
     connections: TaskTracker,
     shutdown: CancellationToken,
     drain_timeout: Duration,
+    abort: CancellationToken,
 ) {
     loop {
         tokio::select! {
@@ -92,8 +102,12 @@ async fn run(
         }
     }
     connections.close();
-    if tokio::time::timeout(drain_timeout, connections.wait()).await.is_err() {
-        let seconds = drain_timeout.as_secs();
-        tracing::warn!("aborting calls that are still active after {seconds} s");
+    tokio::select! {
+        () = connections.wait() => {}
+        () = abort.cancelled() => {}
+        () = tokio::time::sleep(drain_timeout) => {
+            let seconds = drain_timeout.as_secs();
+            tracing::warn!("aborting calls that are still active after {seconds} s");
+        }
     }
 }

@@ -2,6 +2,8 @@
 
 use super::finding::{Check, Finding};
 use crate::config::Listen;
+#[cfg(unix)]
+use crate::write_access;
 
 /// The finding about the socket, and the broker's user.
 pub(super) struct SocketReport {
@@ -36,7 +38,8 @@ pub(super) fn check(listen: Option<&Listen>) -> SocketReport {
         return SocketReport { finding, user: me };
     };
     let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-    let user = unix::broker_user(&path, me);
+    let (id, known) = write_access::broker_user(&path);
+    let user = BrokerUser { id, known };
     let finding = Finding::about(Check::Socket, path.display().to_string());
     let finding = unix::evaluate(finding, &path, listen.mode, user.id);
     SocketReport { finding, user }
@@ -47,44 +50,34 @@ mod unix {
     use std::os::unix::fs::{FileTypeExt, MetadataExt};
     use std::path::Path;
 
-    use super::{BrokerUser, Finding};
+    use super::Finding;
     use crate::sockets;
-
-    /// The mode bit with which only the owner of a file may remove it from a directory.
-    const STICKY: u32 = 0o1000;
-
-    /// The owner of the socket; if it does not exist, the owner of its directory, for root, or else
-    /// the current user.
-    pub(super) fn broker_user(path: &Path, me: BrokerUser) -> BrokerUser {
-        let owner = |path: &Path| path.symlink_metadata().ok().map(|metadata| metadata.uid());
-        match owner(path) {
-            Some(id) => BrokerUser { id, known: true },
-            None if me.id == 0 => {
-                let directory = path.parent().and_then(owner);
-                directory.map_or(me, |id| BrokerUser { id, known: id != 0 })
-            }
-            None => me,
-        }
-    }
+    use crate::write_access::{self, Protected};
 
     pub(super) fn evaluate(finding: Finding, path: &Path, mode: u32, user: u32) -> Finding {
         let state = match check_socket(path, mode) {
             Ok(state) => state,
             Err((found, fix)) => return finding.problem(found).fix(fix),
         };
-        let mut warning = None;
-        for (number, directory) in path.ancestors().skip(1).enumerate() {
-            match check_directory(directory, number == 0, user) {
-                Ok(()) => {}
-                Err(Risk::Problem(found, fix)) => {
-                    return finding.problem(format!("{state}; but {found}")).fix(fix);
-                }
-                Err(Risk::Warning(found, fix)) => drop(warning.get_or_insert((found, fix))),
+        let shown = |found: &write_access::Finding| {
+            let command = found.command.as_ref().map(|command| format!("\n  {command}"));
+            (
+                format!("{state}; but {}", found.found),
+                format!("{}{}", found.fix, command.unwrap_or_default()),
+            )
+        };
+        match write_access::check(path, Protected::Socket, user) {
+            Err(problem) => {
+                let (found, fix) = shown(&problem);
+                finding.problem(found).fix(fix)
             }
-        }
-        match warning {
-            Some((found, fix)) => finding.warning(format!("{state}; but {found}")).fix(fix),
-            None => finding.ok(state),
+            Ok(warnings) => match warnings.first() {
+                Some(warning) => {
+                    let (found, fix) = shown(warning);
+                    finding.warning(found).fix(fix)
+                }
+                None => finding.ok(state),
+            },
         }
     }
 
@@ -116,47 +109,6 @@ mod unix {
             Err(_) => "no process is listening",
         };
         Ok(format!("{listening}; mode {actual:04o}, owned by user {owner}"))
-    }
-
-    /// What was found about a directory, and the fix.
-    enum Risk {
-        Problem(String, String),
-        Warning(String, String),
-    }
-
-    /// Checks a directory above the socket. A user who can write to it could replace the socket
-    /// with one of their own, and receive what callers send.
-    fn check_directory(directory: &Path, is_parent: bool, user: u32) -> Result<(), Risk> {
-        // The daemon creates missing directories, and only its own user can write to them.
-        let Ok(metadata) = directory.metadata() else { return Ok(()) };
-        let (mode, owner, shown) = (metadata.mode(), metadata.uid(), directory.display());
-        let sticky = mode & STICKY != 0;
-        let chmod = || format!("Use a directory of the broker's own\n  chmod go-w {shown}");
-        if owner != 0 && owner != user {
-            let found = format!("user {owner} owns {shown}, and can replace the socket");
-            let fix = format!("Use a directory of the broker's own\n  chown {user} {shown}");
-            return Err(Risk::Problem(found, fix));
-        }
-        if mode & 0o002 != 0 && !sticky {
-            let mode = mode & 0o7777;
-            let found = format!(
-                "every user can write to {shown} (mode {mode:04o}), and replace the socket"
-            );
-            return Err(Risk::Problem(found, chmod()));
-        }
-        if mode & 0o002 != 0 && is_parent {
-            let found = format!(
-                "every user can write to {shown}, and listen there while the broker is not running"
-            );
-            let fix = "Set `socket` in [listen] to a path in a directory of the broker's own";
-            return Err(Risk::Warning(found, fix.to_owned()));
-        }
-        if mode & 0o020 != 0 && !sticky {
-            let group = metadata.gid();
-            let found = format!("group {group} can write to {shown}, and replace the socket");
-            return Err(Risk::Warning(found, chmod()));
-        }
-        Ok(())
     }
 
     #[cfg(test)]
@@ -195,17 +147,6 @@ mod unix {
             assert_eq!(with(0o777, None).0, Status::Problem);
             assert_eq!(with(0o1777, Some(0o600)).0, Status::Warning);
             assert_eq!(with(0o775, Some(0o600)).0, Status::Warning);
-        }
-
-        #[test]
-        fn a_directory_that_another_user_owns_is_a_problem() {
-            let directory = tempfile::tempdir().unwrap();
-            let me = rustix::process::geteuid().as_raw();
-            let Err(risk) = check_directory(directory.path(), true, me + 1) else {
-                assert_eq!(me, 0, "directories of root are safe for all users");
-                return;
-            };
-            assert!(matches!(risk, Risk::Problem(..)));
         }
     }
 }

@@ -2,11 +2,12 @@
 //! HTTP.
 
 mod generated_pair;
+mod renewal;
 
-use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+use std::io::{self, BufReader};
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
 
 use keyward::Caller;
 use rustls::ServerConfig;
@@ -21,6 +22,8 @@ use super::tcp;
 use super::{Listener, Server};
 use crate::config::{ListenTls, Pair};
 use crate::exit::Failure;
+use crate::tls_key;
+pub(super) use renewal::Renewal;
 
 /// How long a caller may take for the TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -28,27 +31,43 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A bound TLS listener.
 pub(super) struct TlsListener {
     pub(super) tcp: TcpListener,
-    acceptor: TlsAcceptor,
-    /// The CA certificate that was generated with the server's, if it was not configured.
-    pub(super) generated_ca: Option<PathBuf>,
+    acceptor: CurrentAcceptor,
+    /// The renewal of the certificate, if it was generated.
+    pub(super) renewal: Option<Renewal>,
+}
+
+/// What accepts handshakes, with the current certificate.
+#[derive(Clone)]
+struct CurrentAcceptor(Arc<RwLock<TlsAcceptor>>);
+
+impl CurrentAcceptor {
+    fn new(config: ServerConfig) -> Self {
+        Self(Arc::new(RwLock::new(TlsAcceptor::from(Arc::new(config)))))
+    }
+
+    fn get(&self) -> TlsAcceptor {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Uses another certificate from now on. Open connections keep theirs.
+    fn replace(&self, config: ServerConfig) {
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = acceptor;
+    }
 }
 
 pub(super) async fn bind(listen: &ListenTls) -> Result<TlsListener, Failure> {
-    let (certificate, key, generated_ca) = match &listen.pair {
-        Pair::Files { certificate, key } => (certificate.clone(), key.clone(), None),
+    let (acceptor, renewal) = match &listen.pair {
+        Pair::Files { certificate, key } => {
+            (CurrentAcceptor::new(server_config(certificate, key)?), None)
+        }
         Pair::Made { directory } => {
-            let pair = generated_pair::load_or_generate(directory).map_err(|error| {
-                let directory = directory.display();
-                Failure::system(format!(
-                    "cannot generate the certificate of [listen.tls] in {directory}: {error}"
-                ))
-            })?;
-            (pair.certificate, pair.key, Some(pair.ca))
+            let (acceptor, renewal) = Renewal::start(directory, SystemTime::now())?;
+            (acceptor, Some(renewal))
         }
     };
-    let acceptor = TlsAcceptor::from(Arc::new(server_config(&certificate, &key)?));
     let tcp = tcp::bind(listen.address).await?;
-    Ok(TlsListener { tcp, acceptor, generated_ca })
+    Ok(TlsListener { tcp, acceptor, renewal })
 }
 
 fn server_config(certificate: &Path, key: &Path) -> Result<ServerConfig, Failure> {
@@ -56,14 +75,17 @@ fn server_config(certificate: &Path, key: &Path) -> Result<ServerConfig, Failure
         let path = certificate.display();
         Failure::config(format!("[listen.tls]: cannot use {path}: {error}"))
     };
-    // `key` may contain the key itself instead of a path, so the message does not quote it.
-    let invalid_key = |error: String| {
-        Failure::config(format!("[listen.tls]: cannot use the file that `key` names: {error}"))
-    };
     let chain = CertificateDer::pem_file_iter(certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| invalid_certificate(error.to_string()))?;
-    let key = PrivateKeyDer::from_pem_file(key).map_err(|error| invalid_key(error.to_string()))?;
+    let key = tls_key::open(key).map_err(|error| {
+        let failure = Failure::config(format!("`key` in [listen.tls]: {error}"));
+        error.help().into_iter().fold(failure, Failure::help)
+    })?;
+    // `key` may contain the key itself instead of a path, so the message does not quote it.
+    let key = PrivateKeyDer::from_pem_reader(BufReader::new(key)).map_err(|error| {
+        Failure::config(format!("[listen.tls]: cannot use the file that `key` names: {error}"))
+    })?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -87,7 +109,7 @@ impl Listener for TlsListener {
         server: &Server,
         permit: OwnedSemaphorePermit,
     ) {
-        let acceptor = self.acceptor.clone();
+        let acceptor = self.acceptor.get();
         let open = || async move {
             let handshake = acceptor.accept(TcpStream::from_std(connection)?);
             let timed_out = |_| io::Error::new(io::ErrorKind::TimedOut, "TLS handshake timed out");
