@@ -1,12 +1,12 @@
 //! Sends a request whose body never ends.
 
 use guests::bindings::wasi::http::types::Method;
-use guests::{Wanted, surrogate};
+use guests::{Attempt, surrogate};
 
 guests::attack!(attack);
 
 fn attack<R>(_: &R) -> String {
-    let wanted = Wanted { method: Method::Put, ..Wanted::get("/secrets/new?api-version=7.4") };
+    let wanted = Attempt { method: Method::Put, ..Attempt::get("/secrets/new?api-version=7.4") };
     let (_answer, body) = match wanted.authorized(&surrogate()).start_upload() {
         Ok(started) => started,
         Err(error) => return error,

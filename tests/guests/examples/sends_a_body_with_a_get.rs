@@ -3,7 +3,7 @@
 
 use guests::bindings::exports::wasi::http::incoming_handler::IncomingRequest;
 use guests::bindings::wasi::http::types::Method;
-use guests::{Wanted, header, surrogate};
+use guests::{Attempt, header, surrogate};
 
 guests::attack!(attack);
 
@@ -14,6 +14,6 @@ fn attack(request: &IncomingRequest) -> String {
     };
     let length = header(request, "x-length").unwrap_or_else(|| "15".to_owned());
     let body = (length != "0").then_some(b"{\"delete\":true}".as_slice());
-    let wanted = Wanted { method, body, ..Wanted::get("/secrets/db?api-version=7.4") };
+    let wanted = Attempt { method, body, ..Attempt::get("/secrets/db?api-version=7.4") };
     wanted.authorized(&surrogate()).header("content-length", length).send()
 }

@@ -3,12 +3,12 @@
 
 use guests::bindings::exports::wasi::http::incoming_handler::IncomingRequest;
 use guests::bindings::wasi::http::types::OutgoingBody;
-use guests::{Wanted, describe, header, surrogate};
+use guests::{Attempt, describe, header, surrogate};
 
 guests::attack!(attack);
 
 fn attack(request: &IncomingRequest) -> String {
-    let wanted = Wanted::get("/secrets/db?api-version=7.4");
+    let wanted = Attempt::get("/secrets/db?api-version=7.4");
     let (answer, body) = match wanted.authorized(&surrogate()).start_upload() {
         Ok(started) => started,
         Err(error) => return error,

@@ -1,13 +1,13 @@
 //! Puts its surrogate into the trailers of a request.
 
 use guests::bindings::wasi::http::types::{Fields, Method, OutgoingBody};
-use guests::{Wanted, describe, surrogate};
+use guests::{Attempt, describe, surrogate};
 
 guests::attack!(attack);
 
 fn attack<R>(_: &R) -> String {
     let surrogate = surrogate();
-    let wanted = Wanted { method: Method::Put, ..Wanted::get("/secrets/new?api-version=7.4") };
+    let wanted = Attempt { method: Method::Put, ..Attempt::get("/secrets/new?api-version=7.4") };
     let wanted = wanted.authorized(&surrogate).header("content-type", "application/json");
     let (answer, body) = match wanted.start_upload() {
         Ok(started) => started,

@@ -3,9 +3,9 @@
 use http::Request;
 use keyward::audit::Outcome;
 use keyward::{CallError, Violation};
-use keyward_tests::{Answer, Rig, get};
+use keyward_tests::{CallResponse, Rig, get};
 
-fn violation(answer: &Answer) -> &Violation {
+fn violation(answer: &CallResponse) -> &Violation {
     match &answer.error {
         Some(CallError::Violation { violation, .. }) => violation,
         other => panic!("no violation: {other:?}, {}", answer.text()),
