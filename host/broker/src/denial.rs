@@ -19,11 +19,11 @@ pub struct NotAllowed {
 
 impl fmt::Display for NotAllowed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { mount, request: DeniedRequest { audience, method, path, endpoint, reason } } =
-            self;
+        let Self { mount, request } = self;
+        let DeniedRequest { audience, method, path, endpoint, reason, .. } = request;
         let section = section_of(mount, audience.as_deref());
         match reason {
-            NotCovered::NotAllowed => write!(
+            NotCovered::NotAllowed | NotCovered::AmbiguousParameter(_) => write!(
                 f,
                 "mount `{mount}` may not send {method} {path} to {endpoint}: no pattern in \
                  `allow` of {section} covers it{}",
@@ -47,10 +47,10 @@ impl NotAllowed {
     /// What to do about it.
     #[must_use]
     pub fn help(&self) -> Option<String> {
-        let DeniedRequest { method, path, reason, .. } = &self.request;
+        let DeniedRequest { line, reason, .. } = &self.request;
         match reason {
-            NotCovered::NotAllowed => {
-                Some(format!("To allow it, add \"{method} {}\" there", path.covering_pattern()))
+            NotCovered::NotAllowed | NotCovered::AmbiguousParameter(_) => {
+                Some(format!("To allow it, add {line:?} there"))
             }
             NotCovered::NotDeclared => None,
         }

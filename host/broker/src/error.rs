@@ -411,8 +411,8 @@ impl CallError {
     #[must_use]
     pub fn rule(&self) -> &'static str {
         match self {
-            Self::NotAllowed(not_allowed) => match not_allowed.request.reason {
-                NotCovered::NotAllowed => "allow",
+            Self::NotAllowed(not_allowed) => match &not_allowed.request.reason {
+                NotCovered::NotAllowed | NotCovered::AmbiguousParameter(_) => "allow",
                 NotCovered::NotDeclared => "declared",
             },
             Self::Minting(denied) => denied.request.reason.rule(),

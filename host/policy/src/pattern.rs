@@ -1,46 +1,57 @@
-//! Patterns of requests that may be sent: `GET /secrets/*`.
+//! Patterns of permitted requests: `GET /secrets/*`, `read /secrets/*`.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use http::Method;
-use percent_encoding::{
-    AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_decode_str, utf8_percent_encode,
-};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use crate::cloud::NamedOperations;
 use crate::path::{NormalPath, PathError, PathReading};
+use crate::path_pattern::PathPattern;
+use crate::request_head::{AmbiguousParameter, RequestHead};
 
-/// A method and a path. The method may be `*`. In the path, `*` matches one or more characters
-/// within a segment, and `**` as the last segment matches all that follows, which is at least one
-/// segment that is not empty.
+/// A method or an operation, and a path. In the path, `*` matches any characters within one segment,
+/// and `**` as the last segment matches all segments that follow, of which one at least is not
+/// empty.
 ///
-/// The path is without the endpoint's prefix and without a query: the path that callers write after
-/// the mount's name. It is compared with the path of a request segment by segment, both decoded.
+/// The path is the one that callers write after the mount's name, without the endpoint's prefix. It
+/// is compared with the path of a request segment by segment, both decoded.
+///
+/// - `GET /path`: requests with this method, whatever their query is; `*` is any method.
+/// - `PUT /path?op=CREATE`: those of them with this parameter. It must be there once, written in
+///   this case and without encodings.
+/// - `read /path`: the requests of an operation of the service. See [`NamedOperations`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
     text: String,
-    /// `None` for any.
-    method: Option<Method>,
-    segments: Vec<Glob>,
-    any_depth: bool,
-    /// A part of it that only some services have in paths, as the error that others have for it.
-    special: Option<PathError>,
+    verb: Verb,
+    path: PathPattern,
+    /// Parameters with the values that they must have.
+    conditions: Vec<(String, String)>,
 }
 
-/// A segment of a pattern, decoded. `None` matches any bytes, at least one.
-type Glob = Vec<Option<u8>>;
+/// What a pattern begins with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Verb {
+    AnyMethod,
+    Method(Method),
+    Operation(String),
+}
 
-/// A string that is not a pattern.
+/// Why a string is not a pattern.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct InvalidPattern {
     reason: String,
-    /// A valid pattern, similar to the invalid one.
+    /// A valid pattern, similar where possible.
     pub example: String,
 }
 
 /// `CONNECT` is for databases: `CONNECT /shop` opens the database `shop`.
 const METHODS: [&str; 8] = ["GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS", "CONNECT"];
+
+/// Operations that are called like a method. All other methods in lower case are mistakes.
+const OPERATIONS_LIKE_METHODS: [&str; 2] = ["delete", "connect"];
 
 impl Pattern {
     /// Parses a pattern.
@@ -51,176 +62,184 @@ impl Pattern {
     pub fn parse(text: &str) -> Result<Self, InvalidPattern> {
         let invalid =
             |reason: &str, example: String| InvalidPattern { reason: reason.to_owned(), example };
-        let (method, path) = match text.split_once(' ') {
+        let (verb, rest) = match text.split_once(' ') {
             Some(parts) => parts,
             None if text.starts_with('/') => {
                 return Err(invalid("it has no method", format!("GET {text}")));
             }
             None => {
-                return Err(invalid(
-                    "it has no path",
-                    format!("{} /path/*", text.to_ascii_uppercase()),
-                ));
-            }
-        };
-        let is_method = method == "*" || METHODS.contains(&method);
-        if !is_method {
-            let upper = method.to_ascii_uppercase();
-            let example = if METHODS.contains(&upper.as_str()) { upper } else { "GET".to_owned() };
-            let reason =
-                format!("`{method}` is not a method of patterns ({}, or *)", METHODS.join(", "));
-            return Err(invalid(&reason, format!("{example} {path}")));
-        }
-        if let Some((path, _)) = path.split_once('?') {
-            let reason = "it has a query, which patterns do not check";
-            return Err(invalid(reason, format!("{method} {path}")));
-        }
-        let special = match NormalPath::parse(path) {
-            Ok(_) => None,
-            // Some services have these in names. The rest of the path must be valid.
-            Err(error @ (PathError::Semicolon | PathError::EncodedSlash))
-                if NormalPath::parse(&without_special_characters(path)).is_ok() =>
-            {
-                Some(if path.to_ascii_lowercase().contains("%2f") {
-                    PathError::EncodedSlash
+                let verb = if METHODS.contains(&text.to_ascii_uppercase().as_str()) {
+                    text.to_ascii_uppercase()
                 } else {
-                    error
-                })
-            }
-            Err(error) => {
-                let example = format!("{method} /{}", path.trim_matches('/').replace("//", "/"));
-                let example = if error == PathError::NotAbsolute || error == PathError::EmptySegment
-                {
-                    example
-                } else {
-                    format!("{method} /path/*")
+                    text.to_owned()
                 };
-                return Err(invalid(&format!("ambiguous path, {error}"), example));
+                return Err(invalid("it has no path", format!("{verb} /path/*")));
             }
         };
-        let mut segments: Vec<&str> = path.split('/').skip(1).collect();
-        let any_depth = segments.last().is_some_and(|last| *last == "**");
-        if any_depth {
-            segments.pop();
-        }
-        if segments.iter().any(|segment| segment.contains("**")) {
-            let reason = "it has ** before the last segment";
-            return Err(invalid(reason, format!("{method} {}", path.replace("**", "*"))));
-        }
-        let method = match method {
-            "*" => None,
-            // All of METHODS are valid, so that this does not fail.
-            name => Some(
-                Method::from_bytes(name.as_bytes())
-                    .map_err(|_| invalid("invalid method", String::new()))?,
-            ),
+        let parsed_verb = parse_verb(verb).map_err(|InvalidPattern { reason, example }| {
+            invalid(&reason, format!("{example} {rest}"))
+        })?;
+        let (path, query) = match rest.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (rest, None),
         };
-        let segments = segments.into_iter().map(decoded).collect();
-        Ok(Self { text: text.to_owned(), method, segments, any_depth, special })
+        let path = PathPattern::parse(path)
+            .map_err(|error| invalid(&error.reason, format!("{verb} {}", error.example)))?;
+        let conditions = match query {
+            None => Vec::new(),
+            Some(_) if matches!(parsed_verb, Verb::Operation(_)) => {
+                let reason = "an operation has parameters of its own";
+                return Err(invalid(reason, format!("{verb} {path}")));
+            }
+            Some(query) => conditions(query)
+                .map_err(|reason| invalid(reason, format!("{verb} {path}?name=value")))?,
+        };
+        Ok(Self { text: text.to_owned(), verb: parsed_verb, path, conditions })
     }
 
-    /// Whether the pattern can match requests with this method.
+    /// The operation that the pattern begins with; `None` if it begins with a method.
+    #[must_use]
+    pub fn operation(&self) -> Option<&str> {
+        match &self.verb {
+            Verb::Operation(name) => Some(name),
+            Verb::AnyMethod | Verb::Method(_) => None,
+        }
+    }
+
+    /// Whether the pattern begins with a method that it can match requests with.
     pub(crate) fn has_method(&self, method: &Method) -> bool {
-        self.method.as_ref().is_none_or(|own| own == method)
+        match &self.verb {
+            Verb::AnyMethod => true,
+            Verb::Method(own) => own == method,
+            Verb::Operation(_) => false,
+        }
+    }
+
+    /// The method that the pattern begins with, if its requests have no further condition. `None`
+    /// inside is any method.
+    pub(crate) fn unconditional_method(&self) -> Option<Option<&str>> {
+        match &self.verb {
+            Verb::AnyMethod if self.conditions.is_empty() => Some(None),
+            Verb::Method(method) if self.conditions.is_empty() => Some(Some(method.as_str())),
+            Verb::AnyMethod | Verb::Method(_) | Verb::Operation(_) => None,
+        }
+    }
+
+    /// The pattern's path.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.path.as_str()
+    }
+
+    pub(crate) fn path_pattern(&self) -> &PathPattern {
+        &self.path
     }
 
     /// The method and path of a request that matches, with `name` in place of `*`.
     pub(crate) fn request_with(&self, name: &str) -> Option<(&Method, NormalPath)> {
         const PLAIN: AsciiSet =
             NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-        let (_, path) = self.text.split_once(' ')?;
+        let Verb::Method(method) = &self.verb else { return None };
         let name = utf8_percent_encode(name, &PLAIN).to_string();
-        Some((self.method.as_ref()?, NormalPath::parse(&path.replacen('*', &name, 1)).ok()?))
+        Some((method, NormalPath::parse(&self.path.as_str().replacen('*', &name, 1)).ok()?))
     }
 
-    /// Whether a request matches in all readings of its path.
-    #[must_use]
-    pub fn matches(&self, method: &Method, path: &NormalPath, ignore_case: bool) -> bool {
-        path.readings().all(|reading| self.matches_reading(method, reading, ignore_case))
-    }
-
-    /// Whether a request matches in one reading of its path.
+    /// Whether a request without a query matches in one reading of its path. Patterns of operations
+    /// match none.
     #[must_use]
     pub fn matches_reading(&self, method: &Method, reading: &str, ignore_case: bool) -> bool {
-        if self.method.as_ref().is_some_and(|expected| expected != method) {
-            return false;
+        let head = RequestHead::of_method(method);
+        self.matches(&head, reading, ignore_case, &[]) == Ok(true)
+    }
+
+    /// Whether a request matches in one reading of its path. `operations` are those of the services
+    /// that it is for.
+    ///
+    /// # Errors
+    ///
+    /// A parameter that the pattern checks can be read in more than one way.
+    pub(crate) fn matches(
+        &self,
+        head: &RequestHead<'_>,
+        reading: &str,
+        ignore_case: bool,
+        operations: &[&'static NamedOperations],
+    ) -> Result<bool, AmbiguousParameter> {
+        if !self.path.matches(reading, ignore_case) {
+            return Ok(false);
         }
-        let mut segments = reading.split('/').skip(1);
-        for pattern in &self.segments {
-            let Some(segment) = segments.next() else { return false };
-            let segment: Cow<'_, [u8]> = percent_decode_str(segment).into();
-            if !glob(pattern, &segment, ignore_case) {
-                return false;
+        match &self.verb {
+            Verb::Method(method) if method != head.method => return Ok(false),
+            Verb::AnyMethod | Verb::Method(_) => {}
+            Verb::Operation(name) => {
+                for operations in operations {
+                    if operations.cover(name, head, reading, ignore_case)? {
+                        return Ok(true);
+                    }
+                }
+                return Ok(false);
             }
         }
-        if self.any_depth {
-            segments.any(|segment| !segment.is_empty())
-        } else {
-            segments.next().is_none()
+        let mut matches = true;
+        for (name, value) in &self.conditions {
+            matches &= head.parameter(name)? == Some(value);
         }
+        Ok(matches)
     }
 
     /// Whether the segment of this index has no `*`.
     pub(super) fn has_literal(&self, segment: usize) -> bool {
-        self.segments.get(segment).is_some_and(|segment| !segment.contains(&None))
+        self.path.has_literal(segment)
     }
 
     /// Why the pattern can never match a path that is read in this way; `None` if it can.
     pub(crate) fn unmatchable_by(&self, reading: PathReading) -> Option<PathError> {
-        self.special.filter(|special| match reading {
-            PathReading::Segments => true,
-            PathReading::Names { .. } | PathReading::Files { .. } => {
-                *special == PathError::EncodedSlash
-            }
-            PathReading::Keys { .. } => false,
-        })
+        self.path.unmatchable_by(reading)
     }
 }
 
-/// Replaces the characters that only some services have in names.
-fn without_special_characters(path: &str) -> String {
-    ["%2f", "%2F", "%3b", "%3B", ";"]
-        .iter()
-        .fold(path.to_owned(), |path, special| path.replace(special, "_"))
+fn parse_verb(verb: &str) -> Result<Verb, InvalidPattern> {
+    let is_operation = |verb: &str| {
+        verb.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-') && !verb.is_empty()
+    };
+    if verb == "*" {
+        return Ok(Verb::AnyMethod);
+    }
+    if let (true, Ok(method)) = (METHODS.contains(&verb), Method::from_bytes(verb.as_bytes())) {
+        return Ok(Verb::Method(method));
+    }
+    let upper = verb.to_ascii_uppercase();
+    let is_like_a_method = METHODS.contains(&upper.as_str());
+    if is_operation(verb) && (!is_like_a_method || OPERATIONS_LIKE_METHODS.contains(&verb)) {
+        return Ok(Verb::Operation(verb.to_owned()));
+    }
+    let reason = format!(
+        "`{verb}` is neither a method of patterns ({}, or *) nor an operation, which is in lower \
+         case",
+        METHODS.join(", ")
+    );
+    let example = if is_like_a_method { upper } else { "GET".to_owned() };
+    Err(InvalidPattern { reason, example })
 }
 
-/// Decodes a segment for comparison: `*` matches any bytes, and `%2A` is a literal star.
-fn decoded(segment: &str) -> Glob {
-    let mut glob = Glob::new();
-    for (index, literal) in segment.split('*').enumerate() {
-        if index > 0 {
-            glob.push(None);
+/// The conditions behind the `?` of a pattern.
+fn conditions(query: &str) -> Result<Vec<(String, String)>, &'static str> {
+    let is_plain = |text: &str| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        !text.is_empty() && text.bytes().all(plain)
+    };
+    let mut conditions: Vec<(String, String)> = Vec::new();
+    for pair in query.split('&') {
+        let (name, value) = pair.split_once('=').ok_or("a parameter of it has no value")?;
+        if !is_plain(name) || !is_plain(value) {
+            return Err("its parameters may have letters, digits, `-`, `.`, `_` and `~` only");
         }
-        glob.extend(percent_decode(literal.as_bytes()).map(Some));
-    }
-    glob
-}
-
-/// Whether a segment matches. `*` matches at least one character: `/secrets/*` does not match the
-/// list `/secrets/`.
-fn glob(pattern: &[Option<u8>], segment: &[u8], ignore_case: bool) -> bool {
-    let same = |a: &u8, b: &u8| if ignore_case { a.eq_ignore_ascii_case(b) } else { a == b };
-    // After each star, the shortest match that goes on is enough: what is between stars is found
-    // greedily.
-    let (mut p, mut s) = (0, 0);
-    let mut retry: Option<(usize, usize)> = None;
-    loop {
-        match (pattern.get(p), segment.get(s)) {
-            (Some(None), Some(_)) => {
-                retry = Some((p + 1, s + 1));
-                (p, s) = (p + 1, s + 1);
-            }
-            (None, None) => return true,
-            (Some(Some(expected)), Some(byte)) if same(expected, byte) => (p, s) = (p + 1, s + 1),
-            _ => match retry {
-                Some((after_star, next)) if next < segment.len() => {
-                    retry = Some((after_star, next + 1));
-                    (p, s) = (after_star, next + 1);
-                }
-                _ => return false,
-            },
+        if conditions.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)) {
+            return Err("a parameter of it is there twice");
         }
+        conditions.push((name.to_owned(), value.to_owned()));
     }
+    Ok(conditions)
 }
 
 impl fmt::Display for Pattern {
@@ -235,7 +254,8 @@ mod tests {
     use crate::path::Purpose;
 
     fn matches(pattern: &str, method: Method, path: &str) -> bool {
-        Pattern::parse(pattern).unwrap().matches(&method, &NormalPath::parse(path).unwrap(), false)
+        let (pattern, path) = (Pattern::parse(pattern).unwrap(), NormalPath::parse(path).unwrap());
+        path.readings().all(|reading| pattern.matches_reading(&method, reading, false))
     }
 
     #[test]
@@ -293,7 +313,8 @@ mod tests {
         let blob = PathReading::Names { after: 1 };
         let matches = |pattern: &str, path: &str| {
             let path = blob.read(path, "", Purpose::Compare).unwrap().unwrap();
-            Pattern::parse(pattern).unwrap().matches(&Method::GET, &path, false)
+            let pattern = Pattern::parse(pattern).unwrap();
+            path.readings().all(|reading| pattern.matches_reading(&Method::GET, reading, false))
         };
         for (pattern, path) in [
             ("GET /c/**", "/c/a//b"),
@@ -341,8 +362,8 @@ mod tests {
     fn case_is_ignored_only_if_the_service_ignores_it() {
         let pattern = Pattern::parse("GET /subscriptions/*/resourceGroups/*").unwrap();
         let path = NormalPath::parse("/subscriptions/0/resourcegroups/g").unwrap();
-        assert!(pattern.matches(&Method::GET, &path, true));
-        assert!(!pattern.matches(&Method::GET, &path, false));
+        assert!(pattern.matches_reading(&Method::GET, path.as_str(), true));
+        assert!(!pattern.matches_reading(&Method::GET, path.as_str(), false));
     }
 
     #[test]
@@ -353,9 +374,59 @@ mod tests {
         assert_eq!(example("FETCH /secrets/*"), "GET /secrets/*");
         assert_eq!(example("GET"), "GET /path/*");
         assert_eq!(example("GET secrets/*"), "GET /secrets/*");
-        assert_eq!(example("GET /secrets/*?api-version=7.4"), "GET /secrets/*");
+        assert_eq!(example("GET /secrets/*?"), "GET /secrets/*?name=value");
+        assert_eq!(example("GET /secrets/*?op"), "GET /secrets/*?name=value");
+        assert_eq!(example("GET /secrets/*?op=a%20b"), "GET /secrets/*?name=value");
+        assert_eq!(example("GET /secrets/*?op=a&OP=b"), "GET /secrets/*?name=value");
+        assert_eq!(example("read /secrets/*?op=a"), "read /secrets/*");
+        assert_eq!(example("read"), "read /path/*");
+        assert_eq!(example("Read /secrets/*"), "GET /secrets/*");
+        assert_eq!(example("read secrets/*"), "read /secrets/*");
         assert_eq!(example("GET /a/**/b"), "GET /a/*/b");
         assert_eq!(example("GET /a//b"), "GET /a/b");
         assert_eq!(example("GET /a/../b"), "GET /path/*");
+    }
+
+    /// Whether a request with a query matches a pattern, at a service of the public cloud.
+    fn matches_at(service: &str, pattern: &str, request: &str) -> Result<bool, AmbiguousParameter> {
+        let (method, uri) = request.split_once(' ').unwrap();
+        let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
+        let method: Method = method.parse().unwrap();
+        let head = RequestHead { query: Some(query), ..RequestHead::of_method(&method) };
+        let operations = [NamedOperations::of(service).unwrap()];
+        Pattern::parse(pattern).unwrap().matches(&head, path, false, &operations)
+    }
+
+    #[test]
+    fn an_operation_covers_its_requests_below_the_path() {
+        let blob = |pattern: &str, request: &str| matches_at("blob", pattern, request);
+        assert_eq!(blob("read /public/**", "GET /public/a.txt"), Ok(true));
+        assert_eq!(blob("read /public/**", "HEAD /public/a.txt?comp=metadata"), Ok(true));
+        assert_eq!(blob("read /public/**", "GET /secret/a.txt"), Ok(false));
+        assert_eq!(blob("read /public/**", "PUT /public/a.txt"), Ok(false));
+        assert_eq!(blob("read /public/**", "GET /public?restype=container&comp=list"), Ok(false));
+        assert_eq!(blob("list /public", "GET /public?restype=container&comp=list"), Ok(true));
+        assert_eq!(blob("delete /in/*", "DELETE /in/a"), Ok(true));
+        assert_eq!(blob("reed /public/**", "GET /public/a.txt"), Ok(false));
+        assert!(blob("list /public", "GET /public?restype=container&Comp=list").is_err());
+        assert!(blob("list /public", "GET /public?restype=container&comp=list&comp=acl").is_err());
+        assert_eq!(matches_at("vault", "read /public/**", "GET /public/a.txt"), Ok(false));
+    }
+
+    #[test]
+    fn a_method_with_parameters_covers_requests_that_have_them_once() {
+        let lake =
+            |request: &str| matches_at("datalake", "PUT /webhdfs/v1/in/**?op=CREATE", request);
+        assert_eq!(lake("PUT /webhdfs/v1/in/a?op=CREATE&overwrite=true"), Ok(true));
+        assert_eq!(lake("PUT /webhdfs/v1/in/a?overwrite=true&op=CREATE"), Ok(true));
+        assert_eq!(lake("PUT /webhdfs/v1/in/a?op=SETOWNER"), Ok(false));
+        assert_eq!(lake("PUT /webhdfs/v1/in/a"), Ok(false));
+        assert_eq!(lake("POST /webhdfs/v1/in/a?op=CREATE"), Ok(false));
+        assert_eq!(lake("PUT /webhdfs/v1/out/a?op=CREATE&op=CREATE"), Ok(false));
+        for query in
+            ["op=CREATE&op=SETOWNER", "op=CREATE&OP=SETOWNER", "%6fp=CREATE", "op=CRE%41TE"]
+        {
+            assert!(lake(&format!("PUT /webhdfs/v1/in/a?{query}")).is_err(), "{query}");
+        }
     }
 }

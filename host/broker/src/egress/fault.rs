@@ -7,6 +7,7 @@ use percent_encoding::percent_decode_str;
 use crate::call::Call;
 use crate::running_grant::RunningGrant;
 use keyward_policy::authorize::{Violation, is_origin_of, minting};
+use keyward_policy::request_head::RequestHead;
 
 /// Whether what is wrong with a request is so in the caller's own.
 pub(super) fn is_callers<B>(call: &Call, request: &Request<B>, violation: &Violation) -> bool {
@@ -39,6 +40,13 @@ pub(super) fn is_callers<B>(call: &Call, request: &Request<B>, violation: &Viola
             grants.any(|grant| minting::is_ambiguous(grant, query))
         }
         Violation::Body(_) => call.has_request_body(),
+        Violation::AmbiguousParameter(name) => {
+            let head = RequestHead {
+                query: requested.query(),
+                ..RequestHead::of_method(request.method())
+            };
+            head.is_ambiguous(name)
+        }
         Violation::Scheme
         | Violation::NoHost
         | Violation::UserInfo

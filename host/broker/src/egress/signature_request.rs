@@ -8,6 +8,7 @@ use http::HeaderValue;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http_body_util::{BodyExt, Full, Limited};
 use keyward_policy::authorize::{Denied, DeniedRequest, MintingRule, Violation, signature};
+use keyward_policy::request_head::RequestHead;
 use wasmtime_wasi_http::{Error, WasiBody};
 
 use super::request_body::RequestBody;
@@ -46,7 +47,12 @@ pub(super) async fn check(
         let denied = match authorized.grant.read(authorized.uri.path()) {
             Ok(Some(path)) => {
                 let why = MintingRule::Signature(rule);
-                Denied::Minting(DeniedRequest::new(&authorized.grant, &parts.method, &path, why))
+                Denied::Minting(DeniedRequest::new(
+                    &authorized.grant,
+                    &RequestHead::of_method(&parts.method),
+                    &path,
+                    why,
+                ))
             }
             Ok(None) => Violation::OutsidePrefix.into(),
             Err(error) => Violation::Path(error).into(),

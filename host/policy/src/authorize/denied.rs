@@ -7,6 +7,7 @@ use super::violation::Violation;
 use crate::endpoint::Endpoint;
 use crate::grant::{Grant, NotCovered};
 use crate::path::NormalPath;
+use crate::request_head::{AmbiguousParameter, RequestHead};
 
 /// Why a request is denied.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,19 +31,41 @@ pub struct DeniedRequest<R> {
     pub path: NormalPath,
     /// The endpoint.
     pub endpoint: Endpoint,
+    /// A line of `allow` that covers it.
+    pub line: String,
     /// The reason.
     pub reason: R,
+}
+
+impl Denied {
+    /// A request that `grant` does not cover, for a reason. `path` is without the endpoint's prefix.
+    pub(super) fn not_covered(
+        grant: &Grant,
+        head: &RequestHead<'_>,
+        path: &NormalPath,
+        reason: NotCovered,
+    ) -> Self {
+        match reason {
+            NotCovered::AmbiguousParameter(AmbiguousParameter(name)) => {
+                Violation::AmbiguousParameter(name).into()
+            }
+            NotCovered::NotDeclared | NotCovered::NotAllowed => {
+                Self::NotCovered(DeniedRequest::new(grant, head, path, reason))
+            }
+        }
+    }
 }
 
 impl<R> DeniedRequest<R> {
     /// A request that `grant` denies. `path` is without the endpoint's prefix.
     #[must_use]
-    pub fn new(grant: &Grant, method: &Method, path: &NormalPath, reason: R) -> Box<Self> {
+    pub fn new(grant: &Grant, head: &RequestHead<'_>, path: &NormalPath, reason: R) -> Box<Self> {
         Box::new(Self {
             audience: (!grant.is_first).then(|| grant.name.to_string()),
-            method: method.clone(),
+            method: head.method.clone(),
             path: path.clone(),
             endpoint: grant.endpoint.clone(),
+            line: grant.line_for(head, path),
             reason,
         })
     }

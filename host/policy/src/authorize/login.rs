@@ -4,12 +4,13 @@ use http::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::credential::{Credential, SealedCredential, Surrogates};
-use super::denied::{Denied, DeniedRequest};
+use super::denied::Denied;
 use super::violation::Violation;
 use crate::endpoint::Protocol;
 use crate::grant::Grant;
 use crate::manifest::SpendPlace;
 use crate::path::NormalPath;
+use crate::request_head::RequestHead;
 use crate::surrogate;
 
 /// The longest name of a database or a user, in UTF-16 code units ([MS-TDS] 2.2.6.4).
@@ -101,11 +102,10 @@ pub fn authorize_login<G: AsRef<Grant> + Clone, S: Surrogates>(
         return Err(Violation::OtherAudience { audience: grant.name.to_string() }.into());
     }
     let path = database_path(database).ok_or(Violation::Database)?;
-    match grant.covers(&Method::CONNECT, &path) {
+    let head = RequestHead::of_method(&Method::CONNECT);
+    match grant.covers(&head, &path) {
         Ok(()) => Ok(Authorized { grant: found.clone(), path, login }),
-        Err(reason) => {
-            Err(Denied::NotCovered(DeniedRequest::new(grant, &Method::CONNECT, &path, reason)))
-        }
+        Err(reason) => Err(Denied::not_covered(grant, &head, &path, reason)),
     }
 }
 

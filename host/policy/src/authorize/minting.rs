@@ -18,6 +18,7 @@ use crate::grant::{Grant, Seal};
 use crate::manifest::SpendPlace;
 use crate::path::NormalPath;
 use crate::percent::fully_decoded;
+use crate::request_head::RequestHead;
 
 /// Methods that every server recognizes, in this spelling only.
 const PLAIN_METHODS: [Method; 7] = [
@@ -45,10 +46,9 @@ pub struct Minted {
 
 /// A request that a grant covers.
 pub(super) struct CoveredRequest<'r> {
-    pub(super) method: &'r Method,
+    pub(super) head: RequestHead<'r>,
     /// The path, without the endpoint's prefix.
     pub(super) path: &'r NormalPath,
-    pub(super) query: Option<&'r str>,
     /// A sealed value that is appended to the query.
     pub(super) sealed: Option<&'r [u8]>,
     pub(super) headers: &'r HeaderMap,
@@ -62,7 +62,7 @@ pub(super) fn check<G: AsRef<Grant>>(
     request: &CoveredRequest<'_>,
 ) -> Result<Option<Minted>, Denied> {
     let denied = |reason: MintingRule| {
-        Denied::Minting(DeniedRequest::new(grant, request.method, request.path, reason))
+        Denied::Minting(DeniedRequest::new(grant, &request.head, request.path, reason))
     };
     let prefix = grant.endpoint.prefix.as_str();
     if !grant.minting.services.is_empty()
@@ -73,11 +73,11 @@ pub(super) fn check<G: AsRef<Grant>>(
     let overridden = override_fields::find_of(override_fields::METHODS, request.headers).is_some();
     // Some servers ignore the case of methods, so that one in lower case may be any.
     let method =
-        Some(request.method).filter(|method| !overridden && PLAIN_METHODS.contains(method));
+        Some(request.head.method).filter(|method| !overridden && PLAIN_METHODS.contains(method));
     let sealed = request.sealed.map(String::from_utf8_lossy).unwrap_or_default();
     let mut mints = None;
     for table in grant.minting.tables() {
-        let parameters = parameters([request.query.unwrap_or_default(), &*sealed], table)?;
+        let parameters = parameters([request.head.query.unwrap_or_default(), &*sealed], table)?;
         let folded = |path: &str| FoldedRequest {
             method,
             segments: folded_segments(path),
@@ -92,7 +92,7 @@ pub(super) fn check<G: AsRef<Grant>>(
                     mints.get_or_insert(found);
                 }
                 None if table.lists_harmless() => {
-                    check_action(grant, table, &whole, request.method, reading).map_err(denied)?;
+                    check_action(grant, table, &whole, &request.head, reading).map_err(denied)?;
                 }
                 None => {}
             }
@@ -164,7 +164,7 @@ fn check_action(
     grant: &Grant,
     table: &Operations,
     whole: &FoldedRequest<'_>,
-    method: &Method,
+    head: &RequestHead<'_>,
     reading: &str,
 ) -> Result<(), MintingRule> {
     let segments = folded_segments(reading);
@@ -173,7 +173,8 @@ fn check_action(
     if whole.may_be(&Method::POST) && !table.is_harmless(&whole.segments) {
         // The operator named a path that is only the endpoint's prefix.
         let last = segments.len().checked_sub(1);
-        let named = |last: usize| grant.allows_literally(&Method::POST, reading, last);
+        let post = RequestHead { method: &Method::POST, ..*head };
+        let named = |last: usize| grant.allows_literally(&post, reading, last);
         if let Some(last) = last.filter(|last| !named(*last)) {
             return Err(MintingRule::UnknownAction(shown(last)));
         }
@@ -182,7 +183,7 @@ fn check_action(
     if whole.method.is_some_and(|method| others.contains(method)) {
         return Ok(());
     }
-    let unnamed = |index: &usize| !grant.allows_literally(method, reading, *index);
+    let unnamed = |index: &usize| !grant.allows_literally(head, reading, *index);
     match table.privileged(&segments).find(unnamed) {
         Some(index) => Err(MintingRule::Privileged(shown(index))),
         None => Ok(()),

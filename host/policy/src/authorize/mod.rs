@@ -32,6 +32,7 @@ pub use signature::SignatureRule;
 pub use violation::Violation;
 
 use crate::grant::Grant;
+use crate::request_head::RequestHead;
 use crate::surrogate;
 use origin::{origin_of, origins};
 use query::Query;
@@ -110,6 +111,11 @@ pub fn authorize<G: AsRef<Grant> + Clone, S: Surrogates, B>(
     {
         return Err(Violation::OtherAudience { audience: audience.to_string() }.into());
     }
+    let head = RequestHead {
+        method: request.method(),
+        query: uri.query(),
+        headers: Some(request.headers()),
+    };
     for candidate in grants.iter().filter(is_candidate) {
         let grant = candidate.as_ref();
         let Some(origin) = origin_of(authority, grant) else { continue };
@@ -121,21 +127,20 @@ pub fn authorize<G: AsRef<Grant> + Clone, S: Surrogates, B>(
                 continue;
             }
         };
-        if let Err(reason) = grant.covers(request.method(), &path) {
-            denied = Denied::NotCovered(DeniedRequest::new(grant, request.method(), &path, reason));
+        if let Err(reason) = grant.covers(&head, &path) {
+            denied = Denied::not_covered(grant, &head, &path, reason);
             continue;
         }
         let spend = if origin.takes_token { spend } else { without_credential(spend, grant)? };
         override_fields::check(grant, request.headers())?;
         request_body::check(grant, request.method(), request.headers())?;
-        referenced_paths::check(grant, request.method(), uri.query(), request.headers())?;
+        referenced_paths::check(grant, &head, request.headers())?;
         let minted = minting::check(
             grants,
             grant,
             &minting::CoveredRequest {
-                method: request.method(),
+                head,
                 path: &path,
-                query: uri.query(),
                 sealed: spend.sealed(),
                 headers: request.headers(),
             },

@@ -10,43 +10,42 @@ use http::uri::{Authority, Uri};
 use http::{HeaderMap, Method};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 
-use super::denied::{Denied, DeniedRequest};
+use super::denied::Denied;
 use super::origin::origin_of;
 use super::violation::Violation;
 use crate::cloud::ReferencedPath;
 use crate::grant::Grant;
+use crate::request_head::RequestHead;
 
 /// The characters that are not encoded when a parameter's value is written as a path.
 const PATH: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Checks the paths that a request refers to in addition to its own.
+///
+/// A path that is only read, such as the source of a copy, is compared like that of a `GET` without
+/// a query. Any other is compared like the path of the request itself.
 pub(super) fn check(
     grant: &Grant,
-    method: &Method,
-    query: Option<&str>,
+    head: &RequestHead<'_>,
     headers: &HeaderMap,
 ) -> Result<(), Denied> {
     if !grant.is_narrowed() {
         return Ok(());
     }
     for reference in &grant.referenced_paths {
-        let compared_method = reference
-            .method
-            .as_deref()
-            .and_then(|name| name.parse().ok())
-            .unwrap_or_else(|| method.clone());
+        let method: Option<Method> = reference.method.as_deref().and_then(|name| name.parse().ok());
+        let compared = method.as_ref().map_or(*head, RequestHead::of_method);
         let name =
             || reference.header.as_ref().or(reference.query.as_ref()).cloned().unwrap_or_default();
-        for path in paths(reference, grant, query, headers)? {
+        for path in paths(reference, grant, head.query, headers)? {
             let read = grant.read_unchanged(&path);
             let path =
                 read.map_err(|error| Violation::AmbiguousReference { field: name(), error })?;
             let path =
                 path.ok_or_else(|| other_host(&name(), &grant.endpoint.authority(), grant))?;
-            grant.covers(&compared_method, &path).map_err(|reason| {
-                Denied::NotCovered(DeniedRequest::new(grant, &compared_method, &path, reason))
-            })?;
+            let covered = grant.covers(&compared, &path);
+            covered.map_err(|reason| Denied::not_covered(grant, &compared, &path, reason))?;
         }
     }
     Ok(())
@@ -168,11 +167,13 @@ mod tests {
 
     fn header(grant: &Grant, name: &'static str, value: &str) -> Result<(), Denied> {
         let headers = HeaderMap::from_iter([(name.parse().unwrap(), value.parse().unwrap())]);
-        check(grant, &Method::PUT, None, &headers)
+        let head = RequestHead { headers: Some(&headers), ..RequestHead::of_method(&Method::PUT) };
+        check(grant, &head, &headers)
     }
 
     fn query(grant: &Grant, method: Method, query: &str) -> Result<(), Denied> {
-        check(grant, &method, Some(query), &HeaderMap::new())
+        let head = RequestHead { query: Some(query), ..RequestHead::of_method(&method) };
+        check(grant, &head, &HeaderMap::new())
     }
 
     #[test]

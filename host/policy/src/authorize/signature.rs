@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 use crate::cloud::{SignatureScope, folded_segments};
 use crate::grant::Grant;
 use crate::path::NormalPath;
+use crate::request_head::RequestHead;
 
 /// The characters that are not encoded when a blob's name is written as a path.
 const PATH: &AsciiSet =
@@ -241,8 +242,10 @@ impl SignatureRequest {
             return Err(Invalid("it has no `signedPermission`"));
         }
         for letter in permissions.chars() {
-            for method in methods(letter)? {
-                if !grants.iter().any(|(grant, path)| grant.covers(method, path).is_ok()) {
+            for (method, query) in requests(letter)? {
+                let query = Some(*query).filter(|query| !query.is_empty());
+                let head = RequestHead { query, ..RequestHead::of_method(method) };
+                if !grants.iter().any(|(grant, path)| grant.covers(&head, path).is_ok()) {
                     let (method, path) = (method.clone(), first.clone());
                     return Err(SignatureRule::Permission { letter, method, path });
                 }
@@ -256,14 +259,20 @@ impl SignatureRequest {
     }
 }
 
-/// The methods of the requests that a permission on a blob permits.
-fn methods(letter: char) -> Result<&'static [Method], SignatureRule> {
+/// The requests that a permission on a blob permits: their methods, and the parameter that selects
+/// the operation.
+fn requests(letter: char) -> Result<&'static [(Method, &'static str)], SignatureRule> {
     Ok(match letter {
-        'r' => &[Method::GET],
-        'a' | 'c' | 'w' => &[Method::PUT],
-        'd' | 'x' | 'y' => &[Method::DELETE],
-        't' => &[Method::GET, Method::PUT],
-        'm' | 'i' => &[Method::PUT, Method::DELETE],
+        'r' => &[(Method::GET, "")],
+        'a' | 'c' | 'w' => &[(Method::PUT, "")],
+        'd' | 'x' => &[(Method::DELETE, "")],
+        'y' => &[(Method::DELETE, "deletetype=permanent")],
+        't' => &[(Method::GET, "comp=tags"), (Method::PUT, "comp=tags")],
+        'm' => &[(Method::PUT, ""), (Method::DELETE, "")],
+        'i' => &[
+            (Method::PUT, "comp=immutabilityPolicies"),
+            (Method::DELETE, "comp=immutabilityPolicies"),
+        ],
         other => return Err(SignatureRule::UnknownPermission(other)),
     })
 }

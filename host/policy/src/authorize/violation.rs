@@ -78,6 +78,12 @@ pub enum Violation {
     /// A parameter or a header field that two servers may read differently.
     #[error("its `{0}` is ambiguous: expected once, in plain letters")]
     Ambiguous(&'static str),
+    /// A parameter that `allow` checks, and that services could read in more than one way.
+    #[error(
+        "its parameter `{0}` is ambiguous: `allow` checks it, so it must be there once, in the case \
+         of the service's documentation and without encodings"
+    )]
+    AmbiguousParameter(String),
     /// A header field that overrides the method or the URL, at a narrowed grant.
     #[error("its header field `{0}` overrides its method or URL, which `allow` cannot check")]
     Override(&'static str),
@@ -111,7 +117,7 @@ impl Violation {
             Self::UncheckableReference(_)
             | Self::AmbiguousReference { .. }
             | Self::ReferenceToOtherHost { .. } => "referenced-path",
-            Self::Ambiguous(_) => "ambiguous",
+            Self::Ambiguous(_) | Self::AmbiguousParameter(_) => "ambiguous",
             Self::Override(_) => "override",
             Self::Body(_) => "body",
             Self::SeveralAuthorizations | Self::ForeignAuthorization => "authorization",

@@ -1,5 +1,6 @@
 //! The cloud table: the services of each cloud, with their audiences, hosts and semantics.
 
+mod named_operations;
 mod operations;
 mod semantics;
 
@@ -8,6 +9,7 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
+pub use named_operations::{NamedOperation, NamedOperations};
 pub(crate) use operations::{FoldedRequest, MatchedOperation, folded_segments};
 pub use operations::{Operation, Operations, SignatureScope};
 pub use semantics::Semantics;

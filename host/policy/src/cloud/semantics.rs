@@ -3,7 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{Cloud, CloudService, Operations, RedirectNodes, ReferencedPath, TABLE, host_matches};
+use super::{
+    Cloud, CloudService, NamedOperations, Operations, RedirectNodes, ReferencedPath, TABLE,
+    host_matches,
+};
 use crate::path::PathReading;
 
 /// The semantics of requests to a host.
@@ -107,6 +110,11 @@ impl Semantics {
     /// The operations of the host's services, and those of every service.
     pub(crate) fn operations(&self) -> impl Iterator<Item = &'static Operations> {
         self.services.iter().map(String::as_str).chain(["any"]).filter_map(Operations::of)
+    }
+
+    /// The named operations of the host's services.
+    pub(crate) fn named_operations(&self) -> impl Iterator<Item = &'static NamedOperations> {
+        self.services.iter().filter_map(|service| NamedOperations::of(service))
     }
 
     /// The semantics of a grant with a further host: of both hosts together.

@@ -5,16 +5,16 @@ mod minting_operations;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Method;
 use keyward_types::Audience;
 
 pub use minting_operations::Minting;
 
-use crate::cloud::{RedirectNodes, ReferencedPath};
+use crate::cloud::{NamedOperation, NamedOperations, RedirectNodes, ReferencedPath};
 use crate::endpoint::Endpoint;
 use crate::manifest::SpendPlace;
 use crate::path::{NormalPath, PathError, PathReading, Purpose};
 use crate::pattern::Pattern;
+use crate::request_head::{AmbiguousParameter, RequestHead};
 
 /// What a mount may do with the tokens of one audience.
 #[derive(Clone, Debug)]
@@ -41,6 +41,8 @@ pub struct Grant {
     pub declared: Option<Vec<Pattern>>,
     /// The patterns that the configuration allows; `None` for any request.
     pub allowed: Option<Vec<Pattern>>,
+    /// The operations that patterns can name.
+    pub operations: Vec<&'static NamedOperations>,
     /// How the service reads paths.
     pub paths: PathReading,
     /// The header fields and parameters that refer to a second path, which must be covered too.
@@ -81,12 +83,14 @@ pub struct Seal {
 }
 
 /// Why a grant does not cover a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotCovered {
     /// The plugin's manifest does not declare it, so no configuration can allow it.
     NotDeclared,
     /// The configuration does not allow it.
     NotAllowed,
+    /// A pattern would have to check a parameter that can be read in more than one way.
+    AmbiguousParameter(AmbiguousParameter),
 }
 
 impl Grant {
@@ -111,25 +115,60 @@ impl Grant {
     ///
     /// # Errors
     ///
-    /// The manifest does not declare it, or the configuration does not allow it.
-    pub fn covers(&self, method: &Method, path: &NormalPath) -> Result<(), NotCovered> {
-        let matches = |patterns: &Option<Vec<Pattern>>| {
-            patterns.as_ref().is_none_or(|patterns| {
-                let covers = |reading: &str| {
-                    patterns.iter().any(|pattern| {
-                        pattern.matches_reading(method, reading, self.paths_ignore_case)
+    /// The manifest does not declare it, the configuration does not allow it, or it has a parameter
+    /// that patterns cannot check.
+    pub fn covers(&self, head: &RequestHead<'_>, path: &NormalPath) -> Result<(), NotCovered> {
+        for (patterns, not_covered) in
+            [(&self.declared, NotCovered::NotDeclared), (&self.allowed, NotCovered::NotAllowed)]
+        {
+            let Some(patterns) = patterns else { continue };
+            let mut ambiguous = None;
+            let mut matches = |pattern: &Pattern, reading: &str| {
+                pattern
+                    .matches(head, reading, self.paths_ignore_case, &self.operations)
+                    .unwrap_or_else(|parameter| {
+                        ambiguous = Some(parameter);
+                        false
                     })
-                };
-                path.readings().all(covers)
+            };
+            let mut covers =
+                |reading: &str| patterns.iter().any(|pattern| matches(pattern, reading));
+            if !path.readings().all(&mut covers) {
+                return Err(ambiguous.map_or(not_covered, NotCovered::AmbiguousParameter));
+            }
+        }
+        Ok(())
+    }
+
+    /// A line of `allow` that covers a request: with the first of the service's operations that
+    /// covers it, else with its method.
+    #[must_use]
+    pub fn line_for(&self, head: &RequestHead<'_>, path: &NormalPath) -> String {
+        let covers = |operations: &NamedOperations, name: &str| {
+            path.readings().all(|reading| {
+                operations.cover(name, head, reading, self.paths_ignore_case) == Ok(true)
             })
         };
-        if !matches(&self.declared) {
-            Err(NotCovered::NotDeclared)
-        } else if !matches(&self.allowed) {
-            Err(NotCovered::NotAllowed)
-        } else {
-            Ok(())
-        }
+        let operation = self.operations.iter().find_map(|operations| {
+            let names = operations.iter().map(|operation| operation.name.as_str());
+            names.into_iter().find(|name| covers(operations, name))
+        });
+        let verb = operation.unwrap_or(head.method.as_str());
+        format!("{verb} {}", path.covering_pattern())
+    }
+
+    /// The operations of the service that a line of `allow` covers although its author may not have
+    /// meant them: those that the table warns of, if the line has a method and no parameters.
+    #[must_use]
+    pub fn unexpected_operations(&self, line: &Pattern) -> Vec<&'static NamedOperation> {
+        let Some(method) = line.unconditional_method() else { return Vec::new() };
+        let all = self.operations.iter().flat_map(|operations| operations.iter());
+        all.filter(|operation| {
+            operation.warn
+                && operation.may_have(method)
+                && operation.may_have_path_of(line.path_pattern())
+        })
+        .collect()
     }
 
     /// Whether the manifest or the configuration has patterns.
@@ -140,10 +179,16 @@ impl Grant {
 
     /// Whether a pattern of the configuration covers a request in a reading of its path, and has no
     /// `*` in the segment of this index.
-    pub(crate) fn allows_literally(&self, method: &Method, reading: &str, segment: usize) -> bool {
+    pub(crate) fn allows_literally(
+        &self,
+        head: &RequestHead<'_>,
+        reading: &str,
+        segment: usize,
+    ) -> bool {
         let names = |pattern: &Pattern| {
             pattern.has_literal(segment)
-                && pattern.matches_reading(method, reading, self.paths_ignore_case)
+                && pattern.matches(head, reading, self.paths_ignore_case, &self.operations)
+                    == Ok(true)
         };
         self.allowed.as_ref().is_some_and(|patterns| patterns.iter().any(names))
     }
@@ -171,6 +216,7 @@ impl Grant {
             unsealed: false,
             declared: None,
             allowed: None,
+            operations: Vec::new(),
             paths: PathReading::Segments,
             referenced_paths: Vec::new(),
             paths_ignore_case: false,

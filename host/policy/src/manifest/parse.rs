@@ -208,7 +208,12 @@ fn seals(section: &Section<'_>) -> Vec<DeclaredSeal> {
         let place = seal.one_of(&AS, &SpendPlace::ALL.map(|place| (place.as_str(), place)));
         let keep = seal.duration(&KEEP);
         let export = seal.parsed(&EXPORT, |text| {
-            Pattern::parse(text).map_err(|error| InvalidValue::because(error.to_string()))
+            let pattern = Pattern::parse(text);
+            let pattern = pattern.map_err(|error| InvalidValue::because(error.to_string()))?;
+            match pattern.operation() {
+                None => Ok(pattern),
+                Some(_) => Err(InvalidValue::because("a caller's request has a method".to_owned())),
+            }
         });
         for key in [FIELD, SPEND, AS] {
             if seal.location_of(&key).is_none() {

@@ -4,7 +4,7 @@ use http::Method;
 
 use super::memory::initial_memory;
 use super::{PlannedMount, Plugin, Plugins, hand_out};
-use crate::cloud::{Cloud, Semantics};
+use crate::cloud::{Cloud, NamedOperations, Semantics};
 use crate::config::{AudienceConfig, Config, Limits, MountConfig};
 use crate::diagnostic::{Diagnostic, Diagnostics, Spanned};
 use crate::endpoint::{Endpoint, Protocol};
@@ -216,10 +216,14 @@ impl MountPlanner<'_> {
             |endpoint: &Endpoint| self.cloud.semantics(&endpoint.host, service.audience.as_str());
         let own = semantics_of(&endpoint);
         let paths_ignore_case = own.paths_ignore_case;
+        // The host of a redirect adds no operations, as it adds nothing to `allow`.
+        let own_operations = own.named_operations().collect();
         let semantics = redirects
             .iter()
             .map(|redirect| semantics_of(&redirect.endpoint))
             .fold(own, Semantics::merge);
+        let operations: Vec<&'static NamedOperations> = own_operations;
+        self.check_operations(manifest, declared, configured, &operations, &header);
         self.check_unmatchable_patterns(configured, &semantics, &header);
         self.check_database_patterns(configured, endpoint.protocol, &header);
         Some(Grant {
@@ -235,12 +239,57 @@ impl MountPlanner<'_> {
             unsealed: false,
             declared: declared.allow.clone(),
             allowed: configured.allow.clone(),
+            operations,
             paths: semantics.paths,
             // The host of a redirect must not widen `allow`.
             paths_ignore_case,
             returns_stored_content: semantics.returns_stored_content,
             referenced_paths: semantics.referenced_paths,
         })
+    }
+
+    /// Reports patterns with operations that the endpoint's service does not have.
+    fn check_operations(
+        &mut self,
+        manifest: &Manifest,
+        declared: &DeclaredAudience,
+        configured: &AudienceConfig,
+        operations: &[&'static NamedOperations],
+        header: &str,
+    ) {
+        let mut names: Vec<&str> = Vec::new();
+        for operation in operations.iter().flat_map(|operations| operations.iter()) {
+            if !names.contains(&operation.name.as_str()) {
+                names.push(&operation.name);
+            }
+        }
+        let unknown = |pattern: &&Pattern| {
+            pattern.operation().is_some_and(|operation| !names.contains(&operation))
+        };
+        let of_manifest = declared.allow.iter().flatten().filter(unknown);
+        for pattern in of_manifest {
+            let message = format!(
+                "`{pattern}` in `allow` of the manifest of `{}` names an operation that the \
+                 service of {header} does not have",
+                manifest.name
+            );
+            let diagnostic = Diagnostic::new(self.mount.plugin.location.clone(), message);
+            self.diagnostics.push(diagnostic.help("use another plugin, or another endpoint"));
+        }
+        for pattern in configured.allow.iter().flatten().filter(unknown) {
+            let operation = pattern.operation().unwrap_or_default();
+            let message = format!(
+                "`{pattern}` in `allow` of {header}: the service has no operation `{operation}`"
+            );
+            let diagnostic = Diagnostic::new(configured.allow_location.clone(), message);
+            let expected = match names.as_slice() {
+                [] => "a method: Keyward knows no operations of this service".to_owned(),
+                names => format!("a method, or {}", one_of(names.iter().copied())),
+            };
+            let verb = nearest(operation, names.iter().copied()).unwrap_or("GET");
+            let write = format!("allow = [{:?}]", format!("{verb} {}", pattern.path()));
+            self.diagnostics.push(diagnostic.expected(expected).write(write));
+        }
     }
 
     /// Reports patterns that no login to a database matches.
@@ -251,7 +300,9 @@ impl MountPlanner<'_> {
         header: &str,
     ) {
         let is_request = |pattern: &&Pattern| {
-            protocol == Protocol::SqlServer && !pattern.has_method(&Method::CONNECT)
+            protocol == Protocol::SqlServer
+                && !pattern.has_method(&Method::CONNECT)
+                && pattern.operation().is_none()
         };
         for pattern in configured.allow.iter().flatten().filter(is_request) {
             let message = format!(

@@ -7,6 +7,8 @@ use crate::config::SettingValue;
 use crate::diagnostic::{Diagnostic, Spanned};
 use crate::grant::{Grant, NotCovered};
 use crate::manifest::{InvalidSetting, Manifest, Setting};
+use crate::pattern::Pattern;
+use crate::request_head::RequestHead;
 use crate::secret_keys::shown;
 use crate::text::{nearest, one_of, toml_key};
 
@@ -133,10 +135,12 @@ impl MountPlanner<'_> {
         let Some(grant) = grants.iter().find(|grant| grant.is_first) else { return };
         let Some((method, path)) = sends.request_with(text) else { return };
         let allowed = grant.allowed.iter().flatten();
-        let allowed: Vec<String> =
-            allowed.filter(|pattern| pattern.has_method(method)).map(ToString::to_string).collect();
+        let may_cover =
+            |pattern: &&Pattern| pattern.has_method(method) || pattern.operation().is_some();
+        let allowed: Vec<String> = allowed.filter(may_cover).map(ToString::to_string).collect();
         // Without a pattern with this method, the mistake is in the patterns, which are reported.
-        if grant.covers(method, &path) != Err(NotCovered::NotAllowed) || allowed.is_empty() {
+        let head = RequestHead::of_method(method);
+        if grant.covers(&head, &path) != Err(NotCovered::NotAllowed) || allowed.is_empty() {
             return;
         }
         let shown = shown(name, format_args!("{text:?}"));

@@ -35,8 +35,8 @@ fn check_request(
     let fields =
         fields.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()));
     let headers = fields.collect();
-    let request =
-        CoveredRequest { sealed: None, method: &method, path: &path, query, headers: &headers };
+    let head = RequestHead { method: &method, query, headers: Some(&headers) };
+    let request = CoveredRequest { head, path: &path, sealed: None, headers: &headers };
     check(grants, &grants[0], &request)
 }
 
@@ -258,8 +258,8 @@ fn a_sealed_value_must_not_select_an_operation() {
     let (method, headers) = (Method::POST, HeaderMap::new());
     let with = |sealed: &'static [u8]| {
         let sealed = Some(sealed);
-        let request =
-            CoveredRequest { method: &method, path: &path, query: None, sealed, headers: &headers };
+        let head = RequestHead::of_method(&method);
+        let request = CoveredRequest { head, path: &path, sealed, headers: &headers };
         let grants = [grant(BLOB, None, &[])];
         check(&grants, &grants[0], &request)
     };
