@@ -18,6 +18,7 @@ use std::process::{Child, Command, Stdio};
 
 use keyward::manifest::Manifest;
 use keyward_emulator::{Emulator, Options};
+use keyward_policy::cloud::NamedOperations;
 
 use crate::command_line::component;
 use crate::process::keyward_nowhere;
@@ -46,6 +47,17 @@ fn pages() -> Vec<(String, String)> {
         .into_iter()
         .map(|name| (name.clone(), std::fs::read_to_string(root().join(name)).unwrap()))
         .collect()
+}
+
+#[test]
+fn the_page_on_permissions_has_all_operations() {
+    let page = std::fs::read_to_string(root().join("docs/permissions.md")).unwrap();
+    for service in ["blob", "dfs", "datalake", "vault", "appconfig", "arm", "sql"] {
+        for operation in NamedOperations::of(service).unwrap().iter() {
+            let row = format!("| `{}` | {} |", operation.name, operation.summary);
+            assert!(page.contains(&row), "{service}: {row}");
+        }
+    }
 }
 
 /// A fenced block.

@@ -125,6 +125,20 @@ impl Pattern {
         }
     }
 
+    /// What a pattern with a method covers, in a few words.
+    pub(crate) fn describe_method(&self) -> String {
+        let method = match &self.verb {
+            Verb::Method(method) => method.as_str(),
+            Verb::AnyMethod | Verb::Operation(_) => "any method",
+        };
+        if self.conditions.is_empty() {
+            return format!("{method}, whatever its parameters and header fields are");
+        }
+        let conditions: Vec<String> =
+            self.conditions.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        format!("{method} with {}, whatever its other parameters are", conditions.join(" and "))
+    }
+
     /// The pattern's path.
     #[must_use]
     pub fn path(&self) -> &str {
@@ -411,6 +425,8 @@ mod tests {
         assert!(blob("list /public", "GET /public?restype=container&Comp=list").is_err());
         assert!(blob("list /public", "GET /public?restype=container&comp=list&comp=acl").is_err());
         assert_eq!(matches_at("vault", "read /public/**", "GET /public/a.txt"), Ok(false));
+        assert_eq!(matches_at("sql", "connect /shop", "CONNECT /shop"), Ok(true));
+        assert_eq!(matches_at("sql", "connect /shop", "CONNECT /other"), Ok(false));
     }
 
     #[test]

@@ -202,7 +202,9 @@ mistake!(
 mistake!(pattern_without_a_method, vault("allow = [\"/secrets/*\"]"));
 mistake!(pattern_in_lower_case, vault("allow = [\"get /secrets/*\"]"));
 mistake!(pattern_with_dots, vault("allow = [\"GET /secrets/../keys/*\"]"));
-mistake!(pattern_with_a_query, vault("allow = [\"GET /secrets/*?api-version=7.4\"]"));
+mistake!(pattern_with_a_parameter_without_value, vault("allow = [\"GET /secrets/*?x\"]"));
+mistake!(pattern_with_an_unknown_operation, vault("allow = [\"reed /secrets/*\"]"));
+mistake!(pattern_with_an_operation_and_a_query, vault("allow = [\"read /secrets/*?x=1\"]"));
 mistake!(patterns_that_are_no_list, vault("allow = \"GET /secrets/*\""));
 mistake!(unknown_setting, vault("[mount.vault.settings]\napi-version = \"7.5\""));
 mistake!(

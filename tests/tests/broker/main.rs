@@ -30,6 +30,7 @@ mod hostile_vaults;
 mod imds_misbehaves;
 mod legal_names;
 mod metrics;
+mod operations;
 mod orders;
 mod own_cloud;
 mod sealing;

@@ -325,4 +325,42 @@ mod tests {
         assert!(public.semantics("contoso.database.windows.net", "").redirect_nodes.is_some());
         assert!(public.semantics("contoso.database.chinacloudapi.cn", "").redirect_nodes.is_none());
     }
+
+    #[test]
+    fn every_service_has_named_operations_in_every_cloud() {
+        for (cloud, storage, vault, sql, arm) in [
+            ("public", "core.windows.net", "vault.azure.net", "database.windows.net", "azure.com"),
+            (
+                "china",
+                "core.chinacloudapi.cn",
+                "vault.azure.cn",
+                "database.chinacloudapi.cn",
+                "chinacloudapi.cn",
+            ),
+            (
+                "usgov",
+                "core.usgovcloudapi.net",
+                "vault.usgovcloudapi.net",
+                "database.usgovcloudapi.net",
+                "usgovcloudapi.net",
+            ),
+        ] {
+            let cloud = Cloud::named(cloud).unwrap();
+            for (host, operation) in [
+                (format!("contoso.blob.{storage}"), "set-tier"),
+                (format!("contoso.dfs.{storage}"), "create-with-acl"),
+                (format!("contoso.{vault}"), "unwrap-key"),
+                (format!("contoso.{sql}"), "connect"),
+                (format!("management.{arm}"), "act"),
+            ] {
+                let semantics = cloud.semantics(&host, "");
+                let mut all = semantics.named_operations().flat_map(|operations| operations.iter());
+                assert!(all.any(|one| one.name == operation), "{host}: {operation}");
+            }
+        }
+        let lake = Cloud::named("public").unwrap().semantics("a.azuredatalakestore.net", "");
+        assert_eq!(lake.named_operations().count(), 1);
+        let own = Cloud::named("public").unwrap().semantics("own.example", "https://own.example");
+        assert_eq!(own.named_operations().count(), 0);
+    }
 }

@@ -157,18 +157,40 @@ impl Grant {
         format!("{verb} {}", path.covering_pattern())
     }
 
-    /// The operations of the service that a line of `allow` covers although its author may not have
-    /// meant them: those that the table warns of, if the line has a method and no parameters.
+    /// The operations of the service that a line of `allow` with a method and no parameters covers,
+    /// as far as the manifest declares them.
     #[must_use]
-    pub fn unexpected_operations(&self, line: &Pattern) -> Vec<&'static NamedOperation> {
-        let Some(method) = line.unconditional_method() else { return Vec::new() };
+    pub fn operations_of(&self, line: &Pattern) -> Vec<&'static NamedOperation> {
+        let may_cover = |pattern: &Pattern, operation: &NamedOperation| {
+            let by_method = |method| {
+                operation.may_have(method) && operation.may_have_path_of(pattern.path_pattern())
+            };
+            pattern.unconditional_method().is_some_and(by_method)
+        };
+        let is_declared = |operation: &NamedOperation| {
+            let declares = |pattern: &Pattern| {
+                pattern.path_pattern().may_overlap(line.path_pattern())
+                    && (pattern.operation() == Some(&operation.name)
+                        || may_cover(pattern, operation))
+            };
+            self.declared.as_ref().is_none_or(|declared| declared.iter().any(declares))
+        };
         let all = self.operations.iter().flat_map(|operations| operations.iter());
-        all.filter(|operation| {
-            operation.warn
-                && operation.may_have(method)
-                && operation.may_have_path_of(line.path_pattern())
-        })
-        .collect()
+        all.filter(|operation| may_cover(line, operation) && is_declared(operation)).collect()
+    }
+
+    /// What a line of `allow` covers, in a few words.
+    #[must_use]
+    pub fn describe(&self, line: &Pattern) -> String {
+        let Some(name) = line.operation() else {
+            return line.describe_method();
+        };
+        let all = self.operations.iter().flat_map(|operations| operations.iter());
+        let named: Vec<String> = all
+            .filter(|operation| operation.name == name)
+            .map(|operation| format!("{} ({})", operation.summary, operation.describe()))
+            .collect();
+        named.join("; or ")
     }
 
     /// Whether the manifest or the configuration has patterns.

@@ -251,7 +251,7 @@ pub(crate) fn read_patterns(section: &Section<'_>, key: &Key) -> Option<Vec<Patt
                 let write = format!("{} = [{:?}]", key.name, error.example);
                 section.push(
                     Diagnostic::new(string.location, message)
-                        .expected("a method and a path")
+                        .expected("an operation or a method, and a path")
                         .write(write),
                 );
                 None

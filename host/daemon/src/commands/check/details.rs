@@ -43,6 +43,11 @@ pub(super) fn text(mount: &PlannedMount) -> String {
 
 fn grant_details(mount: &PlannedMount, grant: &Grant) -> Vec<(&'static str, String)> {
     let mut lines = Vec::new();
+    // A line with a method says all that it covers.
+    let named = grant.allowed.iter().flatten().filter(|line| line.operation().is_some());
+    for line in named {
+        lines.push(("allows", format!("{line}: {}", grant.describe(line))));
+    }
     for Redirect { endpoint, takes_token, .. } in &grant.redirects {
         let line = if *takes_token {
             format!("{endpoint} receives the tokens of `{}` too", grant.name)

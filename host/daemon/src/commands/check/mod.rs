@@ -3,6 +3,7 @@
 mod details;
 
 use keyward_policy::grant::Grant;
+use keyward_policy::pattern::Pattern;
 use keyward_policy::plan::PlannedMount;
 use serde_json::{Value, json};
 
@@ -78,7 +79,37 @@ fn warnings(mount: &PlannedMount) -> Vec<String> {
             grant.audience, grant.endpoint
         )
     };
-    restated.map(warning).collect()
+    let mut warnings: Vec<String> = restated.map(warning).collect();
+    for grant in &mount.grants {
+        let lines = grant.allowed.iter().flatten();
+        warnings.extend(lines.filter_map(|line| unexpected_operations(grant, line)));
+    }
+    warnings
+}
+
+/// A warning about a line of `allow` with a method that covers operations that its author may not
+/// have meant.
+fn unexpected_operations(grant: &Grant, line: &Pattern) -> Option<String> {
+    let (unexpected, expected): (Vec<_>, Vec<_>) =
+        grant.operations_of(line).into_iter().partition(|operation| operation.warn);
+    let unexpected: Vec<String> = unexpected
+        .into_iter()
+        .map(|operation| format!("{} ({})", operation.name, operation.summary))
+        .collect();
+    if unexpected.is_empty() {
+        return None;
+    }
+    let path = line.path();
+    let write: Vec<String> =
+        expected.into_iter().map(|operation| format!("\"{} {path}\"", operation.name)).collect();
+    let write = match write.as_slice() {
+        [] => "name the operation that it is for".to_owned(),
+        write => format!("write those of {} that it is for", write.join(", ")),
+    };
+    Some(format!(
+        "`{line}` in `allow` covers {} too; to permit less, {write}",
+        unexpected.join(", ")
+    ))
 }
 
 /// The requests that a grant permits.
@@ -114,6 +145,12 @@ fn mount_json(mount: &PlannedMount) -> Value {
                 "endpoint": grant.endpoint.to_string(),
                 "declared": patterns(&grant.declared),
                 "allowed": patterns(&grant.allowed),
+                "covers": grant.allowed.as_ref().map(|lines| {
+                    let covers = |line: &Pattern| {
+                        json!({ "line": line.to_string(), "requests": grant.describe(line) })
+                    };
+                    lines.iter().map(covers).collect::<Vec<Value>>()
+                }),
             });
             merged(own, details::grant_json(grant))
         })
