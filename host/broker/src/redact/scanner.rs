@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use super::secret_index::{FRAGMENT, SecretIndex, blank};
+use super::secret_index::{FRAGMENT, SecretIndex, SignatureHit, blank};
 
 /// Looks for secrets in what it is fed. Bytes that may be the beginning of one are held back until
 /// what follows shows whether they are.
@@ -57,8 +57,14 @@ impl Scanner {
             self.held.extend_from_slice(&chunk);
             self.held.split().freeze()
         };
-        let (mut bytes, found, possible_prefix) = self.redact(chunk);
+        let Redacted { mut bytes, found, possible_prefix, signatures } = self.redact(chunk);
         let held = bytes.split_off(bytes.len() - possible_prefix);
+        let is_part = |(index, hit): &(Arc<SecretIndex>, SignatureHit)| {
+            index.fragment_at(*hit, &bytes).is_some()
+        };
+        if signatures.iter().any(is_part) {
+            return Err(TokenFragment);
+        }
         self.pass(&bytes)?;
         self.held.extend_from_slice(&held);
         Ok(Scanned { bytes, found })
@@ -71,6 +77,9 @@ impl Scanner {
     /// A part of a token's signature is in it.
     pub(crate) fn finish(&mut self) -> Result<Bytes, TokenFragment> {
         let rest = self.held.split().freeze();
+        if self.indexes.iter().any(|index| index.find_fragment(&rest).is_some()) {
+            return Err(TokenFragment);
+        }
         self.pass(&rest)?;
         Ok(rest)
     }
@@ -110,46 +119,42 @@ impl Scanner {
         self.indexes.iter().any(|index| index.has_ignoring_case(text))
     }
 
-    /// Redacts whole secrets. Returns the text, whether there were any, and how many bytes at its
-    /// end may be the beginning of one.
-    fn redact(&self, chunk: Bytes) -> (Bytes, bool, usize) {
+    /// Redacts whole secrets.
+    fn redact(&self, chunk: Bytes) -> Redacted {
         let mut changed: Option<BytesMut> = None;
         let mut possible_prefix = 0;
+        let mut signatures = Vec::new();
         for index in &self.indexes {
             let findings = index.find(changed.as_deref().unwrap_or(&chunk));
             possible_prefix = possible_prefix.max(findings.possible_prefix);
+            signatures.extend(findings.signatures.into_iter().map(|hit| (Arc::clone(index), hit)));
             for range in findings.secrets {
                 blank(changed.get_or_insert_with(|| BytesMut::from(&chunk[..])), range);
             }
         }
-        match changed {
-            Some(changed) => {
-                // A redacted secret can end within what looked like the beginning of another.
-                let bytes = changed.freeze();
-                let prefixes = self.indexes.iter().map(|index| index.find(&bytes).possible_prefix);
-                let possible_prefix = prefixes.max().unwrap_or_default();
-                (bytes, true, possible_prefix)
-            }
-            None => (chunk, false, possible_prefix),
-        }
+        let Some(changed) = changed else {
+            return Redacted { bytes: chunk, found: false, possible_prefix, signatures };
+        };
+        // A redacted secret can end within what looked like the beginning of another.
+        let bytes = changed.freeze();
+        let prefixes = self.indexes.iter().map(|index| index.find(&bytes).possible_prefix);
+        let possible_prefix = prefixes.max().unwrap_or_default();
+        Redacted { bytes, found: true, possible_prefix, signatures }
     }
 
-    /// Checks for parts of signatures in what goes on, together with what went before.
+    /// Checks for a part of a signature that begins in what went before, and notes the end of what
+    /// goes on.
     fn pass(&mut self, bytes: &[u8]) -> Result<(), TokenFragment> {
         const CONTEXT: usize = FRAGMENT - 1;
-        let has_fragment =
-            |text: &[u8]| self.indexes.iter().any(|index| index.find_fragment(text).is_some());
-        if has_fragment(bytes) {
-            return Err(TokenFragment);
-        }
         let beginning = bytes.get(..CONTEXT).unwrap_or(bytes);
-        if !self.passed.is_empty() {
+        if !self.passed.is_empty() && !beginning.is_empty() {
             let mut border = [0; 2 * CONTEXT];
             let length = self.passed.len() + beginning.len();
             for (to, from) in border.iter_mut().zip(self.passed.iter().chain(beginning)) {
                 *to = *from;
             }
-            if has_fragment(border.get(..length).unwrap_or_default()) {
+            let border = border.get(..length).unwrap_or_default();
+            if self.indexes.iter().any(|index| index.find_fragment(border).is_some()) {
                 return Err(TokenFragment);
             }
         }
@@ -162,6 +167,16 @@ impl Scanner {
         let _ = self.passed.split_to(excess);
         Ok(())
     }
+}
+
+/// A text without the whole secrets in it.
+struct Redacted {
+    bytes: Bytes,
+    found: bool,
+    /// How many bytes at the end may be the beginning of a secret.
+    possible_prefix: usize,
+    /// Where parts of signatures may be.
+    signatures: Vec<(Arc<SecretIndex>, SignatureHit)>,
 }
 
 #[cfg(test)]

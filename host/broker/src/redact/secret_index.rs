@@ -53,10 +53,12 @@ enum Occurrence {
     Signature { signature: usize, offset: usize },
 }
 
-/// A gram of a text that is a secret's too.
-struct Hit {
+/// A gram of a text that is a signature's too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SignatureHit {
     position: usize,
-    occurrence: Occurrence,
+    signature: usize,
+    offset: usize,
 }
 
 /// What is in a text.
@@ -66,6 +68,8 @@ pub(super) struct Findings {
     pub(super) secrets: Vec<std::ops::Range<usize>>,
     /// How many bytes at the end may be the beginning of a secret.
     pub(super) possible_prefix: usize,
+    /// Where parts of signatures may be.
+    pub(super) signatures: Vec<SignatureHit>,
 }
 
 impl SecretIndex {
@@ -135,22 +139,25 @@ impl SecretIndex {
         self.grams.is_empty() && self.short.is_empty()
     }
 
-    /// Finds whole secrets, and what may be the beginning of one at the end of the text.
+    /// Finds whole secrets, and what may be parts of signatures, or the beginning of a secret at the
+    /// end of the text.
     pub(super) fn find(&self, text: &[u8]) -> Findings {
         let mut findings = Findings::default();
-        for Hit { position, occurrence } in self.hits(text) {
-            let Occurrence::Form { form, offset } = occurrence else { continue };
-            let (Some(form), Some(start)) = (self.forms.get(form), position.checked_sub(offset))
-            else {
-                continue;
-            };
-            let rest = text.get(start..).unwrap_or_default();
-            if rest.starts_with(form) {
-                findings.secrets.push(start..start + form.len());
-            } else if form.starts_with(rest) {
-                findings.possible_prefix = findings.possible_prefix.max(rest.len());
+        self.for_each_hit(text, &mut |position, occurrence| match occurrence {
+            Occurrence::Form { form, offset } => {
+                let form = self.forms.get(form).map_or(&[][..], |form| form);
+                let Some(start) = position.checked_sub(offset) else { return };
+                let rest = text.get(start..).unwrap_or_default();
+                if rest.starts_with(form) {
+                    findings.secrets.push(start..start + form.len());
+                } else if form.starts_with(rest) {
+                    findings.possible_prefix = findings.possible_prefix.max(rest.len());
+                }
             }
-        }
+            Occurrence::Signature { signature, offset } => {
+                findings.signatures.push(SignatureHit { position, signature, offset });
+            }
+        });
         for (form, finder) in &self.short {
             if text.len() >= form.len() {
                 let starts = finder.find_iter(text);
@@ -164,21 +171,29 @@ impl SecretIndex {
         findings
     }
 
+    /// The part of a signature around a gram that was found, if it is long enough.
+    pub(super) fn fragment_at(
+        &self,
+        hit: SignatureHit,
+        text: &[u8],
+    ) -> Option<std::ops::Range<usize>> {
+        let SignatureHit { position, signature, offset } = hit;
+        let signature = self.signatures.get(signature)?;
+        let equal = |(one, other): &(&u8, &u8)| one == other;
+        let before = text.get(..position)?.iter().rev();
+        let left = before.zip(signature.get(..offset)?.iter().rev()).take_while(equal).count();
+        let behind = text.get(position..)?.iter();
+        let right = behind.zip(signature.get(offset..)?).take_while(equal).count();
+        (left + right >= FRAGMENT).then(|| position - left..position + right)
+    }
+
     /// The first part of a signature in a text.
     pub(super) fn find_fragment(&self, text: &[u8]) -> Option<std::ops::Range<usize>> {
         if self.signatures.is_empty() {
             return None;
         }
-        self.hits(text).find_map(|Hit { position, occurrence }| {
-            let Occurrence::Signature { signature, offset } = occurrence else { return None };
-            let signature = self.signatures.get(signature)?;
-            let equal = |(one, other): &(&u8, &u8)| one == other;
-            let before = text.get(..position)?.iter().rev();
-            let left = before.zip(signature.get(..offset)?.iter().rev()).take_while(equal).count();
-            let behind = text.get(position..)?.iter();
-            let right = behind.zip(signature.get(offset..)?).take_while(equal).count();
-            (left + right >= FRAGMENT).then(|| position - left..position + right)
-        })
+        let mut hits = self.find(text).signatures.into_iter();
+        hits.find_map(|hit| self.fragment_at(hit, text))
     }
 
     /// Whether a secret is in a text, in whatever case.
@@ -190,17 +205,33 @@ impl SecretIndex {
         self.forms.iter().chain(self.short.iter().map(|(form, _)| form)).any(is_in)
     }
 
-    fn hits<'t>(&'t self, text: &'t [u8]) -> impl Iterator<Item = Hit> + 't {
-        let grams = text.chunks(STRIDE).enumerate().filter_map(|(index, chunk)| {
-            let gram = gram(chunk)?;
-            self.may_have(gram).then_some((index * STRIDE, gram))
-        });
-        grams.flat_map(|(position, gram)| {
-            let start = self.grams.partition_point(|(other, _)| *other < gram);
-            let equal = self.grams.get(start..).unwrap_or_default().iter();
-            let equal = equal.take_while(move |(other, _)| *other == gram);
-            equal.map(move |(_, occurrence)| Hit { position, occurrence: *occurrence })
-        })
+    /// Calls a function with each gram of the text that is a secret's too, and its position.
+    fn for_each_hit(&self, text: &[u8], hit: &mut dyn FnMut(usize, Occurrence)) {
+        // Four at a time, since nearly none is found.
+        const AT_ONCE: usize = 4 * STRIDE;
+        let mut position = 0;
+        for chunk in text.chunks(AT_ONCE) {
+            let mut any = false;
+            for part in chunk.chunks(STRIDE) {
+                any |= gram(part).is_some_and(|gram| self.may_have(gram));
+            }
+            if any {
+                self.look_up(chunk, position, hit);
+            }
+            position += AT_ONCE;
+        }
+    }
+
+    #[cold]
+    fn look_up(&self, chunk: &[u8], start: usize, hit: &mut dyn FnMut(usize, Occurrence)) {
+        for (index, part) in chunk.chunks(STRIDE).enumerate() {
+            let Some(gram) = gram(part).filter(|gram| self.may_have(*gram)) else { continue };
+            let first = self.grams.partition_point(|(other, _)| *other < gram);
+            let equal = self.grams.get(first..).unwrap_or_default().iter();
+            for (_, occurrence) in equal.take_while(|(other, _)| *other == gram) {
+                hit(start + index * STRIDE, *occurrence);
+            }
+        }
     }
 
     #[inline]
