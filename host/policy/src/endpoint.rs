@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use http::uri::PathAndQuery;
+
 use crate::host_pattern::is_label;
 use crate::path::NormalPath;
 
@@ -98,6 +100,9 @@ impl Endpoint {
         {
             return invalid("ambiguous path");
         }
+        if !prefix.is_empty() && PathAndQuery::try_from(prefix).is_err() {
+            return invalid("its path has a character that must be percent-encoded");
+        }
         if protocol == Protocol::SqlServer && !prefix.is_empty() {
             return invalid("it has a path; the database is selected in the plugin's settings");
         }
@@ -165,6 +170,8 @@ mod tests {
             "https://contoso.vault.azure.net/a/../b",
             "https://contoso.vault.azure.net/a//b",
             "https://contoso.vault.azure.net/a%2fb",
+            "https://contoso.vault.azure.net/a b",
+            "https://contoso.vault.azure.net/<tenant>",
             "https://[::1]:443",
             "https://contoso vault",
         ] {
