@@ -125,8 +125,11 @@ impl NormalPath {
     /// The path of a pattern that covers this path in all its readings.
     #[must_use]
     pub fn covering_pattern(&self) -> String {
+        // Unencoded, a star of the path would match other paths too. No pattern may have the
+        // backslash that a key may have.
+        let literal = |path: &str| path.replace('*', "%2A").replace("%5C", "*");
         if self.others.is_empty() {
-            return self.text.clone();
+            return literal(&self.text);
         }
         // The segments that all readings have in common, without the last, and `**` for the rest.
         let all: Vec<Vec<&str>> =
@@ -137,7 +140,7 @@ impl NormalPath {
         };
         let common = (0..shortest.saturating_sub(1)).take_while(is_common).count();
         let common: Vec<&str> = all.first().into_iter().flatten().take(common).copied().collect();
-        format!("{}/**", common.join("/"))
+        format!("{}/**", literal(&common.join("/")))
     }
 }
 

@@ -308,3 +308,18 @@ fn the_covering_pattern_of_a_path_covers_all_its_readings() {
     assert_eq!(covering("/c/a%252Fb"), "/c/**");
     assert_eq!(covering("/c//"), "/**");
 }
+
+#[test]
+fn the_covering_pattern_of_a_path_with_a_star_covers_no_other_path() {
+    let covering = |path: &str| NormalPath::parse(path).unwrap().covering_pattern();
+    assert_eq!(covering("/secrets/*"), "/secrets/%2A");
+    assert_eq!(covering("/**"), "/%2A%2A");
+    let read = BLOB.read("/*/a//b", "", Purpose::Compare).unwrap().unwrap();
+    assert_eq!(read.covering_pattern(), "/%2A/a/**");
+}
+
+#[test]
+fn the_covering_pattern_of_a_key_with_a_backslash_is_valid() {
+    let read = CONFIG.read("/kv/a%5Cb*", "", Purpose::Compare).unwrap().unwrap();
+    assert_eq!(read.covering_pattern(), "/kv/a*b%2A");
+}
