@@ -9,7 +9,7 @@ help:
 	@echo "make parity  compare clients with and without mounts, and write docs/compatibility.md"
 	@echo "make lint    check format, lints, docs, WIT packages, licences and the build for Windows"
 	@echo "make windows-check   compile everything for Windows, as make lint does"
-	@echo "make fuzz    fuzz the identity sources' parsers and the rules for paths, a minute each"
+	@echo "make fuzz    fuzz the parsers and the authorization of requests for two minutes"
 	@echo "make bench   measure Keyward beside nginx and Azure's SDK (needs a quiet machine)"
 	@echo "make setup   install what a build needs: a C compiler, Rust, a compiler for WebAssembly"
 

@@ -1,8 +1,4 @@
 //! Any path is rejected, or all readings that a service may have of it are known.
 #![no_main]
 
-#[allow(dead_code)]
-#[path = "../src/path/mod.rs"]
-mod path;
-
-libfuzzer_sys::fuzz_target!(|input: &[u8]| path::property::check(&String::from_utf8_lossy(input)));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| keyward_policy::fuzzing::check_path(input));

@@ -20,6 +20,8 @@ pub mod config;
 pub mod diagnostic;
 pub mod document;
 pub mod endpoint;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod grant;
 pub mod host_pattern;
 pub mod manifest;

@@ -133,17 +133,6 @@ proptest! {
     }
 }
 
-#[test]
-fn the_corpus_of_the_fuzz_target_has_the_properties() {
-    let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/path");
-    let mut count = 0;
-    for file in std::fs::read_dir(corpus).unwrap() {
-        property::check(&String::from_utf8_lossy(&std::fs::read(file.unwrap().path()).unwrap()));
-        count += 1;
-    }
-    assert!(count > 10);
-}
-
 const BLOB: PathReading = PathReading::Names { after: 1 };
 const LAKE: PathReading = PathReading::Files { after: 1 };
 const CONFIG: PathReading = PathReading::Keys { after: 1 };

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use percent_encoding::percent_decode;
 
 use super::reading::Purpose;
-use super::{NormalPath, PathReading};
+use super::{NormalPath, PathError, PathReading};
 
 /// The readings with names that are checked.
 const NAMES: [PathReading; 3] = [
@@ -25,6 +25,31 @@ pub(crate) fn check(path: &str) {
     for reading in NAMES {
         check_compared(reading, path);
         check_forwarded(reading, path);
+    }
+    for reading in NAMES.into_iter().chain([PathReading::Segments, PathReading::Names { after: 0 }])
+    {
+        check_prefixed(reading, path);
+    }
+}
+
+/// Checks that a path below a prefix is read as the path alone.
+fn check_prefixed(reading: PathReading, path: &str) {
+    if !path.starts_with('/') {
+        return;
+    }
+    for purpose in [Purpose::Forward, Purpose::Compare, Purpose::CompareUnchanged] {
+        let read = |path: &str, prefix| {
+            let read = reading.read(path, prefix, purpose)?;
+            // Two readings may differ only in the prefix.
+            let readings = |path: NormalPath| path.readings().map(str::to_owned).collect();
+            Ok(read.map(|path| (path.to_string(), readings(path))))
+        };
+        let alone: Result<Option<(String, BTreeSet<String>)>, PathError> = read(path, "");
+        assert_eq!(
+            read(&format!("/tenant{path}"), "/tenant"),
+            alone,
+            "{path:?} below a prefix ({reading:?}, {purpose:?})"
+        );
     }
 }
 
@@ -99,6 +124,8 @@ fn check_compared(reading: PathReading, path: &str) {
 /// Checks that a path that is not compared does not leave the segment before its name.
 fn check_forwarded(reading: PathReading, path: &str) {
     let Ok(Some(read)) = reading.read(path, "", Purpose::Forward) else { return };
+    let again = reading.read(read.as_str(), "", Purpose::Forward);
+    assert_eq!(again, Ok(Some(read.clone())), "{path:?}: the path that was checked is sent");
     let Some((_, name)) = name_of(read.as_str()) else { return };
     assert!(path.ends_with(name), "{path:?} is not sent as it was written, but as {read}");
     let mut text = name.as_bytes().to_vec();

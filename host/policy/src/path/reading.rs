@@ -1,9 +1,8 @@
 //! How services read the paths of their requests.
 
 /// How a service reads the paths of its requests: data of the cloud table, or of the configuration.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(not(fuzzing), derive(serde::Deserialize))]
-#[cfg_attr(not(fuzzing), serde(rename_all = "lowercase", deny_unknown_fields))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
 pub enum PathReading {
     /// By segments. A path that a server or proxy may read in another form is rejected.
     #[default]

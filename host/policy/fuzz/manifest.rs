@@ -1,0 +1,4 @@
+//! Any manifest is valid, or has mistakes with positions in its text.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| keyward_policy::fuzzing::check_manifest(input));

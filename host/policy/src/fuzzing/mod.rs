@@ -1,0 +1,78 @@
+//! The entry points of the fuzz targets in `fuzz`, and the properties of all inputs. Compiled with
+//! `--cfg fuzzing`, and for the tests that read the corpora.
+//!
+//! What requests and patterns mean is checked against [`naive`], which shares no code with the rest
+//! of the crate.
+
+mod authorize;
+mod config;
+#[cfg(test)]
+mod corpus_tests;
+mod diagnostics;
+mod host;
+mod manifest;
+mod naive;
+mod pattern;
+mod plugin;
+
+use crate::path::property;
+
+/// Authorizes a request, and checks what would be sent.
+///
+/// An input is a service and a prefix, patterns of `allow`, an empty line, a request's method and
+/// URI, and its header fields.
+///
+/// # Panics
+///
+/// If the result breaks a property.
+pub fn check_authorize(input: &[u8]) {
+    authorize::check(&String::from_utf8_lossy(input));
+}
+
+/// Reads a configuration, and plans it.
+///
+/// An input is a configuration, and after a line `# manifest` the manifest of the plugin `it`.
+///
+/// # Panics
+///
+/// If the result breaks a property.
+pub fn check_config(input: &[u8]) {
+    config::check(&String::from_utf8_lossy(input));
+}
+
+/// Reads a first line as an endpoint, an address and a host pattern, a second as a host pattern,
+/// and a third as a host.
+///
+/// # Panics
+///
+/// If the result breaks a property.
+pub fn check_host(input: &[u8]) {
+    host::check(&String::from_utf8_lossy(input));
+}
+
+/// Reads a manifest, or the bytes of a component.
+///
+/// # Panics
+///
+/// If the result breaks a property.
+pub fn check_manifest(input: &[u8]) {
+    manifest::check(input);
+}
+
+/// Reads a path.
+///
+/// # Panics
+///
+/// If the result breaks a property.
+pub fn check_path(input: &[u8]) {
+    property::check(&String::from_utf8_lossy(input));
+}
+
+/// Compares a pattern, the first line, with a method and a path.
+///
+/// # Panics
+///
+/// If the result breaks a property.
+pub fn check_pattern(input: &[u8]) {
+    pattern::check(&String::from_utf8_lossy(input));
+}
