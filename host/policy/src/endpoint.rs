@@ -178,4 +178,26 @@ mod tests {
             assert!(Endpoint::parse(text).is_err(), "{text}");
         }
     }
+
+    #[test]
+    fn a_port_is_only_digits_and_a_host_has_at_most_253_characters() {
+        for port in ["+443", "-1", "", " 443", "443 ", "65536"] {
+            assert!(Endpoint::parse(&format!("https://a.example:{port}")).is_err(), "{port:?}");
+        }
+        assert_eq!(Endpoint::parse("https://a.example:65535").unwrap().port, 65535);
+        let host = |last: usize| format!("{}{}", "a123456789.".repeat(23), "a".repeat(last));
+        assert_eq!(host(0).len(), 253);
+        let of = |length: usize| format!("{}{}", "b".repeat(length - 252), &host(0)[..252]);
+        assert!(Endpoint::parse(&format!("https://{}", of(253))).is_ok());
+        assert!(Endpoint::parse(&format!("https://{}", of(254))).is_err());
+    }
+
+    #[test]
+    fn the_authority_has_the_port_unless_it_is_the_default() {
+        let authority = |text| Endpoint::parse(text).unwrap().authority();
+        assert_eq!(authority("https://a.example:443/x"), "a.example");
+        assert_eq!(authority("https://a.example:1433"), "a.example:1433");
+        assert_eq!(authority("sqlserver://a.example:1433"), "a.example");
+        assert_eq!(authority("sqlserver://a.example:443"), "a.example:443");
+    }
 }

@@ -236,4 +236,14 @@ mod tests {
             assert!(HostPattern::parse(text).is_err(), "{text}");
         }
     }
+
+    #[test]
+    fn a_label_has_1_to_63_characters_and_no_hyphen_at_its_ends() {
+        for label in ["a", "7", "a-b", "xn--a", &"a".repeat(63)] {
+            assert!(is_label(label), "{label}");
+        }
+        for label in ["", "-", "-a", "a-", "A", "a_b", "a.b", "\u{e4}", &"a".repeat(64)] {
+            assert!(!is_label(label), "{label}");
+        }
+    }
 }

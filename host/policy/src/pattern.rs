@@ -445,4 +445,50 @@ mod tests {
             assert!(lake(&format!("PUT /webhdfs/v1/in/a?{query}")).is_err(), "{query}");
         }
     }
+
+    #[test]
+    fn a_pattern_of_one_method_has_no_other() {
+        let has = |text: &str, method| Pattern::parse(text).unwrap().has_method(&method);
+        assert!(has("GET /a", Method::GET) && has("* /a", Method::GET));
+        assert!(!has("GET /a", Method::HEAD));
+    }
+
+    #[test]
+    fn a_request_that_matches_has_a_name_in_place_of_a_star() {
+        let pattern = Pattern::parse("CONNECT /*").unwrap();
+        let (method, path) = pattern.request_with("a b\u{e4}").unwrap();
+        assert_eq!((method, path.as_str()), (&Method::CONNECT, "/a%20b%C3%A4"));
+        assert!(pattern.request_with("a/b").is_none());
+        assert!(Pattern::parse("* /*").unwrap().request_with("a").is_none());
+    }
+
+    #[test]
+    fn a_segment_is_literal_without_a_star() {
+        let pattern = Pattern::parse("GET /a/b*/%2A").unwrap();
+        let literal: Vec<bool> = (0..4).map(|segment| pattern.has_literal(segment)).collect();
+        assert_eq!(literal, [true, false, true, false]);
+    }
+
+    #[test]
+    fn stars_match_greedily_and_at_least_one_character_each() {
+        for (pattern, path) in [
+            ("GET /a*a", "/aaa"),
+            ("GET /*a", "/aaa"),
+            ("GET /a*b*c", "/aXbbXcc"),
+            ("GET /*ab*ab", "/xababxab"),
+            ("GET /*.*.*", "/a.b.c.d"),
+        ] {
+            assert!(matches(pattern, Method::GET, path), "{pattern} {path}");
+        }
+        for (pattern, path) in [
+            ("GET /a*a", "/aa"),
+            ("GET /*a", "/a"),
+            ("GET /a*b*c", "/abc"),
+            ("GET /*ab*ab", "/xabab"),
+            ("GET /*b", "/aba"),
+            ("GET /*b", "/a"),
+        ] {
+            assert!(!matches(pattern, Method::GET, path), "{pattern} {path}");
+        }
+    }
 }

@@ -56,4 +56,36 @@ mod tests {
         assert!(!is_in(b"keyward-surrogate-"));
         assert!(!is_in(b""));
     }
+
+    #[test]
+    fn a_text_that_is_too_short_or_has_another_character_is_not_a_surrogate() {
+        let random = "aB3-_".repeat(9);
+        let random = random.split_at(RANDOM_CHARACTERS).0;
+        assert!(is_in(format!("{PREFIX}{random}").as_bytes()));
+        for position in [0, 20, RANDOM_CHARACTERS - 1] {
+            let mut broken = random.to_owned();
+            broken.replace_range(position..=position, "+");
+            assert!(!is_in(format!("{PREFIX}{broken} and more text").as_bytes()), "{broken}");
+        }
+        let short = random.split_at(RANDOM_CHARACTERS - 1).0;
+        assert!(!is_in(format!("{PREFIX}{short}.{random}").as_bytes()));
+        assert!(is_in(format!("{PREFIX}{short}.{PREFIX}{random}").as_bytes()));
+    }
+
+    #[test]
+    fn the_beginning_of_a_surrogate_at_the_end_of_a_text_is_found() {
+        let surrogate = format!("{PREFIX}{}", "aB3-_".repeat(9).split_at(RANDOM_CHARACTERS).0);
+        for length in 0..surrogate.len() {
+            let beginning = surrogate.split_at(length).0;
+            for before in ["", "x", "x".repeat(100).as_str(), "a keyward-surrogate+"] {
+                let text = format!("{before}{beginning}");
+                assert_eq!(possible_prefix(text.as_bytes()), length, "{text}");
+            }
+        }
+        for text in ["", "x", "keyward_", "keyward-surrogate-a b", "surrogate-"] {
+            assert_eq!(possible_prefix(text.as_bytes()), 0, "{text}");
+        }
+        assert_eq!(possible_prefix(b"keyward-surrogate-akeyw"), 23, "it may go on with `keyw`");
+        assert_eq!(possible_prefix(b"keyward-surrogate-a.keyw"), 4);
+    }
 }

@@ -294,3 +294,183 @@ fn a_connect_request_is_denied() {
     let denied = authorize(&request, &mount.grants, &mount.surrogates).unwrap_err();
     assert_eq!(denied, Denied::Violation(Violation::Method(Method::CONNECT)));
 }
+
+#[test]
+fn the_origins_of_a_grant_are_its_endpoint_and_its_redirects() {
+    let mount = redirecting();
+    let is_origin = |authority: &'static str| {
+        is_origin_of(Some(&Authority::from_static(authority)), &mount.grants[0])
+    };
+    assert!(is_origin("contoso.vault.azure.net") && is_origin("contoso.vault.azure.net:443"));
+    assert!(is_origin("node.example:8443"));
+    assert!(!is_origin("node.example") && !is_origin("localhost:8443"));
+    assert!(!is_origin_of(None, &mount.grants[0]));
+}
+
+#[test]
+fn a_database_server_gets_no_requests() {
+    let grants = [Grant::example("sqlserver://contoso.database.windows.net:443")];
+    for authority in ["contoso.database.windows.net", "contoso.database.windows.net:443"] {
+        let request = Request::get(format!("https://{authority}/x")).body(()).unwrap();
+        let denied = authorize(&request, &grants, &Known::default()).unwrap_err();
+        assert!(matches!(denied, Denied::Violation(Violation::OtherHost { .. })), "{denied:?}");
+    }
+}
+
+#[test]
+fn a_path_that_is_only_the_prefix_is_sent_without_a_slash() {
+    let mut mount = mount();
+    mount.grants[2].allowed = None;
+    let sent = |uri: &str| mount.authorize(uri, &[]).unwrap().uri.to_string();
+    for uri in ["https://localhost:8443/tenant", "https://localhost:8443/tenant/"] {
+        assert_eq!(sent(uri), uri);
+    }
+    assert_eq!(sent("https://localhost:8443/tenant?x=1"), "https://localhost:8443/tenant?x=1");
+}
+
+/// A vault whose call has a surrogate of this sealed value.
+fn with_sealed(place: SpendPlace) -> (Vec<Grant>, KnownAt, String) {
+    let grants = vec![grant("vault", "https://contoso.vault.azure.net", &["GET /secrets/*"])];
+    (grants, KnownAt(place), surrogate_named("sealed"))
+}
+
+/// The surrogates of a call that has one sealed value, which is spent at a certain place.
+struct KnownAt(SpendPlace);
+
+#[derive(Debug)]
+struct SealedAt(SpendPlace);
+
+impl SealedCredential for SealedAt {
+    fn place(&self) -> SpendPlace {
+        self.0
+    }
+
+    fn expose_secret(&self) -> &[u8] {
+        b"sv=1"
+    }
+}
+
+impl Surrogates for KnownAt {
+    type Sealed = SealedAt;
+
+    fn resolve(&self, text: &[u8]) -> Option<Credential<SealedAt>> {
+        let is_known = text == surrogate_named("sealed").as_bytes();
+        is_known.then(|| Credential::Sealed(Some("vault".into()), SealedAt(self.0)))
+    }
+}
+
+#[test]
+fn a_sealed_value_of_a_query_replaces_whole_parameters() {
+    let (grants, surrogates, surrogate) = with_sealed(SpendPlace::Query);
+    let sent = |query: &str| {
+        let uri = format!("https://contoso.vault.azure.net/secrets/db?{query}");
+        let authorized =
+            authorize(&Request::get(uri).body(()).unwrap(), &grants, &surrogates).unwrap();
+        assert!(matches!(authorized.spend, Spend::Query(_)), "{query}");
+        authorized.uri.to_string()
+    };
+    assert_eq!(sent(&surrogate), "https://contoso.vault.azure.net/secrets/db");
+    assert_eq!(
+        sent(&format!("a=1&{surrogate}&b")),
+        "https://contoso.vault.azure.net/secrets/db?a=1&b"
+    );
+}
+
+#[test]
+fn a_sealed_value_is_denied_elsewhere_twice_or_for_another_place() {
+    let denied = |place, query: &str, bearer: Option<&str>| {
+        let (grants, surrogates, surrogate) = with_sealed(place);
+        let query = query.replace("SEALED", &surrogate);
+        let mut request =
+            Request::get(format!("https://contoso.vault.azure.net/secrets/db?{query}"));
+        if let Some(bearer) = bearer {
+            request = request.header("authorization", bearer.replace("SEALED", &surrogate));
+        }
+        match authorize(&request.body(()).unwrap(), &grants, &surrogates) {
+            Err(Denied::Violation(violation)) => violation,
+            other => panic!("{query}: {other:?}"),
+        }
+    };
+    let misplaced = Violation::MisplacedSurrogate;
+    assert_eq!(denied(SpendPlace::LoginPassword, "SEALED", None), misplaced("query"));
+    assert_eq!(denied(SpendPlace::Query, "x=SEALED", None), misplaced("query"));
+    assert_eq!(denied(SpendPlace::Query, "SEALED;a", None), misplaced("query"));
+    assert_eq!(denied(SpendPlace::Query, "SEALED&SEALED", None), Violation::SeveralCredentials);
+    assert_eq!(denied(SpendPlace::Query, "a", Some("Bearer SEALED")), misplaced("authorization"));
+}
+
+#[test]
+fn an_override_of_the_method_is_denied_by_a_narrowed_grant_only() {
+    let mount = mount();
+    let fields = [("x-http-method-override", "DELETE")];
+    let vault = "https://contoso.vault.azure.net/secrets/db";
+    assert_eq!(mount.violation(vault, &fields), Violation::Override("x-http-method-override"));
+    let grants = [Grant::example("https://contoso.vault.azure.net")];
+    let request = Request::get(vault).header(fields[0].0, fields[0].1).body(()).unwrap();
+    assert!(authorize(&request, &grants, &Known::default()).is_ok());
+    let declared = Some(vec![crate::pattern::Pattern::parse("GET /**").unwrap()]);
+    let declared = [Grant { declared, ..grants[0].clone() }];
+    assert!(authorize(&request, &declared, &Known::default()).is_err());
+}
+
+#[test]
+fn a_request_that_the_manifest_does_not_declare_is_not_declared() {
+    let mut mount = mount();
+    mount.grants[0].declared =
+        Some(vec![crate::pattern::Pattern::parse("GET /secrets/a*").unwrap()]);
+    let reason = |path: &str| match mount
+        .authorize(&format!("https://contoso.vault.azure.net{path}"), &[])
+    {
+        Err(Denied::NotCovered(denied)) => denied.reason,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(reason("/secrets/db"), crate::grant::NotCovered::NotDeclared);
+    mount.grants[0].declared = None;
+}
+
+#[test]
+fn every_rule_has_a_short_name() {
+    let names = [
+        Violation::Scheme,
+        Violation::NoHost,
+        Violation::UserInfo,
+        Violation::OutsidePrefix,
+        Violation::SeveralAuthorizations,
+        Violation::SeveralCredentials,
+        Violation::ForeignLogin,
+        Violation::Database,
+        Violation::Ambiguous("comp"),
+        Violation::Override("x-http-method"),
+        Violation::Method(Method::TRACE),
+        Violation::OtherAudience { audience: "a".to_owned() },
+        Violation::UncheckableReference("x".to_owned()),
+    ]
+    .map(|violation| violation.rule());
+    assert_eq!(
+        names,
+        [
+            "scheme",
+            "host",
+            "userinfo",
+            "prefix",
+            "authorization",
+            "surrogate",
+            "login",
+            "database",
+            "ambiguous",
+            "override",
+            "method",
+            "audience",
+            "referenced-path",
+        ]
+    );
+    let names = [
+        MintingRule::NotHandedOut("x"),
+        MintingRule::Batch,
+        MintingRule::UnknownAction("x".to_owned()),
+        MintingRule::Privileged("x".to_owned()),
+        MintingRule::Signature(SignatureRule::Invalid("x")),
+    ]
+    .map(|rule| rule.rule());
+    assert_eq!(names, ["hand-out", "batch", "action", "privileged", "signature"]);
+}

@@ -130,4 +130,117 @@ mod tests {
             assert!(database_path(name).is_none(), "{name:?}");
         }
     }
+
+    /// A sealed value, spent at a place.
+    #[derive(Clone, Debug)]
+    struct Sealed(SpendPlace);
+
+    impl SealedCredential for Sealed {
+        fn place(&self) -> SpendPlace {
+            self.0
+        }
+
+        fn expose_secret(&self) -> &[u8] {
+            b"hunter2"
+        }
+    }
+
+    /// Surrogates that are the name of their credential: `token`, `password`, `query`, `unspendable`.
+    struct Known;
+
+    impl Surrogates for Known {
+        type Sealed = Sealed;
+
+        fn resolve(&self, text: &[u8]) -> Option<Credential<Sealed>> {
+            let sealed = |place| Credential::Sealed(Some("it".into()), Sealed(place));
+            match text {
+                b"token" => Some(Credential::Token("it".into())),
+                b"other" => Some(Credential::Token("other".into())),
+                b"password" => Some(sealed(SpendPlace::LoginPassword)),
+                b"query" => Some(sealed(SpendPlace::Query)),
+                b"unspendable" => Some(Credential::Sealed(None, Sealed(SpendPlace::LoginPassword))),
+                _ => None,
+            }
+        }
+    }
+
+    const SERVER: &str = "sqlserver://contoso.database.windows.net";
+
+    fn log_in(
+        endpoint: &str,
+        database: &str,
+        credentials: &Credentials,
+    ) -> Result<Login<Sealed>, Denied> {
+        let grants = [Grant::example(endpoint).allowing(&["CONNECT /shop", "GET /other"])];
+        authorize_login(database, credentials, &grants, &Known).map(|authorized| {
+            assert_eq!(authorized.path.as_str(), format!("/{database}"));
+            authorized.login
+        })
+    }
+
+    fn token(name: &str) -> Credentials {
+        Credentials::Token(name.to_owned())
+    }
+
+    fn password(user: &str, password: &str) -> Credentials {
+        Credentials::Password { user: user.to_owned(), password: password.to_owned() }
+    }
+
+    #[test]
+    fn a_login_has_a_token_or_a_user_with_a_sealed_password() {
+        assert!(matches!(log_in(SERVER, "shop", &token("token")), Ok(Login::Token)));
+        match log_in(SERVER, "shop", &password("ada", "password")) {
+            Ok(Login::Password { user, password: Sealed(SpendPlace::LoginPassword) }) => {
+                assert_eq!(user, "ada");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_login_with_anything_but_a_surrogate_for_a_login_is_denied() {
+        for credentials in [
+            token("password"),
+            token("unknown"),
+            token("other"),
+            password("ada", "token"),
+            password("ada", "query"),
+            password("ada", "unspendable"),
+            password("ada", "hunter2"),
+        ] {
+            let denied = log_in(SERVER, "shop", &credentials).unwrap_err();
+            assert_eq!(denied, Denied::Violation(Violation::ForeignLogin));
+        }
+    }
+
+    #[test]
+    fn a_login_is_denied_with_a_surrogate_in_its_user_or_database() {
+        let surrogate = format!("{}{}", surrogate::PREFIX, "A".repeat(43));
+        let denied = log_in(SERVER, "shop", &password(&surrogate, "password")).unwrap_err();
+        assert_eq!(denied, Denied::Violation(Violation::MisplacedSurrogate("user's name")));
+        let denied = log_in(SERVER, &surrogate, &token("token")).unwrap_err();
+        assert_eq!(denied, Denied::Violation(Violation::MisplacedSurrogate("database's name")));
+    }
+
+    #[test]
+    fn a_login_to_another_database_or_at_a_web_service_is_denied() {
+        for database in ["shops", "other", "Shop"] {
+            let denied = log_in(SERVER, database, &token("token")).unwrap_err();
+            assert!(matches!(denied, Denied::NotCovered(_)), "{database}: {denied:?}");
+        }
+        let denied = log_in(SERVER, "a/b", &token("token")).unwrap_err();
+        assert_eq!(denied, Denied::Violation(Violation::Database));
+        let denied = log_in("https://contoso.vault.azure.net", "shop", &token("token"));
+        assert_eq!(
+            denied.unwrap_err(),
+            Denied::Violation(Violation::OtherAudience { audience: "it".to_owned() })
+        );
+    }
+
+    #[test]
+    fn the_longest_name_of_a_database_has_128_characters() {
+        assert!(database_path(&"x".repeat(128)).is_some());
+        assert!(database_path(&"\u{1f511}".repeat(64)).is_some());
+        assert!(database_path(&"\u{1f511}".repeat(65)).is_none());
+    }
 }

@@ -271,4 +271,38 @@ mod tests {
         assert!(query(&lake, Method::POST, "op=CONCAT&sources=/public/a,/secret/b").is_err());
         assert!(query(&lake, Method::POST, "op=msconcat").is_err(), "its paths are in the body");
     }
+
+    #[test]
+    fn a_comma_separates_paths_only_in_a_list() {
+        let patterns = ["PUT /webhdfs/v1/public/**", "POST /webhdfs/v1/public/**"];
+        let lake = grant("datalake", "https://contoso.azuredatalakestore.net", &patterns);
+        assert_eq!(query(&lake, Method::PUT, "op=RENAME&destination=/public/a,b"), Ok(()));
+        assert!(query(&lake, Method::POST, "op=CONCAT&sources=/public/a,b").is_err());
+    }
+
+    #[test]
+    fn a_reference_outside_the_prefix_or_at_another_host_names_the_field_and_the_host() {
+        let service = &Cloud::named("public").unwrap().services["blob"];
+        let grant = Grant {
+            referenced_paths: service.referenced_paths.clone(),
+            paths: service.paths.unwrap(),
+            ..Grant::example("https://localhost:10000/account").allowing(&["* /**"])
+        };
+        let denied = |source: &str| header(&grant, "x-ms-copy-source", source).unwrap_err();
+        for (source, authority) in [
+            ("https://localhost:10000/accounts/c/a", "localhost:10000"),
+            ("https://evil.example/account/c/a", "evil.example"),
+        ] {
+            let expected = Violation::ReferenceToOtherHost {
+                field: "x-ms-copy-source".to_owned(),
+                authority: authority.to_owned(),
+                endpoint: "https://localhost:10000/account".to_owned(),
+            };
+            assert_eq!(denied(source), Denied::Violation(expected));
+        }
+        assert_eq!(
+            header(&grant, "x-ms-copy-source", "https://localhost:10000/account/c/a"),
+            Ok(())
+        );
+    }
 }

@@ -231,6 +231,9 @@ fn check_covered(grant: &Grant, patterns: &[Pattern], method: &Method, path: &st
             for backslashes in [false, true] {
                 readings.push(naive::split(&naive::decode_fully(path.as_bytes()), backslashes));
             }
+            if matches!(grant.paths, PathReading::Files { .. }) {
+                readings.iter_mut().for_each(without_empty_segments);
+            }
         }
         PathReading::Keys { .. } => readings.push(decoded_segments(naive::decode_fully)),
     }
@@ -247,4 +250,11 @@ fn check_covered(grant: &Grant, patterns: &[Pattern], method: &Method, path: &st
             grant.endpoint
         );
     }
+}
+
+/// Several slashes in the path of a file are one.
+fn without_empty_segments(segments: &mut Segments) {
+    let last = segments.pop();
+    segments.retain(|segment| !segment.is_empty());
+    segments.extend(last);
 }

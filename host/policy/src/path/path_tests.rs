@@ -312,3 +312,43 @@ fn the_covering_pattern_of_a_key_with_a_backslash_is_valid() {
     let read = CONFIG.read("/kv/a%5Cb*", "", Purpose::Compare).unwrap().unwrap();
     assert_eq!(read.covering_pattern(), "/kv/a*b%2A");
 }
+
+#[test]
+fn an_encoding_is_two_hexadecimal_digits_in_a_name_too() {
+    for path in ["/c/a%4z", "/c/a%z4", "/c/a%4", "/c/%"] {
+        assert_eq!(compared(BLOB, path), Err(PathError::BrokenEncoding), "{path}");
+    }
+    assert_eq!(compared(BLOB, "/c/a%4A").unwrap(), ["/c/aJ"]);
+}
+
+#[test]
+fn so_many_rounds_of_decoding_are_checked_and_a_path_with_more_is_rejected() {
+    let encoded = |rounds: usize| format!("/c/a%{}7a", "25".repeat(rounds - 1));
+    for (purpose, most) in
+        [(Purpose::Forward, 8), (Purpose::Compare, 9), (Purpose::CompareUnchanged, 9)]
+    {
+        let read = |rounds| BLOB.read(&encoded(rounds), "", purpose);
+        assert!(read(most).is_ok(), "{purpose:?}");
+        assert_eq!(read(most + 1), Err(PathError::EncodedTwice), "{purpose:?}");
+        assert_eq!(read(40), Err(PathError::EncodedTwice), "{purpose:?}");
+    }
+    assert!(NormalPath::parse(&encoded(8)).is_ok());
+    assert_eq!(NormalPath::parse(&encoded(9)), Err(PathError::EncodedTwice));
+}
+
+#[test]
+fn a_reading_has_a_name_and_a_number_of_segments_before_names() {
+    for (reading, name, after) in [
+        (PathReading::Segments, "segments", None),
+        (PathReading::Names { after: 2 }, "names", Some(2)),
+        (PathReading::Files { after: 3 }, "files", Some(3)),
+        (PathReading::Keys { after: 4 }, "keys", Some(4)),
+    ] {
+        assert_eq!((reading.as_str(), reading.names_after()), (name, after));
+    }
+}
+
+#[test]
+fn a_path_is_shown_as_it_is_sent() {
+    assert_eq!(NormalPath::parse("/%61%20b").unwrap().to_string(), "/a%20b");
+}
