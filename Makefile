@@ -1,6 +1,6 @@
 # The commands a newcomer needs. Each installs its requirements, and can be repeated at no cost.
 
-.PHONY: help setup demo test early parity lint windows-check fuzz bench
+.PHONY: help setup demo test early parity lint windows-check fuzz mutants bench
 
 help:
 	@echo "make demo    show what Keyward does, on the embedded emulator"
@@ -10,6 +10,7 @@ help:
 	@echo "make lint    check format, lints, docs, WIT packages, licences and the build for Windows"
 	@echo "make windows-check   compile everything for Windows, as make lint does"
 	@echo "make fuzz    fuzz the parsers and the authorization of requests for two minutes"
+	@echo "make mutants test the tests of the policy crate by changes to its code (hours)"
 	@echo "make bench   measure Keyward beside nginx and Azure's SDK (needs a quiet machine)"
 	@echo "make setup   install what a build needs: a C compiler, Rust, a compiler for WebAssembly"
 
@@ -37,6 +38,9 @@ windows-check: setup
 
 fuzz:
 	scripts/fuzz
+
+mutants:
+	scripts/mutants
 
 bench: setup
 	scripts/bench

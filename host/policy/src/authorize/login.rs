@@ -145,7 +145,7 @@ mod tests {
         }
     }
 
-    /// Surrogates that are the name of their credential: `token`, `password`, `query`, `unspendable`.
+    /// Surrogates that are the names of their credentials: `token`, `password`.
     struct Known;
 
     impl Surrogates for Known {

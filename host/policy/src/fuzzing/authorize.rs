@@ -107,7 +107,8 @@ fn parse(input: &str) -> Option<(Vec<Grant>, Request<()>)> {
     let (service, host) = SERVICES.iter().find(|(name, _)| *name == service)?;
     let endpoint = Endpoint::parse(&format!("https://{host}{prefix}")).ok()?;
     let patterns = lines.by_ref().take_while(|line| !line.is_empty());
-    let patterns = patterns.map(|line| Pattern::parse(line).ok()).collect::<Option<Vec<_>>>()?;
+    let parse = |line| Pattern::parse(line).ok().filter(super::pattern::is_known_to_naive);
+    let patterns = patterns.map(parse).collect::<Option<Vec<_>>>()?;
     let (method, uri) = lines.next()?.split_once(' ')?;
     let uri = match uri.strip_prefix('/') {
         Some(path) => format!("https://{}/{path}", endpoint.authority()),

@@ -70,12 +70,10 @@ fn check_address(address: IpAddr) {
         assert!(forbidden(address).is_some(), "{address}");
     }
     let IpAddr::V4(v4) = address else { return };
-    let expected = match v4.octets() {
-        [0 | 127 | 224..=239, ..] | [169, 254, ..] | [168, 63, 129, 16] | [255, 255, 255, 255] => {
-            true
-        }
-        _ => false,
-    };
+    let expected = matches!(
+        v4.octets(),
+        [0 | 127 | 224..=239, ..] | [169, 254, ..] | [168, 63, 129, 16] | [255, 255, 255, 255]
+    );
     assert_eq!(forbidden(address).is_some(), expected, "{address}");
     for spelling in spellings(v4) {
         let spelling = IpAddr::V6(spelling);

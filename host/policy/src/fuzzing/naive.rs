@@ -49,8 +49,8 @@ pub(super) fn split(text: &[u8], backslashes: bool) -> Segments {
     text.split(is_separator).skip(1).map(<[u8]>::to_vec).collect()
 }
 
-/// Whether a server that resolves dot segments, or ends a segment at a semicolon, would read another
-/// path.
+/// Whether a server that resolves dot segments, or ends a segment at a semicolon, would read
+/// another path.
 pub(super) fn has_dot_segment(segments: &[Vec<u8>]) -> bool {
     segments.iter().any(|segment| {
         let name = segment.split(|byte| *byte == b';').next().unwrap_or_default();
