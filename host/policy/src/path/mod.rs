@@ -126,8 +126,14 @@ impl NormalPath {
     #[must_use]
     pub fn covering_pattern(&self) -> String {
         // Unencoded, a star of the path would match other paths too. No pattern may have the
-        // backslash that a key may have.
-        let literal = |path: &str| path.replace('*', "%2A").replace("%5C", "*");
+        // backslashes that a key may have; a star matches several.
+        let literal = |path: &str| {
+            let mut pattern = path.replace('*', "%2A").replace("%5C", "*");
+            while pattern.contains("**") {
+                pattern = pattern.replace("**", "*");
+            }
+            pattern
+        };
         if self.others.is_empty() {
             return literal(&self.text);
         }

@@ -309,8 +309,10 @@ fn the_covering_pattern_of_a_path_with_a_star_covers_no_other_path() {
 
 #[test]
 fn the_covering_pattern_of_a_key_with_a_backslash_is_valid() {
-    let read = CONFIG.read("/kv/a%5Cb*", "", Purpose::Compare).unwrap().unwrap();
-    assert_eq!(read.covering_pattern(), "/kv/a*b%2A");
+    let covering =
+        |path: &str| CONFIG.read(path, "", Purpose::Compare).unwrap().unwrap().covering_pattern();
+    assert_eq!(covering("/kv/a%5Cb*"), "/kv/a*b%2A");
+    assert_eq!(covering("/kv/%5C%5C%5C"), "/kv/*");
 }
 
 #[test]
