@@ -354,3 +354,11 @@ fn a_reading_has_a_name_and_a_number_of_segments_before_names() {
 fn a_path_is_shown_as_it_is_sent() {
     assert_eq!(NormalPath::parse("/%61%20b").unwrap().to_string(), "/a%20b");
 }
+
+#[test]
+fn the_first_of_several_mistakes_in_a_segment_is_reported() {
+    for path in ["/a%00\\b", "/a\n\\b", "/a%1F%5Cb", "/a\t%2fb"] {
+        assert_eq!(NormalPath::parse(path), Err(PathError::Control), "{path:?}");
+    }
+    assert_eq!(NormalPath::parse("/a%5C%00"), Err(PathError::Backslash));
+}
