@@ -82,6 +82,13 @@ mod tests {
                 assert_eq!(possible_prefix(text.as_bytes()), length, "{text}");
             }
         }
+        for complete in [surrogate.clone(), format!("x{surrogate}"), format!("{surrogate}A")] {
+            assert_eq!(
+                possible_prefix(complete.as_bytes()),
+                0,
+                "{complete} is not only a beginning"
+            );
+        }
         for text in ["", "x", "keyward_", "keyward-surrogate-a b", "surrogate-"] {
             assert_eq!(possible_prefix(text.as_bytes()), 0, "{text}");
         }
