@@ -4,16 +4,16 @@
 //! What requests and patterns mean is checked against [`naive`], which shares no code with the rest
 //! of the crate.
 
-mod authorize;
-mod config;
+mod authorize_target;
+mod config_target;
 #[cfg(test)]
 mod corpus_tests;
 mod diagnostics;
-mod host;
-mod manifest;
+mod host_target;
+mod manifest_target;
 mod naive;
-mod pattern;
-mod plugin;
+mod pattern_target;
+mod sample_plugin;
 
 use crate::path::property;
 
@@ -26,7 +26,7 @@ use crate::path::property;
 ///
 /// If the result breaks a property.
 pub fn check_authorize(input: &[u8]) {
-    authorize::check(&String::from_utf8_lossy(input));
+    authorize_target::check(&String::from_utf8_lossy(input));
 }
 
 /// Reads a configuration, and plans it.
@@ -37,7 +37,7 @@ pub fn check_authorize(input: &[u8]) {
 ///
 /// If the result breaks a property.
 pub fn check_config(input: &[u8]) {
-    config::check(&String::from_utf8_lossy(input));
+    config_target::check(&String::from_utf8_lossy(input));
 }
 
 /// Reads a first line as an endpoint, an address and a host pattern, a second as a host pattern,
@@ -47,7 +47,7 @@ pub fn check_config(input: &[u8]) {
 ///
 /// If the result breaks a property.
 pub fn check_host(input: &[u8]) {
-    host::check(&String::from_utf8_lossy(input));
+    host_target::check(&String::from_utf8_lossy(input));
 }
 
 /// Reads a manifest, or the bytes of a component.
@@ -56,7 +56,7 @@ pub fn check_host(input: &[u8]) {
 ///
 /// If the result breaks a property.
 pub fn check_manifest(input: &[u8]) {
-    manifest::check(input);
+    manifest_target::check(input);
 }
 
 /// Reads a path.
@@ -74,5 +74,5 @@ pub fn check_path(input: &[u8]) {
 ///
 /// If the result breaks a property.
 pub fn check_pattern(input: &[u8]) {
-    pattern::check(&String::from_utf8_lossy(input));
+    pattern_target::check(&String::from_utf8_lossy(input));
 }

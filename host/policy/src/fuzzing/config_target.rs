@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::plugin::component;
+use super::sample_plugin::component;
 use super::{diagnostics, naive};
 use crate::cloud::{Cloud, CloudService};
 use crate::config::{Config, base_directory};

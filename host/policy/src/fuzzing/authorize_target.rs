@@ -7,7 +7,7 @@ use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue, Method, Request, Uri};
 
 use super::naive::{self, Segments};
-use super::plugin::component;
+use super::sample_plugin::component;
 use crate::authorize::{
     Authorized, Credential, Denied, SealedCredential, Spend, Surrogates, authorize,
 };
@@ -107,7 +107,7 @@ fn parse(input: &str) -> Option<(Vec<Grant>, Request<()>)> {
     let (service, host) = SERVICES.iter().find(|(name, _)| *name == service)?;
     let endpoint = Endpoint::parse(&format!("https://{host}{prefix}")).ok()?;
     let patterns = lines.by_ref().take_while(|line| !line.is_empty());
-    let parse = |line| Pattern::parse(line).ok().filter(super::pattern::is_known_to_naive);
+    let parse = |line| Pattern::parse(line).ok().filter(super::pattern_target::is_known_to_naive);
     let patterns = patterns.map(parse).collect::<Option<Vec<_>>>()?;
     let (method, uri) = lines.next()?.split_once(' ')?;
     let uri = match uri.strip_prefix('/') {

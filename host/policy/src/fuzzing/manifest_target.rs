@@ -1,7 +1,7 @@
 //! Manifests, and the components that have them.
 
 use super::diagnostics;
-use super::plugin::component;
+use super::sample_plugin::component;
 use crate::cloud::Cloud;
 use crate::manifest::{Manifest, ManifestError, read_text};
 use crate::plan::disabled_features_of;
