@@ -93,7 +93,7 @@ async fn listing_keys_is_denied_in_every_spelling() {
     }
     assert_denied(
         &rig,
-        request("GET", &account("listKeys"), &[]),
+        get(&account("listKeys"), &[]),
         &MintingRule::NotHandedOut("listKeys"),
         groups(),
     )

@@ -106,7 +106,6 @@ async fn a_line_with_a_parameter_permits_one_operation_of_a_data_lake() {
         let path = format!("/webhdfs/v1/in/a.txt?{query}");
         let response = rig.call(request("PUT", &path, &[])).await;
         assert!(response.status.is_client_error(), "{query}: {response:?}");
-        assert!(response.error.is_some(), "{query}: {response:?}");
     }
 }
 
