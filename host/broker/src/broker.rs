@@ -139,8 +139,7 @@ impl Broker {
             let mount = Arc::new(mount(planned, identity, client, databases));
             mounts.insert(mount.name.clone(), Entry { mount, template });
         }
-        let number =
-            getrandom::u32().map_err(|error| StartError::Engine { why: error.to_string() })?;
+        let number = rand::random::<u32>();
         let calls = AtomicU64::new(0);
         Ok(Self(Arc::new(Inner {
             mounts,

@@ -86,7 +86,8 @@ impl CompiledDirectory {
 
     /// Writes a file whole or not at all: another broker may read it at any moment.
     fn write(&self, file: &Path, compiled: &[u8]) -> io::Result<()> {
-        let unfinished = self.path.join(format!(".{}-{:016x}", std::process::id(), random()?));
+        let unfinished =
+            self.path.join(format!(".{}-{:016x}", std::process::id(), rand::random::<u64>()));
         let written = create_own(&unfinished).and_then(|mut to| {
             to.write_all(&Sha256::digest(compiled))?;
             to.write_all(compiled)?;
@@ -98,10 +99,6 @@ impl CompiledDirectory {
         }
         renamed
     }
-}
-
-fn random() -> io::Result<u64> {
-    getrandom::u64().map_err(|error| io::Error::other(error.to_string()))
 }
 
 /// Loads compiled code.
