@@ -119,7 +119,7 @@ mod tests {
         for text in
             ["sig=abcdefghijklmnop%2Bq%3D", "abcdefghijklmnop+q=", "YWJjZGVmZ2hpamtsbW5vcCtxPQ=="]
         {
-            let redacted = scanner.redacted(format!("<{text}>").as_bytes());
+            let redacted = scanner.inspect(format!("<{text}>").as_bytes()).redacted;
             assert!(redacted.is_some(), "{text}");
         }
         assert_eq!(format!("{value:?}"), "SealedValue(..)");
@@ -131,7 +131,10 @@ mod tests {
         assert_eq!(value.place, SpendPlace::LoginPassword);
         let is_redacted = |password: &str| {
             let value = SealedValue::login_password(password).unwrap();
-            Scanner::new([value.index()]).redacted(format!("x{password}y").as_bytes()).is_some()
+            Scanner::new([value.index()])
+                .inspect(format!("x{password}y").as_bytes())
+                .redacted
+                .is_some()
         };
         assert!(is_redacted("with a space, \u{e4} and more"));
         assert!(is_redacted("8 of it!"));

@@ -10,7 +10,7 @@ use crate::running_grant::RunningGrant;
 
 impl Redact for Scanner {
     fn redact(&self, bytes: &[u8]) -> Option<Vec<u8>> {
-        self.redacted(bytes)
+        self.inspect(bytes).redacted
     }
 }
 

@@ -28,11 +28,10 @@ pub(super) fn filter(
     note: &UpstreamNote,
 ) -> Result<Response<WasiBody>, Error> {
     let (mut parts, body) = response.into_parts();
-    if parts.headers.values().any(|value| scanner.has_fragment(value.as_bytes())) {
-        return Err(stopped(call, Stop::Fragment));
-    }
-    if redact_headers(&mut parts.headers, &scanner) {
-        call.note_redacted();
+    match redact_headers(&mut parts.headers, &scanner) {
+        Ok(false) => {}
+        Ok(true) => call.note_redacted(),
+        Err(fragment) => return Err(stopped(call, fragment.into())),
     }
     if let Some(to) = redirect::target(parts.status, &parts.headers) {
         call.redirects().note(&authorized.grant.name, to);
@@ -52,10 +51,18 @@ pub(super) fn filter(
 }
 
 /// Redacts a token in the header fields. Returns whether there was one.
-fn redact_headers(headers: &mut HeaderMap, scanner: &Scanner) -> bool {
+///
+/// # Errors
+///
+/// A part of a token is in one of them.
+fn redact_headers(headers: &mut HeaderMap, scanner: &Scanner) -> Result<bool, TokenFragment> {
     let mut found = false;
     for value in headers.values_mut() {
-        if let Some(redacted) = scanner.redacted(value.as_bytes()) {
+        let inspected = scanner.inspect(value.as_bytes());
+        if inspected.has_fragment {
+            return Err(TokenFragment);
+        }
+        if let Some(redacted) = inspected.redacted {
             *value = HeaderValue::from_bytes(&redacted)
                 .unwrap_or_else(|_| HeaderValue::from_static("*"));
             found = true;
@@ -69,7 +76,7 @@ fn redact_headers(headers: &mut HeaderMap, scanner: &Scanner) -> bool {
         headers.remove(name);
         found = true;
     }
-    found
+    Ok(found)
 }
 
 /// Why a response must not go on.
@@ -245,10 +252,10 @@ mod tests {
         headers.insert("x-echo", HeaderValue::from_static("Bearer eyJ.Secret."));
         headers.insert("x-eyj.secret", HeaderValue::from_static("a name"));
         headers.insert("x-other", HeaderValue::from_static("stays"));
-        assert!(redact_headers(&mut headers, &scanner));
+        assert_eq!(redact_headers(&mut headers, &scanner), Ok(true));
         assert_eq!(headers.get("x-echo").unwrap(), "Bearer **********.");
         assert_eq!(headers.get("x-other").unwrap(), "stays");
         assert_eq!(headers.len(), 2);
-        assert!(!redact_headers(&mut headers, &scanner));
+        assert_eq!(redact_headers(&mut headers, &scanner), Ok(false));
     }
 }

@@ -78,7 +78,7 @@ mod tests {
         assert!(Arc::ptr_eq(&index, &known.index()), "it is not built again");
         let scanner = Scanner::new([index]);
         let has = |text: &str| {
-            scanner.redacted(format!("{text}-token-of-some-length").as_bytes()).is_some()
+            scanner.inspect(format!("{text}-token-of-some-length").as_bytes()).redacted.is_some()
         };
         assert_eq!(
             ["vault-0", "vault-1", "vault-2", "vault-3", "vault-4", "blob"].map(has),

@@ -24,6 +24,15 @@ pub(crate) struct Scanned {
     pub(crate) found: bool,
 }
 
+/// What is in a text that is whole.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Inspected {
+    /// The text without secrets and parts of signatures; `None` if it has none.
+    pub(crate) redacted: Option<Vec<u8>>,
+    /// Whether there was a part of a signature that is not a part of a whole token.
+    pub(crate) has_fragment: bool,
+}
+
 /// A part of a token's signature is in a text, which must not go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TokenFragment;
@@ -89,29 +98,23 @@ impl Scanner {
         self.held.len()
     }
 
-    /// Redacts the secrets in a text that is whole, and parts of signatures; `None` if there are
-    /// none.
-    pub(crate) fn redacted(&self, text: &[u8]) -> Option<Vec<u8>> {
-        let mut changed: Option<Vec<u8>> = None;
+    /// Redacts the secrets in a text that is whole, and parts of signatures.
+    pub(crate) fn inspect(&self, text: &[u8]) -> Inspected {
+        let mut inspected = Inspected { redacted: None, has_fragment: false };
         for index in &self.indexes {
-            for range in index.find(changed.as_deref().unwrap_or(text)).secrets {
-                blank(changed.get_or_insert_with(|| text.to_vec()), range);
+            let findings = index.find(inspected.redacted.as_deref().unwrap_or(text));
+            for range in findings.secrets {
+                blank(inspected.redacted.get_or_insert_with(|| text.to_vec()), range);
             }
-            while let Some(range) = index.find_fragment(changed.as_deref().unwrap_or(text)) {
-                blank(changed.get_or_insert_with(|| text.to_vec()), range);
+            for hit in findings.signatures {
+                let current = inspected.redacted.as_deref().unwrap_or(text);
+                if let Some(range) = index.fragment_at(hit, current) {
+                    inspected.has_fragment = true;
+                    blank(inspected.redacted.get_or_insert_with(|| text.to_vec()), range);
+                }
             }
         }
-        changed
-    }
-
-    /// Whether a part of a signature, but no whole secret, is in a text that is whole.
-    pub(crate) fn has_fragment(&self, text: &[u8]) -> bool {
-        let fragment = |index: &Arc<SecretIndex>| {
-            let Some(fragment) = index.find_fragment(text) else { return false };
-            let secrets = index.find(text).secrets;
-            !secrets.iter().any(|range| range.start <= fragment.start && fragment.end <= range.end)
-        };
-        self.indexes.iter().any(fragment)
+        inspected
     }
 
     /// Whether a secret is in a text, in whatever case.
@@ -336,13 +339,13 @@ mod tests {
         let scanner = token_scanner();
         let signature = TOKEN.rsplit('.').next().unwrap();
         let part = &signature[5..30];
-        assert!(scanner.has_fragment(part.as_bytes()));
-        assert_eq!(
-            scanner.redacted(format!("x{part}y").as_bytes()).unwrap(),
-            format!("x{}y", "*".repeat(25)).as_bytes()
-        );
-        assert!(!scanner.has_fragment(TOKEN.as_bytes()), "it is whole");
-        assert_eq!(scanner.redacted(TOKEN.as_bytes()).unwrap(), vec![b'*'; TOKEN.len()]);
-        assert_eq!(scanner.redacted(b"nothing of it"), None);
+        let inspect = |text: &str| {
+            let Inspected { redacted, has_fragment } = scanner.inspect(text.as_bytes());
+            (redacted.map(|text| String::from_utf8(text).unwrap()), has_fragment)
+        };
+        assert!(inspect(part).1);
+        assert_eq!(inspect(&format!("x{part}y")).0, Some(format!("x{}y", "*".repeat(25))));
+        assert_eq!(inspect(TOKEN), (Some("*".repeat(TOKEN.len())), false), "it is whole");
+        assert_eq!(inspect("nothing of it"), (None, false));
     }
 }

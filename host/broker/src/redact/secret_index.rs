@@ -35,7 +35,7 @@ pub(crate) struct SecretIndex {
     /// Whole secrets, long enough to contain grams.
     forms: Vec<Bytes>,
     /// Whole secrets that are shorter.
-    short: Vec<(Bytes, memmem::Finder<'static>)>,
+    short: Vec<Bytes>,
     signatures: Vec<Bytes>,
     /// Where grams occur in the secrets, ordered by gram.
     grams: Vec<(u64, Occurrence)>,
@@ -97,11 +97,10 @@ impl SecretIndex {
             .into_iter()
             .filter(|form| !form.is_empty())
             .partition(|form| form.len() > SHORT_PREFIX);
-        let finder = |form: Bytes| {
-            let finder = memmem::Finder::new(&form).into_owned();
-            (form, finder)
-        };
-        let mut grams: Vec<(u64, Occurrence)> = Vec::new();
+        // It does not grow, which would leave parts of secrets in memory that is not zeroed.
+        let of_signatures: usize = signatures.iter().map(Bytes::len).sum();
+        let mut grams: Vec<(u64, Occurrence)> =
+            Vec::with_capacity(forms.len() * STRIDE + of_signatures);
         for (form, text) in forms.iter().enumerate() {
             let beginning = text.windows(GRAM).enumerate().take(STRIDE);
             grams.extend(beginning.filter_map(|(offset, window)| {
@@ -118,7 +117,7 @@ impl SecretIndex {
         let bits = (grams.len() * BITS_PER_GRAM).next_power_of_two().max(64);
         let mut index = Self {
             forms,
-            short: short.into_iter().map(finder).collect(),
+            short,
             signatures,
             bitmap: vec![0; bits / 64],
             shift: 64 - bits.ilog2(),
@@ -158,13 +157,11 @@ impl SecretIndex {
                 findings.signatures.push(SignatureHit { position, signature, offset });
             }
         });
-        for (form, finder) in &self.short {
-            if text.len() >= form.len() {
-                let starts = finder.find_iter(text);
-                findings.secrets.extend(starts.map(|start| start..start + form.len()));
-            }
+        for form in self.short.iter().filter(|form| form.len() <= text.len()) {
+            let starts = memmem::find_iter(text, form);
+            findings.secrets.extend(starts.map(|start| start..start + form.len()));
         }
-        for form in self.forms.iter().chain(self.short.iter().map(|(form, _)| form)) {
+        for form in self.forms.iter().chain(&self.short) {
             let prefix = short_prefix_at_end_of(text, form);
             findings.possible_prefix = findings.possible_prefix.max(prefix);
         }
@@ -202,7 +199,7 @@ impl SecretIndex {
             let mut windows = text.as_bytes().windows(form.len());
             windows.any(|window| window.eq_ignore_ascii_case(form))
         };
-        self.forms.iter().chain(self.short.iter().map(|(form, _)| form)).any(is_in)
+        self.forms.iter().chain(&self.short).any(is_in)
     }
 
     /// Calls a function with each gram of the text that is a secret's too, and its position.

@@ -129,7 +129,7 @@ fn redact(value: &mut Value, scanners: &[&Scanner]) -> bool {
     let clean = |text: &mut String| {
         let mut found = false;
         for scanner in scanners {
-            if let Some(redacted) = scanner.redacted(text.as_bytes()) {
+            if let Some(redacted) = scanner.inspect(text.as_bytes()).redacted {
                 *text = String::from_utf8_lossy(&redacted).into_owned();
                 found = true;
             }

@@ -40,7 +40,7 @@ pub struct NamedOperations {
 pub struct NamedOperation {
     /// Its name in `allow`.
     pub name: String,
-    /// What it does, for people.
+    /// What it does, for `keyward check` and the documentation.
     pub summary: String,
     /// Whether authors of lines with a method may not have meant it.
     #[serde(default)]

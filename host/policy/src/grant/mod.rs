@@ -150,8 +150,8 @@ impl Grant {
             })
         };
         let operation = self.operations.iter().find_map(|operations| {
-            let names = operations.iter().map(|operation| operation.name.as_str());
-            names.into_iter().find(|name| covers(operations, name))
+            let mut names = operations.iter().map(|operation| operation.name.as_str());
+            names.find(|name| covers(operations, name))
         });
         let verb = operation.unwrap_or(head.method.as_str());
         format!("{verb} {}", path.covering_pattern())

@@ -217,12 +217,11 @@ impl MountPlanner<'_> {
         let own = semantics_of(&endpoint);
         let paths_ignore_case = own.paths_ignore_case;
         // The host of a redirect adds no operations, as it adds nothing to `allow`.
-        let own_operations = own.named_operations().collect();
+        let operations: Vec<&'static NamedOperations> = own.named_operations().collect();
         let semantics = redirects
             .iter()
             .map(|redirect| semantics_of(&redirect.endpoint))
             .fold(own, Semantics::merge);
-        let operations: Vec<&'static NamedOperations> = own_operations;
         self.check_operations(manifest, declared, configured, &operations, &header);
         self.check_unmatchable_patterns(configured, &semantics, &header);
         self.check_database_patterns(configured, endpoint.protocol, &header);
