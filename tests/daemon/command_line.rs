@@ -133,16 +133,14 @@ vault  keyvault  default   https://vault.azure.net               GET /secrets/*
   setting       api_version = \"7.4\"
 ";
     assert_eq!(text, expected);
-    let json: serde_json::Value = serde_json::from_str(&stdout(&[
-        "check",
-        "--config",
-        &path(&directory),
-        "--format",
-        "json",
-    ]))
-    .unwrap();
+    let json = check_json(&path(&directory));
     assert_eq!(json["mounts"][1]["grants"][0]["allowed"][0], "GET /secrets/*");
     assert_eq!(json["mounts"][0]["grants"][0]["allowed"], serde_json::Value::Null);
+}
+
+/// What `check` prints about a configuration as JSON.
+fn check_json(config: &str) -> serde_json::Value {
+    serde_json::from_str(&stdout(&["check", "--config", config, "--format", "json"])).unwrap()
 }
 
 /// What is valid, but cannot be served on this machine.
@@ -249,14 +247,7 @@ fn check_shows_everything_that_a_mount_may_do() {
     ] {
         assert!(in_one_line.contains(part), "{part} in {text}");
     }
-    let json: serde_json::Value = serde_json::from_str(&stdout(&[
-        "check",
-        "--config",
-        &path(&directory),
-        "--format",
-        "json",
-    ]))
-    .unwrap();
+    let json = check_json(&path(&directory));
     let (blobs, orders) = (&json["mounts"][0], &json["mounts"][1]);
     assert_eq!(blobs["hand_out"][0], "listServiceSas");
     let redirects = &blobs["grants"][0]["redirects"];
@@ -383,14 +374,7 @@ fn inspect_and_check_warn_about_a_pair_that_the_author_chose() {
     let warning = "warning: [mount.w]: tokens for https://w.example go to https://w.example: the \
                    plugin's author chose this pair, and this mount restates it\n";
     assert!(text.ends_with(warning), "{text}");
-    let json: serde_json::Value = serde_json::from_str(&stdout(&[
-        "check",
-        "--config",
-        &path(&directory),
-        "--format",
-        "json",
-    ]))
-    .unwrap();
+    let json = check_json(&path(&directory));
     assert_eq!(json["mounts"][0]["grants"][0]["restated"], true);
     assert_eq!(json["mounts"][0]["warnings"].as_array().map(Vec::len), Some(1));
 

@@ -6,11 +6,12 @@ use std::process::Stdio;
 
 use keyward_emulator::{Fault, FaultKind};
 use rustix::process::Signal;
+use tokio::task::JoinHandle;
 
-use crate::process::{Daemon, keyward, run};
+use crate::process::{Daemon, Response, keyward, run};
 
-#[tokio::test]
-async fn an_active_call_may_finish_after_sigterm() {
+/// A daemon that got SIGTERM while a service had not responded to a call, and that call.
+async fn stopping_during_a_call() -> (Daemon, JoinHandle<Response>) {
     let mut daemon = Daemon::start().await;
     daemon.emulator.faults().add(Fault::once("vault", FaultKind::Hang));
     let socket = daemon.socket();
@@ -22,6 +23,12 @@ async fn an_active_call_may_finish_after_sigterm() {
     daemon.log_line("sending mount=").await;
     daemon.terminate();
     daemon.log_line("stopping").await;
+    (daemon, call)
+}
+
+#[tokio::test]
+async fn an_active_call_may_finish_after_sigterm() {
+    let (mut daemon, call) = stopping_during_a_call().await;
     daemon.emulator.faults().clear();
     let response = call.await.unwrap();
     assert_eq!(
@@ -35,17 +42,7 @@ async fn an_active_call_may_finish_after_sigterm() {
 
 #[tokio::test]
 async fn a_second_signal_ends_active_calls_at_once() {
-    let mut daemon = Daemon::start().await;
-    daemon.emulator.faults().add(Fault::once("vault", FaultKind::Hang));
-    let socket = daemon.socket();
-    let call = tokio::spawn(async move {
-        let request =
-            http::Request::get("/vault/secrets/db").body(http_body_util::Full::default()).unwrap();
-        crate::process::send(&socket, request).await
-    });
-    daemon.log_line("sending mount=").await;
-    daemon.terminate();
-    daemon.log_line("stopping").await;
+    let (mut daemon, call) = stopping_during_a_call().await;
     daemon.signal(Signal::INT);
     assert_eq!(daemon.wait_for_exit().await, Some(75), "{}", daemon.log());
     assert!(call.await.is_err(), "the call was cut off");

@@ -1,5 +1,12 @@
 //! Tests of the emulator, over its ports.
-#![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, missing_docs)]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    missing_docs,
+    unreachable_pub
+)]
 
 mod blob_service;
 mod client;

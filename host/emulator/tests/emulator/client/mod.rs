@@ -1,12 +1,4 @@
 //! A client without Keyward: it gets a token, and speaks HTTP/1.1 over TLS.
-#![allow(
-    dead_code,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    missing_docs,
-    unreachable_pub
-)]
 
 use keyward_emulator::Emulator;
 use serde_json::Value;

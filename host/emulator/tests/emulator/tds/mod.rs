@@ -1,13 +1,5 @@
 //! `tiberius` with TLS by rustls and ring, since its own needs another provider: it speaks without
 //! TLS to a pipe, whose other end does PRELOGIN and TLS with the server.
-#![allow(
-    dead_code,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    missing_docs,
-    unreachable_pub
-)]
 
 use std::io;
 use std::pin::Pin;
