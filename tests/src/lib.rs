@@ -10,6 +10,6 @@ mod rig;
 mod secrets;
 
 pub use guests::{guest, guest_with_manifest};
-pub use logs::Logs;
+pub use logs::{LogReader, Logs};
 pub use rig::{CallResponse, Recorded, Rig, RigBuilder, get, post};
 pub use secrets::Secrets;

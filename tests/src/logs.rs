@@ -1,7 +1,8 @@
-//! Collects the log of this process at level `trace`.
+//! Collects the log of this process at level `trace`, as far as a test still reads it.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::watch;
 use tracing::Level;
@@ -14,8 +15,59 @@ use tracing_subscriber::util::SubscriberInitExt;
 /// The log of this process.
 #[derive(Clone)]
 pub struct Logs {
-    text: Arc<Mutex<Vec<u8>>>,
+    text: Arc<Mutex<Text>>,
     length: watch::Sender<usize>,
+}
+
+/// The end of the log, from where its first reader began. All tests of a process write some
+/// gigabytes, which each of them would search.
+#[derive(Default)]
+struct Text {
+    bytes: Vec<u8>,
+    /// How many bytes were written before.
+    dropped: usize,
+    /// How many bytes had been written when each reader began.
+    readers: BTreeMap<usize, usize>,
+    next_reader: usize,
+}
+
+impl Text {
+    fn written(&self) -> usize {
+        self.dropped + self.bytes.len()
+    }
+
+    fn since(&self, written: usize) -> &[u8] {
+        self.bytes.get(written.saturating_sub(self.dropped)..).unwrap_or_default()
+    }
+
+    /// Drops what no reader has begun before.
+    fn trim(&mut self) {
+        let needed = self.readers.values().min().copied().unwrap_or_else(|| self.written());
+        self.bytes.drain(..needed - self.dropped);
+        self.dropped = needed;
+    }
+}
+
+/// The log from one moment on, which is kept until this is dropped.
+pub struct LogReader {
+    reader: usize,
+    began: usize,
+}
+
+impl LogReader {
+    /// The log since this began.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(Logs::collect().lock().since(self.began)).into_owned()
+    }
+}
+
+impl Drop for LogReader {
+    fn drop(&mut self) {
+        let mut text = Logs::collect().lock();
+        text.readers.remove(&self.reader);
+        text.trim();
+    }
 }
 
 static LOGS: OnceLock<Logs> = OnceLock::new();
@@ -48,11 +100,28 @@ impl Logs {
         })
     }
 
-    /// The log so far.
+    /// Begins to read.
+    ///
+    /// # Panics
+    ///
+    /// If another subscriber is installed.
+    #[must_use]
+    pub fn read() -> LogReader {
+        let mut text = Self::collect().lock();
+        let (reader, began) = (text.next_reader, text.written());
+        text.next_reader += 1;
+        text.readers.insert(reader, began);
+        LogReader { reader, began }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Text> {
+        self.text.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The log, at least since the caller's reader began.
     #[must_use]
     pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.text.lock().unwrap_or_else(PoisonError::into_inner))
-            .into_owned()
+        String::from_utf8_lossy(&self.lock().bytes).into_owned()
     }
 
     /// Waits for a line that contains all of these words.
@@ -80,9 +149,11 @@ impl Logs {
 
 impl Write for &Logs {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
-        text.extend_from_slice(bytes);
-        self.length.send_replace(text.len());
+        let mut text = self.lock();
+        if !text.readers.is_empty() {
+            text.bytes.extend_from_slice(bytes);
+        }
+        self.length.send_replace(text.written());
         Ok(bytes.len())
     }
 

@@ -14,7 +14,7 @@ use keyward_emulator::Emulator;
 use keyward_policy::config::{CompileCache, Config};
 use tokio::sync::watch;
 
-use crate::{Logs, Secrets};
+use crate::{LogReader, Logs, Secrets};
 
 /// An audit sink that collects its records.
 #[derive(Clone)]
@@ -98,6 +98,7 @@ pub struct Rig {
     /// Its audit.
     pub audit: Recorded,
     mount: String,
+    logs: LogReader,
 }
 
 /// Builder of a [`Rig`].
@@ -212,7 +213,7 @@ impl RigBuilder {
     ///
     /// If one of them does not start.
     pub async fn start(self) -> Rig {
-        Logs::collect();
+        let logs = Logs::read();
         let emulator = Emulator::start(self.options).await.expect("the emulator starts");
         let resolve: String = if self.resolve {
             let names: Vec<String> =
@@ -256,7 +257,7 @@ impl RigBuilder {
             options.clock = clock;
         }
         let broker = Broker::start_with(plan, options).unwrap_or_else(|error| panic!("{error}"));
-        Rig { emulator, broker, audit, mount: self.mount }
+        Rig { emulator, broker, audit, mount: self.mount, logs }
     }
 }
 
@@ -448,7 +449,7 @@ impl Drop for Rig {
         if !std::thread::panicking() {
             let secrets = self.tokens();
             secrets.assert_absent("the audit", format!("{:?}", self.audit.all()).as_bytes());
-            secrets.assert_absent("the log", Logs::collect().text().as_bytes());
+            secrets.assert_absent("the log", self.logs.text().as_bytes());
         }
     }
 }
