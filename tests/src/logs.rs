@@ -26,7 +26,7 @@ struct Text {
     bytes: Vec<u8>,
     /// How many bytes were written before.
     dropped: usize,
-    /// How many bytes had been written when each reader began.
+    /// How many bytes had been written when each reader began, in the order in which they began.
     readers: BTreeMap<usize, usize>,
     next_reader: usize,
 }
@@ -36,36 +36,21 @@ impl Text {
         self.dropped + self.bytes.len()
     }
 
-    fn since(&self, written: usize) -> &[u8] {
-        self.bytes.get(written.saturating_sub(self.dropped)..).unwrap_or_default()
-    }
-
-    /// Drops what no reader has begun before.
+    /// Drops what was written before the first reader began.
     fn trim(&mut self) {
-        let needed = self.readers.values().min().copied().unwrap_or_else(|| self.written());
+        let needed = self.readers.values().next().copied().unwrap_or_else(|| self.written());
         self.bytes.drain(..needed - self.dropped);
         self.dropped = needed;
     }
 }
 
-/// The log from one moment on, which is kept until this is dropped.
-pub struct LogReader {
-    reader: usize,
-    began: usize,
-}
-
-impl LogReader {
-    /// The log since this began.
-    #[must_use]
-    pub fn text(&self) -> String {
-        String::from_utf8_lossy(Logs::collect().lock().since(self.began)).into_owned()
-    }
-}
+/// Keeps the log that is written from now on, until this is dropped.
+pub struct LogReader(usize);
 
 impl Drop for LogReader {
     fn drop(&mut self) {
         let mut text = Logs::collect().lock();
-        text.readers.remove(&self.reader);
+        text.readers.remove(&self.0);
         text.trim();
     }
 }
@@ -100,7 +85,7 @@ impl Logs {
         })
     }
 
-    /// Begins to read.
+    /// Keeps what is written from now on, for as long as the reader lives.
     ///
     /// # Panics
     ///
@@ -111,17 +96,23 @@ impl Logs {
         let (reader, began) = (text.next_reader, text.written());
         text.next_reader += 1;
         text.readers.insert(reader, began);
-        LogReader { reader, began }
+        LogReader(reader)
     }
 
     fn lock(&self) -> MutexGuard<'_, Text> {
         self.text.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The log, at least since the caller's reader began.
+    /// The log since the first living reader began.
+    ///
+    /// # Panics
+    ///
+    /// If there is no reader: nothing is kept then, and nothing would be found in it.
     #[must_use]
     pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.lock().bytes).into_owned()
+        let text = self.lock();
+        assert!(!text.readers.is_empty(), "the log is kept for readers only");
+        String::from_utf8_lossy(&text.bytes).into_owned()
     }
 
     /// Waits for a line that contains all of these words.
