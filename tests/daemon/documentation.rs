@@ -19,6 +19,7 @@ use std::process::{Child, Command, Stdio};
 use keyward::manifest::Manifest;
 use keyward_emulator::{Emulator, Options};
 use keyward_policy::cloud::NamedOperations;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::command_line::component;
 use crate::process::keyward_nowhere;
@@ -293,9 +294,7 @@ impl Reader {
     /// Ends what runs in the background, the last first.
     fn end(mut self, page: &str) {
         for mut command in self.background.drain(..).rev() {
-            let killed =
-                Command::new("kill").args(["-TERM", &command.0.id().to_string()]).status().unwrap();
-            assert!(killed.success(), "{page}");
+            kill_process(Pid::from_child(&command.0), Signal::TERM).unwrap();
             assert_eq!(command.0.wait().unwrap().code(), Some(0), "{page}");
         }
     }
