@@ -9,7 +9,7 @@ use keyward_emulator::{Emulator, Fault, FaultKind, Options};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 
-use crate::listeners::{read_until, start};
+use crate::listeners::{Connected, read_until, start};
 use crate::process::Daemon;
 use crate::storage::config;
 
@@ -17,7 +17,11 @@ const BODY: usize = 8 << 20;
 
 /// More bytes than socket buffers hold.
 fn upload(path: &str, chunked: bool) -> Vec<u8> {
-    let head = format!("PUT {path} HTTP/1.1\r\nhost: localhost\r\nx-ms-blob-type: BlockBlob\r\n");
+    upload_to("localhost", path, chunked)
+}
+
+fn upload_to(host: &str, path: &str, chunked: bool) -> Vec<u8> {
+    let head = format!("PUT {path} HTTP/1.1\r\nhost: {host}\r\nx-ms-blob-type: BlockBlob\r\n");
     let body = vec![7; BODY];
     if chunked {
         let size = format!("transfer-encoding: chunked\r\n\r\n{BODY:x}\r\n");
@@ -40,10 +44,10 @@ async fn a_denial_reaches_a_caller_that_sends_its_whole_body_before_it_reads() {
         daemon.emulator.faults().add(Fault::always("blob", early(status, read, at_once)));
         for chunked in [false, true] {
             let path = format!("/blobs/hello/early-{status}-{chunked}");
-            for (listener, mut stream) in listeners.connect_to_each().await {
-                let what = format!("{status} {read} {at_once} {chunked} {listener}");
+            for Connected { name, host, mut stream } in listeners.connect_to_each().await {
+                let what = format!("{status} {read} {at_once} {chunked} {name}");
                 stream
-                    .write_all(&upload(&path, chunked))
+                    .write_all(&upload_to(&host, &path, chunked))
                     .await
                     .unwrap_or_else(|error| panic!("{what}: {error}"));
                 stream.flush().await.unwrap();
@@ -79,9 +83,9 @@ async fn a_denial_reaches_a_caller_that_sends_its_whole_body_before_it_reads() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_daemons_own_error_reaches_a_caller_that_sends_its_whole_body_before_it_reads() {
     let (daemon, listeners) = start("").await;
-    for (listener, mut stream) in listeners.connect_to_each().await {
+    for Connected { name: listener, host, mut stream } in listeners.connect_to_each().await {
         stream
-            .write_all(&upload("/nowhere/x", false))
+            .write_all(&upload_to(&host, "/nowhere/x", false))
             .await
             .unwrap_or_else(|error| panic!("{listener}: {error}"));
         let mut response = String::new();
@@ -116,9 +120,9 @@ async fn a_denial_reaches_a_caller_that_expects_100_continue_before_it_sends_a_b
     let (daemon, listeners) = start("").await;
     daemon.emulator.faults().add(Fault::always("blob", early(412, 0, true)));
     for framing in ["content-length: 5000", "transfer-encoding: chunked"] {
-        for (listener, mut stream) in listeners.connect_to_each().await {
+        for Connected { name: listener, host, mut stream } in listeners.connect_to_each().await {
             let head = format!(
-                "PUT /blobs/hello/refused HTTP/1.1\r\nhost: localhost\r\nexpect: \
+                "PUT /blobs/hello/refused HTTP/1.1\r\nhost: {host}\r\nexpect: \
                  100-continue\r\n{framing}\r\n\r\n"
             );
             stream.write_all(head.as_bytes()).await.unwrap();

@@ -28,11 +28,28 @@ pub(crate) struct Listeners {
     pub ca: PathBuf,
 }
 
+/// A connection to a listener.
+pub(crate) struct Connected {
+    /// The listener's name.
+    pub name: &'static str,
+    /// The `host` of requests to it.
+    pub host: String,
+    pub stream: Box<dyn Stream>,
+}
+
 /// Starts a daemon with the mounts of a storage account, and further sections.
 pub(crate) async fn start(sections: &str) -> (Daemon, Listeners) {
     let with =
         |emulator: &keyward_emulator::Emulator| config("public", "core.windows.net", emulator);
-    let mut daemon = Daemon::quiet(with, &format!("{LISTEN}{sections}")).await;
+    start_with(with, &format!("{LISTEN}{sections}")).await
+}
+
+/// Starts a daemon with a configuration, of which the sections include those of [`LISTEN`].
+pub(crate) async fn start_with(
+    config: impl FnOnce(&keyward_emulator::Emulator) -> String,
+    sections: &str,
+) -> (Daemon, Listeners) {
+    let mut daemon = Daemon::quiet(config, sections).await;
     let port = |line: &str, scheme: &str| -> u16 {
         let (_, rest) = line.split_once(&format!("{scheme}://127.0.0.1:")).unwrap();
         rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap()
@@ -46,11 +63,21 @@ pub(crate) async fn start(sections: &str) -> (Daemon, Listeners) {
 }
 
 impl Listeners {
-    /// A connection to each listener, with its name.
-    pub(crate) async fn connect_to_each(&self) -> Vec<(&'static str, Box<dyn Stream>)> {
-        let unix = UnixStream::connect(&self.socket).await.unwrap();
-        let tcp = TcpStream::connect(("127.0.0.1", self.tcp)).await.unwrap();
-        vec![("unix", Box::new(unix)), ("tcp", Box::new(tcp)), ("tls", self.connect_tls().await)]
+    /// A connection to each listener.
+    pub(crate) async fn connect_to_each(&self) -> Vec<Connected> {
+        let stream = Box::new(UnixStream::connect(&self.socket).await.unwrap());
+        let unix = Connected { name: "unix", host: "localhost".to_owned(), stream };
+        let mut connected = vec![unix];
+        connected.extend(self.connect_to_loopback().await);
+        connected
+    }
+
+    /// A connection to each listener that web pages can reach.
+    pub(crate) async fn connect_to_loopback(&self) -> Vec<Connected> {
+        let [tcp, tls] = [self.tcp, self.tls].map(|port| format!("localhost:{port}"));
+        let stream = Box::new(TcpStream::connect(("127.0.0.1", self.tcp)).await.unwrap());
+        let tcp = Connected { name: "tcp", host: tcp, stream };
+        vec![tcp, Connected { name: "tls", host: tls, stream: self.connect_tls().await }]
     }
 
     async fn connect_tls(&self) -> Box<dyn Stream> {

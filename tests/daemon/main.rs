@@ -11,6 +11,7 @@
 
 mod authority;
 mod azurite;
+mod browser;
 mod callers;
 mod command_line;
 mod databases;
@@ -21,6 +22,7 @@ mod emulator;
 mod explain;
 mod file_access;
 mod forget;
+mod hostile_callers;
 mod https;
 mod identity;
 mod keyvault_clients;

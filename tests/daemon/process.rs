@@ -266,6 +266,11 @@ impl Daemon {
         self.stderr.text()
     }
 
+    /// The audit records of all calls that have ended.
+    pub(crate) fn audit(&self) -> Vec<serde_json::Value> {
+        self.stdout.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
     /// Waits for a line of the log that contains these words.
     pub(crate) async fn log_line(&mut self, words: &str) -> String {
         self.stderr.wait_for_line(words).await

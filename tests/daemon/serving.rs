@@ -227,9 +227,10 @@ async fn over_loopback_only_a_loopback_host_is_served() {
             Request::get("/vault/secrets/db").header("host", host).body(Full::default()).unwrap();
         exchange(TokioIo::new(stream), request).await
     };
-    assert_eq!(get("localhost").await.status, 200);
+    let port = address.rsplit(':').next().unwrap();
+    assert_eq!(get(&format!("localhost:{port}")).await.status, 200);
     assert_eq!(get(&address).await.status, 200);
-    assert_eq!(get("rebound.evil.example").await.status, 421);
+    assert_eq!(get(&format!("rebound.evil.example:{port}")).await.status, 421);
     let record = daemon.record("\"mount\":\"vault\"").await;
     assert!(record["caller"].as_str().unwrap().starts_with("anybody at 127.0.0.1:"), "{record}");
     daemon.stop().await;
@@ -294,7 +295,7 @@ async fn a_configured_certificate_is_served_over_tls() {
         .await
         .expect("TLS");
     let request = Request::get("/vault/secrets/db")
-        .header("host", "localhost")
+        .header("host", format!("localhost:{port}"))
         .body(Full::default())
         .unwrap();
     let response = exchange(TokioIo::new(stream), request).await;

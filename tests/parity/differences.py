@@ -12,6 +12,9 @@ HEADERS = {
     "keep-alive": "belongs to one connection: how long it stays open",
     "transfer-encoding": "belongs to one connection: how bodies are sent",
     "x-keyward-call": "only from a mount: the call's id in the audit",
+    "x-content-type-options": "only over loopback: keeps browsers from using a response in a page",
+    "content-security-policy": "the same",
+    "cross-origin-resource-policy": "the same",
 }
 
 # Values that no two runs have in common.

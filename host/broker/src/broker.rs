@@ -23,7 +23,9 @@ use crate::error::CallError;
 use crate::hand_out;
 use crate::identities::{self, Identities};
 use crate::mount::Mount;
+use crate::problem::problem;
 use crate::redact::KnownTokens;
+use crate::refusal::{Refusal, RefusedRequest};
 use crate::request::prepare;
 use crate::running_grant::RunningGrant;
 use crate::sandbox::{self, CompileEvent, Engine, Template, Templates};
@@ -37,6 +39,19 @@ use keyward_policy::plan::{Plan, PlannedMount};
 
 /// The field in which a response has its call's number, which the audit has too.
 const CALL: HeaderName = HeaderName::from_static("x-keyward-call");
+
+/// The id of a call.
+struct CallId(String);
+
+impl CallId {
+    /// Adds the id to a response.
+    fn label(self, mut response: Response<Body>) -> Response<Body> {
+        if let Ok(id) = HeaderValue::try_from(self.0) {
+            response.headers_mut().insert(CALL, id);
+        }
+        response
+    }
+}
 
 /// A broker. Clones are the same one.
 #[derive(Clone)]
@@ -172,26 +187,88 @@ impl Broker {
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let unknown = || CallError::UnknownMount {
-            name: mount.chars().take(100).collect(),
-            known: self.mounts(),
+        let id = self.next_call();
+        let response = self.call_as(&id, mount, caller, request).await?;
+        Ok(id.label(response))
+    }
+
+    /// The same as [`call`](Self::call), with an error as the response that a caller gets: problem
+    /// details, with the call's id.
+    pub async fn respond<B>(
+        &self,
+        mount: &str,
+        caller: &Caller,
+        request: Request<B>,
+    ) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let id = self.next_call();
+        let response = self.call_as(&id, mount, caller, request).await;
+        id.label(response.unwrap_or_else(CallError::into_response))
+    }
+
+    fn next_call(&self) -> CallId {
+        let number = self.0.calls.fetch_add(1, Ordering::Relaxed);
+        CallId(format!("{:08x}-{number:x}", self.0.number))
+    }
+
+    async fn call_as<B>(
+        &self,
+        id: &CallId,
+        mount: &str,
+        caller: &Caller,
+        request: Request<B>,
+    ) -> Result<Response<Body>, CallError>
+    where
+        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let Some(Entry { mount, template }) = self.0.mounts.get(mount) else {
+            return Err(self.unknown_mount(id, mount, caller, &request));
         };
-        let Entry { mount, template } = self.0.mounts.get(mount).ok_or_else(unknown)?;
-        let id =
-            format!("{:08x}-{:x}", self.0.number, self.0.calls.fetch_add(1, Ordering::Relaxed));
-        let call =
-            Call::new(id.clone(), Arc::clone(mount), Arc::clone(&self.0.audit), caller, &request);
+        let audit = Arc::clone(&self.0.audit);
+        let call = Call::new(id.0.clone(), Arc::clone(mount), audit, caller, &request);
         let answered = self.answer(&call, template, request).await;
         if let Err(error) = &answered {
             call.fail(error.clone());
             call.note_status(error.status().as_u16());
         }
-        let mut response = answered?;
+        let response = answered?;
         call.note_status(response.status().as_u16());
-        if let Ok(id) = HeaderValue::try_from(id) {
-            response.headers_mut().insert(CALL, id);
-        }
         Ok(response)
+    }
+
+    /// The error of a call to a mount that does not exist, which is audited, too.
+    fn unknown_mount<B>(
+        &self,
+        id: &CallId,
+        mount: &str,
+        caller: &Caller,
+        request: &Request<B>,
+    ) -> CallError {
+        let name = mount.chars().take(100).collect();
+        let error = CallError::UnknownMount { name, known: self.mounts() };
+        let (method, path) = (request.method().as_str(), request.uri().path());
+        let request = RefusedRequest { method, mount, path };
+        self.0.audit.record(&Refusal::from(&error).record(&id.0, caller, request));
+        error
+    }
+
+    /// Makes the response to a request that a server refuses before it calls a mount: problem
+    /// details, with a call's id. The audit has it, too.
+    #[must_use]
+    pub fn refuse(
+        &self,
+        caller: &Caller,
+        request: RefusedRequest<'_>,
+        refusal: &Refusal,
+    ) -> Response<Body> {
+        let id = self.next_call();
+        self.0.audit.record(&refusal.record(&id.0, caller, request));
+        let Refusal { status, kind, title, detail, .. } = refusal;
+        id.label(problem(*status, kind, title, detail))
     }
 
     async fn answer<B>(

@@ -33,6 +33,20 @@ pub enum CallError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// The caller's body ended early: the caller went away, or closed its side of the connection.
+    #[error("invalid request: its body ended before it was complete")]
+    IncompleteBody,
+    /// The caller's header fields are more than the plugin can pass on.
+    #[error(
+        "the header fields of the request are too large: mount `{mount}` passes on at most {}",
+        human_size(*limit)
+    )]
+    HeaderFieldsTooLarge {
+        /// The mount.
+        mount: String,
+        /// Its limit, in bytes with their overhead in memory.
+        limit: u64,
+    },
     /// The request has a header field that overrides its method or URL, which the mount's rules
     /// cannot check.
     #[error(
@@ -300,10 +314,15 @@ impl CallError {
                 let (mount, key) = (toml_key(mount), limit.key());
                 Some(format!("`{key}` in [mount.{mount}.limits] sets this limit"))
             }
+            Self::HeaderFieldsTooLarge { mount, .. } => {
+                let mount = toml_key(mount);
+                Some(format!("To allow more, raise `header_bytes` in [mount.{mount}.limits]"))
+            }
             Self::ExportOff { mount, operation, audience } => {
                 Some(how_to_hand_out(mount, operation.as_deref(), audience.as_deref()))
             }
             Self::BadRequest { .. }
+            | Self::IncompleteBody
             | Self::Violation { .. }
             | Self::Caller { .. }
             | Self::Trapped { .. }
@@ -332,9 +351,11 @@ impl CallError {
         match self {
             Self::UnknownMount { .. } => StatusCode::NOT_FOUND,
             Self::Caller { violation, .. } if is_denial(violation) => StatusCode::FORBIDDEN,
-            Self::BadRequest { .. } | Self::Override { .. } | Self::Caller { .. } => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::BadRequest { .. }
+            | Self::IncompleteBody
+            | Self::Override { .. }
+            | Self::Caller { .. } => StatusCode::BAD_REQUEST,
+            Self::HeaderFieldsTooLarge { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::NotAllowed(_) | Self::Minting(_) | Self::Redirect(_) | Self::ExportOff { .. } => {
                 StatusCode::FORBIDDEN
@@ -361,7 +382,11 @@ impl CallError {
         match self {
             Self::UnknownMount { .. } => "unknown-mount",
             Self::Caller { violation, .. } if is_denial(violation) => "not-allowed",
-            Self::BadRequest { .. } | Self::Override { .. } | Self::Caller { .. } => "bad-request",
+            Self::BadRequest { .. }
+            | Self::IncompleteBody
+            | Self::HeaderFieldsTooLarge { .. }
+            | Self::Override { .. }
+            | Self::Caller { .. } => "bad-request",
             Self::Busy { .. } => "busy",
             Self::NotAllowed(_) => "not-allowed",
             Self::Minting(_) => "minting",
@@ -386,9 +411,11 @@ impl CallError {
         match self {
             Self::UnknownMount { .. } => "Unknown mount",
             Self::Caller { violation, .. } if is_denial(violation) => "Not allowed",
-            Self::BadRequest { .. } | Self::Override { .. } | Self::Caller { .. } => {
-                "Invalid request"
-            }
+            Self::BadRequest { .. }
+            | Self::IncompleteBody
+            | Self::HeaderFieldsTooLarge { .. }
+            | Self::Override { .. }
+            | Self::Caller { .. } => "Invalid request",
             Self::Busy { .. } => "The mount is busy",
             Self::NotAllowed(_) => "Not allowed",
             Self::Minting(_) => "Minting a credential is not allowed",
@@ -421,8 +448,10 @@ impl CallError {
             Self::ForbiddenAddress { .. } => "address",
             Self::Override { .. } => "override",
             Self::Limit { limit, .. } => limit.key(),
+            Self::HeaderFieldsTooLarge { .. } => "header_bytes",
             Self::UnknownMount { .. }
             | Self::BadRequest { .. }
+            | Self::IncompleteBody
             | Self::Busy { .. }
             | Self::Trapped { .. }
             | Self::NoResponse { .. }
@@ -447,8 +476,10 @@ impl CallError {
             | Self::ForbiddenAddress { .. }
             | Self::Override { .. }
             | Self::ExportOff { .. } => Outcome::Denied,
+            Self::IncompleteBody => Outcome::Abandoned,
             Self::UnknownMount { .. }
             | Self::BadRequest { .. }
+            | Self::HeaderFieldsTooLarge { .. }
             | Self::Busy { .. }
             | Self::Limit { .. }
             | Self::Trapped { .. }

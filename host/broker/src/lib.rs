@@ -63,6 +63,7 @@ mod plan_files;
 pub mod probe;
 mod problem;
 mod redact;
+mod refusal;
 mod request;
 mod running_grant;
 mod sandbox;
@@ -88,6 +89,7 @@ pub use keyward_policy::{cloud, config, diagnostic, endpoint, grant, manifest, p
 pub use persisted::{ForgetError, forget_persisted_tokens};
 pub use plan_files::plan;
 pub use problem::problem;
+pub use refusal::{Refusal, RefusedRequest};
 pub use request::PublicUrl;
 pub use sandbox::CompileEvent;
 pub use service::MountService;

@@ -1,5 +1,7 @@
 //! A caller's request, as a plugin gets it.
 
+use std::error::Error;
+use std::io::{self, ErrorKind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -37,9 +39,10 @@ const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-pref
 /// Header fields of a caller's that go no further: its own credentials, those of the connection,
 /// and those in which only the host's word counts. `connection` itself, and the others of the
 /// connection, never reach a plugin anyway.
-const DROPPED: [HeaderName; 8] = [
+const DROPPED: [HeaderName; 9] = [
     header::AUTHORIZATION,
     header::PROXY_AUTHORIZATION,
+    header::COOKIE,
     header::FORWARDED,
     HeaderName::from_static("x-forwarded-for"),
     X_FORWARDED_PROTO,
@@ -88,6 +91,7 @@ where
     if parts.headers.get_all(CONTENT_LENGTH).iter().count() > 1 {
         return Err(CallError::BadRequest { why: "more than one content-length" });
     }
+    note_size(call, &parts.headers);
     // So that a plugin need not read to find out: no body always says so.
     if body.is_end_stream() {
         parts.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
@@ -112,6 +116,19 @@ where
         Request::from_parts(parts, FromCaller { inner: body, call: Arc::clone(call), wait: None }),
         scheme,
     ))
+}
+
+/// Notes header fields that a plugin cannot pass on within its limit. An eighth of that is for the
+/// fields that it adds.
+fn note_size(call: &Call, headers: &HeaderMap) {
+    let size = |(name, value): (&HeaderName, &HeaderValue)| {
+        // As wasmtime counts them.
+        name.as_str().len() + size_of::<HeaderName>() + value.len() + size_of::<HeaderValue>()
+    };
+    let bytes: usize = headers.iter().map(size).sum();
+    if bytes as u64 > call.mount().limits.header_bytes / 8 * 7 {
+        call.note_large_fields();
+    }
 }
 
 fn public_url(
@@ -171,8 +188,15 @@ where
             return Poll::Ready(match frame {
                 None => None,
                 Some(Err(error)) => {
-                    this.call.note_abandoned();
-                    Some(Err(WasiError::InternalError(Some(error.into().to_string()))))
+                    let error = error.into();
+                    match mistake(&*error) {
+                        // A response that came before the end of the body counts.
+                        Some(mistake) if !this.call.has_overtaken_upload() => {
+                            this.call.fail(mistake);
+                        }
+                        _ => this.call.note_abandoned(),
+                    }
+                    Some(Err(WasiError::InternalError(Some(error.to_string()))))
                 }
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => {
@@ -195,6 +219,19 @@ where
     }
 }
 
+/// The caller's mistake that ended its body; `None` where the connection broke.
+fn mistake(error: &(dyn Error + 'static)) -> Option<CallError> {
+    let mut sources = std::iter::successors(Some(error), |&error| error.source());
+    let kind = sources.find_map(|error| Some(error.downcast_ref::<io::Error>()?.kind()))?;
+    match kind {
+        ErrorKind::InvalidData | ErrorKind::InvalidInput => {
+            Some(CallError::BadRequest { why: "its body is malformed" })
+        }
+        ErrorKind::UnexpectedEof => Some(CallError::IncompleteBody),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,6 +242,7 @@ mod tests {
         for (name, value) in [
             ("authorization", "Bearer eyJ0.callers"),
             ("proxy-authorization", "Basic eA=="),
+            ("cookie", "session=1"),
             ("forwarded", "for=1.2.3.4"),
             ("x-forwarded-host", "evil.example"),
             ("x-forwarded-prefix", "/evil"),

@@ -52,10 +52,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let Self { broker, mount, caller } = self.clone();
-        Box::pin(async move {
-            let answer = broker.call(&mount, &caller, request).await;
-            Ok(answer.unwrap_or_else(crate::CallError::into_response))
-        })
+        Box::pin(async move { Ok(broker.respond(&mount, &caller, request).await) })
     }
 }
 

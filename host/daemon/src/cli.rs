@@ -116,7 +116,8 @@ pub(crate) struct Call {
     /// A header field, `name: value`. Can be repeated.
     #[arg(long, short = 'H', value_name = "FIELD")]
     pub(crate) header: Vec<String>,
-    /// The request body: text, @FILE, or @- for standard input.
+    /// The request body: text, @FILE, or @- for standard input. JSON is sent as application/json,
+    /// unless --header has another content-type.
     #[arg(long, short, value_name = "BODY")]
     pub(crate) data: Option<String>,
     /// Include the status and the header fields in the output.

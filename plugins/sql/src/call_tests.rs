@@ -20,6 +20,7 @@ fn mount() -> Mount {
 
 fn post(path: &str, body: impl Into<String>) -> Request {
     let mut request = Request::new(Method::Post, path);
+    request.headers.set("content-type", "application/json").unwrap();
     request.body = body.into().into();
     request
 }

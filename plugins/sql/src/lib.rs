@@ -8,8 +8,8 @@
 //! | `POST /queries/NAME` | runs the statement of this name in the mount's settings |
 //!
 //! A request is `{"sql": "select * from items where id = @id", "params": {"id": 7}}`, without `sql`
-//! for a named query. It may set lower limits than the mount, with `max_rows`, `max_bytes` and
-//! `timeout`.
+//! for a named query. Its media type is `application/json`. It may set lower limits than the mount,
+//! with `max_rows`, `max_bytes` and `timeout`.
 //!
 //! Rows are `{"columns": [{"name": "id", "type": "int"}], "rows": [[7]]}`, or one line per row for
 //! a caller that accepts `application/x-ndjson` (see `response`). Counts are `{"rows_affected": 3,
@@ -58,7 +58,9 @@ impl Plugin for Sql {
     fn handle(request: Request, cx: &Context) -> Result<Response, Problem> {
         let route = route(&request)?;
         let format = Format::from_accept(request.headers.get("accept").as_deref());
-        let mut body = RequestBody::read(request.body, matches!(route, Route::Named(_)))?;
+        let content_type = request.headers.get("content-type");
+        let is_named = matches!(route, Route::Named(_));
+        let mut body = RequestBody::read(request.body, content_type.as_deref(), is_named)?;
         let mut statement = match &route {
             Route::Named(name) => named(name, cx)?,
             Route::Query | Route::Execute => body.statement.take().unwrap_or_default(),

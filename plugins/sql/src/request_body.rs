@@ -27,8 +27,15 @@ type Members = BTreeMap<String, Box<RawValue>>;
 
 impl RequestBody {
     /// Parses a body. A named query needs no body; its statement comes from the configuration.
-    pub(crate) fn read(body: Body, is_named: bool) -> Result<Self, Problem> {
+    pub(crate) fn read(
+        body: Body,
+        content_type: Option<&str>,
+        is_named: bool,
+    ) -> Result<Self, Problem> {
         let bytes = body.into_bytes(MAX_BODY)?;
+        if !bytes.is_empty() && !is_json(content_type) {
+            return Err(unsupported(content_type));
+        }
         let mut members = if is_named && bytes.trim_ascii().is_empty() {
             Members::new()
         } else {
@@ -64,6 +71,18 @@ impl RequestBody {
         }
         Ok(request)
     }
+}
+
+/// Whether a media type is JSON. A web page can send other types without asking first.
+fn is_json(content_type: Option<&str>) -> bool {
+    let essence = content_type.and_then(|value| value.split(';').next()).unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case("application/json")
+}
+
+fn unsupported(content_type: Option<&str>) -> Problem {
+    let sent = content_type.map_or("no `content-type`".to_owned(), |sent| format!("{sent:?}"));
+    let detail = format!("the request's body has {sent}; send `content-type: application/json`");
+    Problem::new(415, "media-type", "The body must be JSON", detail)
 }
 
 fn object(bytes: &[u8]) -> Result<Members, Problem> {
@@ -117,15 +136,17 @@ mod tests {
 
     use super::*;
 
+    const JSON: Option<&str> = Some("application/json");
+
     fn error(body: &str, is_named: bool) -> String {
-        RequestBody::read(body.into(), is_named).unwrap_err().detail().to_owned()
+        RequestBody::read(body.into(), JSON, is_named).unwrap_err().detail().to_owned()
     }
 
     #[test]
     fn a_request_has_a_statement_parameters_and_limits() {
         let body = r#"{"sql":"select @a","params":{"@A":7},
             "max_rows":10,"max_bytes":"1KiB","timeout":"5s"}"#;
-        let request = RequestBody::read(body.into(), false).unwrap();
+        let request = RequestBody::read(body.into(), JSON, false).unwrap();
         assert_eq!(request.statement.as_deref(), Some("select @a"));
         assert_eq!(request.parameters, [("a".to_owned(), Value::Int(7))]);
         assert_eq!(request.limits, Limits { rows: 10, bytes: 1024, time: Duration::from_secs(5) });
@@ -134,7 +155,29 @@ mod tests {
     #[test]
     fn a_named_query_needs_no_body() {
         for body in ["", " \n", "{}", r#"{"params":null}"#] {
-            assert!(RequestBody::read(body.into(), true).unwrap().parameters.is_empty(), "{body}");
+            assert!(RequestBody::read(body.into(), JSON, true).unwrap().parameters.is_empty(), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_body_of_another_media_type_is_not_read() {
+        let read = |body: &str, content_type| {
+            RequestBody::read(body.into(), content_type, true).map_err(|problem| problem.status())
+        };
+        for json in ["application/json", "Application/JSON ; charset=utf-8"] {
+            assert!(read("{}", Some(json)).is_ok(), "{json}");
+        }
+        for other in [
+            None,
+            Some(""),
+            Some("text/plain"),
+            Some("application/x-www-form-urlencoded"),
+            Some("multipart/form-data; boundary=application/json"),
+            Some("text/plain; application/json"),
+            Some("application/jsonx"),
+        ] {
+            assert_eq!(read("{}", other).unwrap_err(), 415, "{other:?}");
+            assert!(read("", other).is_ok(), "without a body, {other:?}");
         }
     }
 
@@ -158,6 +201,6 @@ mod tests {
             assert!(detail.contains(expected), "{body}: {detail}");
         }
         let long = format!(r#"{{"sql":"{}"}}"#, "x".repeat(MAX_BODY));
-        assert_eq!(RequestBody::read(long.into(), false).unwrap_err().status(), 413);
+        assert_eq!(RequestBody::read(long.into(), JSON, false).unwrap_err().status(), 413);
     }
 }

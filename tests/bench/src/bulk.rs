@@ -13,7 +13,7 @@ pub(crate) const GIBIBYTE: u64 = 1 << 30;
 pub(crate) fn download(port: u16, path: &str) -> Result<Duration> {
     let began = Instant::now();
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nconnection: close\r\n\r\n")?;
     let mut buffer = vec![0; 256 << 10];
     let mut total = 0;
     loop {
@@ -35,7 +35,8 @@ pub(crate) fn upload(port: u16, path: &str) -> Result<Duration> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     write!(
         stream,
-        "PUT {path} HTTP/1.1\r\nhost: localhost\r\nx-ms-blob-type: BlockBlob\r\ncontent-length: \
+        "PUT {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nx-ms-blob-type: \
+         BlockBlob\r\ncontent-length: \
          {GIBIBYTE}\r\n\
          connection: close\r\n\r\n"
     )?;

@@ -143,8 +143,8 @@ pub(crate) fn rows_through(port: u16) -> Result<Duration> {
     let body = format!("{{\"sql\": \"{}\"}}", many());
     write!(
         stream,
-        "POST /orders/query HTTP/1.1\r\nhost: localhost\r\naccept: \
-         application/x-ndjson\r\nconnection: close\r\n\
+        "POST /orders/query HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-type: \
+         application/json\r\naccept: application/x-ndjson\r\nconnection: close\r\n\
          content-length: {}\r\n\r\n{body}",
         body.len()
     )?;

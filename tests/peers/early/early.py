@@ -43,7 +43,7 @@ class Connection(http.client.HTTPConnection):
     """A connection to one of the listeners."""
 
     def __init__(self, listener):
-        super().__init__("localhost", timeout=60)
+        super().__init__("localhost", port=int(tls if listener else tcp), timeout=60)
         self.listener = listener
 
     def connect(self):
@@ -79,7 +79,7 @@ def headers(framing):
 def expecting(connection, url, body):
     connection.connect()
     stream = connection.sock
-    head = f"PUT {url} HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\ncontent-length: {len(body)}\r\n\r\n"
+    head = f"PUT {url} HTTP/1.1\r\nhost: localhost:{connection.port}\r\nexpect: 100-continue\r\ncontent-length: {len(body)}\r\n\r\n"
     stream.sendall(head.encode())
     received = b""
     while b"\r\n\r\n" not in received:

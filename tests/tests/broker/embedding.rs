@@ -118,9 +118,26 @@ async fn a_mount_is_a_tower_service_whose_errors_are_responses() {
     let denied = ask("/secrets/other").await;
     assert_eq!(denied.status(), 403);
     assert_eq!(denied.headers()["content-type"], "application/problem+json");
-    assert_eq!(rig.audit.wait(2).await.caller, "tower");
+    let record = rig.audit.wait(2).await;
+    assert_eq!((record.caller.as_str(), record.status), ("tower", Some(403)));
+    assert_eq!(denied.headers()["x-keyward-call"], record.call.as_str());
     let nowhere = rig.broker.service("nowhere", Caller::named("tower")).err();
     assert!(matches!(nowhere, Some(CallError::UnknownMount { .. })), "{nowhere:?}");
+}
+
+#[tokio::test]
+async fn a_call_to_an_unknown_mount_is_audited() {
+    let rig = Rig::keyvault().start().await;
+    let caller = Caller::named("test");
+    let response = rig.broker.respond("nowhere", &caller, get("/secrets/db?x=1", &[])).await;
+    assert_eq!(response.status(), 404);
+    let record = rig.audit.wait(1).await;
+    assert_eq!(response.headers()["x-keyward-call"], record.call.as_str());
+    assert_eq!((record.mount.as_str(), record.path.as_str()), ("nowhere", "/secrets/db"));
+    assert_eq!((record.rule, record.outcome), (Some("unknown-mount"), Outcome::Failed));
+    let error = rig.broker.call("nowhere", &caller, get("/", &[])).await.err();
+    assert!(matches!(error, Some(CallError::UnknownMount { .. })), "{error:?}");
+    assert_ne!(rig.audit.wait(2).await.call, record.call);
 }
 
 #[tokio::test]

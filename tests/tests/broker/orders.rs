@@ -184,6 +184,21 @@ async fn named_queries_are_from_the_configuration() {
 }
 
 #[tokio::test]
+async fn a_statement_is_sent_as_json() {
+    let rig = Rig::orders("").start().await;
+    for content_type in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"] {
+        let mut request = post("/execute", &[], &json!({ "sql": "delete from orders" }));
+        let value = http::HeaderValue::from_static(content_type);
+        request.headers_mut().insert("content-type", value);
+        let response = rig.call(request).await;
+        assert_eq!(response.status, 415, "{content_type}: {}", response.text());
+        assert!(response.text().contains("urn:keyward:problem:media-type"), "{}", response.text());
+    }
+    let body = json_of(&query(&rig, json!({ "sql": "select count(*) from orders" })).await);
+    assert_eq!(body["rows"], json!([[3]]));
+}
+
+#[tokio::test]
 async fn a_read_only_mount_writes_nothing() {
     let rig = Rig::orders("read_only = true").start().await;
     for sql in [

@@ -17,6 +17,8 @@ pub(super) struct Progress {
     ended: AtomicBool,
     /// The caller has all of the response.
     pub(super) delivered: AtomicBool,
+    /// The caller's header fields are too large for the plugin to pass on.
+    large_fields: AtomicBool,
     /// The caller's body broke off.
     pub(super) abandoned: AtomicBool,
     pub(super) bytes_in: AtomicU64,
@@ -70,6 +72,15 @@ impl Call {
 
     pub(crate) fn set_delivered(&self) {
         self.progress.delivered.store(true, Ordering::Relaxed);
+    }
+
+    /// The caller's header fields are too large for the plugin to pass on.
+    pub(crate) fn note_large_fields(&self) {
+        self.progress.large_fields.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn has_large_fields(&self) -> bool {
+        self.progress.large_fields.load(Ordering::Relaxed)
     }
 
     /// The caller went away before its body was whole, so that nobody gets the response.

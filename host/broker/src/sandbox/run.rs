@@ -203,6 +203,12 @@ fn verdict(call: &Call, error: &wasmtime::Error) -> CallError {
     } else {
         limit_by_words(error, limits)
     };
+    if let Some(Limit::HeaderBytes(limit)) = limit
+        && call.has_large_fields()
+    {
+        // The plugin passes on what the caller sent.
+        return CallError::HeaderFieldsTooLarge { mount: mount.name.clone(), limit };
+    }
     if let Some(limit) = limit {
         return CallError::limit(&mount.name, limit);
     }

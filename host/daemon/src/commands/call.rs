@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::path::Path;
 
 use bytes::Bytes;
+use http::header::CONTENT_TYPE;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use keyward::audit::{AuditSink, Record};
@@ -82,7 +83,17 @@ async fn request(call: &Call, path: &str) -> Result<Request<Full<Bytes>>, Failur
         request = request.header(name.trim(), value.trim());
     }
     let body = body(call.data.as_deref()).await?;
+    let has_type = request.headers_ref().is_some_and(|fields| fields.contains_key(CONTENT_TYPE));
+    if !has_type && is_json(&body) {
+        request = request.header(CONTENT_TYPE, "application/json");
+    }
     request.body(Full::new(body)).map_err(|error| invalid(&format!("invalid request: {error}")))
+}
+
+/// Whether a body is a JSON object or array.
+fn is_json(body: &[u8]) -> bool {
+    matches!(body.trim_ascii_start().first(), Some(b'{' | b'['))
+        && serde_json::from_slice::<serde_json::Value>(body).is_ok()
 }
 
 fn invalid(message: &str) -> Failure {

@@ -26,6 +26,9 @@ fn beside(section: &SectionKeys, key: &Key) -> &'static str {
         (["identity", ..], "persist_key" | "persist_credential") => "persist = \"p\"",
         (["mount", "NAME"], "sha256") => "plugin = \"./p.wasm\"",
         (["cloud", "service", _], "names_after") => "paths = \"names\"",
+        (["listen"], "origins") => {
+            "tcp = \"127.0.0.1:8200\"\ntcp_callers = \"anybody-on-this-machine\""
+        }
         (["listen"], "tcp") => "tcp_callers = \"anybody-on-this-machine\"",
         (["listen"], "tcp_callers") => "tcp = \"127.0.0.1:8200\"",
         (["listen", "tls"], "certificate") => "key = \"k\"",

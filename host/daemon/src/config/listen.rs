@@ -8,6 +8,7 @@ use keyward_policy::document::{
     DefaultValue, InvalidValue, Key, Section, SectionKeys, WithDefault,
 };
 
+use super::origin::{InvalidOrigin, Origin};
 use crate::{directories, sockets};
 
 /// The value of `tcp_callers`: every process that can connect to a loopback address may call.
@@ -48,11 +49,19 @@ const TCP_CALLERS: Key = Key::one_of(
     "required with `tcp`: confirms that every process on this machine may call",
 );
 
+const ORIGINS: Key = Key::strings(
+    "origins",
+    "https://app.example",
+    "the origins of web pages that may call over `tcp`, with `fetch` \
+     ([operations.md](operations.md#web-pages))",
+)
+.default_is("none");
+
 /// `[listen]`.
 pub(super) const LISTEN: SectionKeys = SectionKeys::new(
     &["listen"],
     "Where callers reach the daemon, see [operations.md](operations.md#listeners).",
-    &[&SOCKET, &MODE, &TCP, &TCP_CALLERS, &CONNECTIONS.key],
+    &[&SOCKET, &MODE, &TCP, &TCP_CALLERS, &ORIGINS, &CONNECTIONS.key],
 );
 
 const ADDRESS: Key = Key::form(
@@ -81,11 +90,19 @@ const TLS_DIRECTORY: Key = Key::path(
 )
 .default_is("`tls` in the state directory");
 
+const TLS_ORIGINS: Key = Key::strings(
+    "origins",
+    "https://app.example",
+    "the origins of web pages that may call here, with `fetch` \
+     ([operations.md](operations.md#web-pages))",
+)
+.default_is("none");
+
 /// `[listen.tls]`.
 pub(super) const TLS: SectionKeys = SectionKeys::new(
     &["listen", "tls"],
     "A listener with TLS.",
-    &[&ADDRESS, &CALLERS, &CERTIFICATE, &KEY, &TLS_DIRECTORY],
+    &[&ADDRESS, &CALLERS, &TLS_ORIGINS, &CERTIFICATE, &KEY, &TLS_DIRECTORY],
 );
 
 /// `[listen]`.
@@ -95,6 +112,8 @@ pub(crate) struct Listen {
     /// The socket's permissions.
     pub(crate) mode: u32,
     pub(crate) tcp: Option<SocketAddr>,
+    /// The origins of web pages that may call over `tcp`.
+    pub(crate) origins: Vec<Origin>,
     pub(crate) tls: Option<ListenTls>,
     /// The most connections at once.
     pub(crate) connections: u32,
@@ -104,6 +123,8 @@ pub(crate) struct Listen {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ListenTls {
     pub(crate) address: SocketAddr,
+    /// The origins of web pages that may call.
+    pub(crate) origins: Vec<Origin>,
     pub(crate) pair: Pair,
 }
 
@@ -149,6 +170,14 @@ pub(super) fn listen(root: &Section<'_>, base: &Path) -> Listen {
         }
         _ => {}
     }
+    let origins = origins(&section, &ORIGINS);
+    if let (Some(location), None) = (section.location_of(&ORIGINS), section.location_of(&TCP)) {
+        let message = format!("`origins` in {} without `tcp`", section.header());
+        let diagnostic = Diagnostic::new(Some(location), message);
+        let help = "remove this line, or write it in [listen.tls]; web pages cannot reach a Unix \
+                    socket";
+        section.push(diagnostic.help(help));
+    }
     let connections = section.integer(&CONNECTIONS);
     let tls = tls(&section, base);
     clash(&section, tcp.as_ref(), tls.as_ref());
@@ -164,6 +193,7 @@ pub(super) fn listen(root: &Section<'_>, base: &Path) -> Listen {
         },
         mode: mode.map_or(0o600, |mode| mode.value),
         tcp,
+        origins,
         tls,
         connections,
     }
@@ -202,6 +232,27 @@ fn clash(section: &Section<'_>, tcp: Option<&Spanned<SocketAddr>>, tls: Option<&
     section.push(diagnostic.write(format!("tcp = \"{other}\"")));
 }
 
+/// Reads the origins of web pages, and reports those that are not valid.
+fn origins(section: &Section<'_>, key: &Key) -> Vec<Origin> {
+    let strings = section.strings(key).map(|strings| strings.value).unwrap_or_default();
+    let parsed = strings.into_iter().filter_map(|text| match Origin::parse(&text.value) {
+        Ok(origin) => Some(origin),
+        Err(InvalidOrigin { reason, meant }) => {
+            let header = section.header();
+            let message =
+                format!("{:?} in `origins` of {header} cannot be used: {reason}", text.value);
+            let meant = meant.unwrap_or_else(|| "https://app.example".to_owned());
+            section.push(
+                Diagnostic::new(text.location, message)
+                    .expected("a scheme and a host, and a port if it is not the scheme's")
+                    .write(format!("origins = [{meant:?}]")),
+            );
+            None
+        }
+    });
+    parsed.collect()
+}
+
 fn loopback(text: &str) -> Result<SocketAddr, InvalidValue> {
     let address = text.parse::<SocketAddr>().ok().filter(|address| address.ip().is_loopback());
     address.ok_or_else(InvalidValue::default)
@@ -219,6 +270,7 @@ fn tls(listen: &Section<'_>, base: &Path) -> Option<ListenTls> {
     }
     let address = section.parsed(&ADDRESS, loopback);
     let callers = section.one_of(&CALLERS, &[(ANYBODY, ())]);
+    let origins = origins(&section, &TLS_ORIGINS);
     let certificate = section.path(&CERTIFICATE, base);
     let key = section.path(&KEY, base);
     let directory = section.path(&TLS_DIRECTORY, base);
@@ -254,5 +306,5 @@ fn tls(listen: &Section<'_>, base: &Path) -> Option<ListenTls> {
         }
     };
     section.finish();
-    Some(ListenTls { address: address?.value, pair })
+    Some(ListenTls { address: address?.value, origins, pair })
 }

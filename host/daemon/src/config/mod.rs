@@ -4,6 +4,7 @@
 mod declared;
 mod listen;
 pub(crate) mod machine;
+mod origin;
 
 use std::path::{Path, PathBuf};
 
@@ -16,6 +17,7 @@ use crate::compile_cache;
 use crate::exit::Failure;
 use listen::listen;
 pub(crate) use listen::{Listen, ListenTls, Pair};
+pub(crate) use origin::Origin;
 
 const FILE: Key =
     Key::path("file", "/var/log/keyward/audit.jsonl", "the file that records are appended to")
@@ -194,6 +196,34 @@ mod tests {
         }
         let error = both("0.0.0.0:8200", "127.0.0.1:8201").unwrap_err();
         assert!(!error.contains("without `tcp`"), "{error}");
+    }
+
+    #[test]
+    fn origins_are_those_of_a_listener_that_web_pages_reach() {
+        let callers = "callers = \"anybody-on-this-machine\"\n";
+        let tcp = |origins: &str| {
+            let lines = format!("tcp = \"127.0.0.1:8200\"\ntcp_{callers}origins = {origins}\n");
+            parse(&format!("[listen]\n{lines}")).map(|config| config.listen)
+        };
+        let names = |origins: &[Origin]| -> Vec<String> {
+            origins.iter().map(|origin| origin.as_str().to_owned()).collect()
+        };
+        let listen = tcp("[\"https://app.example:443\", \"http://localhost:3000\"]").unwrap();
+        assert_eq!(names(&listen.origins), ["https://app.example", "http://localhost:3000"]);
+        assert!(tcp("[]").unwrap().origins.is_empty());
+        for (invalid, expected) in [
+            ("[\"null\"]", "has the origin `null`"),
+            ("[\"https://app.example/\"]", "origins = [\\\"https://app.example\\\"]"),
+            ("\"https://app.example\"", "a list of strings"),
+        ] {
+            let error = tcp(invalid).unwrap_err();
+            assert!(error.contains(expected) && error.contains("k.toml:8:1"), "{error}");
+        }
+        let error = parse("[listen]\norigins = [\"https://app.example\"]\n").unwrap_err();
+        assert!(error.contains("without `tcp`") && error.contains("[listen.tls]"), "{error}");
+        let lines = format!("address = \"127.0.0.1:8443\"\n{callers}origins = [\"https://a.b\"]\n");
+        let listen = parse(&format!("[listen.tls]\n{lines}")).unwrap().listen;
+        assert_eq!(names(&listen.tls.unwrap().origins), ["https://a.b"]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use keyward::identity::Audience;
-use keyward::{Body, Broker, Caller, problem};
+use keyward::{Body, Broker, Caller, Refusal, problem};
 use serde_json::{Value, json};
 
 use super::linger::TrackedBody;
@@ -25,23 +25,32 @@ pub(super) async fn respond(
     broker: &Broker,
     caller: &Caller,
     request: Request<TrackedBody>,
-) -> Response<Body> {
+) -> Result<Response<Body>, Refusal> {
     if !may_control(caller) {
         let detail = "only the daemon's own user and root may send this, over the Unix socket";
-        return problem(StatusCode::FORBIDDEN, "not-allowed", "Permission denied", detail);
+        let title = "Permission denied";
+        return Err(Refusal::denied(
+            StatusCode::FORBIDDEN,
+            "not-allowed",
+            title,
+            "control",
+            detail,
+        ));
     }
     if request.uri().path() != FORGET_TOKENS_PATH {
         let detail = format!("the only path under {PATH_PREFIX} is {FORGET_TOKENS_PATH}");
-        return problem(StatusCode::NOT_FOUND, "unknown-path", "Unknown path", &detail);
+        return Err(Refusal::failed(StatusCode::NOT_FOUND, "unknown-path", "Unknown path", detail));
     }
     if request.method() != Method::POST {
-        let detail = "use POST";
         let title = "The method is not allowed";
-        return problem(StatusCode::METHOD_NOT_ALLOWED, "bad-request", title, detail);
+        return Err(Refusal::failed(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "bad-request",
+            title,
+            "use POST",
+        ));
     }
-    forget_tokens(broker, request).await.unwrap_or_else(|detail| {
-        problem(StatusCode::BAD_REQUEST, "bad-request", "Invalid request", &detail)
-    })
+    forget_tokens(broker, request).await.map_err(Refusal::malformed)
 }
 
 /// Whether a caller is the daemon's own user or root.

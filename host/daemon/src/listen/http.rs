@@ -3,51 +3,49 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use http::header::{CONNECTION, HOST};
-use http::uri::{Authority, PathAndQuery};
-use http::{HeaderValue, Request, Response, StatusCode, Uri};
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response, Uri};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use keyward::{Body, Broker, CallError, Caller, PublicUrl, problem};
+use keyward::{Body, Broker, Caller, PublicUrl, Refusal, RefusedRequest};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
-use super::control;
+use super::framing::{RefusalSlot, StrictFraming};
 use super::linger::{LingeringStream, TrackedBody, UnreadBody};
+use super::site::Site;
+use super::{control, host_check, web_page};
 
-/// How long a caller may take to send the head of a request.
-const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a connection may be idle. A caller that begins a head has a time of its own for that.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The size of a connection's read and write buffers, and so of the longest request head, in bytes.
-const MAX_BUFFER_SIZE: usize = 128 << 10;
-
-/// The kind of listener that accepted a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ListenerKind {
-    Unix,
-    /// Loopback TCP.
-    Tcp,
-    /// TLS over loopback TCP.
-    Tls,
-}
+/// The size of a connection's read and write buffers, in bytes: longer than the longest head.
+const MAX_BUFFER_SIZE: usize = 144 << 10;
 
 /// Serves one connection. After shutdown began, it ends with the current request.
 pub(super) async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     broker: Broker,
     caller: Caller,
-    kind: ListenerKind,
+    site: Site,
     shutdown: CancellationToken,
 ) {
     let unread = UnreadBody::default();
+    let refusal = RefusalSlot::default();
     let stream = LingeringStream::new(stream, unread.clone());
+    let stream = StrictFraming::new(stream, refusal.clone());
     let service = service_fn(move |request: Request<Incoming>| {
-        let (broker, caller, unread) = (broker.clone(), caller.clone(), unread.clone());
+        let (broker, caller, site) = (broker.clone(), caller.clone(), site.clone());
+        let unread = unread.clone();
+        let request = request.map(|body| unread.track(body));
+        let refusal = refusal.take();
+        if refusal.is_some() {
+            unread.set(true);
+        }
         async move {
-            let request = request.map(|body| unread.track(body));
-            let mut response = respond(&broker, &caller, kind, request).await;
+            let mut response = respond(&broker, &caller, &site, request, refusal).await;
             if unread.get() {
                 // The rest of the body is not read, so no other request can follow.
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -58,7 +56,7 @@ pub(super) async fn serve(
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_READ_TIMEOUT)
+        .header_read_timeout(IDLE_TIMEOUT)
         .half_close(false)
         .max_buf_size(MAX_BUFFER_SIZE);
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
@@ -75,75 +73,83 @@ pub(super) async fn serve(
     }
 }
 
-/// Routes a request by the first segment of its path, the mount's name. The plugin sees the rest.
+/// Responds to a request: calls a mount, or refuses it. `refusal` is that of a malformed request.
 async fn respond(
     broker: &Broker,
     caller: &Caller,
-    kind: ListenerKind,
+    site: &Site,
     mut request: Request<TrackedBody>,
+    refusal: Option<Refusal>,
 ) -> Response<Body> {
-    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
-    let host = host
-        .or_else(|| request.uri().authority().map(Authority::as_str))
-        .unwrap_or("localhost")
-        .to_owned();
-    if kind != ListenerKind::Unix && !is_loopback_name(&host) {
-        // DNS rebinding: a web page may resolve its own name to 127.0.0.1 and send requests here.
-        let detail = "the `host` of a request over TCP must be a loopback name or address";
-        return problem(StatusCode::MISDIRECTED_REQUEST, "misdirected", "Wrong host", detail);
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    let refuse = |refusal: Refusal| {
+        let (mount, path) = split_mount(&path);
+        let request = RefusedRequest { method: method.as_str(), mount, path };
+        broker.refuse(caller, request, &refusal)
+    };
+    let mut page = None;
+    let mut response = match refusal.map_or_else(|| check(&request, site), Err) {
+        Err(refusal) => refuse(refusal),
+        Ok(checked) => {
+            page = checked.page;
+            request.extensions_mut().insert(checked.public_url);
+            let response = respond_checked(broker, caller, page.is_some(), request).await;
+            response.unwrap_or_else(refuse)
+        }
+    };
+    web_page::protect(response.headers_mut(), site, page);
+    response
+}
+
+/// A request that may be answered.
+struct Checked {
+    public_url: PublicUrl,
+    /// The origin of the web page that sent it.
+    page: Option<HeaderValue>,
+}
+
+fn check(request: &Request<TrackedBody>, site: &Site) -> Result<Checked, Refusal> {
+    let (uri, headers) = (request.uri(), request.headers());
+    let host = host_check::check(request.version(), uri, headers, site)?;
+    let page = web_page::check(headers, site)?;
+    if !uri.path().starts_with('/') {
+        return Err(Refusal::malformed("the request's target must be a path"));
+    }
+    let (mount, _) = split_mount(uri.path());
+    let prefix = format!("/{mount}");
+    Ok(Checked { public_url: PublicUrl { scheme: site.scheme(), host, prefix }, page })
+}
+
+/// Routes a request by the first segment of its path, the mount's name. The plugin sees the rest.
+async fn respond_checked(
+    broker: &Broker,
+    caller: &Caller,
+    is_from_page: bool,
+    mut request: Request<TrackedBody>,
+) -> Result<Response<Body>, Refusal> {
+    if is_from_page {
+        if let Some(response) = web_page::preflight(request.method(), request.headers()) {
+            return Ok(response);
+        }
+        web_page::drop_request_fields(request.headers_mut());
     }
     if request.uri().path().starts_with(control::PATH_PREFIX) {
         return control::respond(broker, caller, request).await;
     }
-    let path = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
-    let rest = path.strip_prefix('/').unwrap_or(path);
-    let end = rest.find(['/', '?']).unwrap_or(rest.len());
-    let (mount, rest) = rest.split_at(end);
+    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+    let (mount, rest) = split_mount(target);
     let mount = mount.to_owned();
     let rest = if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") };
-    match rest.parse::<Uri>() {
-        Ok(uri) => *request.uri_mut() = uri,
-        Err(_) => return CallError::BadRequest { why: "its path is malformed" }.into_response(),
-    }
-    let scheme = if kind == ListenerKind::Tls { "https" } else { "http" };
-    request.extensions_mut().insert(PublicUrl { scheme, host, prefix: format!("/{mount}") });
-    broker.call(&mount, caller, request).await.unwrap_or_else(CallError::into_response)
+    let malformed = |_| Refusal::malformed("the request's path is malformed");
+    *request.uri_mut() = rest.parse::<Uri>().map_err(malformed)?;
+    let mut response = broker.respond(&mount, caller, request).await;
+    web_page::drop_response_fields(response.headers_mut());
+    Ok(response)
 }
 
-/// Whether a `host` header field is `localhost`, a name below it, or a loopback address.
-fn is_loopback_name(host: &str) -> bool {
-    let Ok(authority) = host.parse::<Authority>() else { return false };
-    let name = authority.host().trim_start_matches('[').trim_end_matches(']');
-    let is_loopback = name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
-    let name = name.to_ascii_lowercase();
-    is_loopback || name == "localhost" || name.ends_with(".localhost")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_loopback_names_and_addresses_are_accepted() {
-        for host in [
-            "localhost",
-            "localhost:8200",
-            "127.0.0.1:8200",
-            "[::1]:8200",
-            "keyward.localhost",
-            "LOCALHOST",
-        ] {
-            assert!(is_loopback_name(host), "{host}");
-        }
-        for host in [
-            "evil.example",
-            "localhost.evil.example",
-            "169.254.169.254",
-            "",
-            "a b",
-            "127.0.0.1.evil.example",
-        ] {
-            assert!(!is_loopback_name(host), "{host}");
-        }
-    }
+/// Splits a path into its first segment and the rest, which may be a query.
+fn split_mount(path: &str) -> (&str, &str) {
+    let path = path.strip_prefix('/').unwrap_or(path);
+    path.split_at(path.find(['/', '?']).unwrap_or(path.len()))
 }

@@ -47,7 +47,7 @@ impl UnreadBody {
         TrackedBody { body, unread: self.clone() }
     }
 
-    fn set(&self, unread: bool) {
+    pub(super) fn set(&self, unread: bool) {
         self.0.store(unread, Ordering::Relaxed);
     }
 }

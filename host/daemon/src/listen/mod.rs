@@ -5,12 +5,16 @@
 //! requests and calls the broker. [`ServerHandle::shutdown`] stops accepting and drains.
 
 mod control;
+mod framing;
+mod host_check;
 mod http;
 mod linger;
+mod site;
 mod tcp;
 mod tls;
 #[cfg(unix)]
 mod unix;
+mod web_page;
 mod workers;
 
 use std::io;
@@ -25,6 +29,7 @@ use tokio_util::task::TaskTracker;
 
 #[cfg(unix)]
 pub(crate) use control::FORGET_TOKENS_PATH;
+use site::Site;
 use workers::Workers;
 
 use crate::config::Listen;
@@ -106,14 +111,13 @@ pub(crate) async fn start(listen: &Listen, broker: Broker) -> Result<ServerHandl
         )));
     }
     if let Some(address) = listen.tcp {
-        let listener = tcp::bind(address).await?;
-        let address = listener.local_addr().map_err(Failure::system)?;
-        addresses.push(format!("http://{address}"));
+        let listener = tcp::bind(address, &listen.origins).await?;
+        addresses.push(format!("http://{}", listener.address));
         listeners.spawn(server.clone().accept_loop(listener));
     }
     if let Some(listen) = &listen.tls {
         let mut listener = tls::bind(listen).await?;
-        let address = listener.tcp.local_addr().map_err(Failure::system)?;
+        let address = listener.address;
         addresses.push(match listener.renewal.take() {
             Some(renewal) => {
                 let ca = renewal.ca.display().to_string();
@@ -181,7 +185,7 @@ impl Server {
         &self,
         open: impl FnOnce() -> F + Send + 'static,
         caller: Caller,
-        kind: http::ListenerKind,
+        site: Site,
         permit: OwnedSemaphorePermit,
     ) where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -190,7 +194,7 @@ impl Server {
         let (broker, shutdown) = (self.broker.clone(), self.shutdown.clone());
         self.workers.spawn(async move {
             match open().await {
-                Ok(stream) => http::serve(stream, broker, caller, kind, shutdown).await,
+                Ok(stream) => http::serve(stream, broker, caller, site, shutdown).await,
                 Err(error) => tracing::debug!(%error, "cannot open a connection"),
             }
             drop(permit);

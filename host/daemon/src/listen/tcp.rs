@@ -7,20 +7,37 @@ use keyward::Caller;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::http::ListenerKind;
+use super::site::Site;
 use super::{Listener, Server};
+use crate::config::Origin;
 use crate::exit::Failure;
 
-pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
+/// A bound TCP listener.
+pub(super) struct LoopbackListener {
+    pub(super) address: SocketAddr,
+    listener: TcpListener,
+    site: Site,
+}
+
+pub(super) async fn bind(
+    address: SocketAddr,
+    origins: &[Origin],
+) -> Result<LoopbackListener, Failure> {
+    let listener = open(address).await?;
+    let address = listener.local_addr().map_err(Failure::system)?;
+    Ok(LoopbackListener { address, listener, site: Site::loopback("http", address, origins) })
+}
+
+pub(super) async fn open(address: SocketAddr) -> Result<TcpListener, Failure> {
     let listener = TcpListener::bind(address).await;
     listener.map_err(|error| Failure::system(format!("cannot listen at {address}: {error}")))
 }
 
-impl Listener for TcpListener {
+impl Listener for LoopbackListener {
     type Connection = std::net::TcpStream;
 
     async fn accept(&self) -> io::Result<(Self::Connection, Caller)> {
-        accept(self).await
+        accept(&self.listener).await
     }
 
     fn serve(
@@ -31,7 +48,7 @@ impl Listener for TcpListener {
         permit: OwnedSemaphorePermit,
     ) {
         let open = || async { TcpStream::from_std(connection) };
-        server.serve_on_worker(open, caller, ListenerKind::Tcp, permit);
+        server.serve_on_worker(open, caller, self.site.clone(), permit);
     }
 }
 

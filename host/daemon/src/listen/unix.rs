@@ -9,7 +9,7 @@ use rustix::fs::Mode;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::http::ListenerKind;
+use super::site::Site;
 use super::{Listener, Server};
 use crate::exit::Failure;
 use crate::sockets;
@@ -112,7 +112,7 @@ impl Listener for SocketListener {
         permit: OwnedSemaphorePermit,
     ) {
         let open = || async { UnixStream::from_std(connection) };
-        server.serve_on_worker(open, caller, ListenerKind::Unix, permit);
+        server.serve_on_worker(open, caller, Site::Unix, permit);
     }
 }
 

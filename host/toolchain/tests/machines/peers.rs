@@ -29,7 +29,7 @@ fn missing_peers_are_noted_with_the_reason() {
     let (success, text) = run(&machine, "tests/peers/setup", &[&directory], "");
     assert!(success, "{text}");
     assert!(text.contains("needs Node 20 with npm; found: v18.20.4"), "{text}");
-    for peer in ["azurite", "tedious", "keyvault", "webhdfs", "blob", "python"] {
+    for peer in ["azurite", "tedious", "keyvault", "webhdfs", "blob", "browser", "python"] {
         let reason = std::fs::read_to_string(machine.at("peers/missing").join(peer)).unwrap();
         assert!(reason.starts_with("Python 3.11 or newer with venv is needed"), "{peer}: {reason}");
     }

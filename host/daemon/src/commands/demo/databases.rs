@@ -4,10 +4,13 @@ use super::Demo;
 use super::steps::reason;
 use super::transcript::Transcript;
 
+/// The media type of what callers send.
+const JSON: &[(&str, &str)] = &[("content-type", "application/json")];
+
 pub(super) async fn query(demo: &Demo, transcript: &mut Transcript) {
     transcript.heading("A program queries Azure SQL with the machine's identity");
     let body = r#"{"sql": "select * from orders where id = @id", "params": {"id": 1}}"#;
-    let response = demo.send("POST", "orders", "/query", &[], body).await;
+    let response = demo.send("POST", "orders", "/query", JSON, body).await;
     let rows = response.text.find("\"rows\"").and_then(|at| response.text.get(at..));
     transcript.step(
         &format!("POST /orders/query {body}"),
@@ -15,7 +18,7 @@ pub(super) async fn query(demo: &Demo, transcript: &mut Transcript) {
         response.status == 200 && response.text.contains("Fabrikam"),
     );
     let body = r#"{"params": {"customer": "Northwind"}}"#;
-    let response = demo.send("POST", "orders", "/queries/of-customer", &[], body).await;
+    let response = demo.send("POST", "orders", "/queries/of-customer", JSON, body).await;
     transcript.step(
         &format!("POST /orders/queries/of-customer {body}, a query of the configuration"),
         &format!("{}: {}", response.status, response.text),
@@ -25,7 +28,7 @@ pub(super) async fn query(demo: &Demo, transcript: &mut Transcript) {
 
 pub(super) async fn log_in_with_password(demo: &Demo, transcript: &mut Transcript) {
     let body = r#"{"sql": "select suser_sname() as who"}"#;
-    let response = demo.send("POST", "old-orders", "/query", &[], body).await;
+    let response = demo.send("POST", "old-orders", "/query", JSON, body).await;
     let visible = format!("{}{:?}", response.text, demo.records());
     let logged_in = response.status == 200 && response.text.contains("[[\"app\"]]");
     transcript.step(
@@ -41,7 +44,7 @@ pub(super) async fn log_in_with_password(demo: &Demo, transcript: &mut Transcrip
 
 pub(super) async fn deny_writes(demo: &Demo, transcript: &mut Transcript) {
     let body = r#"{"sql": "select 1; delete from orders"}"#;
-    let response = demo.send("POST", "orders", "/query", &[], body).await;
+    let response = demo.send("POST", "orders", "/query", JSON, body).await;
     let denied = response.status == 403;
     transcript.step(&format!("POST /orders/query {body}"), &reason(&response), denied);
 }

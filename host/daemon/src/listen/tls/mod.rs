@@ -5,6 +5,7 @@ mod generated_pair;
 mod renewal;
 
 use std::io::{self, BufReader};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
@@ -17,9 +18,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_rustls::TlsAcceptor;
 
-use super::http::ListenerKind;
-use super::tcp;
-use super::{Listener, Server};
+use super::site::Site;
+use super::{Listener, Server, tcp};
 use crate::config::{ListenTls, Pair};
 use crate::exit::Failure;
 use crate::tls_key;
@@ -30,7 +30,9 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A bound TLS listener.
 pub(super) struct TlsListener {
-    pub(super) tcp: TcpListener,
+    pub(super) address: SocketAddr,
+    tcp: TcpListener,
+    site: Site,
     acceptor: CurrentAcceptor,
     /// The renewal of the certificate, if it was generated.
     pub(super) renewal: Option<Renewal>,
@@ -66,8 +68,10 @@ pub(super) async fn bind(listen: &ListenTls) -> Result<TlsListener, Failure> {
             (acceptor, Some(renewal))
         }
     };
-    let tcp = tcp::bind(listen.address).await?;
-    Ok(TlsListener { tcp, acceptor, renewal })
+    let tcp = tcp::open(listen.address).await?;
+    let address = tcp.local_addr().map_err(Failure::system)?;
+    let site = Site::loopback("https", address, &listen.origins);
+    Ok(TlsListener { address, tcp, site, acceptor, renewal })
 }
 
 fn server_config(certificate: &Path, key: &Path) -> Result<ServerConfig, Failure> {
@@ -115,6 +119,6 @@ impl Listener for TlsListener {
             let timed_out = |_| io::Error::new(io::ErrorKind::TimedOut, "TLS handshake timed out");
             tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await.map_err(timed_out)?
         };
-        server.serve_on_worker(open, caller, ListenerKind::Tls, permit);
+        server.serve_on_worker(open, caller, self.site.clone(), permit);
     }
 }

@@ -1,0 +1,121 @@
+//! Requests that a server refuses before any mount sees them: malformed ones, those for another
+//! host, those of web pages.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use http::StatusCode;
+
+use crate::audit::{Outcome, Record};
+use crate::caller::Caller;
+use crate::error::CallError;
+
+/// The longest method, mount's name and path that a record of a refused request has, in characters.
+const LONGEST: [usize; 3] = [32, 100, 2000];
+
+/// Why a server refuses a request. [`Broker::refuse`](crate::Broker::refuse)
+/// makes the response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The status of the response.
+    pub status: StatusCode,
+    /// The problem's type, which becomes `urn:keyward:problem:<kind>`.
+    pub kind: &'static str,
+    /// The problem in a few words, which are the same each time.
+    pub title: &'static str,
+    /// The rule, for the audit.
+    pub rule: &'static str,
+    /// Whether a rule denies the request, or it is malformed.
+    pub outcome: Outcome,
+    /// What happened, and what to do about it.
+    pub detail: String,
+}
+
+impl Refusal {
+    /// A request that a rule denies.
+    #[must_use]
+    pub fn denied(
+        status: StatusCode,
+        kind: &'static str,
+        title: &'static str,
+        rule: &'static str,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self { status, kind, title, rule, outcome: Outcome::Denied, detail: detail.into() }
+    }
+
+    /// A request that is malformed, or cannot be served.
+    #[must_use]
+    pub fn failed(
+        status: StatusCode,
+        kind: &'static str,
+        title: &'static str,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self { status, kind, title, rule: kind, outcome: Outcome::Failed, detail: detail.into() }
+    }
+
+    /// A malformed request: status 400.
+    #[must_use]
+    pub fn malformed(detail: impl Into<String>) -> Self {
+        Self::failed(StatusCode::BAD_REQUEST, "bad-request", "Invalid request", detail)
+    }
+
+    /// The same, with another status.
+    #[must_use]
+    pub fn with_status(self, status: StatusCode) -> Self {
+        Self { status, ..self }
+    }
+}
+
+/// A refused request, for the audit.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RefusedRequest<'a> {
+    /// The method, where it could be parsed.
+    pub method: &'a str,
+    /// The mount that the path names, or what is in its place.
+    pub mount: &'a str,
+    /// The path behind the mount's name, without its query.
+    pub path: &'a str,
+}
+
+impl Refusal {
+    /// The audit record of a request that has no call.
+    pub(crate) fn record(&self, id: &str, caller: &Caller, request: RefusedRequest<'_>) -> Record {
+        let [method, mount, path] = LONGEST;
+        let first = |text: &str, length| text.chars().take(length).collect::<String>();
+        Record {
+            time: SystemTime::now(),
+            call: id.to_owned(),
+            caller: caller.to_string(),
+            mount: first(request.mount, mount),
+            plugin: Arc::from(""),
+            method: first(request.method, method),
+            path: first(request.path, path),
+            outcome: self.outcome,
+            status: Some(self.status.as_u16()),
+            rule: Some(self.rule),
+            problem: Some(self.detail.clone()),
+            denied_audiences: Vec::new(),
+            upstream: Vec::new(),
+            redacted: false,
+            handed_out: None,
+            bytes_in: 0,
+            bytes_out: 0,
+            duration_us: 0,
+        }
+    }
+}
+
+impl From<&CallError> for Refusal {
+    fn from(error: &CallError) -> Self {
+        Self {
+            status: error.status(),
+            kind: error.kind(),
+            title: error.title(),
+            rule: error.rule(),
+            outcome: error.outcome(),
+            detail: error.detail(),
+        }
+    }
+}
