@@ -10,7 +10,7 @@ help:
 	@echo "make lint    check format, lints, docs, WIT packages, licences and the build for Windows"
 	@echo "make windows-check   compile everything for Windows, as make lint does"
 	@echo "make fuzz    fuzz the parsers and the authorization of requests for two minutes"
-	@echo "make mutants test the tests of the policy crate by changes to its code (hours)"
+	@echo "make mutants test the tests of the policy crate and of redaction by changes to the code (hours)"
 	@echo "make bench   measure Keyward beside nginx and Azure's SDK (needs a quiet machine)"
 	@echo "make setup   install what a build needs: a C compiler, Rust, a compiler for WebAssembly"
 

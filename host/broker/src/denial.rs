@@ -5,6 +5,7 @@ use std::fmt;
 use keyward_policy::authorize::{DeniedRequest, MintingRule};
 use keyward_policy::endpoint::Endpoint;
 use keyward_policy::grant::NotCovered;
+use keyward_policy::pattern::Pattern;
 use keyward_policy::text::toml_key;
 
 /// A request that no grant covers.
@@ -36,23 +37,25 @@ impl fmt::Display for NotAllowed {
             NotCovered::NotDeclared => write!(
                 f,
                 "mount `{mount}` may not send {method} {path} to {endpoint}: its plugin does not \
-                 declare it in its \
-                 manifest, so that no configuration can allow it"
+                 declare it in its manifest"
             ),
         }
     }
 }
 
 impl NotAllowed {
-    /// What to do about it.
+    /// The line that would allow it, or that none does.
     #[must_use]
-    pub fn help(&self) -> Option<String> {
-        let DeniedRequest { line, reason, .. } = &self.request;
+    pub fn help(&self) -> String {
+        let DeniedRequest { audience, line, reason, .. } = &self.request;
         match reason {
             NotCovered::NotAllowed | NotCovered::AmbiguousParameter(_) => {
-                Some(format!("To allow it, add {line:?} there"))
+                let section = section_of(&self.mount, audience.as_deref());
+                format!("To allow it, add {line:?} to `allow` in {section}")
             }
-            NotCovered::NotDeclared => None,
+            NotCovered::NotDeclared => {
+                "No configuration allows it: use a plugin whose manifest declares it".to_owned()
+            }
         }
     }
 }
@@ -92,26 +95,31 @@ impl fmt::Display for MintingDenied {
 }
 
 impl MintingDenied {
-    /// What to do about it.
+    /// The line that would allow it, or that none does.
     #[must_use]
-    pub fn help(&self) -> Option<String> {
+    pub fn help(&self) -> String {
         let Self { mount, request: DeniedRequest { audience, method, path, reason, .. } } = self;
         let of_mount = section_of(mount, None);
         let section = section_of(mount, audience.as_deref());
+        let line = || format!("{} {}", Pattern::verb_for(method), path.covering_pattern());
         match reason {
-            MintingRule::NotHandedOut(operation) => Some(format!(
+            MintingRule::NotHandedOut(operation) => format!(
                 "To hand it out to callers, write hand_out = [\"{operation}\"] in {of_mount}"
-            )),
-            MintingRule::Batch => Some("Send them one by one".to_owned()),
-            MintingRule::UnknownAction(_) => Some(format!(
-                "To allow it, name it in `allow` of {section}: \"{method} {path}\", where `*` may \
-                 take the place of other segments than the last"
-            )),
-            MintingRule::Privileged(segment) => Some(format!(
-                "To allow it, name it in `allow` of {section}: \"{method} {path}\", where `*` may \
-                 take the place of other segments than `{segment}`"
-            )),
-            MintingRule::Signature(_) => None,
+            ),
+            MintingRule::Batch => format!(
+                "Send them one by one: no line of `allow` in {section} covers them together"
+            ),
+            MintingRule::UnknownAction(_) => format!(
+                "To allow it, name it in `allow` of {section}: {:?}, where `*` may take the place \
+                 of other segments than the last",
+                line()
+            ),
+            MintingRule::Privileged(segment) => format!(
+                "To allow it, name it in `allow` of {section}: {:?}, where `*` may take the place \
+                 of other segments than `{segment}`",
+                line()
+            ),
+            MintingRule::Signature(rule) => rule.help(mount),
         }
     }
 }
@@ -163,3 +171,104 @@ impl RedirectDenied {
 }
 
 impl std::error::Error for RedirectDenied {}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+    use keyward_policy::authorize::SignatureRule;
+    use keyward_policy::path::NormalPath;
+
+    use super::*;
+
+    fn request<R>(
+        audience: Option<&str>,
+        method: Method,
+        path: &str,
+        reason: R,
+    ) -> DeniedRequest<R> {
+        DeniedRequest {
+            audience: audience.map(str::to_owned),
+            method,
+            path: NormalPath::parse(path).unwrap(),
+            endpoint: Endpoint::parse("https://management.azure.com").unwrap(),
+            line: "read /a/b".to_owned(),
+            reason,
+        }
+    }
+
+    #[test]
+    fn the_help_of_a_request_that_is_not_covered_has_the_line_and_its_section() {
+        let help = |audience, reason| {
+            let request = request(audience, Method::GET, "/a/b", reason);
+            NotAllowed { mount: "my shop".to_owned(), request }.help()
+        };
+        assert_eq!(
+            help(None, NotCovered::NotAllowed),
+            "To allow it, add \"read /a/b\" to `allow` in [mount.\"my shop\"]"
+        );
+        assert_eq!(
+            help(Some("arm"), NotCovered::NotAllowed),
+            "To allow it, add \"read /a/b\" to `allow` in [mount.\"my shop\".audience.arm]"
+        );
+        let undeclared = help(None, NotCovered::NotDeclared);
+        assert!(undeclared.starts_with("No configuration allows it: "), "{undeclared}");
+    }
+
+    #[test]
+    fn the_help_of_a_request_that_mints_has_the_line_and_its_section_or_says_that_none_allows_it() {
+        let help = |method, reason| {
+            let request = request(Some("arm"), method, "/a/b*", reason);
+            MintingDenied { mount: "shop".to_owned(), request }.help()
+        };
+        let of_audience = "`allow` of [mount.shop.audience.arm]";
+        for (method, reason, words) in [
+            (
+                Method::POST,
+                MintingRule::NotHandedOut("listKeys"),
+                ["hand_out = [\"listKeys\"]", "in [mount.shop]"],
+            ),
+            (
+                Method::POST,
+                MintingRule::UnknownAction("b".into()),
+                ["\"POST /a/b%2A\"", of_audience],
+            ),
+            (Method::PUT, MintingRule::Privileged("b".into()), ["\"PUT /a/b%2A\"", of_audience]),
+            // Some services ignore the case of methods, which patterns do not have in lower case.
+            (
+                Method::from_bytes(b"put").unwrap(),
+                MintingRule::Privileged("b".into()),
+                ["\"* /a/b%2A\"", of_audience],
+            ),
+            (Method::POST, MintingRule::Batch, ["no line of `allow`", "[mount.shop.audience.arm]"]),
+            (
+                Method::POST,
+                MintingRule::Signature(SignatureRule::Account("other".to_owned())),
+                ["`endpoint` of the account `other`", "[mount.shop]"],
+            ),
+            (
+                Method::POST,
+                MintingRule::Signature(SignatureRule::Invalid("it is not JSON")),
+                ["No configuration allows it", ""],
+            ),
+        ] {
+            let help = help(method, reason);
+            assert!(words.iter().all(|word| help.contains(word)), "{help}");
+        }
+    }
+
+    #[test]
+    fn the_help_of_a_redirect_has_all_origins_and_the_section() {
+        let origin = |text| Endpoint::parse(text).unwrap();
+        let mut denied = RedirectDenied {
+            mount: "lake".to_owned(),
+            audience: None,
+            endpoint: origin("https://contoso.azuredatalakestore.net"),
+            to: origin("https://b.example"),
+            named: vec![origin("https://a.example")],
+        };
+        let line = "redirects = [\"https://a.example\", \"https://b.example\"] in [mount.lake";
+        assert!(denied.help().ends_with(&format!("{line}]")), "{}", denied.help());
+        denied.audience = Some("blob".to_owned());
+        assert!(denied.help().ends_with(&format!("{line}.audience.blob]")), "{}", denied.help());
+    }
+}

@@ -295,19 +295,20 @@ impl CallError {
                 let known = one_of(known.iter().map(String::as_str));
                 Some(format!("The first segment of the path names the mount: {known}"))
             }
-            Self::Override { .. } => {
-                Some("Remove it, and send the intended method and URL".to_owned())
+            Self::Override { mount, field } => {
+                let violation = Violation::Override(field);
+                Some(violation.help(mount))
             }
             Self::Busy { mount, .. } => {
                 let mount = toml_key(mount);
                 Some(format!("To allow more, raise `concurrency` in [mount.{mount}.limits]"))
             }
-            Self::NotAllowed(denied) => denied.help(),
-            Self::Minting(denied) => denied.help(),
+            Self::NotAllowed(denied) => Some(denied.help()),
+            Self::Minting(denied) => Some(denied.help()),
             Self::Redirect(denied) => Some(denied.help()),
             Self::ForbiddenAddress { .. } => Some(
-                "If that address is correct, add it to [egress.resolve]; link-local and metadata \
-                 addresses are never permitted"
+                "If that address is correct, write \"HOST:PORT\" = \"ADDRESS:PORT\" in \
+                 [egress.resolve]; link-local and metadata addresses are never permitted"
                     .to_owned(),
             ),
             Self::Limit { mount, limit } => {
@@ -321,10 +322,11 @@ impl CallError {
             Self::ExportOff { mount, operation, audience } => {
                 Some(how_to_hand_out(mount, operation.as_deref(), audience.as_deref()))
             }
+            Self::Violation { mount, violation } | Self::Caller { mount, violation } => {
+                Some(violation.help(mount))
+            }
             Self::BadRequest { .. }
             | Self::IncompleteBody
-            | Self::Violation { .. }
-            | Self::Caller { .. }
             | Self::Trapped { .. }
             | Self::NoResponse { .. }
             | Self::Unsealable { .. }
@@ -510,6 +512,133 @@ fn how_to_hand_out(mount: &str, operation: Option<&str>, audience: Option<&str>)
             toml_key(audience),
             mount = toml_key(mount)
         ),
-        (None, _) => "No operation that its plugin offers can be handed out".to_owned(),
+        (None, _) => {
+            "No configuration allows it: the plugin offers no credential that a mount can \
+                      hand out here"
+                .to_owned()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+    use keyward_policy::authorize::{DeniedRequest, MintingRule};
+    use keyward_policy::endpoint::Endpoint;
+    use keyward_policy::path::NormalPath;
+
+    use super::*;
+
+    fn request<R>(reason: R) -> DeniedRequest<R> {
+        DeniedRequest {
+            audience: None,
+            method: Method::GET,
+            path: NormalPath::parse("/a").unwrap(),
+            endpoint: Endpoint::parse("https://own.example").unwrap(),
+            line: "GET /a".to_owned(),
+            reason,
+        }
+    }
+
+    /// An error of each kind, of the mount `shop`.
+    fn all() -> Vec<CallError> {
+        let (mount, why) = ("shop".to_owned(), String::new());
+        let (violation, field) = (Violation::Scheme, "x-http-method");
+        let endpoint = Endpoint::parse("https://own.example").unwrap();
+        let redirect = RedirectDenied {
+            mount: mount.clone(),
+            audience: None,
+            endpoint: endpoint.clone(),
+            to: endpoint,
+            named: Vec::new(),
+        };
+        let denied = NotAllowed { mount: mount.clone(), request: request(NotCovered::NotAllowed) };
+        let minting = MintingDenied { mount: mount.clone(), request: request(MintingRule::Batch) };
+        let operation = Some("listKeys".to_owned());
+        vec![
+            CallError::UnknownMount { name: mount.clone(), known: Vec::new() },
+            CallError::BadRequest { why: "its path is malformed" },
+            CallError::Override { mount: mount.clone(), field },
+            CallError::Busy { mount: mount.clone(), concurrency: 1, queue: 1 },
+            CallError::NotAllowed(Box::new(denied)),
+            CallError::Minting(Box::new(minting)),
+            CallError::Redirect(Box::new(redirect)),
+            CallError::Violation { mount: mount.clone(), violation: violation.clone() },
+            CallError::Caller { mount: mount.clone(), violation },
+            CallError::ForbiddenAddress { mount: mount.clone(), why: why.clone() },
+            CallError::limit("shop", Limit::Requests(1)),
+            CallError::Trapped { mount: mount.clone(), why: why.clone() },
+            CallError::NoResponse { mount: mount.clone() },
+            CallError::Unsealable { mount: mount.clone(), why: why.clone() },
+            CallError::Unsearchable { mount: mount.clone(), why: why.clone() },
+            CallError::TokenEchoed { mount: mount.clone() },
+            CallError::ExportOff { mount: mount.clone(), operation, audience: None },
+            CallError::Truncated { mount: mount.clone(), why: why.clone() },
+            CallError::NotStarted { mount, why },
+        ]
+    }
+
+    #[test]
+    fn the_help_of_every_denial_names_a_section_or_says_that_nothing_allows_it() {
+        let denials: Vec<CallError> =
+            all().into_iter().filter(|error| error.outcome() == Outcome::Denied).collect();
+        assert_eq!(denials.len(), 8, "{denials:?}");
+        for denial in denials {
+            let help = denial.help().unwrap();
+            let names_a_section =
+                help.contains("[mount.shop]") || help.contains("[egress.resolve]");
+            assert!(names_a_section || help.starts_with("No configuration allows it"), "{help}");
+        }
+    }
+
+    #[test]
+    fn the_help_of_every_limit_has_its_key_and_section() {
+        for limit in [
+            Limit::Memory(1),
+            Limit::TableElements(1),
+            Limit::CpuTime(Duration::ZERO),
+            Limit::IdleTime(Duration::ZERO),
+            Limit::WallTime(Duration::ZERO),
+            Limit::Requests(1),
+            Limit::Connections(1),
+            Limit::RowBytes(1),
+            Limit::LogBytes(1),
+            Limit::HeaderBytes(1),
+            Limit::Resources(1),
+            Limit::HostcallBytes(1),
+        ] {
+            let help = CallError::limit("my shop", limit).help().unwrap();
+            let words = format!("`{}` in [mount.\"my shop\".limits]", limit.key());
+            assert!(help.contains(&words), "{help}");
+        }
+        let busy = CallError::Busy { mount: "shop".to_owned(), concurrency: 1, queue: 1 };
+        assert!(busy.help().unwrap().contains("`concurrency` in [mount.shop.limits]"));
+    }
+
+    #[test]
+    fn the_help_of_a_credential_that_is_not_handed_out_has_the_line_and_its_section() {
+        let help = |operation: Option<&str>, audience: Option<&str>| {
+            let [operation, audience] = [operation, audience].map(|name| name.map(str::to_owned));
+            CallError::ExportOff { mount: "shop".to_owned(), operation, audience }.help().unwrap()
+        };
+        let of_mount = help(Some("listKeys"), None);
+        assert!(
+            of_mount.ends_with("write hand_out = [\"listKeys\"] in [mount.shop]"),
+            "{of_mount}"
+        );
+        let of_other = help(Some("listKeys"), Some("arm"));
+        assert!(of_other.contains("hand_out = [\"listKeys\"] in [mount.shop]"), "{of_other}");
+        assert!(of_other.ends_with("a section [mount.shop.audience.arm]"), "{of_other}");
+        assert!(help(None, None).starts_with("No configuration allows it: "));
+    }
+
+    #[test]
+    fn an_unknown_mount_has_the_known_ones_or_the_section_to_write() {
+        let help = |known: &[&str]| {
+            let known = known.iter().map(|name| (*name).to_owned()).collect();
+            CallError::UnknownMount { name: "x".to_owned(), known }.help().unwrap()
+        };
+        assert!(help(&[]).contains("[mount.NAME]"));
+        assert!(help(&["a", "b"]).ends_with("a or b"));
     }
 }

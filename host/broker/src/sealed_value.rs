@@ -122,6 +122,8 @@ mod tests {
             let redacted = scanner.inspect(format!("<{text}>").as_bytes()).redacted;
             assert!(redacted.is_some(), "{text}");
         }
+        assert_eq!(SealedCredential::expose_secret(&value), value.expose_secret());
+        assert_eq!(SealedCredential::place(&value), SpendPlace::Query);
         assert_eq!(format!("{value:?}"), "SealedValue(..)");
     }
 
@@ -140,6 +142,7 @@ mod tests {
         assert!(is_redacted("8 of it!"));
         assert!(!is_redacted("short"));
         assert!(SealedValue::login_password("").is_none());
+        assert!(SealedValue::login_password(&"x".repeat(128)).is_some());
         assert!(SealedValue::login_password(&"x".repeat(129)).is_none());
     }
 

@@ -126,4 +126,18 @@ mod tests {
         assert!(other.resolve(surrogate.as_str().as_bytes()).is_none());
         assert!(!format!("{one:?}").contains(PREFIX));
     }
+
+    #[test]
+    fn the_sealed_values_of_a_call_are_listed_with_their_surrogates() {
+        let surrogates = Surrogates::default();
+        let value = Arc::new(SealedValue::query("sv=1&sig=x").unwrap());
+        let blob = "blob".into();
+        surrogates.for_token(&blob);
+        let surrogate = surrogates.for_sealed(Some(&blob), &value);
+        assert_eq!(surrogates.for_sealed(None, &value), surrogate, "it has one already");
+        let sealed = surrogates.sealed();
+        assert_eq!(sealed.len(), 1);
+        assert!(sealed[0].0 == surrogate && Arc::ptr_eq(&sealed[0].1, &value));
+        assert_eq!(format!("{surrogate:?}"), "Surrogate(..)");
+    }
 }

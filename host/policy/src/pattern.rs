@@ -97,6 +97,14 @@ impl Pattern {
         Ok(Self { text: text.to_owned(), verb: parsed_verb, path, conditions })
     }
 
+    /// What a pattern for requests with a method begins with: the method, or `*` if patterns do not
+    /// have it.
+    #[must_use]
+    pub fn verb_for(method: &Method) -> &str {
+        let method = method.as_str();
+        if METHODS.contains(&method) { method } else { "*" }
+    }
+
     /// The operation that the pattern begins with; `None` if it begins with a method.
     #[must_use]
     pub fn operation(&self) -> Option<&str> {
@@ -392,6 +400,10 @@ mod tests {
         assert_eq!(example("GET /secrets/*?op"), "GET /secrets/*?name=value");
         assert_eq!(example("GET /secrets/*?op=a%20b"), "GET /secrets/*?name=value");
         assert_eq!(example("GET /secrets/*?op=a&OP=b"), "GET /secrets/*?name=value");
+        assert_eq!(example("GET /secrets/*?op="), "GET /secrets/*?name=value");
+        assert_eq!(example("GET /secrets/*?=a"), "GET /secrets/*?name=value");
+        assert_eq!(example("GET /secrets/*?o%70=a"), "GET /secrets/*?name=value");
+        assert_eq!(example(" /secrets/*"), "GET /secrets/*");
         assert_eq!(example("read /secrets/*?op=a"), "read /secrets/*");
         assert_eq!(example("read"), "read /path/*");
         assert_eq!(example("Read /secrets/*"), "GET /secrets/*");
@@ -460,6 +472,16 @@ mod tests {
         assert_eq!((method, path.as_str()), (&Method::CONNECT, "/a%20b%C3%A4"));
         assert!(pattern.request_with("a/b").is_none());
         assert!(Pattern::parse("* /*").unwrap().request_with("a").is_none());
+    }
+
+    #[test]
+    fn a_pattern_has_an_operation_or_a_method_and_a_path() {
+        let pattern = |text: &str| Pattern::parse(text).unwrap();
+        assert_eq!(pattern("set-tier /c/*").operation(), Some("set-tier"));
+        assert_eq!(pattern("delete /c/*").operation(), Some("delete"));
+        assert_eq!(pattern("DELETE /c/*").operation(), None);
+        assert_eq!(pattern("* /c/*").operation(), None);
+        assert_eq!(pattern("PUT /c/*?comp=tier").path(), "/c/*");
     }
 
     #[test]

@@ -120,5 +120,9 @@ mod tests {
             assert_eq!(parameter(query, "comp"), Err(AmbiguousParameter("comp".into())), "{query}");
         }
         assert!(parameter("lin\u{212a}=1", "link").is_err(), "the Kelvin sign");
+        let head =
+            |query| RequestHead { query: Some(query), ..RequestHead::of_method(&Method::GET) };
+        assert!(head("comp=list&COMP=acl").is_ambiguous("comp"));
+        assert!(!head("comp=list&COMP=acl").is_ambiguous("restype"));
     }
 }

@@ -423,7 +423,7 @@ async fn a_denial_of_a_name_with_several_readings_names_a_line_that_allows_it() 
         assert_eq!(response.status, 403, "{path}");
         let text = response.text();
         let line =
-            text.split("add \\\"").nth(1).and_then(|rest| rest.split("\\\" there").next()).unwrap();
+            text.split("add \\\"").nth(1).and_then(|rest| rest.split("\\\" to").next()).unwrap();
         let allowed = Rig::storage(&format!("allow = [{line:?}]")).start().await;
         let response = allowed.call(get(path, &[])).await;
         assert_eq!((response.status.as_u16(), response.error), (404, None), "{path} with {line}");

@@ -348,4 +348,30 @@ mod tests {
         assert_eq!(inspect(TOKEN), (Some("*".repeat(TOKEN.len())), false), "it is whole");
         assert_eq!(inspect("nothing of it"), (None, false));
     }
+
+    #[test]
+    fn a_scanner_with_a_secret_is_not_empty() {
+        assert!(Scanner::new([]).is_empty());
+        assert!(Scanner::new([Arc::new(SecretIndex::default())]).is_empty());
+        assert!(!scanner(&["short"]).is_empty() && !token_scanner().is_empty());
+        assert!(!token_scanner().another().is_empty());
+    }
+
+    #[test]
+    fn what_may_be_the_beginning_of_a_secret_is_held() {
+        let mut scanner = scanner(&["a-secret-of-some-length"]);
+        assert_eq!(scanner.held(), 0);
+        scanner.push(Bytes::from_static(b"text and a-sec")).unwrap();
+        assert_eq!(scanner.held(), 5);
+        scanner.push(Bytes::from_static(b"ond text")).unwrap();
+        assert_eq!(scanner.held(), 0);
+    }
+
+    #[test]
+    fn a_secret_in_another_case_is_found_on_demand() {
+        let scanner = scanner(&["secret", "another-secret-of-some-length"]);
+        assert!(scanner.has_ignoring_case("x-SECRET"));
+        assert!(scanner.has_ignoring_case("x-Another-Secret-Of-Some-Length-y"));
+        assert!(!scanner.has_ignoring_case("x-secre"));
+    }
 }

@@ -278,3 +278,106 @@ pub(super) fn blank(text: &mut [u8], range: std::ops::Range<usize>) {
         part.fill(BLANK);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Text of so many different bytes.
+    fn secret(length: usize) -> Bytes {
+        (0..length).map(|at| b'A' + u8::try_from(at).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_secret_of_any_length_is_found_at_any_position() {
+        for length in 1..=40 {
+            let secret = secret(length);
+            let index = SecretIndex::of_forms(vec![secret.clone()], Vec::new());
+            for before in 0..=2 * STRIDE {
+                let text = [&vec![b'.'; before][..], &secret, b"...."].concat();
+                let found = index.find(&text);
+                let range = before..before + length;
+                assert_eq!(found.secrets, [range], "{length} at {before}");
+                assert_eq!(found.possible_prefix, 0, "{length} at {before}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_beginning_of_a_secret_at_the_end_of_a_text_is_found() {
+        for length in [1, 2, 8, 15, 16, 17, 40] {
+            let secret = secret(length);
+            let index = SecretIndex::of_forms(vec![secret.clone()], Vec::new());
+            for before in 0..=2 * STRIDE {
+                for cut in 0..length {
+                    let text = [&vec![b'.'; before][..], &secret[..cut]].concat();
+                    let found = index.find(&text);
+                    assert_eq!(found.possible_prefix, cut, "{cut} of {length} at {before}");
+                    assert!(found.secrets.is_empty(), "{cut} of {length} at {before}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_gram_is_the_first_eight_bytes() {
+        assert_eq!(gram(b"abcdefghi"), gram(b"abcdefgh"));
+        assert_ne!(gram(b"abcdefgh"), gram(b"bbcdefgh"));
+        assert_eq!(gram(b"abcdefg"), None);
+    }
+
+    #[test]
+    fn a_gram_of_other_text_is_seldom_looked_up() {
+        let index = SecretIndex::of_forms(vec![secret(40)], vec![secret(40)]);
+        let others = (1..=10_000_u64).map(|at| at.wrapping_mul(0xd134_2543_de82_ef95));
+        let looked_up = others.filter(|gram| index.may_have(*gram)).count();
+        assert!(looked_up < 500, "{looked_up} of 10000");
+    }
+
+    #[test]
+    fn an_index_has_enough_bits_for_its_grams() {
+        for length in [16, 40] {
+            let index = SecretIndex::of_forms(vec![secret(length)], vec![secret(length)]);
+            assert!(!index.grams.is_empty());
+            assert!(index.bitmap.len() * 64 >= index.grams.len() * BITS_PER_GRAM);
+        }
+    }
+
+    #[test]
+    fn a_secret_is_found_in_whatever_case() {
+        for secret in ["short", "a-longer-Secret-of-30-bytes-xy"] {
+            let secret = Bytes::from_static(secret.as_bytes());
+            let index = SecretIndex::of_secrets([&secret]);
+            let text = String::from_utf8(secret.to_vec()).unwrap();
+            assert!(index.has_ignoring_case(&format!("x-{}-y", text.to_uppercase())));
+            assert!(index.has_ignoring_case(&text.to_lowercase()));
+            assert!(!index.has_ignoring_case(&text[1..]));
+        }
+        assert!(!SecretIndex::default().has_ignoring_case("any"));
+    }
+
+    #[test]
+    fn a_part_of_a_signature_is_found_with_its_position() {
+        let signature = secret(40);
+        let index = SecretIndex::of_forms(Vec::new(), vec![signature.clone()]);
+        for start in 0..=40 - FRAGMENT {
+            for length in [FRAGMENT - 1, FRAGMENT, 40 - start] {
+                for before in 0..=STRIDE {
+                    let part = &signature[start..start + length];
+                    let text = [&vec![b'.'; before][..], part, b".."].concat();
+                    let expected = (length >= FRAGMENT).then_some(before..before + length);
+                    assert_eq!(index.find_fragment(&text), expected, "{start} {length} {before}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn only_a_token_of_three_parts_with_a_long_last_one_has_a_signature() {
+        let of = |token: &'static str| signature(&Bytes::from_static(token.as_bytes()));
+        assert_eq!(of("a.b.0123456789abcdef").unwrap(), "0123456789abcdef");
+        for token in ["a.b.0123456789abcde", "a.0123456789abcdef", "a.b.c.0123456789abcdef", "a"] {
+            assert_eq!(of(token), None, "{token}");
+        }
+    }
+}

@@ -1,8 +1,9 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::cloud::Cloud;
 use crate::endpoint::Endpoint;
-use crate::grant::Redirect;
+use crate::grant::{Minting, Redirect};
 use crate::manifest::SpendPlace;
 
 /// A sealed value, in clear.
@@ -397,6 +398,41 @@ fn a_sealed_value_is_denied_elsewhere_twice_or_for_another_place() {
     assert_eq!(denied(SpendPlace::Query, "SEALED;a", None), misplaced("query"));
     assert_eq!(denied(SpendPlace::Query, "SEALED&SEALED", None), Violation::SeveralCredentials);
     assert_eq!(denied(SpendPlace::Query, "a", Some("Bearer SEALED")), misplaced("authorization"));
+}
+
+#[test]
+fn a_sealed_value_that_selects_a_minting_operation_is_denied() {
+    let spent = |value: &'static str| {
+        let surrogate = surrogate_named("sealed");
+        let credential = Credential::Sealed(Some("blob".into()), Arc::new(Sealed(value)));
+        let surrogates = Known(vec![(surrogate.clone(), credential)]);
+        let blob =
+            Grant { name: "blob".into(), ..Grant::example("https://a.blob.core.windows.net") };
+        let semantics = Cloud::named("public").unwrap().semantics(&blob.endpoint.host, "");
+        let grants = [Grant { minting: Minting::of(&semantics), ..blob }];
+        let uri = format!("https://a.blob.core.windows.net/c/b?{surrogate}");
+        authorize(&Request::post(uri).body(()).unwrap(), &grants, &surrogates)
+    };
+    assert!(spent("sv=1&sig=x").is_ok());
+    match spent("sig=x&comp=userdelegationkey") {
+        Err(Denied::Minting(denied)) => {
+            assert_eq!(denied.reason, MintingRule::NotHandedOut("userdelegationkey"));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_denial_names_the_audience_unless_it_is_the_plugins_first() {
+    let mut mount = mount();
+    mount.grants[2].is_first = false;
+    mount.grants[2].allowed = mount.grants[0].allowed.clone();
+    let audience = |uri: &str| match mount.authorize(uri, &[]) {
+        Err(Denied::NotCovered(denied)) => denied.audience,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(audience("https://contoso.vault.azure.net/keys/k"), None);
+    assert_eq!(audience("https://localhost:8443/tenant/x").as_deref(), Some("odd"));
 }
 
 #[test]

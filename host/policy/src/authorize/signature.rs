@@ -17,6 +17,7 @@ use crate::cloud::{SignatureScope, folded_segments};
 use crate::grant::Grant;
 use crate::path::NormalPath;
 use crate::request_head::RequestHead;
+use crate::text::toml_key;
 
 /// The characters that are not encoded when a blob's name is written as a path.
 const PATH: &AsciiSet =
@@ -86,6 +87,37 @@ pub enum SignatureRule {
 }
 
 use SignatureRule::{Account, Control, Invalid, Wide};
+
+impl SignatureRule {
+    /// What would allow the signature in the configuration, or that nothing does, as a sentence
+    /// without a full stop. `mount` is the name of the mount.
+    #[must_use]
+    pub fn help(&self, mount: &str) -> String {
+        let mount = toml_key(mount);
+        let section = format!("[mount.{mount}], or [mount.{mount}.audience.NAME],");
+        let storage = format!("the section of the mount's storage audience ({section} has it)");
+        match self {
+            Self::Invalid(_) | Self::Control(_) => {
+                "No configuration allows it: the request must be a valid one".to_owned()
+            }
+            Self::Account(account) => {
+                format!("To allow it, write an `endpoint` of the account `{account}` in {storage}")
+            }
+            Self::Wide(_) => format!(
+                "No line of `allow` covers it: request a signature for one blob. Without `allow` in \
+                 {storage}, one for all its blobs is permitted too"
+            ),
+            Self::Permission { method, path, .. } => {
+                let line = format!("{method} {}", path.covering_pattern());
+                format!("To allow it, add {line:?} to `allow` in {storage}")
+            }
+            Self::UnknownPermission(letter) => format!(
+                "No line of `allow` covers it: request a signature without `{letter}`, or remove \
+                 `allow` from {storage}"
+            ),
+        }
+    }
+}
 
 /// Checks the body of a request for a signature that stays sealed.
 ///
@@ -375,12 +407,38 @@ mod tests {
     }
 
     #[test]
+    fn the_help_names_the_section_and_the_line_that_allow_it_or_that_none_does() {
+        let storage = "[mount.files], or [mount.files.audience.NAME],";
+        let help = |body: &Value| narrow(body).unwrap_err().help("files");
+        let blob = |permission: &str| wanted("/blob/contoso/secret/a*b", "b", permission);
+        let line = "add \"GET /secret/a%2Ab\" to `allow`";
+        for (body, words) in [
+            (blob("r"), line),
+            (blob("l"), "No line of `allow` covers it"),
+            (wanted("/blob/contoso/public", "c", "r"), "No line of `allow` covers it"),
+            (wanted("/blob/other/public/a", "b", "r"), "an `endpoint` of the account `other`"),
+        ] {
+            let help = help(&body);
+            assert!(help.contains(words) && help.contains(storage), "{help}");
+        }
+        for invalid in [json!({"a": 1}), json!({"canonicalizedResource": "a\nb"})] {
+            let help = help(&invalid);
+            assert!(help.starts_with("No configuration allows it"), "{help}");
+        }
+        let allowed = ["GET /secret/a%2Ab"];
+        let body = blob("r").to_string();
+        let grants = blobs(Some(&allowed));
+        assert!(check_exported(SignatureScope::Service, PATH, body.as_bytes(), &grants).is_ok());
+    }
+
+    #[test]
     fn a_signature_for_more_than_allow_permits_is_denied() {
         for (resource, kind, permission) in [
             ("/blob/contoso/secret/a", "b", "r"),
             ("/blob/contoso/public", "c", "r"),
             ("/blob/contoso/public/a", "c", "r"),
             ("/blob/contoso/public/a", "d", "r"),
+            ("/blob/contoso/public", "b", "r"),
             ("/blob/contoso/public/a", "b", "w"),
             ("/blob/contoso/public/a", "b", "rw"),
             ("/blob/contoso/public/a", "b", "d"),
@@ -457,6 +515,67 @@ mod tests {
     }
 
     #[test]
+    fn a_control_character_anywhere_in_a_body_is_denied() {
+        for (body, member) in [
+            (json!({"x": {"a\n": 1}}), "x"),
+            (json!({"x": {"a": "\n"}}), "x"),
+            (json!({"x": [1, "\u{2029}"]}), "x"),
+            (json!({"a\nb": 1}), "ab"),
+        ] {
+            let denied = Err(Control(member.to_owned()));
+            assert_eq!(check_sealed(body.to_string().as_bytes()), denied, "{body}");
+        }
+        assert_eq!(check_sealed(br#"{"x": {"a": [1, null, true, "b"]}}"#), Ok(()));
+    }
+
+    #[test]
+    fn a_member_may_be_null() {
+        let mut body = wanted("/blob/contoso/public/a", "b", "r");
+        body["signedIp"] = Value::Null;
+        assert!(narrow(&body).is_ok());
+    }
+
+    #[test]
+    fn each_permission_needs_the_requests_that_it_permits() {
+        let resource = "/blob/contoso/c/a";
+        for (letter, lines) in [
+            ("r", &["read /c/*"][..]),
+            ("a", &["write /c/*"]),
+            ("c", &["write /c/*"]),
+            ("w", &["write /c/*"]),
+            ("d", &["delete /c/*"]),
+            ("x", &["delete /c/*"]),
+            ("y", &["purge /c/*"]),
+            ("t", &["read /c/*", "write /c/*"]),
+            ("m", &["write /c/*", "delete /c/*"]),
+            ("i", &["set-immutability /c/*"]),
+        ] {
+            let body = wanted(resource, "b", letter).to_string();
+            let check = |lines: &[&str]| {
+                let mut grants = blobs(Some(lines));
+                let cloud = Cloud::named("public").unwrap();
+                let semantics = cloud.semantics(&grants[0].endpoint.host, "");
+                grants[0].operations = semantics.named_operations().collect();
+                check_exported(SignatureScope::Service, PATH, body.as_bytes(), &grants)
+            };
+            assert!(check(lines).is_ok(), "{letter}");
+            for missing in 0..lines.len() {
+                let mut others = lines.to_vec();
+                others[missing] = "list /c";
+                assert!(check(&others).is_err(), "{letter} without {}", lines[missing]);
+            }
+        }
+    }
+
+    #[test]
+    fn the_account_of_an_emulators_endpoint_is_its_prefix() {
+        let account = |endpoint| grant_account(&Grant::example(endpoint)).to_owned();
+        assert_eq!(account("https://localhost:10000/devstoreaccount1"), "devstoreaccount1");
+        assert_eq!(account("https://contoso.blob.core.windows.net"), "contoso");
+        assert_eq!(account("https://contoso-secondary.blob.core.windows.net"), "contoso");
+    }
+
+    #[test]
     fn a_mount_that_is_not_narrowed_signs_only_for_its_own_account() {
         let service = |body: Value| {
             check_exported(SignatureScope::Service, PATH, body.to_string().as_bytes(), &blobs(None))
@@ -473,6 +592,7 @@ mod tests {
         };
         assert!(account("b", &blobs(None)).is_ok());
         assert!(account("bq", &blobs(None)).is_err());
+        assert!(account("", &blobs(None)).is_err());
         assert!(
             account("b", &blobs(Some(&["* /**"]))).is_err(),
             "a narrowed grant does not cover a whole account"

@@ -3,6 +3,7 @@
 use http::Method;
 
 use crate::path::PathError;
+use crate::text::toml_key;
 
 /// A request or a login that breaks a rule of the boundary, regardless of the configuration. It
 /// ends the call.
@@ -126,6 +127,146 @@ impl Violation {
             Self::ForeignLogin => "login",
             Self::Database => "database",
             Self::Method(_) => "method",
+        }
+    }
+
+    /// What would allow it in the configuration, or that nothing does, as a sentence without a full
+    /// stop. `mount` is the name of the mount.
+    #[must_use]
+    pub fn help(&self, mount: &str) -> String {
+        let section = format!("[mount.{}]", toml_key(mount));
+        let nothing = |reason: &str| format!("No configuration allows it: {reason}");
+        let without_allow = |reason: &str| {
+            format!(
+                "{reason}; it is permitted only without `allow`, in {section} or in the section of \
+                 its audience, and if the plugin's manifest permits everything"
+            )
+        };
+        match self {
+            Self::Scheme => nothing("requests are sent over https only"),
+            Self::NoHost => nothing("a request needs a host"),
+            Self::UserInfo => nothing("credentials in URLs are never sent"),
+            Self::OtherHost { .. } => format!(
+                "To allow that host, write it as an `endpoint`: in {section}, in \
+                 [mount.{}.audience.NAME] for another audience of the plugin, or in another mount",
+                toml_key(mount)
+            ),
+            Self::Path(_) => nothing(
+                "a path must have one meaning. For a service of your own, `paths` in \
+                 [cloud.service.NAME] sets how it reads names",
+            ),
+            Self::OutsidePrefix => format!(
+                "The path of `endpoint` in {section}, or in the section of its audience, is the \
+                 prefix: an endpoint with a shorter path allows it"
+            ),
+            Self::SeveralAuthorizations | Self::ForeignAuthorization => nothing(
+                "a plugin authenticates with the surrogate that it got in this call, and with \
+                 nothing else",
+            ),
+            Self::MisplacedSurrogate(_) => {
+                nothing("a surrogate may be only where its credential is spent")
+            }
+            Self::SeveralCredentials => nothing("a request has one credential"),
+            Self::OtherAudience { .. } => {
+                nothing("a credential is sent to the endpoint of its own audience only")
+            }
+            Self::UncheckableReference(_) => {
+                without_allow("No line of `allow` can cover that path")
+            }
+            Self::AmbiguousReference { .. } => {
+                without_allow("Write that path without encodings that can be read twice")
+            }
+            Self::ReferenceToOtherHost { .. } => {
+                without_allow("Use a path at the endpoint itself, which `allow` can cover")
+            }
+            Self::Ambiguous(_) => nothing("services could read two different operations from it"),
+            Self::AmbiguousParameter(name) => format!(
+                "Send `{name}` once and plainly; only a line with a method and without parameters, \
+                 in `allow` of {section} or of the section of its audience, does not look at it"
+            ),
+            Self::Override(_) => {
+                without_allow("Remove the field, and send the intended method and URL")
+            }
+            Self::Body(_) => without_allow("Send it without a body"),
+            Self::ForeignLogin => {
+                nothing("a plugin logs in with a surrogate that it got in this call")
+            }
+            Self::Database => nothing(
+                "a database's name has 1 to 128 characters, without slashes, backslashes and \
+                 control characters",
+            ),
+            Self::Method(_) => nothing("it opens a tunnel, or returns what the host adds"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The key of the configuration that lets a request with this violation pass; `None` if there
+    /// is none.
+    fn key(violation: &Violation) -> Option<&'static str> {
+        match violation {
+            Violation::OtherHost { .. } | Violation::OutsidePrefix => Some("`endpoint`"),
+            Violation::UncheckableReference(_)
+            | Violation::AmbiguousReference { .. }
+            | Violation::ReferenceToOtherHost { .. }
+            | Violation::AmbiguousParameter(_)
+            | Violation::Override(_)
+            | Violation::Body(_) => Some("`allow`"),
+            Violation::Scheme
+            | Violation::NoHost
+            | Violation::UserInfo
+            | Violation::Path(_)
+            | Violation::SeveralAuthorizations
+            | Violation::ForeignAuthorization
+            | Violation::MisplacedSurrogate(_)
+            | Violation::SeveralCredentials
+            | Violation::OtherAudience { .. }
+            | Violation::Ambiguous(_)
+            | Violation::ForeignLogin
+            | Violation::Database
+            | Violation::Method(_) => None,
+        }
+    }
+
+    #[test]
+    fn the_help_names_the_section_and_the_key_that_allow_it_or_that_nothing_does() {
+        let text = || "x".to_owned();
+        let all = [
+            Violation::Scheme,
+            Violation::NoHost,
+            Violation::UserInfo,
+            Violation::OtherHost { authority: text(), endpoints: text() },
+            Violation::Path(PathError::DotSegment),
+            Violation::OutsidePrefix,
+            Violation::SeveralAuthorizations,
+            Violation::ForeignAuthorization,
+            Violation::MisplacedSurrogate("path"),
+            Violation::SeveralCredentials,
+            Violation::OtherAudience { audience: text() },
+            Violation::UncheckableReference(text()),
+            Violation::AmbiguousReference { field: text(), error: PathError::DotSegment },
+            Violation::ReferenceToOtherHost { field: text(), authority: text(), endpoint: text() },
+            Violation::Ambiguous("comp"),
+            Violation::AmbiguousParameter(text()),
+            Violation::Override("x-http-method"),
+            Violation::Body(Method::GET),
+            Violation::ForeignLogin,
+            Violation::Database,
+            Violation::Method(Method::TRACE),
+        ];
+        for violation in all {
+            let help = violation.help("my shop");
+            match key(&violation) {
+                Some(key) => {
+                    assert!(help.contains(key), "{violation:?}: {help}");
+                    assert!(help.contains("[mount.\"my shop\"]"), "{violation:?}: {help}");
+                }
+                None => assert!(help.starts_with("No configuration allows it: "), "{help}"),
+            }
+            assert!(!help.ends_with('.'), "{help}");
         }
     }
 }

@@ -6,17 +6,16 @@ use std::sync::{Arc, LazyLock};
 use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue, Method, Request, Uri};
 
-use super::naive::{self, Segments};
+use super::coverage;
 use super::sample_plugin::component;
 use crate::authorize::{
-    Authorized, Credential, Denied, SealedCredential, Spend, Surrogates, authorize,
+    Authorized, Credential, Denied, MintingRule, SealedCredential, Spend, Surrogates, authorize,
 };
 use crate::cloud::Cloud;
 use crate::config::{AudienceConfig, Config, IdentityConfig, MountConfig, PluginRef};
 use crate::endpoint::Endpoint;
-use crate::grant::Grant;
+use crate::grant::{Grant, NotCovered};
 use crate::manifest::SpendPlace;
-use crate::path::PathReading;
 use crate::pattern::Pattern;
 use crate::plan::{Plan, Plugins};
 use crate::surrogate;
@@ -44,7 +43,7 @@ static PLUGINS: LazyLock<BTreeMap<&str, Arc<[u8]>>> = LazyLock::new(|| {
         .map(|(name, _)| {
             let text = format!(
                 "name = \"it\"\n[audience.it]\n{}\n[audience.second]\ncloud = \"arm\"\n\
-                 optional = true\nallow = [\"GET /subscriptions/*\"]\n",
+                 optional = true\nallow = [\"GET /subscriptions/*\", \"read /providers/**\"]\n",
                 manifest(name)
             );
             (*name, component(&text).into())
@@ -90,25 +89,53 @@ impl Surrogates for Known {
 }
 
 pub(super) fn check(input: &str) {
-    let Some((grants, request)) = parse(input) else { return };
+    let Some(Sent { service, grants, request }) = parse(input) else { return };
     match authorize(&request, &grants, &Known) {
-        Ok(authorized) => check_authorized(&request, &grants, &authorized),
+        Ok(authorized) => check_authorized(service, &request, &grants, &authorized),
         Err(Denied::Violation(violation)) => {
             assert!(!violation.to_string().is_empty() && !violation.rule().is_empty());
         }
-        Err(Denied::NotCovered(_) | Denied::Minting(_)) => {}
+        Err(Denied::NotCovered(denied)) => {
+            coverage::check_denied(service, &grants, &request, &denied);
+            if denied.reason == NotCovered::NotAllowed {
+                coverage::check_line(&grants, &denied, &denied.line, |grants| {
+                    match authorize(&request, grants, &Known) {
+                        Err(Denied::NotCovered(denied)) => Some(*denied),
+                        Ok(_) | Err(Denied::Violation(_) | Denied::Minting(_)) => None,
+                    }
+                });
+            }
+        }
+        Err(Denied::Minting(denied)) => {
+            if let MintingRule::UnknownAction(_) | MintingRule::Privileged(_) = denied.reason {
+                let verb = Pattern::verb_for(&denied.method);
+                let line = format!("{verb} {}", denied.path.covering_pattern());
+                coverage::check_line(&grants, &denied, &line, |grants| {
+                    match authorize(&request, grants, &Known) {
+                        Err(Denied::Minting(denied)) => Some(*denied),
+                        Ok(_) | Err(Denied::Violation(_) | Denied::NotCovered(_)) => None,
+                    }
+                });
+            }
+        }
     }
 }
 
-/// The mount's grants, and the request.
-fn parse(input: &str) -> Option<(Vec<Grant>, Request<()>)> {
+/// A request, and the mount that sends it.
+struct Sent {
+    /// One of [`SERVICES`].
+    service: &'static str,
+    grants: Vec<Grant>,
+    request: Request<()>,
+}
+
+fn parse(input: &str) -> Option<Sent> {
     let mut lines = input.split('\n');
     let (service, prefix) = lines.next()?.split_once(' ')?;
     let (service, host) = SERVICES.iter().find(|(name, _)| *name == service)?;
     let endpoint = Endpoint::parse(&format!("https://{host}{prefix}")).ok()?;
     let patterns = lines.by_ref().take_while(|line| !line.is_empty());
-    let parse = |line| Pattern::parse(line).ok().filter(super::pattern_target::is_known_to_naive);
-    let patterns = patterns.map(parse).collect::<Option<Vec<_>>>()?;
+    let patterns = patterns.map(|line| Pattern::parse(line).ok()).collect::<Option<Vec<_>>>()?;
     let (method, uri) = lines.next()?.split_once(' ')?;
     let uri = match uri.strip_prefix('/') {
         Some(path) => format!("https://{}/{path}", endpoint.authority()),
@@ -123,7 +150,11 @@ fn parse(input: &str) -> Option<(Vec<Grant>, Request<()>)> {
             request = request.header(name, value);
         }
     }
-    Some((plan(service, endpoint, patterns)?, request.body(()).ok()?))
+    Some(Sent {
+        service,
+        grants: plan(service, endpoint, patterns)?,
+        request: request.body(()).ok()?,
+    })
 }
 
 fn plan(service: &str, endpoint: Endpoint, allow: Vec<Pattern>) -> Option<Vec<Grant>> {
@@ -145,6 +176,7 @@ fn plan(service: &str, endpoint: Endpoint, allow: Vec<Pattern>) -> Option<Vec<Gr
 }
 
 fn check_authorized(
+    service: &str,
     request: &Request<()>,
     grants: &[Grant],
     authorized: &Authorized<Grant, Sealed>,
@@ -161,14 +193,7 @@ fn check_authorized(
     }
     check_credential(request, authorized);
     check_stable(request, grants, authorized);
-    let whole = uri.path();
-    let Some(path) = whole.strip_prefix(grant.endpoint.prefix.as_str()) else {
-        unreachable!("{uri} is outside the prefix of {}", grant.endpoint);
-    };
-    let path = if path.is_empty() { "/" } else { path };
-    for patterns in [&grant.declared, &grant.allowed].into_iter().flatten() {
-        check_covered(grant, patterns, request.method(), path);
-    }
+    coverage::check_sent(service, grant, request, uri.path(), uri.query());
 }
 
 /// Checks that the grant's own credential is spent, and none if the request has none.
@@ -212,50 +237,4 @@ fn check_stable(request: &Request<()>, grants: &[Grant], authorized: &Authorized
         }
         Err(denied) => unreachable!("{} is sent as {uri}, which is {denied:?}", request.uri()),
     }
-}
-
-/// Checks that patterns cover a path that is sent, as simple servers read it.
-fn check_covered(grant: &Grant, patterns: &[Pattern], method: &Method, path: &str) {
-    let decoded_segments = |decode: fn(&[u8]) -> Vec<u8>| -> Segments {
-        naive::split(path.as_bytes(), false).iter().map(|segment| decode(segment)).collect()
-    };
-    let mut readings = vec![decoded_segments(naive::decode)];
-    match grant.paths {
-        PathReading::Segments => {
-            readings.push(naive::split(&naive::decode(path.as_bytes()), true));
-            let fully = naive::split(&naive::decode_fully(path.as_bytes()), true);
-            assert!(!naive::has_dot_segment(&fully), "{path} has a dot segment");
-            assert_eq!(Some(fully.len()), readings.first().map(Vec::len), "{path}: its segments");
-        }
-        PathReading::Names { .. } | PathReading::Files { .. } => {
-            readings.push(naive::split(&naive::decode(path.as_bytes()), false));
-            for backslashes in [false, true] {
-                readings.push(naive::split(&naive::decode_fully(path.as_bytes()), backslashes));
-            }
-            if matches!(grant.paths, PathReading::Files { .. }) {
-                readings.iter_mut().for_each(without_empty_segments);
-            }
-        }
-        PathReading::Keys { .. } => readings.push(decoded_segments(naive::decode_fully)),
-    }
-    for segments in readings {
-        assert!(!naive::has_dot_segment(&segments), "{path} has a dot segment");
-        let covers = |pattern: &Pattern| {
-            let text = pattern.to_string();
-            naive::covers(&text, method.as_str(), &segments, grant.paths_ignore_case)
-        };
-        let shown: Vec<_> = segments.iter().map(|name| String::from_utf8_lossy(name)).collect();
-        assert!(
-            patterns.iter().any(covers),
-            "{method} {path} is sent to {}, and read as {shown:?}, which is not among {patterns:?}",
-            grant.endpoint
-        );
-    }
-}
-
-/// Several slashes in the path of a file are one.
-fn without_empty_segments(segments: &mut Segments) {
-    let last = segments.pop();
-    segments.retain(|segment| !segment.is_empty());
-    segments.extend(last);
 }

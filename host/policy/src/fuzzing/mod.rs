@@ -1,17 +1,19 @@
 //! The entry points of the fuzz targets in `fuzz`, and the properties of all inputs. Compiled with
 //! `--cfg fuzzing`, and for the tests that read the corpora.
 //!
-//! What requests and patterns mean is checked against [`naive`], which shares no code with the rest
-//! of the crate.
+//! What requests and patterns mean is checked against [`naive`] and [`naive_request`], which share
+//! no code with the rest of the crate.
 
 mod authorize_target;
 mod config_target;
 #[cfg(test)]
 mod corpus_tests;
+mod coverage;
 mod diagnostics;
 mod host_target;
 mod manifest_target;
 mod naive;
+mod naive_request;
 mod pattern_target;
 mod sample_plugin;
 

@@ -1,8 +1,11 @@
 //! Patterns, compared with paths.
 
+use std::collections::BTreeSet;
+
 use http::Method;
 
 use super::naive::{self, Segments};
+use super::naive_request::{Lines, Request};
 use crate::path::{NormalPath, PathReading, Purpose};
 use crate::pattern::Pattern;
 
@@ -27,20 +30,12 @@ pub(super) fn check(input: &str) {
         }
     };
     assert_eq!(pattern.to_string(), text, "a pattern is shown as it was written");
-    if !is_known_to_naive(&pattern) {
-        return;
-    }
     for reading in READINGS {
         for purpose in [Purpose::Compare, Purpose::CompareUnchanged] {
             let Ok(Some(read)) = reading.read(path, "", purpose) else { continue };
             check_match(&pattern, reading, &method, &read);
         }
     }
-}
-
-/// Whether the naive reader can tell what a pattern covers: one with a method, and no parameters.
-pub(super) fn is_known_to_naive(pattern: &Pattern) -> bool {
-    pattern.unconditional_method().is_some()
 }
 
 fn matches(pattern: &Pattern, method: &Method, path: &NormalPath, ignore_case: bool) -> bool {
@@ -56,8 +51,9 @@ fn check_match(pattern: &Pattern, reading: PathReading, method: &Method, path: &
                 .iter()
                 .map(|part| naive::decode(part))
                 .collect();
-            let expected =
-                naive::covers(&pattern.to_string(), method.as_str(), &segments, ignore_case);
+            let request = Request { method: method.as_str(), query: "", fields: BTreeSet::new() };
+            let lines = Lines::new(None, vec![pattern.to_string()], ignore_case);
+            let expected = lines.cover(&request, &[segments]);
             let found = pattern.matches_reading(method, one, ignore_case);
             assert_eq!(found, expected, "{}: {one:?}", context());
             all &= found;

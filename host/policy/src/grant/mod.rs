@@ -1,5 +1,7 @@
 //! Grants: what a mount may do, which is what its plugin declares ∩ its configuration allows.
 
+#[cfg(test)]
+mod grant_tests;
 mod minting_operations;
 
 use std::sync::Arc;
@@ -153,7 +155,7 @@ impl Grant {
             let mut names = operations.iter().map(|operation| operation.name.as_str());
             names.find(|name| covers(operations, name))
         });
-        let verb = operation.unwrap_or(head.method.as_str());
+        let verb = operation.unwrap_or(Pattern::verb_for(head.method));
         format!("{verb} {}", path.covering_pattern())
     }
 

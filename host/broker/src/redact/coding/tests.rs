@@ -186,6 +186,52 @@ fn a_decompression_bomb_is_too_large() {
 }
 
 #[test]
+fn a_short_response_may_expand_more() {
+    let zeros = gzip(&vec![0; 1 << 20]);
+    assert!((1 << 20) / zeros.len() as u64 > MAX_RATIO);
+    assert_eq!(search(Coding::Gzip, &zeros, 100), (zeros.clone(), Ok(())));
+}
+
+#[test]
+fn the_beginning_of_a_token_at_the_end_goes_on_when_the_response_has_ended() {
+    let input = gzip(&TOKEN.as_bytes()[..20]);
+    assert_eq!(search(Coding::Gzip, &input, 1000), (input.clone(), Ok(())));
+}
+
+#[test]
+fn a_long_response_may_expand_in_proportion_to_its_length() {
+    // Pseudo-random bytes between zeros: it expands less than a hundredfold, to over 8 MiB.
+    let mut text = vec![0; 9 << 20];
+    let mut state = 1_u32;
+    for start in (0..text.len()).step_by(3000) {
+        for byte in text.iter_mut().skip(start).take(40) {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            *byte = state.to_be_bytes()[0];
+        }
+    }
+    let input = gzip(&text);
+    assert!(text.len() as u64 > FIXED_OUTPUT && text.len() < 200 * input.len());
+    assert_eq!(search(Coding::Gzip, &input, 10_000), (input.clone(), Ok(())));
+}
+
+#[test]
+fn at_most_a_mebibyte_is_held_back_until_a_possible_token_ends() {
+    // Members without content, whose headers go on behind what may be the beginning of a token.
+    let comment = || GzBuilder::new().comment("x".repeat(60_000));
+    let empty = || comment().write(Vec::new(), Compression::best()).finish().unwrap();
+    let beginning = gzip(format!("sent: {}", &TOKEN[..20]).as_bytes());
+    let input = [beginning, (0..18).flat_map(|_| empty()).collect()].concat();
+    assert!(input.len() > MAX_HELD);
+    let mut scanner = CodedScanner::new(Coding::Gzip, scanner_for(TOKEN));
+    for chunk in input[..MAX_HELD].chunks(1 << 16) {
+        assert_eq!(scanner.push(Bytes::copy_from_slice(chunk)), Ok(Bytes::new()));
+    }
+    assert_eq!(scanner.held(), MAX_HELD);
+    let next = Bytes::copy_from_slice(&input[MAX_HELD..MAX_HELD + 10]);
+    assert_eq!(scanner.push(next), Err(CodingError::TooLarge));
+}
+
+#[test]
 fn a_whole_response_is_decoded() {
     for (coding, input) in
         [(Coding::Gzip, [gzip(b"te"), gzip(b"xt")].concat()), (Coding::Deflate, zlib(b"text"))]

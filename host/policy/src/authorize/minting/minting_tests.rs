@@ -245,6 +245,8 @@ fn a_method_in_lower_case_is_checked_as_any_method() {
         reason(arm(None, method("post"), run)),
         MintingRule::UnknownAction("runCommand".to_owned())
     );
+    let named = ["* /**", "POST /subscriptions/*/resourceGroups/*/providers/*/*/*/runCommand"];
+    assert_eq!(arm(Some(&named), method("post"), run), Ok(None));
     assert_eq!(
         reason(arm(Some(&["* /**"]), method("Put"), deployment)),
         MintingRule::UnknownAction("d".to_owned())
@@ -285,4 +287,62 @@ fn a_minting_operation_whose_credential_is_sealed_is_allowed() {
         ("/serviceSasToken", Some("blob"))
     );
     assert!(!minted.is_plain(&seals));
+}
+
+#[test]
+fn an_operation_is_found_with_and_without_the_prefix_of_the_endpoint() {
+    for (endpoint, uri, rule) in [
+        ("https://management.azure.com/proxy", "/proxy/batch", MintingRule::Batch),
+        (
+            "https://contoso.vault.azure.net/keys/k",
+            "/keys/k/backup",
+            MintingRule::NotHandedOut("backup"),
+        ),
+    ] {
+        let grants = [grant(endpoint, Some(&["* /**"]), &[])];
+        assert_eq!(reason(check_request(&grants, Method::POST, uri, &[])), rule, "{uri}");
+    }
+}
+
+#[test]
+fn a_credential_that_is_sealed_is_not_plain_although_it_may_be_handed_out() {
+    let sas = "/subscriptions/s/x/providers/M.S/storageAccounts/contoso/listServiceSas";
+    let grants = [grant(ARM, None, &["listServiceSas"])];
+    let minted = check_request(&grants, Method::POST, sas, &[]).unwrap().unwrap();
+    let seal = |field: &str| Seal {
+        field: field.to_owned(),
+        spend: None,
+        place: SpendPlace::Query,
+        keep: None,
+        export: None,
+        imposed: false,
+    };
+    assert!(minted.is_plain(&[seal("/other")]));
+    assert!(!minted.is_plain(&[seal("/serviceSasToken")]));
+    assert!(!Minted { handed_out: false, ..minted }.is_plain(&[]));
+}
+
+#[test]
+fn a_field_that_the_manifest_seals_is_sealed_once() {
+    let blob = Grant { name: "blob".into(), ..grant(BLOB, None, &[]) };
+    let own = Seal {
+        field: "/serviceSasToken".to_owned(),
+        spend: Some("blob".into()),
+        place: SpendPlace::Query,
+        keep: None,
+        export: None,
+        imposed: false,
+    };
+    let both = [Grant { seals: vec![own.clone()], ..grant(ARM, None, &[]) }, blob];
+    let sas = "/subscriptions/s/x/providers/M.S/storageAccounts/contoso/listServiceSas";
+    let minted = check_request(&both, Method::POST, sas, &[]).unwrap().unwrap();
+    assert_eq!(seals(&both, &both[0], Some(&minted)), [own]);
+}
+
+#[test]
+fn a_query_is_ambiguous_if_a_parameter_that_selects_an_operation_is() {
+    let blobs = grant(BLOB, None, &[]);
+    assert!(is_ambiguous(&blobs, "comp=list&COMP=acl"));
+    assert!(!is_ambiguous(&blobs, "comp=list&prefix=comp"));
+    assert!(!is_ambiguous(&grant(VAULT, None, &[]), "comp=list&COMP=acl"));
 }
