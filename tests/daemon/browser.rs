@@ -86,6 +86,7 @@ async fn no_page_of_a_real_browser_is_a_caller() {
         ("vault", "/secrets/db", 2),
         ("blobs", "/hello/world.txt", 3),
         ("blobs", "/hello/page.html", 3),
+        ("blobs", "/hello/web-socket", 1),
     ] {
         let refused = audit.iter().filter(|record| {
             let rules = ["origin", "sec-fetch-site"];

@@ -46,7 +46,7 @@ async fn send(mut connected: Connected, request: &[u8]) -> Answer {
     Answer::parse(&String::from_utf8_lossy(&text))
 }
 
-/// Asserts that a response is a refusal with a problem, and that the audit has it.
+/// Asserts that a response is a rejection with a problem, and that the audit has it.
 async fn assert_refused(daemon: &mut Daemon, answer: &Answer, status: u16, what: &str) -> Value {
     assert_eq!(answer.status(), status, "{what}: {} {}", answer.head, answer.body);
     let problem = answer.problem();
@@ -164,7 +164,7 @@ async fn a_request_line_that_is_not_one_is_refused() {
         let request = format!("{line}\r\nhost: HOST\r\nconnection: close\r\n\r\n");
         refused_everywhere(&mut daemon, &listeners, request.as_bytes(), status).await;
     }
-    // A client that speaks TLS to a listener without it is told at once.
+    // A client that speaks TLS to a listener without it gets the rejection at once.
     for connected in listeners.connect_to_each().await {
         let answer = send(connected, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03").await;
         let record = assert_refused(&mut daemon, &answer, 400, "a TLS client").await;
@@ -241,7 +241,7 @@ async fn a_head_that_ends_early_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refusal_follows_the_responses_to_the_requests_before() {
+async fn a_rejection_follows_the_responses_to_the_requests_before() {
     let (mut daemon, listeners) = start("").await;
     daemon.emulator.faults().add(Fault::always("blob", FaultKind::DiscardBody).at("/hello/up"));
     for connected in listeners.connect_to_each().await {
@@ -264,7 +264,7 @@ async fn a_refusal_follows_the_responses_to_the_requests_before() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refusal_reaches_a_caller_that_sends_its_whole_body_before_it_reads() {
+async fn a_rejection_reaches_a_caller_that_sends_its_whole_body_before_it_reads() {
     let (mut daemon, listeners) = start("").await;
     for mut connected in listeners.connect_to_each().await {
         let what = connected.name;
@@ -451,6 +451,8 @@ fn page() -> FaultKind {
         ("access-control-expose-headers", "x-secret"),
         ("strict-transport-security", "max-age=31536000"),
         ("clear-site-data", "\"*\""),
+        ("refresh", "0; url=http://evil.example/"),
+        ("reporting-endpoints", "a=\"https://evil.example/\""),
         ("alt-svc", "h3=\":443\""),
         ("content-security-policy", "default-src *"),
         ("x-kept", "yes"),
@@ -471,9 +473,15 @@ async fn what_a_service_says_to_browsers_does_not_come_through() {
         );
         let answer = send(connected, request.as_bytes()).await;
         assert_eq!((answer.status(), answer.body.as_str()), (200, "<script>"), "{name}");
-        for dropped in
-            ["access-control-", "set-cookie", "strict-transport", "clear-site", "alt-svc"]
-        {
+        for dropped in [
+            "access-control-",
+            "set-cookie",
+            "strict-transport",
+            "clear-site",
+            "alt-svc",
+            "refresh",
+            "report",
+        ] {
             assert!(!answer.head.contains(dropped), "{name} {dropped}: {}", answer.head);
         }
         assert_eq!(answer.field("x-kept"), Some("yes"), "{name}");

@@ -156,15 +156,17 @@ steps['typed-address'] = async () => {
 }
 
 steps['web-socket'] = async () => {
-  const page = await context.newPage()
-  await page.goto(evil)
-  const opened = await page.evaluate(url => new Promise(resolve => {
-    const socket = new WebSocket(url)
-    socket.onopen = () => resolve(true)
-    socket.onerror = () => resolve(false)
-  }), `ws://localhost:${tcp}/blobs/hello/world.txt`)
-  assert.equal(opened, false)
-  await page.close()
+  for (const address of [`ws://localhost:${tcp}`, `ws://127.0.0.1:${tcp}`, `wss://localhost:${tls}`]) {
+    const page = await context.newPage()
+    await page.goto(evil)
+    const opened = await page.evaluate(url => new Promise(resolve => {
+      const socket = new WebSocket(url)
+      socket.onopen = () => resolve(true)
+      socket.onerror = () => resolve(false)
+    }), `${address}/blobs/hello/web-socket`)
+    assert.equal(opened, false)
+    await page.close()
+  }
 }
 
 // The page's own name leads to the daemon by now: for the browser it is the page's own server.

@@ -25,7 +25,7 @@ use crate::identities::{self, Identities};
 use crate::mount::Mount;
 use crate::problem::problem;
 use crate::redact::KnownTokens;
-use crate::refusal::{Refusal, RefusedRequest};
+use crate::rejection::{RejectedRequest, Rejection};
 use crate::request::prepare;
 use crate::running_grant::RunningGrant;
 use crate::sandbox::{self, CompileEvent, Engine, Template, Templates};
@@ -135,14 +135,13 @@ impl Broker {
             let databases = databases.then(|| {
                 let tls =
                     trust.database_client().map_err(|error| StartError::Tls(error.to_string()))?;
-                let (timeout, row_bytes) = (config.egress.connect_timeout, planned.limits.memory);
+                let timeout = config.egress.connect_timeout;
                 let clock = Arc::clone(&options.clock);
                 Ok::<_, StartError>(database_pool::pool(
                     connector,
                     tls,
                     timeout,
                     planned.pool,
-                    row_bytes,
                     clock,
                 ))
             });
@@ -251,23 +250,23 @@ impl Broker {
         let name = mount.chars().take(100).collect();
         let error = CallError::UnknownMount { name, known: self.mounts() };
         let (method, path) = (request.method().as_str(), request.uri().path());
-        let request = RefusedRequest { method, mount, path };
-        self.0.audit.record(&Refusal::from(&error).record(&id.0, caller, request));
+        let request = RejectedRequest { method, mount, path };
+        self.0.audit.record(&Rejection::from(&error).record(&id.0, caller, request));
         error
     }
 
     /// Makes the response to a request that a server refuses before it calls a mount: problem
     /// details, with a call's id. The audit has it, too.
     #[must_use]
-    pub fn refuse(
+    pub fn reject(
         &self,
         caller: &Caller,
-        request: RefusedRequest<'_>,
-        refusal: &Refusal,
+        request: RejectedRequest<'_>,
+        rejection: &Rejection,
     ) -> Response<Body> {
         let id = self.next_call();
-        self.0.audit.record(&refusal.record(&id.0, caller, request));
-        let Refusal { status, kind, title, detail, .. } = refusal;
+        self.0.audit.record(&rejection.record(&id.0, caller, request));
+        let Rejection { status, kind, title, detail, .. } = rejection;
         id.label(problem(*status, kind, title, detail))
     }
 
@@ -286,7 +285,8 @@ impl Broker {
         if exports {
             call.set_exporting();
         }
-        let permit = call.mount().permits.acquire().await.ok_or_else(|| call.mount().busy())?;
+        let permit = call.mount().permits.acquire().await;
+        let permit = permit.map_err(|refused| call.mount().busy(refused))?;
         let (response, guest) = sandbox::run(call, template, request, scheme, permit).await?;
         let (parts, body) = response.into_parts();
         let left =

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use keyward_policy::config::Limits;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -11,23 +12,41 @@ pub(crate) struct ConcurrencyLimit {
     running: Arc<Semaphore>,
     waiting: AtomicU32,
     max_waiting: u32,
+    max_wait: Duration,
+}
+
+/// Why a call may not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AcquireError {
+    /// As many calls wait as may.
+    QueueFull,
+    /// It has waited for as long as it may.
+    TimedOut,
 }
 
 impl ConcurrencyLimit {
     pub(crate) fn new(limits: &Limits) -> Self {
         let running = Arc::new(Semaphore::new(limits.concurrency as usize));
-        Self { running, waiting: AtomicU32::new(0), max_waiting: limits.queue }
+        Self {
+            running,
+            waiting: AtomicU32::new(0),
+            max_waiting: limits.queue,
+            max_wait: limits.queue_time,
+        }
     }
 
-    /// Waits for a permit to run; `None` where the queue is full. The call runs until the permit is
-    /// dropped.
-    pub(crate) async fn acquire(&self) -> Option<OwnedSemaphorePermit> {
+    /// Waits for a permit to run. The call runs until the permit is dropped.
+    pub(crate) async fn acquire(&self) -> Result<OwnedSemaphorePermit, AcquireError> {
         if let Ok(permit) = Arc::clone(&self.running).try_acquire_owned() {
-            return Some(permit);
+            return Ok(permit);
         }
-        let _waiting = Waiting::begin(&self.waiting, self.max_waiting)?;
-        // The semaphore is never closed.
-        Arc::clone(&self.running).acquire_owned().await.ok()
+        let waiting = Waiting::begin(&self.waiting, self.max_waiting);
+        let _waiting = waiting.ok_or(AcquireError::QueueFull)?;
+        match tokio::time::timeout(self.max_wait, Arc::clone(&self.running).acquire_owned()).await {
+            Ok(Ok(permit)) => Ok(permit),
+            // The semaphore is never closed.
+            Ok(Err(_)) | Err(_) => Err(AcquireError::TimedOut),
+        }
     }
 
     /// Waits until no call runs.

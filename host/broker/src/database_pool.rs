@@ -14,17 +14,16 @@ use crate::upstream::{ConnectError, Connector};
 /// The database connections of a mount.
 pub(crate) type DatabasePool = Pool<Connector>;
 
-/// Creates the pool of a mount. A row may have `row_bytes` bytes.
+/// Creates the pool of a mount.
 pub(crate) fn pool(
     connector: Connector,
     tls: Arc<ClientConfig>,
     connect_timeout: Duration,
     config: PoolConfig,
-    row_bytes: u64,
     clock: Arc<dyn Clock>,
 ) -> DatabasePool {
     let PoolConfig { connections, wait, idle, age } = config;
-    let limits = Limits { connections, wait, idle, age, row_bytes };
+    let limits = Limits { connections, wait, idle, age };
     Pool::new(Opener::new(connector, tls, connect_timeout), limits, Arc::new(move || clock.wall()))
 }
 

@@ -7,6 +7,7 @@ use http::StatusCode;
 
 use crate::audit::Outcome;
 use crate::denial::{MintingDenied, NotAllowed, RedirectDenied};
+use crate::slow_body::SlowBody;
 use keyward_policy::authorize::{Denied, Violation};
 use keyward_policy::grant::NotCovered;
 use keyward_policy::text::{human_size, one_of, toml_key};
@@ -68,6 +69,27 @@ pub enum CallError {
         concurrency: u32,
         /// Calls that wait.
         queue: u32,
+    },
+    /// The mount is at its concurrency limit, and no other call ended while this one waited.
+    #[error(
+        "mount `{mount}` is busy: {concurrency} calls are running, and none ended within {}",
+        humantime::format_duration(*.waited)
+    )]
+    Waited {
+        /// The mount.
+        mount: String,
+        /// Calls that run.
+        concurrency: u32,
+        /// How long it waited.
+        waited: Duration,
+    },
+    /// The caller sends the body of its request too slowly.
+    #[error("the request to mount `{mount}` was ended: {slow}")]
+    SlowBody {
+        /// The mount.
+        mount: String,
+        /// How slowly.
+        slow: SlowBody,
     },
     /// No grant covers the plugin's request.
     #[error(transparent)]
@@ -190,6 +212,8 @@ pub enum Limit {
     IdleTime(Duration),
     /// Time altogether.
     WallTime(Duration),
+    /// Time after the response was complete.
+    FinishTime(Duration),
     /// Requests.
     Requests(u32),
     /// Database connections.
@@ -216,6 +240,7 @@ impl Limit {
             Self::CpuTime(_) => "cpu_time",
             Self::IdleTime(_) => "idle_time",
             Self::WallTime(_) => "wall_time",
+            Self::FinishTime(_) => "finish_time",
             Self::Requests(_) => "requests",
             Self::Connections(_) => "connections",
             Self::RowBytes(_) => "memory",
@@ -236,6 +261,9 @@ impl fmt::Display for Limit {
             Self::CpuTime(time) => write!(f, "used more than {} of processor time", human(time)),
             Self::IdleTime(time) => write!(f, "made no progress for {}", human(time)),
             Self::WallTime(time) => write!(f, "took more than {}", human(time)),
+            Self::FinishTime(time) => {
+                write!(f, "went on for {} after its response was complete", human(time))
+            }
             Self::Requests(count) => write!(f, "sent more than {count} requests"),
             Self::Connections(count) => {
                 write!(f, "opened more than {count} database connections at once")
@@ -303,6 +331,13 @@ impl CallError {
                 let mount = toml_key(mount);
                 Some(format!("To allow more, raise `concurrency` in [mount.{mount}.limits]"))
             }
+            Self::Waited { mount, .. } => {
+                let mount = toml_key(mount);
+                Some(format!(
+                    "To allow more, raise `concurrency` in [mount.{mount}.limits]; `queue_time` \
+                     there is how long a call waits"
+                ))
+            }
             Self::NotAllowed(denied) => Some(denied.help()),
             Self::Minting(denied) => Some(denied.help()),
             Self::Redirect(denied) => Some(denied.help()),
@@ -326,6 +361,7 @@ impl CallError {
                 Some(violation.help(mount))
             }
             Self::BadRequest { .. }
+            | Self::SlowBody { .. }
             | Self::IncompleteBody
             | Self::Trapped { .. }
             | Self::NoResponse { .. }
@@ -358,7 +394,8 @@ impl CallError {
             | Self::Override { .. }
             | Self::Caller { .. } => StatusCode::BAD_REQUEST,
             Self::HeaderFieldsTooLarge { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy { .. } | Self::Waited { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::SlowBody { .. } => StatusCode::REQUEST_TIMEOUT,
             Self::NotAllowed(_) | Self::Minting(_) | Self::Redirect(_) | Self::ExportOff { .. } => {
                 StatusCode::FORBIDDEN
             }
@@ -389,7 +426,8 @@ impl CallError {
             | Self::HeaderFieldsTooLarge { .. }
             | Self::Override { .. }
             | Self::Caller { .. } => "bad-request",
-            Self::Busy { .. } => "busy",
+            Self::Busy { .. } | Self::Waited { .. } => "busy",
+            Self::SlowBody { .. } => "slow-body",
             Self::NotAllowed(_) => "not-allowed",
             Self::Minting(_) => "minting",
             Self::Redirect(_) => "redirect",
@@ -418,7 +456,8 @@ impl CallError {
             | Self::HeaderFieldsTooLarge { .. }
             | Self::Override { .. }
             | Self::Caller { .. } => "Invalid request",
-            Self::Busy { .. } => "The mount is busy",
+            Self::Busy { .. } | Self::Waited { .. } => "The mount is busy",
+            Self::SlowBody { .. } => "The request body came too slowly",
             Self::NotAllowed(_) => "Not allowed",
             Self::Minting(_) => "Minting a credential is not allowed",
             Self::Redirect(_) => "The mount may not follow the redirect",
@@ -455,6 +494,8 @@ impl CallError {
             | Self::BadRequest { .. }
             | Self::IncompleteBody
             | Self::Busy { .. }
+            | Self::Waited { .. }
+            | Self::SlowBody { .. }
             | Self::Trapped { .. }
             | Self::NoResponse { .. }
             | Self::Unsealable { .. }
@@ -483,6 +524,8 @@ impl CallError {
             | Self::BadRequest { .. }
             | Self::HeaderFieldsTooLarge { .. }
             | Self::Busy { .. }
+            | Self::Waited { .. }
+            | Self::SlowBody { .. }
             | Self::Limit { .. }
             | Self::Trapped { .. }
             | Self::NoResponse { .. }
@@ -540,7 +583,7 @@ mod tests {
         }
     }
 
-    /// An error of each kind, of the mount `shop`.
+    /// An error of each kind, of the mount `shop`. A new kind belongs into both lists.
     fn all() -> Vec<CallError> {
         let (mount, why) = ("shop".to_owned(), String::new());
         let (violation, field) = (Violation::Scheme, "x-http-method");
@@ -558,6 +601,10 @@ mod tests {
         vec![
             CallError::UnknownMount { name: mount.clone(), known: Vec::new() },
             CallError::BadRequest { why: "its path is malformed" },
+            CallError::IncompleteBody,
+            CallError::HeaderFieldsTooLarge { mount: mount.clone(), limit: 1 },
+            CallError::Waited { mount: mount.clone(), concurrency: 1, waited: Duration::ZERO },
+            CallError::SlowBody { mount: mount.clone(), slow: SlowBody { min_rate: 1 } },
             CallError::Override { mount: mount.clone(), field },
             CallError::Busy { mount: mount.clone(), concurrency: 1, queue: 1 },
             CallError::NotAllowed(Box::new(denied)),
@@ -599,6 +646,7 @@ mod tests {
             Limit::CpuTime(Duration::ZERO),
             Limit::IdleTime(Duration::ZERO),
             Limit::WallTime(Duration::ZERO),
+            Limit::FinishTime(Duration::ZERO),
             Limit::Requests(1),
             Limit::Connections(1),
             Limit::RowBytes(1),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wasmtime_wasi_config::WasiConfigVariables;
 
-use crate::concurrency_limit::ConcurrencyLimit;
+use crate::concurrency_limit::{AcquireError, ConcurrencyLimit};
 use crate::database_pool::DatabasePool;
 use crate::error::CallError;
 use crate::redact::{KnownTokens, Scanner, SecretIndex};
@@ -36,9 +36,13 @@ pub(crate) struct Mount {
 }
 
 impl Mount {
-    pub(crate) fn busy(&self) -> CallError {
-        let Limits { concurrency, queue, .. } = self.limits;
-        CallError::Busy { mount: self.name.clone(), concurrency, queue }
+    pub(crate) fn busy(&self, refused: AcquireError) -> CallError {
+        let mount = self.name.clone();
+        let Limits { concurrency, queue, queue_time, .. } = self.limits;
+        match refused {
+            AcquireError::QueueFull => CallError::Busy { mount, concurrency, queue },
+            AcquireError::TimedOut => CallError::Waited { mount, concurrency, waited: queue_time },
+        }
     }
 
     /// Finds the tokens of all its grants in a service's response, and what `also` indexes.

@@ -14,7 +14,7 @@ impl CallError {
     #[must_use]
     pub fn into_response(self) -> Response<Body> {
         let mut response = problem(self.status(), self.kind(), self.title(), &self.detail());
-        if matches!(self, Self::Busy { .. }) {
+        if matches!(self, Self::Busy { .. } | Self::Waited { .. }) {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response

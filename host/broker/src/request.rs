@@ -16,6 +16,7 @@ use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
 
 use crate::call::Call;
 use crate::error::CallError;
+use crate::slow_body::SlowBody;
 use keyward_policy::authorize::override_fields;
 
 /// Where callers reach a mount, so that its plugin can write links that lead back. A service that
@@ -161,6 +162,10 @@ fn drop_headers(headers: &mut HeaderMap) {
     }
 }
 
+fn too_slow(call: &Call, slow: SlowBody) -> CallError {
+    CallError::SlowBody { mount: call.mount().name.clone(), slow }
+}
+
 /// The body of a caller's request.
 pub(crate) struct FromCaller<B> {
     inner: B,
@@ -189,7 +194,9 @@ where
                 None => None,
                 Some(Err(error)) => {
                     let error = error.into();
-                    match mistake(&*error) {
+                    let slow = error.downcast_ref::<SlowBody>();
+                    match slow.map(|slow| too_slow(&this.call, *slow)).or_else(|| mistake(&*error))
+                    {
                         // A response that came before the end of the body counts.
                         Some(mistake) if !this.call.has_overtaken_upload() => {
                             this.call.fail(mistake);

@@ -66,6 +66,6 @@ impl Connection {
     pub(crate) fn set_unused(&mut self) {
         self.unused_since = Instant::now();
         self.wire.reset_with_next_request();
-        self.wire.unlimit_rows();
+        self.wire.limit_rows(None);
     }
 }

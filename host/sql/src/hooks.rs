@@ -16,6 +16,16 @@ pub trait SessionHooks: Send + Sync + 'static {
 
     /// A secret was removed from a response.
     fn redacted(&self);
+
+    /// How many bytes a row may have; `None` for any number. Asked whenever rows are about to be
+    /// read.
+    fn max_row_bytes(&self) -> Option<u64>;
+
+    /// Rows of so many bytes, approximately, have arrived and wait for their reader.
+    fn hold_rows(&self, bytes: u64);
+
+    /// Rows of so many bytes wait no longer.
+    fn release_rows(&self, bytes: u64);
 }
 
 /// Removes secrets from responses.

@@ -10,6 +10,7 @@ use crate::connection::Connection;
 use crate::error::{DriverError, ProtocolError, SessionError};
 use crate::hooks::SessionHooks;
 use crate::idle::IdleConnections;
+use crate::wire::WireState;
 
 /// A connection on loan from the pool. It returns when this is dropped, if it can be used again.
 pub(crate) struct Lease {
@@ -17,6 +18,7 @@ pub(crate) struct Lease {
     reusable: AtomicBool,
     idle: Arc<IdleConnections>,
     hooks: Arc<dyn SessionHooks>,
+    wire: Arc<WireState>,
     /// Released last, so that a session that waits for it finds the connection.
     _permit: OwnedSemaphorePermit,
 }
@@ -37,8 +39,9 @@ impl Lease {
         hooks: Arc<dyn SessionHooks>,
         permit: OwnedSemaphorePermit,
     ) -> Self {
+        let wire = Arc::clone(&connection.wire);
         let state = Mutex::new(State::Ready(connection));
-        Self { state, reusable: AtomicBool::new(true), idle, hooks, _permit: permit }
+        Self { state, reusable: AtomicBool::new(true), idle, hooks, wire, _permit: permit }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -58,13 +61,24 @@ impl Lease {
         self.reusable.load(Ordering::Relaxed)
     }
 
+    /// How many bytes of the current row have arrived.
+    pub(crate) fn row_bytes(&self) -> u64 {
+        self.wire.row_bytes()
+    }
+
+    /// Limits the rows that are about to be read, as the session's user has it now.
+    pub(crate) fn limit_rows(&self) {
+        self.wire.limit_rows(self.hooks.max_row_bytes());
+    }
+
     /// Takes the connection for a request. [`put_back`](Self::put_back), [`fail`](Self::fail) or
     /// [`close`](Self::close) follows.
     pub(crate) fn take(&self) -> Result<Box<Connection>, SessionError> {
         let mut state = self.lock();
         match mem::replace(&mut *state, State::Taken) {
             State::Ready(connection) => {
-                connection.wire.begin_row();
+                self.wire.begin_row();
+                self.limit_rows();
                 Ok(connection)
             }
             State::Taken => Err(SessionError::UnreadResults),

@@ -51,6 +51,14 @@
 //!     fn progress(&self) {}
 //!
 //!     fn redacted(&self) {}
+//!
+//!     fn max_row_bytes(&self) -> Option<u64> {
+//!         Some(64 << 20)
+//!     }
+//!
+//!     fn hold_rows(&self, _: u64) {}
+//!
+//!     fn release_rows(&self, _: u64) {}
 //! }
 //!
 //! # async fn example(tls: Arc<rustls::ClientConfig>) -> Result<(), Box<dyn std::error::Error>> {
@@ -59,7 +67,6 @@
 //!     wait: Duration::from_secs(15),
 //!     idle: Duration::from_secs(240),
 //!     age: Duration::from_secs(3600),
-//!     row_bytes: 64 << 20,
 //! };
 //! let clock = || SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
 //! let opener = Opener::new(Anywhere, tls, Duration::from_secs(10));

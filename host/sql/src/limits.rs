@@ -13,6 +13,4 @@ pub struct Limits {
     pub idle: Duration,
     /// How long a connection is used.
     pub age: Duration,
-    /// How many bytes a row may have; 0 for any number.
-    pub row_bytes: u64,
 }

@@ -53,7 +53,6 @@ impl<C: Connect> Pool<C> {
                 (self.opener.open(&target, &*hooks).await?, false)
             }
         };
-        connection.wire.limit_rows(self.limits.row_bytes);
         let lease = Lease::new(connection, Arc::clone(&self.idle), hooks, permit);
         Ok(Session::new(lease, reused))
     }

@@ -28,6 +28,8 @@ pub struct Results {
     query: Option<Pin<Box<dyn Future<Output = Finished> + Send>>>,
     buffer: Arc<RowBuffer>,
     deadline: Option<Instant>,
+    /// How many bytes of a row that has not arrived whole are counted as waiting.
+    partial_row: u64,
     /// The error that the query ended with, until it is returned.
     error: Option<SessionError>,
 }
@@ -46,12 +48,13 @@ impl Results {
         timeout: Option<Duration>,
     ) -> Result<Self, SessionError> {
         let connection = lease.take()?;
-        let buffer = Arc::new(RowBuffer::default());
+        let buffer = Arc::new(RowBuffer::new(Arc::clone(lease.hooks())));
         let hooks = Arc::clone(lease.hooks());
         let query = quietly(run(connection, query, Arc::clone(&buffer), hooks));
         let deadline = timeout.map(|timeout| Instant::now() + timeout);
         let query: Pin<Box<dyn Future<Output = Finished> + Send>> = Box::pin(query);
-        let mut results = Self { lease, query: Some(query), buffer, deadline, error: None };
+        let mut results =
+            Self { lease, query: Some(query), buffer, deadline, partial_row: 0, error: None };
         results.drive(1).await?;
         match results.error.take() {
             Some(error) if results.buffer.is_empty() => Err(error),
@@ -103,9 +106,16 @@ impl Results {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, count: usize) -> Poll<()> {
-        let enough = self.buffer.has(count);
-        let Some(query) = self.query.as_mut().filter(|_| !enough) else { return Poll::Ready(()) };
-        match query.as_mut().poll(cx) {
+        if self.query.is_none() || self.buffer.has(count) {
+            return Poll::Ready(());
+        }
+        // What has arrived of a row does not lower its limit.
+        self.count_partial_row(0);
+        self.lease.limit_rows();
+        let Some(query) = &mut self.query else { return Poll::Ready(()) };
+        let polled = query.as_mut().poll(cx);
+        self.count_partial_row(if polled.is_ready() { 0 } else { self.lease.row_bytes() });
+        match polled {
             Poll::Ready(Finished { connection, result }) => {
                 self.query = None;
                 match result {
@@ -119,8 +129,19 @@ impl Results {
         }
     }
 
+    /// Counts bytes of a row that has not arrived whole.
+    fn count_partial_row(&mut self, bytes: u64) {
+        let before = std::mem::replace(&mut self.partial_row, bytes);
+        if bytes > before {
+            self.lease.hooks().hold_rows(bytes - before);
+        } else if bytes < before {
+            self.lease.hooks().release_rows(before - bytes);
+        }
+    }
+
     /// Closes the connection of a query that runs.
     fn cancel(&mut self) {
+        self.count_partial_row(0);
         if self.query.take().is_some() {
             self.lease.close();
         }
@@ -167,6 +188,7 @@ async fn read(
                 buffer.push_columns(columns);
             }
             QueryItem::Row(row) => {
+                wire.begin_row();
                 buffer.push_row(values(row, &types, &**redactor, &mut redacted)?);
             }
         }

@@ -18,7 +18,6 @@ use crate::tds::{TokenSource, TokenStream};
 const RESETTING: [u8; 2] = [packet::SQL_BATCH, packet::RPC];
 
 /// What is known of a connection while `tiberius` has its stream.
-#[derive(Default)]
 pub(crate) struct WireState {
     /// What the server's tokens say.
     pub(crate) tokens: TokenSource,
@@ -26,8 +25,19 @@ pub(crate) struct WireState {
     reset: AtomicBool,
     /// Bytes that arrived since the last row, or other token, began.
     row_bytes: AtomicU64,
-    /// How many bytes a row may have; 0 for any number.
+    /// How many bytes a row may have.
     row_limit: AtomicU64,
+}
+
+impl Default for WireState {
+    fn default() -> Self {
+        Self {
+            tokens: TokenSource::default(),
+            reset: AtomicBool::default(),
+            row_bytes: AtomicU64::default(),
+            row_limit: AtomicU64::new(u64::MAX),
+        }
+    }
 }
 
 impl WireState {
@@ -42,20 +52,19 @@ impl WireState {
     }
 
     /// Limits the length of rows, in bytes. Bytes that are read ahead count too.
-    pub(crate) fn limit_rows(&self, bytes: u64) {
-        self.row_limit.store(bytes, Ordering::Relaxed);
-        self.begin_row();
+    pub(crate) fn limit_rows(&self, bytes: Option<u64>) {
+        self.row_limit.store(bytes.unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    /// Removes the limit of rows.
-    pub(crate) fn unlimit_rows(&self) {
-        self.limit_rows(0);
+    /// How many bytes of the current row have arrived.
+    pub(crate) fn row_bytes(&self) -> u64 {
+        self.row_bytes.load(Ordering::Relaxed)
     }
 
     /// The limit that the current row exceeds, if it does.
     pub(crate) fn exceeded_row_limit(&self) -> Option<u64> {
         let limit = self.row_limit.load(Ordering::Relaxed);
-        (limit > 0 && self.row_bytes.load(Ordering::Relaxed) > limit).then_some(limit)
+        (self.row_bytes.load(Ordering::Relaxed) > limit).then_some(limit)
     }
 }
 
@@ -167,8 +176,9 @@ mod tests {
         let state = WireState::default();
         state.row_bytes.store(100, Ordering::Relaxed);
         assert_eq!(state.exceeded_row_limit(), None);
-        state.limit_rows(10);
+        state.limit_rows(Some(100));
         assert_eq!(state.exceeded_row_limit(), None);
+        state.limit_rows(Some(10));
         state.row_bytes.store(11, Ordering::Relaxed);
         assert_eq!(state.exceeded_row_limit(), Some(10));
         state.begin_row();

@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use keyward_emulator::{Emulator, Fault, FaultKind, Options};
@@ -44,6 +44,9 @@ impl Redact for Password {
 #[derive(Default)]
 struct Hooks {
     redirects_allowed: bool,
+    /// How much memory rows may take; each may have half of what is left.
+    memory: Option<u64>,
+    waiting_bytes: AtomicU64,
     redactors: AtomicU32,
     redacted: AtomicU32,
     progress: AtomicU32,
@@ -57,6 +60,18 @@ impl SessionHooks for Hooks {
 
     fn may_redirect(&self, host: &str, port: u16) -> bool {
         self.redirects_allowed && (host, port) == (NODE, 11001)
+    }
+
+    fn max_row_bytes(&self) -> Option<u64> {
+        self.memory.map(|memory| (memory - self.waiting_bytes.load(Ordering::Relaxed)) / 2)
+    }
+
+    fn hold_rows(&self, bytes: u64) {
+        self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn release_rows(&self, bytes: u64) {
+        self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     fn progress(&self) {
@@ -74,7 +89,6 @@ fn limits() -> Limits {
         wait: Duration::from_secs(60),
         idle: Duration::from_secs(60),
         age: Duration::from_secs(60),
-        row_bytes: 0,
     }
 }
 
@@ -194,15 +208,28 @@ async fn a_secret_in_a_response_is_removed_and_reported() {
 }
 
 #[tokio::test]
+async fn what_has_arrived_of_a_row_does_not_lower_its_limit() {
+    let (_emulator, pool) = pool(limits()).await;
+    let hooks = Arc::new(Hooks { memory: Some(2 << 20), ..Hooks::default() });
+    let session = pool.open(target("app", PASSWORD), Arc::clone(&hooks) as _).await.unwrap();
+    let long = "select replicate(cast('x' as varchar(max)), 450000) as x";
+    let rows = all(query(&session, long).await.unwrap()).await.unwrap();
+    assert_eq!(rows, [[Value::Text("x".repeat(450_000))]]);
+    assert_eq!(hooks.waiting_bytes.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
 async fn a_row_over_the_limit_ends_the_session_and_no_other() {
-    let (_emulator, pool) = pool(Limits { row_bytes: 1 << 20, ..limits() }).await;
-    let session = open(&pool).await;
+    let (_emulator, pool) = pool(limits()).await;
+    let hooks = Arc::new(Hooks { memory: Some(2 << 20), ..Hooks::default() });
+    let session = pool.open(target("app", PASSWORD), Arc::clone(&hooks) as _).await.unwrap();
     let long = "select replicate(cast('x' as varchar(max)), 4000000) as x";
     let error = match query(&session, long).await {
         Ok(results) => all(results).await.unwrap_err(),
         Err(error) => error,
     };
     assert_eq!(error, SessionError::RowTooLong { limit: 1 << 20 });
+    assert_eq!(hooks.waiting_bytes.load(Ordering::Relaxed), 0);
     assert_eq!(query(&session, "select 1").await.err(), Some(SessionError::Closed));
     let other = open(&pool).await;
     assert!(!other.is_reused());

@@ -266,7 +266,7 @@ async fn the_time_limit_applies_to_a_reader_that_never_waits() {
 #[tokio::test]
 async fn many_empty_result_sets_fit_in_a_guests_memory() {
     let rig = database().limits("memory = \"2MiB\"").start().await;
-    let sets = "select 1 as a where 1 = 0; ".repeat(3000);
+    let sets = "select 1 as a where 1 = 0; ".repeat(2000);
     let report = acted(
         &rig,
         &format!("open shop | query {sets} | next 4294967295 | next 4294967295 | count"),

@@ -12,7 +12,7 @@ use http_body_util::{BodyExt, Empty, Full};
 use keyward::audit::Outcome;
 use keyward::identity::source::{SourceKind, UserAssigned};
 use keyward::identity::{AccessToken, Audience, Fetch, TokenSource};
-use keyward::{Broker, CallError, Caller, Options, Plugins};
+use keyward::{Broker, CallError, Caller, Options, Plugins, SlowBody};
 use keyward_emulator::{Emulator, Fault, FaultKind};
 use keyward_policy::cloud::Cloud;
 use keyward_policy::config::{
@@ -203,6 +203,26 @@ async fn a_request_body_is_streamed() {
     assert_eq!(response.status(), 200);
     let response = rig.call(get("/secrets/long", &[])).await;
     assert!(response.text().contains(&text), "as it was sent");
+}
+
+#[tokio::test]
+async fn a_body_that_comes_too_slowly_ends_its_call_with_a_timeout() {
+    let rig = Rig::keyvault().start().await;
+    let (mut sender, body) = Channel::<Bytes, SlowBody>::new(1);
+    let request = Request::put("/secrets/slow")
+        .header("content-type", "application/json")
+        .body(body)
+        .unwrap();
+    let broker = rig.broker.clone();
+    let call =
+        tokio::spawn(async move { broker.call("vault", &Caller::named("test"), request).await });
+    sender.send_data(Bytes::from_static(b"{\"value\": ")).await.unwrap();
+    sender.abort(SlowBody { min_rate: 240 });
+    let error = call.await.unwrap().unwrap_err();
+    assert_eq!((error.status().as_u16(), error.kind()), (408, "slow-body"));
+    assert!(error.to_string().contains("240 bytes per second"), "{error}");
+    assert_eq!(rig.audit.wait(1).await.rule, Some("slow-body"));
+    assert_eq!(rig.call(get("/secrets/slow", &[])).await.status, 404, "nothing was stored");
 }
 
 #[tokio::test]

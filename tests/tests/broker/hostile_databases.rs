@@ -93,8 +93,7 @@ async fn statements_and_connections_are_limited() {
 #[tokio::test]
 async fn a_row_larger_than_a_guests_memory_is_not_buffered() {
     let rig = Rig::database("").limits("memory = \"2MiB\"").start().await;
-    let steps =
-        "open shop | query select replicate(cast('x' as varchar(max)), 50000000) as x | all";
+    let steps = "open shop | query select replicate(cast('x' as varchar(max)), 4000000) as x | all";
     let response = act(&rig, steps).await;
     assert!(
         matches!(response.error, Some(CallError::Limit { limit: Limit::RowBytes(_), .. })),
@@ -102,6 +101,22 @@ async fn a_row_larger_than_a_guests_memory_is_not_buffered() {
         response.error
     );
     assert_eq!(act(&rig, "open shop | query select 1 as one | all").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_row_may_take_half_of_the_memory_that_a_call_has_left() {
+    let rig = Rig::database("").limits("memory = \"16MiB\"").start().await;
+    let row = |bytes: u32| {
+        format!("open shop | query select replicate(cast('x' as varchar(max)), {bytes}) as x | all")
+    };
+    let response = act(&rig, &row(1_000_000)).await;
+    assert_eq!(response.status, 200, "{:?}", response.error);
+    let response = act(&rig, &row(9_000_000)).await;
+    assert!(
+        matches!(response.error, Some(CallError::Limit { limit: Limit::RowBytes(_), .. })),
+        "{:?}",
+        response.error
+    );
 }
 
 #[tokio::test]

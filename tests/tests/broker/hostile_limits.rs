@@ -72,6 +72,44 @@ async fn memory_is_bounded() {
 }
 
 #[tokio::test]
+async fn what_the_host_holds_for_a_guest_counts_as_its_memory() {
+    for way in
+        ["fields", "clones", "paths", "bodies", "ended-bodies", "trailers", "uploads", "responses"]
+    {
+        let limits = "memory = \"8MiB\"\nresources = 100000\nrequests = 4000";
+        let rig = greedy("holds_host_memory", limits).start().await;
+        let answer = vec![("x-long".to_owned(), "x".repeat(4096))];
+        let large = FaultKind::Respond { status: 200, headers: answer, body: "{}".to_owned() };
+        if way == "responses" {
+            rig.emulator.faults().add(Fault::always("vault", large));
+        }
+        let response = rig.call(get("/", &[("x-hold", way)])).await;
+        assert_limited(&rig, &response, Limit::Memory(8 << 20), 502).await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_guest_drops_does_not_count() {
+    for way in ["fields-and-drop", "bodies-and-drop"] {
+        let rig = greedy("holds_host_memory", "memory = \"8MiB\"").start().await;
+        let response = rig.call(get("/", &[("x-hold", way)])).await;
+        assert_eq!(response.status, 200, "{way}: {:?}", response.error);
+        assert!(response.text().starts_with("held 0"), "{}", response.text());
+    }
+}
+
+#[tokio::test]
+async fn a_guest_that_goes_on_after_its_response_is_stopped() {
+    let rig = greedy("overstays", "finish_time = \"200ms\"").start().await;
+    let response = rig.call(get("/", &[])).await;
+    assert_eq!(response.status, 200, "its response is not harmed");
+    assert!(response.broken.is_none() && response.text().starts_with("all of it"));
+    let record = rig.audit.wait(1).await;
+    assert_eq!((record.outcome, record.rule), (Outcome::Failed, Some("finish_time")));
+    assert_eq!(record.status, Some(200));
+}
+
+#[tokio::test]
 async fn handles_are_bounded() {
     let rig = greedy("resource_hog", "resources = 500").start().await;
     let response = rig.call(get("/", &[])).await;
@@ -203,6 +241,25 @@ async fn a_call_beyond_the_queue_is_rejected_immediately() {
         (busy[0].status.as_u16(), busy[0].headers["retry-after"].to_str().unwrap()),
         (503, "1")
     );
+}
+
+#[tokio::test]
+async fn a_call_does_not_wait_forever_for_another_to_end() {
+    let limits = "wall_time = \"1h\"\nidle_time = \"1h\"\nconcurrency = 1\nqueue_time = \"100ms\"";
+    let rig = greedy("endless_sleep", limits).start().await;
+    let running = rig.call(get("/", &[]));
+    let waiting = rig.call(get("/", &[]));
+    let response = tokio::select! {
+        biased;
+        _ = running => panic!("it sleeps"),
+        response = waiting => response,
+    };
+    match &response.error {
+        Some(CallError::Waited { waited, .. }) => assert_eq!(*waited, Duration::from_millis(100)),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!((response.status.as_u16(), &response.headers["retry-after"] == "1"), (503, true));
+    assert!(response.text().contains("queue_time"), "{}", response.text());
 }
 
 async fn all<F: Future<Output = CallResponse>>(calls: Vec<F>) -> Vec<CallResponse> {

@@ -111,7 +111,9 @@ async fn all_calls_wait_for_one_request_to_a_slow_endpoint() {
 
 #[tokio::test]
 async fn ten_thousand_callers_on_a_cold_cache_make_one_request() {
-    let rig = std::sync::Arc::new(Rig::keyvault().limits("queue = 20000").start().await);
+    let rig = std::sync::Arc::new(
+        Rig::keyvault().limits("queue = 20000\nqueue_time = \"10m\"").start().await,
+    );
     let calls: Vec<_> = (0..10_000)
         .map(|_| {
             let rig = std::sync::Arc::clone(&rig);

@@ -1,6 +1,7 @@
 //! One call, from the caller's request to the end of the response: what all its parts share.
 
 mod exports;
+mod memory;
 mod progress;
 mod record;
 mod redirects;
@@ -9,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 
 use http::{HeaderName, HeaderValue, Request, Uri};
 
+pub(crate) use memory::{CallMemory, HeldMemory, HoldingBody, field_bytes, header_bytes};
 pub(crate) use record::UpstreamNote;
 
 use crate::audit::{AuditSink, Outcome, Record};
@@ -45,6 +47,7 @@ pub(crate) struct Call {
     /// The caller's header fields that refer to second paths.
     references: Vec<(HeaderName, HeaderValue)>,
     surrogates: Surrogates,
+    memory: Arc<CallMemory>,
     verdict: OnceLock<CallError>,
     expectation: Expectation,
     redirects: Redirects,
@@ -72,6 +75,7 @@ impl Call {
             .collect();
         Arc::new(Self {
             record: CallRecord::new(id, &mount, audit, caller, request),
+            memory: Arc::new(CallMemory::new(mount.limits.memory)),
             mount,
             caller: caller.clone(),
             requested: request.uri().clone(),
@@ -114,6 +118,11 @@ impl Call {
 
     pub(crate) fn surrogates(&self) -> &Surrogates {
         &self.surrogates
+    }
+
+    /// The memory that the call has.
+    pub(crate) fn memory(&self) -> &Arc<CallMemory> {
+        &self.memory
     }
 
     /// Ends the call with an error, whatever the plugin responds. The first one counts.

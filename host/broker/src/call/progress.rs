@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 
+use tokio::sync::Notify;
+
 use super::Call;
 
 /// Counters of a call, and the marks of its progress.
@@ -17,6 +19,7 @@ pub(super) struct Progress {
     ended: AtomicBool,
     /// The caller has all of the response.
     pub(super) delivered: AtomicBool,
+    delivery: Notify,
     /// The caller's header fields are too large for the plugin to pass on.
     large_fields: AtomicBool,
     /// The caller's body broke off.
@@ -72,6 +75,12 @@ impl Call {
 
     pub(crate) fn set_delivered(&self) {
         self.progress.delivered.store(true, Ordering::Relaxed);
+        self.progress.delivery.notify_one();
+    }
+
+    /// Waits until the caller has all of the response. Only one task may wait.
+    pub(crate) async fn delivered(&self) {
+        self.progress.delivery.notified().await;
     }
 
     /// The caller's header fields are too large for the plugin to pass on.

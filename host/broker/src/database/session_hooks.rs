@@ -39,4 +39,17 @@ impl SessionHooks for CallHooks {
     fn redacted(&self) {
         self.call.note_redacted();
     }
+
+    /// Half of what is left: a row that is read is copied into the sandbox.
+    fn max_row_bytes(&self) -> Option<u64> {
+        Some(self.call.memory().left() / 2)
+    }
+
+    fn hold_rows(&self, bytes: u64) {
+        self.call.memory().add(bytes);
+    }
+
+    fn release_rows(&self, bytes: u64) {
+        self.call.memory().give_back(bytes);
+    }
 }

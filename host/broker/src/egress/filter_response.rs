@@ -13,21 +13,24 @@ use wasmtime_wasi_http::{Error, WasiBody};
 
 use super::{Authorized, redirect};
 use crate::audit::Upstream;
-use crate::call::{Call, UpstreamNote};
+use crate::call::{Call, HeldMemory, UpstreamNote, header_bytes};
 use crate::error::CallError;
 use crate::redact::{CodedScanner, CodingError, Scanner, TokenFragment, coding_of};
 use crate::upstream::innermost;
 
 /// Redacts a response as it streams. `scanner` finds the tokens of the mount, and the credential of
-/// the request.
+/// the request; `memory` is what the call holds for it.
 pub(super) fn filter(
     call: &Arc<Call>,
     authorized: &Authorized,
     response: Response<Incoming>,
     scanner: Scanner,
     note: &UpstreamNote,
+    mut memory: HeldMemory,
 ) -> Result<Response<WasiBody>, Error> {
     let (mut parts, body) = response.into_parts();
+    let too_much = |_| Error::HttpResponseHeaderSectionSize(None);
+    memory.grow(header_bytes(&parts.headers)).map_err(too_much)?;
     match redact_headers(&mut parts.headers, &scanner) {
         Ok(false) => {}
         Ok(true) => call.note_redacted(),
@@ -43,10 +46,13 @@ pub(super) fn filter(
         let stored = authorized.grant.returns_stored_content;
         match coding_of(&parts, stored).map_err(|error| stopped(call, error.into()))? {
             None => Search::Plain(scanner),
-            Some(coding) => Search::Coded(CodedScanner::new(coding, scanner)),
+            Some(coding) => {
+                memory.grow(coding.max_memory()).map_err(too_much)?;
+                Search::Coded(CodedScanner::new(coding, scanner))
+            }
         }
     };
-    let body = ResponseBody::new(body, search, Arc::clone(call), note.clone());
+    let body = ResponseBody::new(body, search, Arc::clone(call), note.clone(), memory);
     Ok(Response::from_parts(parts, body.boxed_unsync()))
 }
 
@@ -153,13 +159,21 @@ struct ResponseBody {
     search: Search,
     call: Arc<Call>,
     note: UpstreamNote,
+    /// What the call holds for the request and its response.
+    _memory: HeldMemory,
     bytes: u64,
     ended: bool,
 }
 
 impl ResponseBody {
-    fn new(inner: Incoming, search: Search, call: Arc<Call>, note: UpstreamNote) -> Self {
-        Self { inner, search, call, note, bytes: 0, ended: false }
+    fn new(
+        inner: Incoming,
+        search: Search,
+        call: Arc<Call>,
+        note: UpstreamNote,
+        memory: HeldMemory,
+    ) -> Self {
+        Self { inner, search, call, note, _memory: memory, bytes: 0, ended: false }
     }
 
     fn stop(&self, stop: Stop) -> Error {

@@ -29,7 +29,7 @@ use std::sync::Arc;
 
 use keyward_policy::authorize;
 
-pub(crate) use hooks::EgressHooks;
+pub(crate) use hooks::{EgressHooks, queued_bytes, request_bytes};
 
 use crate::running_grant::RunningGrant;
 use crate::sealed_value::SealedValue;

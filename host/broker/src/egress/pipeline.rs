@@ -17,25 +17,27 @@ use super::request_body::RequestBody;
 use super::transmit::transmit;
 use super::{Authorized, rejected, sealed, signature_request};
 use crate::audit::Upstream;
-use crate::call::{Call, UpstreamNote};
+use crate::call::{Call, HeldMemory, HoldingBody, UpstreamNote};
 use crate::sealed_value::Spend;
 
 /// Fields by which the host describes the mount to the plugin. They are not for services.
 const FORWARDED: [&str; 4] =
     ["forwarded", "x-forwarded-host", "x-forwarded-prefix", "x-forwarded-proto"];
 
-/// Sends an authorized request, and waits for the head of its response.
+/// Sends an authorized request, and waits for the head of its response. `memory` is what the call
+/// holds for it.
 pub(super) async fn send(
     call: &Arc<Call>,
     request: Request<WasiBody>,
     authorized: Authorized,
     options: RequestOptions,
+    memory: HeldMemory,
 ) -> Result<Response<WasiBody>, Error> {
     let note =
         call.note_upstream(&authorized.grant, request.method(), &authorized.uri, &authorized.spend);
     let mints = authorized.minted.map(|minted| minted.operation);
     note.update(|upstream: &mut Upstream| upstream.mints = mints);
-    let sent = send_noted(call, request, authorized, options, &note).await;
+    let sent = send_noted(call, request, authorized, options, &note, memory).await;
     if let Err(error) = &sent {
         note.update(|upstream: &mut Upstream| upstream.error = Some(error.to_string()));
     }
@@ -48,16 +50,23 @@ async fn send_noted(
     authorized: Authorized,
     options: RequestOptions,
     note: &UpstreamNote,
+    mut memory: HeldMemory,
 ) -> Result<Response<WasiBody>, Error> {
     let minted = authorized.minted;
     let seals = minting::seals(&call.mount().grants, &authorized.grant, minted.as_ref());
     let plain = minted.filter(|minted| minted.is_plain(&seals));
+    if minted.is_some_and(|minted| minted.signs.is_some()) {
+        memory.grow(sealed::LONGEST as u64).map_err(|_| Error::HttpRequestDenied)?;
+    }
     let request =
         signature_request::check(call, request, &authorized, plain.is_some(), note).await?;
     let response = if seals.is_empty() {
-        exchange(call, request, authorized, options, note).await?
+        exchange(call, request, authorized, options, note, memory).await?
     } else {
-        sealed::exchange(call, request, authorized, seals, options, note).await?
+        // The request and the response are read whole.
+        memory.grow(2 * sealed::LONGEST as u64).map_err(|_| Error::HttpRequestDenied)?;
+        let response = sealed::exchange(call, request, authorized, seals, options, note).await?;
+        response.map(|body| HoldingBody::boxed(body, memory))
     };
     if let Some(minted) = plain.filter(|_| response.status().is_success()) {
         call.record_export(response.status(), minted.operation);
@@ -71,6 +80,7 @@ async fn exchange(
     authorized: Authorized,
     options: RequestOptions,
     note: &UpstreamNote,
+    memory: HeldMemory,
 ) -> Result<Response<WasiBody>, Error> {
     let (mut parts, body) = request.into_parts();
     parts.uri = authorized.uri.clone();
@@ -101,7 +111,7 @@ async fn exchange(
     {
         call.mount().sealed_responses.forget(value);
     }
-    filter(call, &authorized, response, scanner, note)
+    filter(call, &authorized, response, scanner, note, memory)
 }
 
 /// Removes header fields that are not for the service.

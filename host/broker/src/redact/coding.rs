@@ -40,6 +40,18 @@ pub(crate) enum Coding {
     Brotli,
 }
 
+impl Coding {
+    /// What decoding holds at most, in bytes: the window of the decoder, and what waits.
+    pub(crate) fn max_memory(self) -> u64 {
+        let window = match self {
+            Self::Gzip | Self::Deflate => 64 << 10,
+            // [RFC 7932, 9.1](https://www.rfc-editor.org/rfc/rfc7932#section-9.1).
+            Self::Brotli => 16 << 20,
+        };
+        window + MAX_HELD as u64
+    }
+}
+
 /// Why a compressed response cannot be searched, or must not go on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum CodingError {

@@ -1,43 +1,88 @@
 //! Memory and tables of one sandbox, all together.
 
 use wasmtime::ResourceLimiter;
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi_http::FieldMap;
+use wasmtime_wasi_http::p2::types::{
+    HostIncomingResponse, HostOutgoingRequest, HostOutgoingResponse,
+};
 
+use super::state::State;
+use crate::call::header_bytes;
 use crate::error::Limit;
-use keyward_policy::config::Limits;
 
-/// What a sandbox may still take. The stock limiter bounds each memory; this bounds their sum, so
-/// that a component of many memories gets no more than one of one.
-#[derive(Debug)]
-pub(super) struct Budget {
-    memory: u64,
-    memory_limit: u64,
-    elements: u64,
-    element_limit: u32,
-}
+/// What the host holds for any handle, in bytes, beside its contents.
+const HANDLE: u64 = 256;
 
-impl Budget {
-    pub(super) fn new(limits: &Limits) -> Self {
-        Self {
-            memory: 0,
-            memory_limit: limits.memory,
-            elements: 0,
-            element_limit: limits.table_elements,
+impl State {
+    /// Counts bytes that the guest makes the host hold behind a handle.
+    pub(super) fn hold(&mut self, bytes: u64) -> Result<(), Limit> {
+        self.take(bytes)?;
+        self.counts.handle_bytes += bytes;
+        // Rows and responses have the rest, so what was dropped must not count for long.
+        if self.counts.handle_bytes - self.counts.last_handle_bytes
+            > self.call.memory().limit() / 16
+        {
+            self.count_handles();
         }
+        Ok(())
+    }
+
+    /// Fails if so many bytes are not left.
+    pub(super) fn make_room(&mut self, bytes: u64) -> Result<(), Limit> {
+        self.take(bytes)?;
+        self.call.memory().give_back(bytes);
+        Ok(())
+    }
+
+    /// Counts bytes until they are given back.
+    pub(super) fn take(&mut self, bytes: u64) -> Result<(), Limit> {
+        if self.call.memory().take(bytes).is_ok() {
+            return Ok(());
+        }
+        self.count_handles();
+        self.call.memory().take(bytes)
+    }
+
+    /// Counts the bytes of the handles that there are.
+    fn count_handles(&mut self) {
+        let bytes = bytes_behind_handles(&mut self.table);
+        self.call.memory().add(bytes);
+        self.call.memory().give_back(self.counts.handle_bytes);
+        self.counts.handle_bytes = bytes;
+        self.counts.last_handle_bytes = bytes;
     }
 }
 
-impl ResourceLimiter for Budget {
+/// What the host holds for the handles of a sandbox, in bytes.
+fn bytes_behind_handles(table: &mut ResourceTable) -> u64 {
+    let entries = table.iter_mut().map(|entry| {
+        let contents = if let Some(fields) = entry.downcast_ref::<FieldMap>() {
+            header_bytes(fields)
+        } else if let Some(request) = entry.downcast_ref::<HostOutgoingRequest>() {
+            let authority = request.authority.as_deref().map_or(0, str::len);
+            let path = request.path_with_query.as_deref().map_or(0, str::len);
+            header_bytes(&request.headers) + (authority + path) as u64
+        } else if let Some(response) = entry.downcast_ref::<HostOutgoingResponse>() {
+            header_bytes(&response.headers)
+        } else if let Some(response) = entry.downcast_ref::<HostIncomingResponse>() {
+            header_bytes(&response.headers)
+        } else {
+            0
+        };
+        HANDLE + contents
+    });
+    entries.sum()
+}
+
+impl ResourceLimiter for State {
     fn memory_growing(
         &mut self,
         current: usize,
         desired: usize,
         _: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let more = (desired as u64).saturating_sub(current as u64);
-        self.memory = self.memory.saturating_add(more);
-        if self.memory > self.memory_limit {
-            return Err(Limit::Memory(self.memory_limit).into());
-        }
+        self.take((desired as u64).saturating_sub(current as u64))?;
         Ok(true)
     }
 
@@ -48,28 +93,11 @@ impl ResourceLimiter for Budget {
         _: Option<usize>,
     ) -> wasmtime::Result<bool> {
         let more = (desired as u64).saturating_sub(current as u64);
-        self.elements = self.elements.saturating_add(more);
-        if self.elements > u64::from(self.element_limit) {
-            return Err(Limit::TableElements(self.element_limit).into());
+        let limit = self.call.mount().limits.table_elements;
+        self.counts.table_elements = self.counts.table_elements.saturating_add(more);
+        if self.counts.table_elements > u64::from(limit) {
+            return Err(Limit::TableElements(limit).into());
         }
         Ok(true)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_sum_of_all_memories_counts() {
-        let mut budget =
-            Budget::new(&Limits { memory: 100, table_elements: 10, ..Limits::default() });
-        assert!(budget.memory_growing(0, 60, None).unwrap());
-        assert!(budget.memory_growing(0, 40, None).unwrap());
-        let error = budget.memory_growing(40, 41, None).unwrap_err();
-        assert_eq!(error.downcast_ref(), Some(&Limit::Memory(100)));
-        assert!(budget.table_growing(0, 10, None).unwrap());
-        let error = budget.table_growing(0, 1, None).unwrap_err();
-        assert_eq!(error.downcast_ref(), Some(&Limit::TableElements(10)));
     }
 }

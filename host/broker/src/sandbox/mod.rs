@@ -9,6 +9,7 @@ mod clocks;
 mod compiled;
 mod engine;
 mod guest;
+mod http_memory;
 mod identity;
 mod limits;
 mod linker;

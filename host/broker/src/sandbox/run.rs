@@ -108,6 +108,7 @@ async fn live<B>(
             biased;
             handled = Metered { future, meter } => handled,
             limit = watch(&call) => Err(limit.into()),
+            limit = overstay(&call) => Err(limit.into()),
         }
     };
     let answered = answered.load(Ordering::Relaxed);
@@ -185,6 +186,14 @@ async fn watch(call: &Call) -> Limit {
             return Limit::IdleTime(limits.idle_time);
         }
     }
+}
+
+/// Returns when the guest has gone on for too long after the caller had all of its response.
+async fn overstay(call: &Call) -> Limit {
+    let finish_time = call.mount().limits.finish_time;
+    call.delivered().await;
+    tokio::time::sleep(finish_time).await;
+    Limit::FinishTime(finish_time)
 }
 
 /// What ended a guest, for its caller.

@@ -10,7 +10,6 @@ use wasmtime_wasi_http::p2::body::{HostOutgoingBody, StreamContext};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::clocks::Coarse;
-use super::limits::Budget;
 use super::meter::Meter;
 use super::output::Output;
 use crate::call::Call;
@@ -20,6 +19,17 @@ use crate::error::Limit;
 /// The most random bytes that a guest gets at once.
 const RANDOM: u64 = 64 << 10;
 
+/// What all of a sandbox's memories, tables and handles have together: a component of many memories
+/// gets no more than one of one.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    /// Bytes that are counted for handles. What is dropped counts until the handles are looked at.
+    pub(super) handle_bytes: u64,
+    /// What they were when the handles were last looked at.
+    pub(super) last_handle_bytes: u64,
+    pub(super) table_elements: u64,
+}
+
 /// The host's side of a sandbox: no files, no environment, no arguments, no sockets.
 pub(super) struct State {
     pub(super) table: ResourceTable,
@@ -27,7 +37,7 @@ pub(super) struct State {
     http: WasiHttpCtx,
     hooks: EgressHooks,
     pub(super) call: Arc<Call>,
-    budget: Budget,
+    pub(super) counts: Counts,
 }
 
 impl State {
@@ -53,7 +63,7 @@ impl State {
             http,
             hooks,
             call: Arc::clone(call),
-            budget: Budget::new(limits),
+            counts: Counts::default(),
         }
     }
 
@@ -65,7 +75,7 @@ impl State {
     ) -> Store<Self> {
         let limits = call.mount().limits;
         let mut store = Store::new(engine, Self::new(call));
-        store.limiter(|state| &mut state.budget);
+        store.limiter(|state| state);
         store.set_hostcall_fuel(usize::try_from(limits.hostcall_bytes).unwrap_or(usize::MAX));
         store.set_max_component_handles(limits.resources as usize);
         store.set_epoch_deadline(1);

@@ -35,6 +35,14 @@ const CONNECTIONS: WithDefault<u32> = WithDefault::<u32>::integer(
     4096,
     "the most connections at once, all listeners together",
 );
+const MIN_RATE: WithDefault<u64> = WithDefault::<u64>::size(
+    "min_rate",
+    (0, 1 << 30),
+    240,
+    "the least that a caller sends of a body, or reads of a response, in a second: the average over \
+     the time in which Keyward waits for it, after the first 30 seconds, and no pause may be longer \
+     than two minutes; `\"0B\"` for any rate",
+);
 const TCP: Key = Key::form(
     "tcp",
     LOOPBACK,
@@ -61,7 +69,7 @@ const ORIGINS: Key = Key::strings(
 pub(super) const LISTEN: SectionKeys = SectionKeys::new(
     &["listen"],
     "Where callers reach the daemon, see [operations.md](operations.md#listeners).",
-    &[&SOCKET, &MODE, &TCP, &TCP_CALLERS, &ORIGINS, &CONNECTIONS.key],
+    &[&SOCKET, &MODE, &TCP, &TCP_CALLERS, &ORIGINS, &CONNECTIONS.key, &MIN_RATE.key],
 );
 
 const ADDRESS: Key = Key::form(
@@ -117,6 +125,8 @@ pub(crate) struct Listen {
     pub(crate) tls: Option<ListenTls>,
     /// The most connections at once.
     pub(crate) connections: u32,
+    /// How fast callers must send and read, in bytes per second; 0 for any rate.
+    pub(crate) min_rate: u64,
 }
 
 /// `[listen.tls]`.
@@ -179,6 +189,7 @@ pub(super) fn listen(root: &Section<'_>, base: &Path) -> Listen {
         section.push(diagnostic.help(help));
     }
     let connections = section.integer(&CONNECTIONS);
+    let min_rate = section.size(&MIN_RATE);
     let tls = tls(&section, base);
     clash(&section, tcp.as_ref(), tls.as_ref());
     section.finish();
@@ -196,6 +207,7 @@ pub(super) fn listen(root: &Section<'_>, base: &Path) -> Listen {
         origins,
         tls,
         connections,
+        min_rate,
     }
 }
 

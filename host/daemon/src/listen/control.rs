@@ -6,7 +6,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use keyward::identity::Audience;
-use keyward::{Body, Broker, Caller, Refusal, problem};
+use keyward::{Body, Broker, Caller, Rejection, problem};
 use serde_json::{Value, json};
 
 use super::linger::TrackedBody;
@@ -25,11 +25,11 @@ pub(super) async fn respond(
     broker: &Broker,
     caller: &Caller,
     request: Request<TrackedBody>,
-) -> Result<Response<Body>, Refusal> {
+) -> Result<Response<Body>, Rejection> {
     if !may_control(caller) {
         let detail = "only the daemon's own user and root may send this, over the Unix socket";
         let title = "Permission denied";
-        return Err(Refusal::denied(
+        return Err(Rejection::denied(
             StatusCode::FORBIDDEN,
             "not-allowed",
             title,
@@ -39,18 +39,23 @@ pub(super) async fn respond(
     }
     if request.uri().path() != FORGET_TOKENS_PATH {
         let detail = format!("the only path under {PATH_PREFIX} is {FORGET_TOKENS_PATH}");
-        return Err(Refusal::failed(StatusCode::NOT_FOUND, "unknown-path", "Unknown path", detail));
+        return Err(Rejection::failed(
+            StatusCode::NOT_FOUND,
+            "unknown-path",
+            "Unknown path",
+            detail,
+        ));
     }
     if request.method() != Method::POST {
         let title = "The method is not allowed";
-        return Err(Refusal::failed(
+        return Err(Rejection::failed(
             StatusCode::METHOD_NOT_ALLOWED,
             "bad-request",
             title,
             "use POST",
         ));
     }
-    forget_tokens(broker, request).await.map_err(Refusal::malformed)
+    forget_tokens(broker, request).await.map_err(Rejection::malformed)
 }
 
 /// Whether a caller is the daemon's own user or root.

@@ -8,7 +8,7 @@
 use http::header::HOST;
 use http::uri::Authority;
 use http::{HeaderMap, StatusCode, Uri, Version};
-use keyward::Refusal;
+use keyward::Rejection;
 
 use super::site::{Loopback, Site};
 
@@ -18,7 +18,7 @@ pub(super) fn check(
     uri: &Uri,
     headers: &HeaderMap,
     site: &Site,
-) -> Result<String, Refusal> {
+) -> Result<String, Rejection> {
     let mut fields = headers.get_all(HOST).iter();
     let host = match (fields.next(), fields.next()) {
         (Some(host), None) => host,
@@ -26,12 +26,12 @@ pub(super) fn check(
         (None, _) if version == Version::HTTP_10 && matches!(site, Site::Unix) => {
             return Ok("localhost".to_owned());
         }
-        (None, _) => return Err(Refusal::malformed("the request has no `host` field")),
+        (None, _) => return Err(Rejection::malformed("the request has no `host` field")),
         (Some(_), Some(_)) => {
-            return Err(Refusal::malformed("the request has more than one `host` field"));
+            return Err(Rejection::malformed("the request has more than one `host` field"));
         }
     };
-    let malformed = || Refusal::malformed("`host` is not a host name or address, and a port");
+    let malformed = || Rejection::malformed("`host` is not a host name or address, and a port");
     let host = host.to_str().map_err(|_| malformed())?;
     if let Some(authority) = uri.authority() {
         check_absolute(uri, authority, host, site)?;
@@ -60,10 +60,10 @@ fn check_absolute(
     authority: &Authority,
     host: &str,
     site: &Site,
-) -> Result<(), Refusal> {
+) -> Result<(), Rejection> {
     if !authority.as_str().eq_ignore_ascii_case(host) {
         let detail = "the request's target and its `host` field name different hosts";
-        return Err(Refusal::malformed(detail));
+        return Err(Rejection::malformed(detail));
     }
     match (site, uri.scheme_str()) {
         (Site::Loopback(loopback), Some(scheme)) if scheme != loopback.scheme => {
@@ -72,7 +72,7 @@ fn check_absolute(
         (_, Some("http" | "https")) => Ok(()),
         // Of CONNECT.
         (_, None) => Ok(()),
-        (_, Some(_)) => Err(Refusal::malformed("the request's target has an unknown scheme")),
+        (_, Some(_)) => Err(Rejection::malformed("the request's target has an unknown scheme")),
     }
 }
 
@@ -96,13 +96,13 @@ fn parse(host: &str) -> Option<(&str, Option<u16>)> {
     is_name.then_some((name, port))
 }
 
-fn misdirected(loopback: &Loopback) -> Refusal {
+fn misdirected(loopback: &Loopback) -> Rejection {
     let Loopback { scheme, port, .. } = loopback;
     let detail = format!(
         "the request is not for this listener, whose `host` is a loopback name or address and its \
          port. Send it to {scheme}://localhost:{port}"
     );
-    Refusal::denied(StatusCode::MISDIRECTED_REQUEST, "misdirected", "Wrong host", "host", detail)
+    Rejection::denied(StatusCode::MISDIRECTED_REQUEST, "misdirected", "Wrong host", "host", detail)
 }
 
 #[cfg(test)]
@@ -117,7 +117,7 @@ mod tests {
             request.headers_mut().append(HOST, HeaderValue::from_bytes(host).unwrap());
         }
         let checked = check(request.version(), request.uri(), request.headers(), site);
-        checked.map_or_else(|refusal| refusal.status.as_u16(), |_| 200)
+        checked.map_or_else(|rejection| rejection.status.as_u16(), |_| 200)
     }
 
     fn tcp() -> Site {

@@ -9,43 +9,45 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use keyward::{Body, Broker, Caller, PublicUrl, Refusal, RefusedRequest};
+use keyward::{Body, Broker, Caller, PublicUrl, RejectedRequest, Rejection};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
-use super::framing::{RefusalSlot, StrictFraming};
+use super::framing::{MAX_HEAD_TIME, RejectionSlot, StrictFraming};
 use super::linger::{LingeringStream, TrackedBody, UnreadBody};
 use super::site::Site;
 use super::{control, host_check, web_page};
 
-/// How long a connection may be idle. A caller that begins a head has a time of its own for that.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a connection may be idle, in any case.
+const IDLE_TIME: Duration = Duration::from_secs(60);
 
 /// The size of a connection's read and write buffers, in bytes: longer than the longest head.
 const MAX_BUFFER_SIZE: usize = 144 << 10;
 
-/// Serves one connection. After shutdown began, it ends with the current request.
+/// Serves one connection. After shutdown began, it ends with the current request. `min_rate` is how
+/// fast the caller must send and read, in bytes per second; 0 for any rate.
 pub(super) async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     broker: Broker,
     caller: Caller,
     site: Site,
+    min_rate: u64,
     shutdown: CancellationToken,
 ) {
     let unread = UnreadBody::default();
-    let refusal = RefusalSlot::default();
-    let stream = LingeringStream::new(stream, unread.clone());
-    let stream = StrictFraming::new(stream, refusal.clone());
+    let rejection = RejectionSlot::default();
+    let stream = LingeringStream::new(stream, unread.clone(), min_rate);
+    let stream = StrictFraming::new(stream, rejection.clone());
     let service = service_fn(move |request: Request<Incoming>| {
         let (broker, caller, site) = (broker.clone(), caller.clone(), site.clone());
         let unread = unread.clone();
-        let request = request.map(|body| unread.track(body));
-        let refusal = refusal.take();
-        if refusal.is_some() {
+        let request = request.map(|body| unread.track(body, min_rate));
+        let rejection = rejection.take();
+        if rejection.is_some() {
             unread.set(true);
         }
         async move {
-            let mut response = respond(&broker, &caller, &site, request, refusal).await;
+            let mut response = respond(&broker, &caller, &site, request, rejection).await;
             if unread.get() {
                 // The rest of the body is not read, so no other request can follow.
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -56,7 +58,8 @@ pub(super) async fn serve(
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
-        .header_read_timeout(IDLE_TIMEOUT)
+        // hyper's timer also runs on while a head arrives.
+        .header_read_timeout(IDLE_TIME + MAX_HEAD_TIME)
         .half_close(false)
         .max_buf_size(MAX_BUFFER_SIZE);
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
@@ -73,29 +76,29 @@ pub(super) async fn serve(
     }
 }
 
-/// Responds to a request: calls a mount, or refuses it. `refusal` is that of a malformed request.
+/// Responds to a request: calls a mount, or rejects it. `rejection` is that of a malformed request.
 async fn respond(
     broker: &Broker,
     caller: &Caller,
     site: &Site,
     mut request: Request<TrackedBody>,
-    refusal: Option<Refusal>,
+    rejection: Option<Rejection>,
 ) -> Response<Body> {
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
-    let refuse = |refusal: Refusal| {
+    let reject = |rejection: Rejection| {
         let (mount, path) = split_mount(&path);
-        let request = RefusedRequest { method: method.as_str(), mount, path };
-        broker.refuse(caller, request, &refusal)
+        let request = RejectedRequest { method: method.as_str(), mount, path };
+        broker.reject(caller, request, &rejection)
     };
     let mut page = None;
-    let mut response = match refusal.map_or_else(|| check(&request, site), Err) {
-        Err(refusal) => refuse(refusal),
+    let mut response = match rejection.map_or_else(|| check(&request, site), Err) {
+        Err(rejection) => reject(rejection),
         Ok(checked) => {
             page = checked.page;
             request.extensions_mut().insert(checked.public_url);
             let response = respond_checked(broker, caller, page.is_some(), request).await;
-            response.unwrap_or_else(refuse)
+            response.unwrap_or_else(reject)
         }
     };
     web_page::protect(response.headers_mut(), site, page);
@@ -109,12 +112,12 @@ struct Checked {
     page: Option<HeaderValue>,
 }
 
-fn check(request: &Request<TrackedBody>, site: &Site) -> Result<Checked, Refusal> {
+fn check(request: &Request<TrackedBody>, site: &Site) -> Result<Checked, Rejection> {
     let (uri, headers) = (request.uri(), request.headers());
     let host = host_check::check(request.version(), uri, headers, site)?;
     let page = web_page::check(headers, site)?;
     if !uri.path().starts_with('/') {
-        return Err(Refusal::malformed("the request's target must be a path"));
+        return Err(Rejection::malformed("the request's target must be a path"));
     }
     let (mount, _) = split_mount(uri.path());
     let prefix = format!("/{mount}");
@@ -127,7 +130,7 @@ async fn respond_checked(
     caller: &Caller,
     is_from_page: bool,
     mut request: Request<TrackedBody>,
-) -> Result<Response<Body>, Refusal> {
+) -> Result<Response<Body>, Rejection> {
     if is_from_page {
         if let Some(response) = web_page::preflight(request.method(), request.headers()) {
             return Ok(response);
@@ -141,7 +144,7 @@ async fn respond_checked(
     let (mount, rest) = split_mount(target);
     let mount = mount.to_owned();
     let rest = if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") };
-    let malformed = |_| Refusal::malformed("the request's path is malformed");
+    let malformed = |_| Rejection::malformed("the request's path is malformed");
     *request.uri_mut() = rest.parse::<Uri>().map_err(malformed)?;
     let mut response = broker.respond(&mount, caller, request).await;
     web_page::drop_response_fields(response.headers_mut());

@@ -1,3 +1,6 @@
+//! The stream and the bodies of a connection, which watch over a caller that is too slow, and close
+//! only when it has the last response.
+//!
 //! Lingering close, like nginx's `lingering_close`: delivers the last response of a connection.
 //!
 //! A response may be complete while the caller still sends the request's body. Closing the
@@ -5,6 +8,7 @@
 //! may be lost before the caller reads it. So the write side is shut down first, and the rest of
 //! the body is read and discarded, within limits of time and size.
 
+use std::error::Error;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,8 +19,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use keyward::SlowBody;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
+
+use super::min_rate::MinRate;
 
 /// The longest time that a connection lingers.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -41,10 +48,11 @@ impl UnreadBody {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Tracks whether the body of the current request is read to its end.
-    pub(super) fn track(&self, body: Incoming) -> TrackedBody {
+    /// Tracks whether the body of the current request is read to its end. `min_rate` is how fast the
+    /// caller must send it, in bytes per second; 0 for any rate.
+    pub(super) fn track<B: Body>(&self, body: B, min_rate: u64) -> TrackedBody<B> {
         self.set(!body.is_end_stream());
-        TrackedBody { body, unread: self.clone() }
+        TrackedBody { body, unread: self.clone(), rate: MinRate::new(min_rate), min_rate }
     }
 
     pub(super) fn set(&self, unread: bool) {
@@ -52,25 +60,38 @@ impl UnreadBody {
     }
 }
 
-/// A request's body that clears [`UnreadBody`] when it has been read to its end.
-pub(super) struct TrackedBody {
-    body: Incoming,
+/// A request's body that clears [`UnreadBody`] when it has been read to its end, and ends with
+/// [`SlowBody`] if it comes too slowly.
+pub(super) struct TrackedBody<B = Incoming> {
+    body: B,
     unread: UnreadBody,
+    rate: MinRate,
+    min_rate: u64,
 }
 
-impl Body for TrackedBody {
+impl<B> Body for TrackedBody<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = Box<dyn Error + Send + Sync>;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
+            ready!(self.rate.poll_too_slow(cx));
+            return Poll::Ready(Some(Err(SlowBody { min_rate: self.min_rate }.into())));
+        };
+        if let Some(Ok(frame)) = &frame {
+            self.rate.moved(frame.data_ref().map_or(0, Bytes::len));
+        }
         if frame.is_none() || self.body.is_end_stream() {
             self.unread.set(false);
         }
-        Poll::Ready(frame)
+        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -82,9 +103,11 @@ impl Body for TrackedBody {
     }
 }
 
-/// A stream that lingers when it is shut down while a request's body is unread.
+/// A stream that lingers when it is shut down while a request's body is unread, and whose writes
+/// fail when the caller reads too slowly.
 pub(super) struct LingeringStream<S> {
     stream: S,
+    rate: MinRate,
     unread: UnreadBody,
     state: State,
 }
@@ -105,8 +128,9 @@ struct Discard {
 }
 
 impl<S> LingeringStream<S> {
-    pub(super) fn new(stream: S, unread: UnreadBody) -> Self {
-        Self { stream, unread, state: State::Open }
+    /// `min_rate` is how fast the caller must read, in bytes per second; 0 for any rate.
+    pub(super) fn new(stream: S, unread: UnreadBody, min_rate: u64) -> Self {
+        Self { stream, rate: MinRate::new(min_rate), unread, state: State::Open }
     }
 }
 
@@ -155,11 +179,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for LingeringStream<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.rate.written(cx, written, |length| *length)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.rate.written(cx, flushed, |()| 0)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -167,7 +193,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for LingeringStream<S> {
         loop {
             match &mut this.state {
                 State::Open => {
-                    ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
+                    let shut_down = Pin::new(&mut this.stream).poll_shutdown(cx);
+                    ready!(this.rate.written(cx, shut_down, |()| 0))?;
                     this.state = if this.unread.get() {
                         State::Lingering(Box::new(Discard::new()))
                     } else {
@@ -192,6 +219,44 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for LingeringStream<S> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.rate.written(cx, written, |length| *length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+    use http_body_util::channel::Channel;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::*;
+
+    const RATE: u64 = 240;
+    const SHORT: Duration = Duration::from_millis(50);
+
+    #[tokio::test]
+    async fn a_caller_that_does_not_read_is_disconnected() {
+        let (stream, mut caller) = duplex(1024);
+        let mut stream = LingeringStream::new(stream, UnreadBody::default(), RATE);
+        stream.rate = MinRate::with_grace(RATE, SHORT);
+        stream.write_all(&[0; 512]).await.unwrap();
+        stream.rate = MinRate::with_grace(RATE, SHORT);
+        let error = stream.write_all(&[0; 4096]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        caller.read_exact(&mut [0; 512]).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_request_body_that_does_not_come_ends_as_too_slow() {
+        let (mut sender, body) = Channel::<Bytes, io::Error>::new(1);
+        let unread = UnreadBody::default();
+        let mut body = unread.track(body, RATE);
+        body.rate = MinRate::with_grace(RATE, SHORT);
+        sender.send_data(Bytes::from_static(b"x")).await.unwrap();
+        assert!(body.frame().await.unwrap().is_ok());
+        let error = body.frame().await.unwrap().unwrap_err();
+        assert_eq!(error.downcast_ref(), Some(&SlowBody { min_rate: RATE }));
+        assert!(unread.get(), "its rest is discarded, and the connection closed");
     }
 }

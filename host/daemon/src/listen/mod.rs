@@ -9,6 +9,7 @@ mod framing;
 mod host_check;
 mod http;
 mod linger;
+mod min_rate;
 mod site;
 mod tcp;
 mod tls;
@@ -61,6 +62,8 @@ struct Server {
     workers: Arc<Workers>,
     /// One permit for each open connection.
     connection_permits: Arc<Semaphore>,
+    /// How fast callers must send and read, in bytes per second; 0 for any rate.
+    min_rate: u64,
     shutdown: CancellationToken,
 }
 
@@ -93,6 +96,7 @@ pub(crate) async fn start(listen: &Listen, broker: Broker) -> Result<ServerHandl
         broker,
         workers: Arc::clone(&workers),
         connection_permits: Arc::new(Semaphore::new(listen.connections as usize)),
+        min_rate: listen.min_rate,
         shutdown: shutdown.clone(),
     };
     let listeners = TaskTracker::new();
@@ -192,9 +196,10 @@ impl Server {
         F: Future<Output = io::Result<S>> + Send + 'static,
     {
         let (broker, shutdown) = (self.broker.clone(), self.shutdown.clone());
+        let min_rate = self.min_rate;
         self.workers.spawn(async move {
             match open().await {
-                Ok(stream) => http::serve(stream, broker, caller, site, shutdown).await,
+                Ok(stream) => http::serve(stream, broker, caller, site, min_rate, shutdown).await,
                 Err(error) => tracing::debug!(%error, "cannot open a connection"),
             }
             drop(permit);

@@ -2,7 +2,7 @@
 //!
 //! A browser on this machine lets every page that it shows send requests to a loopback address.
 //! What a browser sends says so: `origin`, `sec-fetch-site`, or a `referer` of another origin. Such
-//! requests are refused, unless the configuration names the page's origin. Those pages get the
+//! requests are rejected, unless the configuration names the page's origin. Those pages get the
 //! fields of CORS from Keyward, and never those of a service.
 //!
 //! No browser reaches a Unix socket, so none of this applies there, except that fields by which a
@@ -11,12 +11,12 @@
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
-    ACCESS_CONTROL_REQUEST_METHOD, ALT_SVC, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName,
-    HeaderValue, ORIGIN, REFERER, SET_COOKIE, STRICT_TRANSPORT_SECURITY, VARY,
-    X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_REQUEST_METHOD, ALT_SVC, CONTENT_SECURITY_POLICY,
+    CONTENT_SECURITY_POLICY_REPORT_ONLY, HeaderMap, HeaderName, HeaderValue, ORIGIN, REFERER,
+    REFRESH, SET_COOKIE, STRICT_TRANSPORT_SECURITY, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{Method, Response, StatusCode, Uri};
-use keyward::{Body, Refusal};
+use keyward::{Body, Rejection};
 
 use super::site::{Loopback, Site};
 use crate::config::Origin;
@@ -27,7 +27,17 @@ const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName =
 const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
 /// Fields of responses that would say something about the daemon's own host to a browser.
-const DROPPED: [HeaderName; 4] = [SET_COOKIE, STRICT_TRANSPORT_SECURITY, ALT_SVC, CLEAR_SITE_DATA];
+const DROPPED: [HeaderName; 9] = [
+    ALT_SVC,
+    CLEAR_SITE_DATA,
+    CONTENT_SECURITY_POLICY_REPORT_ONLY,
+    HeaderName::from_static("nel"),
+    REFRESH,
+    HeaderName::from_static("report-to"),
+    HeaderName::from_static("reporting-endpoints"),
+    SET_COOKIE,
+    STRICT_TRANSPORT_SECURITY,
+];
 
 /// A document runs no script, loads nothing, and has an origin that no other has.
 const SANDBOX: HeaderValue =
@@ -36,21 +46,21 @@ const SANDBOX: HeaderValue =
 /// How long a browser may keep the response to a preflight request, in seconds.
 const PREFLIGHT_MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 
-/// Refuses the requests of web pages. Returns the page's origin, if it may call.
-pub(super) fn check(headers: &HeaderMap, site: &Site) -> Result<Option<HeaderValue>, Refusal> {
+/// Rejects the requests of web pages. Returns the page's origin, if it may call.
+pub(super) fn check(headers: &HeaderMap, site: &Site) -> Result<Option<HeaderValue>, Rejection> {
     let Site::Loopback(loopback) = site else { return Ok(None) };
     let mut origins = headers.get_all(ORIGIN).iter();
     match (origins.next(), origins.next()) {
         (Some(origin), None) if is_named(loopback, origin) => return Ok(Some(origin.clone())),
-        (Some(origin), _) => return Err(refusal("origin", origin, loopback)),
+        (Some(origin), _) => return Err(rejection("origin", origin, loopback)),
         (None, _) => {}
     }
     if let Some(site) = headers.get(SEC_FETCH_SITE) {
-        return Err(refusal("sec-fetch-site", site, loopback));
+        return Err(rejection("sec-fetch-site", site, loopback));
     }
     let mut referers = headers.get_all(REFERER).iter();
     match referers.find(|referer| !is_own(loopback, referer)) {
-        Some(referer) => Err(refusal("referer", referer, loopback)),
+        Some(referer) => Err(rejection("referer", referer, loopback)),
         None => Ok(None),
     }
 }
@@ -68,7 +78,7 @@ fn is_own(loopback: &Loopback, referer: &HeaderValue) -> bool {
     })
 }
 
-fn refusal(field: &'static str, value: &HeaderValue, loopback: &Loopback) -> Refusal {
+fn rejection(field: &'static str, value: &HeaderValue, loopback: &Loopback) -> Rejection {
     let section = if loopback.scheme == "https" { "[listen.tls]" } else { "[listen]" };
     // A value from a page is repeated only where it is a line to write.
     let origin = value.to_str().ok().and_then(|origin| Origin::parse(origin).ok());
@@ -81,7 +91,7 @@ fn refusal(field: &'static str, value: &HeaderValue, loopback: &Loopback) -> Ref
          you trust is to call with `fetch`, write {line} in {section}. A program that is not a \
          browser must not send the field"
     );
-    Refusal::denied(StatusCode::FORBIDDEN, "web-page", "Web pages may not call", field, detail)
+    Rejection::denied(StatusCode::FORBIDDEN, "web-page", "Web pages may not call", field, detail)
 }
 
 /// The response to a preflight request of a page that may call.
@@ -100,7 +110,7 @@ pub(super) fn preflight(method: &Method, headers: &HeaderMap) -> Option<Response
     Some(response)
 }
 
-/// Removes what a page's request has for CORS, which is Keyward's business and not the service's.
+/// Removes what a page's request has for CORS: Keyward responds to that, and not the service.
 pub(super) fn drop_request_fields(headers: &mut HeaderMap) {
     for name in [ORIGIN, ACCESS_CONTROL_REQUEST_METHOD, ACCESS_CONTROL_REQUEST_HEADERS] {
         headers.remove(name);
@@ -147,7 +157,7 @@ mod tests {
             headers.append(*name, HeaderValue::from_static(value));
         }
         assert!(check(&headers, &Site::Unix).is_ok());
-        check(&headers, &tcp()).err().map(|refusal| refusal.rule)
+        check(&headers, &tcp()).err().map(|rejection| rejection.rule)
     }
 
     #[test]
@@ -204,18 +214,18 @@ mod tests {
         let referer = ("referer", "https://app.example/");
         let site = ("sec-fetch-site", "cross-site");
         assert_eq!(rule(&[("origin", ALLOWED), referer, site]), None);
-        // Only `origin` is a page's word: other fields do not say whether the page may read.
+        // Only `origin` can be named: other fields do not say whether the page may read.
         assert_eq!(rule(&[referer, site]), Some("sec-fetch-site"));
         assert_eq!(rule(&[referer]), Some("referer"));
     }
 
     #[test]
-    fn the_refusal_has_the_line_to_write() {
+    fn the_rejection_has_the_line_to_write() {
         let mut headers = HeaderMap::new();
         headers.insert(ORIGIN, HeaderValue::from_static("https://other.example"));
-        let refusal = check(&headers, &tcp()).unwrap_err();
+        let rejection = check(&headers, &tcp()).unwrap_err();
         let line = "write origins = [\"https://other.example\"] in [listen]";
-        assert!(refusal.detail.contains(line), "{}", refusal.detail);
+        assert!(rejection.detail.contains(line), "{}", rejection.detail);
         headers.insert(ORIGIN, HeaderValue::from_static("null"));
         assert!(!check(&headers, &tcp()).unwrap_err().detail.contains("null"));
     }

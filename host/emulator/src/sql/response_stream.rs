@@ -116,10 +116,11 @@ impl ResponseStream {
 
     /// Sends full packets. The last one stays in the buffer, since it has a flag.
     fn send_full_packets(&mut self) -> Result<(), StatementError> {
-        while self.buffer.len() > self.packet_size {
-            let rest = self.buffer.split_off(self.packet_size);
-            let packet = std::mem::replace(&mut self.buffer, rest);
-            self.sender.blocking_send(packet).map_err(|_| StatementError::Disconnected)?;
+        let length = self.buffer.len().saturating_sub(1) / self.packet_size * self.packet_size;
+        let rest = self.buffer.split_off(length);
+        let packets = std::mem::replace(&mut self.buffer, rest);
+        for packet in packets.chunks(self.packet_size) {
+            self.sender.blocking_send(packet.to_vec()).map_err(|_| StatementError::Disconnected)?;
         }
         Ok(())
     }

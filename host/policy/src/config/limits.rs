@@ -11,7 +11,9 @@ pub struct Limits {
     pub concurrency: u32,
     /// Calls that wait for another call to end. One more is denied at once.
     pub queue: u32,
-    /// Bytes of memory, all linear memories together.
+    /// How long a call waits for another call to end.
+    pub queue_time: Duration,
+    /// Bytes of memory: all linear memories together, and what the host holds for the plugin.
     pub memory: u64,
     /// Table elements, all tables together.
     pub table_elements: u32,
@@ -21,6 +23,8 @@ pub struct Limits {
     pub idle_time: Duration,
     /// Wall time.
     pub wall_time: Duration,
+    /// Time that the plugin may go on after its response is complete.
+    pub finish_time: Duration,
     /// Requests that the plugin sends.
     pub requests: u32,
     /// Database connections that the plugin has open at once.
@@ -50,11 +54,18 @@ const QUEUE: Count = Count::integer(
     1024,
     "calls that wait for another call to end; one more is denied at once",
 );
+const QUEUE_TIME: Time = Time::duration(
+    "queue_time",
+    (SHORTEST, HOUR),
+    Duration::from_secs(30),
+    "how long a call waits for another call to end",
+);
 const MEMORY: Size = Size::size(
     "memory",
     (64 << 10, 1 << 30),
     64 << 20,
-    "memory of the sandbox, all linear memories together",
+    "all that a call has: the linear memories of its sandbox, and what the host holds for it: header \
+     fields, bodies that wait, requests under way, database rows",
 );
 const TABLE_ELEMENTS: Count = Count::integer(
     "table_elements",
@@ -72,6 +83,12 @@ const IDLE_TIME: Time = Time::duration(
 );
 const WALL_TIME: Time =
     Time::duration("wall_time", (SHORTEST, Duration::from_secs(7 * 24 * 3600)), HOUR, "wall time");
+const FINISH_TIME: Time = Time::duration(
+    "finish_time",
+    (SHORTEST, HOUR),
+    Duration::from_secs(5),
+    "time that the plugin may go on after its response is complete",
+);
 // A batch of 256 blobs needs two requests for each.
 const REQUESTS: Count =
     Count::integer("requests", (1, 100_000), 520, "requests that the plugin sends");
@@ -108,11 +125,13 @@ pub(super) const LIMITS: SectionKeys = SectionKeys::new(
     &[
         &CONCURRENCY.key,
         &QUEUE.key,
+        &QUEUE_TIME.key,
         &MEMORY.key,
         &TABLE_ELEMENTS.key,
         &CPU_TIME.key,
         &IDLE_TIME.key,
         &WALL_TIME.key,
+        &FINISH_TIME.key,
         &REQUESTS.key,
         &CONNECTIONS.key,
         &LOG_BYTES.key,
@@ -127,11 +146,13 @@ impl Default for Limits {
         Self {
             concurrency: CONCURRENCY.default,
             queue: QUEUE.default,
+            queue_time: QUEUE_TIME.default,
             memory: MEMORY.default,
             table_elements: TABLE_ELEMENTS.default,
             cpu_time: CPU_TIME.default,
             idle_time: IDLE_TIME.default,
             wall_time: WALL_TIME.default,
+            finish_time: FINISH_TIME.default,
             requests: REQUESTS.default,
             connections: CONNECTIONS.default,
             log_bytes: LOG_BYTES.default,
@@ -147,11 +168,13 @@ impl Limits {
         let limits = Self {
             concurrency: section.integer(&CONCURRENCY),
             queue: section.integer(&QUEUE),
+            queue_time: section.duration_or_default(&QUEUE_TIME),
             memory: section.size(&MEMORY),
             table_elements: section.integer(&TABLE_ELEMENTS),
             cpu_time: section.duration_or_default(&CPU_TIME),
             idle_time: section.duration_or_default(&IDLE_TIME),
             wall_time: section.duration_or_default(&WALL_TIME),
+            finish_time: section.duration_or_default(&FINISH_TIME),
             requests: section.integer(&REQUESTS),
             connections: section.integer(&CONNECTIONS),
             log_bytes: section.size(&LOG_BYTES),

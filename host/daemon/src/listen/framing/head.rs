@@ -5,7 +5,7 @@
 
 use http::{Method, StatusCode, Uri};
 use httparse::{Error, Header, Request, Status};
-use keyward::Refusal;
+use keyward::Rejection;
 use memchr::memchr_iter;
 
 /// The longest head, in bytes.
@@ -37,20 +37,20 @@ pub(super) enum Examined {
     Partial,
     /// A head of this many bytes.
     Complete(usize, Delimiter),
-    Refused(Box<RefusedHead>),
+    Rejected(Box<RejectedHead>),
 }
 
-/// A head that is refused.
+/// A head that is rejected.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct RefusedHead {
+pub(super) struct RejectedHead {
     /// Its method and path, where they are valid: for the audit.
     pub(super) line: Option<(Method, String)>,
-    pub(super) refusal: Refusal,
+    pub(super) rejection: Rejection,
 }
 
-impl From<Refusal> for Box<RefusedHead> {
-    fn from(refusal: Refusal) -> Self {
-        Self::new(RefusedHead { line: None, refusal })
+impl From<Rejection> for Box<RejectedHead> {
+    fn from(rejection: Rejection) -> Self {
+        Self::new(RejectedHead { line: None, rejection })
     }
 }
 
@@ -59,14 +59,14 @@ pub(super) fn examine(bytes: &[u8], seen: &mut usize) -> Examined {
     match examine_lines(bytes, seen) {
         Ok(None) => Examined::Partial,
         Ok(Some((length, delimiter))) => Examined::Complete(length, delimiter),
-        Err(refused) => Examined::Refused(refused),
+        Err(rejected) => Examined::Rejected(rejected),
     }
 }
 
 fn examine_lines(
     bytes: &[u8],
     seen: &mut usize,
-) -> Result<Option<(usize, Delimiter)>, Box<RefusedHead>> {
+) -> Result<Option<(usize, Delimiter)>, Box<RejectedHead>> {
     let length = match end(bytes, *seen) {
         Ok(Some(length)) if length <= MAX_HEAD_BYTES => length,
         Ok(None) if bytes.len() <= MAX_HEAD_BYTES => {
@@ -80,7 +80,7 @@ fn examine_lines(
         Ok(_) => {
             return Err(too_large().into());
         }
-        Err(refusal) => return Err(refusal.into()),
+        Err(rejection) => return Err(rejection.into()),
     };
     *seen = 0;
     let head = bytes.get(..length).unwrap_or_default();
@@ -89,20 +89,24 @@ fn examine_lines(
     match request.parse(head) {
         Ok(Status::Complete(parsed)) if parsed == length => {}
         // The lines are complete, so this cannot be.
-        Ok(_) => return Err(Refusal::malformed("the head of the request is malformed").into()),
+        Ok(_) => return Err(Rejection::malformed("the head of the request is malformed").into()),
         Err(error) => return Err(unparsable(error).into()),
+    }
+    // hyper cannot hold a longer one.
+    if request.headers.iter().any(|field| field.name.len() > usize::from(u16::MAX)) {
+        return Err(too_large().into());
     }
     let (method, target) = (request.method.unwrap_or_default(), request.path.unwrap_or_default());
     let line = request_line(method, target)?;
     let is_http_10 = request.version == Some(0);
     match delimiter(request.headers, is_http_10) {
         Ok(delimiter) => Ok(Some((length, delimiter))),
-        Err(refusal) => Err(Box::new(RefusedHead { line: Some(line), refusal })),
+        Err(rejection) => Err(Box::new(RejectedHead { line: Some(line), rejection })),
     }
 }
 
 /// The length of the head, once its end is there: the empty line. `seen` bytes have no end.
-fn end(bytes: &[u8], seen: usize) -> Result<Option<usize>, Refusal> {
+fn end(bytes: &[u8], seen: usize) -> Result<Option<usize>, Rejection> {
     // An end may have begun there.
     let from = seen.saturating_sub(1);
     for position in memchr_iter(b'\n', bytes.get(from..).unwrap_or_default()) {
@@ -110,44 +114,38 @@ fn end(bytes: &[u8], seen: usize) -> Result<Option<usize>, Refusal> {
         let before = bytes.get(..at).unwrap_or_default();
         let Some(line) = before.strip_suffix(b"\r") else {
             let detail = "a line of the head ends with a line feed alone; end lines with CR LF";
-            return Err(Refusal::malformed(detail));
+            return Err(Rejection::malformed(detail));
         };
-        // Empty lines before a request are skipped.
-        if line.ends_with(b"\r\n") && !is_blank(line) {
+        if line.ends_with(b"\r\n") {
             return Ok(Some(at + 1));
         }
     }
     Ok(None)
 }
 
-fn is_blank(bytes: &[u8]) -> bool {
-    bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n'))
-}
-
-/// Refuses a first line that no method begins, and one that is too long, before its end is there.
-fn check_beginning(bytes: &[u8]) -> Result<(), Refusal> {
+/// Rejects a first line that no method begins, and one that is too long, before its end is there.
+fn check_beginning(bytes: &[u8]) -> Result<(), Rejection> {
     let method = bytes.split(|byte| *byte == b' ').next().unwrap_or_default();
-    let is_method = |method: &[u8]| Method::from_bytes(method).is_ok();
-    if !is_blank(bytes) && !is_method(method) {
-        return Err(Refusal::malformed("the request does not begin with a method"));
+    if Method::from_bytes(method).is_err() {
+        return Err(Rejection::malformed("the request does not begin with a method"));
     }
     if bytes.len() > MAX_LINE_BYTES {
         let detail = format!("the request line has more than {MAX_LINE_BYTES} bytes");
-        return Err(Refusal::malformed(detail).with_status(StatusCode::URI_TOO_LONG));
+        return Err(Rejection::malformed(detail).with_status(StatusCode::URI_TOO_LONG));
     }
     Ok(())
 }
 
-fn too_large() -> Refusal {
+fn too_large() -> Rejection {
     let detail = format!(
         "the head of the request has more than {} KiB or {MAX_FIELDS} header fields",
         MAX_HEAD_BYTES >> 10
     );
-    Refusal::malformed(detail).with_status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
+    Rejection::malformed(detail).with_status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
 }
 
-fn unparsable(error: Error) -> Refusal {
-    Refusal::malformed(match error {
+fn unparsable(error: Error) -> Rejection {
+    Rejection::malformed(match error {
         Error::TooManyHeaders => return too_large(),
         Error::Version => "the request line names an unknown version; use HTTP/1.1",
         Error::HeaderName => "the name of a header field is malformed",
@@ -157,38 +155,38 @@ fn unparsable(error: Error) -> Refusal {
 }
 
 /// The method and the path of a valid request line.
-fn request_line(method: &str, target: &str) -> Result<(Method, String), Refusal> {
+fn request_line(method: &str, target: &str) -> Result<(Method, String), Rejection> {
     if method.len() > MAX_METHOD_BYTES {
-        return Err(Refusal::malformed("unknown method"));
+        return Err(Rejection::malformed("unknown method"));
     }
     if target.len() > MAX_LINE_BYTES {
         let detail = format!("the request's target has more than {MAX_LINE_BYTES} bytes");
-        return Err(Refusal::malformed(detail).with_status(StatusCode::URI_TOO_LONG));
+        return Err(Rejection::malformed(detail).with_status(StatusCode::URI_TOO_LONG));
     }
     if !target.is_ascii() {
         let detail = "the request's target has characters outside of ASCII; percent-encode them";
-        return Err(Refusal::malformed(detail));
+        return Err(Rejection::malformed(detail));
     }
     if target.contains('#') {
         let detail = "the request's target has a fragment; write `#` as %23, or leave it out";
-        return Err(Refusal::malformed(detail));
+        return Err(Rejection::malformed(detail));
     }
     let malformed = "the request's target is malformed";
-    let method = method.parse().map_err(|_| Refusal::malformed("malformed method"))?;
-    let uri: Uri = target.parse().map_err(|_| Refusal::malformed(malformed))?;
+    let method = method.parse().map_err(|_| Rejection::malformed("malformed method"))?;
+    let uri: Uri = target.parse().map_err(|_| Rejection::malformed(malformed))?;
     Ok((method, uri.path().to_owned()))
 }
 
 /// How the body is delimited, if there is one way only to read that.
-fn delimiter(fields: &[Header<'_>], is_http_10: bool) -> Result<Delimiter, Refusal> {
+fn delimiter(fields: &[Header<'_>], is_http_10: bool) -> Result<Delimiter, Rejection> {
     let values = |name: &'static str| {
         fields.iter().filter(move |field| field.name.eq_ignore_ascii_case(name)).map(|f| f.value)
     };
-    let only = |name| -> Result<Option<&[u8]>, Refusal> {
+    let only = |name| -> Result<Option<&[u8]>, Rejection> {
         let mut values = values(name);
         let value = values.next();
         if values.next().is_some() {
-            return Err(Refusal::malformed(format!("the request has more than one `{name}`")));
+            return Err(Rejection::malformed(format!("the request has more than one `{name}`")));
         }
         Ok(value)
     };
@@ -198,32 +196,32 @@ fn delimiter(fields: &[Header<'_>], is_http_10: bool) -> Result<Delimiter, Refus
         && !expected.eq_ignore_ascii_case(b"100-continue")
     {
         let detail = "the only expectation that is supported is `100-continue`";
-        return Err(Refusal::malformed(detail).with_status(StatusCode::EXPECTATION_FAILED));
+        return Err(Rejection::malformed(detail).with_status(StatusCode::EXPECTATION_FAILED));
     }
     match (length, coding) {
         (None, None) => Ok(Delimiter::Length(0)),
         (Some(length), None) => content_length(length).map(Delimiter::Length),
         (Some(_), Some(_)) => {
             let detail = "the request has both `content-length` and `transfer-encoding`";
-            Err(Refusal::malformed(detail))
+            Err(Rejection::malformed(detail))
         }
         (None, Some(_)) if is_http_10 => {
-            Err(Refusal::malformed("HTTP/1.0 has no `transfer-encoding`; use HTTP/1.1"))
+            Err(Rejection::malformed("HTTP/1.0 has no `transfer-encoding`; use HTTP/1.1"))
         }
         (None, Some(coding)) if coding.eq_ignore_ascii_case(b"chunked") => Ok(Delimiter::Chunked),
         (None, Some(_)) => {
-            Err(Refusal::malformed("the only `transfer-encoding` that is supported is `chunked`"))
+            Err(Rejection::malformed("the only `transfer-encoding` that is supported is `chunked`"))
         }
     }
 }
 
-fn content_length(value: &[u8]) -> Result<u64, Refusal> {
+fn content_length(value: &[u8]) -> Result<u64, Rejection> {
     let text = std::str::from_utf8(value).unwrap_or_default();
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(Refusal::malformed("`content-length` is not a number"));
+        return Err(Rejection::malformed("`content-length` is not a number"));
     }
     text.parse().ok().filter(|length| *length <= MAX_CONTENT_LENGTH).ok_or_else(|| {
-        Refusal::malformed("`content-length` is too large")
+        Rejection::malformed("`content-length` is too large")
             .with_status(StatusCode::PAYLOAD_TOO_LARGE)
     })
 }
@@ -238,15 +236,17 @@ mod tests {
         let pieces = (1..=head.len()).map(|length| examine(&head.as_bytes()[..length], &mut seen));
         let single = pieces.into_iter().find(|examined| *examined != Examined::Partial);
         match (&whole, single.unwrap_or(Examined::Partial)) {
-            (Examined::Refused(_), Examined::Refused(_)) => {}
+            (Examined::Rejected(_), Examined::Rejected(_)) => {}
             (whole, single) => assert_eq!(*whole, single, "{head:?}"),
         }
         whole
     }
 
-    fn refused(head: &str) -> (u16, String) {
+    fn rejected(head: &str) -> (u16, String) {
         match examined(head) {
-            Examined::Refused(refused) => (refused.refusal.status.as_u16(), refused.refusal.detail),
+            Examined::Rejected(rejected) => {
+                (rejected.rejection.status.as_u16(), rejected.rejection.detail)
+            }
             other => panic!("{head:?} is {other:?}"),
         }
     }
@@ -273,14 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_lines_before_a_request_are_skipped() {
-        let head = "\r\n\r\nGET / HTTP/1.1\r\n\r\n";
-        assert_eq!(examined(head), Examined::Complete(head.len(), Delimiter::Length(0)));
-        assert_eq!(examined("\r\n\r\n"), Examined::Partial);
-    }
-
-    #[test]
-    fn what_can_be_read_in_two_ways_is_refused() {
+    fn what_can_be_read_in_two_ways_is_rejected() {
         for (fields, status, detail) in [
             ("content-length: 5\r\ntransfer-encoding: chunked\r\n", 400, "both"),
             ("transfer-encoding: chunked\r\ncontent-length: 5\r\n", 400, "both"),
@@ -308,16 +301,19 @@ mod tests {
             (": c\r\n", 400, "name"),
             ("no colon\r\n", 400, "name"),
         ] {
-            let (found, message) = refused(&with(fields));
+            let (found, message) = rejected(&with(fields));
             assert_eq!(found, status, "{fields:?}: {message}");
             assert!(message.contains(detail), "{fields:?}: {message}");
         }
         let many = with(&"a: b\r\n".repeat(MAX_FIELDS));
-        assert_eq!(refused(&many).0, 431);
+        assert_eq!(rejected(&many).0, 431);
+        let name = "a".repeat(usize::from(u16::MAX));
+        assert!(matches!(examined(&with(&format!("{name}: b\r\n"))), Examined::Complete(..)));
+        assert_eq!(rejected(&with(&format!("{name}a: b\r\n"))).0, 431);
     }
 
     #[test]
-    fn a_malformed_request_line_is_refused() {
+    fn a_malformed_request_line_is_rejected() {
         let long = "x".repeat(70_000);
         for (line, status, detail) in [
             ("GET / HTTP/2.0".to_owned(), 400, "version"),
@@ -336,8 +332,8 @@ mod tests {
         ] {
             let head = format!("{line}\r\n\r\n");
             let examined = examine(head.as_bytes(), &mut 0);
-            let Examined::Refused(refused) = examined else { panic!("{line}: {examined:?}") };
-            let Refusal { status: found, detail: message, .. } = refused.refusal;
+            let Examined::Rejected(rejected) = examined else { panic!("{line}: {examined:?}") };
+            let Rejection { status: found, detail: message, .. } = rejected.rejection;
             assert_eq!(found.as_u16(), status, "{message}");
             assert!(message.contains(detail), "{line:.50}: {message}");
         }
@@ -346,22 +342,24 @@ mod tests {
     #[test]
     fn a_head_without_an_end_is_bounded() {
         let line = format!("GET /{}", "x".repeat(70_000));
-        assert_eq!(refused_at_once(&line), 414);
+        assert_eq!(rejected_at_once(&line), 414);
         let fields = format!("GET / HTTP/1.1\r\na: {}", "x".repeat(MAX_HEAD_BYTES));
-        assert_eq!(refused_at_once(&fields), 431);
-        assert_eq!(refused_at_once("\u{16}\u{3}\u{1}\u{2}"), 400);
+        assert_eq!(rejected_at_once(&fields), 431);
+        assert_eq!(rejected_at_once("\u{16}\u{3}\u{1}\u{2}"), 400);
     }
 
-    fn refused_at_once(head: &str) -> u16 {
+    fn rejected_at_once(head: &str) -> u16 {
         match examine(head.as_bytes(), &mut 0) {
-            Examined::Refused(refused) => refused.refusal.status.as_u16(),
+            Examined::Rejected(rejected) => rejected.rejection.status.as_u16(),
             other => panic!("{other:?}"),
         }
     }
 
     #[test]
-    fn a_refused_head_names_its_method_and_path() {
-        let Examined::Refused(refused) = examined(&with("content-length: x\r\n")) else { panic!() };
-        assert_eq!(refused.line, Some((Method::PUT, "/a/b".to_owned())));
+    fn a_rejected_head_names_its_method_and_path() {
+        let Examined::Rejected(rejected) = examined(&with("content-length: x\r\n")) else {
+            panic!()
+        };
+        assert_eq!(rejected.line, Some((Method::PUT, "/a/b".to_owned())));
     }
 }

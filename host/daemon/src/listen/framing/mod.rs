@@ -3,8 +3,8 @@
 //! hyper repairs what can be read in more than one way: a `content-length` beside
 //! `transfer-encoding`, two of them, lines that end with a line feed alone. And it answers what it
 //! cannot parse itself, without a body. So [`StrictFraming`] examines each head, and follows each
-//! body to its end. In place of a head that is refused, hyper gets one that is valid, and the
-//! service, which is called for it, takes the [`RefusalSlot`] and responds with the refusal: in its
+//! body to its end. In place of a head that is rejected, hyper gets one that is valid, and the
+//! service, which is called for it, takes the [`RejectionSlot`] and responds with the rejection: in its
 //! turn, after the responses to the requests before.
 
 mod chunks;
@@ -18,33 +18,36 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use http::{Method, StatusCode};
-use keyward::Refusal;
+use keyward::Rejection;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 use tokio_util::io::poll_read_buf;
 
 use chunks::{Chunks, Malformed};
-use head::{Delimiter, Examined, RefusedHead};
+use head::{Delimiter, Examined, RejectedHead};
 
 /// How long a caller may take to send the head of a request, from its first byte.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const MAX_HEAD_TIME: Duration = Duration::from_secs(30);
+
+/// The most empty lines before a head. A server should skip one (RFC 9112, 2.2).
+const MAX_EMPTY_LINES: u8 = 8;
 
 /// Room for the next read of a head that came in pieces.
 const READ_SIZE: usize = 4 << 10;
 
-/// The refusal of the request that hyper passes to the service next. Clones share it.
+/// The rejection of the request that hyper passes to the service next. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct RefusalSlot(Arc<Mutex<Option<Refusal>>>);
+pub(super) struct RejectionSlot(Arc<Mutex<Option<Rejection>>>);
 
-impl RefusalSlot {
-    /// Takes the refusal. To be called as hyper calls the service, and not later: hyper may read
+impl RejectionSlot {
+    /// Takes the rejection. To be called as hyper calls the service, and not later: hyper may read
     /// the next head while a response is on its way.
-    pub(super) fn take(&self) -> Option<Refusal> {
+    pub(super) fn take(&self) -> Option<Rejection> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    fn set(&self, refusal: Refusal) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
+    fn set(&self, rejection: Rejection) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(rejection);
     }
 }
 
@@ -56,7 +59,11 @@ pub(super) struct StrictFraming<S> {
     arrived: BytesMut,
     /// How many of these the reader may have.
     released: usize,
-    refusal: RefusalSlot,
+    rejection: RejectionSlot,
+    /// Empty lines since the last request.
+    empty_lines: u8,
+    /// How long the caller may take to send a head.
+    max_head_time: Duration,
     /// Runs while a part of a head has arrived.
     head_timeout: Option<Pin<Box<Sleep>>>,
 }
@@ -68,13 +75,13 @@ enum Position {
     /// A body with so many bytes left.
     Length(u64),
     Chunked(Chunks),
-    /// Nothing any more: a head was refused.
+    /// Nothing any more: a head was rejected.
     End,
 }
 
 /// Why bytes are not passed on.
 enum Stopped {
-    Refused(Box<RefusedHead>),
+    Rejected(Box<RejectedHead>),
     MalformedBody,
 }
 
@@ -85,7 +92,7 @@ impl Position {
         if let Self::Head(seen) = self {
             match head::examine(bytes, seen) {
                 Examined::Partial => return Ok(0),
-                Examined::Refused(refused) => return Err(Stopped::Refused(refused)),
+                Examined::Rejected(rejected) => return Err(Stopped::Rejected(rejected)),
                 Examined::Complete(length, delimiter) => {
                     passed = length;
                     *self = match delimiter {
@@ -123,21 +130,23 @@ impl Position {
 }
 
 impl<S> StrictFraming<S> {
-    pub(super) fn new(stream: S, refusal: RefusalSlot) -> Self {
+    pub(super) fn new(stream: S, rejection: RejectionSlot) -> Self {
         Self {
             stream,
             position: Position::Head(0),
             arrived: BytesMut::new(),
             released: 0,
-            refusal,
+            rejection,
+            empty_lines: 0,
+            max_head_time: MAX_HEAD_TIME,
             head_timeout: None,
         }
     }
 
-    /// Puts a head in the place of one that is refused. Nothing that follows is read.
-    fn refuse(&mut self, refused: RefusedHead) {
+    /// Puts a head in the place of one that is rejected. Nothing that follows is read.
+    fn reject(&mut self, rejected: RejectedHead) {
         // hyper reads the response to CONNECT in a way of its own.
-        let line = refused
+        let line = rejected
             .line
             .filter(|(method, path)| *method != Method::CONNECT && path.starts_with('/'));
         // Without them the audit has a dash.
@@ -149,7 +158,7 @@ impl<S> StrictFraming<S> {
         self.released = head.len();
         self.position = Position::End;
         self.head_timeout = None;
-        self.refusal.set(refused.refusal);
+        self.rejection.set(rejected.rejection);
     }
 
     /// Releases more of what arrived. Returns whether there is something for the reader now.
@@ -159,11 +168,21 @@ impl<S> StrictFraming<S> {
             while self.arrived.starts_with(b"\r\n") {
                 self.arrived.advance(2);
                 *seen = 0;
+                self.head_timeout = None;
+                self.empty_lines += 1;
+                if self.empty_lines > MAX_EMPTY_LINES {
+                    let detail = "there are too many empty lines before the request";
+                    self.reject_head(StatusCode::BAD_REQUEST, detail);
+                    return Ok(true);
+                }
+            }
+            if matches!(&*self.arrived, b"" | b"\r") {
+                return Ok(false);
             }
         }
         match self.position.advance(&self.arrived) {
             Ok(length) => self.released = length,
-            Err(Stopped::Refused(refused)) => self.refuse(*refused),
+            Err(Stopped::Rejected(rejected)) => self.reject(*rejected),
             Err(Stopped::MalformedBody) => {
                 self.position = Position::End;
                 return Err(malformed_body());
@@ -171,13 +190,14 @@ impl<S> StrictFraming<S> {
         }
         if self.released > 0 {
             self.head_timeout = None;
+            self.empty_lines = 0;
         }
         Ok(self.released > 0)
     }
 
-    fn refuse_head(&mut self, status: StatusCode, detail: &str) {
-        let refusal = Refusal::malformed(detail).with_status(status);
-        self.refuse(RefusedHead { line: None, refusal });
+    fn reject_head(&mut self, status: StatusCode, detail: &str) {
+        let rejection = Rejection::malformed(detail).with_status(status);
+        self.reject(RejectedHead { line: None, rejection });
     }
 }
 
@@ -199,11 +219,16 @@ impl<S: AsyncRead + Unpin> StrictFraming<S> {
         if bytes.is_empty() {
             return Poll::Ready(Ok(true));
         }
+        if matches!(self.position, Position::Head(_)) && bytes.starts_with(b"\r") {
+            self.arrived.extend_from_slice(bytes);
+            out.set_filled(before);
+            return Poll::Ready(Ok(false));
+        }
         let passed = match self.position.advance(bytes) {
             Ok(passed) => passed,
-            Err(Stopped::Refused(refused)) => {
+            Err(Stopped::Rejected(rejected)) => {
                 out.set_filled(before);
-                self.refuse(*refused);
+                self.reject(*rejected);
                 return Poll::Ready(Ok(false));
             }
             Err(Stopped::MalformedBody) => {
@@ -214,6 +239,9 @@ impl<S: AsyncRead + Unpin> StrictFraming<S> {
         };
         self.arrived.extend_from_slice(bytes.get(passed..).unwrap_or_default());
         out.set_filled(before + passed);
+        if passed > 0 {
+            self.empty_lines = 0;
+        }
         Poll::Ready(Ok(passed > 0))
     }
 
@@ -224,20 +252,18 @@ impl<S: AsyncRead + Unpin> StrictFraming<S> {
         match read {
             Poll::Ready(Ok(0)) => {
                 let detail = "the head of the request ended before it was complete";
-                self.refuse_head(StatusCode::BAD_REQUEST, detail);
+                self.reject_head(StatusCode::BAD_REQUEST, detail);
             }
             Poll::Ready(read) => {
                 read?;
             }
             Poll::Pending => {
-                let timeout =
-                    self.head_timeout.get_or_insert_with(|| Box::pin(sleep(HEAD_TIMEOUT)));
+                let time = self.max_head_time;
+                let timeout = self.head_timeout.get_or_insert_with(|| Box::pin(sleep(time)));
                 ready!(timeout.as_mut().poll(cx));
-                let detail = format!(
-                    "the head of the request took more than {} seconds",
-                    HEAD_TIMEOUT.as_secs()
-                );
-                self.refuse_head(StatusCode::REQUEST_TIMEOUT, &detail);
+                let detail =
+                    format!("the head of the request took more than {} seconds", time.as_secs());
+                self.reject_head(StatusCode::REQUEST_TIMEOUT, &detail);
             }
         }
         Poll::Ready(Ok(()))
@@ -307,32 +333,35 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for StrictFraming<S> {
 
 #[cfg(test)]
 mod tests {
+    use std::iter::repeat_n;
+    use std::pin::pin;
+    use std::task::Waker;
+
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
-    use tokio::time::Instant;
+    use tokio::task::unconstrained;
 
     use super::*;
 
-    fn pair() -> (DuplexStream, StrictFraming<DuplexStream>, RefusalSlot) {
+    fn pair() -> (DuplexStream, StrictFraming<DuplexStream>, RejectionSlot) {
         let (caller, daemon) = tokio::io::duplex(1 << 20);
-        let slot = RefusalSlot::default();
+        let slot = RejectionSlot::default();
         (caller, StrictFraming::new(daemon, slot.clone()), slot)
     }
 
-    /// What the reader gets at once, in reads of at most so many bytes.
-    async fn available(stream: &mut StrictFraming<DuplexStream>, size: usize) -> String {
+    /// What the reader gets without waiting, in reads of at most so many bytes.
+    fn available(stream: &mut StrictFraming<DuplexStream>, size: usize) -> String {
         let mut text = Vec::new();
         let mut buffer = vec![0; size];
+        let mut cx = Context::from_waker(Waker::noop());
         loop {
-            // A paused clock advances only if nothing else can happen.
-            let read = tokio::time::timeout(Duration::from_millis(1), stream.read(&mut buffer));
-            match read.await {
-                Ok(count) => text.extend_from_slice(&buffer[..count.unwrap()]),
-                Err(_) => return String::from_utf8(text).unwrap(),
-            }
+            let read = pin!(unconstrained(stream.read(&mut buffer)));
+            let Poll::Ready(count) = read.poll(&mut cx) else { break };
+            text.extend_from_slice(&buffer[..count.unwrap()]);
         }
+        String::from_utf8(text).unwrap()
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn requests_pass_unchanged_however_they_are_read() {
         let requests = "GET /a HTTP/1.1\r\nhost: x\r\n\r\nPUT /b HTTP/1.1\r\nhost: x\r\n\
                         content-length: 5\r\n\r\nhelloPUT /c HTTP/1.1\r\nhost: x\r\n\
@@ -341,12 +370,12 @@ mod tests {
         for size in [1, 7, 50, 4096] {
             let (mut caller, mut stream, slot) = pair();
             caller.write_all(requests.as_bytes()).await.unwrap();
-            assert_eq!(available(&mut stream, size).await, requests, "{size}");
+            assert_eq!(available(&mut stream, size), requests, "{size}");
             assert_eq!(slot.take(), None);
         }
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn one_read_has_bytes_of_one_request() {
         let (mut caller, mut stream, _) = pair();
         let request = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
@@ -357,48 +386,69 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn another_head_takes_the_place_of_a_refused_one() {
+    #[tokio::test]
+    async fn a_few_empty_lines_before_a_request_are_skipped() {
+        let request = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
         let (mut caller, mut stream, slot) = pair();
-        let refused = "PUT /a/b?c HTTP/1.1\r\nhost: x\r\ncontent-length: x\r\n\r\n";
-        caller.write_all(refused.as_bytes()).await.unwrap();
+        for _ in 0..2 {
+            let lines = "\r\n".repeat(usize::from(MAX_EMPTY_LINES));
+            caller.write_all((lines + request).as_bytes()).await.unwrap();
+            assert_eq!(available(&mut stream, 4096), request);
+        }
+        assert_eq!(slot.take(), None);
+        caller.write_all("\r\n".repeat(100_000).as_bytes()).await.unwrap();
+        assert!(available(&mut stream, 4096).starts_with("- / HTTP/1.1\r\n"));
+        assert!(slot.take().unwrap().detail.contains("empty lines"));
+    }
+
+    #[tokio::test]
+    async fn another_head_takes_the_place_of_a_rejected_one() {
+        let (mut caller, mut stream, slot) = pair();
+        let rejected = "PUT /a/b?c HTTP/1.1\r\nhost: x\r\ncontent-length: x\r\n\r\n";
+        caller.write_all(rejected.as_bytes()).await.unwrap();
         caller.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-        let text = available(&mut stream, 4096).await;
+        let text = available(&mut stream, 4096);
         let expected = "PUT /a/b HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
         assert_eq!(text, expected, "and nothing of what follows");
         assert!(slot.take().unwrap().detail.contains("`content-length`"));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_head_that_takes_too_long_is_refused() {
+    #[tokio::test]
+    async fn a_head_that_takes_too_long_is_rejected() {
         let (mut caller, mut stream, slot) = pair();
+        stream.max_head_time = Duration::from_millis(20);
         // An idle connection is not a head that takes long, even after an empty line.
         caller.write_all(b"\r\n").await.unwrap();
-        assert_eq!(available(&mut stream, 4096).await, "");
-        tokio::time::advance(2 * HEAD_TIMEOUT).await;
-        assert_eq!(available(&mut stream, 4096).await, "");
-        let began = Instant::now();
+        assert_eq!(available(&mut stream, 4096), "");
+        assert!(stream.head_timeout.is_none());
+        // Nor is one whose empty line came in two parts.
+        for part in [b"\r", b"\n"] {
+            caller.write_all(part).await.unwrap();
+            assert_eq!(available(&mut stream, 4096), "");
+        }
+        assert!(stream.head_timeout.is_none());
         let drip = async {
-            for byte in b"GET / HTTP/1.1\r\nhost: localhost\r\nx: aaaaaaaaaaaaaaaaaaaaaaaaaaa" {
+            for byte in
+                b"GET / HTTP/1.1\r\nhost: localhost\r\nx: ".iter().chain(repeat_n(&b'a', 100_000))
+            {
                 caller.write_all(&[*byte]).await.unwrap();
-                tokio::time::sleep(Duration::from_secs(1)).await;
+                tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
         let mut buffer = [0; 4096];
         tokio::select! {
-            () = drip => panic!("the head was not refused"),
+            () = drip => panic!("the head was not rejected"),
             count = stream.read(&mut buffer) => assert!(count.unwrap() > 0),
         }
-        assert_eq!(began.elapsed().as_secs(), HEAD_TIMEOUT.as_secs());
         assert_eq!(slot.take().unwrap().status, StatusCode::REQUEST_TIMEOUT);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_malformed_body_is_an_error_of_the_stream() {
         let head = "PUT / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n";
         let (mut caller, mut stream, slot) = pair();
         caller.write_all(head.as_bytes()).await.unwrap();
-        assert_eq!(available(&mut stream, 4096).await, head);
+        assert_eq!(available(&mut stream, 4096), head);
         caller.write_all(b"5\nhello").await.unwrap();
         let error = stream.read(&mut [0; 4096]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);

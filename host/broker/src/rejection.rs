@@ -1,4 +1,4 @@
-//! Requests that a server refuses before any mount sees them: malformed ones, those for another
+//! Requests that a server rejects before any mount sees them: malformed ones, those for another
 //! host, those of web pages.
 
 use std::sync::Arc;
@@ -10,13 +10,13 @@ use crate::audit::{Outcome, Record};
 use crate::caller::Caller;
 use crate::error::CallError;
 
-/// The longest method, mount's name and path that a record of a refused request has, in characters.
+/// The longest method, mount's name and path in the record of a rejected request, in characters.
 const LONGEST: [usize; 3] = [32, 100, 2000];
 
-/// Why a server refuses a request. [`Broker::refuse`](crate::Broker::refuse)
+/// Why a server rejects a request. [`Broker::reject`](crate::Broker::reject)
 /// makes the response.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct Rejection {
     /// The status of the response.
     pub status: StatusCode,
     /// The problem's type, which becomes `urn:keyward:problem:<kind>`.
@@ -31,7 +31,7 @@ pub struct Refusal {
     pub detail: String,
 }
 
-impl Refusal {
+impl Rejection {
     /// A request that a rule denies.
     #[must_use]
     pub fn denied(
@@ -68,9 +68,9 @@ impl Refusal {
     }
 }
 
-/// A refused request, for the audit.
+/// A rejected request, for the audit.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct RefusedRequest<'a> {
+pub struct RejectedRequest<'a> {
     /// The method, where it could be parsed.
     pub method: &'a str,
     /// The mount that the path names, or what is in its place.
@@ -79,9 +79,9 @@ pub struct RefusedRequest<'a> {
     pub path: &'a str,
 }
 
-impl Refusal {
+impl Rejection {
     /// The audit record of a request that has no call.
-    pub(crate) fn record(&self, id: &str, caller: &Caller, request: RefusedRequest<'_>) -> Record {
+    pub(crate) fn record(&self, id: &str, caller: &Caller, request: RejectedRequest<'_>) -> Record {
         let [method, mount, path] = LONGEST;
         let first = |text: &str, length| text.chars().take(length).collect::<String>();
         Record {
@@ -107,7 +107,7 @@ impl Refusal {
     }
 }
 
-impl From<&CallError> for Refusal {
+impl From<&CallError> for Rejection {
     fn from(error: &CallError) -> Self {
         Self {
             status: error.status(),
