@@ -155,7 +155,10 @@ mod tests {
     #[test]
     fn a_named_query_needs_no_body() {
         for body in ["", " \n", "{}", r#"{"params":null}"#] {
-            assert!(RequestBody::read(body.into(), JSON, true).unwrap().parameters.is_empty(), "{body}");
+            assert!(
+                RequestBody::read(body.into(), JSON, true).unwrap().parameters.is_empty(),
+                "{body}"
+            );
         }
     }
 
