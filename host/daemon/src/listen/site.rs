@@ -9,6 +9,7 @@ use crate::config::Origin;
 #[derive(Clone, Debug)]
 pub(super) enum Site {
     /// A Unix socket, which no web page reaches.
+    #[cfg_attr(not(unix), allow(dead_code, reason = "there is no such listener"))]
     Unix,
     /// A loopback address, which every page that a browser on this machine shows can reach.
     Loopback(Arc<Loopback>),
