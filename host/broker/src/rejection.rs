@@ -1,9 +1,6 @@
 //! Requests that a server rejects before any mount sees them: malformed ones, those for another
 //! host, those of web pages.
 
-use std::sync::Arc;
-use std::time::SystemTime;
-
 use http::StatusCode;
 
 use crate::audit::{Outcome, Record};
@@ -85,24 +82,14 @@ impl Rejection {
         let [method, mount, path] = LONGEST;
         let first = |text: &str, length| text.chars().take(length).collect::<String>();
         Record {
-            time: SystemTime::now(),
-            call: id.to_owned(),
-            caller: caller.to_string(),
             mount: first(request.mount, mount),
-            plugin: Arc::from(""),
             method: first(request.method, method),
             path: first(request.path, path),
             outcome: self.outcome,
             status: Some(self.status.as_u16()),
             rule: Some(self.rule),
             problem: Some(self.detail.clone()),
-            denied_audiences: Vec::new(),
-            upstream: Vec::new(),
-            redacted: false,
-            handed_out: None,
-            bytes_in: 0,
-            bytes_out: 0,
-            duration_us: 0,
+            ..Record::of(id.to_owned(), caller.to_string(), "".into())
         }
     }
 }

@@ -70,6 +70,32 @@ pub struct Record {
     pub duration_us: u64,
 }
 
+impl Record {
+    /// The record of a call that begins now.
+    pub(crate) fn of(call: String, caller: String, plugin: Arc<str>) -> Self {
+        Self {
+            time: SystemTime::now(),
+            call,
+            caller,
+            mount: String::new(),
+            plugin,
+            method: String::new(),
+            path: String::new(),
+            outcome: Outcome::Abandoned,
+            status: None,
+            rule: None,
+            problem: None,
+            denied_audiences: Vec::new(),
+            upstream: Vec::new(),
+            redacted: false,
+            handed_out: None,
+            bytes_in: 0,
+            bytes_out: 0,
+            duration_us: 0,
+        }
+    }
+}
+
 /// How a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use http::{Method, Request, StatusCode, Uri};
 use keyward_policy::grant::Grant;
@@ -41,24 +41,10 @@ impl CallRecord {
         request: &Request<B>,
     ) -> Self {
         let record = Record {
-            time: SystemTime::now(),
-            call: id,
-            caller: caller.to_string(),
             mount: mount.name.clone(),
-            plugin: Arc::clone(&mount.plugin),
             method: request.method().to_string(),
             path: request.uri().path().to_owned(),
-            outcome: Outcome::Abandoned,
-            status: None,
-            rule: None,
-            problem: None,
-            denied_audiences: Vec::new(),
-            upstream: Vec::new(),
-            redacted: false,
-            handed_out: None,
-            bytes_in: 0,
-            bytes_out: 0,
-            duration_us: 0,
+            ..Record::of(id, caller.to_string(), Arc::clone(&mount.plugin))
         };
         Self {
             sink,
