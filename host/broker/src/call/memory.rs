@@ -71,30 +71,35 @@ impl CallMemory {
 
 /// Memory that a call holds until this is dropped.
 pub(crate) struct HeldMemory {
-    call: Arc<Call>,
+    memory: Arc<CallMemory>,
     bytes: u64,
 }
 
 impl HeldMemory {
+    /// Holds bytes that were [taken](CallMemory::take).
+    pub(crate) fn of_taken(memory: Arc<CallMemory>, bytes: u64) -> Self {
+        Self { memory, bytes }
+    }
+
     /// Counts bytes of a call. More than its limit end it.
     ///
     /// # Errors
     ///
     /// That limit.
-    pub(crate) fn take(call: &Arc<Call>, bytes: u64) -> Result<Self, Limit> {
-        let mut held = Self { call: Arc::clone(call), bytes: 0 };
-        held.grow(bytes)?;
+    pub(crate) fn take(call: &Call, bytes: u64) -> Result<Self, Limit> {
+        let mut held = Self::of_taken(Arc::clone(call.memory()), 0);
+        held.grow(call, bytes)?;
         Ok(held)
     }
 
-    /// Counts more bytes. More than the limit end the call.
+    /// Counts more bytes of the call. More than its limit end it.
     ///
     /// # Errors
     ///
     /// That limit.
-    pub(crate) fn grow(&mut self, bytes: u64) -> Result<(), Limit> {
-        if let Err(limit) = self.call.memory().take(bytes) {
-            self.call.fail(CallError::limit(&self.call.mount().name, limit));
+    pub(crate) fn grow(&mut self, call: &Call, bytes: u64) -> Result<(), Limit> {
+        if let Err(limit) = self.memory.take(bytes) {
+            call.fail(CallError::limit(&call.mount().name, limit));
             return Err(limit);
         }
         self.bytes += bytes;
@@ -104,23 +109,23 @@ impl HeldMemory {
 
 impl Drop for HeldMemory {
     fn drop(&mut self) {
-        self.call.memory().give_back(self.bytes);
+        self.memory.give_back(self.bytes);
     }
 }
 
-/// A body, and what is held for as long as somebody may read it.
-pub(crate) struct HoldingBody<H> {
+/// A body, and the memory that is held for it until it is dropped.
+pub(crate) struct HoldingBody {
     body: WasiBody,
-    _held: H,
+    _memory: HeldMemory,
 }
 
-impl<H: Unpin + Send + 'static> HoldingBody<H> {
-    pub(crate) fn boxed(body: WasiBody, held: H) -> WasiBody {
-        Self { body, _held: held }.boxed_unsync()
+impl HoldingBody {
+    pub(crate) fn boxed(body: WasiBody, memory: HeldMemory) -> WasiBody {
+        Self { body, _memory: memory }.boxed_unsync()
     }
 }
 
-impl<H: Unpin> Body for HoldingBody<H> {
+impl Body for HoldingBody {
     type Data = Bytes;
     type Error = Error;
 

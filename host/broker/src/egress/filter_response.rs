@@ -30,7 +30,7 @@ pub(super) fn filter(
 ) -> Result<Response<WasiBody>, Error> {
     let (mut parts, body) = response.into_parts();
     let too_much = |_| Error::HttpResponseHeaderSectionSize(None);
-    memory.grow(header_bytes(&parts.headers)).map_err(too_much)?;
+    memory.grow(call, header_bytes(&parts.headers)).map_err(too_much)?;
     match redact_headers(&mut parts.headers, &scanner) {
         Ok(false) => {}
         Ok(true) => call.note_redacted(),
@@ -47,7 +47,7 @@ pub(super) fn filter(
         match coding_of(&parts, stored).map_err(|error| stopped(call, error.into()))? {
             None => Search::Plain(scanner),
             Some(coding) => {
-                memory.grow(coding.max_memory()).map_err(too_much)?;
+                memory.grow(call, coding.max_memory()).map_err(too_much)?;
                 Search::Coded(CodedScanner::new(coding, scanner))
             }
         }

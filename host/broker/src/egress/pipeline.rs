@@ -56,7 +56,7 @@ async fn send_noted(
     let seals = minting::seals(&call.mount().grants, &authorized.grant, minted.as_ref());
     let plain = minted.filter(|minted| minted.is_plain(&seals));
     if minted.is_some_and(|minted| minted.signs.is_some()) {
-        memory.grow(sealed::LONGEST as u64).map_err(|_| Error::HttpRequestDenied)?;
+        memory.grow(call, sealed::LONGEST as u64).map_err(|_| Error::HttpRequestDenied)?;
     }
     let request =
         signature_request::check(call, request, &authorized, plain.is_some(), note).await?;
@@ -64,7 +64,7 @@ async fn send_noted(
         exchange(call, request, authorized, options, note, memory).await?
     } else {
         // The request and the response are read whole.
-        memory.grow(2 * sealed::LONGEST as u64).map_err(|_| Error::HttpRequestDenied)?;
+        memory.grow(call, 2 * sealed::LONGEST as u64).map_err(|_| Error::HttpRequestDenied)?;
         let response = sealed::exchange(call, request, authorized, seals, options, note).await?;
         response.map(|body| HoldingBody::boxed(body, memory))
     };

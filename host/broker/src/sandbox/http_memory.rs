@@ -20,7 +20,7 @@ use wasmtime_wasi_http::p2::{HeaderResult, HttpResult};
 use wasmtime_wasi_http::{FieldMap, RequestOptions, WasiHttpView};
 
 use super::state::State;
-use crate::call::{CallMemory, HoldingBody, field_bytes, header_bytes};
+use crate::call::{HeldMemory, HoldingBody, field_bytes, header_bytes};
 use crate::egress::{queued_bytes, request_bytes};
 use crate::error::Limit;
 
@@ -124,12 +124,12 @@ fn messages(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     types.func_wrap(
         "[method]outgoing-request.body",
         |mut store: Store<'_>, (request,): (Request,)| -> Body {
-            let queue = Queue::of(store.data_mut())?;
+            let memory = hold_queue(store.data_mut())?;
             let id = Resource::new_borrow(request.rep());
             let begun = types::HostOutgoingRequest::body(&mut store.data_mut().http(), request)?;
             if begun.is_ok() {
                 let request: &mut HostOutgoingRequest = store.data_mut().table.get_mut(&id)?;
-                request.body = request.body.take().map(|body| HoldingBody::boxed(body, queue));
+                request.body = request.body.take().map(|body| HoldingBody::boxed(body, memory));
             }
             Ok((begun,))
         },
@@ -137,12 +137,12 @@ fn messages(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     types.func_wrap(
         "[method]outgoing-response.body",
         |mut store: Store<'_>, (response,): (Resource<HostOutgoingResponse>,)| -> Body {
-            let queue = Queue::of(store.data_mut())?;
+            let memory = hold_queue(store.data_mut())?;
             let id = Resource::new_borrow(response.rep());
             let begun = types::HostOutgoingResponse::body(&mut store.data_mut().http(), response)?;
             if begun.is_ok() {
                 let response: &mut HostOutgoingResponse = store.data_mut().table.get_mut(&id)?;
-                response.body = response.body.take().map(|body| HoldingBody::boxed(body, queue));
+                response.body = response.body.take().map(|body| HoldingBody::boxed(body, memory));
             }
             Ok((begun,))
         },
@@ -150,25 +150,12 @@ fn messages(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     types.func_wrap("[static]outgoing-body.finish", finish)
 }
 
-/// What waits of a body, counted until the body is dropped: a guest may hold one that it has ended.
-struct Queue {
-    memory: Arc<CallMemory>,
-    bytes: u64,
-}
-
-impl Queue {
-    fn of(state: &mut State) -> Result<Self, Limit> {
-        let memory = Arc::clone(state.call.memory());
-        let bytes = queued_bytes(&memory);
-        state.take(bytes)?;
-        Ok(Self { memory, bytes })
-    }
-}
-
-impl Drop for Queue {
-    fn drop(&mut self) {
-        self.memory.give_back(self.bytes);
-    }
+/// Counts what waits of a body until the body is dropped: a guest may hold one that it has ended.
+fn hold_queue(state: &mut State) -> Result<HeldMemory, Limit> {
+    let memory = Arc::clone(state.call.memory());
+    let bytes = queued_bytes(&memory);
+    state.take(bytes)?;
+    Ok(HeldMemory::of_taken(memory, bytes))
 }
 
 /// Ends a body. Its trailers count until the call ends.

@@ -17,14 +17,14 @@ const HANDLE: u64 = 256;
 impl State {
     /// Counts bytes that the guest makes the host hold behind a handle.
     pub(super) fn hold(&mut self, bytes: u64) -> Result<(), Limit> {
-        self.take(bytes)?;
-        self.counts.handle_bytes += bytes;
         // Rows and responses have the rest, so what was dropped must not count for long.
         if self.counts.handle_bytes - self.counts.last_handle_bytes
             > self.call.memory().limit() / 16
         {
             self.count_handles();
         }
+        self.take(bytes)?;
+        self.counts.handle_bytes += bytes;
         Ok(())
     }
 
