@@ -10,18 +10,14 @@ use keyward_emulator::Emulator;
 use serde_json::json;
 
 use crate::listeners::{LISTEN, start_with};
-use crate::process::{Daemon, resolve, run_steps};
+use crate::process::{Daemon, resolve_with_sql, run_steps};
 use crate::skip::{node, peer, skip};
 
 /// The steps of `tests/peers/browser.mjs`.
 const STEPS: usize = 20;
 
 fn config(emulator: &Emulator) -> String {
-    let sql = emulator
-        .sql_host_names()
-        .into_iter()
-        .map(|name| format!("{name:?} = \"{}\"\n", emulator.sql_address()));
-    let resolve = resolve(emulator) + &sql.collect::<String>();
+    let resolve = resolve_with_sql(emulator);
     format!(
         "[identity.default]\nsource = \"imds\"\nendpoint = {:?}\n\
          [mount.orders]\nplugin = \"sql\"\nendpoint = \"sqlserver://contoso.database.windows.net\"\n\

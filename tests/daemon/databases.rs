@@ -7,7 +7,7 @@ use keyward_emulator::{Emulator, Identity};
 use keyward_tests::Secrets;
 use serde_json::{Value, json};
 
-use crate::process::{Daemon, Response, resolve};
+use crate::process::{Daemon, Response, resolve_with_sql};
 
 const LISTEN: &str = "[listen]\nsocket = \"k.sock\"\n";
 
@@ -18,11 +18,7 @@ const CLOUDS: [(&str, &str, &str); 3] = [
 ];
 
 fn config(cloud: &str, database: &str, vault: &str, emulator: &Emulator) -> String {
-    let sql = emulator
-        .sql_host_names()
-        .into_iter()
-        .map(|name| format!("{name:?} = \"{}\"\n", emulator.sql_address()));
-    let resolve = resolve(emulator) + &sql.collect::<String>();
+    let resolve = resolve_with_sql(emulator);
     format!(
         "cloud = {cloud:?}\n[identity.default]\nsource = \"imds\"\nendpoint = {:?}\n\
          [mount.orders]\nplugin = \"sql\"\nendpoint = \"sqlserver://contoso.{database}\"\nallow = \

@@ -22,7 +22,7 @@ use keyward_policy::cloud::NamedOperations;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::command_line::component;
-use crate::process::keyward_nowhere;
+use crate::process::{keyward_nowhere, resolve_with_sql};
 use crate::skip::skip;
 
 /// Console blocks that are not run.
@@ -212,15 +212,7 @@ impl Reader {
     /// A configuration for Azure, brought to the emulator.
     fn at_the_emulator(&self, text: &str) -> String {
         let imds = format!("endpoint = \"{}\"\nsource = \"imds\"", self.emulator.imds_url());
-        let tls =
-            self.emulator.host_names().into_iter().map(|name| (name, self.emulator.tls_address()));
-        let sql = self
-            .emulator
-            .sql_host_names()
-            .into_iter()
-            .map(|name| (name, self.emulator.sql_address()));
-        let resolve: String =
-            tls.chain(sql).map(|(name, address)| format!("{name:?} = \"{address}\"\n")).collect();
+        let resolve = resolve_with_sql(&self.emulator);
         let text = text.replace("source = \"imds\"", &imds);
         let ca = self.at("ca.pem");
         let tls = format!("[tls]\nca_files = [{ca:?}]\nsystem_roots = false\n");

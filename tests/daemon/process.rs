@@ -1,6 +1,7 @@
 //! Runs the daemon as a process, with an emulator in the test's process.
 
 use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -143,11 +144,16 @@ impl Response {
 
 /// The lines of `[egress.resolve]` for all host names of an emulator.
 pub(crate) fn resolve(emulator: &Emulator) -> String {
-    emulator
-        .host_names()
-        .iter()
-        .map(|name| format!("{name:?} = \"{}\"\n", emulator.tls_address()))
-        .collect()
+    lines_of_resolve(emulator.host_names(), emulator.tls_address())
+}
+
+/// The same for its database servers, too.
+pub(crate) fn resolve_with_sql(emulator: &Emulator) -> String {
+    resolve(emulator) + &lines_of_resolve(emulator.sql_host_names(), emulator.sql_address())
+}
+
+fn lines_of_resolve(names: Vec<String>, address: SocketAddr) -> String {
+    names.iter().map(|name| format!("{name:?} = \"{address}\"\n")).collect()
 }
 
 /// A configuration with identities and mounts in one cloud.

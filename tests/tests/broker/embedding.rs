@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::channel::Channel;
+use http_body_util::channel::{Channel, Sender};
 use http_body_util::{BodyExt, Empty, Full};
 use keyward::audit::Outcome;
 use keyward::identity::source::{SourceKind, UserAssigned};
 use keyward::identity::{AccessToken, Audience, Fetch, TokenSource};
-use keyward::{Broker, CallError, Caller, Options, Plugins, SlowBody};
+use keyward::{Body, Broker, CallError, Caller, Options, Plugins, SlowBody};
 use keyward_emulator::{Emulator, Fault, FaultKind};
 use keyward_policy::cloud::Cloud;
 use keyward_policy::config::{
@@ -21,6 +21,7 @@ use keyward_policy::config::{
 use keyward_policy::endpoint::Endpoint;
 use keyward_policy::pattern::Pattern;
 use keyward_tests::{Recorded, Rig, get};
+use tokio::task::JoinHandle;
 use tower_service::Service;
 
 /// A token source that returns a fixed token and counts requests.
@@ -181,17 +182,26 @@ async fn a_caller_that_disconnects_ends_the_call() {
     assert!(rig.emulator.log().for_service("vault").len() >= seen);
 }
 
-#[tokio::test]
-async fn a_request_body_is_streamed() {
-    let rig = Rig::keyvault().start().await;
-    let (mut sender, body) = Channel::<Bytes, std::io::Error>::new(1);
-    let request = Request::put("/secrets/long")
-        .header("content-type", "application/json")
-        .body(body)
-        .unwrap();
+/// What a call results in.
+type Called = Result<Response<Body>, CallError>;
+
+/// Calls a vault with a request whose body the sender has yet to send.
+fn begin_upload<E>(rig: &Rig, path: &str) -> (Sender<Bytes, E>, JoinHandle<Called>)
+where
+    E: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
+{
+    let (sender, body) = Channel::new(1);
+    let request = Request::put(path).header("content-type", "application/json").body(body).unwrap();
     let broker = rig.broker.clone();
     let call =
         tokio::spawn(async move { broker.call("vault", &Caller::named("test"), request).await });
+    (sender, call)
+}
+
+#[tokio::test]
+async fn a_request_body_is_streamed() {
+    let rig = Rig::keyvault().start().await;
+    let (mut sender, call) = begin_upload::<std::io::Error>(&rig, "/secrets/long");
     let text = "x".repeat(20_000);
     sender.send_data(Bytes::from_static(b"{\"value\": \"")).await.unwrap();
     for piece in text.as_bytes().chunks(1000) {
@@ -208,14 +218,7 @@ async fn a_request_body_is_streamed() {
 #[tokio::test]
 async fn a_body_that_comes_too_slowly_ends_its_call_with_a_timeout() {
     let rig = Rig::keyvault().start().await;
-    let (mut sender, body) = Channel::<Bytes, SlowBody>::new(1);
-    let request = Request::put("/secrets/slow")
-        .header("content-type", "application/json")
-        .body(body)
-        .unwrap();
-    let broker = rig.broker.clone();
-    let call =
-        tokio::spawn(async move { broker.call("vault", &Caller::named("test"), request).await });
+    let (mut sender, call) = begin_upload::<SlowBody>(&rig, "/secrets/slow");
     sender.send_data(Bytes::from_static(b"{\"value\": ")).await.unwrap();
     sender.abort(SlowBody { min_rate: 240 });
     let error = call.await.unwrap().unwrap_err();
@@ -228,14 +231,7 @@ async fn a_body_that_comes_too_slowly_ends_its_call_with_a_timeout() {
 #[tokio::test]
 async fn an_aborted_body_is_not_a_complete_upload() {
     let rig = Rig::keyvault().start().await;
-    let (mut sender, body) = Channel::<Bytes, std::io::Error>::new(1);
-    let request = Request::put("/secrets/torn")
-        .header("content-type", "application/json")
-        .body(body)
-        .unwrap();
-    let broker = rig.broker.clone();
-    let call =
-        tokio::spawn(async move { broker.call("vault", &Caller::named("test"), request).await });
+    let (mut sender, call) = begin_upload::<std::io::Error>(&rig, "/secrets/torn");
     sender.send_data(Bytes::from_static(b"{\"value\": \"half\"}")).await.unwrap();
     sender.abort(std::io::Error::other("the disk is gone"));
     let status = match call.await.unwrap() {
