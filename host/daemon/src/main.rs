@@ -1,6 +1,7 @@
 //! Keyward's daemon and command line.
 
 mod audit_file;
+mod authority;
 mod cli;
 mod commands;
 mod compile_cache;

@@ -2,6 +2,8 @@
 
 use std::net::Ipv6Addr;
 
+use crate::authority;
+
 /// An origin in the form that browsers send: scheme, host, and the port if it is not the scheme's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Origin(String);
@@ -47,13 +49,13 @@ impl Origin {
             let error = InvalidOrigin::because("an origin ends behind its host and port");
             return Err(error.meant(&format!("{scheme}://{authority}")));
         }
-        let (host, port) = split_port(rest);
+        let (host, port) = authority::split(rest);
         check_host(host)?;
         let port = match port {
             None => return Ok(Self(text.to_owned())),
             Some(port) => port,
         };
-        if !port.parse::<u16>().is_ok_and(|number| number > 0 && number.to_string() == port) {
+        if matches!(authority::parse_port(port), None | Some(0)) {
             return Err(InvalidOrigin::because("its port is not a number from 1 to 65535"));
         }
         // Browsers leave out the port of the scheme.
@@ -74,15 +76,6 @@ fn is_scheme(scheme: &str) -> bool {
     scheme.starts_with(|first: char| first.is_ascii_lowercase()) && scheme.bytes().all(is_part)
 }
 
-fn split_port(authority: &str) -> (&str, Option<&str>) {
-    match authority.rsplit_once(':') {
-        // The colons of an IPv6 address.
-        Some((_, port)) if port.ends_with(']') => (authority, None),
-        Some((host, port)) => (host, Some(port)),
-        None => (authority, None),
-    }
-}
-
 fn check_host(host: &str) -> Result<(), InvalidOrigin> {
     if host.contains('*') {
         return Err(InvalidOrigin::because("it names one host, without `*`"));
@@ -93,10 +86,9 @@ fn check_host(host: &str) -> Result<(), InvalidOrigin> {
     if !host.is_ascii() {
         return Err(InvalidOrigin::because("browsers send such a host as `xn--...`"));
     }
-    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-    let is_valid = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+    let is_valid = match authority::bracketed(host) {
         Some(address) => address.parse::<Ipv6Addr>().is_ok_and(|ip| ip.to_string() == address),
-        None => !host.is_empty() && host.bytes().all(is_part),
+        None => authority::is_name(host),
     };
     if is_valid { Ok(()) } else { Err(InvalidOrigin::because("its host is malformed")) }
 }

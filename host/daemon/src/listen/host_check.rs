@@ -5,12 +5,15 @@
 //! listener at a loopback address serves requests for loopback names only, and only those that name
 //! its own port.
 
+use std::net::Ipv6Addr;
+
 use http::header::HOST;
 use http::uri::Authority;
 use http::{HeaderMap, StatusCode, Uri, Version};
 use keyward::Rejection;
 
 use super::site::{Loopback, Site};
+use crate::authority;
 
 /// Returns the host and port that a request is for, as the caller wrote them.
 pub(super) fn check(
@@ -78,22 +81,16 @@ fn check_absolute(
 
 /// Splits `host` or `host:port`, without a user or anything else.
 fn parse(host: &str) -> Option<(&str, Option<u16>)> {
-    let (name, port) = match host.rsplit_once(':') {
-        // The colons of an IPv6 address.
-        Some((_, port)) if port.ends_with(']') => (host, None),
-        Some((name, port)) => (name, Some(port)),
-        None => (host, None),
-    };
-    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-    let is_name = match name.strip_prefix('[').and_then(|name| name.strip_suffix(']')) {
-        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => !name.is_empty() && name.bytes().all(is_part),
+    let (name, port) = authority::split(host);
+    let is_host = match authority::bracketed(name) {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => authority::is_name(name),
     };
     let port = match port {
         None => None,
-        Some(text) => Some(text.parse().ok().filter(|port: &u16| port.to_string() == text)?),
+        Some(text) => Some(authority::parse_port(text)?),
     };
-    is_name.then_some((name, port))
+    is_host.then_some((name, port))
 }
 
 fn misdirected(loopback: &Loopback) -> Rejection {
