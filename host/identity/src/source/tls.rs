@@ -53,17 +53,18 @@ impl Tls {
     /// [`InvalidCertificates`] if there is no certificate in it, or an invalid one.
     pub fn system_and_pem(pem: &[u8]) -> Result<Self, InvalidCertificates> {
         let mut roots = system_roots();
-        let invalid = |reason: String| InvalidCertificates { reason };
-        let mut is_empty = true;
-        for certificate in CertificateDer::pem_slice_iter(pem) {
-            let certificate =
-                certificate.map_err(|error| invalid(format!("invalid PEM: {error}")))?;
-            roots.add(certificate).map_err(|error| invalid(error.to_string()))?;
-            is_empty = false;
-        }
-        if is_empty {
-            return Err(invalid("there is no certificate".to_owned()));
-        }
+        add_pem(&mut roots, pem)?;
+        Ok(Self(Config::Custom(client_config(roots))))
+    }
+
+    /// The authorities in a PEM text, and not the system's trust anchors.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidCertificates`] if there is no certificate in it, or an invalid one.
+    pub fn only_pem(pem: &[u8]) -> Result<Self, InvalidCertificates> {
+        let mut roots = RootCertStore::empty();
+        add_pem(&mut roots, pem)?;
         Ok(Self(Config::Custom(client_config(roots))))
     }
 
@@ -120,6 +121,17 @@ fn system_roots() -> RootCertStore {
         tracing::debug!(ignored, "ignored malformed certificates of the system");
     }
     roots
+}
+
+fn add_pem(roots: &mut RootCertStore, pem: &[u8]) -> Result<(), InvalidCertificates> {
+    let invalid = |reason: String| InvalidCertificates { reason };
+    let mut is_empty = true;
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = certificate.map_err(|error| invalid(format!("invalid PEM: {error}")))?;
+        roots.add(certificate).map_err(|error| invalid(error.to_string()))?;
+        is_empty = false;
+    }
+    if is_empty { Err(invalid("there is no certificate".to_owned())) } else { Ok(()) }
 }
 
 fn client_config(roots: RootCertStore) -> Option<Arc<ClientConfig>> {
@@ -228,7 +240,9 @@ mod tests {
     #[test]
     fn text_without_a_valid_certificate_is_an_error() {
         let invalid = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-        assert!(Tls::system_and_pem(b"").is_err());
-        assert!(Tls::system_and_pem(invalid).is_err());
+        for pem in [b"".as_slice(), invalid] {
+            assert!(Tls::system_and_pem(pem).is_err());
+            assert!(Tls::only_pem(pem).is_err());
+        }
     }
 }
