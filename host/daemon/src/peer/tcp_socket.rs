@@ -1,0 +1,93 @@
+//! The user at the other end of a loopback TCP connection.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use netlink_packet_sock_diag::{TCP_CLOSE_WAIT, TCP_ESTABLISHED};
+
+use super::known_id::known;
+use super::sock_diag::{ANY_COOKIE, Addresses, Found, SockDiag};
+
+/// Finds the users who own the other ends of loopback TCP connections.
+///
+/// A socket belongs to the user who created it: a process that creates sockets and then changes its
+/// user, or passes them on, vouches for who uses them.
+#[derive(Debug)]
+pub(crate) struct SocketOwners {
+    kernel: SockDiag,
+}
+
+impl SocketOwners {
+    /// # Errors
+    ///
+    /// The kernel does not report owners of sockets here.
+    pub(crate) fn open() -> io::Result<Self> {
+        let mut kernel = SockDiag::open()?;
+        // Without its module `tcp_diag` the kernel finds no socket, and says nothing else.
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let own = listener.local_addr()?;
+        let other = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        if kernel.find(Addresses { own, other }, ANY_COOKIE)?.is_none() {
+            let error = "the kernel does not report TCP sockets: its module tcp_diag is missing";
+            return Err(io::Error::new(io::ErrorKind::Unsupported, error));
+        }
+        Ok(Self { kernel })
+    }
+
+    /// The user who owns the other end of an accepted connection. To be called when it has just been
+    /// accepted, with a lifetime of two system calls each for two questions to the kernel.
+    ///
+    /// `None` if the other end is not on this machine, or does not belong to any process any more:
+    /// the kernel reports such sockets as owned by root.
+    ///
+    /// # Errors
+    ///
+    /// The kernel did not respond as documented.
+    pub(crate) fn uid_of_peer(&mut self, connection: &impl AsFd) -> io::Result<Option<u32>> {
+        let connection = connection.as_fd();
+        let Some(addresses) = addresses_of_peer(connection) else { return Ok(None) };
+        let Some(uid) = self.owner(addresses)? else { return Ok(None) };
+        // Had this end been reset, another process could have the other end's address by now. What
+        // was received before the reset can still be read.
+        let is_connected = addresses_of_peer(connection) == Some(addresses);
+        Ok(is_connected.then_some(uid))
+    }
+
+    fn owner(&mut self, addresses: Addresses) -> io::Result<Option<u32>> {
+        let first = self.kernel.find(addresses, ANY_COOKIE)?;
+        let Some(first) = first.filter(|found| is_owned(found, addresses)) else {
+            return Ok(None);
+        };
+        let second = self.kernel.find(addresses, first.cookie)?;
+        let is_same = second.is_some_and(|second| {
+            let same = (second.cookie, second.inode, second.uid);
+            is_owned(&second, addresses) && same == (first.cookie, first.inode, first.uid)
+        });
+        Ok(known(first.uid).filter(|_| is_same))
+    }
+}
+
+/// Whether a process has the socket open. The kernel reports others, such as those in `TIME_WAIT`,
+/// as owned by root.
+fn is_owned(found: &Found, addresses: Addresses) -> bool {
+    let parts = |address: SocketAddr| (address.ip().to_canonical(), address.port());
+    matches!(found.state, TCP_ESTABLISHED | TCP_CLOSE_WAIT)
+        && found.inode != 0
+        && (found.own, found.other) == (parts(addresses.own), parts(addresses.other))
+}
+
+/// The addresses of the socket at the other end. `None` if it cannot be on this machine, or this end
+/// is not connected any more.
+fn addresses_of_peer(connection: BorrowedFd<'_>) -> Option<Addresses> {
+    let own = rustix::net::getpeername(connection).ok()??;
+    let other = rustix::net::getsockname(connection).ok()?;
+    let addresses = Addresses { own: own.try_into().ok()?, other: other.try_into().ok()? };
+    let is_local = [addresses.own, addresses.other]
+        .iter()
+        .all(|address| address.ip().to_canonical().is_loopback());
+    is_local.then_some(addresses)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,202 @@
+//! Processes of other users and in other namespaces, for tests. Most need root.
+
+use std::any::type_name;
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use tempfile::TempDir;
+
+/// A user that no machine has, with the options of `setpriv` that make a process its own.
+pub(super) const OTHER_USER: u32 = 61234;
+pub(super) const AS_OTHER_USER: [&str; 4] =
+    ["setpriv", "--reuid=61234", "--regid=61235", "--groups=61236,61237,65534"];
+
+/// Connects to a Unix socket and waits.
+pub(super) const CONNECT: &str =
+    "use IO::Socket::UNIX; my $s = IO::Socket::UNIX->new(Peer => $ARGV[0]) or die $!; <STDIN>";
+
+/// Connects to a TCP port several times and waits.
+pub(super) const CONNECT_TCP: &str = "use IO::Socket::INET; \
+    my @s = map { IO::Socket::INET->new(PeerAddr => $ARGV[0]) or die $! } 1..$ARGV[1]; <STDIN>";
+
+/// Set in the test that runs again in a namespace.
+const INSIDE: &str = "KEYWARD_TEST_INSIDE";
+
+/// Notes what was not checked, also for the summary of `make test`.
+pub(super) fn skip(why: &str) {
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    let line = format!("not checked: {test}: {why}");
+    eprintln!("{line}");
+    let Some(path) = variable("KEYWARD_SKIPPED") else { return };
+    let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
+    drop(file.and_then(|mut file| writeln!(file, "{line}")));
+}
+
+#[allow(clippy::disallowed_methods, reason = "variables of tests, not of the daemon")]
+fn variable(name: &str) -> Option<std::ffi::OsString> {
+    std::env::var_os(name)
+}
+
+/// Whether root runs the tests, and a command succeeds; skips the test otherwise.
+pub(super) fn can_run(command: &[&str]) -> bool {
+    let mut probe = Command::new(command[0]);
+    probe.args(&command[1..]).args(["perl", "-e", "1"]).stderr(Stdio::null());
+    let can =
+        rustix::process::geteuid().is_root() && probe.status().is_ok_and(|status| status.success());
+    if !can {
+        skip(&format!("it needs root, and {} with perl", command.join(" ")));
+    }
+    can
+}
+
+/// A process that ends with the test.
+pub(super) struct Peer(Child);
+
+impl Peer {
+    /// Runs a Perl script, behind the words of a command that runs it.
+    pub(super) fn start(command: &[&str], script: &str, arguments: &[&str]) -> Self {
+        let words = [command, &["perl", "-e", script], arguments].concat();
+        let mut command = Command::new(words[0]);
+        Self(command.args(&words[1..]).stdin(Stdio::piped()).spawn().unwrap())
+    }
+
+    pub(super) fn pid(&self) -> i32 {
+        self.0.id().cast_signed()
+    }
+
+    /// Ends its input, and waits until it has ended.
+    pub(super) fn end(&mut self) {
+        drop(self.0.stdin.take());
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// A Unix socket that every user can connect to.
+pub(super) struct Socket {
+    pub(super) listener: UnixListener,
+    directory: TempDir,
+}
+
+impl Socket {
+    pub(super) fn bind() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("socket");
+        let listener = UnixListener::bind(&path).unwrap();
+        for (path, mode) in [(directory.path(), 0o755), (&*path, 0o777)] {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        }
+        Self { listener, directory }
+    }
+
+    pub(super) fn path(&self) -> String {
+        self.directory.path().join("socket").to_str().unwrap().to_owned()
+    }
+
+    /// The next connection.
+    pub(super) fn accept(&self) -> UnixStream {
+        self.listener.accept().unwrap().0
+    }
+}
+
+/// A control group of version 2 in a slice of its own, as systemd makes them for units.
+pub(super) struct ControlGroup {
+    slice: PathBuf,
+    pub(super) unit: String,
+}
+
+impl ControlGroup {
+    /// Skips the test if it cannot be made.
+    pub(super) fn create() -> Option<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let id = format!("keywardtest{}x{number}", std::process::id());
+        let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+        let mount = mounts.lines().find_map(|line| {
+            let mut words = line.split(' ').skip(1);
+            let path = words.next()?;
+            (words.next() == Some("cgroup2")).then_some(path)
+        });
+        let slice = mount.map(|mount| PathBuf::from(mount).join(format!("{id}.slice")));
+        let group = slice.map(|slice| Self { slice, unit: format!("{id}.service") });
+        let created = group.filter(|group| std::fs::create_dir_all(group.path()).is_ok());
+        if created.is_none() {
+            skip("it needs root, and control groups of version 2 that can be written");
+        }
+        created
+    }
+
+    fn path(&self) -> PathBuf {
+        self.slice.join(&self.unit)
+    }
+
+    /// The file by which a process moves out of all units.
+    pub(super) fn outside(&self) -> PathBuf {
+        self.slice.with_file_name("cgroup.procs")
+    }
+
+    /// The words that run a command in the group.
+    pub(super) fn command(&self) -> [String; 5] {
+        let enter = format!("echo $$ > {}/cgroup.procs && exec \"$@\"", self.path().display());
+        ["sh", "-c", &enter, "sh", "env"].map(str::to_owned)
+    }
+}
+
+impl Drop for ControlGroup {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir(self.path()));
+        drop(std::fs::remove_dir(&self.slice));
+    }
+}
+
+/// Runs the calling test again behind the words of a command, and its `body` there. The body has to
+/// be a closure in the test itself. Its standard input is `input`.
+pub(super) fn inside<F: FnOnce()>(command: &[&str], input: Option<OwnedFd>, body: F) {
+    if variable(INSIDE).is_some() {
+        return body();
+    }
+    // `crate::module::tests::name::{{closure}}`
+    let name = type_name::<F>().split_once("::").unwrap().1;
+    let name = name.trim_end_matches("::{{closure}}");
+    let directory = tempfile::tempdir().unwrap();
+    let output = Command::new(command[0])
+        .args(&command[1..])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture"])
+        .env(INSIDE, "1")
+        .env("D", directory.path())
+        .stdin(input.map_or_else(Stdio::null, Stdio::from))
+        .output()
+        .unwrap();
+    let shown = String::from_utf8_lossy(&output.stdout);
+    let passed = output.status.success() && shown.contains("1 passed");
+    assert!(passed, "{shown}\n{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Whether the test runs again in a namespace.
+pub(super) fn is_inside() -> bool {
+    variable(INSIDE).is_some()
+}
+
+/// Runs the calling test again in a mount namespace, where a shell script has prepared something.
+/// The script has an empty directory in `$D`, and the process id of the test in `$$`.
+pub(super) fn in_mount_namespace<F: FnOnce()>(prepare: &str, body: F) {
+    let unshare = ["unshare", "--mount", "--propagation", "private"];
+    if !is_inside() && !can_run(&unshare) {
+        return;
+    }
+    let prepare = format!("{prepare} && exec \"$@\"");
+    let command = [&unshare[..], &["sh", "-c", &prepare, "sh"]].concat();
+    inside(&command, None, body);
+}

@@ -1,0 +1,54 @@
+//! What only Linux can prove.
+
+use std::fmt;
+use std::io;
+
+use super::Process;
+
+/// Why the unit of a process is not proven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NoUnit;
+
+impl NoUnit {
+    /// What to do about it.
+    pub(crate) fn help(&self) -> Option<&'static str> {
+        Some("remove `unit`")
+    }
+}
+
+impl fmt::Display for NoUnit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("only Linux has systemd units")
+    }
+}
+
+impl std::error::Error for NoUnit {}
+
+/// Fails: there are no systemd units.
+pub(crate) fn check_units() -> Result<(), NoUnit> {
+    Err(NoUnit)
+}
+
+/// Fails: only Linux is supported.
+pub(crate) fn of_unix_socket<S>(_socket: &S, _want_unit: bool) -> io::Result<Process> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "only Linux reports groups of callers"))
+}
+
+/// Cannot be opened: only Linux reports owners of TCP sockets.
+#[derive(Debug)]
+pub(crate) struct SocketOwners(std::convert::Infallible);
+
+impl SocketOwners {
+    /// # Errors
+    ///
+    /// Always.
+    pub(crate) fn open() -> io::Result<Self> {
+        let error = "only Linux reports which user owns a TCP connection";
+        Err(io::Error::new(io::ErrorKind::Unsupported, error))
+    }
+
+    /// Is never called.
+    pub(crate) fn uid_of_peer<S>(&mut self, _connection: &S) -> io::Result<Option<u32>> {
+        match self.0 {}
+    }
+}
