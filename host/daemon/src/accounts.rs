@@ -122,8 +122,8 @@ impl UnusableAccount {
         let (kind, database, name) = (self.account.name(), self.account.database(), &self.name);
         match self.reason {
             Reason::Unknown => format!(
-                "create the {kind}, or check that `getent {database} {name}` finds it: a directory \
-                 such as LDAP must be reachable when the configuration is read"
+                "create the {kind}, or check that `getent {database} {name:?}` finds it: a \
+                 directory such as LDAP must be reachable when the configuration is read"
             ),
             Reason::Overflow => {
                 format!(
@@ -148,7 +148,8 @@ impl fmt::Display for UnusableAccount {
 
 impl std::error::Error for UnusableAccount {}
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -1,5 +1,7 @@
 //! Keyward's daemon and command line.
 
+#[allow(dead_code, reason = "configured callers will use it")]
+mod accounts;
 mod audit_file;
 mod authority;
 mod cli;
@@ -16,6 +18,8 @@ mod log;
 mod output;
 #[allow(dead_code, unused_imports, reason = "no listener verifies tokens yet")]
 mod service_account;
+#[allow(dead_code, unused_imports, reason = "configured callers will use it")]
+mod peer;
 mod sockets;
 mod tls_key;
 #[cfg(unix)]

@@ -1,6 +1,7 @@
 //! Who is at the other end of a connection, as the kernel or TLS proves it.
 //!
-//! - [`of_unix_socket`]: user, groups and systemd unit of a process that connected to a Unix socket.
+//! - [`of_unix_socket`]: user, groups and systemd unit of a process that connected to a Unix
+//!   socket.
 //! - [`SocketOwners`]: user of the process that connected to a loopback TCP port.
 //! - [`CertificateNames`]: names in a client certificate that [`client_verifier`] has accepted.
 //!
@@ -19,7 +20,8 @@ mod sock_diag;
 mod sockopt;
 #[cfg(target_os = "linux")]
 mod tcp_socket;
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod test_process;
 #[cfg(not(target_os = "linux"))]
 mod unavailable;
@@ -35,14 +37,17 @@ pub(crate) use certificate::{
 };
 #[cfg(target_os = "linux")]
 pub(crate) use tcp_socket::SocketOwners;
+#[cfg(all(unix, not(target_os = "linux")))]
+pub(crate) use unavailable::of_unix_socket;
 #[cfg(not(target_os = "linux"))]
-pub(crate) use unavailable::{NoUnit, SocketOwners, check_units, of_unix_socket};
+pub(crate) use unavailable::{NoUnit, SocketOwners, check_units};
 #[cfg(target_os = "linux")]
 pub(crate) use unit::{NoUnit, check as check_units};
 #[cfg(target_os = "linux")]
 pub(crate) use unix_socket::of as of_unix_socket;
 
 /// A process that connected to a Unix socket.
+#[cfg(unix)]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Process {
     /// Effective user when it connected. `None` if it has no id in the daemon's user namespace.

@@ -12,7 +12,7 @@ use super::sock_diag::{ANY_COOKIE, Addresses, Found, SockDiag};
 /// Finds the users who own the other ends of loopback TCP connections.
 ///
 /// A socket belongs to the user who created it: a process that creates sockets and then changes its
-/// user, or passes them on, vouches for who uses them.
+/// user, or passes them to other processes, is responsible for what these do.
 #[derive(Debug)]
 pub(crate) struct SocketOwners {
     kernel: SockDiag,
@@ -35,23 +35,32 @@ impl SocketOwners {
         Ok(Self { kernel })
     }
 
-    /// The user who owns the other end of an accepted connection. To be called when it has just been
-    /// accepted, with a lifetime of two system calls each for two questions to the kernel.
+    /// The user who owns the other end of a connection that has just been accepted. Takes eight
+    /// system calls, and does not block.
     ///
-    /// `None` if the other end is not on this machine, or does not belong to any process any more:
-    /// the kernel reports such sockets as owned by root.
+    /// `None` if the other end is not on this machine, or has begun to close the connection. The
+    /// kernel reports sockets that no process has open as owned by root.
     ///
     /// # Errors
     ///
     /// The kernel did not respond as documented.
     pub(crate) fn uid_of_peer(&mut self, connection: &impl AsFd) -> io::Result<Option<u32>> {
         let connection = connection.as_fd();
-        let Some(addresses) = addresses_of_peer(connection) else { return Ok(None) };
-        let Some(uid) = self.owner(addresses)? else { return Ok(None) };
-        // Had this end been reset, another process could have the other end's address by now. What
-        // was received before the reset can still be read.
-        let is_connected = addresses_of_peer(connection) == Some(addresses);
-        Ok(is_connected.then_some(uid))
+        match addresses_of_peer(connection) {
+            Some(addresses) => self.owner_while_connected(addresses, connection),
+            None => Ok(None),
+        }
+    }
+
+    /// While this end is connected, no other socket can have the addresses of the other end. If it
+    /// was reset, another process may have them, although what was received before can be read.
+    fn owner_while_connected(
+        &mut self,
+        addresses: Addresses,
+        connection: BorrowedFd<'_>,
+    ) -> io::Result<Option<u32>> {
+        let owner = self.owner(addresses)?;
+        Ok(owner.filter(|_| addresses_of_peer(connection) == Some(addresses)))
     }
 
     fn owner(&mut self, addresses: Addresses) -> io::Result<Option<u32>> {
@@ -77,8 +86,8 @@ fn is_owned(found: &Found, addresses: Addresses) -> bool {
         && (found.own, found.other) == (parts(addresses.own), parts(addresses.other))
 }
 
-/// The addresses of the socket at the other end. `None` if it cannot be on this machine, or this end
-/// is not connected any more.
+/// The addresses of the socket at the other end. `None` if it cannot be on this machine, or this
+/// end is not connected any more.
 fn addresses_of_peer(connection: BorrowedFd<'_>) -> Option<Addresses> {
     let own = rustix::net::getpeername(connection).ok()??;
     let other = rustix::net::getsockname(connection).ok()?;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 
+#[cfg(unix)]
 use super::Process;
 
 /// Why the unit of a process is not proven.
@@ -30,6 +31,7 @@ pub(crate) fn check_units() -> Result<(), NoUnit> {
 }
 
 /// Fails: only Linux is supported.
+#[cfg(unix)]
 pub(crate) fn of_unix_socket<S>(_socket: &S, _want_unit: bool) -> io::Result<Process> {
     Err(io::Error::new(io::ErrorKind::Unsupported, "only Linux reports groups of callers"))
 }

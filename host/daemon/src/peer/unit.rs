@@ -92,7 +92,7 @@ fn procfs() -> Result<&'static Procfs, NoUnit> {
 
 /// While the handle's process lives, no other process can have its id.
 fn by_pidfd(procfs: &Procfs, pid: i32, pidfd: BorrowedFd<'_>) -> Result<String, NoUnit> {
-    // The id in the PID namespace of /proc, which may be that of another machine's container.
+    // The id in the PID namespace of /proc, which may differ from the one of the daemon.
     let handle = format!("self/fdinfo/{}", pidfd.as_raw_fd());
     let handle = procfs.read(&handle).map_err(|error| NoUnit::unreadable(&error))?;
     match field(&handle, "Pid:") {
@@ -116,8 +116,8 @@ fn is_alive(pidfd: BorrowedFd<'_>) -> bool {
 }
 
 /// Without a handle (before Linux 6.5): the process that has the id must be the same before and
-/// after, and belong to the user who connected. A process that got the id between the connection and
-/// this call goes unnoticed if it belongs to the same user.
+/// after, and belong to the user who connected. A process of the same user that got the id between
+/// the connection and this call goes unnoticed.
 fn by_start_time(
     peer: Credentials,
     read: impl Fn(&str) -> io::Result<String>,
@@ -138,7 +138,7 @@ fn by_start_time(
     unit_name::of_cgroups(&cgroups).ok_or(NoUnit::NotInUnit)
 }
 
-/// The value of a line such as `Pid:	123`.
+/// The value of a line such as `Pid: 123`.
 fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim)
 }

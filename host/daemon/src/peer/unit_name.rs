@@ -8,11 +8,11 @@ const SLICE: &str = ".slice";
 /// The unit that systemd itself started: the first component of the path that is not a slice.
 ///
 /// Who manages that unit can create control groups of any name below it. A unit of a user's own
-/// manager, for example, is part of `user@1000.service`. What is above the unit is under systemd's
-/// control only.
+/// manager, for example, is part of `user@1000.service`. Only systemd controls what is above the
+/// unit.
 ///
-/// `None` if there is no such unit, or the path leads out of the daemon's cgroup namespace (`/../`).
-/// Control groups of version 1 are ignored.
+/// `None` if there is no such unit, or the path leads out of the daemon's cgroup namespace
+/// (`/../`). Control groups of version 1 are ignored.
 pub(super) fn of_cgroups(cgroups: &str) -> Option<String> {
     let mut unified = cgroups.lines().filter_map(|line| line.strip_prefix("0::"));
     let (Some(path), None) = (unified.next(), unified.next()) else { return None };

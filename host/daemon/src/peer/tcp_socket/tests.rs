@@ -151,7 +151,9 @@ fn a_connection_that_was_reset_belongs_to_nobody_even_if_its_address_is_used_aga
     rustix::net::bind(&again, &before.own).unwrap();
     rustix::net::connect(&again, &before.other).unwrap();
     assert_eq!(owners.owner(before).unwrap(), me());
+    // Neither at once, nor if the reset came during the question.
     assert_eq!(owners.uid_of_peer(&accepted).unwrap(), None);
+    assert_eq!(owners.owner_while_connected(before, accepted.as_fd()).unwrap(), None);
     let accepted = listener.accept().unwrap().0;
     assert_eq!(owners.uid_of_peer(&accepted).unwrap(), me());
 }
