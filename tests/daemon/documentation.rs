@@ -331,7 +331,7 @@ fn commands_and_configurations_of_the_documentation_do_what_they_show() {
                     not_run.push(reason.to_owned());
                 }
                 ("console", None) => reader.console(&block),
-                ("sh" | "rust" | "python", _) => {}
+                ("sh" | "rust" | "python" | "yaml", _) => {}
                 (language, _) => panic!("{}: what is to be done with {language:?}?", block.place),
             }
         }

@@ -38,3 +38,4 @@ mod stopping;
 mod storage;
 mod streaming;
 mod webhdfs_clients;
+mod who_may_call;

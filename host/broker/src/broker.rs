@@ -16,7 +16,6 @@ use wasmtime_wasi_config::WasiConfigVariables;
 use crate::audit::{AuditSink, Record};
 use crate::body::Body;
 use crate::call::Call;
-use crate::caller::Caller;
 use crate::concurrency_limit::ConcurrencyLimit;
 use crate::database_pool::{self, DatabasePool};
 use crate::error::CallError;
@@ -30,12 +29,16 @@ use crate::request::prepare;
 use crate::running_grant::RunningGrant;
 use crate::sandbox::{self, CompileEvent, Engine, Template, Templates};
 use crate::seal::{ResponseCache, StateKey};
+use crate::served_caller::{self, ServedCallers};
 use crate::start_error::StartError;
 use crate::upstream::{Client, Connector, Resolve, SystemResolver, Trust};
+use keyward_policy::caller::Caller;
+use keyward_policy::callers::Callers;
 use keyward_policy::config::CompileCache;
 use keyward_policy::endpoint::Protocol;
 use keyward_policy::grant::Grant;
 use keyward_policy::plan::{Plan, PlannedMount};
+use keyward_policy::request_head::RequestHead;
 
 /// The field in which a response has its call's number, which the audit has too.
 const CALL: HeaderName = HeaderName::from_static("x-keyward-call");
@@ -59,6 +62,7 @@ pub struct Broker(Arc<Inner>);
 
 struct Inner {
     mounts: HashMap<String, Entry>,
+    callers: Callers,
     identities: BTreeMap<String, TokenCache>,
     /// Where tokens survive a restart.
     files: Vec<Persistence>,
@@ -110,7 +114,7 @@ impl Broker {
     ///
     /// A plugin, a certificate or the machine is not as it must be.
     pub fn start_with(plan: Plan, options: Options<'_>) -> Result<Self, StartError> {
-        let Plan { mounts: planned, config } = plan;
+        let Plan { mounts: planned, callers, config } = plan;
         let trust = Trust::load(&config.tls)?;
         let Identities { caches: identities, files } =
             identities::caches(&config, &trust, &options.clock, &options.sources)?;
@@ -157,6 +161,7 @@ impl Broker {
         let calls = AtomicU64::new(0);
         Ok(Self(Arc::new(Inner {
             mounts,
+            callers,
             identities,
             files,
             audit: options.audit,
@@ -228,7 +233,8 @@ impl Broker {
             return Err(self.unknown_mount(id, mount, caller, &request));
         };
         let audit = Arc::clone(&self.0.audit);
-        let call = Call::new(id.0.clone(), Arc::clone(mount), audit, caller, &request);
+        let name = self.0.callers.find(caller);
+        let call = Call::new(id.0.clone(), Arc::clone(mount), audit, caller, name, &request);
         let answered = self.answer(&call, template, request).await;
         if let Err(error) = &answered {
             call.fail(error.clone());
@@ -280,13 +286,13 @@ impl Broker {
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        check_caller(call, &request)?;
         let (request, scheme) = prepare(call, request)?;
-        let exports = hand_out::is_requested(call.mount(), &request)?;
+        let exports = hand_out::is_requested(call, &request)?;
         if exports {
             call.set_exporting();
         }
-        let permit = call.mount().permits.acquire().await;
-        let permit = permit.map_err(|refused| call.mount().busy(refused))?;
+        let permit = call.served().acquire(call.mount(), call.caller()).await?;
         let (response, guest) = sandbox::run(call, template, request, scheme, permit).await?;
         let (parts, body) = response.into_parts();
         let left =
@@ -294,6 +300,12 @@ impl Broker {
         let response =
             Response::from_parts(parts, Body::from_plugin(body, left, Arc::clone(call), guest));
         if exports { hand_out::unseal(call, response).await } else { Ok(response) }
+    }
+
+    /// The name of the section `[caller.NAME]` that matches a caller.
+    #[must_use]
+    pub fn caller_name(&self, caller: &Caller) -> Option<&str> {
+        self.0.callers.find(caller).map(|name| &**name)
     }
 
     /// Whether there is a mount of this name.
@@ -370,13 +382,15 @@ fn mount(
     for (name, value) in planned.variables {
         variables.insert(name, value);
     }
+    let grants: Vec<RunningGrant> = planned.grants.into_iter().map(with_token).collect();
     Mount {
         name: planned.name,
         plugin: format!("{}@{sum}", planned.manifest.name).into(),
         manifest: planned.manifest,
-        grants: planned.grants.into_iter().map(with_token).collect(),
+        callers: ServedCallers::new(planned.callers, &grants, &planned.limits),
+        grants,
         variables,
-        permits: ConcurrencyLimit::new(&planned.limits),
+        permits: ConcurrencyLimit::of(planned.limits.concurrency, planned.limits.queue),
         limits: planned.limits,
         sealed_responses: ResponseCache::default(),
         known_tokens: KnownTokens::default(),
@@ -386,15 +400,30 @@ fn mount(
     }
 }
 
+/// Checks that the mount serves the caller, and this request of it.
+fn check_caller<B>(call: &Call, request: &Request<B>) -> Result<(), CallError> {
+    let mount = call.mount();
+    let head = RequestHead {
+        method: request.method(),
+        query: request.uri().query(),
+        headers: Some(request.headers()),
+    };
+    let checked = mount.callers.check(call.caller_name());
+    let checked = checked.and_then(|()| call.served().check_request(&head, request.uri().path()));
+    checked.map_err(|rule| served_caller::denied(mount, call.caller(), rule))
+}
+
 /// Records as events.
 struct Events;
 
 impl AuditSink for Events {
     fn record(&self, record: &Record) {
-        let Record { call, caller, mount, method, path, outcome, status, rule, .. } = record;
+        let Record {
+            call, caller, caller_name, mount, method, path, outcome, status, rule, ..
+        } = record;
         tracing::info!(
             target: "keyward::audit",
-            call, caller, mount, method, path, ?outcome, status, rule
+            call, caller, caller_name = caller_name.as_deref(), mount, method, path, ?outcome, status, rule
         );
     }
 }

@@ -2,17 +2,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
-use keyward_policy::config::Limits;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 /// Bounds the calls of a mount: those that run, and those that wait.
 pub(crate) struct ConcurrencyLimit {
     running: Arc<Semaphore>,
     waiting: AtomicU32,
     max_waiting: u32,
-    max_wait: Duration,
 }
 
 /// Why a call may not run.
@@ -25,24 +23,23 @@ pub(crate) enum AcquireError {
 }
 
 impl ConcurrencyLimit {
-    pub(crate) fn new(limits: &Limits) -> Self {
-        let running = Arc::new(Semaphore::new(limits.concurrency as usize));
-        Self {
-            running,
-            waiting: AtomicU32::new(0),
-            max_waiting: limits.queue,
-            max_wait: limits.queue_time,
-        }
+    /// At most `concurrency` calls run, and `queue` wait.
+    pub(crate) fn of(concurrency: u32, queue: u32) -> Self {
+        let running = Arc::new(Semaphore::new(concurrency as usize));
+        Self { running, waiting: AtomicU32::new(0), max_waiting: queue }
     }
 
     /// Waits for a permit to run. The call runs until the permit is dropped.
-    pub(crate) async fn acquire(&self) -> Result<OwnedSemaphorePermit, AcquireError> {
+    pub(crate) async fn acquire(
+        &self,
+        deadline: Instant,
+    ) -> Result<OwnedSemaphorePermit, AcquireError> {
         if let Ok(permit) = Arc::clone(&self.running).try_acquire_owned() {
             return Ok(permit);
         }
         let waiting = Waiting::begin(&self.waiting, self.max_waiting);
         let _waiting = waiting.ok_or(AcquireError::QueueFull)?;
-        match tokio::time::timeout(self.max_wait, Arc::clone(&self.running).acquire_owned()).await {
+        match tokio::time::timeout_at(deadline, Arc::clone(&self.running).acquire_owned()).await {
             Ok(Ok(permit)) => Ok(permit),
             // The semaphore is never closed.
             Ok(Err(_)) | Err(_) => Err(AcquireError::TimedOut),

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use keyward_policy::authorize::{DeniedRequest, MintingRule};
+use keyward_policy::config::caller::mount_caller_header;
 use keyward_policy::endpoint::Endpoint;
 use keyward_policy::grant::NotCovered;
 use keyward_policy::pattern::Pattern;
@@ -34,6 +35,12 @@ impl fmt::Display for NotAllowed {
                     ""
                 }
             ),
+            NotCovered::NotAllowedForCaller(caller) => write!(
+                f,
+                "mount `{mount}` may not send {method} {path} to {endpoint} for the caller \
+                 `{caller}`: no pattern in `allow` of {} covers it",
+                mount_caller_header(mount, caller)
+            ),
             NotCovered::NotDeclared => write!(
                 f,
                 "mount `{mount}` may not send {method} {path} to {endpoint}: its plugin does not \
@@ -53,6 +60,10 @@ impl NotAllowed {
                 let section = section_of(&self.mount, audience.as_deref());
                 format!("To allow it, add {line:?} to `allow` in {section}")
             }
+            NotCovered::NotAllowedForCaller(caller) => format!(
+                "To allow it, add {line:?} to `allow` in {}",
+                mount_caller_header(&self.mount, caller)
+            ),
             NotCovered::NotDeclared => {
                 "No configuration allows it: use a plugin whose manifest declares it".to_owned()
             }
@@ -80,6 +91,11 @@ impl fmt::Display for MintingDenied {
             MintingRule::NotHandedOut(operation) => {
                 write!(f, "the response of `{operation}` is a credential")
             }
+            MintingRule::BeyondCaller { operation, caller } => write!(
+                f,
+                "the response of `{operation}` is a credential for more than the caller `{caller}` \
+                 may do"
+            ),
             MintingRule::Batch => {
                 f.write_str("it carries other requests in its body, which `allow` cannot check")
             }
@@ -105,6 +121,10 @@ impl MintingDenied {
         match reason {
             MintingRule::NotHandedOut(operation) => format!(
                 "To hand it out to callers, write hand_out = [\"{operation}\"] in {of_mount}"
+            ),
+            MintingRule::BeyondCaller { caller, .. } => format!(
+                "No line allows it while {} has an `allow`: such a credential cannot be limited to it",
+                mount_caller_header(mount, caller)
             ),
             MintingRule::Batch => format!(
                 "Send them one by one: no line of `allow` in {section} covers them together"

@@ -1,6 +1,7 @@
 //! Errors of calls, as callers and the audit see them.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -9,6 +10,10 @@ use crate::audit::Outcome;
 use crate::denial::{MintingDenied, NotAllowed, RedirectDenied};
 use crate::slow_body::SlowBody;
 use keyward_policy::authorize::{Denied, Violation};
+use keyward_policy::caller::Caller;
+use keyward_policy::callers::CallerDenied;
+use keyward_policy::config::Rate;
+use keyward_policy::config::caller::mount_caller_header;
 use keyward_policy::grant::NotCovered;
 use keyward_policy::text::{human_size, one_of, toml_key};
 
@@ -82,6 +87,47 @@ pub enum CallError {
         concurrency: u32,
         /// How long it waited.
         waited: Duration,
+    },
+    /// The mount does not serve the caller, or this request of it.
+    #[error(transparent)]
+    CallerDenied(Box<CallerDenied>),
+    /// The caller began as many calls as its `rate` allows.
+    #[error(
+        "the caller `{name}` ({caller}) may begin {rate} calls at mount `{mount}`, and has begun them"
+    )]
+    RateLimited {
+        /// The mount.
+        mount: String,
+        /// The caller's name.
+        name: Arc<str>,
+        /// The caller, as the broker saw it.
+        caller: Caller,
+        /// The rate.
+        rate: Rate,
+        /// When it may begin another.
+        retry_after: Duration,
+    },
+    /// As many calls of the caller run as may.
+    #[error(
+        "the caller `{name}` ({caller}) has {concurrency} calls running at mount `{mount}`, {}",
+        match .waited {
+            Some(waited) => format!(
+                "and none ended within {}", humantime::format_duration(*waited)
+            ),
+            None => "and its share of the queue is full".to_owned(),
+        }
+    )]
+    CallerBusy {
+        /// The mount.
+        mount: String,
+        /// The caller's name.
+        name: Arc<str>,
+        /// The caller, as the broker saw it.
+        caller: Caller,
+        /// How many of its calls may run.
+        concurrency: u32,
+        /// How long it waited; `None` if too many calls of it wait.
+        waited: Option<Duration>,
     },
     /// The caller sends the body of its request too slowly.
     #[error("the request to mount `{mount}` was ended: {slow}")]
@@ -299,7 +345,8 @@ impl CallError {
     }
 
     /// The error of a request of the plugin's that is denied.
-    pub(crate) fn denied(mount: &str, denied: Denied) -> Self {
+    #[must_use]
+    pub fn denied(mount: &str, denied: Denied) -> Self {
         let mount = mount.to_owned();
         match denied {
             Denied::Violation(violation) => Self::Violation { mount, violation },
@@ -338,6 +385,14 @@ impl CallError {
                      there is how long a call waits"
                 ))
             }
+            Self::CallerDenied(denied) => Some(denied.help()),
+            Self::RateLimited { mount, name, .. } => {
+                Some(format!("To allow more, raise `rate` in {}", mount_caller_header(mount, name)))
+            }
+            Self::CallerBusy { mount, name, .. } => Some(format!(
+                "To allow more, raise `concurrency` in {}, which is at most that of the mount",
+                mount_caller_header(mount, name)
+            )),
             Self::NotAllowed(denied) => Some(denied.help()),
             Self::Minting(denied) => Some(denied.help()),
             Self::Redirect(denied) => Some(denied.help()),
@@ -394,11 +449,16 @@ impl CallError {
             | Self::Override { .. }
             | Self::Caller { .. } => StatusCode::BAD_REQUEST,
             Self::HeaderFieldsTooLarge { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::Busy { .. } | Self::Waited { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy { .. }
+            | Self::Waited { .. }
+            | Self::RateLimited { .. }
+            | Self::CallerBusy { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::SlowBody { .. } => StatusCode::REQUEST_TIMEOUT,
-            Self::NotAllowed(_) | Self::Minting(_) | Self::Redirect(_) | Self::ExportOff { .. } => {
-                StatusCode::FORBIDDEN
-            }
+            Self::CallerDenied(_)
+            | Self::NotAllowed(_)
+            | Self::Minting(_)
+            | Self::Redirect(_)
+            | Self::ExportOff { .. } => StatusCode::FORBIDDEN,
             Self::Limit { limit: Limit::IdleTime(_) | Limit::WallTime(_), .. } => {
                 StatusCode::GATEWAY_TIMEOUT
             }
@@ -415,6 +475,18 @@ impl CallError {
         }
     }
 
+    /// When the caller may try again, where it is a matter of time.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited { retry_after, .. } => Some(*retry_after),
+            Self::Busy { .. } | Self::Waited { .. } | Self::CallerBusy { .. } => {
+                Some(Duration::from_secs(1))
+            }
+            _ => None,
+        }
+    }
+
     /// The problem's type, which becomes `urn:keyward:problem:<kind>`.
     #[must_use]
     pub fn kind(&self) -> &'static str {
@@ -426,7 +498,9 @@ impl CallError {
             | Self::HeaderFieldsTooLarge { .. }
             | Self::Override { .. }
             | Self::Caller { .. } => "bad-request",
-            Self::Busy { .. } | Self::Waited { .. } => "busy",
+            Self::CallerDenied(_) => "caller",
+            Self::RateLimited { .. } => "rate",
+            Self::Busy { .. } | Self::Waited { .. } | Self::CallerBusy { .. } => "busy",
             Self::SlowBody { .. } => "slow-body",
             Self::NotAllowed(_) => "not-allowed",
             Self::Minting(_) => "minting",
@@ -456,7 +530,11 @@ impl CallError {
             | Self::HeaderFieldsTooLarge { .. }
             | Self::Override { .. }
             | Self::Caller { .. } => "Invalid request",
-            Self::Busy { .. } | Self::Waited { .. } => "The mount is busy",
+            Self::CallerDenied(_) => "The mount does not serve this caller",
+            Self::RateLimited { .. } => "Too many calls",
+            Self::Busy { .. } | Self::Waited { .. } | Self::CallerBusy { .. } => {
+                "The mount is busy"
+            }
             Self::SlowBody { .. } => "The request body came too slowly",
             Self::NotAllowed(_) => "Not allowed",
             Self::Minting(_) => "Minting a credential is not allowed",
@@ -481,8 +559,11 @@ impl CallError {
         match self {
             Self::NotAllowed(not_allowed) => match &not_allowed.request.reason {
                 NotCovered::NotAllowed | NotCovered::AmbiguousParameter(_) => "allow",
+                NotCovered::NotAllowedForCaller(_) => "caller-allow",
                 NotCovered::NotDeclared => "declared",
             },
+            Self::CallerDenied(denied) => denied.rule.rule(),
+            Self::CallerBusy { .. } => "caller-concurrency",
             Self::Minting(denied) => denied.request.reason.rule(),
             Self::Redirect(_) => "redirects",
             Self::Violation { violation, .. } | Self::Caller { violation, .. } => violation.rule(),
@@ -495,6 +576,7 @@ impl CallError {
             | Self::IncompleteBody
             | Self::Busy { .. }
             | Self::Waited { .. }
+            | Self::RateLimited { .. }
             | Self::SlowBody { .. }
             | Self::Trapped { .. }
             | Self::NoResponse { .. }
@@ -511,7 +593,9 @@ impl CallError {
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         match self {
-            Self::NotAllowed(_)
+            Self::CallerDenied(_)
+            | Self::RateLimited { .. }
+            | Self::NotAllowed(_)
             | Self::Minting(_)
             | Self::Redirect(_)
             | Self::Violation { .. }
@@ -525,6 +609,7 @@ impl CallError {
             | Self::HeaderFieldsTooLarge { .. }
             | Self::Busy { .. }
             | Self::Waited { .. }
+            | Self::CallerBusy { .. }
             | Self::SlowBody { .. }
             | Self::Limit { .. }
             | Self::Trapped { .. }

@@ -15,7 +15,6 @@ use zeroize::Zeroizing;
 use crate::body::Body;
 use crate::call::Call;
 use crate::error::CallError;
-use crate::mount::Mount;
 use keyward_policy::cloud::Operations;
 use keyward_policy::manifest::{DeclaredAudience, DeclaredSeal, DeclaredService};
 use keyward_policy::path::{PathReading, Purpose};
@@ -29,7 +28,8 @@ const LONGEST: usize = 64 << 10;
 /// # Errors
 ///
 /// It asks for one, and the configuration does not say that callers may have it.
-pub(crate) fn is_requested<B>(mount: &Mount, request: &Request<B>) -> Result<bool, CallError> {
+pub(crate) fn is_requested<B>(call: &Call, request: &Request<B>) -> Result<bool, CallError> {
+    let mount = call.mount();
     if !mount
         .manifest
         .audiences
@@ -51,7 +51,7 @@ pub(crate) fn is_requested<B>(mount: &Mount, request: &Request<B>) -> Result<boo
             .as_ref()
             .is_some_and(|pattern| pattern.matches_reading(request.method(), path.as_str(), false))
     };
-    for grant in &mount.grants {
+    for grant in call.grants() {
         for seal in grant.seals.iter().filter(|seal| matches(&seal.export)) {
             let operation = grant.minting.operation_with_secret(&seal.field);
             if operation.is_some_and(|operation| grant.minting.hands_out(&operation.name)) {

@@ -10,6 +10,7 @@ use crate::error::CallError;
 use crate::redact::{KnownTokens, Scanner, SecretIndex};
 use crate::running_grant::RunningGrant;
 use crate::seal::{ResponseCache, StateKey};
+use crate::served_caller::ServedCallers;
 use crate::upstream::Client;
 use keyward_policy::config::Limits;
 use keyward_policy::manifest::Manifest;
@@ -33,6 +34,8 @@ pub(crate) struct Mount {
     /// Its connections to databases, where it may have some.
     pub(crate) databases: Option<DatabasePool>,
     pub(crate) permits: ConcurrencyLimit,
+    /// Whom it serves, and the grants of each.
+    pub(crate) callers: ServedCallers,
 }
 
 impl Mount {

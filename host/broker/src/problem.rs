@@ -14,8 +14,8 @@ impl CallError {
     #[must_use]
     pub fn into_response(self) -> Response<Body> {
         let mut response = problem(self.status(), self.kind(), self.title(), &self.detail());
-        if matches!(self, Self::Busy { .. } | Self::Waited { .. }) {
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        if let Some(after) = self.retry_after() {
+            response.headers_mut().insert(RETRY_AFTER, after.as_secs().into());
         }
         response
     }

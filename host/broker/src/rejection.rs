@@ -4,8 +4,8 @@
 use http::StatusCode;
 
 use crate::audit::{Outcome, Record};
-use crate::caller::Caller;
 use crate::error::CallError;
+use keyward_policy::caller::Caller;
 
 /// The longest method, mount's name and path in the record of a rejected request, in characters.
 const LONGEST: [usize; 3] = [32, 100, 2000];

@@ -40,7 +40,7 @@ const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-pref
 /// Header fields of a caller's that go no further: its own credentials, those of the connection,
 /// and those in which only the host's word counts. `connection` itself, and the others of the
 /// connection, never reach a plugin anyway.
-const DROPPED: [HeaderName; 9] = [
+const DROPPED: [HeaderName; 10] = [
     header::AUTHORIZATION,
     header::PROXY_AUTHORIZATION,
     header::COOKIE,
@@ -50,6 +50,7 @@ const DROPPED: [HeaderName; 9] = [
     X_FORWARDED_HOST,
     X_FORWARDED_PREFIX,
     HeaderName::from_static("x-real-ip"),
+    HeaderName::from_static("x-keyward-token"),
 ];
 
 /// Prepares a request for the plugin of a mount.
@@ -78,7 +79,7 @@ where
 
     call.expectation().read(parts.version, &parts.headers);
     drop_headers(&mut parts.headers);
-    let grants = &call.mount().grants;
+    let grants = call.grants();
     let overriding = if grants.iter().any(|grant| grant.is_narrowed()) {
         override_fields::find(&parts.headers)
     } else if grants.iter().any(|grant| !grant.minting.services.is_empty()) {

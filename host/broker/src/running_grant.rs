@@ -20,6 +20,11 @@ impl RunningGrant {
         Self(Arc::new(Inner { grant, token }))
     }
 
+    /// Another grant for the same token.
+    pub(crate) fn with(&self, grant: Grant) -> Self {
+        Self::new(grant, self.0.token.clone())
+    }
+
     /// The token for the grant's audience.
     pub(crate) fn token(&self) -> &CachedToken {
         &self.0.token

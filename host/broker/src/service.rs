@@ -9,8 +9,8 @@ use http::{Request, Response};
 
 use crate::body::Body;
 use crate::broker::Broker;
-use crate::caller::Caller;
 use crate::error::CallError;
+use keyward_policy::caller::Caller;
 
 /// One mount, for one caller, as a `tower::Service`. Errors become responses: see
 /// [`CallError::into_response`](crate::CallError::into_response).

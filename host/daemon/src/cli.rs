@@ -35,7 +35,7 @@ pub(crate) enum Command {
     Inspect(Inspect),
     /// Send a request to a mount of a running daemon, or of a configuration.
     Call(Call),
-    /// Explain a problem type or an exit code: its cause, and the fix.
+    /// Explain a problem type or an exit code, or what a caller's request would lead to.
     Explain(Explain),
     /// Print the keys of a configuration or of a manifest, as a JSON Schema for editors.
     Schema(Schema),
@@ -129,16 +129,24 @@ pub(crate) struct Call {
     /// The daemon's Unix socket.
     #[arg(long, env = "KEYWARD_SOCKET", value_name = "PATH", conflicts_with = "config")]
     pub(crate) socket: Option<PathBuf>,
-    /// A configuration file. The call runs in this process, without a daemon.
+    /// A configuration file. The call runs in this process, without a daemon, on behalf of this user.
     #[arg(long, short, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
-    /// The last part of a problem's `type`, such as `busy`, or all of it; or `exit` and a code.
-    #[arg(required = true, value_name = "KIND|exit CODE")]
+    /// The last part of a problem's `type`, such as `busy`, or all of it; or `exit` and a code. With
+    /// --caller, the method and the path of a request, the path with the mount's name.
+    #[arg(required = true, value_name = "KIND|exit CODE|METHOD PATH")]
     pub(crate) topic: Vec<String>,
+    /// The name of a caller, or `*` for one that no section matches. Shows whether its request is
+    /// served, what may be sent on its behalf, and by which lines.
+    #[arg(long, value_name = "NAME", requires = "config")]
+    pub(crate) caller: Option<String>,
+    /// The configuration file.
+    #[arg(long, short, env = "KEYWARD_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

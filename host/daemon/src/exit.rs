@@ -9,7 +9,8 @@ use std::process::ExitCode;
 pub(crate) enum Exit {
     /// Success.
     Success,
-    /// `call`: the response's status is 400 or above. `doctor`: it found a problem.
+    /// `call`: the response's status is 400 or above. `doctor`: it found a problem. `explain
+    /// --caller`: the request is denied.
     Negative,
     /// The command line is invalid. `clap` exits with the same code.
     Usage,
@@ -31,7 +32,8 @@ pub(crate) enum Exit {
 pub(crate) const HELP: &str = "\
 Exit codes:
    0  success
-   1  `call`: the response's status is 400 or above; `doctor`: it found a problem
+   1  `call`: the response's status is 400 or above; `doctor`: it found a problem;
+      `explain --caller`: the request is denied
    2  the command line is invalid
   69  a daemon or service is unreachable
   70  an internal error

@@ -1,6 +1,5 @@
 //! Keyward's daemon and command line.
 
-#[allow(dead_code, reason = "configured callers will use it")]
 mod accounts;
 mod audit_file;
 mod authority;
@@ -16,10 +15,8 @@ mod harden;
 mod listen;
 mod log;
 mod output;
-#[allow(dead_code, unused_imports, reason = "no listener verifies tokens yet")]
-mod service_account;
-#[allow(dead_code, unused_imports, reason = "configured callers will use it")]
 mod peer;
+mod service_account;
 mod sockets;
 mod tls_key;
 #[cfg(unix)]

@@ -13,6 +13,8 @@ pub(crate) enum Protected {
     Socket,
     /// A key.
     Key,
+    /// A file that decides whose proofs are accepted: certificates of authorities, or public keys.
+    Trusted,
 }
 
 impl Protected {
@@ -20,6 +22,7 @@ impl Protected {
         match self {
             Self::Socket => "the socket",
             Self::Key => "the key",
+            Self::Trusted => "the file that says whose proofs are accepted",
         }
     }
 }
@@ -77,6 +80,42 @@ pub(crate) fn check(file: &Path, protected: Protected, user: u32) -> Result<Vec<
             Some(Risk::Problem(finding)) => return Err(finding),
             Some(Risk::Warning(finding)) => warnings.push(finding),
         }
+    }
+    Ok(warnings)
+}
+
+/// Checks a file of this user whose contents others must not change, and the directories above it.
+///
+/// # Errors
+///
+/// Other users can change or replace the file.
+pub(crate) fn check_contents(
+    file: &Path,
+    protected: Protected,
+    user: u32,
+) -> Result<Vec<Finding>, Finding> {
+    let mut warnings = check(file, protected, user)?;
+    // Whoever reads it reports that it cannot be read.
+    let Ok(metadata) = file.metadata() else { return Ok(warnings) };
+    let (owner, mode, shown) = (metadata.uid(), metadata.mode(), file.display());
+    let finding = |found: String, command: String| Finding {
+        found,
+        fix: "Let only the broker's user and root change it".to_owned(),
+        command: Some(command),
+    };
+    if owner != 0 && owner != user {
+        let found = format!("user {owner} owns {shown}, and can change {}", protected.name());
+        return Err(finding(found, format!("chown {user} {shown}")));
+    }
+    let chmod = || format!("chmod go-w {shown}");
+    if mode & 0o002 != 0 {
+        let found = format!("every user can change {shown}, {}", protected.name());
+        return Err(finding(found, chmod()));
+    }
+    if mode & 0o020 != 0 {
+        let group = metadata.gid();
+        let found = format!("group {group} can change {shown}, {}", protected.name());
+        warnings.push(finding(found, chmod()));
     }
     Ok(warnings)
 }
@@ -195,5 +234,28 @@ mod tests {
             Err(problem) => assert!(problem.found.contains("owns"), "{problem:?}"),
             Ok(_) => assert_eq!(me(), 0, "directories of root are safe for all users"),
         }
+    }
+
+    #[test]
+    fn a_file_that_others_can_change_is_a_problem() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("keys.json");
+        std::fs::write(&file, "{}").unwrap();
+        let me = rustix::process::geteuid().as_raw();
+        let check = |mode: u32, user: u32| {
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+            check_contents(&file, Protected::Trusted, user).map(|warnings| warnings.len())
+        };
+        // Directories above the temporary one may have warnings of their own.
+        let others = check(0o644, me).unwrap();
+        assert_eq!(check(0o664, me), Ok(others + 1));
+        assert!(check(0o646, me).unwrap_err().found.contains("every user can change"));
+        assert_eq!(
+            check_contents(&directory.path().join("absent"), Protected::Trusted, me)
+                .map(|found| found.len()),
+            Ok(others)
+        );
     }
 }

@@ -11,10 +11,13 @@
 //! 3. [`plan::Plan::new`] combines the two with the [`cloud`] table: for each mount, one
 //!    [`grant::Grant`] per audience, which is what the plugin declares ∩ what the configuration
 //!    allows.
-//! 4. [`authorize`] decides whether a plugin's request may be sent, and with which credential.
+//! 4. [`callers`] decides which [`caller`] a mount serves, and narrows its grants for it.
+//! 5. [`authorize`] decides whether a plugin's request may be sent, and with which credential.
 
 pub mod address;
 pub mod authorize;
+pub mod caller;
+pub mod callers;
 pub mod cloud;
 pub mod config;
 pub mod diagnostic;

@@ -209,6 +209,52 @@ impl Pattern {
         Ok(matches)
     }
 
+    /// Whether some request may match both patterns. It may say so of patterns that none matches.
+    pub(crate) fn may_overlap(
+        &self,
+        other: &Self,
+        operations: &[&'static NamedOperations],
+    ) -> bool {
+        if !self.path.may_overlap(&other.path) {
+            return false;
+        }
+        match (&self.verb, &other.verb) {
+            (Verb::Operation(one), Verb::Operation(two)) => {
+                one == two || operations.iter().any(|all| all.may_overlap(one, two))
+            }
+            (Verb::Operation(name), Verb::AnyMethod | Verb::Method(_)) => {
+                other.may_match_operation(name, operations)
+            }
+            (Verb::AnyMethod | Verb::Method(_), Verb::Operation(name)) => {
+                self.may_match_operation(name, operations)
+            }
+            (Verb::Method(one), Verb::Method(two)) if one != two => false,
+            (Verb::AnyMethod | Verb::Method(_), Verb::AnyMethod | Verb::Method(_)) => {
+                self.conditions.iter().all(|(name, value)| {
+                    let other = other.conditions.iter().find(|(other, _)| other == name);
+                    other.is_none_or(|(_, other)| other == value)
+                })
+            }
+        }
+    }
+
+    /// Whether this pattern, which begins with a method, may match a request of an operation.
+    fn may_match_operation(&self, name: &str, operations: &[&'static NamedOperations]) -> bool {
+        let method = match &self.verb {
+            Verb::Method(method) => Some(method.as_str()),
+            Verb::AnyMethod | Verb::Operation(_) => None,
+        };
+        let all = operations.iter().flat_map(|operations| operations.iter());
+        all.filter(|operation| operation.name == name).any(|operation| {
+            operation.may_have(method)
+                && operation.may_have_path_of(&self.path)
+                && self
+                    .conditions
+                    .iter()
+                    .all(|(name, value)| operation.may_have_parameter(name, value))
+        })
+    }
+
     /// Whether the segment of this index has no `*`.
     pub(super) fn has_literal(&self, segment: usize) -> bool {
         self.path.has_literal(segment)

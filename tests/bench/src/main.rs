@@ -8,6 +8,8 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod bulk;
+#[cfg(unix)]
+mod callers;
 mod load;
 mod peers;
 mod queries;
@@ -106,6 +108,12 @@ fn run() -> Result<bool> {
     );
 
     good &= queries(&peers)?;
+
+    #[cfg(unix)]
+    {
+        let (without, with) = (peers.beside(false)?, peers.beside(true)?);
+        good &= callers::compare(without.listeners(), with.listeners())?;
+    }
 
     let ready =
         median((0..ROUNDS).map(|_| peers.time_to_ready()).collect::<Result<Vec<_>>>()?, |time| {

@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+#[cfg(unix)]
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -13,6 +15,8 @@ use tempfile::TempDir;
 
 use crate::Result;
 use crate::bulk::GIBIBYTE;
+#[cfg(unix)]
+use crate::callers::{self, Listeners};
 use crate::queries::{CONNECTIONS, Database, SERVER};
 
 const HOST: &str = "contoso.vault.azure.net";
@@ -36,6 +40,20 @@ pub(crate) struct Peers {
     emulator: Emulator,
     runtime: tokio::runtime::Runtime,
     directory: TempDir,
+}
+
+/// Another daemon. Dropping it ends it.
+#[cfg(unix)]
+pub(crate) struct Beside {
+    listeners: Listeners,
+    _process: Process,
+}
+
+#[cfg(unix)]
+impl Beside {
+    pub(crate) fn listeners(&self) -> &Listeners {
+        &self.listeners
+    }
 }
 
 struct Process(Child);
@@ -132,6 +150,32 @@ impl Peers {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.daemon.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
         Ok(line.trim().trim_end_matches(" kB").parse()?)
+    }
+
+    /// Another daemon, at a socket and a port, that tells callers apart or does not.
+    #[cfg(unix)]
+    pub(crate) fn beside(&self, tells_apart: bool) -> Result<Beside> {
+        let (at, tcp) = (self.directory.path(), free_port()?);
+        let name = if tells_apart { "callers" } else { "anybody" };
+        let socket = at.join(format!("{name}.sock"));
+        let text = std::fs::read_to_string(at.join("keyward.toml"))?;
+        let (text, _) = text.split_once("[listen]").ok_or("no [listen]")?;
+        let user = std::fs::metadata(at)?.uid();
+        let (sections, mount) =
+            if tells_apart { callers::sections(user) } else { Default::default() };
+        // Only the vault names callers.
+        let (before, after) = text.split_once("[mount.blobs]").ok_or("no blobs")?;
+        let (_, after) = after.split_once("[egress.resolve]").ok_or("no addresses")?;
+        let text = format!(
+            "{before}{mount}{sections}[egress.resolve]{}[listen]\nsocket = {socket:?}\n\
+             tcp = \"127.0.0.1:{tcp}\"\ntcp_callers = \"anybody-on-this-machine\"\n",
+            after.replace("audit.jsonl", &format!("{name}.jsonl"))
+        );
+        let file = at.join(format!("{name}.toml"));
+        std::fs::write(&file, text)?;
+        let process = Process(keyward(&file, at)?);
+        wait_for(tcp)?;
+        Ok(Beside { listeners: Listeners { socket, tcp }, _process: process })
     }
 
     /// The time until another daemon with the same configuration responds.

@@ -239,7 +239,7 @@ async fn a_call_beyond_the_queue_is_rejected_immediately() {
     assert_eq!(busy.len(), 3);
     assert_eq!(
         (busy[0].status.as_u16(), busy[0].headers["retry-after"].to_str().unwrap()),
-        (503, "1")
+        (429, "1")
     );
 }
 
@@ -258,7 +258,7 @@ async fn a_call_does_not_wait_forever_for_another_to_end() {
         Some(CallError::Waited { waited, .. }) => assert_eq!(*waited, Duration::from_millis(100)),
         other => panic!("{other:?}"),
     }
-    assert_eq!((response.status.as_u16(), &response.headers["retry-after"] == "1"), (503, true));
+    assert_eq!((response.status.as_u16(), &response.headers["retry-after"] == "1"), (429, true));
     assert!(response.text().contains("queue_time"), "{}", response.text());
 }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::panic, clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
 mod batches;
+mod callers;
 mod cloud_hosts;
 #[cfg(unix)]
 mod compile_cache;

@@ -28,8 +28,11 @@ pub struct Record {
     pub time: SystemTime,
     /// Its id, unique on this machine; the caller gets it as `x-keyward-call`.
     pub call: String,
-    /// Who called.
+    /// Who called, as far as it was proved.
     pub caller: String,
+    /// The name of the section `[caller.NAME]` that matches the caller.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub caller_name: Option<Arc<str>>,
     /// The mount.
     pub mount: String,
     /// Its plugin.
@@ -77,6 +80,7 @@ impl Record {
             time: SystemTime::now(),
             call,
             caller,
+            caller_name: None,
             mount: String::new(),
             plugin,
             method: String::new(),

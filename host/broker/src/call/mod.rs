@@ -14,12 +14,14 @@ pub(crate) use memory::{CallMemory, HeldMemory, HoldingBody, field_bytes, header
 pub(crate) use record::UpstreamNote;
 
 use crate::audit::{AuditSink, Outcome, Record};
-use crate::caller::Caller;
 use crate::error::CallError;
 use crate::expect::Expectation;
 use crate::mount::Mount;
+use crate::running_grant::RunningGrant;
+use crate::served_caller::ServedCaller;
 use crate::surrogate::Surrogates;
 use exports::Exports;
+use keyward_policy::caller::Caller;
 use progress::Progress;
 use record::CallRecord;
 use redirects::Redirects;
@@ -40,6 +42,9 @@ use redirects::Redirects;
 pub(crate) struct Call {
     mount: Arc<Mount>,
     caller: Caller,
+    /// The name of the section that matches the caller.
+    caller_name: Option<Arc<str>>,
+    served: Arc<ServedCaller>,
     /// The URI that the caller requested, behind the mount's name.
     requested: Uri,
     /// Whether the caller's request has a body.
@@ -62,6 +67,7 @@ impl Call {
         mount: Arc<Mount>,
         audit: Arc<dyn AuditSink>,
         caller: &Caller,
+        caller_name: Option<&Arc<str>>,
         request: &Request<B>,
     ) -> Arc<Self> {
         let referenced_paths = mount.grants.iter().flat_map(|grant| &grant.referenced_paths);
@@ -74,10 +80,12 @@ impl Call {
             .filter_map(|(field, value)| Some((field.parse().ok()?, value)))
             .collect();
         Arc::new(Self {
-            record: CallRecord::new(id, &mount, audit, caller, request),
+            record: CallRecord::new(id, &mount, audit, (caller, caller_name), request),
             memory: Arc::new(CallMemory::new(mount.limits.memory)),
+            served: mount.callers.get(caller_name),
             mount,
             caller: caller.clone(),
+            caller_name: caller_name.cloned(),
             requested: request.uri().clone(),
             has_request_body: !request.body().is_end_stream(),
             references,
@@ -96,6 +104,26 @@ impl Call {
 
     pub(crate) fn caller(&self) -> &Caller {
         &self.caller
+    }
+
+    /// The name of the section that matches the caller.
+    pub(crate) fn caller_name(&self) -> Option<&Arc<str>> {
+        self.caller_name.as_ref()
+    }
+
+    /// What the mount does for the caller.
+    pub(crate) fn served(&self) -> &ServedCaller {
+        &self.served
+    }
+
+    /// The mount's grants, on the caller's behalf.
+    pub(crate) fn grants(&self) -> &[RunningGrant] {
+        self.served.grants()
+    }
+
+    /// The grant for an audience, by its name in the manifest.
+    pub(crate) fn grant(&self, audience: &str) -> Option<&RunningGrant> {
+        self.grants().iter().find(|grant| *grant.name == *audience)
     }
 
     /// The URI that the caller requested, behind the mount's name.

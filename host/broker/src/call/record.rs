@@ -9,9 +9,9 @@ use keyward_policy::grant::Grant;
 
 use super::Call;
 use crate::audit::{AuditSink, Outcome, Record, Upstream};
-use crate::caller::Caller;
 use crate::mount::Mount;
 use crate::sealed_value::Spend;
+use keyward_policy::caller::Caller;
 
 /// The most upstream requests, and denied audiences, that one record lists.
 const LISTED: usize = 64;
@@ -37,13 +37,14 @@ impl CallRecord {
         id: String,
         mount: &Mount,
         sink: Arc<dyn AuditSink>,
-        caller: &Caller,
+        (caller, caller_name): (&Caller, Option<&Arc<str>>),
         request: &Request<B>,
     ) -> Self {
         let record = Record {
             mount: mount.name.clone(),
             method: request.method().to_string(),
             path: request.uri().path().to_owned(),
+            caller_name: caller_name.cloned(),
             ..Record::of(id, caller.to_string(), Arc::clone(&mount.plugin))
         };
         Self {

@@ -41,7 +41,7 @@ impl DatabaseSession {
         credentials: LoginCredentials,
     ) -> Result<Self, DatabaseError> {
         let mount = Arc::clone(call.mount());
-        let authorized = authorize_login(&database, &credentials, &mount.grants, call.surrogates());
+        let authorized = authorize_login(&database, &credentials, call.grants(), call.surrogates());
         let AuthorizedLogin { grant, path, login } =
             authorized.map_err(|denied| deny(call, denied))?;
         let Some(pool) = &mount.databases else {

@@ -18,7 +18,7 @@ pub(super) fn admit<B>(call: &Arc<Call>, request: &Request<B>) -> Result<Authori
         call.fail(CallError::limit(&mount.name, Limit::Requests(mount.limits.requests)));
         return Err(Error::HttpRequestDenied);
     }
-    match authorize::authorize(request, &mount.grants, call.surrogates()) {
+    match authorize::authorize(request, call.grants(), call.surrogates()) {
         Ok(authorized) => Ok(authorized),
         Err(denied) => {
             let error = match (redirect::denied(call, request.uri(), &denied), denied) {

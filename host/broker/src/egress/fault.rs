@@ -12,7 +12,7 @@ use keyward_policy::request_head::RequestHead;
 /// Whether what is wrong with a request is so in the caller's own.
 pub(super) fn is_callers<B>(call: &Call, request: &Request<B>, violation: &Violation) -> bool {
     let authority = request.uri().authority();
-    let mut grants = call.mount().grants.iter().filter(|grant| is_origin_of(authority, grant));
+    let mut grants = call.grants().iter().filter(|grant| is_origin_of(authority, grant));
     let requested = call.requested();
     match violation {
         Violation::Path(_) => {

@@ -53,7 +53,7 @@ async fn send_noted(
     mut memory: HeldMemory,
 ) -> Result<Response<WasiBody>, Error> {
     let minted = authorized.minted;
-    let seals = minting::seals(&call.mount().grants, &authorized.grant, minted.as_ref());
+    let seals = minting::seals(call.grants(), &authorized.grant, minted.as_ref());
     let plain = minted.filter(|minted| minted.is_plain(&seals));
     if minted.is_some_and(|minted| minted.signs.is_some()) {
         memory.grow(call, sealed::LONGEST as u64).map_err(|_| Error::HttpRequestDenied)?;

@@ -45,7 +45,7 @@ pub(super) fn denied(call: &Call, uri: &Uri, denied: &Denied) -> Option<Redirect
     let Denied::Violation(Violation::OtherHost { .. }) = denied else { return None };
     let to = origin(uri)?;
     let mount = call.mount();
-    let grant = mount.grant(&call.redirects().audience_of(&to)?)?;
+    let grant = call.grant(&call.redirects().audience_of(&to)?)?;
     Some(RedirectDenied {
         mount: mount.name.clone(),
         audience: (!grant.is_first).then(|| grant.name.to_string()),

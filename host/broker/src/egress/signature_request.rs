@@ -38,7 +38,7 @@ pub(super) async fn check(
     let mount = call.mount();
     let leaves = exported || (minted.handed_out && call.is_exporting());
     let looked = if leaves {
-        signature::check_exported(signs, authorized.uri.path(), &body, &mount.grants)
+        signature::check_exported(signs, authorized.uri.path(), &body, call.grants())
             .map(Bytes::from)
     } else {
         signature::check_sealed(&body).map(|()| body)

@@ -27,7 +27,7 @@ impl identity::Host for View {
         audience: String,
     ) -> wasmtime::Result<Result<identity::Token, identity::Error>> {
         let mount = Arc::clone(self.0.mount());
-        let Some(grant) = mount.grant(&audience) else {
+        let Some(grant) = self.0.grant(&audience) else {
             self.0.note_denied_audience(&audience);
             let refused = match mount.manifest.audience(&audience) {
                 Some(_) => identity::Error::NotGranted(mount.not_granted(&audience)),

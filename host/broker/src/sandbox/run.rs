@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Request, Response};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 use wasmtime::component::ResourceTableError;
 use wasmtime::{Store, Trap};
 use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
@@ -21,6 +21,7 @@ use super::state::State;
 use super::template::Template;
 use crate::call::Call;
 use crate::error::{CallError, Limit};
+use crate::served_caller::CallPermit;
 
 /// How many characters of a guest's own error are shown.
 const LONGEST_ERROR: usize = 500;
@@ -35,7 +36,7 @@ pub(crate) async fn run<B>(
     template: &Template,
     request: Request<B>,
     scheme: Scheme,
-    permit: OwnedSemaphorePermit,
+    permit: CallPermit,
 ) -> Result<(Response<WasiBody>, Guest), CallError>
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
@@ -88,7 +89,7 @@ async fn live<B>(
     request: Request<B>,
     scheme: Scheme,
     sender: oneshot::Sender<Answer>,
-    permit: OwnedSemaphorePermit,
+    permit: CallPermit,
 ) where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<WasiError>,

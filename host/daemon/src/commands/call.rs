@@ -8,6 +8,8 @@ use http::header::CONTENT_TYPE;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use keyward::audit::{AuditSink, Record};
+#[cfg(unix)]
+use keyward::caller::Proof;
 use keyward::{CallError, Caller};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -37,8 +39,26 @@ async fn in_process(call: &Call, config: &Path) -> Result<u16, Failure> {
     let (plan, _, _) = DaemonConfig::load(config)?.plan()?;
     let broker = start::broker(plan, std::sync::Arc::new(NoAudit))?;
     let request = request(call, &call.path).await?;
-    let result = broker.call(&call.mount, &Caller::named("keyward call"), request).await;
+    let result = broker.call(&call.mount, &own_user(), request).await;
     print(call, result.unwrap_or_else(CallError::into_response)).await
+}
+
+/// The caller that a daemon would see: the user of this process.
+#[cfg(unix)]
+fn own_user() -> Caller {
+    use rustix::process::{getegid, geteuid, getgroups, getpid};
+
+    let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
+    let groups = getgroups().unwrap_or_default().into_iter().map(|group| group.as_raw());
+    let groups = Some(groups.chain([gid]).collect());
+    let pid = Some(getpid().as_raw_nonzero().get());
+    Proof { uid: Some(uid), gid: Some(gid), groups, pid, ..Proof::default() }.into()
+}
+
+/// A caller without a user: this system has none.
+#[cfg(not(unix))]
+fn own_user() -> Caller {
+    Caller::named("keyward call")
 }
 
 #[cfg(unix)]

@@ -10,7 +10,7 @@ use super::{emulator, serve, start};
 use crate::cli::Dev;
 use crate::config::DaemonConfig;
 use crate::exit::{Exit, Failure};
-use crate::listen;
+use crate::listen::{self, Wanted};
 use crate::output::{print, width};
 
 pub(crate) async fn dev(dev: Dev) -> Result<Exit, Failure> {
@@ -27,8 +27,9 @@ pub(crate) async fn dev(dev: Dev) -> Result<Exit, Failure> {
     let mut shutdown = ShutdownSignal::install()?;
     let (plan, listen, audit) = DaemonConfig::load(&running.config)?.plan()?;
     print(&super::check::grants_table(&plan.mounts, width()))?;
+    let wanted = Wanted::by(&plan.callers);
     let broker = start::broker(plan, start::audit(&audit)?.sink)?;
-    let server = listen::start(&listen, broker.clone()).await?;
+    let server = listen::start(&listen, wanted, broker.clone()).await?;
     if let Some(socket) = &listen.socket {
         let socket = socket.display();
         print(&format!(

@@ -10,7 +10,7 @@ use super::start::{self, Audit};
 use crate::cli::Serve;
 use crate::config::DaemonConfig;
 use crate::exit::{Exit, Failure};
-use crate::listen::{self, ServerHandle};
+use crate::listen::{self, ServerHandle, Wanted};
 
 /// How long the broker may take to write its audit and its token files after the server shut down.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -28,9 +28,10 @@ pub(super) async fn run(
     let began = Instant::now();
     let (plan, listen, audit) = config.plan()?;
     let Audit { sink, file } = start::audit(&audit)?;
+    let wanted = Wanted::by(&plan.callers);
     let broker = start::broker(plan, sink)?;
     let mut shutdown = ShutdownSignal::install()?;
-    let server = listen::start(&listen, broker.clone()).await?;
+    let server = listen::start(&listen, wanted, broker.clone()).await?;
     tracing::info!(
         mounts = broker.mounts().join(", "),
         at = server.addresses.join(" and "),

@@ -8,8 +8,10 @@ use keyward_policy::document::{
     DefaultValue, InvalidValue, Key, Section, SectionKeys, WithDefault,
 };
 
+use super::kubernetes;
 use super::origin::{InvalidOrigin, Origin};
-use crate::{directories, sockets};
+use crate::service_account::IssuerConfig;
+use crate::{authority, directories, sockets};
 
 /// The value of `tcp_callers`: every process that can connect to a loopback address may call.
 const ANYBODY: &str = "anybody-on-this-machine";
@@ -54,7 +56,8 @@ const TCP_CALLERS: Key = Key::one_of(
     "tcp_callers",
     || vec![ANYBODY],
     ANYBODY,
-    "required with `tcp`: confirms that every process on this machine may call",
+    "required with `tcp` as long as there is no section [caller.NAME]: confirms that every process \
+     on this machine may call",
 );
 
 const ORIGINS: Key = Key::strings(
@@ -74,19 +77,33 @@ pub(super) const LISTEN: SectionKeys = SectionKeys::new(
 
 const ADDRESS: Key = Key::form(
     "address",
-    LOOPBACK,
-    LOOPBACK_PATTERN,
+    "an IP address and a port",
+    None,
     "127.0.0.1:8443",
-    "a loopback address and port to listen at, with TLS",
+    "the address and port to listen at, with TLS: a loopback address, or, where every caller proves \
+     itself by a certificate or a token, any other",
 )
 .required();
 const CALLERS: Key = Key::one_of(
     "callers",
     || vec![ANYBODY],
     ANYBODY,
-    "confirms that every process on this machine may call",
+    "required as long as there is no section [caller.NAME]: confirms that every process on this \
+     machine may call",
+);
+const CLIENT_CA: Key = Key::path(
+    "client_ca",
+    "callers-ca.pem",
+    "the authorities that sign the certificates of callers, in PEM; a caller may send one, whose \
+     names are `certificate` of [caller.NAME]",
+);
+const NAMES: Key = Key::strings(
+    "names",
+    "keyward.infra.svc:443",
+    "the names by which callers reach the listener, each with its port if that is not the port of \
+     `address`; beside loopback names, no other `host` is served",
 )
-.required();
+.default_is("none");
 const CERTIFICATE: Key =
     Key::path("certificate", "server.pem", "the certificate, and those that signed it, in PEM")
         .default_is("a pair is made");
@@ -110,7 +127,7 @@ const TLS_ORIGINS: Key = Key::strings(
 pub(super) const TLS: SectionKeys = SectionKeys::new(
     &["listen", "tls"],
     "A listener with TLS.",
-    &[&ADDRESS, &CALLERS, &TLS_ORIGINS, &CERTIFICATE, &KEY, &TLS_DIRECTORY],
+    &[&ADDRESS, &CALLERS, &CLIENT_CA, &NAMES, &TLS_ORIGINS, &CERTIFICATE, &KEY, &TLS_DIRECTORY],
 );
 
 /// `[listen]`.
@@ -123,6 +140,8 @@ pub(crate) struct Listen {
     /// The origins of web pages that may call over `tcp`.
     pub(crate) origins: Vec<Origin>,
     pub(crate) tls: Option<ListenTls>,
+    /// The issuer of the tokens by which callers prove their service accounts.
+    pub(crate) kubernetes: Option<IssuerConfig>,
     /// The most connections at once.
     pub(crate) connections: u32,
     /// How fast callers must send and read, in bytes per second; 0 for any rate.
@@ -133,6 +152,10 @@ pub(crate) struct Listen {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ListenTls {
     pub(crate) address: SocketAddr,
+    /// The authorities of callers' certificates.
+    pub(crate) client_ca: Option<PathBuf>,
+    /// The names by which callers reach it, beside loopback names.
+    pub(crate) names: Vec<SiteName>,
     /// The origins of web pages that may call.
     pub(crate) origins: Vec<Origin>,
     pub(crate) pair: Pair,
@@ -147,7 +170,17 @@ pub(crate) enum Pair {
     Made { directory: PathBuf },
 }
 
-pub(super) fn listen(root: &Section<'_>, base: &Path) -> Listen {
+/// A name by which callers reach a listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SiteName {
+    /// The name, in lower case.
+    pub(crate) host: String,
+    /// `None` for the listener's own.
+    pub(crate) port: Option<u16>,
+}
+
+/// Reads `[listen]`. `names_callers` is whether there are sections `[caller.NAME]`.
+pub(super) fn listen(root: &Section<'_>, base: &Path, names_callers: bool) -> Listen {
     let section = root.section(&LISTEN);
     let socket = section.path(&SOCKET, base).filter(|socket| fits(&section, socket));
     let mode = section.parsed(&MODE, |text| {
@@ -159,7 +192,7 @@ pub(super) fn listen(root: &Section<'_>, base: &Path) -> Listen {
     let tcp = section.parsed(&TCP, loopback);
     let callers = section.one_of(&TCP_CALLERS, &[(ANYBODY, ())]);
     match (&tcp, &callers) {
-        (Some(tcp), None) if section.location_of(&TCP_CALLERS).is_none() => {
+        (Some(tcp), None) if !names_callers && section.location_of(&TCP_CALLERS).is_none() => {
             let message = format!(
                 "`tcp` in {} lets every process on this machine call, regardless of user",
                 section.header()
@@ -190,7 +223,8 @@ pub(super) fn listen(root: &Section<'_>, base: &Path) -> Listen {
     }
     let connections = section.integer(&CONNECTIONS);
     let min_rate = section.size(&MIN_RATE);
-    let tls = tls(&section, base);
+    let kubernetes = kubernetes::read(&section, base);
+    let tls = tls(&section, base, names_callers, kubernetes.is_some());
     clash(&section, tcp.as_ref(), tls.as_ref());
     section.finish();
     let socket = socket.map(|socket| socket.value);
@@ -206,6 +240,7 @@ pub(super) fn listen(root: &Section<'_>, base: &Path) -> Listen {
         tcp,
         origins,
         tls,
+        kubernetes,
         connections,
         min_rate,
     }
@@ -275,12 +310,20 @@ fn default_tls_directory() -> PathBuf {
         .map_or_else(|| PathBuf::from("/var/lib/keyward/tls"), |state| state.join("tls"))
 }
 
-fn tls(listen: &Section<'_>, base: &Path) -> Option<ListenTls> {
+fn tls(
+    listen: &Section<'_>,
+    base: &Path,
+    names_callers: bool,
+    has_tokens: bool,
+) -> Option<ListenTls> {
     let section = listen.section(&TLS);
     if !section.exists() {
         return None;
     }
-    let address = section.parsed(&ADDRESS, loopback);
+    let address = section
+        .parsed(&ADDRESS, |text| text.parse::<SocketAddr>().map_err(|_| InvalidValue::default()));
+    let client_ca = section.path(&CLIENT_CA, base).map(|file| file.value);
+    let names = names(&section);
     let callers = section.one_of(&CALLERS, &[(ANYBODY, ())]);
     let origins = origins(&section, &TLS_ORIGINS);
     let certificate = section.path(&CERTIFICATE, base);
@@ -291,7 +334,10 @@ fn tls(listen: &Section<'_>, base: &Path) -> Option<ListenTls> {
         let diagnostic = Diagnostic::new(section.location(), message).expected(LOOPBACK);
         section.push(diagnostic.write("address = \"127.0.0.1:8443\""));
     }
-    if callers.is_none() && section.location_of(&CALLERS).is_none() {
+    if let Some(address) = address.as_ref().filter(|address| !address.value.ip().is_loopback()) {
+        beyond_loopback(&section, address, names_callers && (client_ca.is_some() || has_tokens));
+    }
+    if callers.is_none() && !names_callers && section.location_of(&CALLERS).is_none() {
         let message = format!(
             "{} lets every process on this machine call, regardless of user",
             section.header()
@@ -317,6 +363,52 @@ fn tls(listen: &Section<'_>, base: &Path) -> Option<ListenTls> {
             return None;
         }
     };
+    if let (Some(address), Pair::Made { .. }) = (&address, &pair)
+        && !address.value.ip().is_loopback()
+    {
+        let message = format!(
+            "{} has no `certificate`, and the one that is made has loopback names only",
+            section.header()
+        );
+        let write = "certificate = \"server.pem\"\nkey = \"server.key\"";
+        section.push(Diagnostic::new(address.location.clone(), message).write(write));
+    }
     section.finish();
-    Some(ListenTls { address: address?.value, origins, pair })
+    Some(ListenTls { address: address?.value, client_ca, names, origins, pair })
+}
+
+/// Reports an address that others than the programs of this machine can reach, unless every caller
+/// proves who it is.
+fn beyond_loopback(section: &Section<'_>, address: &Spanned<SocketAddr>, is_proved: bool) {
+    if is_proved {
+        return;
+    }
+    let message = format!(
+        "`address` of {} is {}, which is not a loopback address",
+        section.header(),
+        address.value
+    );
+    let loopback = SocketAddr::from(([127, 0, 0, 1], address.value.port()));
+    let expected = "a loopback address; or sections [caller.NAME], with `client_ca` in [listen.tls] \
+                    or a section [listen.kubernetes], so that every caller proves itself";
+    let diagnostic = Diagnostic::new(address.location.clone(), message).expected(expected);
+    section.push(diagnostic.write(format!("address = \"{loopback}\"")));
+}
+
+/// Reads the names by which callers reach the listener.
+fn names(section: &Section<'_>) -> Vec<SiteName> {
+    let strings = section.strings(&NAMES).map(|strings| strings.value).unwrap_or_default();
+    let parsed = strings.into_iter().filter_map(|text| {
+        let (host, port) = authority::split(&text.value);
+        let port = port.map(authority::parse_port);
+        if let (true, None | Some(Some(_))) = (authority::is_name(host), port) {
+            return Some(SiteName { host: host.to_ascii_lowercase(), port: port.flatten() });
+        }
+        let message = format!("{:?} in `names` of {} cannot be used", text.value, section.header());
+        let diagnostic = Diagnostic::new(text.location, message)
+            .expected("a host name or an IPv4 address, and a port if it is another one");
+        section.push(diagnostic.write(format!("names = [{:?}]", NAMES.example)));
+        None
+    });
+    parsed.collect()
 }

@@ -2,9 +2,11 @@
 
 #[cfg(test)]
 mod declared;
+mod kubernetes;
 mod listen;
 pub(crate) mod machine;
 mod origin;
+mod proofs;
 
 use std::path::{Path, PathBuf};
 
@@ -13,10 +15,11 @@ use keyward_policy::config::{self, Config, base_directory};
 use keyward_policy::diagnostic::Diagnostic;
 use keyward_policy::document::{Document, Key, Section, SectionKeys};
 
+use crate::accounts::Accounts;
 use crate::compile_cache;
 use crate::exit::Failure;
 use listen::listen;
-pub(crate) use listen::{Listen, ListenTls, Pair};
+pub(crate) use listen::{Listen, ListenTls, Pair, SiteName};
 pub(crate) use origin::Origin;
 
 const FILE: Key =
@@ -28,7 +31,7 @@ const AUDIT: SectionKeys =
 
 /// All sections of a configuration file, in the order of the reference.
 pub(crate) fn sections() -> Vec<&'static SectionKeys> {
-    let own = [&listen::LISTEN, &listen::TLS, &AUDIT];
+    let own = [&listen::LISTEN, &listen::TLS, &kubernetes::KUBERNETES, &AUDIT];
     config::SECTIONS.iter().copied().chain(own).collect()
 }
 
@@ -73,7 +76,8 @@ impl DaemonConfig {
         let config = {
             let root = document.root();
             let mut broker = Config::read(&root, base);
-            let listen = listen(&root, base);
+            let listen = listen(&root, base, !broker.callers.is_empty());
+            proofs::check(&document, &broker, &listen);
             let audit = audit(&root, base);
             broker.warnings = root.warnings();
             if broker.mounts.is_empty() && !root.has_table("mount") {
@@ -87,13 +91,18 @@ impl DaemonConfig {
             Self { broker, listen, audit }
         };
         let mut config = document.finish(config)?;
+        config.broker.resolve_accounts(&Accounts)?;
         compile_cache::settle(&mut config.broker);
         Ok(config)
     }
 
     /// Fits it to the bundled plugins.
-    pub(crate) fn plan(self) -> Result<(Plan, Listen, Audit), Failure> {
-        Ok((keyward::plan(self.broker, &bundled())?, self.listen, self.audit))
+    pub(crate) fn plan(mut self) -> Result<(Plan, Listen, Audit), Failure> {
+        let plan = keyward::plan(self.broker, &bundled())?;
+        if let Some(kubernetes) = &mut self.listen.kubernetes {
+            kubernetes.addresses = plan.config.egress.resolve.clone();
+        }
+        Ok((plan, self.listen, self.audit))
     }
 }
 

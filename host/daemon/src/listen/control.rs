@@ -62,7 +62,9 @@ pub(super) async fn respond(
 #[cfg(unix)]
 fn may_control(caller: &Caller) -> bool {
     let own = rustix::process::geteuid().as_raw();
-    matches!(caller, Caller::Process { uid, .. } if *uid == 0 || *uid == own)
+    let proof = caller.proof();
+    let is_at_socket = proof.peer.is_none() && proof.embedded.is_none();
+    is_at_socket && proof.uid.is_some_and(|uid| uid == 0 || uid == own)
 }
 
 #[cfg(not(unix))]
@@ -109,15 +111,20 @@ async fn forget_tokens(
 
 #[cfg(all(test, unix))]
 mod tests {
+    use keyward::caller::Proof;
+
     use super::*;
 
     #[test]
     fn only_the_daemons_own_user_and_root_may_control_it() {
-        let process = |uid| Caller::Process { uid, gid: 0, pid: None };
+        let process = |uid| Caller::from(Proof { uid: Some(uid), ..Proof::default() });
         let own = rustix::process::geteuid().as_raw();
         assert!(may_control(&process(0)) && may_control(&process(own)));
         assert!(!may_control(&process(own + 1)));
-        assert!(!may_control(&Caller::Anybody { peer: "127.0.0.1:1".parse().unwrap() }));
+        let peer = Some("127.0.0.1:1".parse().unwrap());
+        let over_tcp = Proof { uid: Some(0), peer, ..Proof::default() };
+        assert!(!may_control(&over_tcp.into()));
+        assert!(!may_control(&Proof { peer, ..Proof::default() }.into()));
         assert!(!may_control(&Caller::named("root")));
     }
 }

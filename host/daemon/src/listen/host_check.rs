@@ -2,8 +2,8 @@
 //!
 //! A web page can resolve its own name to 127.0.0.1 (DNS rebinding), and then the browser takes the
 //! daemon for the page's own server. The name that the page was loaded from remains in `host`. So a
-//! listener at a loopback address serves requests for loopback names only, and only those that name
-//! its own port.
+//! listener at an address serves requests for loopback names and for those that the configuration
+//! has, and only with its own port.
 
 use std::net::Ipv6Addr;
 
@@ -12,7 +12,7 @@ use http::uri::Authority;
 use http::{HeaderMap, StatusCode, Uri, Version};
 use keyward::Rejection;
 
-use super::site::{Loopback, Site};
+use super::site::{Site, TcpSite};
 use crate::authority;
 
 /// Returns the host and port that a request is for, as the caller wrote them.
@@ -46,13 +46,9 @@ pub(super) fn check(
             let authority = host.parse::<Authority>().ok().filter(|_| !host.contains('@'));
             authority.map(|_| host.to_owned()).ok_or_else(malformed)
         }
-        Site::Loopback(loopback) => {
+        Site::Tcp(site) => {
             let (name, port) = parse(host).ok_or_else(malformed)?;
-            if loopback.is_at(name, port) {
-                Ok(host.to_owned())
-            } else {
-                Err(misdirected(loopback))
-            }
+            if site.is_at(name, port) { Ok(host.to_owned()) } else { Err(misdirected(site)) }
         }
     }
 }
@@ -69,9 +65,7 @@ fn check_absolute(
         return Err(Rejection::malformed(detail));
     }
     match (site, uri.scheme_str()) {
-        (Site::Loopback(loopback), Some(scheme)) if scheme != loopback.scheme => {
-            Err(misdirected(loopback))
-        }
+        (Site::Tcp(site), Some(scheme)) if scheme != site.scheme => Err(misdirected(site)),
         (_, Some("http" | "https")) => Ok(()),
         // Of CONNECT.
         (_, None) => Ok(()),
@@ -93,11 +87,16 @@ fn parse(host: &str) -> Option<(&str, Option<u16>)> {
     is_host.then_some((name, port))
 }
 
-fn misdirected(loopback: &Loopback) -> Rejection {
-    let Loopback { scheme, port, .. } = loopback;
+fn misdirected(site: &TcpSite) -> Rejection {
+    let (scheme, example) = (site.scheme, site.example());
+    let hosts = if site.names.is_empty() {
+        "a loopback name or address and its port"
+    } else {
+        "one of `names` in [listen.tls], or a loopback name or address and its port"
+    };
     let detail = format!(
-        "the request is not for this listener, whose `host` is a loopback name or address and its \
-         port. Send it to {scheme}://localhost:{port}"
+        "the request is not for this listener, whose `host` is {hosts}. Send it to \
+         {scheme}://{example}"
     );
     Rejection::denied(StatusCode::MISDIRECTED_REQUEST, "misdirected", "Wrong host", "host", detail)
 }
@@ -118,7 +117,7 @@ mod tests {
     }
 
     fn tcp() -> Site {
-        Site::loopback("http", "127.0.0.1:8200".parse().unwrap(), &[])
+        Site::tcp("http", "127.0.0.1:8200".parse().unwrap(), &[], &[])
     }
 
     #[test]
@@ -171,7 +170,7 @@ mod tests {
         ] {
             assert_eq!(status(target, hosts, &tcp()), expected, "{target} {hosts:?}");
         }
-        let tls = Site::loopback("https", "[::1]:443".parse().unwrap(), &[]);
+        let tls = Site::tcp("https", "[::1]:443".parse().unwrap(), &[], &[]);
         assert_eq!(status("/x", &[b"localhost"], &tls), 200);
         assert_eq!(status("http://localhost/x", &[b"localhost"], &tls), 421);
     }

@@ -1,6 +1,7 @@
 //! Serves HTTP/1.1 to a caller.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::CONNECTION;
@@ -16,7 +17,8 @@ use tokio_util::sync::CancellationToken;
 use super::framing::{MAX_HEAD_TIME, RejectionSlot, StrictFraming};
 use super::linger::{LingeringStream, TrackedBody, UnreadBody};
 use super::site::Site;
-use super::{control, host_check, web_page};
+use super::{caller_token, control, host_check, web_page};
+use crate::service_account::Verifier;
 
 /// How long a connection may be idle, in any case.
 const IDLE_TIME: Duration = Duration::from_secs(60);
@@ -24,13 +26,21 @@ const IDLE_TIME: Duration = Duration::from_secs(60);
 /// The size of a connection's read and write buffers, in bytes: longer than the longest head.
 const MAX_BUFFER_SIZE: usize = 144 << 10;
 
+/// A connection: whose it is, and where it leads.
+#[derive(Clone)]
+pub(super) struct Connection {
+    pub(super) broker: Broker,
+    pub(super) caller: Caller,
+    pub(super) site: Site,
+    /// Verifies the tokens in requests.
+    pub(super) verifier: Option<Arc<Verifier>>,
+}
+
 /// Serves one connection. After shutdown began, it ends with the current request. `min_rate` is how
 /// fast the caller must send and read, in bytes per second; 0 for any rate.
 pub(super) async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    broker: Broker,
-    caller: Caller,
-    site: Site,
+    connection: Connection,
     min_rate: u64,
     shutdown: CancellationToken,
 ) {
@@ -39,7 +49,7 @@ pub(super) async fn serve(
     let stream = LingeringStream::new(stream, unread.clone(), min_rate);
     let stream = StrictFraming::new(stream, rejection.clone());
     let service = service_fn(move |request: Request<Incoming>| {
-        let (broker, caller, site) = (broker.clone(), caller.clone(), site.clone());
+        let connection = connection.clone();
         let unread = unread.clone();
         let request = request.map(|body| unread.track(body, min_rate));
         let rejection = rejection.take();
@@ -47,7 +57,7 @@ pub(super) async fn serve(
             unread.set(true);
         }
         async move {
-            let mut response = respond(&broker, &caller, &site, request, rejection).await;
+            let mut response = respond(&connection, request, rejection).await;
             if unread.get() {
                 // The rest of the body is not read, so no other request can follow.
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -78,12 +88,11 @@ pub(super) async fn serve(
 
 /// Responds to a request: calls a mount, or rejects it. `rejection` is that of a malformed request.
 async fn respond(
-    broker: &Broker,
-    caller: &Caller,
-    site: &Site,
+    connection: &Connection,
     mut request: Request<TrackedBody>,
     rejection: Option<Rejection>,
 ) -> Response<Body> {
+    let Connection { broker, caller, site, verifier } = connection;
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let reject = |rejection: Rejection| {
@@ -97,8 +106,14 @@ async fn respond(
         Ok(checked) => {
             page = checked.page;
             request.extensions_mut().insert(checked.public_url);
-            let response = respond_checked(broker, caller, page.is_some(), request).await;
-            response.unwrap_or_else(reject)
+            let verifier = verifier.as_ref();
+            match caller_token::identify(caller, request.headers_mut(), site, verifier).await {
+                Ok(caller) => {
+                    let response = respond_checked(broker, &caller, page.is_some(), request).await;
+                    response.unwrap_or_else(reject)
+                }
+                Err(rejection) => reject(rejection),
+            }
         }
     };
     web_page::protect(response.headers_mut(), site, page);

@@ -4,15 +4,19 @@
 //! who the caller is, and passes the connection to one of the [`workers`], where [`http`] reads its
 //! requests and calls the broker. [`ServerHandle::shutdown`] stops accepting and drains.
 
+mod caller_token;
+mod connection_shares;
 mod control;
 mod framing;
 mod host_check;
 mod http;
 mod linger;
 mod min_rate;
+mod prove;
 mod site;
 mod tcp;
 mod tls;
+mod trusted_file;
 #[cfg(unix)]
 mod unix;
 mod web_page;
@@ -28,13 +32,17 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use connection_shares::{ConnectionShares, Share};
 #[cfg(unix)]
 pub(crate) use control::FORGET_TOKENS_PATH;
+use http::Connection;
+pub(crate) use prove::Wanted;
 use site::Site;
 use workers::Workers;
 
 use crate::config::Listen;
 use crate::exit::Failure;
+use crate::service_account::{IssuerConfig, KeySource, Verifier};
 
 /// How long active calls may continue after shutdown began.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -62,6 +70,10 @@ struct Server {
     workers: Arc<Workers>,
     /// One permit for each open connection.
     connection_permits: Arc<Semaphore>,
+    /// The connections of each caller.
+    shares: ConnectionShares,
+    /// Verifies the tokens of callers.
+    verifier: Option<Arc<Verifier>>,
     /// How fast callers must send and read, in bytes per second; 0 for any rate.
     min_rate: u64,
     shutdown: CancellationToken,
@@ -84,18 +96,34 @@ trait Listener: Send + Sync {
         connection: Self::Connection,
         caller: Caller,
         server: &Server,
-        permit: OwnedSemaphorePermit,
+        permit: ConnectionPermit,
     );
 }
 
+/// Permission for a connection to be open, as one of all and as one of its caller's.
+pub(crate) struct ConnectionPermit {
+    _connection: OwnedSemaphorePermit,
+    _share: Share,
+}
+
 /// Binds all listeners, and starts to accept connections.
-pub(crate) async fn start(listen: &Listen, broker: Broker) -> Result<ServerHandle, Failure> {
+pub(crate) async fn start(
+    listen: &Listen,
+    wanted: Wanted,
+    broker: Broker,
+) -> Result<ServerHandle, Failure> {
     let shutdown = CancellationToken::new();
+    let verifier = match &listen.kubernetes {
+        Some(issuer) => Some(verifier(issuer).await?),
+        None => None,
+    };
     let workers = Arc::new(Workers::start(DRAIN_TIMEOUT).map_err(Failure::system)?);
     let server = Server {
         broker,
         workers: Arc::clone(&workers),
         connection_permits: Arc::new(Semaphore::new(listen.connections as usize)),
+        shares: ConnectionShares::new(listen.connections, wanted.callers),
+        verifier,
         min_rate: listen.min_rate,
         shutdown: shutdown.clone(),
     };
@@ -104,7 +132,7 @@ pub(crate) async fn start(listen: &Listen, broker: Broker) -> Result<ServerHandl
     if let Some(socket) = &listen.socket {
         #[cfg(unix)]
         {
-            let listener = unix::bind(socket, listen.mode)?;
+            let listener = unix::bind(socket, listen.mode, wanted)?;
             addresses.push(format!("unix socket {}", socket.display()));
             listeners.spawn(server.clone().accept_loop(listener));
         }
@@ -115,12 +143,13 @@ pub(crate) async fn start(listen: &Listen, broker: Broker) -> Result<ServerHandl
         )));
     }
     if let Some(address) = listen.tcp {
-        let listener = tcp::bind(address, &listen.origins).await?;
+        let listener = tcp::bind(address, &listen.origins, wanted).await?;
         addresses.push(format!("http://{}", listener.address));
         listeners.spawn(server.clone().accept_loop(listener));
     }
+    let has_tokens = listen.kubernetes.is_some();
     if let Some(listen) = &listen.tls {
-        let mut listener = tls::bind(listen).await?;
+        let mut listener = tls::bind(listen, has_tokens, wanted).await?;
         let address = listener.address;
         addresses.push(match listener.renewal.take() {
             Some(renewal) => {
@@ -134,6 +163,21 @@ pub(crate) async fn start(listen: &Listen, broker: Broker) -> Result<ServerHandl
     }
     listeners.close();
     Ok(ServerHandle { listeners, workers, shutdown, addresses })
+}
+
+/// Makes the verifier of callers' tokens, and fetches its keys. Without them it starts all the same:
+/// calls with tokens try again.
+async fn verifier(issuer: &IssuerConfig) -> Result<Arc<Verifier>, Failure> {
+    if let KeySource::File(file) = &issuer.keys {
+        trusted_file::check("`keys_file` in [listen.kubernetes]", file)?;
+    }
+    let verifier = Verifier::new(issuer.clone())
+        .map_err(|error| Failure::config(format!("[listen.kubernetes]: {error}")))?;
+    match verifier.load_keys().await {
+        Ok(keys) => tracing::info!(keys, issuer = issuer.issuer, "keys of callers' tokens"),
+        Err(error) => tracing::warn!(%error, "no keys of callers' tokens yet. {}", error.help()),
+    }
+    Ok(Arc::new(verifier))
 }
 
 impl ServerHandle {
@@ -162,7 +206,16 @@ impl Server {
                 () = self.shutdown.cancelled() => break,
             };
             match accepted {
-                Ok((connection, caller)) => listener.serve(connection, caller, &self, permit),
+                Ok((connection, caller)) => match self.shares.begin(&caller) {
+                    Some(share) => {
+                        let permit = ConnectionPermit { _connection: permit, _share: share };
+                        listener.serve(connection, caller, &self, permit);
+                    }
+                    None => tracing::warn!(
+                        %caller,
+                        "closed a connection: the caller has three quarters of all `connections`"
+                    ),
+                },
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
                     // With no file descriptors left, `accept` fails immediately each time.
@@ -184,22 +237,25 @@ impl Server {
 
     /// Serves a connection on a worker thread until the caller closes it or the server shuts down.
     ///
-    /// `open` makes the stream there, so that the worker's runtime polls it.
+    /// `open` makes the stream there, so that the worker's runtime polls it, and says who calls.
     fn serve_on_worker<S, F>(
         &self,
         open: impl FnOnce() -> F + Send + 'static,
-        caller: Caller,
         site: Site,
-        permit: OwnedSemaphorePermit,
+        permit: ConnectionPermit,
     ) where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        F: Future<Output = io::Result<S>> + Send + 'static,
+        F: Future<Output = io::Result<(S, Caller)>> + Send + 'static,
     {
-        let (broker, shutdown) = (self.broker.clone(), self.shutdown.clone());
+        let shutdown = self.shutdown.clone();
+        let (broker, verifier) = (self.broker.clone(), self.verifier.clone());
         let min_rate = self.min_rate;
         self.workers.spawn(async move {
             match open().await {
-                Ok(stream) => http::serve(stream, broker, caller, site, min_rate, shutdown).await,
+                Ok((stream, caller)) => {
+                    let connection = Connection { broker, caller, site, verifier };
+                    http::serve(stream, connection, min_rate, shutdown).await;
+                }
                 Err(error) => tracing::debug!(%error, "cannot open a connection"),
             }
             drop(permit);

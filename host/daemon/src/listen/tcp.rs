@@ -1,14 +1,14 @@
-//! The loopback TCP listener: any process on this machine may call.
+//! The loopback TCP listener: on Linux the kernel says which user calls.
 
 use std::io;
 use std::net::SocketAddr;
 
 use keyward::Caller;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::OwnedSemaphorePermit;
 
+use super::prove::{LoopbackUsers, Wanted};
 use super::site::Site;
-use super::{Listener, Server};
+use super::{ConnectionPermit, Listener, Server};
 use crate::config::Origin;
 use crate::exit::Failure;
 
@@ -16,16 +16,24 @@ use crate::exit::Failure;
 pub(super) struct LoopbackListener {
     pub(super) address: SocketAddr,
     listener: TcpListener,
+    users: LoopbackUsers,
     site: Site,
 }
 
 pub(super) async fn bind(
     address: SocketAddr,
     origins: &[Origin],
+    wanted: Wanted,
 ) -> Result<LoopbackListener, Failure> {
     let listener = open(address).await?;
     let address = listener.local_addr().map_err(Failure::system)?;
-    Ok(LoopbackListener { address, listener, site: Site::loopback("http", address, origins) })
+    let users = LoopbackUsers::open(wanted)?;
+    Ok(LoopbackListener {
+        address,
+        listener,
+        users,
+        site: Site::tcp("http", address, &[], origins),
+    })
 }
 
 pub(super) async fn open(address: SocketAddr) -> Result<TcpListener, Failure> {
@@ -37,7 +45,7 @@ impl Listener for LoopbackListener {
     type Connection = std::net::TcpStream;
 
     async fn accept(&self) -> io::Result<(Self::Connection, Caller)> {
-        accept(&self.listener).await
+        accept(&self.listener, &self.users).await
     }
 
     fn serve(
@@ -45,16 +53,20 @@ impl Listener for LoopbackListener {
         connection: Self::Connection,
         caller: Caller,
         server: &Server,
-        permit: OwnedSemaphorePermit,
+        permit: ConnectionPermit,
     ) {
-        let open = || async { TcpStream::from_std(connection) };
-        server.serve_on_worker(open, caller, self.site.clone(), permit);
+        let open = || async { Ok((TcpStream::from_std(connection)?, caller)) };
+        server.serve_on_worker(open, self.site.clone(), permit);
     }
 }
 
 /// Accepts a connection, and disables Nagle's algorithm for it.
-pub(super) async fn accept(listener: &TcpListener) -> io::Result<(std::net::TcpStream, Caller)> {
+pub(super) async fn accept(
+    listener: &TcpListener,
+    users: &LoopbackUsers,
+) -> io::Result<(std::net::TcpStream, Caller)> {
     let (stream, peer) = listener.accept().await?;
     stream.set_nodelay(true)?;
-    Ok((stream.into_std()?, Caller::Anybody { peer }))
+    let caller = users.caller(&stream, peer);
+    Ok((stream.into_std()?, caller))
 }

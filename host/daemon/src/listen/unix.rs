@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use keyward::Caller;
 use rustix::fs::Mode;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::OwnedSemaphorePermit;
 
+use super::prove::{self, Wanted};
 use super::site::Site;
-use super::{Listener, Server};
+use super::{ConnectionPermit, Listener, Server};
 use crate::exit::Failure;
-use crate::sockets;
 use crate::write_access::{self, Protected};
+use crate::{peer, sockets};
 
 /// A bound Unix socket. Dropping it removes the file, so that later callers find no daemon, rather
 /// than one that is shutting down.
@@ -21,6 +21,7 @@ use crate::write_access::{self, Protected};
 pub(super) struct SocketListener {
     listener: UnixListener,
     path: PathBuf,
+    wanted: Wanted,
 }
 
 impl Drop for SocketListener {
@@ -30,7 +31,13 @@ impl Drop for SocketListener {
 }
 
 /// Binds the socket. At no moment does it have more permissions than `mode`.
-pub(super) fn bind(path: &Path, mode: u32) -> Result<SocketListener, Failure> {
+pub(super) fn bind(path: &Path, mode: u32, wanted: Wanted) -> Result<SocketListener, Failure> {
+    if wanted.units {
+        peer::check_units().map_err(|error| {
+            let failure = Failure::system(format!("cannot prove the units of callers: {error}"));
+            error.help().into_iter().fold(failure, Failure::help)
+        })?;
+    }
     create_directory(path)?;
     check_directories(path)?;
     remove_stale(path)?;
@@ -39,7 +46,7 @@ pub(super) fn bind(path: &Path, mode: u32) -> Result<SocketListener, Failure> {
     let bound = UnixListener::bind(path);
     rustix::process::umask(umask);
     let listener = bound.map_err(|error| cannot_listen(path, &error))?;
-    let listener = SocketListener { listener, path: path.to_owned() };
+    let listener = SocketListener { listener, path: path.to_owned(), wanted };
     let permissions = std::fs::Permissions::from_mode(mode);
     std::fs::set_permissions(path, permissions).map_err(|error| cannot_listen(path, &error))?;
     Ok(listener)
@@ -100,7 +107,7 @@ impl Listener for SocketListener {
 
     async fn accept(&self) -> io::Result<(Self::Connection, Caller)> {
         let (stream, _) = self.listener.accept().await?;
-        let caller = caller(&stream)?;
+        let caller = prove::unix_socket(&stream, self.wanted)?;
         Ok((stream.into_std()?, caller))
     }
 
@@ -109,18 +116,11 @@ impl Listener for SocketListener {
         connection: Self::Connection,
         caller: Caller,
         server: &Server,
-        permit: OwnedSemaphorePermit,
+        permit: ConnectionPermit,
     ) {
-        let open = || async { UnixStream::from_std(connection) };
-        server.serve_on_worker(open, caller, Site::Unix, permit);
+        let open = || async { Ok((UnixStream::from_std(connection)?, caller)) };
+        server.serve_on_worker(open, Site::Unix, permit);
     }
-}
-
-/// The process that connected, by `SO_PEERCRED`.
-fn caller(stream: &UnixStream) -> io::Result<Caller> {
-    let credentials = stream.peer_cred()?;
-    let (uid, gid, pid) = (credentials.uid(), credentials.gid(), credentials.pid());
-    Ok(Caller::Process { uid, gid, pid })
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use http::header::{
 use http::{Method, Response, StatusCode, Uri};
 use keyward::{Body, Rejection};
 
-use super::site::{Loopback, Site};
+use super::site::{Site, TcpSite};
 use crate::config::Origin;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -48,38 +48,38 @@ const PREFLIGHT_MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 
 /// Rejects the requests of web pages. Returns the page's origin, if it may call.
 pub(super) fn check(headers: &HeaderMap, site: &Site) -> Result<Option<HeaderValue>, Rejection> {
-    let Site::Loopback(loopback) = site else { return Ok(None) };
+    let Site::Tcp(site) = site else { return Ok(None) };
     let mut origins = headers.get_all(ORIGIN).iter();
     match (origins.next(), origins.next()) {
-        (Some(origin), None) if is_named(loopback, origin) => return Ok(Some(origin.clone())),
-        (Some(origin), _) => return Err(rejection("origin", origin, loopback)),
+        (Some(origin), None) if is_named(site, origin) => return Ok(Some(origin.clone())),
+        (Some(origin), _) => return Err(rejection("origin", origin, site)),
         (None, _) => {}
     }
-    if let Some(site) = headers.get(SEC_FETCH_SITE) {
-        return Err(rejection("sec-fetch-site", site, loopback));
+    if let Some(value) = headers.get(SEC_FETCH_SITE) {
+        return Err(rejection("sec-fetch-site", value, site));
     }
     let mut referers = headers.get_all(REFERER).iter();
-    match referers.find(|referer| !is_own(loopback, referer)) {
-        Some(referer) => Err(rejection("referer", referer, loopback)),
+    match referers.find(|referer| !is_own(site, referer)) {
+        Some(referer) => Err(rejection("referer", referer, site)),
         None => Ok(None),
     }
 }
 
-fn is_named(loopback: &Loopback, origin: &HeaderValue) -> bool {
-    loopback.origins.iter().any(|named| named.as_str().as_bytes() == origin.as_bytes())
+fn is_named(site: &TcpSite, origin: &HeaderValue) -> bool {
+    site.origins.iter().any(|named| named.as_str().as_bytes() == origin.as_bytes())
 }
 
 /// Whether a referring URL is one of this listener: Go's client sends that after a redirect.
-fn is_own(loopback: &Loopback, referer: &HeaderValue) -> bool {
+fn is_own(site: &TcpSite, referer: &HeaderValue) -> bool {
     let uri = referer.to_str().ok().and_then(|referer| referer.parse::<Uri>().ok());
     uri.is_some_and(|uri| {
-        uri.scheme_str() == Some(loopback.scheme)
-            && uri.host().is_some_and(|host| loopback.is_at(host, uri.port_u16()))
+        uri.scheme_str() == Some(site.scheme)
+            && uri.host().is_some_and(|host| site.is_at(host, uri.port_u16()))
     })
 }
 
-fn rejection(field: &'static str, value: &HeaderValue, loopback: &Loopback) -> Rejection {
-    let section = if loopback.scheme == "https" { "[listen.tls]" } else { "[listen]" };
+fn rejection(field: &'static str, value: &HeaderValue, site: &TcpSite) -> Rejection {
+    let section = if site.scheme == "https" { "[listen.tls]" } else { "[listen]" };
     // A value from a page is repeated only where it is a line to write.
     let origin = value.to_str().ok().and_then(|origin| Origin::parse(origin).ok());
     let line = match origin.filter(|_| field == "origin") {
@@ -129,7 +129,7 @@ pub(super) fn drop_response_fields(headers: &mut HeaderMap) {
 /// Adds what keeps a browser from showing a response, or using it in a page. `page` is the origin
 /// that may read it.
 pub(super) fn protect(headers: &mut HeaderMap, site: &Site, page: Option<HeaderValue>) {
-    let Site::Loopback(_) = site else { return };
+    let Site::Tcp(_) = site else { return };
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(CONTENT_SECURITY_POLICY, SANDBOX);
     headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
@@ -148,7 +148,7 @@ mod tests {
 
     fn tcp() -> Site {
         let origins = [Origin::parse(ALLOWED).unwrap()];
-        Site::loopback("http", "127.0.0.1:8200".parse().unwrap(), &origins)
+        Site::tcp("http", "127.0.0.1:8200".parse().unwrap(), &[], &origins)
     }
 
     fn rule(fields: &[(&'static str, &'static str)]) -> Option<&'static str> {

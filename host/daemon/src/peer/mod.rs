@@ -32,17 +32,15 @@ mod unit_name;
 #[cfg(target_os = "linux")]
 mod unix_socket;
 
-pub(crate) use certificate::{
-    CertificateNames, InvalidAuthority, InvalidCertificate, client_verifier,
-};
+pub(crate) use certificate::{CertificateNames, client_verifier};
 #[cfg(target_os = "linux")]
 pub(crate) use tcp_socket::SocketOwners;
 #[cfg(all(unix, not(target_os = "linux")))]
 pub(crate) use unavailable::of_unix_socket;
 #[cfg(not(target_os = "linux"))]
-pub(crate) use unavailable::{NoUnit, SocketOwners, check_units};
+pub(crate) use unavailable::{SocketOwners, check_units};
 #[cfg(target_os = "linux")]
-pub(crate) use unit::{NoUnit, check as check_units};
+pub(crate) use unit::check as check_units;
 #[cfg(target_os = "linux")]
 pub(crate) use unix_socket::of as of_unix_socket;
 

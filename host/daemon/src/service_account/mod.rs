@@ -32,6 +32,6 @@ mod verified;
 mod verifier;
 
 pub(crate) use claims::ServiceAccount;
-pub(crate) use config::{Access, InvalidIssuer, IssuerConfig, KeySource};
-pub(crate) use error::{KeysError, TokenError};
+pub(crate) use config::{Access, IssuerConfig, KeySource};
+pub(crate) use error::TokenError;
 pub(crate) use verifier::Verifier;

@@ -49,7 +49,9 @@ impl Denied {
             NotCovered::AmbiguousParameter(AmbiguousParameter(name)) => {
                 Violation::AmbiguousParameter(name).into()
             }
-            NotCovered::NotDeclared | NotCovered::NotAllowed => {
+            NotCovered::NotDeclared
+            | NotCovered::NotAllowed
+            | NotCovered::NotAllowedForCaller(_) => {
                 Self::NotCovered(DeniedRequest::new(grant, head, path, reason))
             }
         }
@@ -76,6 +78,14 @@ impl<R> DeniedRequest<R> {
 pub enum MintingRule {
     /// The response is a credential that the mount does not hand out.
     NotHandedOut(&'static str),
+    /// The response is a credential that the mount hands out, but that is good for more than the
+    /// caller of this name may do.
+    BeyondCaller {
+        /// The operation.
+        operation: &'static str,
+        /// The caller.
+        caller: std::sync::Arc<str>,
+    },
     /// The request has other requests in its body, and the grant is narrowed.
     Batch,
     /// An action that is not known to be harmless and that no pattern of `allow` names.
@@ -92,6 +102,7 @@ impl MintingRule {
     pub fn rule(&self) -> &'static str {
         match self {
             Self::NotHandedOut(_) => "hand-out",
+            Self::BeyondCaller { .. } => "hand-out-to-caller",
             Self::Batch => "batch",
             Self::UnknownAction(_) => "action",
             Self::Privileged(_) => "privileged",

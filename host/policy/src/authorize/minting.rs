@@ -6,6 +6,8 @@
 //! of `allow` that names them. [`signature`](super::signature) checks the body of a request for a
 //! signature.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, Method};
 
 use super::denied::{Denied, DeniedRequest, MintingRule};
@@ -14,7 +16,7 @@ use super::violation::Violation;
 use crate::cloud::{
     FoldedRequest, MatchedOperation, Operation, Operations, SignatureScope, folded_segments,
 };
-use crate::grant::{Grant, Seal};
+use crate::grant::{CallerAllow, Grant, Seal};
 use crate::manifest::SpendPlace;
 use crate::path::NormalPath;
 use crate::percent::fully_decoded;
@@ -117,6 +119,15 @@ fn minted<G: AsRef<Grant>>(
     };
     match found {
         MatchedOperation::Batch(_) if grant.is_narrowed() => Err(MintingRule::Batch),
+        // Signatures are compared with what the caller may do; other credentials cannot be.
+        MatchedOperation::Batch(_) | MatchedOperation::Action(_) | MatchedOperation::Listed(_)
+            if handed_out
+                && !found.is_signature()
+                && let Some(narrowed) = narrowed_elsewhere(grants, grant) =>
+        {
+            let caller = Arc::clone(&narrowed.caller);
+            Err(MintingRule::BeyondCaller { operation: found.name(), caller })
+        }
         MatchedOperation::Batch(_) | MatchedOperation::Action(_) if handed_out => Ok(minted(None)),
         MatchedOperation::Batch(_) | MatchedOperation::Action(_) => Err(not_handed_out()),
         MatchedOperation::Listed(operation) => {
@@ -126,6 +137,17 @@ fn minted<G: AsRef<Grant>>(
             if handed_out || is_sealed() { Ok(minted) } else { Err(not_handed_out()) }
         }
     }
+}
+
+/// The `allow` of the caller, if it narrows another grant than this one.
+fn narrowed_elsewhere<'g, G: AsRef<Grant>>(
+    grants: &'g [G],
+    grant: &Grant,
+) -> Option<&'g CallerAllow> {
+    if grant.for_caller.is_some() {
+        return None;
+    }
+    grants.iter().find_map(|other| other.as_ref().for_caller.as_ref())
 }
 
 impl Minted {

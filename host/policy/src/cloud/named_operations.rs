@@ -102,6 +102,42 @@ impl NamedOperations {
         Ok(false)
     }
 
+    /// Whether some request may be one of both operations, which this service has.
+    pub(crate) fn may_overlap(&self, one: &str, two: &str) -> bool {
+        let named = |name: &'_ str| {
+            let name = name.to_owned();
+            self.all.iter().filter(move |operation| operation.name == name)
+        };
+        named(one).any(|one| named(two).any(|two| self.overlap(one, two)))
+    }
+
+    fn overlap(&self, one: &NamedOperation, two: &NamedOperation) -> bool {
+        let values = |operation: &NamedOperation, parameter: &String| -> Vec<String> {
+            operation.query.get(parameter).cloned().unwrap_or_else(|| vec![String::new()])
+        };
+        let parameters_overlap = self.parameters.iter().all(|parameter| {
+            let (one, two) = (values(one, parameter), values(two, parameter));
+            let any_of = |some: &[String], others: &[String]| {
+                some.iter().any(|value| value == ANY)
+                    && others.iter().any(|value| !value.is_empty())
+            };
+            one.iter().any(|value| two.contains(value)) || any_of(&one, &two) || any_of(&two, &one)
+        });
+        let fields_overlap = self.fields.iter().all(|field| {
+            let (one, two) = (one.fields.get(field), two.fields.get(field));
+            !matches!(
+                (one, two),
+                (Some(Presence::Required), None) | (None, Some(Presence::Required))
+            )
+        });
+        let paths_overlap =
+            one.paths.is_empty() || one.paths.iter().any(|path| two.may_have_path_of(path));
+        one.methods.iter().any(|method| two.has_method(method))
+            && parameters_overlap
+            && fields_overlap
+            && paths_overlap
+    }
+
     /// Whether the parameters and header fields of a request select an operation.
     fn selects(
         &self,
@@ -140,6 +176,12 @@ impl NamedOperation {
     #[must_use]
     pub(crate) fn may_have_path_of(&self, pattern: &PathPattern) -> bool {
         self.paths.is_empty() || self.paths.iter().any(|own| own.may_overlap(pattern))
+    }
+
+    /// Whether it covers some requests with this parameter.
+    pub(crate) fn may_have_parameter(&self, name: &str, value: &str) -> bool {
+        let known = |own: &String| own == value || own == ANY;
+        self.query.get(name).is_none_or(|values| values.iter().any(known))
     }
 
     fn has_method(&self, method: &str) -> bool {

@@ -96,6 +96,14 @@ impl<'t> MatchedOperation<'t> {
             Self::Listed(operation) => &operation.name,
         }
     }
+
+    /// Whether its response is a signature for what the request's body names.
+    pub(crate) fn is_signature(self) -> bool {
+        match self {
+            Self::Batch(_) | Self::Action(_) => false,
+            Self::Listed(operation) => operation.signs.is_some(),
+        }
+    }
 }
 
 /// A request as it is compared with the table: its strings are [`folded`].

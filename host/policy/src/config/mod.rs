@@ -3,6 +3,7 @@
 //! [`Config::from_toml`] reads a file's text and checks it by itself.
 //! [`Plan::new`](crate::plan::Plan::new) then checks that it fits the plugins that it names.
 
+pub mod caller;
 mod cloud;
 mod egress;
 mod identity;
@@ -13,6 +14,7 @@ mod pool;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+pub use caller::{Account, AccountName, CallerConfig, MountCallerConfig, Per, Rate};
 pub use egress::{EgressConfig, TlsConfig};
 pub use identity::{
     IdentityConfig, IdentitySource, ImdsConfig, PersistConfig, PersistKeyConfig, SourceConfig,
@@ -22,8 +24,9 @@ pub use mount::{AudienceConfig, MountConfig, PluginRef, SettingValue};
 pub use pool::PoolConfig;
 
 use crate::cloud::Cloud;
-use crate::diagnostic::{ConfigError, Diagnostic};
+use crate::diagnostic::{ConfigError, Diagnostic, Diagnostics, Spanned};
 use crate::document::{Document, Key, Section, SectionKeys, WithDefault};
+use crate::text::toml_key;
 
 /// The sections of a configuration that this crate reads, in the order of the reference. A program
 /// that embeds the broker may have others.
@@ -34,8 +37,10 @@ pub const SECTIONS: &[&SectionKeys] = &[
     &cloud::REDIRECT_NODES,
     &cloud::ROUTES,
     &identity::IDENTITY,
+    &caller::CALLER,
     &mount::MOUNT,
     &mount::AUDIENCE,
+    &caller::MOUNT_CALLER,
     &mount::SETTINGS,
     &limits::LIMITS,
     &pool::POOL,
@@ -67,6 +72,9 @@ pub struct Config {
     pub cloud: Cloud,
     /// The identities, by name.
     pub identities: BTreeMap<String, IdentityConfig>,
+    /// The callers with their names, in the order in which they are matched. If there are none, every
+    /// caller may use every mount.
+    pub callers: Vec<(String, CallerConfig)>,
     /// The mounts, by name.
     pub mounts: BTreeMap<String, MountConfig>,
     /// Connections to services.
@@ -99,6 +107,7 @@ impl Config {
         Self {
             cloud,
             identities: BTreeMap::new(),
+            callers: Vec::new(),
             mounts: BTreeMap::new(),
             egress: EgressConfig::default(),
             tls: TlsConfig::default(),
@@ -135,13 +144,14 @@ impl Config {
     }
 
     /// Reads the broker's sections of a document that may have others: `cloud` or `[cloud]`,
-    /// `[identity]`, `[mount]`, `[egress]`, `[tls]` and `[compile_cache]`. Mistakes are reported to
+    /// `[identity]`, `[caller]`, `[mount]`, `[egress]`, `[tls]` and `[compile_cache]`. Mistakes are reported to
     /// the document.
     #[must_use]
     pub fn read(root: &Section<'_>, base: &Path) -> Self {
         Self {
             cloud: cloud::read(root),
             identities: identity::read(root, base),
+            callers: caller::read(root),
             mounts: mount::read(root, base),
             egress: egress::read_egress(root),
             tls: egress::read_tls(root, base),
@@ -149,6 +159,63 @@ impl Config {
             warnings: root.warnings(),
         }
     }
+}
+
+impl Config {
+    /// Replaces the names of users and groups of the callers by their numbers, which `lookup` finds.
+    ///
+    /// # Errors
+    ///
+    /// All names that it does not find.
+    pub fn resolve_accounts(&mut self, lookup: &dyn AccountLookup) -> Result<(), ConfigError> {
+        let mut diagnostics = Diagnostics::new();
+        for (name, caller) in &mut self.callers {
+            let header = format!("[caller.{}]", toml_key(name));
+            let mut resolve =
+                |account: &mut Option<Spanned<Account>>, key: &str, find: Find<'_>| {
+                    let Some(Spanned { value, location }) = account else { return };
+                    let Account::Name(wanted) = &*value else { return };
+                    match find(wanted) {
+                        Ok(id) => *value = Account::Id(id),
+                        Err(UnknownAccount { message, help }) => {
+                            let message = format!("`{key}` of {header}: {message}");
+                            diagnostics.push(Diagnostic::new(location.clone(), message).help(help));
+                        }
+                    }
+                };
+            resolve(&mut caller.user, "user", &|name| lookup.user(name));
+            resolve(&mut caller.group, "group", &|name| lookup.group(name));
+        }
+        diagnostics.into_result(())
+    }
+}
+
+type Find<'a> = &'a dyn Fn(&str) -> Result<u32, UnknownAccount>;
+
+/// Finds users and groups of the machine.
+pub trait AccountLookup {
+    /// The number of a user.
+    ///
+    /// # Errors
+    ///
+    /// There is none of this name.
+    fn user(&self, name: &str) -> Result<u32, UnknownAccount>;
+
+    /// The number of a group.
+    ///
+    /// # Errors
+    ///
+    /// There is none of this name.
+    fn group(&self, name: &str) -> Result<u32, UnknownAccount>;
+}
+
+/// A name that is not that of a user or group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownAccount {
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub help: String,
 }
 
 fn read_compile_cache(root: &Section<'_>, base: &Path) -> CompileCache {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use keyward_types::Audience;
 
+use super::caller::{MOUNT_CALLER, MountCallerConfig, read_mount_caller};
 use super::limits::{LIMITS, Limits};
 use super::pool::{POOL, PoolConfig};
 use crate::diagnostic::{Diagnostic, Location, Spanned};
@@ -33,6 +34,10 @@ pub struct MountConfig {
     pub pool: PoolConfig,
     /// The operations whose credentials are handed out to callers.
     pub hand_out: Vec<Spanned<String>>,
+    /// The names of the callers that it serves; `*` for all that are not named.
+    pub callers: Vec<Spanned<String>>,
+    /// What its callers may do, by their names: `[mount.NAME.caller.X]`. It serves them too.
+    pub caller: BTreeMap<String, MountCallerConfig>,
     /// An older way to write `hand_out` for shared access signatures.
     pub sas_export: Option<Spanned<bool>>,
     /// Its position in the configuration.
@@ -104,6 +109,8 @@ impl MountConfig {
             limits: Limits::default(),
             pool: PoolConfig::default(),
             hand_out: Vec::new(),
+            callers: Vec::new(),
+            caller: BTreeMap::new(),
             sas_export: None,
             location: None,
         }
@@ -158,6 +165,13 @@ impl MountConfig {
         self
     }
 
+    /// Serves a caller, within these limits.
+    #[must_use]
+    pub fn caller(mut self, name: &str, config: MountCallerConfig) -> Self {
+        self.caller.insert(name.to_owned(), config);
+        self
+    }
+
     /// Sets the limits.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
@@ -184,6 +198,16 @@ const HAND_OUT: Key = Key::strings(
     "operations whose credentials are handed out to callers ([credentials.md](credentials.md))",
 )
 .default_is("none");
+const CALLERS: Key = Key::strings(
+    "callers",
+    "web",
+    "the callers that the mount serves, by the names of their sections [caller.NAME]; `\"*\"` for \
+     every other caller",
+)
+.default_is(
+    "every caller, as long as there is no section [caller.NAME]; else those with a section \
+     [mount.NAME.caller.X]",
+);
 const SAS_EXPORT: Key = Key::boolean("sas_export", "an older way to write `hand_out`")
     .deprecated("hand_out = [\"listServiceSas\"]", "0.2.0");
 
@@ -239,6 +263,7 @@ pub(super) const MOUNT: SectionKeys = SectionKeys::new(
         &RESOURCE,
         &UNSEAL,
         &HAND_OUT,
+        &CALLERS,
         &SAS_EXPORT,
     ],
 )
@@ -318,6 +343,9 @@ fn mount(section: Section<'_>, base: &Path) -> Option<MountConfig> {
     let limits = Limits::read(section.section(&LIMITS));
     let pool = PoolConfig::read(section.section(&POOL));
     let hand_out = section.strings(&HAND_OUT).map(|names| names.value).unwrap_or_default();
+    let callers = section.strings(&CALLERS).map(|names| names.value).unwrap_or_default();
+    let sections = section.sections(&MOUNT_CALLER).into_iter();
+    let caller = sections.map(|(name, section)| (name.value, read_mount_caller(section))).collect();
     let sas_export = section.boolean(&SAS_EXPORT);
     section.finish();
     let plugin = plugin?;
@@ -330,6 +358,8 @@ fn mount(section: Section<'_>, base: &Path) -> Option<MountConfig> {
         limits,
         pool,
         hand_out,
+        callers,
+        caller,
         sas_export,
         location,
     })

@@ -223,6 +223,17 @@ impl Key {
         Self::new(name, Kind::Integers { count, least, most }, example, doc)
     }
 
+    /// A key for a whole number without a default.
+    #[must_use]
+    pub const fn integer(
+        name: &'static str,
+        (least, most): (u64, u64),
+        example: &'static str,
+        doc: &'static str,
+    ) -> Self {
+        Self::new(name, Kind::Integer { least, most }, example, doc)
+    }
+
     /// A key for a duration.
     #[must_use]
     pub const fn duration(

@@ -172,10 +172,11 @@ impl Section<'_> {
     /// Reads a whole number within the bounds of the declaration; returns the default if the key is
     /// absent.
     pub fn integer(&self, key: &WithDefault<u32>) -> u32 {
-        self.integer_within(key).unwrap_or(key.default)
+        self.optional_integer(key).unwrap_or(key.default)
     }
 
-    fn integer_within(&self, key: &Key) -> Option<u32> {
+    /// Reads a whole number within the bounds of the declaration.
+    pub fn optional_integer(&self, key: &Key) -> Option<u32> {
         let (value, location) = self.value(key)?;
         let Kind::Integer { least, most } = key.kind else { return None };
         let DeValue::Integer(integer) = value.get_ref() else {

@@ -53,7 +53,9 @@ pub(super) fn check_sent(
     query: Option<&str>,
 ) {
     let own = head(request, query);
-    for patterns in [&grant.declared, &grant.allowed].into_iter().flatten() {
+    let for_caller = grant.for_caller.as_ref().map(|caller| &caller.allowed);
+    let lists = [grant.declared.as_ref(), grant.allowed.as_ref(), for_caller];
+    for patterns in lists.into_iter().flatten() {
         let lines = lines(grant, patterns, service);
         let mut sent = vec![Reference { request: own.clone(), path: path.as_bytes().to_vec() }];
         sent.extend(references(grant, service_of(grant, service), request, &own));
@@ -216,8 +218,11 @@ pub(super) fn check_denied(
         unreachable!("there is no grant for {:?}", denied.audience);
     };
     let patterns = match denied.reason {
-        NotCovered::NotAllowed => &grant.allowed,
-        NotCovered::NotDeclared => &grant.declared,
+        NotCovered::NotAllowed => grant.allowed.as_ref(),
+        NotCovered::NotAllowedForCaller(_) => {
+            grant.for_caller.as_ref().map(|caller| &caller.allowed)
+        }
+        NotCovered::NotDeclared => grant.declared.as_ref(),
         NotCovered::AmbiguousParameter(_) => unreachable!("it is a violation"),
     };
     let Some(patterns) = patterns else {
@@ -276,8 +281,12 @@ pub(super) fn check_line<R: Clone + Debug + PartialEq>(
     }
     let mut grants = grants.to_vec();
     let own = grants.iter_mut().find(|grant| is_for(grant, denied.audience.as_deref()));
-    if let Some(allowed) = own.and_then(|grant| grant.allowed.as_mut()) {
-        allowed.push(pattern);
+    let Some(own) = own else { return };
+    if own.allowed.is_some() || own.for_caller.is_some() {
+        let for_caller = own.for_caller.as_mut().map(|caller| &mut caller.allowed);
+        for allowed in own.allowed.as_mut().into_iter().chain(for_caller) {
+            allowed.push(pattern.clone());
+        }
         let again = authorize(&grants);
         assert_ne!(again.as_ref(), Some(denied), "`{line}` does not allow it");
     }

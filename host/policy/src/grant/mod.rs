@@ -43,6 +43,8 @@ pub struct Grant {
     pub declared: Option<Vec<Pattern>>,
     /// The patterns that the configuration allows; `None` for any request.
     pub allowed: Option<Vec<Pattern>>,
+    /// The patterns that the caller's section adds; `None` for a caller that is not narrowed.
+    pub for_caller: Option<CallerAllow>,
     /// The operations that patterns can name.
     pub operations: Vec<&'static NamedOperations>,
     /// How the service reads paths.
@@ -55,6 +57,15 @@ pub struct Grant {
     pub returns_stored_content: bool,
     /// The operations at the endpoint that mint credentials.
     pub minting: Minting,
+}
+
+/// The `allow` of `[mount.NAME.caller.X]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallerAllow {
+    /// The caller's name in the configuration.
+    pub caller: Arc<str>,
+    /// The patterns.
+    pub allowed: Vec<Pattern>,
 }
 
 /// An origin that a service may redirect to.
@@ -91,6 +102,8 @@ pub enum NotCovered {
     NotDeclared,
     /// The configuration does not allow it.
     NotAllowed,
+    /// The configuration allows it, but not for the caller of this name.
+    NotAllowedForCaller(Arc<str>),
     /// A pattern would have to check a parameter that can be read in more than one way.
     AmbiguousParameter(AmbiguousParameter),
 }
@@ -120,9 +133,17 @@ impl Grant {
     /// The manifest does not declare it, the configuration does not allow it, or it has a parameter
     /// that patterns cannot check.
     pub fn covers(&self, head: &RequestHead<'_>, path: &NormalPath) -> Result<(), NotCovered> {
-        for (patterns, not_covered) in
-            [(&self.declared, NotCovered::NotDeclared), (&self.allowed, NotCovered::NotAllowed)]
-        {
+        let for_caller = self.for_caller.as_ref();
+        for (patterns, not_covered) in [
+            (self.declared.as_ref(), NotCovered::NotDeclared),
+            (self.allowed.as_ref(), NotCovered::NotAllowed),
+            (
+                for_caller.map(|caller| &caller.allowed),
+                NotCovered::NotAllowedForCaller(
+                    for_caller.map_or_else(Arc::default, |caller| Arc::clone(&caller.caller)),
+                ),
+            ),
+        ] {
             let Some(patterns) = patterns else { continue };
             let mut ambiguous = None;
             let mut matches = |pattern: &Pattern, reading: &str| {
@@ -140,6 +161,19 @@ impl Grant {
             }
         }
         Ok(())
+    }
+
+    /// Whether one pattern alone covers a request in all readings of its path.
+    #[must_use]
+    pub fn is_covered_by(
+        &self,
+        pattern: &Pattern,
+        head: &RequestHead<'_>,
+        path: &NormalPath,
+    ) -> bool {
+        path.readings().all(|reading| {
+            pattern.matches(head, reading, self.paths_ignore_case, &self.operations) == Ok(true)
+        })
     }
 
     /// A line of `allow` that covers a request: with the first of the service's operations that
@@ -195,10 +229,23 @@ impl Grant {
         named.join("; or ")
     }
 
-    /// Whether the manifest or the configuration has patterns.
+    /// Whether the manifest or the configuration has patterns for this caller.
     #[must_use]
     pub fn is_narrowed(&self) -> bool {
-        self.declared.is_some() || self.allowed.is_some()
+        self.declared.is_some() || self.allowed.is_some() || self.for_caller.is_some()
+    }
+
+    /// The same grant on behalf of a caller whose section has an `allow`.
+    #[must_use]
+    pub fn narrowed_for(&self, caller: CallerAllow) -> Self {
+        Self { for_caller: Some(caller), ..self.clone() }
+    }
+
+    /// Whether a pattern may cover a request that the grant covers.
+    pub(crate) fn may_cover(&self, pattern: &Pattern) -> bool {
+        let overlaps = |own: &Pattern| own.may_overlap(pattern, &self.operations);
+        let mut lists = [&self.declared, &self.allowed].into_iter().flatten();
+        lists.all(|patterns| patterns.iter().any(overlaps))
     }
 
     /// Whether a pattern of the configuration covers a request in a reading of its path, and has no
@@ -240,6 +287,7 @@ impl Grant {
             unsealed: false,
             declared: None,
             allowed: None,
+            for_caller: None,
             operations: Vec::new(),
             paths: PathReading::Segments,
             referenced_paths: Vec::new(),

@@ -5,6 +5,7 @@
 //! starts from it.
 
 mod audience;
+mod callers;
 mod features;
 mod hand_out;
 mod memory;
@@ -21,6 +22,7 @@ pub use audience::warning;
 pub use features::disabled_features_of;
 pub use plugin::{Plugin, Plugins, sha256};
 
+use crate::callers::{Callers, MountCallers};
 use crate::cloud::Cloud;
 use crate::config::{Config, IdentityConfig, Limits, PoolConfig};
 use crate::diagnostic::{ConfigError, Diagnostics};
@@ -32,6 +34,8 @@ use crate::manifest::Manifest;
 pub struct Plan {
     /// The mounts, in the order of their names.
     pub mounts: Vec<PlannedMount>,
+    /// The callers, in the order in which they are matched.
+    pub callers: Callers,
     /// The configuration that the plan was made from.
     pub config: Config,
 }
@@ -57,6 +61,8 @@ pub struct PlannedMount {
     pub pool: PoolConfig,
     /// The operations whose credentials are handed out to callers.
     pub hand_out: Vec<String>,
+    /// The callers that it serves; `None` for all.
+    pub callers: Option<MountCallers>,
 }
 
 impl Plan {
@@ -72,7 +78,8 @@ impl Plan {
             mount_planner::plan(name, mount, &config, plugins, &mut diagnostics)
         });
         let mounts = mounts.collect();
-        diagnostics.into_result(Self { mounts, config })
+        let callers = callers::sections(&config, &mut diagnostics);
+        diagnostics.into_result(Self { mounts, callers, config })
     }
 
     /// The cloud.

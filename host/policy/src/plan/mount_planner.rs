@@ -11,7 +11,7 @@ use crate::endpoint::{Endpoint, Protocol};
 use crate::grant::{Grant, Minting, Redirect};
 use crate::host_pattern::HostPattern;
 use crate::manifest::{DeclaredAudience, DeclaredService, Manifest, ResolvedService};
-use crate::path::PathError;
+use crate::path::{PathError, PathReading};
 use crate::pattern::Pattern;
 use crate::text::{human_size, nearest, one_of, toml_key};
 
@@ -46,6 +46,7 @@ pub(super) fn plan(
     planner.seals(&manifest, &mut grants);
     let hand_out =
         hand_out::apply(mount, &planner.header, &manifest, &mut grants, planner.diagnostics);
+    let callers = planner.callers(config, &grants);
     let mut variables = planner.settings(&manifest, &grants);
     for grant in &grants {
         variables.insert(format!("endpoint.{}", grant.name), grant.endpoint.to_string());
@@ -60,6 +61,7 @@ pub(super) fn plan(
         limits: mount.limits,
         pool: mount.pool,
         hand_out,
+        callers,
     })
 }
 
@@ -223,7 +225,7 @@ impl MountPlanner<'_> {
             .map(|redirect| semantics_of(&redirect.endpoint))
             .fold(own, Semantics::merge);
         self.check_operations(manifest, declared, configured, &operations, &header);
-        self.check_unmatchable_patterns(configured, &semantics, &header);
+        self.check_unmatchable_patterns(configured, semantics.paths, &header);
         self.check_database_patterns(configured, endpoint.protocol, &header);
         Some(Grant {
             name: declared.name.as_str().into(),
@@ -238,6 +240,7 @@ impl MountPlanner<'_> {
             unsealed: false,
             declared: declared.allow.clone(),
             allowed: configured.allow.clone(),
+            for_caller: None,
             operations,
             paths: semantics.paths,
             // The host of a redirect must not widen `allow`.
@@ -256,12 +259,7 @@ impl MountPlanner<'_> {
         operations: &[&'static NamedOperations],
         header: &str,
     ) {
-        let mut names: Vec<&str> = Vec::new();
-        for operation in operations.iter().flat_map(|operations| operations.iter()) {
-            if !names.contains(&operation.name.as_str()) {
-                names.push(&operation.name);
-            }
-        }
+        let names = names(operations);
         let unknown = |pattern: &&Pattern| {
             pattern.operation().is_some_and(|operation| !names.contains(&operation))
         };
@@ -275,6 +273,20 @@ impl MountPlanner<'_> {
             let diagnostic = Diagnostic::new(self.mount.plugin.location.clone(), message);
             self.diagnostics.push(diagnostic.help("use another plugin, or another endpoint"));
         }
+        self.check_known_operations(configured, operations, header);
+    }
+
+    /// The same for the patterns of the configuration alone.
+    pub(super) fn check_known_operations(
+        &mut self,
+        configured: &AudienceConfig,
+        operations: &[&'static NamedOperations],
+        header: &str,
+    ) {
+        let names = names(operations);
+        let unknown = |pattern: &&Pattern| {
+            pattern.operation().is_some_and(|operation| !names.contains(&operation))
+        };
         for pattern in configured.allow.iter().flatten().filter(unknown) {
             let operation = pattern.operation().unwrap_or_default();
             let message = format!(
@@ -292,7 +304,7 @@ impl MountPlanner<'_> {
     }
 
     /// Reports patterns that no login to a database matches.
-    fn check_database_patterns(
+    pub(super) fn check_database_patterns(
         &mut self,
         configured: &AudienceConfig,
         protocol: Protocol,
@@ -315,14 +327,14 @@ impl MountPlanner<'_> {
     }
 
     /// Reports patterns that no path at the endpoint matches, since its service has no such names.
-    fn check_unmatchable_patterns(
+    pub(super) fn check_unmatchable_patterns(
         &mut self,
         configured: &AudienceConfig,
-        semantics: &Semantics,
+        paths: PathReading,
         header: &str,
     ) {
         for pattern in configured.allow.iter().flatten() {
-            let Some(error) = pattern.unmatchable_by(semantics.paths) else { continue };
+            let Some(error) = pattern.unmatchable_by(paths) else { continue };
             let message = format!(
                 "`{pattern}` in `allow` of {header} can be read in more than one way there: {error}"
             );
@@ -427,6 +439,17 @@ impl MountPlanner<'_> {
         }
         redirects
     }
+}
+
+/// The names of operations, each once.
+fn names(operations: &[&'static NamedOperations]) -> Vec<&'static str> {
+    let mut names: Vec<&str> = Vec::new();
+    for operation in operations.iter().flat_map(|operations| operations.iter()) {
+        if !names.contains(&operation.name.as_str()) {
+            names.push(&operation.name);
+        }
+    }
+    names
 }
 
 fn audiences(services: &[ResolvedService]) -> String {

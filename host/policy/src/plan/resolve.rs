@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use http::Uri;
 
-use super::Plan;
+use super::{Plan, callers};
 use crate::config::IdentitySource;
 use crate::diagnostic::Diagnostic;
 
@@ -32,7 +32,7 @@ impl Plan {
             );
             Some(Diagnostic::new(None, message).write(format!("{intended:?} = {to:?}")))
         });
-        warnings.collect()
+        warnings.chain(callers::overlaps(&self.callers)).collect()
     }
 
     /// The hosts and ports that mounts and identities are configured to connect to.

@@ -1,5 +1,6 @@
 //! `keyward check`: checks a configuration, and shows what each mount may do.
 
+mod callers;
 mod details;
 
 use keyward_policy::grant::Grant;
@@ -27,6 +28,10 @@ pub(crate) fn check(check: &Check) -> Result<Exit, Failure> {
             });
             let details: String = plan.mounts.iter().map(details::text).collect();
             let mut text = grants_table(&plan.mounts, width());
+            let callers = callers::text(&plan, width());
+            if !callers.is_empty() {
+                text.push_str(&format!("\n{callers}"));
+            }
             if !details.is_empty() {
                 text.truncate(text.trim_end().len());
                 text.push_str(&format!("\n{}\n", fit(&details, details::COLUMN, width())));
@@ -42,7 +47,14 @@ pub(crate) fn check(check: &Check) -> Result<Exit, Failure> {
         }
         Format::Json => {
             let mounts: Vec<Value> = plan.mounts.iter().map(mount_json).collect();
-            print_line(&format!("{:#}", json!({ "mounts": mounts, "warnings": general })))?;
+            print_line(&format!(
+                "{:#}",
+                json!({
+                    "callers": callers::sections_json(&plan),
+                    "mounts": mounts,
+                    "warnings": general,
+                })
+            ))?;
         }
     }
     Ok(Exit::Success)
@@ -164,6 +176,7 @@ fn mount_json(mount: &PlannedMount) -> Value {
         "identity": mount.identity,
         "grants": grants,
         "hand_out": hand_out,
+        "callers": callers::mount_json(mount),
         "settings": settings,
         "warnings": warnings(mount),
     })

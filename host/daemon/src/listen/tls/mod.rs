@@ -14,14 +14,17 @@ use keyward::Caller;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio_rustls::TlsAcceptor;
 
+use super::prove::{self, LoopbackUsers, Wanted};
 use super::site::Site;
-use super::{Listener, Server, tcp};
+use super::{ConnectionPermit, Listener, Server, tcp, trusted_file};
 use crate::config::{ListenTls, Pair};
 use crate::exit::Failure;
+use crate::peer::client_verifier;
 use crate::tls_key;
 pub(super) use renewal::Renewal;
 
@@ -32,6 +35,7 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) struct TlsListener {
     pub(super) address: SocketAddr,
     tcp: TcpListener,
+    users: LoopbackUsers,
     site: Site,
     acceptor: CurrentAcceptor,
     /// The renewal of the certificate, if it was generated.
@@ -58,23 +62,53 @@ impl CurrentAcceptor {
     }
 }
 
-pub(super) async fn bind(listen: &ListenTls) -> Result<TlsListener, Failure> {
+/// Which client certificates are accepted.
+type Clients = Arc<dyn ClientCertVerifier>;
+
+/// Binds the listener. `has_tokens` is whether callers may prove themselves by tokens too.
+pub(super) async fn bind(
+    listen: &ListenTls,
+    has_tokens: bool,
+    wanted: Wanted,
+) -> Result<TlsListener, Failure> {
+    let is_required = !listen.address.ip().is_loopback() && !has_tokens;
+    let clients = match &listen.client_ca {
+        Some(file) => clients(file, is_required)?,
+        None => WebPkiClientVerifier::no_client_auth(),
+    };
     let (acceptor, renewal) = match &listen.pair {
         Pair::Files { certificate, key } => {
-            (CurrentAcceptor::new(server_config(certificate, key)?), None)
+            (CurrentAcceptor::new(server_config(certificate, key, &clients)?), None)
         }
         Pair::Made { directory } => {
-            let (acceptor, renewal) = Renewal::start(directory, SystemTime::now())?;
+            let (acceptor, renewal) = Renewal::start(directory, clients, SystemTime::now())?;
             (acceptor, Some(renewal))
         }
     };
     let tcp = tcp::open(listen.address).await?;
     let address = tcp.local_addr().map_err(Failure::system)?;
-    let site = Site::loopback("https", address, &listen.origins);
-    Ok(TlsListener { address, tcp, site, acceptor, renewal })
+    let site = Site::tcp("https", address, &listen.names, &listen.origins);
+    let users = LoopbackUsers::open(wanted)?;
+    Ok(TlsListener { address, tcp, users, site, acceptor, renewal })
 }
 
-fn server_config(certificate: &Path, key: &Path) -> Result<ServerConfig, Failure> {
+/// Reads the authorities of client certificates.
+fn clients(file: &Path, is_required: bool) -> Result<Clients, Failure> {
+    trusted_file::check("`client_ca` in [listen.tls]", file)?;
+    let shown = file.display();
+    let authorities = std::fs::read(file).map_err(|error| {
+        Failure::config(format!("`client_ca` in [listen.tls]: cannot read {shown}: {error}"))
+    })?;
+    client_verifier(&authorities, is_required).map_err(|error| {
+        Failure::config(format!("`client_ca` in [listen.tls]: cannot use {shown}: {error}"))
+    })
+}
+
+fn server_config(
+    certificate: &Path,
+    key: &Path,
+    clients: &Clients,
+) -> Result<ServerConfig, Failure> {
     let invalid_certificate = |error: String| {
         let path = certificate.display();
         Failure::config(format!("[listen.tls]: cannot use {path}: {error}"))
@@ -93,8 +127,16 @@ fn server_config(certificate: &Path, key: &Path) -> Result<ServerConfig, Failure
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
+        .and_then(|builder| {
+            let builder = builder.with_client_cert_verifier(Arc::clone(clients));
+            builder.with_single_cert(chain, key)
+        })
         .map_err(|error| invalid_certificate(error.to_string()))?;
+    if clients.offer_client_auth() {
+        // A resumed session would not verify the client's certificate again, which may have expired.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+    }
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }
@@ -103,7 +145,7 @@ impl Listener for TlsListener {
     type Connection = std::net::TcpStream;
 
     async fn accept(&self) -> io::Result<(Self::Connection, Caller)> {
-        tcp::accept(&self.tcp).await
+        tcp::accept(&self.tcp, &self.users).await
     }
 
     fn serve(
@@ -111,14 +153,18 @@ impl Listener for TlsListener {
         connection: Self::Connection,
         caller: Caller,
         server: &Server,
-        permit: OwnedSemaphorePermit,
+        permit: ConnectionPermit,
     ) {
         let acceptor = self.acceptor.get();
         let open = || async move {
             let handshake = acceptor.accept(TcpStream::from_std(connection)?);
             let timed_out = |_| io::Error::new(io::ErrorKind::TimedOut, "TLS handshake timed out");
-            tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await.map_err(timed_out)?
+            let stream =
+                tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await.map_err(timed_out)??;
+            let chain = stream.get_ref().1.peer_certificates();
+            let caller = prove::with_certificate(&caller, chain)?;
+            Ok((stream, caller))
         };
-        server.serve_on_worker(open, caller, self.site.clone(), permit);
+        server.serve_on_worker(open, self.site.clone(), permit);
     }
 }

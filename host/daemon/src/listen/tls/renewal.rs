@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::generated_pair::{self, GeneratedPair};
-use super::{CurrentAcceptor, server_config};
+use super::{Clients, CurrentAcceptor, server_config};
 use crate::exit::Failure;
 
 /// How often the files are looked at. That is far more often than they are renewed, because a timer
@@ -17,6 +17,7 @@ pub(in crate::listen) struct Renewal {
     /// The trust anchor for clients.
     pub(in crate::listen) ca: PathBuf,
     acceptor: CurrentAcceptor,
+    clients: Clients,
     /// The certificate in use, as PEM.
     certificate: Vec<u8>,
 }
@@ -25,13 +26,14 @@ impl Renewal {
     /// Loads or generates the pair in a directory.
     pub(super) fn start(
         directory: &Path,
+        clients: Clients,
         now: SystemTime,
     ) -> Result<(CurrentAcceptor, Self), Failure> {
         let pair = load(directory, now)?;
-        let acceptor = CurrentAcceptor::new(server_config(&pair.certificate, &pair.key)?);
+        let acceptor = CurrentAcceptor::new(server_config(&pair.certificate, &pair.key, &clients)?);
         let certificate = std::fs::read(&pair.certificate).map_err(Failure::system)?;
         let directory = directory.to_owned();
-        Ok((acceptor.clone(), Self { directory, ca: pair.ca, acceptor, certificate }))
+        Ok((acceptor.clone(), Self { directory, ca: pair.ca, acceptor, clients, certificate }))
     }
 
     /// Renews the pair in time, for as long as this is polled.
@@ -57,7 +59,7 @@ impl Renewal {
         if certificate == self.certificate {
             return Ok(false);
         }
-        self.acceptor.replace(server_config(&pair.certificate, &pair.key)?);
+        self.acceptor.replace(server_config(&pair.certificate, &pair.key, &self.clients)?);
         self.certificate = certificate;
         Ok(true)
     }
@@ -78,6 +80,7 @@ mod tests {
 
     use rustls::pki_types::pem::PemObject;
     use rustls::pki_types::{CertificateDer, ServerName};
+    use rustls::server::WebPkiClientVerifier;
     use tokio_rustls::TlsConnector;
 
     use super::*;
@@ -109,7 +112,9 @@ mod tests {
         // So that a client accepts the first pair now.
         let now = SystemTime::now();
         let start = now - 300 * DAY;
-        let (acceptor, mut renewal) = Renewal::start(directory.path(), start).unwrap();
+        let (acceptor, mut renewal) =
+            Renewal::start(directory.path(), WebPkiClientVerifier::no_client_auth(), start)
+                .unwrap();
         let first = std::fs::read(&renewal.ca).unwrap();
         assert!(is_trusted(&acceptor, &first).await);
         assert!(!renewal.renew(now).unwrap(), "65 days are left");
@@ -124,7 +129,8 @@ mod tests {
     async fn a_listener_takes_a_pair_that_another_process_renewed() {
         let directory = tempfile::tempdir().unwrap();
         let now = SystemTime::now();
-        let (acceptor, mut renewal) = Renewal::start(directory.path(), now).unwrap();
+        let (acceptor, mut renewal) =
+            Renewal::start(directory.path(), WebPkiClientVerifier::no_client_auth(), now).unwrap();
         std::fs::remove_file(&renewal.ca).unwrap();
         load(directory.path(), now).unwrap();
         assert!(renewal.renew(now).unwrap());

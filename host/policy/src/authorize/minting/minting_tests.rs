@@ -346,3 +346,37 @@ fn a_query_is_ambiguous_if_a_parameter_that_selects_an_operation_is() {
     assert!(!is_ambiguous(&blobs, "comp=list&prefix=comp"));
     assert!(!is_ambiguous(&grant(VAULT, None, &[]), "comp=list&COMP=acl"));
 }
+
+#[test]
+fn a_narrowed_caller_gets_no_credential_that_cannot_be_narrowed() {
+    use crate::pattern::Pattern;
+
+    let storage = "/subscriptions/s/x/providers/M.S/storageAccounts/contoso";
+    let blob = Grant { name: "blob".into(), ..grant(BLOB, None, &[]) };
+    let arm = Grant { is_first: false, ..grant(ARM, None, &["listKeys", "listServiceSas"]) };
+    let allow = || CallerAllow {
+        caller: "web".into(),
+        allowed: vec![Pattern::parse("GET /hello/**").unwrap()],
+    };
+    let for_caller = [arm.clone(), blob.narrowed_for(allow())];
+    let post = |grants: &[Grant], operation: &str| {
+        check_request(grants, Method::POST, &format!("{storage}/{operation}"), &[])
+    };
+    let denied = MintingRule::BeyondCaller { operation: "listKeys", caller: "web".into() };
+    assert_eq!(reason(post(&for_caller, "listKeys")), denied);
+    // The body of this one is compared with what the caller may do.
+    assert!(post(&for_caller, "listServiceSas").unwrap().unwrap().handed_out);
+    assert!(post(&[arm.clone(), blob], "listKeys").unwrap().unwrap().handed_out);
+    // The caller's own line allows it.
+    let own = [arm.narrowed_for(allow())];
+    assert!(post(&own, "listKeys").unwrap().unwrap().handed_out);
+}
+
+#[test]
+fn a_batch_is_denied_for_a_narrowed_caller() {
+    let arm = grant(ARM, None, &["batch"]);
+    let allow = CallerAllow { caller: "web".into(), allowed: Vec::new() };
+    let batch = |grant: Grant| check_request(&[grant], Method::POST, "/batch", &[]);
+    assert!(batch(arm.clone()).is_ok());
+    assert_eq!(reason(batch(arm.narrowed_for(allow))), MintingRule::Batch);
+}

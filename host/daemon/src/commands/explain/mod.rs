@@ -1,17 +1,23 @@
-//! `keyward explain`: cause and fix of a problem type or an exit code.
+//! `keyward explain`: cause and fix of a problem type or an exit code, or what a caller's request
+//! would lead to.
 //!
-//! The text is a section of `docs/troubleshooting.md`, which is compiled in.
+//! The text about a problem is a section of `docs/troubleshooting.md`, which is compiled in.
+
+mod request;
 
 use crate::cli::Explain;
 use crate::exit::{Exit, Failure};
 use crate::output::{print_line, width, wrap};
 
-const PAGE: &str = include_str!("../../../../docs/troubleshooting.md");
+const PAGE: &str = include_str!("../../../../../docs/troubleshooting.md");
 
 /// What the `type` of a problem begins with.
 const URN: &str = "urn:keyward:problem:";
 
 pub(crate) fn explain(explain: &Explain) -> Result<Exit, Failure> {
+    if let (Some(caller), Some(config)) = (&explain.caller, &explain.config) {
+        return request::explain(caller, &explain.topic, config);
+    }
     let topic = topic(&explain.topic);
     let Some((_, text)) = sections().find(|(known, _)| *known == topic) else {
         return Err(Failure::usage(unknown(&topic)));

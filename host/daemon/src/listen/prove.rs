@@ -1,0 +1,123 @@
+//! What is proved about a caller: at the Unix socket by the kernel, at a loopback port by the kernel
+//! too, and in a TLS handshake by a certificate. A connection keeps the proof; what it allows is
+//! decided for each request.
+
+use std::io;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use keyward::Caller;
+use keyward::caller::{CertificateNames, Proof};
+use keyward::callers::Callers;
+use rustls::pki_types::CertificateDer;
+
+use crate::exit::Failure;
+use crate::peer::{self, SocketOwners};
+
+/// What the sections `[caller.NAME]` ask for. What none of them asks for is not looked up.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Wanted {
+    /// Whether there is any section.
+    pub(crate) callers: bool,
+    /// Whether one has a `unit`.
+    pub(crate) units: bool,
+    /// Whether one has a `user`.
+    pub(crate) users: bool,
+}
+
+impl Wanted {
+    /// What these sections ask for.
+    pub(crate) fn by(callers: &Callers) -> Self {
+        let sections = callers.sections();
+        Self {
+            callers: !sections.is_empty(),
+            units: sections.iter().any(|section| section.unit.is_some()),
+            users: sections.iter().any(|section| section.uid.is_some()),
+        }
+    }
+}
+
+/// The process that connected to a Unix socket.
+#[cfg(target_os = "linux")]
+pub(super) fn unix_socket(stream: &impl std::os::fd::AsFd, wanted: Wanted) -> io::Result<Caller> {
+    let peer::Process { uid, gid, mut groups, pid, unit } =
+        peer::of_unix_socket(stream, wanted.units)?;
+    groups.extend(gid);
+    let proof = Proof { uid, gid, groups: Some(groups), pid, unit, ..Proof::default() };
+    Ok(proof.into())
+}
+
+/// The process that connected to a Unix socket. Its groups are not known.
+#[cfg(all(unix, not(target_os = "linux")))]
+pub(super) fn unix_socket(stream: &tokio::net::UnixStream, _wanted: Wanted) -> io::Result<Caller> {
+    let credentials = stream.peer_cred()?;
+    let (uid, gid, pid) = (credentials.uid(), credentials.gid(), credentials.pid());
+    Ok(Proof { uid: Some(uid), gid: Some(gid), pid, ..Proof::default() }.into())
+}
+
+/// Finds the users at the other ends of loopback connections.
+pub(super) struct LoopbackUsers(Option<Mutex<SocketOwners>>);
+
+impl LoopbackUsers {
+    /// Opens what it needs, if a section asks for users.
+    ///
+    /// # Errors
+    ///
+    /// The kernel does not say.
+    pub(super) fn open(wanted: Wanted) -> Result<Self, Failure> {
+        if !wanted.users || cfg!(not(target_os = "linux")) {
+            return Ok(Self(None));
+        }
+        let owners = SocketOwners::open().map_err(|error| {
+            let failure = Failure::system(format!(
+                "cannot find out which user connects to a loopback port: {error}"
+            ));
+            failure.help(
+                "load the kernel's module tcp_diag, or remove `tcp` and [listen.tls] and let \
+                 callers use the Unix socket",
+            )
+        })?;
+        Ok(Self(Some(Mutex::new(owners))))
+    }
+
+    /// The caller at the other end of a connection that was just accepted.
+    #[cfg(unix)]
+    pub(super) fn caller(
+        &self,
+        stream: &impl std::os::fd::AsFd,
+        peer: std::net::SocketAddr,
+    ) -> Caller {
+        let owner = self.0.as_ref().map(|owners| {
+            owners.lock().unwrap_or_else(PoisonError::into_inner).uid_of_peer(stream)
+        });
+        let uid = owner.and_then(|found| {
+            found.unwrap_or_else(|error| {
+                tracing::warn!(%error, "cannot find out which user connected; it is nobody");
+                None
+            })
+        });
+        Proof { uid, peer: Some(peer), ..Proof::default() }.into()
+    }
+
+    /// The caller at the other end of a connection: only Linux says more than its address.
+    #[cfg(not(unix))]
+    pub(super) fn caller<S>(&self, _stream: &S, peer: std::net::SocketAddr) -> Caller {
+        Proof { peer: Some(peer), ..Proof::default() }.into()
+    }
+}
+
+/// The same caller with the certificate of its TLS handshake, which the verifier accepted.
+///
+/// # Errors
+///
+/// The certificate's names could be read in more than one way.
+pub(super) fn with_certificate(
+    caller: &Caller,
+    chain: Option<&[CertificateDer<'_>]>,
+) -> io::Result<Caller> {
+    let Some(certificate) = chain.and_then(<[_]>::first) else { return Ok(caller.clone()) };
+    let peer::CertificateNames { uris, dns } = peer::CertificateNames::of(certificate)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    let certificate = Some(CertificateNames { uris, dns });
+    Ok(Proof { certificate, ..caller.proof().clone() }.into())
+}

@@ -1,0 +1,259 @@
+//! Which callers a mount serves, and what it does for each of them.
+//!
+//! [`Callers::find`] gives a caller the name of the first section `[caller.NAME]` that matches it,
+//! and [`MountCallers::rules`] the rules of that name at a mount. [`CallerRules::check`] then checks
+//! the caller's own request, and [`CallerRules::grants`] narrows the mount's grants.
+
+mod denied;
+mod section;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub use denied::{CallerDenied, CallerRule};
+pub use section::CallerSection;
+
+use crate::caller::Caller;
+use crate::config::Rate;
+use crate::grant::{CallerAllow, Grant};
+use crate::path::{PathReading, Purpose};
+use crate::pattern::Pattern;
+use crate::request_head::RequestHead;
+
+/// The sections `[caller.NAME]`, in the order in which they are matched.
+#[derive(Clone, Debug, Default)]
+pub struct Callers {
+    sections: Vec<CallerSection>,
+}
+
+/// The callers of a mount.
+#[derive(Clone, Debug)]
+pub struct MountCallers {
+    named: BTreeMap<Arc<str>, CallerRules>,
+    /// The rules for every other caller; `None` if the mount does not serve them.
+    others: Option<CallerRules>,
+}
+
+/// What a mount does for a caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallerRules {
+    /// The caller's name in the configuration; `*` for callers that the mount does not name.
+    pub name: Arc<str>,
+    /// The requests to the mount that it may send; `None` for all.
+    pub requests: Option<Vec<Pattern>>,
+    /// The requests that may be sent to the mount's first audience on its behalf; `None` for all
+    /// that the mount may send.
+    pub allow: Option<Vec<Pattern>>,
+    /// How many calls it may begin.
+    pub rate: Option<Rate>,
+    /// How many of its calls may run at once.
+    pub concurrency: u32,
+}
+
+impl Callers {
+    /// These sections, in the order in which they are matched.
+    #[must_use]
+    pub fn new(sections: Vec<CallerSection>) -> Self {
+        Self { sections }
+    }
+
+    /// The sections.
+    #[must_use]
+    pub fn sections(&self) -> &[CallerSection] {
+        &self.sections
+    }
+
+    /// Whether there are none, so that every mount serves every caller.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.sections.is_empty()
+    }
+
+    /// The name of the first section that matches a caller.
+    #[must_use]
+    pub fn find(&self, caller: &Caller) -> Option<&Arc<str>> {
+        let found = self.sections.iter().find(|section| section.matches(caller.proof()));
+        found.map(|section| &section.name)
+    }
+
+    /// Pairs of sections that one caller may match, so that their order decides.
+    pub fn overlaps(&self) -> impl Iterator<Item = (&CallerSection, &CallerSection)> {
+        self.sections.iter().enumerate().flat_map(|(index, first)| {
+            let later = self.sections.iter().skip(index + 1);
+            later.filter(|second| first.may_overlap(second)).map(move |second| (first, second))
+        })
+    }
+}
+
+impl MountCallers {
+    /// The callers of these rules; `others` is for every other caller.
+    #[must_use]
+    pub fn new(named: Vec<CallerRules>, others: Option<CallerRules>) -> Self {
+        let named = named.into_iter().map(|rules| (Arc::clone(&rules.name), rules)).collect();
+        Self { named, others }
+    }
+
+    /// All rules, those of callers without a name last.
+    pub fn iter(&self) -> impl Iterator<Item = &CallerRules> {
+        self.named.values().chain(&self.others)
+    }
+
+    /// The rules for a caller with the name of the section that matches it, if any.
+    ///
+    /// # Errors
+    ///
+    /// The mount does not serve it.
+    pub fn rules(&self, name: Option<&Arc<str>>) -> Result<&CallerRules, CallerRule> {
+        let named = name.and_then(|name| self.named.get(name));
+        named.or(self.others.as_ref()).ok_or_else(|| match name {
+            Some(name) => CallerRule::NotServed(Arc::clone(name)),
+            None => CallerRule::Unknown,
+        })
+    }
+}
+
+impl CallerRules {
+    /// Checks a caller's own request. `path` is what follows the mount's name, which the mount's
+    /// first audience reads as `reading` says.
+    ///
+    /// # Errors
+    ///
+    /// No pattern of `requests` covers it.
+    pub fn check(
+        &self,
+        head: &RequestHead<'_>,
+        path: &str,
+        reading: PathReading,
+    ) -> Result<(), CallerRule> {
+        let Some(patterns) = &self.requests else { return Ok(()) };
+        let denied = |line: Option<String>| {
+            let name = Arc::clone(&self.name);
+            CallerRule::Request { name, method: head.method.clone(), line }
+        };
+        let Ok(Some(path)) = reading.read(path, "", Purpose::CompareUnchanged) else {
+            return Err(denied(None));
+        };
+        let covers = |reading: &str| {
+            patterns.iter().any(|pattern| pattern.matches(head, reading, false, &[]) == Ok(true))
+        };
+        if path.readings().all(covers) {
+            return Ok(());
+        }
+        let verb = Pattern::verb_for(head.method);
+        Err(denied(Some(format!("{verb} {}", path.covering_pattern()))))
+    }
+
+    /// The grants of the mount on the caller's behalf.
+    #[must_use]
+    pub fn grants(&self, grants: &[Grant]) -> Vec<Grant> {
+        grants.iter().map(|grant| self.narrowed(grant).unwrap_or_else(|| grant.clone())).collect()
+    }
+
+    /// The grant on the caller's behalf; `None` if it is the mount's.
+    #[must_use]
+    pub fn narrowed(&self, grant: &Grant) -> Option<Grant> {
+        let allowed = self.allow.as_ref().filter(|_| grant.is_first)?;
+        let caller = Arc::clone(&self.name);
+        Some(grant.narrowed_for(CallerAllow { caller, allowed: allowed.clone() }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+
+    use super::*;
+    use crate::caller::Proof;
+
+    fn section(name: &str, uid: Option<u32>, unit: Option<&str>) -> CallerSection {
+        let unit = unit.map(str::to_owned);
+        CallerSection { uid, unit, ..CallerSection::named(name) }
+    }
+
+    #[test]
+    fn the_first_section_that_matches_names_the_caller() {
+        let callers = Callers::new(vec![
+            section("unit", Some(33), Some("web.service")),
+            section("user", Some(33), None),
+        ]);
+        let name = |uid, unit: Option<&str>| {
+            let proof = Proof { uid, unit: unit.map(str::to_owned), ..Proof::default() };
+            callers.find(&proof.into()).map(ToString::to_string)
+        };
+        assert_eq!(name(Some(33), Some("web.service")).as_deref(), Some("unit"));
+        assert_eq!(name(Some(33), Some("other.service")).as_deref(), Some("user"));
+        assert_eq!(name(Some(33), None).as_deref(), Some("user"));
+        assert_eq!(name(Some(34), Some("web.service")), None);
+        assert_eq!(name(None, Some("web.service")), None);
+        assert_eq!(callers.overlaps().count(), 1);
+    }
+
+    fn rules(requests: &[&str]) -> CallerRules {
+        let requests = requests.iter().map(|text| Pattern::parse(text).unwrap()).collect();
+        CallerRules {
+            name: "web".into(),
+            requests: Some(requests),
+            allow: None,
+            rate: None,
+            concurrency: 1,
+        }
+    }
+
+    #[test]
+    fn a_request_must_match_a_pattern_in_all_readings_of_its_path() {
+        let rules = rules(&["POST /queries/of-customer", "GET /files/*?comp=metadata"]);
+        let check = |method: Method, uri: &str| {
+            let (path, query) = uri.split_once('?').map_or((uri, None), |(p, q)| (p, Some(q)));
+            let head = RequestHead { query, ..RequestHead::of_method(&method) };
+            rules.check(&head, path, PathReading::Segments)
+        };
+        assert_eq!(check(Method::POST, "/queries/of-customer"), Ok(()));
+        assert_eq!(check(Method::POST, "/queries/of%2Dcustomer"), Ok(()));
+        assert_eq!(check(Method::GET, "/files/a?comp=metadata"), Ok(()));
+        for (method, uri) in [
+            (Method::GET, "/queries/of-customer"),
+            (Method::POST, "/queries/of-customer/"),
+            (Method::POST, "/queries/../queries/of-customer"),
+            (Method::POST, "/queries//of-customer"),
+            (Method::POST, "/queries%2fof-customer"),
+            (Method::GET, "/files/a"),
+            (Method::GET, "/files/a?comp=metadata&comp=acl"),
+            (Method::GET, "/files/a?COMP=metadata"),
+        ] {
+            assert!(check(method.clone(), uri).is_err(), "{method} {uri}");
+        }
+        let Err(CallerRule::Request { line, .. }) = check(Method::PUT, "/queries/a*b") else {
+            panic!("not denied")
+        };
+        assert_eq!(line.as_deref(), Some("PUT /queries/a%2Ab"));
+    }
+
+    #[test]
+    fn a_mount_serves_the_callers_that_it_names() {
+        let web = rules(&["GET /a"]);
+        let only = MountCallers::new(vec![web.clone()], None);
+        let (web_name, other_name): (Arc<str>, Arc<str>) = ("web".into(), "batch".into());
+        assert_eq!(only.rules(Some(&web_name)), Ok(&web));
+        assert_eq!(only.rules(Some(&other_name)), Err(CallerRule::NotServed("batch".into())));
+        assert_eq!(only.rules(None), Err(CallerRule::Unknown));
+        let others = CallerRules { name: "*".into(), ..rules(&["GET /b"]) };
+        let all = MountCallers::new(vec![web.clone()], Some(others.clone()));
+        assert_eq!(all.rules(Some(&web_name)), Ok(&web));
+        assert_eq!(all.rules(Some(&other_name)), Ok(&others));
+        assert_eq!(all.rules(None), Ok(&others));
+    }
+
+    #[test]
+    fn only_the_first_audience_is_narrowed() {
+        let mut rules = rules(&["GET /a"]);
+        let grants = [
+            Grant::example("https://a.example"),
+            Grant { is_first: false, ..Grant::example("https://b.example") },
+        ];
+        assert!(rules.grants(&grants).iter().all(|grant| grant.for_caller.is_none()));
+        rules.allow = Some(vec![Pattern::parse("GET /x").unwrap()]);
+        let narrowed: Vec<bool> =
+            rules.grants(&grants).iter().map(|grant| grant.for_caller.is_some()).collect();
+        assert_eq!(narrowed, [true, false]);
+    }
+}
