@@ -12,16 +12,16 @@ use crate::identity::app_service;
 use crate::process::{Daemon, config, keyward_nowhere};
 
 /// An emulator, and a directory with a configuration for it.
-struct Machine {
-    emulator: Emulator,
-    directory: TempDir,
+pub(crate) struct Machine {
+    pub(crate) emulator: Emulator,
+    pub(crate) directory: TempDir,
     variables: Vec<(&'static str, String)>,
     configured: bool,
-    metadata: String,
+    pub(crate) metadata: String,
 }
 
 /// The output of `keyward doctor`.
-struct Report {
+pub(crate) struct Report {
     code: Option<i32>,
     json: Value,
     table: String,
@@ -43,13 +43,13 @@ impl Machine {
         }
     }
 
-    async fn good() -> Self {
+    pub(crate) async fn good() -> Self {
         Self::with(good).await
     }
 
     /// Runs the command once for each format, with the log at `trace`, and checks that no token is
     /// in its output.
-    async fn diagnose(&self) -> Report {
+    pub(crate) async fn diagnose(&self) -> Report {
         let run = |format: &'static str| {
             let mut command = keyward_nowhere();
             command.envs(self.variables.iter().map(|(name, value)| (*name, value.as_str())));
@@ -89,7 +89,7 @@ impl Report {
     }
 
     /// The findings of a check whose subject contains `subject`.
-    fn findings(&self, check: &str, subject: &str) -> Vec<&Value> {
+    pub(crate) fn findings(&self, check: &str, subject: &str) -> Vec<&Value> {
         let is_it = |found: &&Value| {
             found["check"] == check && found["subject"].as_str().unwrap().contains(subject)
         };
@@ -353,6 +353,89 @@ async fn doctor_warns_about_tcp_listeners() {
         &["127.0.0.1:8200", "[listen] socket"],
     );
     report.assert_finding("socket", "", "not-applicable", &["not configured"]);
+    let words = ["every process that can connect may do what every mount may", "[caller.NAME]"];
+    report.assert_finding("caller", "", "warning", &words);
+}
+
+/// With this socket mode, and sections `[caller.NAME]` that the mounts name.
+fn with_callers(mode: &str, sections: &[(&str, String)], emulator: &Emulator) -> String {
+    let names: Vec<&str> = sections.iter().map(|(name, _)| *name).collect();
+    let mut config = good(emulator);
+    if !names.is_empty() {
+        config = config.replace("plugin = ", &format!("callers = {names:?}\nplugin = "));
+    }
+    let sections: String =
+        sections.iter().map(|(name, lines)| format!("[caller.{name}]\n{lines}\n")).collect();
+    format!("{config}mode = {mode:?}\n{sections}")
+}
+
+#[tokio::test]
+async fn doctor_says_that_the_sockets_permissions_are_the_only_policy_without_callers() {
+    let report = Machine::good().await.diagnose().await;
+    report.assert_finding(
+        "caller",
+        "[caller.NAME]",
+        "warning",
+        &["the socket's permissions are the only policy", "own user", "useradd --system"],
+    );
+    let machine = Machine::with(|emulator| with_callers("0660", &[], emulator)).await;
+    let report = machine.diagnose().await;
+    assert_eq!((report.code, report.problems()), (Some(0), vec![]), "{}", report.table);
+    report.assert_finding(
+        "caller",
+        "[caller.NAME]",
+        "warning",
+        &["the socket's permissions are the only policy", "its whole group", "[caller.NAME]"],
+    );
+}
+
+#[tokio::test]
+async fn doctor_reports_a_caller_with_the_brokers_user() {
+    let me = rustix::process::geteuid().as_raw();
+    let sections = [("self", format!("user = {me}")), ("web", format!("user = {}", me + 1))];
+    let machine = Machine::with(|emulator| with_callers("0660", &sections, emulator)).await;
+    // Until the daemon listens there, only its user's own guess is known.
+    let report = machine.diagnose().await;
+    report.assert_finding("caller", "[caller.self]", "warning", &["if the broker runs as user"]);
+
+    let socket = machine.directory.path().join("k.sock");
+    let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o660)).unwrap();
+    let report = machine.diagnose().await;
+    assert_eq!((report.code, report.problems()), (Some(1), vec!["caller"]), "{}", report.table);
+    report.assert_finding(
+        "caller",
+        "[caller.self]",
+        "problem",
+        &["the broker's own user", "firewall rules", "useradd --system", "0660"],
+    );
+    report.assert_finding("caller", "[caller.web]", "ok", &[&format!("user {}", me + 1)]);
+    drop(listener);
+}
+
+#[tokio::test]
+async fn doctor_reports_a_caller_that_the_socket_keeps_out() {
+    let me = rustix::process::geteuid().as_raw();
+    let sections = [("web", format!("user = {}", me + 1)), ("any", "group = 1".to_owned())];
+    let machine = Machine::with(|emulator| with_callers("0600", &sections, emulator)).await;
+    let socket = machine.directory.path().join("k.sock");
+    let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let report = machine.diagnose().await;
+    assert_eq!((report.code, report.problems()), (Some(1), vec!["caller"]), "{}", report.table);
+    report.assert_finding("caller", "[caller.web]", "problem", &["cannot connect", "0660"]);
+    report.assert_finding("caller", "[caller.any]", "warning", &["lets in only programs of the"]);
+    drop(listener);
+}
+
+#[tokio::test]
+async fn doctor_names_the_clusters_own_restriction_in_a_pod() {
+    let mut machine = Machine::good().await;
+    machine.metadata = machine.emulator.imds_url().trim_start_matches("http://").to_owned();
+    machine.variables.push(("KUBERNETES_SERVICE_HOST", "10.0.0.1".to_owned()));
+    let report = machine.diagnose().await;
+    let words = ["the cluster restricts its pods", "podLinkLocalAccess", "--enable-imds-restriction"];
+    report.assert_finding("metadata", "169.254", "warning", &words);
 }
 
 #[tokio::test]

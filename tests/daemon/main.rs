@@ -21,6 +21,7 @@ mod early;
 mod emulator;
 mod explain;
 mod file_access;
+mod firewall;
 mod forget;
 mod hostile_callers;
 mod https;

@@ -41,8 +41,9 @@ pub(crate) fn keyward_nowhere() -> Command {
     let mut command = keyward();
     for (name, _) in std::env::vars() {
         // The tests may run on a platform with an identity.
-        let platform =
-            ["IDENTITY_", "MSI_", "IMDS_", "AZURE_"].iter().any(|prefix| name.starts_with(prefix));
+        let platform = ["IDENTITY_", "MSI_", "IMDS_", "AZURE_", "KUBERNETES_"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix));
         if platform || name.to_ascii_uppercase().ends_with("_PROXY") {
             command.env_remove(name);
         }

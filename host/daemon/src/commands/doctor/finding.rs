@@ -15,6 +15,7 @@ pub(super) enum Check {
     Tls,
     Socket,
     Listener,
+    Caller,
     Metadata,
 }
 
@@ -91,6 +92,7 @@ impl Check {
             Self::Tls => "tls",
             Self::Socket => "socket",
             Self::Listener => "listener",
+            Self::Caller => "caller",
             Self::Metadata => "metadata",
         }
     }

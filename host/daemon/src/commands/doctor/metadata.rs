@@ -14,6 +14,7 @@ use keyward::Plan;
 use tokio::net::TcpStream;
 
 use super::finding::{Check, Finding};
+use super::restriction::Restriction;
 use super::socket::BrokerUser;
 use super::tokens;
 
@@ -101,7 +102,7 @@ fn is_imds(status: StatusCode, server: Option<&HeaderValue>, body: &[u8]) -> boo
 
 #[cfg(target_os = "linux")]
 pub(super) fn check(server: &MetadataServer, broker: &BrokerUser) -> Finding {
-    evaluate(server, rustix::process::geteuid().as_raw(), broker)
+    evaluate(server, rustix::process::geteuid().as_raw(), broker, Restriction::of_this_machine())
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -122,7 +123,12 @@ pub(super) fn check(server: &MetadataServer, _: &BrokerUser) -> Finding {
 /// Evaluates the server as the user `me`. Firewall rules cannot be read without being root, but a
 /// user other than the broker's who can reach the service proves that others can.
 #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
-fn evaluate(server: &MetadataServer, me: u32, broker: &BrokerUser) -> Finding {
+fn evaluate(
+    server: &MetadataServer,
+    me: u32,
+    broker: &BrokerUser,
+    restriction: Restriction,
+) -> Finding {
     let finding = Finding::about(Check::Metadata, "169.254.169.254");
     match server {
         MetadataServer::Imds if broker.known && me != broker.id && me != 0 => {
@@ -131,12 +137,12 @@ fn evaluate(server: &MetadataServer, me: u32, broker: &BrokerUser) -> Finding {
                  the broker",
                 broker.id
             );
-            return finding.problem(found).fix(firewall_rules(broker.id));
+            return finding.problem(found).fix(restriction.fix(broker.id));
         }
         MetadataServer::Imds => {
             let found =
-                format!("user {me} can reach it, and so can others unless a firewall blocks them");
-            return finding.warning(found).fix(firewall_rules(broker.id));
+                format!("user {me} can reach it, and so can others unless {}", restriction.stops());
+            return finding.warning(found).fix(restriction.fix(broker.id));
         }
         MetadataServer::Other(_) | MetadataServer::Unreachable(_) => {}
     }
@@ -145,22 +151,6 @@ fn evaluate(server: &MetadataServer, me: u32, broker: &BrokerUser) -> Finding {
         return finding.ok(format!("{found}. This machine probably has no metadata service"));
     }
     finding.ok(found)
-}
-
-/// Firewall rules that permit only the broker's user. Packets of containers with networks of their
-/// own pass the hook `forward`.
-fn firewall_rules(user: u32) -> String {
-    format!(
-        "Block it for containers and for all users but the broker's ({user}; correct that if it is \
-         another). Then run this check as another user\n  \
-         nft add table inet keyward\n  \
-         nft add chain inet keyward output '{{ type filter hook output priority 0; policy accept; \
-         }}'\n  \
-         nft add rule inet keyward output ip daddr 169.254.169.254 meta skuid != {user} reject\n  \
-         nft add chain inet keyward forward '{{ type filter hook forward priority 0; policy \
-         accept; }}'\n  \
-         nft add rule inet keyward forward ip daddr 169.254.169.254 reject"
-    )
 }
 
 /// Lists the identities with other endpoints, which the firewall rules do not cover.
@@ -186,7 +176,8 @@ mod tests {
     fn a_user_other_than_the_brokers_who_can_reach_it_is_a_problem() {
         let broker = BrokerUser { id: 990, known: true };
         let refused = || MetadataServer::Unreachable("refused".to_owned());
-        let status = |server, me| evaluate(&server, me, &broker).status;
+        let firewall = Restriction::Firewall;
+        let status = |server, me| evaluate(&server, me, &broker, firewall).status;
         assert_eq!(status(MetadataServer::Imds, 1000), Status::Problem);
         assert_eq!(status(MetadataServer::Imds, 990), Status::Warning);
         assert_eq!(status(MetadataServer::Imds, 0), Status::Warning);
@@ -194,7 +185,7 @@ mod tests {
         assert_eq!(status(refused(), 990), Status::Ok);
         assert_eq!(status(MetadataServer::Other("status 404".to_owned()), 1000), Status::Ok);
         let unknown = BrokerUser { id: 1000, known: false };
-        let finding = evaluate(&MetadataServer::Imds, 1000, &unknown);
+        let finding = evaluate(&MetadataServer::Imds, 1000, &unknown, firewall);
         assert_eq!(finding.status, Status::Warning);
         let rule = "ip daddr 169.254.169.254 meta skuid != 1000 reject";
         assert!(finding.fix.unwrap().contains(rule));

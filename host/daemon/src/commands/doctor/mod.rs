@@ -3,6 +3,7 @@
 //! One module for each kind of check. Checks that wait run concurrently, with short timeouts: see
 //! the constants below.
 
+mod callers;
 mod clock;
 mod endpoints;
 mod finding;
@@ -10,6 +11,8 @@ mod listeners;
 mod metadata;
 mod print;
 mod proxies;
+mod proxy_agent;
+mod restriction;
 mod socket;
 mod sources;
 mod tokens;
@@ -96,7 +99,9 @@ async fn diagnose(file: Option<&Path>, metadata: SocketAddr) -> Result<Vec<Findi
     findings.extend(endpoints.findings);
     let socket = socket::check(machine.listen.as_ref());
     findings.push(socket.finding);
-    findings.extend(listeners::check(machine.listen.as_ref()));
+    let callers = &machine.plan.callers;
+    findings.extend(listeners::check(machine.listen.as_ref(), callers));
+    findings.extend(callers::check(machine.listen.as_ref(), callers, &socket.user));
     findings.push(metadata::check(&imds, &socket.user));
     findings.extend(metadata::other_endpoints(&machine.plan));
     Ok(findings)
