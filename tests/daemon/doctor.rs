@@ -434,7 +434,8 @@ async fn doctor_names_the_clusters_own_restriction_in_a_pod() {
     machine.metadata = machine.emulator.imds_url().trim_start_matches("http://").to_owned();
     machine.variables.push(("KUBERNETES_SERVICE_HOST", "10.0.0.1".to_owned()));
     let report = machine.diagnose().await;
-    let words = ["the cluster restricts its pods", "podLinkLocalAccess", "--enable-imds-restriction"];
+    let words =
+        ["the cluster restricts its pods", "podLinkLocalAccess", "--enable-imds-restriction"];
     report.assert_finding("metadata", "169.254", "warning", &words);
 }
 

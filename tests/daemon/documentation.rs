@@ -331,7 +331,11 @@ fn commands_and_configurations_of_the_documentation_do_what_they_show() {
                     not_run.push(reason.to_owned());
                 }
                 ("console", None) => reader.console(&block),
-                ("sh" | "rust" | "python" | "yaml", _) => {}
+                ("json", _) => {
+                    let read = serde_json::from_str::<serde_json::Value>(&block.text);
+                    assert!(read.is_ok(), "{}: {read:?}", block.place);
+                }
+                ("sh" | "rust" | "python" | "ini" | "yaml", _) => {}
                 (language, _) => panic!("{}: what is to be done with {language:?}?", block.place),
             }
         }

@@ -66,11 +66,8 @@ impl Network {
     fn with(arguments: &[&str]) -> Self {
         let mut unshare = command("unshare");
         unshare.arg("--net").args(arguments).env(CHILD, "1");
-        let mut process = unshare
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the command runs");
+        let mut process =
+            unshare.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the command runs");
         let stdin = process.stdin.take().unwrap();
         let stdout = BufReader::new(process.stdout.take().unwrap());
         let mut network = Self { process, stdin, stdout };
@@ -213,8 +210,7 @@ fn child_of_the_test_of_the_rules() {
         let mut request = [0; 1024];
         // One request of curl's, which fits in one segment.
         let _ = stream.read(&mut request);
-        let _ = stream.write_all(
-            b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok",
-        );
+        let _ = stream
+            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok");
     }
 }
