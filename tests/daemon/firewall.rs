@@ -23,28 +23,28 @@ const OTHER: u32 = 61_241;
 const NETWORKS: &str = r#"
 set -eu
 machine=$1 container=$2 azure=$3
-in() {
+at() {
     target=$1
     shift
     nsenter --net --target "$target" "$@"
 }
-in "$machine" ip link add azure type veth peer name machine netns "$azure"
-in "$machine" ip link add container type veth peer name machine netns "$container"
-in "$machine" ip link set lo up
-in "$machine" ip link set azure up
-in "$machine" ip link set container up
-in "$machine" ip address add 192.0.2.1/30 dev azure
-in "$machine" ip address add 192.0.2.5/30 dev container
-in "$machine" ip route add 169.254.169.254/32 via 192.0.2.2
-in "$machine" sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'
-in "$container" ip link set machine up
-in "$container" ip address add 192.0.2.6/30 dev machine
-in "$container" ip route add default via 192.0.2.5
-in "$azure" ip link set lo up
-in "$azure" ip link set machine up
-in "$azure" ip address add 192.0.2.2/30 dev machine
-in "$azure" ip address add 169.254.169.254/32 dev lo
-in "$azure" ip route add 192.0.2.4/30 via 192.0.2.1
+at "$machine" ip link add azure type veth peer name machine netns "$azure"
+at "$machine" ip link add container type veth peer name machine netns "$container"
+at "$machine" ip link set lo up
+at "$machine" ip link set azure up
+at "$machine" ip link set container up
+at "$machine" ip address add 192.0.2.1/30 dev azure
+at "$machine" ip address add 192.0.2.5/30 dev container
+at "$machine" ip route add 169.254.169.254/32 via 192.0.2.2
+at "$machine" sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'
+at "$container" ip link set machine up
+at "$container" ip address add 192.0.2.6/30 dev machine
+at "$container" ip route add default via 192.0.2.5
+at "$azure" ip link set lo up
+at "$azure" ip link set machine up
+at "$azure" ip address add 192.0.2.2/30 dev machine
+at "$azure" ip address add 169.254.169.254/32 dev lo
+at "$azure" ip route add 192.0.2.4/30 via 192.0.2.1
 "#;
 
 fn command(program: &str) -> Command {
@@ -102,7 +102,7 @@ impl Network {
     /// connection is refused.
     fn reaches_metadata(&self, user: u32) -> Option<i32> {
         let user = user.to_string();
-        let curl = ["curl", "--silent", "--max-time", "20", "http://169.254.169.254/"];
+        let curl = ["curl", "-s", "--noproxy", "*", "-m", "60", "http://169.254.169.254/"];
         let as_user = ["setpriv", "--reuid", &user, "--regid", &user, "--clear-groups"];
         self.run(&[&as_user[..], &curl].concat()).status.code()
     }
@@ -130,7 +130,7 @@ fn obstacle() -> Option<String> {
             "--net",
             "sh",
             "-ec",
-            "nft add table inet keyward; ip link add a type veth peer name b",
+            "nft add table inet keyward; ip link add probe0 type veth peer name probe1",
         ],
     ];
     probes.into_iter().find_map(|probe| match command(probe[0]).args(&probe[1..]).output() {
