@@ -28,6 +28,7 @@ mod https;
 mod identity;
 mod keyvault_clients;
 mod listeners;
+mod locking;
 mod parity;
 mod peers;
 mod process;

@@ -28,6 +28,8 @@ pub(crate) fn keyward() -> Command {
     let mut command = Command::new(timed.unwrap_or_else(|| env!("CARGO_BIN_EXE_keyward").into()));
     // Compiled plugins are cached between tests, but not in the user's cache.
     command.env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"));
+    // What a daemon stores is not the user's either.
+    command.env("XDG_STATE_HOME", env!("CARGO_TARGET_TMPDIR")).env_remove("STATE_DIRECTORY");
     // The user's own daemon may be listening at the default socket.
     command.env("XDG_RUNTIME_DIR", env!("CARGO_TARGET_TMPDIR"));
     // Wide enough that what tests look for is not wrapped.

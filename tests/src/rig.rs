@@ -9,7 +9,7 @@ use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use keyward::audit::{AuditSink, Record};
 use keyward::identity::clock::Clock;
-use keyward::{Broker, CallError, Caller, Options, Plugins, Resolve};
+use keyward::{Broker, CallError, Caller, Lock, Options, Plugins, Resolve};
 use keyward_emulator::Emulator;
 use keyward_policy::config::{CompileCache, Config};
 use tokio::sync::watch;
@@ -115,6 +115,7 @@ pub struct RigBuilder {
     options: keyward_emulator::Options,
     resolver: Option<Arc<dyn Resolve>>,
     clock: Option<Arc<dyn Clock>>,
+    locks: Vec<Lock>,
     trusting: bool,
     cloud: String,
 }
@@ -192,6 +193,13 @@ impl RigBuilder {
         self
     }
 
+    /// Starts the broker with these locks.
+    #[must_use]
+    pub fn locks(mut self, locks: impl IntoIterator<Item = Lock>) -> Self {
+        self.locks.extend(locks);
+        self
+    }
+
     /// Trusts another certificate authority instead of the emulator's.
     #[must_use]
     pub fn untrusting(mut self) -> Self {
@@ -249,7 +257,8 @@ impl RigBuilder {
         let plan =
             keyward::plan(config, &self.plugin).unwrap_or_else(|error| panic!("{error}\n{text}"));
         let audit = Recorded::new();
-        let mut options = Options { audit: Arc::new(audit.clone()), ..Options::default() };
+        let mut options =
+            Options { audit: Arc::new(audit.clone()), locks: self.locks, ..Options::default() };
         if let Some(resolver) = self.resolver {
             options.resolver = resolver;
         }
@@ -390,6 +399,7 @@ impl Rig {
             options: keyward_emulator::Options::default(),
             resolver: None,
             clock: None,
+            locks: Vec::new(),
             trusting: true,
             cloud: "cloud = \"public\"".to_owned(),
         }

@@ -1,5 +1,7 @@
 //! The broker: mounts at work.
 
+mod locks;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
@@ -21,11 +23,13 @@ use crate::database_pool::{self, DatabasePool};
 use crate::error::CallError;
 use crate::hand_out;
 use crate::identities::{self, Identities};
+use crate::lock::{Lock, Locks};
 use crate::mount::Mount;
 use crate::problem::problem;
 use crate::redact::KnownTokens;
 use crate::rejection::{RejectedRequest, Rejection};
 use crate::request::prepare;
+use crate::running_calls::RunningCalls;
 use crate::running_grant::RunningGrant;
 use crate::sandbox::{self, CompileEvent, Engine, Template, Templates};
 use crate::seal::{ResponseCache, StateKey};
@@ -66,6 +70,7 @@ struct Inner {
     identities: BTreeMap<String, TokenCache>,
     /// Where tokens survive a restart.
     files: Vec<Persistence>,
+    locks: Arc<Locks>,
     audit: Arc<dyn AuditSink>,
     /// Its clock ticks as long as it is held.
     _engine: Engine,
@@ -91,6 +96,8 @@ pub struct Options<'a> {
     /// Token sources of the embedding service, by the names of their identities: those that are
     /// configured as [`IdentityConfig::supplied`](crate::config::IdentityConfig::supplied).
     pub sources: BTreeMap<String, Arc<dyn TokenSource>>,
+    /// What is locked from the beginning: see [`Broker::lock`].
+    pub locks: Vec<Lock>,
     /// Is told of plugins being compiled.
     pub on_compile: Option<&'a mut dyn FnMut(CompileEvent<'_>)>,
 }
@@ -126,6 +133,7 @@ impl Broker {
         let mut templates = Templates::new(&engine, directory, options.on_compile)?;
         let pinned = Arc::new(config.egress.resolve.clone());
 
+        let locks = Arc::new(Locks::default());
         let mut mounts = HashMap::new();
         for planned in planned {
             let template = templates.template(&planned.plugin)?;
@@ -154,21 +162,24 @@ impl Broker {
             let identity = identity.ok_or_else(|| StartError::Internal {
                 what: format!("the plan has no identity `{}`", planned.identity),
             })?;
-            let mount = Arc::new(mount(planned, identity, client, databases));
+            let mount = Arc::new(mount(planned, identity, client, databases, &locks));
             mounts.insert(mount.name.clone(), Entry { mount, template });
         }
         let number = rand::random::<u32>();
         let calls = AtomicU64::new(0);
-        Ok(Self(Arc::new(Inner {
+        let broker = Self(Arc::new(Inner {
             mounts,
             callers,
             identities,
             files,
+            locks,
             audit: options.audit,
             _engine: engine,
             number,
             calls,
-        })))
+        }));
+        broker.start_locked(options.locks);
+        Ok(broker)
     }
 
     /// Calls a mount.
@@ -286,13 +297,19 @@ impl Broker {
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        call.check_lock()?;
         check_caller(call, &request)?;
         let (request, scheme) = prepare(call, request)?;
         let exports = hand_out::is_requested(call, &request)?;
         if exports {
             call.set_exporting();
         }
-        let permit = call.served().acquire(call.mount(), call.caller()).await?;
+        let permit = tokio::select! {
+            biased;
+            permit = call.served().acquire(call.mount(), call.caller()) => permit?,
+            error = call.ended_by_lock() => return Err(error),
+        };
+        call.check_lock()?;
         let (response, guest) = sandbox::run(call, template, request, scheme, permit).await?;
         let (parts, body) = response.into_parts();
         let left =
@@ -372,6 +389,7 @@ fn mount(
     identity: &TokenCache,
     client: Client,
     databases: Option<DatabasePool>,
+    locks: &Arc<Locks>,
 ) -> Mount {
     let sum: String = planned.plugin.sha256.chars().take(12).collect();
     let with_token = |grant: Grant| {
@@ -386,6 +404,7 @@ fn mount(
     Mount {
         name: planned.name,
         plugin: format!("{}@{sum}", planned.manifest.name).into(),
+        identity: planned.identity,
         manifest: planned.manifest,
         callers: ServedCallers::new(planned.callers, &grants, &planned.limits),
         grants,
@@ -397,6 +416,8 @@ fn mount(
         states: StateKey::default(),
         client,
         databases,
+        running: RunningCalls::default(),
+        locks: Arc::clone(locks),
     }
 }
 
@@ -435,6 +456,7 @@ impl Default for Options<'_> {
             resolver: Arc::new(SystemResolver),
             clock: Arc::new(SystemClock::default()),
             sources: BTreeMap::new(),
+            locks: Vec::new(),
             on_compile: None,
         }
     }

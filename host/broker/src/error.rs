@@ -8,12 +8,13 @@ use http::StatusCode;
 
 use crate::audit::Outcome;
 use crate::denial::{MintingDenied, NotAllowed, RedirectDenied};
+use crate::lock::LockTarget;
 use crate::slow_body::SlowBody;
 use keyward_policy::authorize::{Denied, Violation};
 use keyward_policy::caller::Caller;
 use keyward_policy::callers::CallerDenied;
 use keyward_policy::config::Rate;
-use keyward_policy::config::caller::mount_caller_header;
+use keyward_policy::config::caller::{OTHERS, mount_caller_header};
 use keyward_policy::grant::NotCovered;
 use keyward_policy::text::{human_size, one_of, toml_key};
 
@@ -91,6 +92,22 @@ pub enum CallError {
     /// The mount does not serve the caller, or this request of it.
     #[error(transparent)]
     CallerDenied(Box<CallerDenied>),
+    /// A lock covers the call: see [`Broker::lock`](crate::Broker::lock).
+    #[error("{}", match .target {
+        LockTarget::All => "everything is locked".to_owned(),
+        LockTarget::Mount(_) => format!("mount `{mount}` is locked"),
+        LockTarget::Caller(name) if name == OTHERS => {
+            "callers that no section [caller.NAME] matches are locked".to_owned()
+        }
+        LockTarget::Caller(name) => format!("the caller `{name}` is locked"),
+        LockTarget::Identity(name) => format!("the identity `{name}` of mount `{mount}` is locked"),
+    })]
+    Locked {
+        /// The mount.
+        mount: String,
+        /// What is locked.
+        target: LockTarget,
+    },
     /// The caller began as many calls as its `rate` allows.
     #[error(
         "the caller `{name}` ({caller}) may begin {rate} calls at mount `{mount}`, and has begun them"
@@ -386,6 +403,11 @@ impl CallError {
                 ))
             }
             Self::CallerDenied(denied) => Some(denied.help()),
+            Self::Locked { target, .. } => Some(format!(
+                "No configuration allows it: `keyward unlock{}`, by the daemon's user or root, \
+                 lifts the lock",
+                target.arguments()
+            )),
             Self::RateLimited { mount, name, .. } => {
                 Some(format!("To allow more, raise `rate` in {}", mount_caller_header(mount, name)))
             }
@@ -455,6 +477,7 @@ impl CallError {
             | Self::CallerBusy { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::SlowBody { .. } => StatusCode::REQUEST_TIMEOUT,
             Self::CallerDenied(_)
+            | Self::Locked { .. }
             | Self::NotAllowed(_)
             | Self::Minting(_)
             | Self::Redirect(_)
@@ -499,6 +522,7 @@ impl CallError {
             | Self::Override { .. }
             | Self::Caller { .. } => "bad-request",
             Self::CallerDenied(_) => "caller",
+            Self::Locked { .. } => "locked",
             Self::RateLimited { .. } => "rate",
             Self::Busy { .. } | Self::Waited { .. } | Self::CallerBusy { .. } => "busy",
             Self::SlowBody { .. } => "slow-body",
@@ -531,6 +555,7 @@ impl CallError {
             | Self::Override { .. }
             | Self::Caller { .. } => "Invalid request",
             Self::CallerDenied(_) => "The mount does not serve this caller",
+            Self::Locked { .. } => "Locked",
             Self::RateLimited { .. } => "Too many calls",
             Self::Busy { .. } | Self::Waited { .. } | Self::CallerBusy { .. } => {
                 "The mount is busy"
@@ -577,6 +602,7 @@ impl CallError {
             | Self::Busy { .. }
             | Self::Waited { .. }
             | Self::RateLimited { .. }
+            | Self::Locked { .. }
             | Self::SlowBody { .. }
             | Self::Trapped { .. }
             | Self::NoResponse { .. }
@@ -594,6 +620,7 @@ impl CallError {
     pub fn outcome(&self) -> Outcome {
         match self {
             Self::CallerDenied(_)
+            | Self::Locked { .. }
             | Self::RateLimited { .. }
             | Self::NotAllowed(_)
             | Self::Minting(_)
@@ -695,6 +722,7 @@ mod tests {
             CallError::NotAllowed(Box::new(denied)),
             CallError::Minting(Box::new(minting)),
             CallError::Redirect(Box::new(redirect)),
+            CallError::Locked { mount: mount.clone(), target: LockTarget::All },
             CallError::Violation { mount: mount.clone(), violation: violation.clone() },
             CallError::Caller { mount: mount.clone(), violation },
             CallError::ForbiddenAddress { mount: mount.clone(), why: why.clone() },
@@ -714,7 +742,7 @@ mod tests {
     fn the_help_of_every_denial_names_a_section_or_says_that_nothing_allows_it() {
         let denials: Vec<CallError> =
             all().into_iter().filter(|error| error.outcome() == Outcome::Denied).collect();
-        assert_eq!(denials.len(), 8, "{denials:?}");
+        assert_eq!(denials.len(), 9, "{denials:?}");
         for denial in denials {
             let help = denial.help().unwrap();
             let names_a_section =

@@ -7,7 +7,9 @@ use wasmtime_wasi_config::WasiConfigVariables;
 use crate::concurrency_limit::{AcquireError, ConcurrencyLimit};
 use crate::database_pool::DatabasePool;
 use crate::error::CallError;
+use crate::lock::Locks;
 use crate::redact::{KnownTokens, Scanner, SecretIndex};
+use crate::running_calls::RunningCalls;
 use crate::running_grant::RunningGrant;
 use crate::seal::{ResponseCache, StateKey};
 use crate::served_caller::ServedCallers;
@@ -20,6 +22,8 @@ pub(crate) struct Mount {
     pub(crate) name: String,
     /// The plugin, for the audit: what the configuration calls it, and the beginning of its sum.
     pub(crate) plugin: Arc<str>,
+    /// The name of its identity.
+    pub(crate) identity: String,
     pub(crate) manifest: Manifest,
     pub(crate) grants: Vec<RunningGrant>,
     pub(crate) variables: WasiConfigVariables,
@@ -36,6 +40,10 @@ pub(crate) struct Mount {
     pub(crate) permits: ConcurrencyLimit,
     /// Whom it serves, and the grants of each.
     pub(crate) callers: ServedCallers,
+    /// Its calls, so that a lock can end them.
+    pub(crate) running: RunningCalls,
+    /// The broker's locks.
+    pub(crate) locks: Arc<Locks>,
 }
 
 impl Mount {
@@ -56,6 +64,17 @@ impl Mount {
             }
         }
         Scanner::new([self.known_tokens.index()].into_iter().chain(also))
+    }
+
+    /// Drops what it may act with: sealed values, states of its plugin, tokens that responses are
+    /// searched for, and connections to databases, those in use when they come back.
+    pub(crate) fn drop_credentials(&self) {
+        self.sealed_responses.clear();
+        self.states.renew();
+        self.known_tokens.clear();
+        if let Some(databases) = &self.databases {
+            databases.close_all();
+        }
     }
 
     /// The grant for an audience, by its name in the manifest.

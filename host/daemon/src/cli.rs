@@ -39,6 +39,17 @@ pub(crate) enum Command {
     Explain(Explain),
     /// Print the keys of a configuration or of a manifest, as a JSON Schema for editors.
     Schema(Schema),
+    /// Deny at once: everything, or one mount, caller or identity.
+    ///
+    /// Ends running calls, closes pooled database sessions, drops sealed values, and removes the
+    /// tokens from memory and disk. The lock survives a restart. Tokens that were issued before stay
+    /// valid at Azure until they expire.
+    ///
+    /// Sends the request to the daemon's Unix socket, which requires its own user or root. If no
+    /// daemon is running, the next one starts locked.
+    Lock(Lock),
+    /// Lift a lock, with the authority that `lock` needs.
+    Unlock(Unlock),
     /// Manage cached tokens.
     #[command(subcommand)]
     Token(Token),
@@ -188,6 +199,66 @@ pub(crate) struct Forget {
     /// The configuration file.
     #[arg(long, short, env = "KEYWARD_CONFIG", value_name = "FILE")]
     pub(crate) config: PathBuf,
+    /// The daemon's Unix socket, if it is not the configuration's.
+    #[arg(long, env = "KEYWARD_SOCKET", value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+}
+
+/// What is locked or unlocked. By default, everything.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub(crate) struct LockSelection {
+    /// Only a mount: `NAME` of [mount.NAME].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) mount: Option<String>,
+    /// Only a caller: `NAME` of [caller.NAME], or `*` for callers that no section matches.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) caller: Option<String>,
+    /// Only an identity, with its mounts: `NAME` of [identity.NAME].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) identity: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Lock {
+    #[command(flatten)]
+    pub(crate) selection: LockSelection,
+    /// Why, for the audit and for `--list`.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+    /// Show what is locked, and lock nothing.
+    #[arg(long, conflicts_with_all = ["mount", "caller", "identity", "reason"])]
+    pub(crate) list: bool,
+    /// The configuration file.
+    #[arg(
+        long,
+        short,
+        env = "KEYWARD_CONFIG",
+        value_name = "FILE",
+        required_unless_present = "socket"
+    )]
+    pub(crate) config: Option<PathBuf>,
+    /// The daemon's Unix socket, if it is not the configuration's.
+    #[arg(long, env = "KEYWARD_SOCKET", value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Unlock {
+    #[command(flatten)]
+    pub(crate) selection: LockSelection,
+    /// Why, for the audit.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+    /// The configuration file.
+    #[arg(
+        long,
+        short,
+        env = "KEYWARD_CONFIG",
+        value_name = "FILE",
+        required_unless_present = "socket"
+    )]
+    pub(crate) config: Option<PathBuf>,
     /// The daemon's Unix socket, if it is not the configuration's.
     #[arg(long, env = "KEYWARD_SOCKET", value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,

@@ -21,6 +21,8 @@ pub(crate) fn run(cli: Cli, hardened: Result<(), &'static str>) -> Result<Exit, 
         Command::Call(call) => block_on(commands::call(call)),
         Command::Explain(explain) => commands::explain(&explain),
         Command::Schema(schema) => commands::schema(&schema),
+        Command::Lock(lock) => block_on(commands::lock(lock)),
+        Command::Unlock(unlock) => block_on(commands::unlock(unlock)),
         Command::Token(token) => block_on(commands::token(token)),
         #[cfg(feature = "emulator")]
         Command::Emulator(emulator) => block_on(commands::emulator(emulator)),
@@ -42,6 +44,7 @@ impl Command {
             Self::Demo => false,
             Self::Check(_) | Self::Doctor(_) | Self::Inspect(_) | Self::Call(_) => false,
             Self::Explain(_) | Self::Schema(_) | Self::Token(_) => false,
+            Self::Lock(_) | Self::Unlock(_) => false,
         }
     }
 }

@@ -13,6 +13,8 @@ mod environment;
 mod exit;
 mod harden;
 mod listen;
+mod lock_file;
+mod lock_store;
 mod log;
 mod output;
 mod peer;

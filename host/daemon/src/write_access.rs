@@ -15,6 +15,8 @@ pub(crate) enum Protected {
     Key,
     /// A file that decides whose proofs are accepted: certificates of authorities, or public keys.
     Trusted,
+    /// The file of locks.
+    Locks,
 }
 
 impl Protected {
@@ -23,6 +25,7 @@ impl Protected {
             Self::Socket => "the socket",
             Self::Key => "the key",
             Self::Trusted => "the file that says whose proofs are accepted",
+            Self::Locks => "the file of locks",
         }
     }
 }

@@ -29,6 +29,8 @@ struct List {
     connections: VecDeque<Box<Connection>>,
     /// Whether a task closes those that expire.
     is_swept: bool,
+    /// How often all connections were closed.
+    generation: u64,
 }
 
 impl IdleConnections {
@@ -79,8 +81,21 @@ impl IdleConnections {
         drop(list.connections.drain(..surplus));
     }
 
-    /// Takes a connection back after its use. One on which a transaction may be open is closed.
-    pub(crate) fn put(self: &Arc<Self>, mut connection: Box<Connection>) {
+    /// The generation that a lease gives back with its connection.
+    pub(crate) fn generation(&self) -> u64 {
+        self.lock().generation
+    }
+
+    /// Closes all connections, those in use when they come back. Returns how many were not in use.
+    pub(crate) fn close_all(&self) -> usize {
+        let mut list = self.lock();
+        list.generation += 1;
+        list.connections.drain(..).count()
+    }
+
+    /// Takes a connection back after its use. One on which a transaction may be open is closed, and
+    /// so is one of an older generation.
+    pub(crate) fn put(self: &Arc<Self>, mut connection: Box<Connection>, generation: u64) {
         // Without a runtime no task could close it.
         let has_runtime = tokio::runtime::Handle::try_current().is_ok();
         if !has_runtime || !connection.wire.tokens.is_transaction_free() {
@@ -88,6 +103,9 @@ impl IdleConnections {
         }
         connection.set_unused();
         let mut list = self.lock();
+        if list.generation != generation {
+            return;
+        }
         list.connections.push_back(connection);
         if !list.is_swept {
             list.is_swept = true;

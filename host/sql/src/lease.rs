@@ -17,6 +17,8 @@ pub(crate) struct Lease {
     state: Mutex<State>,
     reusable: AtomicBool,
     idle: Arc<IdleConnections>,
+    /// That of `idle` when the lease began.
+    generation: u64,
     hooks: Arc<dyn SessionHooks>,
     wire: Arc<WireState>,
     /// Released last, so that a session that waits for it finds the connection.
@@ -35,13 +37,21 @@ enum State {
 impl Lease {
     pub(crate) fn new(
         connection: Box<Connection>,
-        idle: Arc<IdleConnections>,
+        (idle, generation): (Arc<IdleConnections>, u64),
         hooks: Arc<dyn SessionHooks>,
         permit: OwnedSemaphorePermit,
     ) -> Self {
         let wire = Arc::clone(&connection.wire);
         let state = Mutex::new(State::Ready(connection));
-        Self { state, reusable: AtomicBool::new(true), idle, hooks, wire, _permit: permit }
+        Self {
+            state,
+            reusable: AtomicBool::new(true),
+            idle,
+            generation,
+            hooks,
+            wire,
+            _permit: permit,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -137,7 +147,7 @@ impl Drop for Lease {
         if let State::Ready(connection) = mem::replace(state, State::Closed)
             && *self.reusable.get_mut()
         {
-            self.idle.put(connection);
+            self.idle.put(connection, self.generation);
         }
     }
 }

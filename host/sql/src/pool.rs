@@ -45,6 +45,8 @@ impl<C: Connect> Pool<C> {
         hooks: Arc<dyn SessionHooks>,
     ) -> Result<Session, OpenError<C::Error>> {
         let permit = self.permit().await?;
+        // Before the login, so that one with a credential from before `close_all` is not pooled.
+        let generation = self.idle.generation();
         let (connection, reused) = match self.idle.take(&target) {
             Some(connection) => (connection, true),
             None => {
@@ -53,8 +55,14 @@ impl<C: Connect> Pool<C> {
                 (self.opener.open(&target, &*hooks).await?, false)
             }
         };
-        let lease = Lease::new(connection, Arc::clone(&self.idle), hooks, permit);
+        let lease = Lease::new(connection, (Arc::clone(&self.idle), generation), hooks, permit);
         Ok(Session::new(lease, reused))
+    }
+
+    /// Closes all connections: unused ones at once, and those of sessions when these are dropped.
+    /// Returns how many were unused.
+    pub fn close_all(&self) -> usize {
+        self.idle.close_all()
     }
 
     async fn permit(&self) -> Result<OwnedSemaphorePermit, OpenError<C::Error>> {

@@ -181,6 +181,21 @@ async fn a_connection_is_reused_for_its_target_with_the_state_of_a_new_one() {
 }
 
 #[tokio::test]
+async fn closing_all_connections_closes_those_in_use_when_they_come_back() {
+    let (emulator, pool) = pool(limits()).await;
+    let (unused, used) = (open(&pool).await, open(&pool).await);
+    drop(unused);
+    assert_eq!(pool.close_all(), 1);
+    used.execute("select 1".to_owned(), Vec::new(), None).await.unwrap();
+    drop(used);
+    let session = open(&pool).await;
+    assert!(!session.is_reused());
+    assert_eq!(logins(&emulator), 3);
+    drop(session);
+    assert!(open(&pool).await.is_reused());
+}
+
+#[tokio::test]
 async fn a_connection_with_an_open_transaction_is_closed() {
     let (_emulator, pool) = pool(limits()).await;
     let session = open(&pool).await;

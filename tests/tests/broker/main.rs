@@ -30,6 +30,7 @@ mod hostile_signatures;
 mod hostile_vaults;
 mod imds_misbehaves;
 mod legal_names;
+mod locking;
 mod metrics;
 mod operations;
 mod orders;

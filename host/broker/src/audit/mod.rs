@@ -12,6 +12,8 @@ use serde::Serialize;
 
 pub use lines::JsonLines;
 
+use crate::lock::{LockAction, LockEvent, LockTarget};
+
 /// Receives audit records. Every call waits for it: slow work belongs behind a queue, as in
 /// [`JsonLines`].
 pub trait AuditSink: Send + Sync + 'static {
@@ -65,6 +67,12 @@ pub struct Record {
     /// The operation whose credential is handed out, in a record that says so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub handed_out: Option<&'static str>,
+    /// What was locked or unlocked, in a record that says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lock: Option<LockTarget>,
+    /// Why it was locked or unlocked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// Bytes of the caller's body.
     pub bytes_in: u64,
     /// Bytes of the response's body.
@@ -74,6 +82,25 @@ pub struct Record {
 }
 
 impl Record {
+    /// The record of a lock that began or ended.
+    pub(crate) fn of_lock(call: String, event: &LockEvent) -> Self {
+        let mount = match &event.target {
+            LockTarget::Mount(name) => name.clone(),
+            LockTarget::All | LockTarget::Caller(_) | LockTarget::Identity(_) => String::new(),
+        };
+        Self {
+            time: event.time,
+            mount,
+            outcome: match event.action {
+                LockAction::Lock => Outcome::Locked,
+                LockAction::Unlock => Outcome::Unlocked,
+            },
+            lock: Some(event.target.clone()),
+            reason: event.reason.clone(),
+            ..Self::of(call, event.by.clone(), "".into())
+        }
+    }
+
     /// The record of a call that begins now.
     pub(crate) fn of(call: String, caller: String, plugin: Arc<str>) -> Self {
         Self {
@@ -93,6 +120,8 @@ impl Record {
             upstream: Vec::new(),
             redacted: false,
             handed_out: None,
+            lock: None,
+            reason: None,
             bytes_in: 0,
             bytes_out: 0,
             duration_us: 0,
@@ -115,6 +144,10 @@ pub enum Outcome {
     Exported,
     /// The caller went away.
     Abandoned,
+    /// Not a call: something was locked.
+    Locked,
+    /// Not a call: a lock was lifted.
+    Unlocked,
 }
 
 /// A request that a plugin sent.

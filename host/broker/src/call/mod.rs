@@ -1,6 +1,7 @@
 //! One call, from the caller's request to the end of the response: what all its parts share.
 
 mod exports;
+mod locked;
 mod memory;
 mod progress;
 mod record;
@@ -9,6 +10,7 @@ mod redirects;
 use std::sync::{Arc, OnceLock};
 
 use http::{HeaderName, HeaderValue, Request, Uri};
+use tokio::sync::SetOnce;
 
 pub(crate) use memory::{CallMemory, HeldMemory, HoldingBody, field_bytes, header_bytes};
 pub(crate) use record::UpstreamNote;
@@ -16,6 +18,7 @@ pub(crate) use record::UpstreamNote;
 use crate::audit::{AuditSink, Outcome, Record};
 use crate::error::CallError;
 use crate::expect::Expectation;
+use crate::lock::LockTarget;
 use crate::mount::Mount;
 use crate::running_grant::RunningGrant;
 use crate::served_caller::ServedCaller;
@@ -54,6 +57,8 @@ pub(crate) struct Call {
     surrogates: Surrogates,
     memory: Arc<CallMemory>,
     verdict: OnceLock<CallError>,
+    /// The lock that ended it.
+    ended_by_lock: SetOnce<LockTarget>,
     expectation: Expectation,
     redirects: Redirects,
     exports: Exports,
@@ -79,7 +84,7 @@ impl Call {
             })
             .filter_map(|(field, value)| Some((field.parse().ok()?, value)))
             .collect();
-        Arc::new(Self {
+        let call = Arc::new(Self {
             record: CallRecord::new(id, &mount, audit, (caller, caller_name), request),
             memory: Arc::new(CallMemory::new(mount.limits.memory)),
             served: mount.callers.get(caller_name),
@@ -91,11 +96,14 @@ impl Call {
             references,
             surrogates: Surrogates::default(),
             verdict: OnceLock::new(),
+            ended_by_lock: SetOnce::new(),
             expectation: Expectation::default(),
             redirects: Redirects::default(),
             exports: Exports::default(),
             progress: Progress::default(),
-        })
+        });
+        call.mount.running.add(&call);
+        call
     }
 
     pub(crate) fn mount(&self) -> &Arc<Mount> {
@@ -177,6 +185,7 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
+        self.mount.running.remove(self);
         let Self { verdict, progress, record, .. } = self;
         record.finish(|record: &mut Record| {
             record.bytes_in = *progress.bytes_in.get_mut();

@@ -17,6 +17,8 @@ pub(super) struct Progress {
     overtaken: AtomicI32,
     /// The guest has ended, well or not.
     ended: AtomicBool,
+    /// Its sandbox is gone, and all that it held.
+    released: AtomicBool,
     /// The caller has all of the response.
     pub(super) delivered: AtomicBool,
     delivery: Notify,
@@ -71,6 +73,15 @@ impl Call {
 
     pub(crate) fn has_ended(&self) -> bool {
         self.progress.ended.load(Ordering::SeqCst)
+    }
+
+    /// The guest's sandbox is gone, and all that it held.
+    pub(crate) fn set_released(&self) {
+        self.progress.released.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_released(&self) -> bool {
+        self.progress.released.load(Ordering::SeqCst)
     }
 
     pub(crate) fn set_delivered(&self) {

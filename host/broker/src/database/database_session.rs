@@ -71,6 +71,7 @@ impl DatabaseSession {
             database,
             login: server_login,
         };
+        check_lock(call)?;
         let opened = pool.open(target, Arc::new(hooks)).await;
         call.progress();
         let session = opened.map_err(|error| {
@@ -214,6 +215,7 @@ impl Drop for ConnectionCount {
 
 /// Counts a request. More than the limit end the call.
 fn count_request(call: &Call) -> Result<(), DatabaseError> {
+    check_lock(call)?;
     let mount = call.mount();
     let limit = mount.limits.requests;
     if call.count_request() > limit {
@@ -221,6 +223,11 @@ fn count_request(call: &Call) -> Result<(), DatabaseError> {
         return Err(DatabaseError::Denied);
     }
     Ok(())
+}
+
+/// Checks that no lock covers the call, which ends by it.
+fn check_lock(call: &Call) -> Result<(), DatabaseError> {
+    call.check_lock().map_err(|_| DatabaseError::Denied)
 }
 
 /// Ends the call.

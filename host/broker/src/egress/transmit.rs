@@ -15,6 +15,8 @@ pub(super) async fn transmit(
     request: Request<WasiBody>,
     options: &RequestOptions,
 ) -> Result<Response<Incoming>, Error> {
+    // The last moment before a credential is on the wire.
+    call.check_lock().map_err(|_| Error::HttpRequestDenied)?;
     let sending = call.mount().client.send(request);
     let sent = match options.first_byte_timeout {
         Some(timeout) => tokio::time::timeout(timeout, sending)

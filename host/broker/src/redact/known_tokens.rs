@@ -50,6 +50,11 @@ impl KnownTokens {
         known.index = Arc::new(SecretIndex::of_tokens(tokens));
     }
 
+    /// Drops all tokens.
+    pub(crate) fn clear(&self) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Known::default();
+    }
+
     /// The index of all tokens that are known now.
     pub(crate) fn index(&self) -> Arc<SecretIndex> {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner).index)

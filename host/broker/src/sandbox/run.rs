@@ -95,6 +95,8 @@ async fn live<B>(
     B::Error: Into<WasiError>,
 {
     let _permit = permit;
+    // Dropped after the store, however this ends.
+    let _released = Released(Arc::clone(&call));
     let mount = Arc::clone(call.mount());
     let meter = Meter::new(mount.limits.cpu_time);
     let mut store = State::store(template.pre.engine(), &call, Arc::clone(&meter));
@@ -110,6 +112,7 @@ async fn live<B>(
             handled = Metered { future, meter } => handled,
             limit = watch(&call) => Err(limit.into()),
             limit = overstay(&call) => Err(limit.into()),
+            _ = call.ended_by_lock() => return,
         }
     };
     let answered = answered.load(Ordering::Relaxed);
@@ -136,6 +139,15 @@ struct Ended(Arc<Call>);
 impl Drop for Ended {
     fn drop(&mut self) {
         self.0.set_ended();
+    }
+}
+
+/// Tells the call that nothing is left of its sandbox.
+struct Released(Arc<Call>);
+
+impl Drop for Released {
+    fn drop(&mut self) {
+        self.0.set_released();
     }
 }
 

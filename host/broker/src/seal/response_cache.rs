@@ -84,6 +84,11 @@ impl ResponseCache {
     pub(crate) fn forget(&self, value: &Arc<SealedValue>) {
         self.0.retain(|_, entry| !entry.response.has(value));
     }
+
+    /// Removes all responses.
+    pub(crate) fn clear(&self) {
+        self.0.clear();
+    }
 }
 
 #[cfg(test)]
@@ -191,6 +196,8 @@ mod tests {
         assert!(!get("b", None).await.1 && !get("b", None).await.1, "may not be cached");
         assert!(!get("c", Some(Duration::ZERO)).await.1 && !get("c", MINUTE).await.1, "expired");
         assert!(get("c", MINUTE).await.1);
+        cache.clear();
+        assert!(!get("c", MINUTE).await.1, "cleared");
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
 //! State of a plugin's, sealed for its caller: see `caller-state` in the contract.
 
+use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
@@ -14,8 +15,8 @@ const LONGEST: usize = 16 << 10;
 /// How long a state can be opened. A caller follows a redirect at once.
 const LIFETIME: Duration = Duration::from_secs(10 * 60);
 
-/// A mount's key for states. It lives as long as the mount.
-pub(crate) struct StateKey(Option<LessSafeKey>);
+/// A mount's key for states. It lives as long as the mount, or until [`renew`](Self::renew).
+pub(crate) struct StateKey(RwLock<Option<LessSafeKey>>);
 
 /// Why a state is not sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,13 +28,22 @@ pub(crate) enum SealError {
 impl Default for StateKey {
     /// A new key.
     fn default() -> Self {
-        let mut key = Zeroizing::new([0; 32]);
-        rand::rng().fill_bytes(&mut key[..]);
-        Self(UnboundKey::new(&AES_256_GCM, &key[..]).ok().map(LessSafeKey::new))
+        Self(RwLock::new(new_key()))
     }
 }
 
+fn new_key() -> Option<LessSafeKey> {
+    let mut key = Zeroizing::new([0; 32]);
+    rand::rng().fill_bytes(&mut key[..]);
+    UnboundKey::new(&AES_256_GCM, &key[..]).ok().map(LessSafeKey::new)
+}
+
 impl StateKey {
+    /// Replaces the key, so that no state that was sealed before can be opened.
+    pub(crate) fn renew(&self) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = new_key();
+    }
+
     /// Seals a state for a caller, with a line of the host's own. Nonces are random: one key would
     /// have to seal four thousand million states before two of them are likely to meet.
     pub(crate) fn seal(
@@ -46,7 +56,8 @@ impl StateKey {
         if state.len() > LONGEST {
             return Err(SealError::TooLong);
         }
-        let key = self.0.as_ref().ok_or(SealError::Unavailable)?;
+        let key = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let key = key.as_ref().ok_or(SealError::Unavailable)?;
         let mut nonce = [0; NONCE_LEN];
         rand::rng().fill_bytes(&mut nonce);
         let mut text =
@@ -75,8 +86,9 @@ impl StateKey {
         let (nonce, text) = bytes.split_first_chunk::<NONCE_LEN>()?;
         let mut text = text.to_vec();
         let nonce = Nonce::assume_unique_for_key(*nonce);
+        let key = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let text =
-            self.0.as_ref()?.open_in_place(nonce, Aad::from(caller.as_bytes()), &mut text).ok()?;
+            key.as_ref()?.open_in_place(nonce, Aad::from(caller.as_bytes()), &mut text).ok()?;
         let (until, state) = text.split_first_chunk::<8>()?;
         if seconds(now) >= u64::from_be_bytes(*until) {
             return None;
@@ -108,6 +120,8 @@ mod tests {
         assert_eq!(key.open(&sealed, "uid=1", at(600)), None);
         assert_eq!(key.open(&sealed, "uid=2", at(0)), None);
         assert_eq!(StateKey::default().open(&sealed, "uid=1", at(0)), None, "another mount's key");
+        key.renew();
+        assert_eq!(key.open(&sealed, "uid=1", at(0)), None, "renewed");
     }
 
     #[test]

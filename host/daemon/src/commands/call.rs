@@ -19,6 +19,7 @@ use super::start;
 use crate::cli::Call;
 use crate::config::DaemonConfig;
 use crate::exit::{Exit, Failure};
+use crate::lock_store;
 
 pub(crate) async fn call(call: Call) -> Result<Exit, Failure> {
     let status = match &call.config {
@@ -36,8 +37,10 @@ impl AuditSink for NoAudit {
 }
 
 async fn in_process(call: &Call, config: &Path) -> Result<u16, Failure> {
-    let (plan, _, _) = DaemonConfig::load(config)?.plan()?;
-    let broker = start::broker(plan, std::sync::Arc::new(NoAudit))?;
+    let config = DaemonConfig::load(config)?;
+    let locks = lock_store::read(config.lock.file.as_deref())?.locks;
+    let (plan, _, _) = config.plan()?;
+    let broker = start::broker(plan, std::sync::Arc::new(NoAudit), locks)?;
     let request = request(call, &call.path).await?;
     let result = broker.call(&call.mount, &own_user(), request).await;
     print(call, result.unwrap_or_else(CallError::into_response)).await

@@ -11,6 +11,7 @@ use crate::cli::Dev;
 use crate::config::DaemonConfig;
 use crate::exit::{Exit, Failure};
 use crate::listen::{self, Wanted};
+use crate::lock_store::{self, LockStore};
 use crate::output::{print, width};
 
 pub(crate) async fn dev(dev: Dev) -> Result<Exit, Failure> {
@@ -25,11 +26,15 @@ pub(crate) async fn dev(dev: Dev) -> Result<Exit, Failure> {
         return serve::run(config, None).await;
     }
     let mut shutdown = ShutdownSignal::install()?;
-    let (plan, listen, audit) = DaemonConfig::load(&running.config)?.plan()?;
+    let config = DaemonConfig::load(&running.config)?;
+    let lock_file = config.lock.file.clone();
+    let stored = lock_store::read(lock_file.as_deref())?;
+    let (plan, listen, audit) = config.plan()?;
     print(&super::check::grants_table(&plan.mounts, width()))?;
     let wanted = Wanted::by(&plan.callers);
-    let broker = start::broker(plan, start::audit(&audit)?.sink)?;
-    let server = listen::start(&listen, wanted, broker.clone()).await?;
+    let broker = start::broker(plan, start::audit(&audit)?.sink, stored.locks.clone())?;
+    let locks = LockStore::new(broker.clone(), lock_file, &stored);
+    let server = listen::start(&listen, wanted, broker.clone(), locks.clone()).await?;
     if let Some(socket) = &listen.socket {
         let socket = socket.display();
         print(&format!(
@@ -39,7 +44,10 @@ pub(crate) async fn dev(dev: Dev) -> Result<Exit, Failure> {
             running.config.display()
         ))?;
     }
-    shutdown.wait().await;
+    tokio::select! {
+        _ = shutdown.wait() => {}
+        never = locks.follow() => match never {},
+    }
     Ok(serve::stop(&server, &broker, &mut shutdown).await)
 }
 

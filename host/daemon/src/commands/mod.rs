@@ -3,7 +3,6 @@
 
 mod call;
 mod check;
-#[cfg(unix)]
 mod daemon_client;
 #[cfg(feature = "emulator")]
 mod demo;
@@ -15,6 +14,7 @@ mod emulator;
 mod explain;
 mod hangup_signal;
 mod inspect;
+mod lock;
 mod schema;
 mod serve;
 mod shutdown_signal;
@@ -32,6 +32,7 @@ pub(crate) use doctor::doctor;
 pub(crate) use emulator::emulator;
 pub(crate) use explain::explain;
 pub(crate) use inspect::inspect;
+pub(crate) use lock::{lock, unlock};
 pub(crate) use schema::schema;
 pub(crate) use serve::serve;
 pub(crate) use token::token;

@@ -11,6 +11,7 @@ use crate::cli::Serve;
 use crate::config::DaemonConfig;
 use crate::exit::{Exit, Failure};
 use crate::listen::{self, ServerHandle, Wanted};
+use crate::lock_store::{self, LockStore};
 
 /// How long the broker may take to write its audit and its token files after the server shut down.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -26,12 +27,15 @@ pub(super) async fn run(
     mut hangup: Option<HangupSignal>,
 ) -> Result<Exit, Failure> {
     let began = Instant::now();
+    let lock_file = config.lock.file.clone();
+    let stored = lock_store::read(lock_file.as_deref())?;
     let (plan, listen, audit) = config.plan()?;
     let Audit { sink, file } = start::audit(&audit)?;
     let wanted = Wanted::by(&plan.callers);
-    let broker = start::broker(plan, sink)?;
+    let broker = start::broker(plan, sink, stored.locks.clone())?;
+    let locks = LockStore::new(broker.clone(), lock_file, &stored);
     let mut shutdown = ShutdownSignal::install()?;
-    let server = listen::start(&listen, wanted, broker.clone()).await?;
+    let server = listen::start(&listen, wanted, broker.clone(), locks.clone()).await?;
     tracing::info!(
         mounts = broker.mounts().join(", "),
         at = server.addresses.join(" and "),
@@ -47,6 +51,7 @@ pub(super) async fn run(
     let signal = tokio::select! {
         signal = shutdown.wait() => signal,
         never = reopen => match never {},
+        never = locks.follow() => match never {},
     };
     tracing::info!(signal, "stopping: draining active calls");
     let exit = stop(&server, &broker, &mut shutdown).await;

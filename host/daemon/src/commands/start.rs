@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keyward::audit::{AuditSink, JsonLines};
-use keyward::{Broker, CompileEvent, Options, Plan};
+use keyward::{Broker, CompileEvent, Lock, Options, Plan};
 
 use crate::audit_file::AuditFile;
 use crate::config;
@@ -13,8 +13,12 @@ use crate::exit::Failure;
 /// Compilations that took at least this long are reported.
 const REPORT_AFTER: Duration = Duration::from_millis(200);
 
-/// Starts a broker.
-pub(super) fn broker(plan: Plan, audit: Arc<dyn AuditSink>) -> Result<Broker, Failure> {
+/// Starts a broker with these locks.
+pub(super) fn broker(
+    plan: Plan,
+    audit: Arc<dyn AuditSink>,
+    locks: Vec<Lock>,
+) -> Result<Broker, Failure> {
     let mut report = |event: CompileEvent<'_>| match event {
         CompileEvent::Compiling { plugin, bytes } => {
             eprintln!("compiling the plugin {plugin} ({} KiB), once ...", bytes / 1024);
@@ -25,7 +29,7 @@ pub(super) fn broker(plan: Plan, audit: Arc<dyn AuditSink>) -> Result<Broker, Fa
             }
         }
     };
-    let options = Options { audit, on_compile: Some(&mut report), ..Options::default() };
+    let options = Options { audit, locks, on_compile: Some(&mut report), ..Options::default() };
     Ok(Broker::start_with(plan, options)?)
 }
 

@@ -2,12 +2,16 @@
 
 use std::path::Path;
 
+use http::Method;
 use keyward::identity::Audience;
 use keyward::{ForgetError, Plan, forget_persisted_tokens};
+use serde_json::{Value, json};
 
+use super::daemon_client::control;
 use crate::cli::{Forget, Token};
 use crate::config::DaemonConfig;
 use crate::exit::{Exit, Failure};
+use crate::listen::FORGET_TOKENS_PATH;
 use crate::output::print_line;
 
 pub(crate) async fn token(token: Token) -> Result<Exit, Failure> {
@@ -19,7 +23,6 @@ pub(crate) async fn token(token: Token) -> Result<Exit, Failure> {
 /// The outcome of a request to the daemon.
 enum Outcome {
     /// The daemon removed the tokens for these audiences.
-    #[cfg_attr(not(unix), allow(dead_code))]
     Forgotten(Vec<String>),
     /// No daemon is running.
     NoDaemon,
@@ -99,49 +102,17 @@ fn report<'a>(
     })
 }
 
-#[cfg(unix)]
 async fn request(
     socket: &Path,
     identity: &str,
     audience: Option<&Audience>,
 ) -> Result<Outcome, Failure> {
-    use std::io::ErrorKind;
-
-    use http::Request;
-    use http_body_util::{BodyExt, Full};
-    use serde_json::{Value, json};
-
-    use super::daemon_client::DaemonClient;
-    use crate::listen::FORGET_TOKENS_PATH;
-
-    let mut client = match DaemonClient::connect(socket).await {
-        Ok(client) => client,
-        Err(error) => match error.kind() {
-            ErrorKind::NotFound | ErrorKind::ConnectionRefused => return Ok(Outcome::NoDaemon),
-            _ => {
-                let socket = socket.display();
-                let failure = Failure::unavailable(format!("cannot connect to {socket}: {error}"));
-                return Err(failure.help("run this as the daemon's user or as root"));
-            }
-        },
-    };
     let body = json!({ "identity": identity, "audience": audience.map(Audience::as_str) });
-    let request = Request::post(FORGET_TOKENS_PATH).body(Full::new(body.to_string().into()));
-    let response = client.send(request.map_err(Failure::software)?).await?;
-    let status = response.status();
-    let body = response.into_body().collect().await.map_err(Failure::unavailable)?.to_bytes();
-    let body: Value = serde_json::from_slice(&body).map_err(Failure::unavailable)?;
-    if !status.is_success() {
-        let detail = body.get("detail").and_then(Value::as_str).unwrap_or("no `detail`");
-        return Err(Failure::unavailable(format!("the daemon responded with {status}: {detail}")));
-    }
+    let Some(body) = control(socket, Method::POST, FORGET_TOKENS_PATH, Some(body)).await? else {
+        return Ok(Outcome::NoDaemon);
+    };
     let forgotten = body.get("forgotten").and_then(Value::as_array);
     let forgotten = forgotten.ok_or_else(|| Failure::software("response without `forgotten`"))?;
     let audiences = forgotten.iter().filter_map(Value::as_str).map(str::to_owned);
     Ok(Outcome::Forgotten(audiences.collect()))
-}
-
-#[cfg(not(unix))]
-async fn request(_: &Path, _: &str, _: Option<&Audience>) -> Result<Outcome, Failure> {
-    Ok(Outcome::NoDaemon)
 }

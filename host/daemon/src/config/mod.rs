@@ -4,6 +4,7 @@
 mod declared;
 mod kubernetes;
 mod listen;
+mod lock;
 pub(crate) mod machine;
 mod origin;
 mod proofs;
@@ -20,6 +21,7 @@ use crate::compile_cache;
 use crate::exit::Failure;
 use listen::listen;
 pub(crate) use listen::{Listen, ListenTls, Pair, SiteName};
+pub(crate) use lock::LockConfig;
 pub(crate) use origin::Origin;
 
 const FILE: Key =
@@ -31,7 +33,7 @@ const AUDIT: SectionKeys =
 
 /// All sections of a configuration file, in the order of the reference.
 pub(crate) fn sections() -> Vec<&'static SectionKeys> {
-    let own = [&listen::LISTEN, &listen::TLS, &kubernetes::KUBERNETES, &AUDIT];
+    let own = [&listen::LISTEN, &listen::TLS, &kubernetes::KUBERNETES, &AUDIT, &lock::LOCK];
     config::SECTIONS.iter().copied().chain(own).collect()
 }
 
@@ -41,6 +43,7 @@ pub(crate) struct DaemonConfig {
     pub(crate) broker: Config,
     pub(crate) listen: Listen,
     pub(crate) audit: Audit,
+    pub(crate) lock: LockConfig,
 }
 
 /// `[audit]`: where records go.
@@ -79,6 +82,7 @@ impl DaemonConfig {
             let listen = listen(&root, base, !broker.callers.is_empty());
             proofs::check(&document, &broker, &listen);
             let audit = audit(&root, base);
+            let lock = lock::lock(&root, base, file);
             broker.warnings = root.warnings();
             if broker.mounts.is_empty() && !root.has_table("mount") {
                 let write = "[mount.vault]\nplugin = \"keyvault\"\nendpoint = \"https://NAME.vault.azure.net\"";
@@ -88,7 +92,7 @@ impl DaemonConfig {
                 );
             }
             root.finish();
-            Self { broker, listen, audit }
+            Self { broker, listen, audit, lock }
         };
         let mut config = document.finish(config)?;
         config.broker.resolve_accounts(&Accounts)?;

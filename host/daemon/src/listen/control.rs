@@ -9,7 +9,9 @@ use keyward::identity::Audience;
 use keyward::{Body, Broker, Caller, Rejection, problem};
 use serde_json::{Value, json};
 
+use super::control_locks;
 use super::linger::TrackedBody;
+use crate::lock_store::LockStore;
 
 /// The prefix of their paths. No mount can have this name.
 pub(super) const PATH_PREFIX: &str = "/-/";
@@ -18,11 +20,22 @@ pub(super) const PATH_PREFIX: &str = "/-/";
 /// audiences.
 pub(crate) const FORGET_TOKENS_PATH: &str = "/-/tokens/forget";
 
+/// `POST` of `{"target": TARGET, "reason": TEXT}`, where `TARGET` is `"all"`, `{"mount": NAME}`,
+/// `{"caller": NAME}` or `{"identity": NAME}`.
+pub(crate) const LOCK_PATH: &str = "/-/lock";
+
+/// `POST` of the same.
+pub(crate) const UNLOCK_PATH: &str = "/-/unlock";
+
+/// `GET` of the locks.
+pub(crate) const LOCKS_PATH: &str = "/-/locks";
+
 /// The size limit of a request's body, in bytes.
 const MAX_BODY_BYTES: usize = 16 << 10;
 
 pub(super) async fn respond(
     broker: &Broker,
+    locks: &LockStore,
     caller: &Caller,
     request: Request<TrackedBody>,
 ) -> Result<Response<Body>, Rejection> {
@@ -37,25 +50,54 @@ pub(super) async fn respond(
             detail,
         ));
     }
-    if request.uri().path() != FORGET_TOKENS_PATH {
-        let detail = format!("the only path under {PATH_PREFIX} is {FORGET_TOKENS_PATH}");
-        return Err(Rejection::failed(
-            StatusCode::NOT_FOUND,
-            "unknown-path",
-            "Unknown path",
-            detail,
-        ));
-    }
-    if request.method() != Method::POST {
+    let path = request.uri().path().to_owned();
+    let method = match path.as_str() {
+        FORGET_TOKENS_PATH | LOCK_PATH | UNLOCK_PATH => Method::POST,
+        LOCKS_PATH => Method::GET,
+        _ => {
+            let detail = format!(
+                "the paths under {PATH_PREFIX} are {FORGET_TOKENS_PATH}, {LOCK_PATH}, \
+                 {UNLOCK_PATH} and {LOCKS_PATH}"
+            );
+            return Err(Rejection::failed(
+                StatusCode::NOT_FOUND,
+                "unknown-path",
+                "Unknown path",
+                detail,
+            ));
+        }
+    };
+    if request.method() != method {
         let title = "The method is not allowed";
         return Err(Rejection::failed(
             StatusCode::METHOD_NOT_ALLOWED,
             "bad-request",
             title,
-            "use POST",
+            format!("use {method}"),
         ));
     }
-    forget_tokens(broker, request).await.map_err(Rejection::malformed)
+    let body = read_body(request).await.map_err(Rejection::malformed)?;
+    let response = match path.as_str() {
+        LOCK_PATH => control_locks::lock(locks, caller, &body).await,
+        UNLOCK_PATH => control_locks::unlock(locks, caller, &body).await,
+        LOCKS_PATH => Ok(control_locks::list(broker, locks)),
+        _ => forget_tokens(broker, &body).await,
+    };
+    response.map_err(Rejection::malformed)
+}
+
+/// Reads the body of a request. The error is the `detail` of an invalid one.
+async fn read_body(request: Request<TrackedBody>) -> Result<Bytes, String> {
+    let body = Limited::new(request.into_body(), MAX_BODY_BYTES).collect().await;
+    Ok(body.map_err(|error| error.to_string())?.to_bytes())
+}
+
+/// A response of JSON.
+pub(super) fn json_response(body: &Value) -> Response<Body> {
+    let mut response = Response::new(Body::whole(Bytes::from(body.to_string())));
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, json);
+    response
 }
 
 /// Whether a caller is the daemon's own user or root.
@@ -73,13 +115,8 @@ fn may_control(_: &Caller) -> bool {
 }
 
 /// Handles [`FORGET_TOKENS_PATH`]. The error is the `detail` of an invalid request.
-async fn forget_tokens(
-    broker: &Broker,
-    request: Request<TrackedBody>,
-) -> Result<Response<Body>, String> {
-    let body = Limited::new(request.into_body(), MAX_BODY_BYTES).collect().await;
-    let body = body.map_err(|error| error.to_string())?.to_bytes();
-    let body: Value = serde_json::from_slice(&body).map_err(|error| error.to_string())?;
+async fn forget_tokens(broker: &Broker, body: &[u8]) -> Result<Response<Body>, String> {
+    let body: Value = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     let identity = body.get("identity").and_then(Value::as_str).ok_or("`identity` is missing")?;
     let audience = match body.get("audience") {
         None | Some(Value::Null) => None,
@@ -91,11 +128,7 @@ async fn forget_tokens(
     match broker.forget_tokens(identity, audience.as_ref()).await {
         Ok(Some(forgotten)) => {
             let audiences: Vec<&str> = forgotten.iter().map(Audience::as_str).collect();
-            let body = json!({ "forgotten": audiences }).to_string();
-            let mut response = Response::new(Body::whole(Bytes::from(body)));
-            let json = HeaderValue::from_static("application/json");
-            response.headers_mut().insert(CONTENT_TYPE, json);
-            Ok(response)
+            Ok(json_response(&json!({ "forgotten": audiences })))
         }
         Ok(None) => {
             let detail = format!("the daemon has no identity `{identity}`");

@@ -18,6 +18,7 @@ use super::framing::{MAX_HEAD_TIME, RejectionSlot, StrictFraming};
 use super::linger::{LingeringStream, TrackedBody, UnreadBody};
 use super::site::Site;
 use super::{caller_token, control, host_check, web_page};
+use crate::lock_store::LockStore;
 use crate::service_account::Verifier;
 
 /// How long a connection may be idle, in any case.
@@ -30,6 +31,7 @@ const MAX_BUFFER_SIZE: usize = 144 << 10;
 #[derive(Clone)]
 pub(super) struct Connection {
     pub(super) broker: Broker,
+    pub(super) locks: LockStore,
     pub(super) caller: Caller,
     pub(super) site: Site,
     /// Verifies the tokens in requests.
@@ -92,7 +94,7 @@ async fn respond(
     mut request: Request<TrackedBody>,
     rejection: Option<Rejection>,
 ) -> Response<Body> {
-    let Connection { broker, caller, site, verifier } = connection;
+    let Connection { broker, locks, caller, site, verifier } = connection;
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let reject = |rejection: Rejection| {
@@ -109,7 +111,8 @@ async fn respond(
             let verifier = verifier.as_ref();
             match caller_token::identify(caller, request.headers_mut(), site, verifier).await {
                 Ok(caller) => {
-                    let response = respond_checked(broker, &caller, page.is_some(), request).await;
+                    let response =
+                        respond_checked((broker, locks), &caller, page.is_some(), request).await;
                     response.unwrap_or_else(reject)
                 }
                 Err(rejection) => reject(rejection),
@@ -141,7 +144,7 @@ fn check(request: &Request<TrackedBody>, site: &Site) -> Result<Checked, Rejecti
 
 /// Routes a request by the first segment of its path, the mount's name. The plugin sees the rest.
 async fn respond_checked(
-    broker: &Broker,
+    (broker, locks): (&Broker, &LockStore),
     caller: &Caller,
     is_from_page: bool,
     mut request: Request<TrackedBody>,
@@ -153,7 +156,7 @@ async fn respond_checked(
         web_page::drop_request_fields(request.headers_mut());
     }
     if request.uri().path().starts_with(control::PATH_PREFIX) {
-        return control::respond(broker, caller, request).await;
+        return control::respond(broker, locks, caller, request).await;
     }
     let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
     let (mount, rest) = split_mount(target);

@@ -7,6 +7,7 @@
 mod caller_token;
 mod connection_shares;
 mod control;
+mod control_locks;
 mod framing;
 mod host_check;
 mod http;
@@ -34,7 +35,7 @@ use tokio_util::task::TaskTracker;
 
 use connection_shares::{ConnectionShares, Share};
 #[cfg(unix)]
-pub(crate) use control::FORGET_TOKENS_PATH;
+pub(crate) use control::{FORGET_TOKENS_PATH, LOCK_PATH, LOCKS_PATH, UNLOCK_PATH};
 use http::Connection;
 pub(crate) use prove::Wanted;
 use site::Site;
@@ -42,6 +43,7 @@ use workers::Workers;
 
 use crate::config::Listen;
 use crate::exit::Failure;
+use crate::lock_store::LockStore;
 use crate::service_account::{IssuerConfig, KeySource, Verifier};
 
 /// How long active calls may continue after shutdown began.
@@ -67,6 +69,7 @@ pub(crate) struct ServerHandle {
 #[derive(Clone)]
 struct Server {
     broker: Broker,
+    locks: LockStore,
     workers: Arc<Workers>,
     /// One permit for each open connection.
     connection_permits: Arc<Semaphore>,
@@ -111,6 +114,7 @@ pub(crate) async fn start(
     listen: &Listen,
     wanted: Wanted,
     broker: Broker,
+    locks: LockStore,
 ) -> Result<ServerHandle, Failure> {
     let shutdown = CancellationToken::new();
     let verifier = match &listen.kubernetes {
@@ -120,6 +124,7 @@ pub(crate) async fn start(
     let workers = Arc::new(Workers::start(DRAIN_TIMEOUT).map_err(Failure::system)?);
     let server = Server {
         broker,
+        locks,
         workers: Arc::clone(&workers),
         connection_permits: Arc::new(Semaphore::new(listen.connections as usize)),
         shares: ConnectionShares::new(listen.connections, wanted.callers),
@@ -248,12 +253,13 @@ impl Server {
         F: Future<Output = io::Result<(S, Caller)>> + Send + 'static,
     {
         let shutdown = self.shutdown.clone();
-        let (broker, verifier) = (self.broker.clone(), self.verifier.clone());
+        let (broker, locks) = (self.broker.clone(), self.locks.clone());
+        let verifier = self.verifier.clone();
         let min_rate = self.min_rate;
         self.workers.spawn(async move {
             match open().await {
                 Ok((stream, caller)) => {
-                    let connection = Connection { broker, caller, site, verifier };
+                    let connection = Connection { broker, locks, caller, site, verifier };
                     http::serve(stream, connection, min_rate, shutdown).await;
                 }
                 Err(error) => tracing::debug!(%error, "cannot open a connection"),

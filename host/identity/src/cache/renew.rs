@@ -96,6 +96,7 @@ fn start(shared: &Arc<Shared>, slot: &Arc<Slot>) -> Started {
     }
     let (sender, running) = watch::channel(None);
     renewal.running = Some(running.clone());
+    let removals = renewal.removals;
     drop(renewal);
 
     let (shared, slot) = (Arc::clone(shared), Arc::clone(slot));
@@ -108,7 +109,7 @@ fn start(shared: &Arc<Shared>, slot: &Arc<Slot>) -> Started {
         let issued = fetch.await.unwrap_or_else(|_| Err(aborted()));
         let entry =
             issued.and_then(|issued| CacheEntry::new(issued, &*shared.clock, shared.policy));
-        let outcome = finish(&shared, &slot, entry);
+        let outcome = finish(&shared, &slot, entry, removals);
         let is_renewed = outcome.is_ok();
         sender.send_replace(Some(outcome));
         if let (true, Some(Persisted { file, .. })) = (is_renewed, &shared.persistence) {
@@ -119,11 +120,13 @@ fn start(shared: &Arc<Shared>, slot: &Arc<Slot>) -> Started {
 }
 
 /// Stores the result of a renewal. This happens before the waiting calls are woken, so that the
-/// next call finds the token and no running renewal.
+/// next call finds the token and no running renewal. If tokens were removed since the renewal began,
+/// only the calls that wait get its token.
 fn finish(
     shared: &Shared,
     slot: &Slot,
     entry: Result<CacheEntry, TokenError>,
+    removals: u64,
 ) -> Result<AccessToken, TokenError> {
     let audience = slot.audience();
     let mut renewal = slot.renewal();
@@ -133,6 +136,11 @@ fn finish(
             let token = entry.token();
             let is_fresh = entry.phase(&*shared.clock) == Phase::Fresh;
             renewal.failures = 0;
+            if renewal.removals != removals {
+                renewal.running = None;
+                slot.fetched.fetch_add(1, Ordering::Relaxed);
+                return Ok(token);
+            }
             if let Some(Persisted { file, identity }) = &shared.persistence {
                 let wall = shared.clock.wall();
                 file.put(identity, audience, entry.persisted(wall), wall);

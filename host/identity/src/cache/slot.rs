@@ -54,6 +54,8 @@ pub(super) struct Renewal {
     pub(super) running: Option<watch::Receiver<Outcome>>,
     pub(super) pause: Option<Pause>,
     pub(super) failures: u32,
+    /// How often tokens were removed. A renewal that began before a removal stores nothing.
+    pub(super) removals: u64,
     /// When a rejected token was last replaced, on the steady clock.
     last_rejection: Option<Duration>,
 }
@@ -160,9 +162,10 @@ impl Slot {
         Rejection::Marked
     }
 
-    /// Removes the token. Returns whether there was one.
+    /// Removes the token, and that of a renewal that runs. Returns whether there was one.
     pub(super) fn forget(&self) -> bool {
         let mut renewal = self.renewal();
+        renewal.removals += 1;
         if renewal.pause.as_ref().is_some_and(|pause| pause.error.is_none()) {
             renewal.pause = None;
         }

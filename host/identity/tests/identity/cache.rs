@@ -293,3 +293,21 @@ async fn a_source_that_panics_is_an_error_for_its_callers() {
     }
     assert_eq!(fetches.load(Ordering::SeqCst), 1, "the failure is remembered");
 }
+
+#[tokio::test]
+async fn a_token_that_was_requested_before_tokens_were_forgotten_is_not_stored() {
+    let clock = ManualClock::at(NOW);
+    let script = Script::closed(&clock);
+    let cache = cache(&script);
+    let first = tokio::spawn({
+        let cache = cache.clone();
+        async move { number(&cache).await }
+    });
+    settle().await;
+    assert!(cache.forget(None).is_empty());
+    script.open();
+    assert_eq!(first.await.unwrap(), Ok(1), "its call gets it");
+    assert_eq!(cache.audience(&vault()).peek().map(|_| ()), None);
+    script.open();
+    assert_eq!(number(&cache).await, Ok(2));
+}

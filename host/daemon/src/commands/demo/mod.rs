@@ -124,7 +124,7 @@ pub(crate) async fn demo() -> Result<Exit, Failure> {
     transcript.heading("What each mount may do, as `keyward check` prints it");
     transcript.indented(&super::check::grants_table(&plan.mounts, width() - 2));
     let records = Records::default();
-    let broker = start::broker(plan, Arc::new(records.clone()))?;
+    let broker = start::broker(plan, Arc::new(records.clone()), Vec::new())?;
     let demo = Demo::new(emulator, broker, records);
 
     make_calls(&demo, &mut transcript).await;
