@@ -9,9 +9,7 @@ use keyward_identity::Audience;
 use super::{Broker, CallId, Entry, flush};
 use crate::audit::Record;
 use crate::call::Call;
-use crate::lock::{
-    Lock, LockAction, LockEvent, LockTarget, Locked, Names, UnknownLockTarget, caller_names,
-};
+use crate::lock::{Lock, LockEvent, LockTarget, Locked, Names, UnknownLockTarget, caller_names};
 use crate::mount::Mount;
 
 /// How long calls that a lock ends may take to stop. A guest that computes notices within
