@@ -47,11 +47,9 @@ async fn a_lock_denies_at_once_and_says_what_it_did_and_what_it_did_not() {
     assert_eq!(status(&daemon, "/vault/secrets/db").await, 200);
     daemon.emulator.faults().add(Fault::always("vault", FaultKind::Hang));
     let socket = daemon.socket();
-    let request = http::Request::get("/vault/secrets/db").body(Default::default()).unwrap();
+    let request = http::Request::get("/vault/secrets/slow").body(Default::default()).unwrap();
     let calling = tokio::spawn(async move { send(&socket, request).await });
-    while daemon.emulator.log().for_service("vault").len() < 2 {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    daemon.log_line("path=\"/secrets/slow\" token=true").await;
 
     let printed = done(&daemon.config(), "lock", &["--mount", "vault", "--reason", "a leak"]).await;
     for words in [
