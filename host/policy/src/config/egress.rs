@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::address::forbidden_even_if_resolved;
 use crate::diagnostic::{Diagnostic, Spanned};
-use crate::document::{InvalidValue, Key, Section, SectionKeys, WithDefault, check_unexpanded};
+use crate::document::{InvalidValue, Key, Section, SectionKeys, WithDefault};
 
 /// Connections to services and identity endpoints.
 #[derive(Clone, Debug)]
@@ -128,18 +128,7 @@ pub(super) fn read_egress(root: &Section<'_>) -> EgressConfig {
 pub(super) fn read_tls(root: &Section<'_>, base: &Path) -> TlsConfig {
     let section = root.section(&TLS);
     let mut config = TlsConfig::default();
-    if let Some(files) = section.strings(&CA_FILES) {
-        let files = files.value.into_iter().filter(|file| match check_unexpanded(&file.value) {
-            Ok(()) => true,
-            Err(reason) => {
-                section.unexpanded_path(&CA_FILES, file, reason);
-                false
-            }
-        });
-        config.ca_files = files
-            .map(|file| Spanned { value: base.join(file.value), location: file.location })
-            .collect();
-    }
+    config.ca_files = section.paths(&CA_FILES, base);
     config.system_roots = section.boolean_or_default(&SYSTEM_ROOTS);
     section.finish();
     config

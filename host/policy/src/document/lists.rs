@@ -1,8 +1,10 @@
 //! Lists in a section.
 
+use std::path::{Path, PathBuf};
+
 use toml::de::DeValue;
 
-use super::{Key, Kind, Section};
+use super::{Key, Kind, Section, check_unexpanded};
 use crate::diagnostic::{Diagnostic, Spanned};
 
 impl<'d> Section<'d> {
@@ -32,6 +34,19 @@ impl<'d> Section<'d> {
             }
         }
         Some(Spanned { value: strings, location: Some(location) })
+    }
+
+    /// Reads a list of paths, each of which is relative to `base`.
+    pub fn paths(&self, key: &Key, base: &Path) -> Vec<Spanned<PathBuf>> {
+        let paths = self.strings(key).map(|paths| paths.value).unwrap_or_default();
+        let paths = paths.into_iter().filter_map(|path| match check_unexpanded(&path.value) {
+            Ok(()) => Some(Spanned { value: base.join(path.value), location: path.location }),
+            Err(reason) => {
+                self.unexpanded_path(key, &path, reason);
+                None
+            }
+        });
+        paths.collect()
     }
 
     /// Reads a string, or a list of strings.
