@@ -216,6 +216,6 @@ pub(crate) fn key(config: &PersistConfig) -> Result<PersistKey, InvalidKey> {
 }
 
 #[allow(clippy::disallowed_methods, reason = "the only function that reads the environment")]
-fn variable(name: &str) -> Option<String> {
+pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }

@@ -7,8 +7,10 @@
 
 mod endpoint_probe;
 mod identity_probe;
+mod needs;
 mod start_problems;
 
 pub use endpoint_probe::{Endpoints, NotReached};
 pub use identity_probe::{Answered, Identities, NoToken};
+pub use needs::needs;
 pub use start_problems::{identity_problems, trust};

@@ -8,6 +8,7 @@ use http::{HeaderValue, Request};
 
 use super::endpoint::{self, Endpoint, get};
 use super::invalid::InvalidSource;
+use super::needs::Needs;
 use super::settings::Settings;
 use super::token_source::{Env, Fetch, TokenSource};
 use super::transport::Body;
@@ -83,6 +84,10 @@ impl TokenSource for AppService {
             None => "App Service, system-assigned".to_owned(),
             Some(identity) => format!("App Service, user-assigned by {identity}"),
         }
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::port(self.endpoint.port())
     }
 }
 

@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 use super::SourceKind;
 use super::invalid::InvalidSource;
 use super::issued::Issued;
+use super::needs::Needs;
 use super::quote::quotable;
 use super::response;
 use super::settings::Settings;
@@ -134,6 +135,10 @@ impl TokenSource for AzureCli {
             None => "Azure CLI".to_owned(),
             Some(tenant) => format!("Azure CLI, tenant {tenant}"),
         }
+    }
+
+    fn needs(&self) -> Needs {
+        Needs { runs_programs: true, ..Needs::default() }
     }
 }
 

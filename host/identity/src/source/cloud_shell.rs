@@ -8,6 +8,7 @@ use http::{HeaderValue, Request};
 
 use super::endpoint::{self, Endpoint, form, post};
 use super::invalid::{self, InvalidSource};
+use super::needs::Needs;
 use super::settings::Settings;
 use super::token_source::{Env, Fetch, TokenSource};
 use super::transport::Body;
@@ -79,6 +80,10 @@ impl TokenSource for CloudShell {
             "Cloud Shell, signed-in user"
         };
         description.to_owned()
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::port(self.endpoint.port())
     }
 }
 

@@ -67,6 +67,13 @@ impl Endpoint {
         self.settings = settings;
     }
 
+    /// The port of its URL.
+    pub(super) fn port(&self) -> Option<u16> {
+        let uri: Uri = self.url.parse().ok()?;
+        let default = if uri.scheme_str() == Some("https") { 443 } else { 80 };
+        Some(uri.port_u16().unwrap_or(default))
+    }
+
     pub(super) fn settings(&self) -> &Settings {
         &self.settings
     }

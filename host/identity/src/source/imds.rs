@@ -10,6 +10,7 @@ use http::{HeaderValue, Request, Uri};
 
 use super::endpoint::{Endpoint, get};
 use super::invalid::InvalidSource;
+use super::needs::Needs;
 use super::rate_limit::RateLimit;
 use super::retry::Retry;
 use super::settings::Settings;
@@ -137,6 +138,10 @@ impl TokenSource for Imds {
             None => format!("IMDS{address}, system-assigned"),
             Some(identity) => format!("IMDS{address}, user-assigned by {identity}"),
         }
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::port(self.endpoint.port())
     }
 }
 

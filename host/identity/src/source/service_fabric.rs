@@ -8,6 +8,7 @@ use http::{HeaderValue, Request};
 
 use super::endpoint::{self, Endpoint, get};
 use super::invalid::{self, InvalidSource};
+use super::needs::Needs;
 use super::settings::Settings;
 use super::tls::{Thumbprint, Tls};
 use super::token_source::{Env, Fetch, TokenSource};
@@ -87,6 +88,10 @@ impl TokenSource for ServiceFabric {
 
     fn describe(&self) -> String {
         "Service Fabric, the application's identity".to_owned()
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::port(self.endpoint.port())
     }
 }
 

@@ -3,6 +3,7 @@
 use std::pin::Pin;
 
 use super::issued::Issued;
+use super::needs::Needs;
 use crate::{Audience, TokenError};
 
 /// Environment variables, as a source reads them: `|name| std::env::var(name).ok()`.
@@ -36,4 +37,9 @@ pub trait TokenSource: Send + Sync + 'static {
 
     /// A short description for logs and messages: `IMDS, system-assigned`.
     fn describe(&self) -> String;
+
+    /// What it uses of this machine, for a program that confines itself. The default is nothing.
+    fn needs(&self) -> Needs {
+        Needs::default()
+    }
 }

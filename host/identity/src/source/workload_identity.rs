@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 use super::endpoint::{self, Endpoint, form, post};
 use super::invalid::{self, InvalidSource};
 use super::issued::Issued;
+use super::needs::Needs;
 use super::retry::Attempt;
 use super::settings::Settings;
 use super::token_source::{Env, Fetch, TokenSource};
@@ -147,6 +148,10 @@ impl TokenSource for WorkloadIdentity {
 
     fn describe(&self) -> String {
         format!("workload identity, client id {} at {}", self.client_id, self.endpoint.url)
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::port(self.endpoint.port()).read(&self.file)
     }
 }
 

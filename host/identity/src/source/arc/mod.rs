@@ -16,6 +16,7 @@ use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use super::endpoint::{self, Endpoint, get, with_authorization};
 use super::invalid::{self, InvalidSource};
 use super::issued::Issued;
+use super::needs::Needs;
 use super::retry::Attempt;
 use super::settings::Settings;
 use super::token_source::{Env, Fetch, TokenSource};
@@ -115,6 +116,10 @@ impl TokenSource for AzureArc {
 
     fn describe(&self) -> String {
         "Azure Arc, system-assigned".to_owned()
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::port(self.endpoint.port()).read(&self.directory)
     }
 }
 
