@@ -155,6 +155,8 @@ async fn doctor_finds_no_problem_on_a_good_machine() {
     report.assert_finding("name", "contoso.vault", "ok", &["resolves to 127.0.0.1:"]);
     report.assert_finding("tls", "management", "ok", &["trusted"]);
     report.assert_finding("socket", "k.sock", "ok", &["no daemon is listening", "0600"]);
+    let confinement = report.findings("confinement", "[confine]");
+    assert!(!confinement.is_empty(), "{}", report.table);
     assert_eq!(report.findings("source", "").len(), 7, "each kind of source is reported");
     assert_eq!(
         report.findings("metadata", "identity").len(),

@@ -14,6 +14,7 @@ mod azurite;
 mod browser;
 mod callers;
 mod command_line;
+mod confinement;
 mod databases;
 mod doctor;
 mod documentation;

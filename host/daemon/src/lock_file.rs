@@ -162,7 +162,7 @@ pub(crate) fn write(path: &Path, stored: &StoredLocks) -> io::Result<()> {
     Ok(())
 }
 
-fn create_directory(directory: &Path) -> io::Result<()> {
+pub(crate) fn create_directory(directory: &Path) -> io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

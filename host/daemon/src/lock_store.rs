@@ -34,6 +34,16 @@ pub(crate) fn read(file: Option<&Path>) -> Result<StoredLocks, Failure> {
     file.map_or_else(|| Ok(StoredLocks::default()), lock_file::read_for_daemon)
 }
 
+/// Creates the directory of the file if it does not exist: a confined process cannot. Without it,
+/// locks do not survive a restart, which `keyward lock` says.
+pub(crate) fn create_directory(file: Option<&Path>) {
+    let Some(directory) = file.and_then(Path::parent) else { return };
+    if let Err(error) = lock_file::create_directory(directory) {
+        let directory = directory.display();
+        tracing::warn!("cannot create {directory}, the directory of locks: {error}");
+    }
+}
+
 impl LockStore {
     /// The locks of a broker that was started with `stored`. Records what happened without a daemon.
     pub(crate) fn new(broker: Broker, file: Option<PathBuf>, stored: &StoredLocks) -> Self {

@@ -7,6 +7,7 @@ mod cli;
 mod commands;
 mod compile_cache;
 mod config;
+mod confine;
 mod directories;
 mod dispatch;
 mod environment;

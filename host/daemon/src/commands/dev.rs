@@ -1,6 +1,7 @@
 //! `keyward dev`: the daemon and an emulator in one process.
 
 use std::path::Path;
+use std::time::Instant;
 
 use keyward_policy::config::{Config, IdentitySource};
 
@@ -23,7 +24,8 @@ pub(crate) async fn dev(dev: Dev) -> Result<Exit, Failure> {
     if let Some(file) = dev.config {
         let config = DaemonConfig::load(&file)?;
         check_matches(&running, &file, &config.broker)?;
-        return serve::run(config, None).await;
+        let lock_file = config.lock.file.clone();
+        return serve::run(config.plan()?, lock_file, Instant::now(), None).await;
     }
     let mut shutdown = ShutdownSignal::install()?;
     let config = DaemonConfig::load(&running.config)?;

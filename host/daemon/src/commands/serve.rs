@@ -1,14 +1,17 @@
 //! `keyward serve`.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use keyward::Broker;
+use keyward::{Broker, Plan};
 
 use super::hangup_signal::HangupSignal;
 use super::shutdown_signal::ShutdownSignal;
-use super::start::{self, Audit};
+use super::start::{self, OpenAudit};
 use crate::cli::Serve;
-use crate::config::DaemonConfig;
+use crate::compile_cache;
+use crate::config::{Audit, DaemonConfig, Listen};
+use crate::confine;
 use crate::exit::{Exit, Failure};
 use crate::listen::{self, ServerHandle, Wanted};
 use crate::lock_store::{self, LockStore};
@@ -18,19 +21,28 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(crate) async fn serve(serve: Serve) -> Result<Exit, Failure> {
     let hangup = HangupSignal::install()?;
-    run(DaemonConfig::load(&serve.config)?, Some(hangup)).await
+    let began = Instant::now();
+    let config = DaemonConfig::load(&serve.config)?;
+    let (confine, lock) = (config.confine.clone(), config.lock.clone());
+    let planned = config.plan()?;
+    let (plan, listen, audit) = &planned;
+    // Rules are for directories that exist.
+    listen::create_directories(listen)?;
+    compile_cache::create(&plan.config)?;
+    lock_store::create_directory(lock.file.as_deref());
+    confine::process(&confine::confinement(&confine, plan, listen, audit, &lock))?;
+    run(planned, lock.file, began, Some(hangup)).await
 }
 
 /// Serves a configuration until a shutdown signal. Without `hangup`, SIGHUP ends the process.
 pub(super) async fn run(
-    config: DaemonConfig,
+    (plan, listen, audit): (Plan, Listen, Audit),
+    lock_file: Option<PathBuf>,
+    began: Instant,
     mut hangup: Option<HangupSignal>,
 ) -> Result<Exit, Failure> {
-    let began = Instant::now();
-    let lock_file = config.lock.file.clone();
     let stored = lock_store::read(lock_file.as_deref())?;
-    let (plan, listen, audit) = config.plan()?;
-    let Audit { sink, file } = start::audit(&audit)?;
+    let OpenAudit { sink, file } = start::audit(&audit)?;
     let wanted = Wanted::by(&plan.callers);
     let broker = start::broker(plan, sink, stored.locks.clone())?;
     let locks = LockStore::new(broker.clone(), lock_file, &stored);

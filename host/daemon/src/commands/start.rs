@@ -34,14 +34,14 @@ pub(super) fn broker(
 }
 
 /// The audit that records go to.
-pub(super) struct Audit {
+pub(super) struct OpenAudit {
     pub(super) sink: Arc<dyn AuditSink>,
     /// The file, if they go to one.
     pub(super) file: Option<AuditFile>,
 }
 
 /// Opens the audit.
-pub(super) fn audit(config: &config::Audit) -> Result<Audit, Failure> {
+pub(super) fn audit(config: &config::Audit) -> Result<OpenAudit, Failure> {
     let (lines, file) = match config {
         config::Audit::Stdout => (JsonLines::new(std::io::stdout()), None),
         config::Audit::File(path) => {
@@ -52,5 +52,5 @@ pub(super) fn audit(config: &config::Audit) -> Result<Audit, Failure> {
             (JsonLines::new(file.clone()), Some(file))
         }
     };
-    Ok(Audit { sink: Arc::new(lines.map_err(Failure::system)?), file })
+    Ok(OpenAudit { sink: Arc::new(lines.map_err(Failure::system)?), file })
 }

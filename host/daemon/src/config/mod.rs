@@ -1,5 +1,6 @@
 //! The daemon's configuration: the broker's, and what is the daemon's own.
 
+mod confine;
 #[cfg(test)]
 mod declared;
 mod kubernetes;
@@ -19,6 +20,8 @@ use keyward_policy::document::{Document, Key, Section, SectionKeys};
 use crate::accounts::Accounts;
 use crate::compile_cache;
 use crate::exit::Failure;
+pub(crate) use confine::Confine;
+use confine::confine;
 use listen::listen;
 pub(crate) use listen::{Listen, ListenTls, Pair, SiteName};
 pub(crate) use lock::LockConfig;
@@ -33,7 +36,14 @@ const AUDIT: SectionKeys =
 
 /// All sections of a configuration file, in the order of the reference.
 pub(crate) fn sections() -> Vec<&'static SectionKeys> {
-    let own = [&listen::LISTEN, &listen::TLS, &kubernetes::KUBERNETES, &AUDIT, &lock::LOCK];
+    let own = [
+        &listen::LISTEN,
+        &listen::TLS,
+        &kubernetes::KUBERNETES,
+        &AUDIT,
+        &lock::LOCK,
+        &confine::CONFINE,
+    ];
     config::SECTIONS.iter().copied().chain(own).collect()
 }
 
@@ -44,6 +54,7 @@ pub(crate) struct DaemonConfig {
     pub(crate) listen: Listen,
     pub(crate) audit: Audit,
     pub(crate) lock: LockConfig,
+    pub(crate) confine: Confine,
 }
 
 /// `[audit]`: where records go.
@@ -83,6 +94,7 @@ impl DaemonConfig {
             proofs::check(&document, &broker, &listen);
             let audit = audit(&root, base);
             let lock = lock::lock(&root, base, file);
+            let confine = confine(&root, base);
             broker.warnings = root.warnings();
             if broker.mounts.is_empty() && !root.has_table("mount") {
                 let write = "[mount.vault]\nplugin = \"keyvault\"\nendpoint = \"https://NAME.vault.azure.net\"";
@@ -92,7 +104,7 @@ impl DaemonConfig {
                 );
             }
             root.finish();
-            Self { broker, listen, audit, lock }
+            Self { broker, listen, audit, lock, confine }
         };
         let mut config = document.finish(config)?;
         config.broker.resolve_accounts(&Accounts)?;
@@ -249,6 +261,25 @@ mod tests {
             assert!(parse(&format!("[audit]\nfile = {path:?}\n")).is_err());
         }
         assert!(parse("[listen]\nsocket = \"./~/x.sock\"\n").is_ok());
+    }
+
+    #[test]
+    fn each_part_of_the_confinement_can_be_turned_off() {
+        let confine = |lines: &str| parse(&format!("[confine]\n{lines}")).map(|c| c.confine);
+        let all = confine("").unwrap();
+        assert!(all.no_new_privileges && all.landlock && all.tcp_ports && all.seccomp);
+        assert_eq!(parse("").unwrap().confine, all);
+        assert!(!confine("landlock = false").unwrap().landlock);
+        assert!(!confine("tcp_ports = false").unwrap().tcp_ports);
+        assert!(!confine("seccomp = false").unwrap().seccomp);
+        let off = "no_new_privileges = false\nlandlock = false\nseccomp = false\n";
+        assert!(!confine(off).unwrap().no_new_privileges);
+        let error = confine("no_new_privileges = false\nseccomp = false\n").unwrap_err();
+        assert!(error.contains("k.toml:6:") && error.contains("landlock = false"), "{error}");
+        let read = confine("read = [\"nss\", \"/opt/nss\"]").unwrap().read;
+        let read: Vec<&Path> = read.iter().map(PathBuf::as_path).collect();
+        assert_eq!(read, [Path::new("./nss"), Path::new("/opt/nss")]);
+        assert!(confine("read = [\"~/nss\"]").unwrap_err().contains("`~` is not"));
     }
 
     #[test]

@@ -43,8 +43,8 @@ use workers::Workers;
 
 use crate::config::Listen;
 use crate::exit::Failure;
-use crate::lock_store::LockStore;
 use crate::service_account::{IssuerConfig, KeySource, Verifier};
+use crate::lock_store::LockStore;
 
 /// How long active calls may continue after shutdown began.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -107,6 +107,19 @@ trait Listener: Send + Sync {
 pub(crate) struct ConnectionPermit {
     _connection: OwnedSemaphorePermit,
     _share: Share,
+}
+
+/// Creates the directories of the socket and of a generated certificate if they do not exist.
+/// [`start`] does so, too, but cannot once the process is confined.
+pub(crate) fn create_directories(listen: &Listen) -> Result<(), Failure> {
+    #[cfg(unix)]
+    if let Some(socket) = &listen.socket {
+        unix::create_directory(socket)?;
+    }
+    match &listen.tls {
+        Some(tls) => tls::create_directory(&tls.pair),
+        None => Ok(()),
+    }
 }
 
 /// Binds all listeners, and starts to accept connections.

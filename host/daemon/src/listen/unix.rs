@@ -53,7 +53,7 @@ pub(super) fn bind(path: &Path, mode: u32, wanted: Wanted) -> Result<SocketListe
 }
 
 /// Creates the socket's directory if it does not exist.
-fn create_directory(path: &Path) -> Result<(), Failure> {
+pub(super) fn create_directory(path: &Path) -> Result<(), Failure> {
     let parent = path.parent().filter(|directory| !directory.as_os_str().is_empty());
     let Some(directory) = parent else { return Ok(()) };
     let created = std::fs::DirBuilder::new().recursive(true).mode(0o755).create(directory);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use http::Uri;
 
@@ -33,6 +33,19 @@ pub(crate) enum KeySource {
     },
     /// The URL that the issuer's `.well-known/openid-configuration` names, on the same host.
     Discover(Access),
+}
+
+impl KeySource {
+    /// The files that are read for the keys.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
+        let (keys, access) = match self {
+            Self::File(file) => (Some(file), None),
+            Self::Url { access, url: _ } | Self::Discover(access) => (None, Some(access)),
+        };
+        let ca = access.and_then(|access| access.ca_file.as_deref());
+        let token = access.and_then(|access| access.token_file.as_deref());
+        keys.map(PathBuf::as_path).into_iter().chain(ca).chain(token)
+    }
 }
 
 /// How a server with keys is spoken to. Both files are read for each request, since Kubernetes
@@ -66,6 +79,16 @@ pub(crate) enum InvalidIssuer {
 }
 
 impl IssuerConfig {
+    /// The port of the server with the keys; `None` if they are in a file.
+    pub(crate) fn port(&self) -> Option<u16> {
+        let url = match &self.keys {
+            KeySource::File(_) => return None,
+            KeySource::Url { url, access: _ } => url,
+            KeySource::Discover(_) => &self.issuer,
+        };
+        https_origin(url).map(|(_, port)| port)
+    }
+
     /// Checks the values that can be checked without files and requests.
     pub(super) fn check(&self) -> Result<(), InvalidIssuer> {
         if self.issuer.is_empty() {

@@ -16,6 +16,7 @@ pub(super) enum Check {
     Socket,
     Listener,
     Caller,
+    Confinement,
     Metadata,
 }
 
@@ -93,6 +94,7 @@ impl Check {
             Self::Socket => "socket",
             Self::Listener => "listener",
             Self::Caller => "caller",
+            Self::Confinement => "confinement",
             Self::Metadata => "metadata",
         }
     }

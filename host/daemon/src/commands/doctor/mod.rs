@@ -5,6 +5,7 @@
 
 mod callers;
 mod clock;
+mod confinement;
 mod endpoints;
 mod finding;
 mod listeners;
@@ -27,6 +28,7 @@ use keyward_policy::diagnostic::Diagnostic;
 
 use crate::cli::{Doctor, Format};
 use crate::config::{Audit, DaemonConfig, Listen, bundled, machine};
+use crate::confine::{self, Confinement};
 use crate::environment;
 use crate::exit::{Exit, Failure};
 use crate::output::{self, plural};
@@ -78,12 +80,13 @@ async fn diagnose(file: Option<&Path>, metadata: SocketAddr) -> Result<Vec<Findi
     let auto = detected.as_ref().ok().map(|detected| detected.kind);
     let (configuration, loaded) = check_configuration(file);
     let mut findings = vec![configuration];
-    if let (Some(file), Some((plan, listen, audit))) = (file, &loaded) {
-        findings.extend(check_files(file, plan, listen, audit));
+    if let (Some(file), Some(loaded)) = (file, &loaded) {
+        findings.extend(check_files(file, loaded));
     }
     let configured = loaded.is_some();
+    let confinement = confinement::check(loaded.as_ref().map(|loaded| &loaded.confinement));
     let (plan, listen) = match loaded {
-        Some((plan, listen, _)) => (plan, Some(listen)),
+        Some(Loaded { plan, listen, .. }) => (plan, Some(listen)),
         None => (plan_without_configuration(&sources::available(auto))?, None),
     };
     let machine = Machine { plan, listen, auto };
@@ -102,13 +105,30 @@ async fn diagnose(file: Option<&Path>, metadata: SocketAddr) -> Result<Vec<Findi
     let callers = &machine.plan.callers;
     findings.extend(listeners::check(machine.listen.as_ref(), callers));
     findings.extend(callers::check(machine.listen.as_ref(), callers, &socket.user));
+    findings.extend(confinement);
     findings.push(metadata::check(&imds, &socket.user));
     findings.extend(metadata::other_endpoints(&machine.plan));
     Ok(findings)
 }
 
+/// A valid configuration.
+struct Loaded {
+    plan: Plan,
+    listen: Listen,
+    audit: Audit,
+    confinement: Confinement,
+}
+
+fn load(file: &Path) -> Result<Loaded, Failure> {
+    let config = DaemonConfig::load(file)?;
+    let (confine, lock) = (config.confine.clone(), config.lock.clone());
+    let (plan, listen, audit) = config.plan()?;
+    let confinement = confine::confinement(&confine, &plan, &listen, &audit, &lock);
+    Ok(Loaded { plan, listen, audit, confinement })
+}
+
 /// Checks the configuration, and returns it if it is valid.
-fn check_configuration(file: Option<&Path>) -> (Finding, Option<(Plan, Listen, Audit)>) {
+fn check_configuration(file: Option<&Path>) -> (Finding, Option<Loaded>) {
     let subject = file.map_or_else(|| "none".to_owned(), |file| file.display().to_string());
     let finding = Finding::about(Check::Configuration, subject);
     let Some(file) = file else {
@@ -116,12 +136,12 @@ fn check_configuration(file: Option<&Path>) -> (Finding, Option<(Plan, Listen, A
         let fix = "keyward doctor --config FILE, to check its identities and mounts";
         return (finding.skipped(found).fix(fix), None);
     };
-    match DaemonConfig::load(file).and_then(DaemonConfig::plan) {
-        Ok((plan, listen, audit)) => {
-            let mounts = plural(plan.mounts.len(), "mount", "mounts");
-            let identities = plural(plan.identities().len(), "identity", "identities");
+    match load(file) {
+        Ok(loaded) => {
+            let mounts = plural(loaded.plan.mounts.len(), "mount", "mounts");
+            let identities = plural(loaded.plan.identities().len(), "identity", "identities");
             let found = format!("{mounts}, {identities}");
-            (finding.ok(found), Some((plan, listen, audit)))
+            (finding.ok(found), Some(loaded))
         }
         Err(failure) => {
             let fix =
@@ -133,7 +153,8 @@ fn check_configuration(file: Option<&Path>) -> (Finding, Option<(Plan, Listen, A
 
 /// Checks what is valid in the configuration, but fails on this machine or is probably a mistake.
 /// Identities have findings of their own.
-fn check_files(file: &Path, plan: &Plan, listen: &Listen, audit: &Audit) -> Vec<Finding> {
+fn check_files(file: &Path, loaded: &Loaded) -> Vec<Finding> {
+    let Loaded { plan, listen, audit, .. } = loaded;
     let finding = || Finding::about(Check::Configuration, file.display().to_string());
     let problems = machine::file_problems(plan, listen, audit).into_iter();
     let problems = problems.map(|problem| with_fix(finding().problem(located(&problem)), &problem));

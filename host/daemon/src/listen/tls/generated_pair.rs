@@ -119,7 +119,7 @@ fn generate(now: SystemTime) -> Result<(String, String, String), rcgen::Error> {
 
 /// Creates the directory if it does not exist. Clients of all users may enter it, whatever the
 /// umask is; the key in it has permissions of its own.
-fn create_directory(directory: &Path) -> io::Result<()> {
+pub(super) fn create_directory(directory: &Path) -> io::Result<()> {
     if directory.is_dir() {
         return Ok(());
     }

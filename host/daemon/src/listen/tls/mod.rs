@@ -62,6 +62,14 @@ impl CurrentAcceptor {
     }
 }
 
+/// Creates the directory of a generated pair if it does not exist.
+pub(super) fn create_directory(pair: &Pair) -> Result<(), Failure> {
+    match pair {
+        Pair::Files { .. } => Ok(()),
+        Pair::Made { directory } => renewal::create_directory(directory),
+    }
+}
+
 /// Which client certificates are accepted.
 type Clients = Arc<dyn ClientCertVerifier>;
 

@@ -1,5 +1,6 @@
 //! Renews the generated certificate while the daemon runs.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -65,13 +66,21 @@ impl Renewal {
     }
 }
 
+pub(super) fn create_directory(directory: &Path) -> Result<(), Failure> {
+    let created = generated_pair::create_directory(directory);
+    created.map_err(|error| cannot_generate(directory, &error))
+}
+
 fn load(directory: &Path, now: SystemTime) -> Result<GeneratedPair, Failure> {
-    generated_pair::load_or_generate(directory, now).map_err(|error| {
-        let directory = directory.display();
-        Failure::system(format!(
-            "cannot generate the certificate of [listen.tls] in {directory}: {error}"
-        ))
-    })
+    let pair = generated_pair::load_or_generate(directory, now);
+    pair.map_err(|error| cannot_generate(directory, &error))
+}
+
+fn cannot_generate(directory: &Path, error: &io::Error) -> Failure {
+    let directory = directory.display();
+    Failure::system(format!(
+        "cannot generate the certificate of [listen.tls] in {directory}: {error}"
+    ))
 }
 
 #[cfg(test)]
