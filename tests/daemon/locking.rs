@@ -83,7 +83,7 @@ async fn a_lock_denies_at_once_and_says_what_it_did_and_what_it_did_not() {
     let record = daemon.record("\"outcome\":\"unlocked\"").await;
     assert_eq!(record["lock"]["mount"], "vault");
     let printed = done(&daemon.config(), "unlock", &[]).await;
-    assert!(printed.contains("everything was not locked by itself"), "{printed}");
+    assert!(printed.contains("there was no lock of everything"), "{printed}");
     daemon.stop().await;
 }
 

@@ -344,6 +344,15 @@ mod tests {
     }
 
     #[test]
+    fn a_shell_reads_the_arguments_as_one_name() {
+        let identity = |name: &str| LockTarget::Identity(name.to_owned()).arguments();
+        assert_eq!(identity("default"), " --identity default");
+        assert_eq!(identity("it's $HOME"), " --identity 'it'\\''s $HOME'");
+        assert_eq!(LockTarget::Caller("*".to_owned()).arguments(), " --caller '*'");
+        assert_eq!(LockTarget::All.arguments(), "");
+    }
+
+    #[test]
     fn an_unknown_name_is_an_error_with_the_known_ones() {
         let check = |target: LockTarget| {
             let [mounts, callers, identities] = [["a", "b"], ["web", "*"], ["default", "other"]]

@@ -74,7 +74,7 @@ async fn a_lock_denies_what_it_covers_and_nothing_else() {
         (mount("arm"), [false, false, false, true]),
         (identity("reports"), [false, false, false, true]),
     ] {
-        assert_eq!(lock(broker, target.clone()).await.was_locked, false);
+        assert!(!lock(broker, target.clone()).await.was_locked);
         for (uid, denied) in [33, 34, 35].into_iter().zip(denied) {
             let called = call(broker, "vault", &user(uid), path).await;
             assert_eq!(is_locked(called), denied, "{target} {uid}");

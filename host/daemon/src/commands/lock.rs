@@ -32,7 +32,7 @@ pub(crate) async fn lock(lock: cli::Lock) -> Result<Exit, Failure> {
     let request = json!({ "target": target, "reason": lock.reason });
     match place.send(Method::POST, LOCK_PATH, Some(request)).await? {
         Sent::Answer(answer) => report(&target, &answer),
-        Sent::NoDaemon(config) => lock_on_disk(config, target, lock.reason),
+        Sent::NoDaemon(config) => lock_on_disk(*config, target, lock.reason),
     }
 }
 
@@ -47,7 +47,7 @@ pub(crate) async fn unlock(unlock: cli::Unlock) -> Result<Exit, Failure> {
                 report_others(&locks_of(&answer)?)?;
             }
         }
-        Sent::NoDaemon(config) => unlock_on_disk(config, target, unlock.reason)?,
+        Sent::NoDaemon(config) => unlock_on_disk(*config, target, unlock.reason)?,
     }
     Ok(Exit::Success)
 }
@@ -158,13 +158,13 @@ fn report_unlocked(target: &LockTarget, was_locked: bool) -> Result<(), Failure>
     print_line(&if was_locked {
         format!("{target} is no longer locked")
     } else {
-        format!("{target} was not locked by itself")
+        format!("there was no lock of {target}")
     })
 }
 
 /// Locks without a daemon.
 fn lock_on_disk(
-    config: Box<DaemonConfig>,
+    config: DaemonConfig,
     target: LockTarget,
     reason: Option<String>,
 ) -> Result<Exit, Failure> {
@@ -185,7 +185,7 @@ fn lock_on_disk(
 
 /// Unlocks without a daemon.
 fn unlock_on_disk(
-    config: Box<DaemonConfig>,
+    config: DaemonConfig,
     target: LockTarget,
     reason: Option<String>,
 ) -> Result<(), Failure> {
