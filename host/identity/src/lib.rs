@@ -34,6 +34,7 @@ pub mod cache;
 pub mod clock;
 mod error;
 pub mod key_file;
+pub mod locked_memory;
 pub mod source;
 mod token;
 

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use crossbeam_utils::CachePadded;
 use http::HeaderValue;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
+
+use crate::locked_memory;
 
 /// The scheme before the token. Tokens are stored with it, ready to be sent.
 const SCHEME: &str = "Bearer ";
@@ -17,15 +19,16 @@ const MAX_LENGTH: usize = 16 * 1024;
 
 /// An access token and its expiry.
 ///
-/// It cannot be printed, serialized or compared, and its memory is zeroed when the last clone is
-/// dropped. Clones share that memory. The token is opaque: its contents are never parsed.
+/// It cannot be printed, serialized or compared. Its memory is [locked](crate::locked_memory), and
+/// zeroed when the last clone is dropped. Clones share that memory. The token is opaque: its
+/// contents are never parsed.
 #[derive(Clone)]
 pub struct AccessToken {
     inner: Arc<CachePadded<Inner>>,
 }
 
 struct Inner {
-    /// `Bearer <token>`, in memory that is zeroed on drop.
+    /// `Bearer <token>`, in locked memory that is zeroed on drop.
     bytes: Bytes,
     /// The same bytes, marked sensitive.
     header: HeaderValue,
@@ -53,15 +56,11 @@ impl AccessToken {
     /// # Errors
     ///
     /// [`InvalidToken`] if it cannot be sent in a header field.
-    pub fn new(mut secret: String, expires_on: u64) -> Result<Self, InvalidToken> {
-        let bytes = check(&secret).map(|()| {
-            let mut bytes = Zeroizing::new(Vec::with_capacity(SCHEME.len() + secret.len()));
-            bytes.extend_from_slice(SCHEME.as_bytes());
-            bytes.extend_from_slice(secret.as_bytes());
-            Bytes::from_owner(bytes)
-        });
-        secret.zeroize();
-        Self::from_bytes(bytes?, expires_on)
+    pub fn new(secret: String, expires_on: u64) -> Result<Self, InvalidToken> {
+        let secret = Zeroizing::new(secret);
+        check(&secret)?;
+        let bytes = locked_memory::concat(&[SCHEME.as_bytes(), secret.as_bytes()]);
+        Self::from_bytes(bytes, expires_on)
     }
 
     fn from_bytes(bytes: Bytes, expires_on: u64) -> Result<Self, InvalidToken> {

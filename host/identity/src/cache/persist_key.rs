@@ -4,20 +4,22 @@ use std::fmt;
 use std::io::Read;
 use std::path::Path;
 
+use bytes::Bytes;
 use zeroize::Zeroizing;
 
 use crate::key_file::{self, InvalidKey, Protection};
+use crate::locked_memory;
 use crate::source::Env;
 
-/// A key of 256 bits.
+/// A key of 256 bits, in [locked memory](crate::locked_memory).
 #[derive(Clone)]
-pub struct PersistKey(Zeroizing<[u8; 32]>);
+pub struct PersistKey(Bytes);
 
 impl PersistKey {
     /// A key from any other place.
     #[must_use]
     pub fn new(key: [u8; 32]) -> Self {
-        Self(Zeroizing::new(key))
+        Self(locked_memory::concat(&[&*Zeroizing::new(key)]))
     }
 
     /// The key in a file: 32 bytes, or 64 hexadecimal digits (`openssl rand -hex 32`). The current
@@ -54,13 +56,13 @@ impl PersistKey {
         let mut contents = Zeroizing::new(Vec::with_capacity(128));
         file.take(100).read_to_end(&mut contents)?;
         let key = whole(&contents).or_else(|| hexadecimal(contents.trim_ascii()));
-        key.map(Self).ok_or_else(|| {
+        key.map(|key| Self::new(*key)).ok_or_else(|| {
             InvalidKey::new("expected 32 bytes or 64 hexadecimal digits")
                 .with_help("Make a key with `openssl rand -hex 32`")
         })
     }
 
-    pub(super) fn bytes(&self) -> &[u8; 32] {
+    pub(super) fn bytes(&self) -> &[u8] {
         &self.0
     }
 }

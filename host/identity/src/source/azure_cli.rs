@@ -3,11 +3,13 @@
 //!
 //! [`az account get-access-token`]: https://learn.microsoft.com/cli/azure/account#az-account-get-access-token
 
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 use zeroize::Zeroizing;
 
@@ -27,6 +29,9 @@ const COMMAND: &str = "az account get-access-token";
 
 /// The default time limit, that of the SDKs. The CLI is a Python program that sends requests.
 const TIMEOUT: Duration = Duration::from_secs(13);
+
+/// The longest output, in bytes.
+const MAX_OUTPUT: usize = 64 * 1024;
 
 /// The user who ran `az login` on this machine.
 #[derive(Clone)]
@@ -112,17 +117,49 @@ impl AzureCli {
         command.env("TZ", "UTC0");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.kill_on_drop(true);
-        let output = timeout(&*self.clock, self.timeout, command.output()).await;
+        let output = timeout(&*self.clock, self.timeout, Output::of(command)).await;
         let output = output
             .ok_or_else(|| error(format!("no output within {} s", self.timeout.as_secs_f32())))?
             .map_err(|failed| error(format!("{}: {failed}", self.program.display())))?;
-        let stdout = Zeroizing::new(output.stdout);
         if !output.status.success() {
             let stderr = String::from_utf8_lossy(&output.stderr);
             return Err(error(format!("{}: {}", output.status, quotable(&stderr))));
         }
-        response::parse(&stdout, self.clock.wall(), None)
+        response::parse(&output.stdout, self.clock.wall(), None)
     }
+}
+
+/// What a command printed, zeroed on drop: it contains a token.
+struct Output {
+    status: ExitStatus,
+    stdout: Zeroizing<Vec<u8>>,
+    stderr: Zeroizing<Vec<u8>>,
+}
+
+impl Output {
+    async fn of(mut command: Command) -> io::Result<Self> {
+        let mut child = command.spawn()?;
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let (stdout, stderr, status) = tokio::try_join!(read(stdout), read(stderr), child.wait())?;
+        Ok(Self { status, stdout, stderr })
+    }
+}
+
+/// Reads a pipe to its end. The buffer is never moved, which would leave a copy behind.
+async fn read(pipe: Option<impl AsyncRead + Unpin>) -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut pipe = pipe.ok_or_else(|| io::Error::other("its output is not a pipe"))?;
+    let mut buffer = Zeroizing::new(vec![0; MAX_OUTPUT]);
+    let mut length = 0;
+    while let Some(rest) = buffer.get_mut(length..).filter(|rest| !rest.is_empty()) {
+        match pipe.read(rest).await? {
+            0 => {
+                buffer.truncate(length);
+                return Ok(buffer);
+            }
+            read => length += read,
+        }
+    }
+    Err(io::Error::other(format!("it prints more than {MAX_OUTPUT} bytes")))
 }
 
 impl TokenSource for AzureCli {

@@ -186,7 +186,9 @@ pub(super) fn with_authorization(
 
 /// Encodes pairs as `a=b&c=d`.
 pub(super) fn form(pairs: &[(&str, &str)]) -> Zeroizing<String> {
-    let mut form = Zeroizing::new(String::with_capacity(16 * 1024));
+    // The capacity suffices, so the buffer is never moved: that would leave a copy behind.
+    let encoded = |(name, value): &(&str, &str)| name.len() + 3 * value.len() + 2;
+    let mut form = Zeroizing::new(String::with_capacity(pairs.iter().map(encoded).sum()));
     for (name, value) in pairs {
         if !form.is_empty() {
             form.push('&');

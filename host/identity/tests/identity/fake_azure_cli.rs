@@ -102,6 +102,18 @@ async fn a_cli_that_is_missing_hangs_or_prints_no_token_is_an_error() {
 }
 
 #[tokio::test]
+async fn warnings_do_not_matter_and_endless_output_is_an_error() {
+    let token = r#"echo '{"accessToken":"eyJsecret","expires_on":1700086400}'"#;
+    let script = Script::new(&format!("head -c 60000 /dev/zero >&2; {token}"));
+    assert_eq!(script.fetch(VAULT).await, Ok(1_700_086_400));
+    for stream in [1, 2] {
+        let script = Script::new(&format!("cat /dev/zero >&{stream}"));
+        let reason = reason(script.fetch(VAULT).await.unwrap_err());
+        assert!(reason.contains("it prints more than 65536 bytes"), "{reason}");
+    }
+}
+
+#[tokio::test]
 async fn arguments_that_a_shell_could_interpret_are_rejected() {
     let script = Script::new("touch \"$(dirname \"$0\")/ran\"");
     for audience in ["x&calc", "x|y", "%PATH%", "a\"b", "$(x)", "a;b", "a'b"] {
