@@ -21,6 +21,7 @@ mod documentation;
 mod early;
 mod emulator;
 mod explain;
+mod explain_requests;
 mod file_access;
 mod firewall;
 mod forget;
@@ -30,6 +31,8 @@ mod identity;
 mod keyvault_clients;
 mod listeners;
 mod locking;
+#[cfg(target_os = "linux")]
+mod memory;
 mod parity;
 mod peers;
 mod process;

@@ -5,8 +5,9 @@
 //! these positions, and a bitmap rules out nearly all other text.
 
 use bytes::Bytes;
+use keyward_identity::locked_memory;
 use memchr::memmem;
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::forms::forms;
 
@@ -37,8 +38,10 @@ pub(crate) struct SecretIndex {
     /// Whole secrets that are shorter.
     short: Vec<Bytes>,
     signatures: Vec<Bytes>,
-    /// Where grams occur in the secrets, ordered by gram.
-    grams: Vec<(u64, Occurrence)>,
+    /// The grams of the secrets in ascending order, as bytes in little-endian order.
+    grams: Bytes,
+    /// Where each of them occurs.
+    occurrences: Vec<Occurrence>,
     bitmap: Vec<u64>,
     /// How far a gram's hash is shifted to be a bit's number.
     shift: u32,
@@ -75,10 +78,11 @@ pub(super) struct Findings {
 impl SecretIndex {
     /// Tokens, of which parts are searched for too. They are opaque: only those that have three
     /// parts, like a JWT ([RFC 7519](https://www.rfc-editor.org/rfc/rfc7519)), have a signature.
+    /// The index is in locked memory, as tokens are.
     pub(crate) fn of_tokens(tokens: impl IntoIterator<Item = Bytes>) -> Self {
         let tokens: Vec<Bytes> = tokens.into_iter().collect();
         let signatures = tokens.iter().filter_map(signature).collect();
-        Self::new(tokens.iter(), signatures)
+        Self::new(tokens.iter(), signatures).locked()
     }
 
     /// Other secrets, which are searched for whole. An empty one is nowhere.
@@ -114,6 +118,8 @@ impl SecretIndex {
             }));
         }
         grams.sort_unstable_by_key(|(gram, _)| *gram);
+        let mut in_order = Zeroizing::new(Vec::with_capacity(8 * grams.len()));
+        grams.iter().for_each(|(gram, _)| in_order.extend_from_slice(&gram.to_le_bytes()));
         let bits = (grams.len() * BITS_PER_GRAM).next_power_of_two().max(64);
         let mut index = Self {
             forms,
@@ -121,16 +127,28 @@ impl SecretIndex {
             signatures,
             bitmap: vec![0; bits / 64],
             shift: 64 - bits.ilog2(),
-            grams: Vec::new(),
+            grams: Bytes::from_owner(in_order),
+            occurrences: grams.iter().map(|(_, occurrence)| *occurrence).collect(),
         };
-        for (gram, _) in &grams {
+        for (gram, _) in &mut grams {
             let bit = index.bit(*gram);
             if let Some(word) = index.bitmap.get_mut(bit / 64) {
                 *word |= 1 << (bit % 64);
             }
+            gram.zeroize();
         }
-        index.grams = grams;
         index
+    }
+
+    /// Moves all parts of secrets to locked memory. This takes some system calls.
+    fn locked(mut self) -> Self {
+        let parts = self.forms.iter().chain(&self.short).chain([&self.grams]);
+        let parts: Vec<&[u8]> = parts.map(AsRef::as_ref).collect();
+        let mut memory = locked_memory::concat(&parts);
+        for part in self.forms.iter_mut().chain(&mut self.short).chain([&mut self.grams]) {
+            *part = memory.split_to(part.len());
+        }
+        self
     }
 
     /// Whether there is nothing to search for.
@@ -223,9 +241,10 @@ impl SecretIndex {
     fn look_up(&self, chunk: &[u8], start: usize, hit: &mut dyn FnMut(usize, Occurrence)) {
         for (index, part) in chunk.chunks(STRIDE).enumerate() {
             let Some(gram) = gram(part).filter(|gram| self.may_have(*gram)) else { continue };
-            let first = self.grams.partition_point(|(other, _)| *other < gram);
-            let equal = self.grams.get(first..).unwrap_or_default().iter();
-            for (_, occurrence) in equal.take_while(|(other, _)| *other == gram) {
+            let (grams, _) = self.grams.as_chunks();
+            let first = grams.partition_point(|other| u64::from_le_bytes(*other) < gram);
+            let equal = grams.iter().zip(&self.occurrences).skip(first);
+            for (_, occurrence) in equal.take_while(|(other, _)| **other == gram.to_le_bytes()) {
                 hit(start + index * STRIDE, *occurrence);
             }
         }
@@ -241,14 +260,6 @@ impl SecretIndex {
     #[inline]
     fn bit(&self, gram: u64) -> usize {
         usize::try_from(gram.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> self.shift).unwrap_or_default()
-    }
-}
-
-impl Drop for SecretIndex {
-    fn drop(&mut self) {
-        for (gram, _) in &mut self.grams {
-            gram.zeroize();
-        }
     }
 }
 
@@ -339,7 +350,7 @@ mod tests {
         for length in [16, 40] {
             let index = SecretIndex::of_forms(vec![secret(length)], vec![secret(length)]);
             assert!(!index.grams.is_empty());
-            assert!(index.bitmap.len() * 64 >= index.grams.len() * BITS_PER_GRAM);
+            assert!(index.bitmap.len() * 64 >= index.occurrences.len() * BITS_PER_GRAM);
         }
     }
 

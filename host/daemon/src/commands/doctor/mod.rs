@@ -9,6 +9,7 @@ mod confinement;
 mod endpoints;
 mod finding;
 mod listeners;
+mod memory;
 mod metadata;
 mod print;
 mod proxies;
@@ -98,6 +99,7 @@ async fn diagnose(file: Option<&Path>, metadata: SocketAddr) -> Result<Vec<Findi
     );
     findings.extend(tokens.findings);
     findings.push(clock::check(tokens.clocks, endpoints.reachable).await);
+    findings.push(memory::check());
     findings.push(proxies::check(&environment::var));
     findings.extend(endpoints.findings);
     let socket = socket::check(machine.listen.as_ref());
