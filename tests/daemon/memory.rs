@@ -1,6 +1,5 @@
 //! The memory of a running daemon: no copy of a token stays in it.
 
-use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
@@ -11,14 +10,12 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
 use keyward_emulator::{Emulator, Options};
+use keyward_tests::UniquePieces;
 use serde_json::json;
 
 use crate::forget::forget;
 use crate::process::{Daemon, resolve_with_sql};
 use crate::skip::skip;
-
-/// How many bytes in a row of a token are a copy of it.
-const PIECE: usize = 16;
 
 /// How long buffers of connections that have ended may last. On an idle machine it is a moment.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -45,15 +42,6 @@ async fn use_tokens(daemon: &Daemon) {
     assert_eq!(response.status, 200, "{}", response.text());
 }
 
-/// The pieces of tokens that no other token has.
-fn pieces(tokens: &[String], others: &[String]) -> HashSet<[u8; PIECE]> {
-    let pieces = |tokens: &[String]| -> HashSet<[u8; PIECE]> {
-        let windows = tokens.iter().flat_map(|token| token.as_bytes().array_windows());
-        windows.copied().collect()
-    };
-    &pieces(tokens) - &pieces(others)
-}
-
 /// The memory of a process.
 struct Memory {
     maps: String,
@@ -72,8 +60,8 @@ impl Memory {
         })
     }
 
-    /// The names of the mappings that have a piece, one for each occurrence.
-    fn find(&self, pieces: &HashSet<[u8; PIECE]>) -> Vec<&str> {
+    /// How many pieces are in which mappings, by the names of these.
+    fn find(&self, pieces: &UniquePieces) -> Vec<(&str, usize)> {
         let mut found = Vec::new();
         for line in self.maps.lines() {
             let (range, rest) = line.split_once(' ').unwrap();
@@ -84,11 +72,11 @@ impl Memory {
                 let mut bytes = vec![0; usize::try_from(range.end - range.start).unwrap()];
                 // It may be unmapped meanwhile.
                 if self.contents.read_exact_at(&mut bytes, range.start).is_ok() {
-                    let windows = bytes.array_windows();
-                    found.extend(windows.filter(|window| pieces.contains(*window)).map(|_| name));
+                    found.push((name, pieces.count_in(&bytes)));
                 }
             }
         }
+        found.retain(|(_, count)| *count > 0);
         found
     }
 
@@ -120,7 +108,7 @@ async fn no_copy_of_a_forgotten_token_stays_in_memory() {
     let tokens = daemon.emulator.issued_tokens();
     assert_eq!(tokens.len(), 2);
     match Memory::of(daemon.id()) {
-        Ok(memory) => assert!(!memory.find(&pieces(&tokens, &[])).is_empty()),
+        Ok(memory) => assert!(!memory.find(&UniquePieces::new(&tokens, &[])).is_empty()),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             let what = "what stays in the daemon's memory";
             return skip(what, "only root can read it", "KEYWARD_PROCESS_MEMORY");
@@ -135,7 +123,7 @@ async fn no_copy_of_a_forgotten_token_stays_in_memory() {
     }
     let all = daemon.emulator.issued_tokens();
     assert_eq!(all.len(), 8);
-    let pieces = pieces(&tokens, &all[2..]);
+    let pieces = UniquePieces::new(&tokens, &all[2..]);
     // Its connections end with it.
     daemon.emulator = Emulator::start(Options::default()).await.unwrap();
 
@@ -146,7 +134,7 @@ async fn no_copy_of_a_forgotten_token_stays_in_memory() {
         if found.is_empty() {
             return;
         }
-        assert!(Instant::now() < deadline, "{} pieces are in {found:?}", found.len());
+        assert!(Instant::now() < deadline, "pieces are in {found:?}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
