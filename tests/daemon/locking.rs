@@ -200,10 +200,9 @@ async fn a_daemon_does_not_start_with_a_file_that_it_cannot_read() {
 #[tokio::test]
 async fn a_lock_that_cannot_be_stored_denies_and_says_so_and_an_unlock_does_not() {
     let directory = tempfile::tempdir().unwrap();
-    let parent = directory.path().join("state");
-    let file = parent.join("locks.json");
+    let file = directory.path().join("state").join("locks.json");
     let daemon = Daemon::with(|emulator| with_file(emulator, &file), LISTEN).await;
-    std::fs::write(&parent, "not a directory").unwrap();
+    std::fs::create_dir(&file).unwrap();
     let (code, printed) = run(&daemon.config(), "lock", &[]).await;
     assert_eq!(code, Some(71), "{printed}");
     assert!(printed.contains("everything is locked"), "{printed}");
@@ -213,7 +212,7 @@ async fn a_lock_that_cannot_be_stored_denies_and_says_so_and_an_unlock_does_not(
     assert_eq!(code, Some(69), "{printed}");
     assert!(printed.contains("it stays locked"), "{printed}");
     assert_eq!(status(&daemon, "/vault/secrets/db").await, 403);
-    std::fs::remove_file(&parent).unwrap();
+    std::fs::remove_dir(&file).unwrap();
     done(&daemon.config(), "unlock", &[]).await;
     assert_eq!(status(&daemon, "/vault/secrets/db").await, 200);
     daemon.stop().await;

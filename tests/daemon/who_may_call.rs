@@ -125,7 +125,10 @@ async fn users_are_told_apart_at_a_loopback_port() {
         return;
     }
     let callers = format!("caller.web.user = {WEB}\n");
-    let mut daemon = start(&callers, "callers = [\"web\"]\n", "tcp = \"127.0.0.1:0\"\n").await;
+    // Not port 0, for which the daemon's confinement permits any port.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let listen = format!("tcp = \"127.0.0.1:{port}\"\n");
+    let mut daemon = start(&callers, "callers = [\"web\"]\n", &listen).await;
     let tcp = tcp(&mut daemon).await;
     assert_eq!(send_as(WEB, &[], &tcp, "/vault/secrets/db").0, 200);
     let record = daemon.record("\"caller_name\":\"web\"").await;

@@ -306,7 +306,7 @@ impl Broker {
         }
         let permit = tokio::select! {
             biased;
-            permit = call.served().acquire(call.mount(), call.caller()) => permit?,
+            permit = call.mount().acquire(call.served(), call.caller()) => permit?,
             error = call.ended_by_lock() => return Err(error),
         };
         call.check_lock()?;
@@ -431,7 +431,7 @@ fn check_caller<B>(call: &Call, request: &Request<B>) -> Result<(), CallError> {
     };
     let checked = mount.callers.check(call.caller_name());
     let checked = checked.and_then(|()| call.served().check_request(&head, request.uri().path()));
-    checked.map_err(|rule| served_caller::denied(mount, call.caller(), rule))
+    checked.map_err(|rule| served_caller::denied(&mount.name, call.caller(), rule))
 }
 
 /// Records as events.

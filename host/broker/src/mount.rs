@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 use wasmtime_wasi_config::WasiConfigVariables;
 
 use crate::concurrency_limit::{AcquireError, ConcurrencyLimit};
@@ -12,8 +14,9 @@ use crate::redact::{KnownTokens, Scanner, SecretIndex};
 use crate::running_calls::RunningCalls;
 use crate::running_grant::RunningGrant;
 use crate::seal::{ResponseCache, StateKey};
-use crate::served_caller::ServedCallers;
+use crate::served_caller::{ServedCaller, ServedCallers, Wait};
 use crate::upstream::Client;
+use keyward_policy::caller::Caller;
 use keyward_policy::config::Limits;
 use keyward_policy::manifest::Manifest;
 
@@ -46,8 +49,27 @@ pub(crate) struct Mount {
     pub(crate) locks: Arc<Locks>,
 }
 
+/// Permits to run a call: the mount's, and the caller's.
+pub(crate) struct CallPermit {
+    _mount: OwnedSemaphorePermit,
+    _caller: Option<OwnedSemaphorePermit>,
+}
+
 impl Mount {
-    pub(crate) fn busy(&self, refused: AcquireError) -> CallError {
+    /// Waits for permits to run a call of a caller that it serves.
+    pub(crate) async fn acquire(
+        &self,
+        served: &ServedCaller,
+        caller: &Caller,
+    ) -> Result<CallPermit, CallError> {
+        let time = self.limits.queue_time;
+        let wait = Wait { time, deadline: Instant::now() + time };
+        let own = served.acquire(&self.name, caller, wait).await?;
+        let all = self.permits.acquire(wait.deadline).await;
+        Ok(CallPermit { _mount: all.map_err(|refused| self.busy(refused))?, _caller: own })
+    }
+
+    fn busy(&self, refused: AcquireError) -> CallError {
         let mount = self.name.clone();
         let Limits { concurrency, queue, queue_time, .. } = self.limits;
         match refused {

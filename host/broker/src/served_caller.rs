@@ -19,7 +19,6 @@ use tokio::time::Instant;
 use crate::caller::Caller;
 use crate::concurrency_limit::{AcquireError, ConcurrencyLimit};
 use crate::error::CallError;
-use crate::mount::Mount;
 use crate::running_grant::RunningGrant;
 
 /// The callers of a mount.
@@ -41,10 +40,13 @@ pub(crate) struct ServedCaller {
     permits: Option<ConcurrencyLimit>,
 }
 
-/// Permits to run a call: the mount's, and the caller's.
-pub(crate) struct CallPermit {
-    _mount: OwnedSemaphorePermit,
-    _caller: Option<OwnedSemaphorePermit>,
+/// How long a call waits for permits to run.
+#[derive(Clone, Copy)]
+pub(crate) struct Wait {
+    /// How long from its beginning.
+    pub(crate) time: Duration,
+    /// Until when.
+    pub(crate) deadline: Instant,
 }
 
 impl ServedCallers {
@@ -120,31 +122,32 @@ impl ServedCaller {
         rules.check(head, path, reading)
     }
 
-    /// Counts a call against the caller's rate, and waits for permits to run it.
+    /// Counts a call against the caller's rate, and waits until fewer of its calls run than may.
+    /// `None` if the caller has no limits of its own.
     pub(crate) async fn acquire(
         &self,
-        mount: &Mount,
+        mount: &str,
         caller: &Caller,
-    ) -> Result<CallPermit, CallError> {
-        let deadline = Instant::now() + mount.limits.queue_time;
-        let own = match &self.rules {
-            Some(rules) => {
-                self.check_rate(mount, caller, rules)?;
-                let busy = |refused| busy(mount, caller, rules, refused);
-                match &self.permits {
-                    Some(permits) => Some(permits.acquire(deadline).await.map_err(busy)?),
-                    None => None,
-                }
-            }
-            None => None,
+        wait: Wait,
+    ) -> Result<Option<OwnedSemaphorePermit>, CallError> {
+        let (Some(rules), Some(permits)) = (&self.rules, &self.permits) else { return Ok(None) };
+        self.check_rate(mount, caller, rules)?;
+        let busy = |refused| CallError::CallerBusy {
+            mount: mount.to_owned(),
+            name: Arc::clone(&rules.name),
+            caller: caller.clone(),
+            concurrency: rules.concurrency,
+            waited: match refused {
+                AcquireError::QueueFull => None,
+                AcquireError::TimedOut => Some(wait.time),
+            },
         };
-        let all = mount.permits.acquire(deadline).await;
-        Ok(CallPermit { _mount: all.map_err(|refused| mount.busy(refused))?, _caller: own })
+        Ok(Some(permits.acquire(wait.deadline).await.map_err(busy)?))
     }
 
     fn check_rate(
         &self,
-        mount: &Mount,
+        mount: &str,
         caller: &Caller,
         rules: &CallerRules,
     ) -> Result<(), CallError> {
@@ -152,7 +155,7 @@ impl ServedCaller {
         limiter.check().map_err(|until| {
             let wait = until.wait_time_from(limiter.clock().now());
             CallError::RateLimited {
-                mount: mount.name.clone(),
+                mount: mount.to_owned(),
                 name: Arc::clone(&rules.name),
                 caller: caller.clone(),
                 rate,
@@ -169,21 +172,8 @@ fn limiter(rate: Rate) -> RateLimiter<NotKeyed, InMemoryState, MonotonicClock> {
     RateLimiter::direct_with_clock(quota.allow_burst(rate.calls), MonotonicClock)
 }
 
-fn busy(mount: &Mount, caller: &Caller, rules: &CallerRules, refused: AcquireError) -> CallError {
-    CallError::CallerBusy {
-        mount: mount.name.clone(),
-        name: Arc::clone(&rules.name),
-        caller: caller.clone(),
-        concurrency: rules.concurrency,
-        waited: match refused {
-            AcquireError::QueueFull => None,
-            AcquireError::TimedOut => Some(mount.limits.queue_time),
-        },
-    }
-}
-
 /// The error of a call that a mount does not serve.
-pub(crate) fn denied(mount: &Mount, caller: &Caller, rule: CallerRule) -> CallError {
-    let (mount, caller) = (mount.name.clone(), caller.clone());
+pub(crate) fn denied(mount: &str, caller: &Caller, rule: CallerRule) -> CallError {
+    let (mount, caller) = (mount.to_owned(), caller.clone());
     CallError::CallerDenied(Box::new(CallerDenied { mount, caller, rule }))
 }

@@ -10,11 +10,13 @@
 mod bulk;
 #[cfg(unix)]
 mod callers;
+mod compare;
 mod load;
 mod peers;
 mod queries;
 
 use std::error::Error;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -53,6 +55,13 @@ fn run() -> Result<bool> {
         // For a profiler.
         println!("nginx {} keyward {} pid {}", peers.nginx, peers.keyward, peers.keyward_id());
         std::thread::sleep(Duration::from_secs(3600));
+    }
+    if let Some(other) = std::env::args().skip_while(|argument| argument != "compare").nth(1) {
+        return compare::compare(&peers, Path::new(&other));
+    }
+    #[cfg(unix)]
+    if std::env::args().any(|argument| argument == "callers") {
+        return compare_callers(&peers);
     }
     // The first start compiles the plugins, which takes more memory than to run them.
     peers.forget_peak();
@@ -111,8 +120,7 @@ fn run() -> Result<bool> {
 
     #[cfg(unix)]
     {
-        let (without, with) = (peers.beside(false)?, peers.beside(true)?);
-        good &= callers::compare(without.listeners(), with.listeners())?;
+        good &= compare_callers(&peers)?;
     }
 
     let ready =
@@ -137,6 +145,13 @@ fn run() -> Result<bool> {
         }
     );
     Ok(good)
+}
+
+/// What it costs to tell callers apart. `keyward-bench callers` measures only this.
+#[cfg(unix)]
+fn compare_callers(peers: &Peers) -> Result<bool> {
+    let (without, with) = (peers.beside(false)?, peers.beside(true)?);
+    callers::compare(without.listeners(), with.listeners())
 }
 
 /// Queries, beside `tiberius`.

@@ -42,6 +42,23 @@ pub(crate) struct Peers {
     directory: TempDir,
 }
 
+/// A daemon with the same configuration at another port. Dropping it ends it.
+pub(crate) struct Another {
+    pub(crate) port: u16,
+    process: Process,
+}
+
+impl Another {
+    /// The processor time that it has used, in seconds: fields 14 and 15 of `/proc/PID/stat`, in
+    /// hundredths.
+    pub(crate) fn processor_time(&self) -> Result<f64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.0.id()))?;
+        let (_, fields) = stat.rsplit_once(')').ok_or("no name in stat")?;
+        let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<f64>);
+        Ok(ticks.sum::<std::result::Result<f64, _>>()? / 100.0)
+    }
+}
+
 /// Another daemon. Dropping it ends it.
 #[cfg(unix)]
 pub(crate) struct Beside {
@@ -178,6 +195,25 @@ impl Peers {
         Ok(Beside { listeners: Listeners { socket, tcp }, _process: process })
     }
 
+    /// A daemon of another program, or of this build, with the same configuration.
+    pub(crate) fn another(&self, other: Option<&Path>) -> Result<Another> {
+        let port = free_port()?;
+        let text = std::fs::read_to_string(self.directory.path().join("keyward.toml"))?;
+        let name = if other.is_some() { "other" } else { "own" };
+        let text = text
+            .replace(&format!("127.0.0.1:{}\"", self.keyward), &format!("127.0.0.1:{port}\""))
+            .replace("audit.jsonl", &format!("{name}.jsonl"));
+        let file = self.directory.path().join(format!("{name}.toml"));
+        std::fs::write(&file, text)?;
+        let program = match other {
+            Some(other) => other.to_owned(),
+            None => program()?,
+        };
+        let process = Process(run(&program, &file, self.directory.path())?);
+        wait_for(port)?;
+        Ok(Another { port, process })
+    }
+
     /// The time until another daemon with the same configuration responds.
     pub(crate) fn time_to_ready(&self) -> Result<Duration> {
         let port = free_port()?;
@@ -290,9 +326,12 @@ fn program() -> Result<PathBuf> {
 }
 
 fn keyward(config: &Path, at: &Path) -> Result<Child> {
+    run(&program()?, config, at)
+}
+
+fn run(program: &Path, config: &Path, at: &Path) -> Result<Child> {
     let log = File::create(at.join("keyward.log"))?;
-    let program = program()?;
-    let mut command = Command::new(&program);
+    let mut command = Command::new(program);
     command
         .args(["serve", "--config"])
         .arg(config)

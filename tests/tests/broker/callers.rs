@@ -1,7 +1,5 @@
 //! Callers: whom a mount serves, and what it does for each of them.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use http::header::RETRY_AFTER;
 use http::{Request, Response};

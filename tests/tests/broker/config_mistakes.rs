@@ -354,3 +354,42 @@ fn settings_of_the_declared_types_are_accepted() {
     assert_eq!(plan.mounts[0].variables["setting.max_rows"], "5");
     assert_eq!(plan.mounts[0].variables["setting.max_bytes"], "4096");
 }
+
+/// A mount of Key Vault with further lines, and sections of callers.
+fn called(lines: &str, callers: &str) -> String {
+    vault(&format!("{lines}\n{callers}"))
+}
+
+const WEB: &str = "[caller.web]\nuser = 33";
+
+mistake!(caller_of_which_nothing_is_asked, called("callers = [\"web\"]", "[caller.web]"));
+mistake!(caller_with_a_unit_without_its_suffix, called("", "[caller.web]\nunit = \"web\""));
+mistake!(caller_with_the_number_of_nobody, called("", "[caller.web]\nuser = 65534"));
+mistake!(
+    caller_by_a_name_that_nothing_looks_up,
+    called("callers = [\"web\"]", "[caller.web]\nuser = \"x\"")
+);
+mistake!(caller_that_is_not_configured, called("callers = [\"wbe\"]", WEB));
+mistake!(caller_without_any_section, called("callers = [\"web\"]", ""));
+mistake!(callers_are_configured_and_the_mount_names_none, called("", WEB));
+mistake!(rate_without_a_time, called("[mount.vault.caller.web]\nrate = \"50\"", WEB));
+mistake!(
+    more_concurrency_than_the_mount_has,
+    called("[mount.vault.limits]\nconcurrency = 8\n[mount.vault.caller.web]\nconcurrency = 9", WEB)
+);
+mistake!(
+    requests_with_an_operation,
+    called("[mount.vault.caller.web]\nrequests = [\"read /secrets/*\"]", WEB)
+);
+mistake!(
+    allow_of_a_caller_beyond_that_of_the_mount,
+    called(
+        "allow = [\"read /secrets/*\"]\n[mount.vault.caller.web]\nallow = [\"read /secrets/a\", \
+         \"write /secrets/a\", \"GET /keys/*\", \"PUT /secrets/*\"]",
+        WEB
+    )
+);
+mistake!(
+    allow_of_a_caller_with_an_unknown_operation,
+    called("[mount.vault.caller.web]\nallow = [\"raed /secrets/*\"]", WEB)
+);

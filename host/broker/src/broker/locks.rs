@@ -8,9 +8,9 @@ use keyward_identity::Audience;
 
 use super::{Broker, CallId, Entry, flush};
 use crate::audit::Record;
-use crate::call::Call;
 use crate::lock::{Lock, LockEvent, LockTarget, Locked, Names, UnknownLockTarget, caller_names};
 use crate::mount::Mount;
+use crate::running_calls::EndedByLock;
 
 /// How long calls that a lock ends may take to stop. A guest that computes notices within
 /// milliseconds.
@@ -98,7 +98,7 @@ impl Broker {
     /// Ends the calls that a lock covers, and drops what they could act with.
     async fn enforce(&self, target: &LockTarget) -> Locked {
         // A call that is not in these lists yet checks the lock after it was added to one.
-        let ended: Vec<Weak<Call>> = {
+        let ended: Vec<Weak<dyn EndedByLock>> = {
             let calls = self.0.mounts.values().flat_map(|Entry { mount, .. }| mount.running.all());
             let covered = calls.filter(|call| target.covers(&call.lock_subject()));
             let ended = covered.map(|call| {

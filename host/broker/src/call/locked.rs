@@ -3,17 +3,9 @@
 use super::Call;
 use crate::error::CallError;
 use crate::lock::{LockTarget, Subject};
+use crate::running_calls::EndedByLock;
 
 impl Call {
-    /// What locks look at.
-    pub(crate) fn lock_subject(&self) -> Subject<'_> {
-        Subject {
-            mount: &self.mount.name,
-            identity: &self.mount.identity,
-            caller: self.caller_name.as_deref(),
-        }
-    }
-
     /// Checks that no lock covers the call.
     ///
     /// # Errors
@@ -28,15 +20,29 @@ impl Call {
         CallError::Locked { mount: self.mount.name.clone(), target }
     }
 
-    /// Ends the call, wherever it is.
-    pub(crate) fn end_by_lock(&self, target: &LockTarget) {
+    /// Waits until a lock ends the call, which has its verdict then.
+    pub(crate) async fn ended_by_lock(&self) -> CallError {
+        self.locked(self.ended_by_lock.wait().await.clone())
+    }
+}
+
+impl EndedByLock for Call {
+    fn lock_subject(&self) -> Subject<'_> {
+        Subject {
+            mount: &self.mount.name,
+            identity: &self.mount.identity,
+            caller: self.caller_name.as_deref(),
+        }
+    }
+
+    fn end_by_lock(&self, target: &LockTarget) {
         self.fail(self.locked(target.clone()));
         // Fails if another lock has ended it.
         drop(self.ended_by_lock.set(target.clone()));
     }
 
-    /// Waits until a lock ends the call, which has its verdict then.
-    pub(crate) async fn ended_by_lock(&self) -> CallError {
-        self.locked(self.ended_by_lock.wait().await.clone())
+    fn is_released(&self) -> bool {
+        // The call's own, which has the same name.
+        Call::is_released(self)
     }
 }

@@ -35,6 +35,10 @@ impl identity::Host for View {
             };
             return Ok(Err(refused));
         };
+        // A lock drops the token; a call that it is about to end must not have another fetched.
+        if let Err(locked) = self.0.check_lock() {
+            return Ok(Err(identity::Error::Unavailable(locked.to_string())));
+        }
         match grant.token().expires_on().await {
             Ok(expires_on) => {
                 self.0.progress();

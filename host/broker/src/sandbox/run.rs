@@ -21,7 +21,7 @@ use super::state::State;
 use super::template::Template;
 use crate::call::Call;
 use crate::error::{CallError, Limit};
-use crate::served_caller::CallPermit;
+use crate::mount::CallPermit;
 
 /// How many characters of a guest's own error are shown.
 const LONGEST_ERROR: usize = 500;

@@ -257,9 +257,11 @@ mod tests {
              \"keys/k\"\n[tls]\nca_files = [\"cas/ca.pem\"]\n[compile_cache]\ndirectory = \
              \"compiled\"\n[audit]\nfile = \"log/audit.jsonl\"\n[listen]\nsocket = \
              \"run/k.sock\"\n[listen.tls]\naddress = \"127.0.0.1:8443\"\ncallers = \
-             \"anybody-on-this-machine\"\ndirectory = \"tls\"\n[confine]\nread = [\"nss\"]\n"
+             \"anybody-on-this-machine\"\ndirectory = \"tls\"\n[confine]\nread = [\"nss\"]\n\
+             [lock]\nfile = \"locks/l.json\"\n"
         ));
         let expected = [
+            ("locks", Access::REPLACE),
             ("tokens", Access::REPLACE),
             ("keys", Access::READ),
             ("cas", Access::READ),
@@ -370,5 +372,21 @@ mod tests {
         assert!(matches!(off.landlock, Switch::Off(_)));
         assert!(matches!(off.seccomp, Switch::Off(_)));
         assert!(off.covers(&derived(VAULT)) && !derived(VAULT).covers(&off));
+    }
+
+    #[test]
+    fn the_files_and_the_port_of_callers_proofs_are_permitted() {
+        let rules = rules(&format!(
+            "{VAULT}callers = [\"web\"]\n[caller.web]\nuser = 33\n[listen]\nsocket = \"run/k.sock\"\n\
+             [listen.tls]\naddress = \"127.0.0.1:8443\"\ndirectory = \"tls\"\n\
+             client_ca = \"callers/ca.pem\"\n\
+             [listen.kubernetes]\nissuer = \"i\"\nkeys_url = \"https://k.example:6443/keys\"\n\
+             ca_file = \"cluster/ca.crt\"\ntoken_file = \"account/token\"\n"
+        ));
+        for name in ["callers", "cluster", "account"] {
+            assert_eq!(access(&rules, &format!("/srv/keyward/{name}")), Access::READ, "{name}");
+        }
+        let ports = rules.tcp.as_ref().unwrap();
+        assert!(ports.connect.contains(&6443), "{ports:?}");
     }
 }

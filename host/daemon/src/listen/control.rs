@@ -2,14 +2,14 @@
 //! and only for the daemon's own user and root.
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use keyward::identity::Audience;
 use keyward::{Body, Broker, Caller, Rejection, problem};
 use serde_json::{Value, json};
 
 use super::control_locks;
+use super::json_response::json_response;
 use super::linger::TrackedBody;
 use crate::lock_store::LockStore;
 
@@ -90,14 +90,6 @@ pub(super) async fn respond(
 async fn read_body(request: Request<TrackedBody>) -> Result<Bytes, String> {
     let body = Limited::new(request.into_body(), MAX_BODY_BYTES).collect().await;
     Ok(body.map_err(|error| error.to_string())?.to_bytes())
-}
-
-/// A response of JSON.
-pub(super) fn json_response(body: &Value) -> Response<Body> {
-    let mut response = Response::new(Body::whole(Bytes::from(body.to_string())));
-    let json = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(CONTENT_TYPE, json);
-    response
 }
 
 /// Whether a caller is the daemon's own user or root.

@@ -8,7 +8,7 @@ use keyward::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::control::json_response;
+use super::json_response::json_response;
 use crate::lock_store::LockStore;
 
 /// The longest reason, in bytes.

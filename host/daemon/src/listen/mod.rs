@@ -11,6 +11,7 @@ mod control_locks;
 mod framing;
 mod host_check;
 mod http;
+mod json_response;
 mod linger;
 mod min_rate;
 mod prove;
@@ -43,8 +44,8 @@ use workers::Workers;
 
 use crate::config::Listen;
 use crate::exit::Failure;
-use crate::service_account::{IssuerConfig, KeySource, Verifier};
 use crate::lock_store::LockStore;
+use crate::service_account::{IssuerConfig, KeySource, Verifier};
 
 /// How long active calls may continue after shutdown began.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);

@@ -3,6 +3,7 @@
 //! decided for each request.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
@@ -59,16 +60,16 @@ pub(super) fn unix_socket(stream: &tokio::net::UnixStream, _wanted: Wanted) -> i
 pub(super) struct LoopbackUsers(Option<Mutex<SocketOwners>>);
 
 impl LoopbackUsers {
-    /// Opens what it needs, if a section asks for users.
+    /// Opens what it needs for a listener at this address, if a section asks for users.
     ///
     /// # Errors
     ///
     /// The kernel does not say.
-    pub(super) fn open(wanted: Wanted) -> Result<Self, Failure> {
+    pub(super) fn open(wanted: Wanted, listener: SocketAddr) -> Result<Self, Failure> {
         if !wanted.users || cfg!(not(target_os = "linux")) {
             return Ok(Self(None));
         }
-        let owners = SocketOwners::open().map_err(|error| {
+        let owners = SocketOwners::open(listener).map_err(|error| {
             let failure = Failure::system(format!(
                 "cannot find out which user connects to a loopback port: {error}"
             ));
@@ -82,11 +83,7 @@ impl LoopbackUsers {
 
     /// The caller at the other end of a connection that was just accepted.
     #[cfg(unix)]
-    pub(super) fn caller(
-        &self,
-        stream: &impl std::os::fd::AsFd,
-        peer: std::net::SocketAddr,
-    ) -> Caller {
+    pub(super) fn caller(&self, stream: &impl std::os::fd::AsFd, peer: SocketAddr) -> Caller {
         let owner = self.0.as_ref().map(|owners| {
             owners.lock().unwrap_or_else(PoisonError::into_inner).uid_of_peer(stream)
         });
@@ -101,7 +98,7 @@ impl LoopbackUsers {
 
     /// The caller at the other end of a connection: only Linux says more than its address.
     #[cfg(not(unix))]
-    pub(super) fn caller<S>(&self, _stream: &S, peer: std::net::SocketAddr) -> Caller {
+    pub(super) fn caller<S>(&self, _stream: &S, peer: SocketAddr) -> Caller {
         Proof { peer: Some(peer), ..Proof::default() }.into()
     }
 }

@@ -27,7 +27,7 @@ pub(super) async fn bind(
 ) -> Result<LoopbackListener, Failure> {
     let listener = open(address).await?;
     let address = listener.local_addr().map_err(Failure::system)?;
-    let users = LoopbackUsers::open(wanted)?;
+    let users = LoopbackUsers::open(wanted, address)?;
     Ok(LoopbackListener {
         address,
         listener,

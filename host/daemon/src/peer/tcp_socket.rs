@@ -1,7 +1,7 @@
 //! The user at the other end of a loopback TCP connection.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use netlink_packet_sock_diag::{TCP_CLOSE_WAIT, TCP_ESTABLISHED};
@@ -19,16 +19,20 @@ pub(crate) struct SocketOwners {
 }
 
 impl SocketOwners {
+    /// For connections to a listener at this address, which this process has bound.
+    ///
     /// # Errors
     ///
     /// The kernel does not report owners of sockets here.
-    pub(crate) fn open() -> io::Result<Self> {
+    pub(crate) fn open(listener: SocketAddr) -> io::Result<Self> {
         let mut kernel = SockDiag::open()?;
         // Without its module `tcp_diag` the kernel finds no socket, and says nothing else.
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let own = listener.local_addr()?;
-        let other = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-        if kernel.find(Addresses { own, other }, ANY_COOKIE)?.is_none() {
+        let nobody: IpAddr = match listener {
+            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        let addresses = Addresses { own: listener, other: (nobody, 0).into() };
+        if kernel.find(addresses, ANY_COOKIE)?.is_none() {
             let error = "the kernel does not report TCP sockets: its module tcp_diag is missing";
             return Err(io::Error::new(io::ErrorKind::Unsupported, error));
         }

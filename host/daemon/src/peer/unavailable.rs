@@ -44,7 +44,7 @@ impl SocketOwners {
     /// # Errors
     ///
     /// Always.
-    pub(crate) fn open() -> io::Result<Self> {
+    pub(crate) fn open(_listener: std::net::SocketAddr) -> io::Result<Self> {
         let error = "only Linux reports which user owns a TCP connection";
         Err(io::Error::new(io::ErrorKind::Unsupported, error))
     }

@@ -291,8 +291,8 @@ fn account(section: &Section<'_>, key: &Key) -> Option<Spanned<Account>> {
     };
     let Some(account) = account else {
         let message = format!("`{} = {value}` in {} cannot be used", key.name, section.header());
-        let expected = "the name or the number of an account; 65534 and 4294967295 stand for \
-                        accounts that the kernel cannot tell";
+        let expected = "the name or the number of an account; 65534 and 4294967295 are \
+                        what the kernel reports for accounts that it cannot map";
         let write = format!("{} = {}", key.name, key.example);
         section.push(Diagnostic::new(location, message).expected(expected).write(write));
         return None;

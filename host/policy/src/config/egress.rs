@@ -127,9 +127,11 @@ pub(super) fn read_egress(root: &Section<'_>) -> EgressConfig {
 
 pub(super) fn read_tls(root: &Section<'_>, base: &Path) -> TlsConfig {
     let section = root.section(&TLS);
-    let mut config = TlsConfig::default();
-    config.ca_files = section.paths(&CA_FILES, base);
-    config.system_roots = section.boolean_or_default(&SYSTEM_ROOTS);
+    let config = TlsConfig {
+        ca_files: section.paths(&CA_FILES, base),
+        system_roots: section.boolean_or_default(&SYSTEM_ROOTS),
+        ..TlsConfig::default()
+    };
     section.finish();
     config
 }

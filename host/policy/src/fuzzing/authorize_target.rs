@@ -14,7 +14,7 @@ use crate::authorize::{
 use crate::cloud::Cloud;
 use crate::config::{AudienceConfig, Config, IdentityConfig, MountConfig, PluginRef};
 use crate::endpoint::Endpoint;
-use crate::grant::{Grant, NotCovered};
+use crate::grant::{CallerAllow, Grant, NotCovered};
 use crate::manifest::SpendPlace;
 use crate::pattern::Pattern;
 use crate::plan::{Plan, Plugins};
@@ -97,7 +97,7 @@ pub(super) fn check(input: &str) {
         }
         Err(Denied::NotCovered(denied)) => {
             coverage::check_denied(service, &grants, &request, &denied);
-            if denied.reason == NotCovered::NotAllowed {
+            if let NotCovered::NotAllowed | NotCovered::NotAllowedForCaller(_) = denied.reason {
                 coverage::check_line(&grants, &denied, &denied.line, |grants| {
                     match authorize(&request, grants, &Known) {
                         Err(Denied::NotCovered(denied)) => Some(*denied),
@@ -134,8 +134,13 @@ fn parse(input: &str) -> Option<Sent> {
     let (service, prefix) = lines.next()?.split_once(' ')?;
     let (service, host) = SERVICES.iter().find(|(name, _)| *name == service)?;
     let endpoint = Endpoint::parse(&format!("https://{host}{prefix}")).ok()?;
-    let patterns = lines.by_ref().take_while(|line| !line.is_empty());
-    let patterns = patterns.map(|line| Pattern::parse(line).ok()).collect::<Option<Vec<_>>>()?;
+    let (mut allow, mut of_caller) = (Vec::new(), Vec::new());
+    for line in lines.by_ref().take_while(|line| !line.is_empty()) {
+        match line.strip_prefix("caller ") {
+            Some(line) => of_caller.push(Pattern::parse(line).ok()?),
+            None => allow.push(Pattern::parse(line).ok()?),
+        }
+    }
     let (method, uri) = lines.next()?.split_once(' ')?;
     let uri = match uri.strip_prefix('/') {
         Some(path) => format!("https://{}/{path}", endpoint.authority()),
@@ -150,11 +155,14 @@ fn parse(input: &str) -> Option<Sent> {
             request = request.header(name, value);
         }
     }
-    Some(Sent {
-        service,
-        grants: plan(service, endpoint, patterns)?,
-        request: request.body(()).ok()?,
-    })
+    let mut grants = plan(service, endpoint, allow)?;
+    if !of_caller.is_empty() {
+        for first in grants.iter_mut().filter(|grant| grant.is_first) {
+            let allow = CallerAllow { caller: "web".into(), allowed: of_caller.clone() };
+            *first = first.narrowed_for(allow);
+        }
+    }
+    Some(Sent { service, grants, request: request.body(()).ok()? })
 }
 
 fn plan(service: &str, endpoint: Endpoint, allow: Vec<Pattern>) -> Option<Vec<Grant>> {

@@ -96,7 +96,7 @@ pub(super) async fn bind(
     let tcp = tcp::open(listen.address).await?;
     let address = tcp.local_addr().map_err(Failure::system)?;
     let site = Site::tcp("https", address, &listen.names, &listen.origins);
-    let users = LoopbackUsers::open(wanted)?;
+    let users = LoopbackUsers::open(wanted, address)?;
     Ok(TlsListener { address, tcp, users, site, acceptor, renewal })
 }
 

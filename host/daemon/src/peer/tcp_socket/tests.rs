@@ -1,5 +1,5 @@
 use std::io::Read;
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 
 use rustix::process::geteuid;
 
@@ -15,6 +15,10 @@ fn listen() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     (listener, address)
+}
+
+fn owners() -> io::Result<SocketOwners> {
+    SocketOwners::open(listen().0.local_addr()?)
 }
 
 /// A client and the end that was accepted.
@@ -33,7 +37,7 @@ fn addresses(connection: &TcpStream) -> Addresses {
 
 #[test]
 fn a_connection_of_this_user_is_theirs_over_ipv4_and_ipv6() {
-    let mut owners = SocketOwners::open().unwrap();
+    let mut owners = owners().unwrap();
     let cases = [
         ("127.0.0.1:0", "127.0.0.1"),
         ("127.0.0.1:0", "[::ffff:127.0.0.1]"),
@@ -62,7 +66,7 @@ fn a_connection_of_another_user_is_theirs() {
     let (listener, address) = listen();
     let _peer = Peer::start(&AS_OTHER_USER, CONNECT_TCP, &[&address, "1"]);
     let accepted = listener.accept().unwrap().0;
-    let mut owners = SocketOwners::open().unwrap();
+    let mut owners = owners().unwrap();
     assert_eq!(owners.uid_of_peer(&accepted).unwrap(), Some(OTHER_USER));
 }
 
@@ -75,13 +79,13 @@ fn nobody_is_unknown() {
     let (listener, address) = listen();
     let _peer = Peer::start(&nobody, CONNECT_TCP, &[&address, "1"]);
     let accepted = listener.accept().unwrap().0;
-    let mut owners = SocketOwners::open().unwrap();
+    let mut owners = owners().unwrap();
     assert_eq!(owners.uid_of_peer(&accepted).unwrap(), None);
 }
 
 #[test]
 fn a_peer_that_knows_that_we_have_finished_sending_still_has_its_user() {
-    let mut owners = SocketOwners::open().unwrap();
+    let mut owners = owners().unwrap();
     let (mut client, accepted) = pair();
     accepted.shutdown(Shutdown::Write).unwrap();
     client.read_to_end(&mut Vec::new()).unwrap();
@@ -92,7 +96,7 @@ fn a_peer_that_knows_that_we_have_finished_sending_still_has_its_user() {
 
 #[test]
 fn a_closed_connection_belongs_to_nobody_rather_than_to_root() {
-    let mut owners = SocketOwners::open().unwrap();
+    let mut owners = owners().unwrap();
     let (client, mut accepted) = pair();
     let addresses = addresses(&accepted);
     drop(client);
@@ -111,7 +115,7 @@ fn a_closed_connection_belongs_to_nobody_rather_than_to_root() {
 
 #[test]
 fn a_listener_at_the_address_of_the_peer_is_not_the_peer() {
-    let mut owners = SocketOwners::open().unwrap();
+    let mut owners = owners().unwrap();
     let (listener, _) = listen();
     let own = listener.local_addr().unwrap();
     let addresses = Addresses { own, other: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)) };
@@ -125,7 +129,7 @@ fn a_listener_at_the_address_of_the_peer_is_not_the_peer() {
 
 #[test]
 fn a_socket_with_another_cookie_is_not_found() {
-    let mut owners = SocketOwners::open().unwrap();
+    let mut owners = owners().unwrap();
     let (_client, accepted) = pair();
     let addresses = addresses(&accepted);
     let found = owners.kernel.find(addresses, ANY_COOKIE).unwrap().unwrap();
@@ -137,7 +141,7 @@ fn a_socket_with_another_cookie_is_not_found() {
 
 #[test]
 fn a_connection_that_was_reset_belongs_to_nobody_even_if_its_address_is_used_again() {
-    let mut owners = SocketOwners::open().unwrap();
+    let mut owners = owners().unwrap();
     let (listener, address) = listen();
     let client = connect(&address);
     let accepted = listener.accept().unwrap().0;
@@ -160,7 +164,7 @@ fn a_connection_that_was_reset_belongs_to_nobody_even_if_its_address_is_used_aga
 
 #[test]
 fn a_socket_of_another_kind_has_no_owner() {
-    let mut owners = SocketOwners::open().unwrap();
+    let mut owners = owners().unwrap();
     let (unix, _other) = std::os::unix::net::UnixStream::pair().unwrap();
     assert_eq!(owners.uid_of_peer(&unix).unwrap(), None);
     let (listener, _) = listen();
@@ -172,7 +176,7 @@ fn a_thousand_lookups_among_stale_responses_find_the_right_users() {
     if !can_run(&AS_OTHER_USER) {
         return;
     }
-    let mut owners = SocketOwners::open().unwrap();
+    let mut owners = owners().unwrap();
     let (ours, our_address) = listen();
     let (theirs, their_address) = listen();
     let _peer = Peer::start(&AS_OTHER_USER, CONNECT_TCP, &[&their_address, "10"]);
