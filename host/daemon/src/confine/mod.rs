@@ -1,7 +1,7 @@
 //! The daemon confines itself: what its configuration does not need, it cannot do, and neither can
 //! anybody who takes it over, by an escape from a plugin's sandbox for example.
 //!
-//! [`derive`] makes the rules from a configuration. [`process`] puts them in force, before the
+//! [`mod@derive`] makes the rules from a configuration. [`process`] puts them in force, before the
 //! process has other threads, because the kernel restricts a thread and those that it starts.
 //! [`check`] finds out what of them this kernel has.
 
