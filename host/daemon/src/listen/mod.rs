@@ -35,7 +35,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use connection_shares::{ConnectionShares, Share};
-#[cfg(unix)]
 pub(crate) use control::{FORGET_TOKENS_PATH, LOCK_PATH, LOCKS_PATH, UNLOCK_PATH};
 use http::Connection;
 pub(crate) use prove::Wanted;

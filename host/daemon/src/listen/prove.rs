@@ -4,13 +4,13 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Mutex, PoisonError};
 
 use keyward::Caller;
 use keyward::caller::{CertificateNames, Proof};
 use keyward::callers::Callers;
 use rustls::pki_types::CertificateDer;
+use tokio::net::TcpStream;
 
 use crate::exit::Failure;
 use crate::peer::{self, SocketOwners};
@@ -21,6 +21,7 @@ pub(crate) struct Wanted {
     /// Whether there is any section.
     pub(crate) callers: bool,
     /// Whether one has a `unit`.
+    #[cfg_attr(not(unix), allow(dead_code, reason = "only Unix sockets prove units"))]
     pub(crate) units: bool,
     /// Whether one has a `user`.
     pub(crate) users: bool,
@@ -82,8 +83,7 @@ impl LoopbackUsers {
     }
 
     /// The caller at the other end of a connection that was just accepted.
-    #[cfg(unix)]
-    pub(super) fn caller(&self, stream: &impl std::os::fd::AsFd, peer: SocketAddr) -> Caller {
+    pub(super) fn caller(&self, stream: &TcpStream, peer: SocketAddr) -> Caller {
         let owner = self.0.as_ref().map(|owners| {
             owners.lock().unwrap_or_else(PoisonError::into_inner).uid_of_peer(stream)
         });
@@ -94,12 +94,6 @@ impl LoopbackUsers {
             })
         });
         Proof { uid, peer: Some(peer), ..Proof::default() }.into()
-    }
-
-    /// The caller at the other end of a connection: only Linux says more than its address.
-    #[cfg(not(unix))]
-    pub(super) fn caller<S>(&self, _stream: &S, peer: SocketAddr) -> Caller {
-        Proof { peer: Some(peer), ..Proof::default() }.into()
     }
 }
 
