@@ -163,6 +163,33 @@ async fn one_caller_cannot_take_all_connections() {
     daemon.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_idle_connections_keep_nobody_out() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    if !has_users() {
+        return;
+    }
+    // The daemon inherits it.
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: maximum, maximum };
+    if maximum.is_some_and(|most| most < 2500) || setrlimit(Resource::Nofile, raised).is_err() {
+        skip("a thousand idle connections", "too few descriptors", "KEYWARD_USERS");
+        return;
+    }
+    let callers = format!("caller.web.user = {WEB}\ncaller.own.user = 0\n");
+    let vault = "callers = [\"web\", \"own\"]\n";
+    let daemon = start(&callers, vault, "connections = 1200\n").await;
+    let mut idle = Vec::new();
+    for _ in 0..1000 {
+        idle.push(tokio::net::UnixStream::connect(daemon.socket()).await.unwrap());
+    }
+    // The share of one caller is 900, and those beyond it are closed.
+    assert_eq!(idle.last_mut().unwrap().read(&mut [0]).await.unwrap(), 0);
+    assert_eq!(send_as(WEB, &[], &socket(&daemon), "/vault/secrets/db").0, 200);
+    daemon.stop().await;
+}
+
 /// An authority, and certificates of callers.
 struct Authority {
     pem: String,
