@@ -41,7 +41,7 @@ pub(crate) struct Mount {
     /// Its connections to databases, where it may have some.
     pub(crate) databases: Option<DatabasePool>,
     pub(crate) permits: ConcurrencyLimit,
-    /// Whom it serves, and the grants of each.
+    /// The callers that it serves, with the grants of each.
     pub(crate) callers: ServedCallers,
     /// Its calls, so that a lock can end them.
     pub(crate) running: RunningCalls,

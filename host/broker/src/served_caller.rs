@@ -72,8 +72,8 @@ impl ServedCallers {
         }
     }
 
-    /// The caller of this name, or what stands for every caller without one. It has no grants if
-    /// the mount does not serve it.
+    /// The caller of this name, or the one for all callers that the mount does not name. It has no
+    /// grants if the mount does not serve it.
     pub(crate) fn get(&self, name: Option<&Arc<str>>) -> Arc<ServedCaller> {
         let named = name.and_then(|name| self.named.get(name));
         Arc::clone(named.unwrap_or(&self.others))

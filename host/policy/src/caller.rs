@@ -7,7 +7,7 @@ use std::sync::Arc;
 /// A caller, as what was proved about it. Clones share the proof.
 ///
 /// A listener, or the service that embeds the broker, makes one for each connection or request. It
-/// says nothing about what the caller may do: that is decided anew for each request, from the
+/// says nothing about what the caller may do: that is decided for each request, from the
 /// sections `[caller.NAME]` of the configuration ([`Callers`](crate::callers::Callers)).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller(Arc<Proof>);

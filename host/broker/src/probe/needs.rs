@@ -29,7 +29,7 @@ pub fn needs(plan: &Plan) -> Needs {
     needs
 }
 
-/// The identity with the source that `auto` stands for here. Creating that of `auto` itself logs
+/// The identity with the source that `auto` selects here. Creating that of `auto` itself logs
 /// the choice, which the broker does when it starts.
 fn detected(identity: &IdentityConfig) -> IdentityConfig {
     let mut identity = identity.clone();

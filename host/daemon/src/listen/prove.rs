@@ -89,7 +89,7 @@ impl LoopbackUsers {
         });
         let uid = owner.and_then(|found| {
             found.unwrap_or_else(|error| {
-                tracing::warn!(%error, "cannot find out which user connected; it is nobody");
+                tracing::warn!(%error, "cannot find out which user connected; the caller is anonymous");
                 None
             })
         });

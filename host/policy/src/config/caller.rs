@@ -10,7 +10,7 @@ use crate::manifest::read_patterns;
 use crate::pattern::Pattern;
 use crate::text::toml_key;
 
-/// Stands in `callers` for every caller that the mount does not name.
+/// In `callers`, every caller that the mount does not name.
 pub const OTHERS: &str = "*";
 
 /// A caller: what must be proved about a program for the section to match it. All that is given must
