@@ -26,7 +26,7 @@ fn config(emulator: &Emulator, directory: &Path) -> String {
 }
 
 /// Runs the command. Returns its code, and what it printed.
-pub(crate) async fn forget(config: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+async fn forget(config: &Path, arguments: &[&str]) -> (Option<i32>, String) {
     let mut command = keyward();
     command.args(["token", "forget"]).args(arguments).arg("--config").arg(config);
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();

@@ -31,8 +31,6 @@ mod identity;
 mod keyvault_clients;
 mod listeners;
 mod locking;
-#[cfg(target_os = "linux")]
-mod memory;
 mod parity;
 mod peers;
 mod process;

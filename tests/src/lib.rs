@@ -12,4 +12,4 @@ mod secrets;
 pub use guests::{guest, guest_with_manifest};
 pub use logs::{LogReader, Logs};
 pub use rig::{CallResponse, Recorded, Rig, RigBuilder, get, post};
-pub use secrets::{Secrets, UniquePieces};
+pub use secrets::Secrets;

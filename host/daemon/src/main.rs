@@ -24,7 +24,6 @@ mod sockets;
 mod tls_key;
 #[cfg(unix)]
 mod write_access;
-mod zero_on_free;
 
 use std::process::ExitCode;
 
@@ -32,13 +31,15 @@ use clap::Parser;
 use mimalloc::MiMalloc;
 
 use cli::Cli;
-use zero_on_free::ZeroOnFree;
 
 /// Most allocations of a broker are small, live as long as a call, and may be freed on another
 /// thread than they were made on. Measured with small GETs: 10 % more calls per second than with
 /// the system's allocator.
+///
+/// A layer that overwrites each block when it is freed was measured and left out: it took 8 % more
+/// processor time for small GETs.
 #[global_allocator]
-static ALLOCATOR: ZeroOnFree<MiMalloc> = ZeroOnFree(MiMalloc);
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     match dispatch::run(Cli::parse(), harden::process()) {
