@@ -82,7 +82,11 @@ async fn a_confined_daemon_serves_all_listeners_and_keeps_its_files() {
     let (_, ca) = daemon.tls_listener().await;
     assert!(Path::new(&ca).starts_with(at(&daemon, "tls")) && Path::new(&ca).exists());
 
-    // The audit is rotated while it serves.
+    // The audit is rotated while it serves. Its lines are written in batches.
+    let written = || std::fs::read_to_string(at(&daemon, "audit.jsonl")).unwrap();
+    while !written().contains("\"mount\":\"vault\"") {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
     std::fs::rename(at(&daemon, "audit.jsonl"), at(&daemon, "audit.1")).unwrap();
     daemon.signal(Signal::HUP);
     daemon.log_line("reopened the audit file").await;

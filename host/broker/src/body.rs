@@ -6,13 +6,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http::Response;
+use http::header::CONTENT_LENGTH;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::Full;
 use wasmtime_wasi_http::WasiBody;
 
 use crate::call::Call;
 use crate::error::CallError;
-use crate::sandbox::Guest;
+use crate::sandbox::{Answered, Guest, ReadAhead};
 
 /// The body of a response, streaming. Dropping it before its end stops the plugin and what it does
 /// upstream.
@@ -42,14 +44,15 @@ impl Body {
         Self(Content::Whole(Full::new(bytes)))
     }
 
-    /// `left` is the length that was announced.
-    pub(crate) fn from_plugin(
-        inner: WasiBody,
-        left: Option<u64>,
-        call: Arc<Call>,
-        guest: Guest,
-    ) -> Self {
-        Self(Content::Plugin(FromPlugin { inner, left, call, guest: Some(guest), ended: false }))
+    /// The response of a plugin, with its body.
+    pub(crate) fn from_plugin(answered: Answered, call: Arc<Call>) -> Response<Self> {
+        let Answered { response, ahead, guest } = answered;
+        let length = response.headers().get(CONTENT_LENGTH);
+        let left = length.and_then(|length| length.to_str().ok()?.parse().ok());
+        let guest = Some(guest);
+        response.map(|inner| {
+            Self(Content::Plugin(FromPlugin { inner, ahead, left, call, guest, ended: false }))
+        })
     }
 }
 
@@ -57,6 +60,7 @@ impl Body {
 /// end behind that looks like any other, and so the call is asked.
 struct FromPlugin {
     inner: WasiBody,
+    ahead: ReadAhead,
     /// How many bytes are still to come, where a length was announced.
     left: Option<u64>,
     call: Arc<Call>,
@@ -73,7 +77,7 @@ impl FromPlugin {
         if self.ended {
             return Poll::Ready(None);
         }
-        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+        let frame = ready!(self.ahead.poll_frame(&mut self.inner, cx));
         if let Some(verdict) = self.call.verdict() {
             self.ended = true;
             return Poll::Ready(Some(Err(BodyError(verdict.detail()))));
@@ -99,6 +103,14 @@ impl FromPlugin {
         }
     }
 
+    fn is_end_stream(&self) -> bool {
+        self.ahead.is_end_stream(&self.inner)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.ahead.size_hint(&self.inner)
+    }
+
     /// The caller has it all; what the guest still does, it may finish.
     fn finish(&mut self) {
         self.ended = true;
@@ -112,7 +124,7 @@ impl FromPlugin {
 impl Drop for FromPlugin {
     fn drop(&mut self) {
         // A server drops a body whose announced length it has sent, without asking for the end.
-        let is_whole = self.left == Some(0) || self.inner.is_end_stream();
+        let is_whole = self.left == Some(0) || self.is_end_stream();
         if !self.ended && is_whole && self.call.verdict().is_none() {
             self.finish();
         }
@@ -136,14 +148,14 @@ impl HttpBody for Body {
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Content::Whole(full) => full.is_end_stream(),
-            Content::Plugin(body) => body.ended || body.inner.is_end_stream(),
+            Content::Plugin(body) => body.ended || body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Content::Whole(full) => full.size_hint(),
-            Content::Plugin(body) => body.inner.size_hint(),
+            Content::Plugin(body) => body.size_hint(),
         }
     }
 }

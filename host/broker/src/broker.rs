@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use http::header::CONTENT_LENGTH;
 use http::{HeaderName, HeaderValue, Request, Response};
 use keyward_identity::cache::{Persistence, Statistics};
 use keyward_identity::clock::{Clock, SystemClock};
@@ -310,12 +309,8 @@ impl Broker {
             error = call.ended_by_lock() => return Err(error),
         };
         call.check_lock()?;
-        let (response, guest) = sandbox::run(call, template, request, scheme, permit).await?;
-        let (parts, body) = response.into_parts();
-        let left =
-            parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        let response =
-            Response::from_parts(parts, Body::from_plugin(body, left, Arc::clone(call), guest));
+        let answered = sandbox::run(call, template, request, scheme, permit).await?;
+        let response = Body::from_plugin(answered, Arc::clone(call));
         if exports { hand_out::unseal(call, response).await } else { Ok(response) }
     }
 

@@ -1,14 +1,17 @@
 //! Entry point of a call: converts the host's request and response.
 
+use std::rc::Rc;
+
 use crate::body::{Body, Content};
 use crate::context::Context;
 use crate::headers::Headers;
+use crate::host::bindings::keyward::broker::forwarding;
 use crate::host::bindings::wasi::http::types::{
     self, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam,
 };
-use crate::host::{Fields, Incoming, leave, log_panics};
+use crate::host::{Fields, Incoming, Message, leave, log_panics};
 use crate::method::Method;
-use crate::platform::{Mount, pump};
+use crate::platform::{Mount, host_body, pump};
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::response::Response;
@@ -20,15 +23,17 @@ pub fn serve(
     handle: fn(Request, &Context) -> Result<Response, Problem>,
 ) {
     log_panics();
-    let (message, mount) = (incoming(&request), Mount::of(request));
+    let request = Rc::new(request);
+    let message = incoming(&request);
     let is_head = message.method == Method::Head;
-    let context = leave(Context { mount });
+    let context = leave(Context { mount: Mount::of(request) });
     let response = handle(message, &context).unwrap_or_else(Problem::into_response);
     respond(response, is_head, out);
 }
 
-fn incoming(request: &IncomingRequest) -> Request {
-    let method = match request.method() {
+fn incoming(request: &Rc<IncomingRequest>) -> Request {
+    let head = forwarding::head_of(request);
+    let method = match head.method {
         types::Method::Get => Method::Get,
         types::Method::Head => Method::Head,
         types::Method::Post => Method::Post,
@@ -40,23 +45,35 @@ fn incoming(request: &IncomingRequest) -> Request {
         types::Method::Trace => Method::Other("TRACE".to_owned()),
         types::Method::Other(name) => Method::Other(name),
     };
-    let path_and_query = request.path_with_query().unwrap_or_else(|| "/".to_owned());
-    let headers = Headers { fields: Fields::shared(request.headers()) };
-    // The host sets `content-length: 0` on every request without a body.
-    let has_body = headers.get("content-length").is_none_or(|length| length != "0");
-    let body = if has_body {
-        let incoming = request.consume().ok().and_then(|body| Incoming::new(body, None));
-        incoming.map_or_else(Body::empty, |incoming| Body(Content::Stream(incoming)))
+    let message = Message::Request(Rc::clone(request));
+    let headers = Headers { fields: Fields::of(message.clone()) };
+    let body = if head.has_body {
+        Body(Content::Stream(Incoming::of(message, None)))
     } else {
         Body::empty()
     };
-    Request { method, path_and_query, headers, body }
+    Request { method, path_and_query: head.path_with_query, headers, body }
 }
 
 fn respond(response: Response, is_head: bool, out: ResponseOutparam) {
     let Response { status, headers, body } = response;
     let mut fields = headers.fields;
     let bodiless = is_head || status == 204 || status == 304;
+    let body = if bodiless { Body::empty() } else { body };
+    // An invalid status is 200.
+    let status = if (100..1000).contains(&status) { status } else { 200 };
+    let of = fields.message().cloned();
+    let from_service = match &of {
+        Some(Message::Response(response)) => Some(&***response),
+        Some(Message::Request(_)) | None => None,
+    };
+    // A reply cannot have the fields of a request.
+    let known = from_service.is_some() == of.is_some();
+    let keeps_body = body.is_whole(of.as_ref());
+    if known && (keeps_body || body.is_in_memory()) && fields.can_forward(keeps_body || bodiless) {
+        forwarding::reply(from_service, status, &fields.into_changes(), &host_body(body), out);
+        return;
+    }
     if !bodiless {
         let length = match &body.0 {
             Content::Empty => Some(0),
@@ -69,7 +86,7 @@ fn respond(response: Response, is_head: bool, out: ResponseOutparam) {
         }
     }
     let response = OutgoingResponse::new(fields.into_handle());
-    // The default is 200, also if the plugin's status is invalid.
+    // The default is 200.
     if status != 200 {
         let _ = response.set_status_code(status);
     }

@@ -11,6 +11,7 @@ mod data_lake;
 mod databases;
 mod early_responses;
 mod embedding;
+mod forwarding;
 mod hostile_addresses;
 mod hostile_bodies;
 mod hostile_clocks;

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 
-use tokio::sync::Notify;
+use tokio::sync::SetOnce;
 
 use super::Call;
 
@@ -21,7 +21,7 @@ pub(super) struct Progress {
     released: AtomicBool,
     /// The caller has all of the response.
     pub(super) delivered: AtomicBool,
-    delivery: Notify,
+    delivery: SetOnce<()>,
     /// The caller's header fields are too large for the plugin to pass on.
     large_fields: AtomicBool,
     /// The caller's body broke off.
@@ -86,12 +86,13 @@ impl Call {
 
     pub(crate) fn set_delivered(&self) {
         self.progress.delivered.store(true, Ordering::Relaxed);
-        self.progress.delivery.notify_one();
+        // Fails if it is set already.
+        drop(self.progress.delivery.set(()));
     }
 
-    /// Waits until the caller has all of the response. Only one task may wait.
+    /// Waits until the caller has all of the response.
     pub(crate) async fn delivered(&self) {
-        self.progress.delivery.notified().await;
+        self.progress.delivery.wait().await;
     }
 
     /// The caller's header fields are too large for the plugin to pass on.

@@ -11,7 +11,7 @@ use wasmtime_wasi_http::{WasiBody, WasiHttpHooks};
 
 use super::admit::admit;
 use super::pipeline::send;
-use super::upload::{Upload, streams};
+use super::upload::{BodyOf, Upload, streams};
 use crate::call::{Call, CallMemory, HeldMemory, header_bytes};
 
 /// How many bytes a guest may write to a body at once, at most.
@@ -83,20 +83,34 @@ impl WasiHttpHooks for EgressHooks {
         options: Option<RequestOptions>,
         _: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Sending {
-        let call = Arc::clone(&self.0);
-        let authorized = admit(&call, &request);
-        let memory = HeldMemory::take(&call, bytes_of(&request));
-        let can_wait = authorized.as_ref().is_ok_and(streams);
-        let (request, upload) = Upload::watch(&call, request, can_wait);
-        let options = options.unwrap_or_default();
+        let sending = exchange(&self.0, request, options.unwrap_or_default(), BodyOf::Guest);
         Box::new(async move {
-            let memory = memory.map_err(|_| Error::HttpRequestDenied)?;
-            let response = send(&call, request, authorized?, options, memory).await?;
-            if let Some(upload) = upload {
-                upload.answered(response.status());
-            }
+            let response = sending.await?;
             Ok((response, Box::new(async { Ok(()) }) as Box<dyn Future<Output = _> + Send>))
         })
+    }
+}
+
+/// Sends a plugin's request if it may leave, which is decided at once. Returns a future that waits
+/// for the head of its response.
+pub(crate) fn exchange(
+    call: &Arc<Call>,
+    request: http::Request<WasiBody>,
+    options: RequestOptions,
+    body_of: BodyOf,
+) -> impl Future<Output = Result<http::Response<WasiBody>>> + Send + use<> {
+    let call = Arc::clone(call);
+    let authorized = admit(&call, &request);
+    let memory = HeldMemory::take(&call, bytes_of(&request));
+    let can_wait = authorized.as_ref().is_ok_and(streams);
+    let (request, upload) = Upload::watch(&call, request, can_wait, body_of);
+    async move {
+        let memory = memory.map_err(|_| Error::HttpRequestDenied)?;
+        let response = send(&call, request, authorized?, options, memory).await?;
+        if let Some(upload) = upload {
+            upload.answered(response.status());
+        }
+        Ok(response)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Egress: the only way out of a sandbox.
 //!
-//! A plugin's request comes to [`hooks`], and goes through these stages, each in a file of its
+//! A plugin's request comes to [`hooks`] or [`exchange`], and goes through these stages, each in a file of its
 //! name:
 //!
 //! 1. [`admit`]: the policy decides whether it may leave, and with which credential.
@@ -29,7 +29,8 @@ use std::sync::Arc;
 
 use keyward_policy::authorize;
 
-pub(crate) use hooks::{EgressHooks, queued_bytes, request_bytes};
+pub(crate) use hooks::{EgressHooks, exchange, queued_bytes, request_bytes};
+pub(crate) use upload::BodyOf;
 
 use crate::running_grant::RunningGrant;
 use crate::sealed_value::SealedValue;

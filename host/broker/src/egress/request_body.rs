@@ -18,8 +18,7 @@ use crate::call::Call;
 use crate::error::CallError;
 
 /// The body of a plugin's request. It ends the call where a surrogate is in it, of whatever call,
-/// or where the request must have no body, and never ends well where the plugin did not end it
-/// itself.
+/// or where the request must have no body.
 pub(super) struct RequestBody {
     inner: WasiBody,
     call: Arc<Call>,
@@ -106,10 +105,6 @@ impl Body for RequestBody {
         loop {
             let Some(frame) = ready!(Pin::new(&mut this.inner).poll_frame(cx)) else {
                 this.ended = true;
-                // A guest that is gone leaves an end behind that looks like any other.
-                if this.call.has_ended() {
-                    return Poll::Ready(Some(Err(Error::ConnectionTerminated)));
-                }
                 let rest = this.held.split().freeze();
                 return Poll::Ready(rest.has_remaining().then(|| Ok(Frame::data(rest))));
             };

@@ -50,6 +50,7 @@ impl Upload {
         call: &Arc<Call>,
         request: Request<WasiBody>,
         can_wait: bool,
+        body_of: BodyOf,
     ) -> (Request<WasiBody>, Option<Self>) {
         if request.body().is_end_stream() {
             return (request, None);
@@ -59,7 +60,7 @@ impl Upload {
         let length = request.headers().get(header::CONTENT_LENGTH);
         let left = length.and_then(|length| length.to_str().ok()?.parse().ok());
         let mut request =
-            request.map(|inner| Watched { inner, left, progress: watched }.boxed_unsync());
+            request.map(|inner| Watched { inner, left, progress: watched, body_of }.boxed_unsync());
         let connection = capture_connection(&mut request);
         if can_wait && call.expectation().hold() {
             request.headers_mut().insert(header::EXPECT, HeaderValue::from_static("100-continue"));
@@ -119,6 +120,16 @@ struct Watched {
     /// the end then.
     left: Option<u64>,
     progress: Progress,
+    body_of: BodyOf,
+}
+
+/// Who makes a body.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum BodyOf {
+    /// A guest writes it, and its end counts only while the guest lives.
+    Guest,
+    /// The host has it.
+    Host,
 }
 
 impl Body for Watched {
@@ -136,6 +147,10 @@ impl Body for Watched {
         }
         if frame.is_none() {
             self.progress.ended();
+            // A guest that is gone leaves an end behind that looks like any other.
+            if matches!(self.body_of, BodyOf::Guest) && self.progress.call.has_ended() {
+                return Poll::Ready(Some(Err(Error::ConnectionTerminated)));
+            }
         } else if self.left == Some(0) {
             self.progress.sent();
         }

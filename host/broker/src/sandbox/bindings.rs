@@ -19,17 +19,25 @@ mod generated {
         path: "../../wit",
         inline: "package keyward:host;
                  world host {
+                     import keyward:broker/forwarding@0.1.0;
                      import keyward:broker/identity@0.1.0;
                      import keyward:broker/caller-state@0.1.0;
                      import keyward:broker/sql@0.1.0;
                  }",
         world: "keyward:host/host",
-        imports: { default: async | trappable },
+        imports: {
+            "keyward:broker/forwarding.head-of": trappable,
+            "keyward:broker/forwarding.reply": trappable,
+            default: async | trappable,
+        },
         with: {
+            "wasi:http": wasmtime_wasi_http::p2::bindings::http,
+            "wasi:io": wasmtime_wasi::p2::bindings::io,
+            "wasi:clocks": wasmtime_wasi::p2::bindings::clocks,
             "keyward:broker/sql.connection": crate::sandbox::bindings::Connection,
             "keyward:broker/sql.results": crate::sandbox::bindings::Results,
         },
     });
 }
 
-pub(super) use generated::keyward::broker::{caller_state, identity, sql};
+pub(super) use generated::keyward::broker::{caller_state, forwarding, identity, sql};

@@ -3,11 +3,14 @@
 //! An [`Engine`] holds the pool that they are taken from; a [`Template`] is a plugin, compiled and
 //! linked; [`run`] makes a sandbox of it, hands it one request, and ends it.
 
+mod answer;
 mod bindings;
+mod body_slot;
 mod caller_state;
 mod clocks;
 mod compiled;
 mod engine;
+mod forwarding;
 mod guest;
 mod http_memory;
 mod identity;
@@ -15,6 +18,7 @@ mod limits;
 mod linker;
 mod meter;
 mod output;
+mod read_ahead;
 mod run;
 mod sql;
 mod state;
@@ -22,6 +26,7 @@ mod template;
 
 pub(crate) use engine::Engine;
 pub(crate) use guest::Guest;
-pub(crate) use run::run;
+pub(crate) use read_ahead::ReadAhead;
+pub(crate) use run::{Answered, run};
 pub use template::CompileEvent;
 pub(crate) use template::{Template, Templates};

@@ -1,8 +1,8 @@
 //! Runs one call in a sandbox of its own.
 
 use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -11,13 +11,16 @@ use http::{Request, Response};
 use tokio::sync::oneshot;
 use wasmtime::component::ResourceTableError;
 use wasmtime::{Store, Trap};
-use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
+use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
 use wasmtime_wasi_http::{Error as WasiError, FieldMapError, WasiBody, WasiHttpView};
 
+use super::answer::{Answer, Answerer};
+use super::body_slot::PassedOn;
 use super::guest::Guest;
 use super::meter::{Meter, Metered};
 use super::output::printable;
-use super::state::State;
+use super::read_ahead::ReadAhead;
+use super::state::{CallerRequest, State};
 use super::template::Template;
 use crate::call::Call;
 use crate::error::{CallError, Limit};
@@ -26,18 +29,23 @@ use crate::mount::CallPermit;
 /// How many characters of a guest's own error are shown.
 const LONGEST_ERROR: usize = 500;
 
-/// The guest's answer, or that it chose to give an error in place of one.
-type Answer = Result<Response<WasiBody>, ErrorCode>;
+/// A response, and what of its body has come.
+pub(crate) struct Answered {
+    pub(crate) response: Response<WasiBody>,
+    /// What has been read of the body, which comes before the rest.
+    pub(crate) ahead: ReadAhead,
+    /// Stops the guest when it is dropped.
+    pub(crate) guest: Guest,
+}
 
-/// Hands a request to a fresh sandbox, and waits for the head of its response. What comes with it
-/// stops the guest when it is dropped.
+/// Hands a request to a fresh sandbox, and waits for the head of its response.
 pub(crate) async fn run<B>(
     call: &Arc<Call>,
     template: &Template,
     request: Request<B>,
     scheme: Scheme,
     permit: CallPermit,
-) -> Result<(Response<WasiBody>, Guest), CallError>
+) -> Result<Answered, CallError>
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<WasiError>,
@@ -47,13 +55,19 @@ where
     // its head is taken, and no other task, on another processor perhaps, was ever woken.
     let mut life =
         Box::pin(live(Arc::clone(call), template.clone(), request, scheme, sender, permit));
-    let (answer, mut ended) = tokio::select! {
+    let (mut answer, mut ended) = tokio::select! {
         biased;
         () = life.as_mut() => (receiver.try_recv().ok(), true),
         answer = &mut receiver => (answer.ok(), false),
     };
+    let mut ahead = ReadAhead::default();
     if !ended {
         ended = poll_fn(|cx| Poll::Ready(life.as_mut().poll(cx).is_ready())).await;
+        // Of a guest that has passed a whole response on, nothing is left to do.
+        if !ended && let Some(Answer { result: Ok(response), passed_on: true }) = &mut answer {
+            let whole = poll_fn(|cx| Poll::Ready(ahead.read(response.body_mut(), cx))).await;
+            ended = whole && call.has_ended();
+        }
     }
     let guest = if ended { Guest::ended() } else { Guest::in_task(life) };
     // A rule that was broken before the response outweighs it.
@@ -66,12 +80,12 @@ where
         call.fail(error.clone());
         Err(error)
     };
-    match answer {
+    match answer.map(|answer| answer.result) {
         // With one of these a connection would end as HTTP, or wait for another response.
         Some(Ok(response)) if response.status().is_informational() => {
             failed(format!("it answered with the status {}", response.status().as_u16()))
         }
-        Some(Ok(response)) => Ok((response, guest)),
+        Some(Ok(response)) => Ok(Answered { response, ahead, guest }),
         Some(Err(code)) => {
             let code: String = code.to_string().chars().take(LONGEST_ERROR).collect();
             failed(format!("it answered with the error {}", printable(code.as_bytes())))
@@ -81,8 +95,7 @@ where
     }
 }
 
-/// The guest's life. Its verdict is known before its store is dropped, and with it the ends of its
-/// bodies.
+/// The guest's life, and then that of the body that it has passed on.
 async fn live<B>(
     call: Arc<Call>,
     template: Template,
@@ -97,40 +110,87 @@ async fn live<B>(
     let _permit = permit;
     // Dropped after the store, however this ends.
     let _released = Released(Arc::clone(&call));
-    let mount = Arc::clone(call.mount());
-    let meter = Meter::new(mount.limits.cpu_time);
-    let mut store = State::store(template.pre.engine(), &call, Arc::clone(&meter));
-    // Dropped before the store, however this ends.
-    let _ended = Ended(Arc::clone(&call));
+    let mut ends = pin!(async {
+        tokio::select! {
+            biased;
+            limit = watch(&call) => Some(limit),
+            limit = overstay(&call) => Some(limit),
+            _ = call.ended_by_lock() => None,
+        }
+    });
+    // Both break off when this ends.
+    let passed = sandbox(&call, &template, request, scheme, sender, ends.as_mut()).await;
+    if passed.response.is_some() && call.verdict().is_none() {
+        tokio::select! {
+            biased;
+            () = call.delivered() => {}
+            limit = ends => {
+                if let Some(limit) = limit {
+                    call.fail(CallError::limit(&call.mount().name, limit));
+                }
+            }
+        }
+    }
+}
 
-    let answered = Arc::new(AtomicBool::new(false));
+/// Bodies that the host goes on to pass on when the guest is gone.
+#[derive(Default)]
+struct Passed {
+    response: Option<PassedOn>,
+    _uploads: Vec<PassedOn>,
+}
+
+/// Runs the guest. Its verdict is known before its store is dropped, and with it the ends of its
+/// bodies. `ends` tells when it must end, with the limit that it has reached or else by a lock.
+async fn sandbox<B>(
+    call: &Arc<Call>,
+    template: &Template,
+    request: Request<B>,
+    scheme: Scheme,
+    sender: oneshot::Sender<Answer>,
+    ends: Pin<&mut impl Future<Output = Option<Limit>>>,
+) -> Passed
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<WasiError>,
+{
+    let mount = call.mount();
+    let meter = Meter::new(mount.limits.cpu_time);
+    let answerer = Answerer::new(sender);
+    let mut store = State::store(template.pre.engine(), call, Arc::clone(&meter), answerer.clone());
+    // Dropped before the store, however this ends.
+    let _ended = Ended(Arc::clone(call));
+
     let handled = {
-        let future =
-            Box::pin(handle(&template, &mut store, request, scheme, sender, Arc::clone(&answered)));
+        let future = Box::pin(handle(template, &mut store, request, scheme));
         tokio::select! {
             biased;
             handled = Metered { future, meter } => handled,
-            limit = watch(&call) => Err(limit.into()),
-            limit = overstay(&call) => Err(limit.into()),
-            _ = call.ended_by_lock() => return,
+            limit = ends => match limit {
+                Some(limit) => Err(limit.into()),
+                None => return Passed::default(),
+            },
         }
     };
-    let answered = answered.load(Ordering::Relaxed);
+    let state = store.data_mut();
+    let (response, uploads) = state.take_passed_on();
+    let passed = Passed { response, _uploads: uploads };
     let error = match handled {
         // The service answered before it had all: what it did not want any more need not be sent.
-        Ok(()) if answered && call.has_overtaken_upload() => {
-            store.data_mut().abort_open_bodies();
-            return;
+        Ok(()) if answerer.has_answered() && call.has_overtaken_upload() => {
+            state.abort_open_bodies();
+            return passed;
         }
-        Ok(()) if store.data_mut().has_open_body() => {
+        Ok(()) if state.has_open_body() => {
             let why = "it ended without ending a body that it had begun".to_owned();
             CallError::Trapped { mount: mount.name.clone(), why }
         }
-        Ok(()) if answered => return,
+        Ok(()) if answerer.has_answered() => return passed,
         Ok(()) => CallError::NoResponse { mount: mount.name.clone() },
-        Err(error) => verdict(&call, &error),
+        Err(error) => verdict(call, &error),
     };
     call.fail(error);
+    passed
 }
 
 /// Tells the call that its guest is no more.
@@ -156,8 +216,6 @@ async fn handle<B>(
     store: &mut Store<State>,
     request: Request<B>,
     scheme: Scheme,
-    sender: oneshot::Sender<Answer>,
-    answered: Arc<AtomicBool>,
 ) -> wasmtime::Result<()>
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
@@ -165,12 +223,14 @@ where
 {
     let proxy = template.pre.instantiate_async(&mut *store).await;
     let proxy = proxy.map_err(|error| NotStarted(error.to_string()))?;
-    let mut http = store.data_mut().http();
+    let (caller, request) = CallerRequest::new(request);
+    let state = store.data_mut();
+    state.request = caller;
+    let answerer = state.answerer.clone();
+    let mut http = state.http();
     let request = http.new_incoming_request(scheme, request)?;
-    let out = http.new_response_outparam_from_callback(move |answer| {
-        answered.store(true, Ordering::Relaxed);
-        // Nobody waits any more where the caller has gone away.
-        drop(sender.send(answer));
+    let out = http.new_response_outparam_from_callback(move |result| {
+        answerer.answer(Answer { result, passed_on: false });
     })?;
     proxy.wasi_http_incoming_handler().call_handle(&mut *store, request, out).await
 }

@@ -2,13 +2,19 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use http::{Method, Request, Uri};
+use http_body::Body;
+use http_body_util::BodyExt;
 use wasmtime::component::ResourceTable;
 use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi::clocks::{MonotonicClock, WallClock};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::p2::body::{HostOutgoingBody, StreamContext};
-use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+use wasmtime_wasi_http::{Error, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
+use super::answer::Answerer;
+use super::body_slot::{BodySlot, PassedOn, WeakSlot};
 use super::clocks::Coarse;
 use super::meter::Meter;
 use super::output::Output;
@@ -38,10 +44,49 @@ pub(super) struct State {
     hooks: EgressHooks,
     pub(super) call: Arc<Call>,
     pub(super) counts: Counts,
+    /// The caller's request.
+    pub(super) request: CallerRequest,
+    /// Responses of services that can be passed on, by the guest's handles to them.
+    pub(super) responses: Vec<(u32, WeakSlot)>,
+    pub(super) answerer: Answerer,
+    /// Bodies that the host passes on: the response's, and those of requests.
+    pub(super) passed_on: (Option<PassedOn>, Vec<PassedOn>),
+}
+
+/// The caller's request, as it can be passed on.
+#[derive(Default)]
+pub(super) struct CallerRequest {
+    pub(super) method: Method,
+    pub(super) uri: Uri,
+    pub(super) has_body: bool,
+    pub(super) body: WeakSlot,
+}
+
+impl CallerRequest {
+    /// Returns the request as the guest gets it.
+    pub(super) fn new<B>(request: Request<B>) -> (Self, Request<WasiBody>)
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Error>,
+    {
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        let has_body = !request.body().is_end_stream();
+        let mut body = WeakSlot::default();
+        let request = request.map(|whole| {
+            let whole = whole.map_err(Into::into).boxed_unsync();
+            if !has_body {
+                return whole;
+            }
+            let slot = BodySlot::new(whole);
+            body = slot.downgrade();
+            slot.reader()
+        });
+        (Self { method, uri, has_body, body }, request)
+    }
 }
 
 impl State {
-    fn new(call: &Arc<Call>) -> Self {
+    fn new(call: &Arc<Call>, answerer: Answerer) -> Self {
         let limits = &call.mount().limits;
         let (stdout, stderr) = Output::pair(call);
         let mut wasi = WasiCtx::builder();
@@ -64,6 +109,10 @@ impl State {
             hooks,
             call: Arc::clone(call),
             counts: Counts::default(),
+            request: CallerRequest::default(),
+            responses: Vec::new(),
+            answerer,
+            passed_on: (None, Vec::new()),
         }
     }
 
@@ -72,9 +121,10 @@ impl State {
         engine: &wasmtime::Engine,
         call: &Arc<Call>,
         meter: Arc<Meter>,
+        answerer: Answerer,
     ) -> Store<Self> {
         let limits = call.mount().limits;
-        let mut store = Store::new(engine, Self::new(call));
+        let mut store = Store::new(engine, Self::new(call, answerer));
         store.limiter(|state| state);
         store.set_hostcall_fuel(usize::try_from(limits.hostcall_bytes).unwrap_or(usize::MAX));
         store.set_max_component_handles(limits.resources as usize);
@@ -91,6 +141,17 @@ impl State {
 }
 
 impl State {
+    /// The hooks of `wasi:http`.
+    pub(super) fn hooks(&mut self) -> &mut EgressHooks {
+        &mut self.hooks
+    }
+
+    /// Bodies that the host passes on: the response's, and those of requests. They break off when
+    /// they are dropped.
+    pub(super) fn take_passed_on(&mut self) -> (Option<PassedOn>, Vec<PassedOn>) {
+        std::mem::take(&mut self.passed_on)
+    }
+
     /// Whether there is a body that the guest has begun and neither ended nor dropped. Its end
     /// would look like a good one.
     pub(super) fn has_open_body(&mut self) -> bool {

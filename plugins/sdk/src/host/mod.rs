@@ -6,7 +6,9 @@ mod wasm;
 #[cfg(target_family = "wasm")]
 pub use wasm::bindings;
 #[cfg(target_family = "wasm")]
-pub(crate) use wasm::{Fields, Incoming, leave, log, log_panics, now, stream_error};
+pub(crate) use wasm::{
+    Fields, Incoming, Message, ResponseHandle, leave, log, log_panics, now, stream_error,
+};
 
 #[cfg(not(target_family = "wasm"))]
 mod native;

@@ -3,7 +3,7 @@
 #[cfg(target_family = "wasm")]
 mod wasm;
 #[cfg(target_family = "wasm")]
-pub(crate) use wasm::{Connection, Mount, Results, pump};
+pub(crate) use wasm::{Connection, Mount, Results, host_body, pump};
 
 #[cfg(not(target_family = "wasm"))]
 mod native;

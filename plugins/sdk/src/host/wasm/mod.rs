@@ -3,10 +3,12 @@
 mod fields;
 mod incoming;
 mod log;
+mod message;
 
 pub(crate) use fields::Fields;
 pub(crate) use incoming::{Incoming, stream_error};
 pub(crate) use log::{log, log_panics};
+pub(crate) use message::{Message, ResponseHandle};
 
 /// A newer version of the standard library's allocator. It first uses the heap that the linker
 /// reserved (`--initial-heap`), while the standard library's grows memory at once.

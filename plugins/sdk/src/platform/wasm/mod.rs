@@ -4,6 +4,6 @@ mod mount;
 mod pump;
 mod sql;
 
-pub(crate) use mount::Mount;
+pub(crate) use mount::{Mount, host_body};
 pub(crate) use pump::pump;
 pub(crate) use sql::{Connection, Results};

@@ -2,17 +2,18 @@
 
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
+use std::rc::Rc;
 
 use super::pump::{Pumped, pump_request};
 use crate::body::{Body, Content};
 use crate::headers::Headers;
-use crate::host::bindings::keyward::broker::{caller_state, identity};
+use crate::host::bindings::keyward::broker::{caller_state, forwarding, identity};
 use crate::host::bindings::wasi::config::store;
 use crate::host::bindings::wasi::http::outgoing_handler;
 use crate::host::bindings::wasi::http::types::{
-    self, ErrorCode, IncomingRequest, OutgoingBody, OutgoingRequest,
+    self, ErrorCode, IncomingRequest, IncomingResponse, OutgoingBody, OutgoingRequest,
 };
-use crate::host::{Fields, Incoming, leave};
+use crate::host::{Fields, Incoming, Message, ResponseHandle, leave};
 use crate::method::Method;
 use crate::outgoing::{Outgoing, SendError};
 use crate::problem::Problem;
@@ -23,13 +24,13 @@ use crate::token::Token;
 /// and most plugins make few.
 #[derive(Debug)]
 pub(crate) struct Mount {
-    request: IncomingRequest,
+    request: Rc<IncomingRequest>,
     /// Whether a request was sent before.
     has_sent: Cell<bool>,
 }
 
 impl Mount {
-    pub(crate) fn of(request: IncomingRequest) -> Self {
+    pub(crate) fn of(request: Rc<IncomingRequest>) -> Self {
         Self { request, has_sent: Cell::new(false) }
     }
 
@@ -66,10 +67,67 @@ impl Mount {
     }
 
     pub(crate) fn send(&self, outgoing: Outgoing) -> Result<Response, SendError> {
+        let is_head = outgoing.method == Method::Head;
+        let fields = &outgoing.headers.fields;
+        let of = fields.message().cloned();
+        let caller = match &of {
+            Some(Message::Request(request)) => Some(&**request),
+            Some(Message::Response(_)) | None => None,
+        };
+        // A request cannot be forwarded with the fields of a response.
+        let known = caller.is_some() == of.is_some();
+        let keeps_body = outgoing.body.is_whole(of.as_ref());
+        if !known
+            || !(keeps_body || outgoing.body.is_in_memory())
+            || !fields.can_forward(keeps_body)
+        {
+            let (response, unfinished) = self.send_in_steps(outgoing)?;
+            return Ok(self.received(response.status(), response, is_head, unfinished));
+        }
+        let request = forwarding::Outgoing {
+            method: wasi_method(outgoing.method),
+            authority: outgoing.authority,
+            path_with_query: outgoing.path_and_query,
+            changes: outgoing.headers.fields.into_changes(),
+            body: host_body(outgoing.body),
+        };
+        let received = forwarding::forward(caller, &request).map_err(send_error)?;
+        Ok(self.received(received.status, received.response, is_head, None))
+    }
+
+    fn received(
+        &self,
+        status: u16,
+        response: IncomingResponse,
+        is_head: bool,
+        unfinished: Option<OutgoingBody>,
+    ) -> Response {
+        let handle = if self.has_sent.replace(true) {
+            // A plugin that sends many requests would exceed the limit on handles.
+            ResponseHandle::Dropped(response)
+        } else {
+            ResponseHandle::Left(leave(response))
+        };
+        let message = Message::Response(Rc::new(handle));
+        let headers = Headers { fields: Fields::of(message.clone()) };
+        // Responses to HEAD, and with these statuses, may announce a length but have no body.
+        let bodiless = is_head || status == 204 || status == 304;
+        let body = if bodiless {
+            Body::empty()
+        } else {
+            Body(Content::Stream(Incoming::of(message, unfinished)))
+        };
+        Response { status, headers, body }
+    }
+
+    /// Sends a request whose body the plugin writes.
+    fn send_in_steps(
+        &self,
+        outgoing: Outgoing,
+    ) -> Result<(IncomingResponse, Option<OutgoingBody>), SendError> {
         let malformed =
             |what: &str| SendError::Failed(format!("the plugin's request has no valid {what}"));
         let has_body = !outgoing.body.is_empty();
-        let is_head = outgoing.method == Method::Head;
         let mut fields = outgoing.headers.fields;
         if let Content::Bytes(bytes) = &outgoing.body.0
             && has_body
@@ -101,30 +159,46 @@ impl Mount {
         let ready = leave(future.subscribe());
         ready.block();
         let response = future.get();
-        if self.has_sent.replace(true) {
-            // A plugin that sends many requests would exceed the limit on handles.
+        if self.has_sent.get() {
             drop(ManuallyDrop::into_inner(ready));
             drop(ManuallyDrop::into_inner(future));
         }
-        let response = match response {
-            Some(Ok(Ok(response))) => response,
-            Some(Ok(Err(code))) => return Err(send_error(code)),
+        match response {
+            Some(Ok(Ok(response))) => Ok((response, unfinished)),
+            Some(Ok(Err(code))) => Err(send_error(code)),
             Some(Err(())) | None => {
-                return Err(SendError::Failed("the response was already taken".to_owned()));
+                Err(SendError::Failed("the response was already taken".to_owned()))
             }
-        };
-        let response = leave(response);
-        let status = response.status();
-        let headers = Headers { fields: Fields::shared(response.headers()) };
-        // Responses to HEAD, and with these statuses, may announce a length but have no body.
-        let bodiless = is_head || status == 204 || status == 304;
-        let body = if bodiless {
-            Body::empty()
-        } else {
-            let incoming = response.consume().ok().and_then(|body| Incoming::new(body, unfinished));
-            incoming.map_or_else(Body::empty, |incoming| Body(Content::Stream(incoming)))
-        };
-        Ok(Response { status, headers, body })
+        }
+    }
+}
+
+impl Body {
+    /// Whether this is the whole body of a message, which the host can pass on.
+    pub(crate) fn is_whole(&self, of: Option<&Message>) -> bool {
+        match &self.0 {
+            Content::Stream(incoming) => of.is_some_and(|message| incoming.is_whole(message)),
+            Content::Empty | Content::Bytes(_) | Content::Filtered(..) | Content::Chunks(_) => {
+                false
+            }
+        }
+    }
+
+    /// Whether the plugin has all of it.
+    pub(crate) fn is_in_memory(&self) -> bool {
+        matches!(self.0, Content::Empty | Content::Bytes(_))
+    }
+}
+
+/// A body that is whole or in memory, for the host.
+pub(crate) fn host_body(body: Body) -> forwarding::Body {
+    match body.0 {
+        Content::Empty => forwarding::Body::Empty,
+        Content::Bytes(bytes) if bytes.is_empty() => forwarding::Body::Empty,
+        Content::Bytes(bytes) => forwarding::Body::Bytes(bytes),
+        Content::Stream(_) | Content::Filtered(..) | Content::Chunks(_) => {
+            forwarding::Body::Unchanged
+        }
     }
 }
 

@@ -27,8 +27,9 @@ pub(crate) fn pump(body: Body, out: &OutputStream) -> Result<(), BodyError> {
         Content::Bytes(bytes) => write(&bytes, out, None).map(drop),
         Content::Stream(incoming) => {
             let incoming = leave(incoming);
+            let Some(stream) = incoming.stream() else { return Ok(()) };
             loop {
-                match out.blocking_splice(&incoming.stream, SPLICE_SIZE) {
+                match out.blocking_splice(stream, SPLICE_SIZE) {
                     Ok(_) => {}
                     Err(error) => return end(error),
                 }
@@ -59,9 +60,10 @@ pub(super) fn pump_request(
         }
         Content::Chunks(chunks) => self::chunks(chunks, out, Some(&responded)),
         Content::Stream(incoming) => {
-            let (readable, writable) = (incoming.stream.subscribe(), out.subscribe());
+            let Some(stream) = incoming.stream() else { return Ok(Pumped::Complete) };
+            let (readable, writable) = (stream.subscribe(), out.subscribe());
             loop {
-                match out.splice(&incoming.stream, SPLICE_SIZE) {
+                match out.splice(stream, SPLICE_SIZE) {
                     Ok(0) => {}
                     Ok(_) => continue,
                     Err(error) => return end(error).map(|()| Pumped::Complete),
