@@ -148,3 +148,22 @@ fn all_steps_of_the_demo_pass() {
     let text = stdout(&["demo"]);
     assert!(text.contains("steps passed.") && !text.contains("FAILED"), "{text}");
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_demo_runs_in_little_address_space() {
+    let demo = crate::process::keyward();
+    let mut limited = std::process::Command::new("sh");
+    limited.args(["-c", "ulimit -v 4194304 && exec \"$0\" demo"]).arg(demo.get_program());
+    for (name, value) in demo.get_envs() {
+        match value {
+            Some(value) => limited.env(name, value),
+            None => limited.env_remove(name),
+        };
+    }
+    let output = limited.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("steps passed.") && !text.contains("FAILED"), "{text} {output:?}");
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(log.contains("the address space of this process is limited to 4096 MiB"), "{log}");
+}

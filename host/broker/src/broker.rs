@@ -30,7 +30,7 @@ use crate::rejection::{RejectedRequest, Rejection};
 use crate::request::prepare;
 use crate::running_calls::RunningCalls;
 use crate::running_grant::RunningGrant;
-use crate::sandbox::{self, CompileEvent, Engine, Template, Templates};
+use crate::sandbox::{self, CompileEvent, Engine, Reduced, Template, Templates};
 use crate::seal::{ResponseCache, StateKey};
 use crate::served_caller::{self, ServedCallers};
 use crate::start_error::StartError;
@@ -120,11 +120,19 @@ impl Broker {
     ///
     /// A plugin, a certificate or the machine is not as it must be.
     pub fn start_with(plan: Plan, options: Options<'_>) -> Result<Self, StartError> {
-        let Plan { mounts: planned, callers, config } = plan;
+        let Plan { mounts: mut planned, callers, config } = plan;
         let trust = Trust::load(&config.tls)?;
         let Identities { caches: identities, files } =
             identities::caches(&config, &trust, &options.clock, &options.sources)?;
-        let engine = Engine::new(planned.iter().map(|mount| &mount.limits))?;
+        if let Some(Reduced { wanted, fits, limit }) = sandbox::fit(&mut planned) {
+            let limit = limit >> 20;
+            tracing::warn!(
+                "the address space of this process is limited to {limit} MiB (`ulimit -v`), so at \
+                 most {fits} calls run at once, where the configuration allows {wanted}; the others \
+                 wait. Raise the limit, or lower `memory` or `concurrency` in [mount.NAME.limits]"
+            );
+        }
+        let engine = Engine::new(&planned)?;
         let directory = match &config.compile_cache {
             CompileCache::Directory(directory) => Some(directory.as_path()),
             CompileCache::Unset | CompileCache::Off => None,

@@ -36,10 +36,41 @@ pub(crate) struct Peers {
     /// Keyward's port.
     pub(crate) keyward: u16,
     daemon: Child,
-    _servers: Vec<Process>,
+    /// The baseline.
+    baseline: Process,
+    _upstream: Process,
+    /// A proxy of hyper, with its port.
+    bare: (Process, u16),
     emulator: Emulator,
     runtime: tokio::runtime::Runtime,
     directory: TempDir,
+}
+
+/// A proxy before the upstream.
+pub(crate) struct Proxy {
+    pub(crate) port: u16,
+    /// Its processes.
+    pub(crate) processes: Vec<u32>,
+}
+
+/// The processor time that processes have used, in seconds: fields 14 and 15 of `/proc/PID/stat`,
+/// in hundredths.
+pub(crate) fn processor_time(processes: &[u32]) -> Result<f64> {
+    let mut all = 0.0;
+    for process in processes {
+        let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
+        let (_, fields) = stat.rsplit_once(')').ok_or("no name in stat")?;
+        let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<f64>);
+        all += ticks.sum::<std::result::Result<f64, _>>()? / 100.0;
+    }
+    Ok(all)
+}
+
+/// A process and those that it has started.
+fn family(process: u32) -> Result<Vec<u32>> {
+    let children = std::fs::read_to_string(format!("/proc/{process}/task/{process}/children"))?;
+    let children = children.split_whitespace().map(str::parse);
+    Ok([Ok(process)].into_iter().chain(children).collect::<std::result::Result<_, _>>()?)
 }
 
 /// A daemon with the same configuration at another port. Dropping it ends it.
@@ -49,13 +80,9 @@ pub(crate) struct Another {
 }
 
 impl Another {
-    /// The processor time that it has used, in seconds: fields 14 and 15 of `/proc/PID/stat`, in
-    /// hundredths.
+    /// The processor time that it has used, in seconds.
     pub(crate) fn processor_time(&self) -> Result<f64> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.0.id()))?;
-        let (_, fields) = stat.rsplit_once(')').ok_or("no name in stat")?;
-        let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<f64>);
-        Ok(ticks.sum::<std::result::Result<f64, _>>()? / 100.0)
+        processor_time(&[self.process.0.id()])
     }
 }
 
@@ -101,10 +128,11 @@ impl Peers {
         let emulator = runtime.block_on(Emulator::start(Options::default()))?;
         emulator.faults().add(Fault::always("blob", FaultKind::DiscardBody));
         std::fs::write(at.join("emulator.pem"), emulator.ca_pem())?;
-        let servers = vec![
-            server(at, "upstream", &upstream_config(at, upstream))?,
-            server(at, "baseline", &baseline_config(at, upstream, emulator.tls_address(), nginx))?,
-        ];
+        let upstream_server = server(at, "upstream", &upstream_config(at, upstream))?;
+        let uploads = emulator.tls_address();
+        let baseline = server(at, "baseline", &baseline_config(at, upstream, uploads, nginx))?;
+        let bare = free_port()?;
+        let bare = (bare_proxy(bare, upstream, &at.join("ca.pem"))?, bare);
 
         let config = format!(
             "[identity.default]\nsource = \"imds\"\nendpoint = {:?}\n[mount.vault]\nplugin = \
@@ -125,10 +153,48 @@ impl Peers {
         );
         std::fs::write(at.join("keyward.toml"), config)?;
         let daemon = daemon(at)?;
-        for port in [upstream, nginx, keyward] {
+        for port in [upstream, nginx, keyward, bare.1] {
             wait_for(port)?;
         }
-        Ok(Self { nginx, keyward, daemon, _servers: servers, emulator, runtime, directory })
+        Ok(Self {
+            nginx,
+            keyward,
+            daemon,
+            baseline,
+            _upstream: upstream_server,
+            bare,
+            emulator,
+            runtime,
+            directory,
+        })
+    }
+
+    /// nginx, the bare proxy and Keyward.
+    pub(crate) fn proxies(&self) -> Result<[Proxy; 3]> {
+        let (bare, port) = &self.bare;
+        Ok([
+            Proxy { port: self.nginx, processes: family(self.baseline.0.id())? },
+            Proxy { port: *port, processes: vec![bare.0.id()] },
+            Proxy { port: self.keyward, processes: vec![self.daemon.id()] },
+        ])
+    }
+
+    /// Memory of the daemon that no file holds, in KiB.
+    pub(crate) fn anonymous_memory(&self) -> Result<u64> {
+        self.of_proc("smaps_rollup", "Anonymous:")
+    }
+
+    /// The address space of the daemon, in KiB.
+    pub(crate) fn address_space(&self) -> Result<u64> {
+        self.of_proc("status", "VmSize:")
+    }
+
+    /// A number of KiB in a file of the daemon's in `/proc`.
+    fn of_proc(&self, file: &str, name: &str) -> Result<u64> {
+        let text = std::fs::read_to_string(format!("/proc/{}/{file}", self.daemon.id()))?;
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        let line = line.ok_or_else(|| format!("no {name} in {file}"))?;
+        Ok(line.trim().trim_end_matches(" kB").parse()?)
     }
 
     pub(crate) fn keyward_id(&self) -> u32 {
@@ -164,9 +230,7 @@ impl Peers {
 
     /// Peak memory of the daemon, in KiB.
     pub(crate) fn keyward_memory(&self) -> Result<i64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.daemon.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
-        Ok(line.trim().trim_end_matches(" kB").parse()?)
+        Ok(i64::try_from(self.of_proc("status", "VmHWM:")?)?)
     }
 
     /// Another daemon, at a socket and a port, that tells callers apart or does not.
@@ -318,6 +382,13 @@ fn baseline_config(at: &Path, upstream: u16, uploads: SocketAddr, port: u16) -> 
          server {{ listen 127.0.0.1:{port};\n{} }}",
         locations.concat()
     )
+}
+
+/// The bare proxy, which this program has too.
+fn bare_proxy(port: u16, upstream: u16, ca: &Path) -> Result<Process> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["bare-proxy", &port.to_string(), &upstream.to_string(), HOST]).arg(ca);
+    Ok(Process(command.spawn()?))
 }
 
 fn program() -> Result<PathBuf> {

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
+use super::address_space::Slots;
 use crate::start_error::StartError;
-use keyward_policy::config::Limits;
+use keyward_policy::plan::PlannedMount;
 
 /// How long a guest computes before others get their turn, and the grain in which its time is
 /// measured.
@@ -20,11 +21,16 @@ pub(crate) const MOST_SANDBOXES: u32 = 8192;
 /// What a component may consist of. Those that were seen have one memory and two or three tables,
 /// whatever their language.
 const MEMORIES_EACH: u32 = 2;
-const TABLES_EACH: u32 = 4;
+pub(super) const TABLES_EACH: u32 = 4;
 const CORE_INSTANCES_EACH: u32 = 64;
 
+/// Address space between two memories, in bytes, where every access traps. A guest's accesses are
+/// checked against the limit of its memory by its own code. With 4 GiB for each memory, which makes
+/// most checks needless, 640 sandboxes took 4 TiB.
+pub(super) const MEMORY_GUARD: u64 = 64 << 10;
+
 /// A guest's stack. What wasm code may take of it is less, since host functions run on it too.
-const STACK: usize = 1 << 20;
+pub(super) const STACK: usize = 1 << 20;
 const WASM_STACK: usize = 512 << 10;
 
 /// How much of a memory and a table is cleared by writing, and kept, rather than given back to the
@@ -41,38 +47,37 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// An engine for mounts with these limits.
-    pub(crate) fn new<'l>(
-        limits: impl Iterator<Item = &'l Limits> + Clone,
-    ) -> Result<Self, StartError> {
-        let wanted =
-            limits.clone().fold(0_u32, |sum, limits| sum.saturating_add(limits.concurrency));
+    /// An engine for the sandboxes of these mounts.
+    pub(crate) fn new(mounts: &[PlannedMount]) -> Result<Self, StartError> {
+        let slots = Slots::of(mounts);
+        let wanted = slots.sandboxes;
         if wanted > MOST_SANDBOXES {
             return Err(StartError::TooManySandboxes { wanted, most: MOST_SANDBOXES });
         }
-        let memory = limits.clone().map(|limits| limits.memory).max().unwrap_or_default();
-        let elements = limits.map(|limits| limits.table_elements).max().unwrap_or_default();
-        let config = config(wanted.max(1), memory, elements as usize);
-        let engine = wasmtime::Engine::new(&config).map_err(StartError::engine)?;
+        let most = mounts.iter().map(|mount| mount.limits.memory).max().unwrap_or_default();
+        let engine = wasmtime::Engine::new(&config(slots, most)).map_err(StartError::engine)?;
         let ticker = Ticker::start(&engine)
             .map_err(|error| StartError::Engine { why: error.to_string() })?;
         Ok(Self { engine, _ticker: Arc::new(ticker) })
     }
 }
 
-fn config(sandboxes: u32, memory: u64, elements: usize) -> Config {
+/// The configuration of an engine with these slots. `most` is the largest memory that a guest may
+/// have, in bytes.
+fn config(slots: Slots, most: u64) -> Config {
+    let sandboxes = slots.sandboxes.max(1);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(sandboxes)
         .total_core_instances(sandboxes.saturating_mul(CORE_INSTANCES_EACH))
-        .total_memories(sandboxes.saturating_mul(MEMORIES_EACH))
+        .total_memories(slots.memories.max(1))
         .total_tables(sandboxes.saturating_mul(TABLES_EACH))
         .total_stacks(sandboxes)
         .total_gc_heaps(sandboxes)
         .max_core_instances_per_component(CORE_INSTANCES_EACH)
         .max_memories_per_component(MEMORIES_EACH)
         .max_tables_per_component(TABLES_EACH)
-        .max_memory_size(usize::try_from(memory).unwrap_or(usize::MAX))
-        .table_elements(elements)
+        .max_memory_size(usize::try_from(most).unwrap_or(usize::MAX))
+        .table_elements(slots.table_elements as usize)
         .linear_memory_keep_resident(MEMORY_KEPT)
         .table_keep_resident(TABLE_KEPT)
         .max_unused_warm_slots(sandboxes)
@@ -84,6 +89,8 @@ fn config(sandboxes: u32, memory: u64, elements: usize) -> Config {
         .epoch_interruption(true)
         // WASI 0.2 only: the machinery of 0.3 would cost on every call.
         .concurrency_support(false)
+        .memory_reservation(slots.memory)
+        .memory_guard_size(MEMORY_GUARD)
         .async_stack_size(STACK)
         .max_wasm_stack(WASM_STACK)
         // No plugin needs these, and what is not there cannot be attacked.
@@ -134,7 +141,8 @@ mod tests {
 
     #[test]
     fn the_engine_itself_has_the_features_off_that_plugins_cannot_use() {
-        let engine = wasmtime::Engine::new(&config(1, 1 << 20, 1000)).unwrap();
+        let slots = Slots { sandboxes: 1, memories: 1, memory: 1 << 20, table_elements: 1000 };
+        let engine = wasmtime::Engine::new(&config(slots, 1 << 20)).unwrap();
         let module = |sections: &[u8]| [b"\0asm\x01\0\0\0", sections].concat();
         let valid =
             |sections: &[u8]| wasmtime::Module::validate(&engine, &module(sections)).is_ok();

@@ -3,6 +3,7 @@
 //! An [`Engine`] holds the pool that they are taken from; a [`Template`] is a plugin, compiled and
 //! linked; [`run`] makes a sandbox of it, hands it one request, and ends it.
 
+mod address_space;
 mod answer;
 mod bindings;
 mod body_slot;
@@ -24,6 +25,7 @@ mod sql;
 mod state;
 mod template;
 
+pub(crate) use address_space::{Reduced, fit};
 pub(crate) use engine::Engine;
 pub(crate) use guest::Guest;
 pub(crate) use read_ahead::ReadAhead;

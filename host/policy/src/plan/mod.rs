@@ -20,6 +20,7 @@ use std::collections::BTreeMap;
 
 pub use audience::warning;
 pub use features::disabled_features_of;
+pub use memory::count_memories;
 pub use plugin::{Plugin, Plugins, sha256};
 
 use crate::callers::{Callers, MountCallers};
