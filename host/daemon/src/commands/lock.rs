@@ -1,5 +1,6 @@
 //! `keyward lock` and `keyward unlock`: deny at once, whatever the configuration allows.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use http::Method;
@@ -14,7 +15,7 @@ use crate::config::{DaemonConfig, LockConfig};
 use crate::environment;
 use crate::exit::{Exit, Failure};
 use crate::listen::{LOCK_PATH, LOCKS_PATH, UNLOCK_PATH};
-use crate::lock_file::{self, StoredLocks};
+use crate::lock_file::{self, Exclusive, StoredLocks};
 use crate::output::{plural, print_line, width, wrap};
 
 /// What a lock does not end.
@@ -172,10 +173,12 @@ fn lock_on_disk(
     let (plan, _, _) = config.plan()?;
     target.check(&plan).map_err(Failure::config)?;
     let lock = Lock::new(target.clone(), &this_process(), reason);
-    change(&file, LockEvent::from(&lock), |locks| {
+    change(&file, |locks| {
+        let event = LockEvent::from(&lock);
         if locks.iter().all(|lock| lock.target != target) {
             locks.push(lock);
         }
+        Some(event)
     })?;
     print_line(&format!("{target} is locked in {}", file.display()))?;
     let forgotten = forget(&plan, &target);
@@ -190,28 +193,32 @@ fn unlock_on_disk(
     reason: Option<String>,
 ) -> Result<(), Failure> {
     let file = file(&config.lock)?;
-    let mut stored = lock_file::read(&file)?.unwrap_or_default();
-    let was_locked = stored.locks.iter().any(|lock| lock.target == target);
-    if was_locked {
-        let event = LockEvent::now(LockAction::Unlock, target.clone(), &this_process(), reason);
-        stored = change(&file, event, |locks| locks.retain(|lock| lock.target != target))?;
-    }
+    let event = LockEvent::now(LockAction::Unlock, target.clone(), &this_process(), reason);
+    let mut was_locked = false;
+    let stored = change(&file, |locks| {
+        was_locked = locks.iter().any(|lock| lock.target == target);
+        locks.retain(|lock| lock.target != target);
+        was_locked.then_some(event)
+    })?;
     report_unlocked(&target, was_locked)?;
     report_others(&stored.locks)
 }
 
-/// Changes the file of locks, with an event for the audit of the next daemon.
+/// Changes the file of locks, with an event for the audit of the next daemon. Without an event,
+/// the file stays as it is.
 fn change(
     file: &Path,
-    event: LockEvent,
-    change: impl FnOnce(&mut Vec<Lock>),
+    change: impl FnOnce(&mut Vec<Lock>) -> Option<LockEvent>,
 ) -> Result<StoredLocks, Failure> {
-    let mut stored = lock_file::read(file)?.unwrap_or_default();
-    change(&mut stored.locks);
-    stored.unrecorded.push(event);
-    lock_file::write(file, &stored).map_err(|error| {
+    let failed = |error: io::Error| {
         Failure::system(format!("the file of locks {} cannot be written: {error}", file.display()))
-    })?;
+    };
+    let _exclusive = Exclusive::take(file).map_err(failed)?;
+    let mut stored = lock_file::read(file)?.unwrap_or_default().stored;
+    if let Some(event) = change(&mut stored.locks) {
+        stored.unrecorded.push(event);
+        lock_file::write(file, &stored).map_err(failed)?;
+    }
     Ok(stored)
 }
 
@@ -290,7 +297,7 @@ async fn list(place: &Place) -> Result<Exit, Failure> {
         Sent::Answer(answer) => locks_of(&answer)?,
         Sent::NoDaemon(config) => {
             let file = file(&config.lock)?;
-            lock_file::read(&file)?.unwrap_or_default().locks
+            lock_file::read(&file)?.unwrap_or_default().stored.locks
         }
     };
     if locks.is_empty() {
