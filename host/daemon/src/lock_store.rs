@@ -7,9 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use keyward::{
-    Broker, Lock, LockAction, LockEvent, LockTarget, Locked, UnknownLockTarget,
-};
+use keyward::{Broker, Lock, LockAction, LockEvent, LockTarget, Locked, UnknownLockTarget};
 use tokio::sync::Mutex;
 
 use crate::exit::Failure;

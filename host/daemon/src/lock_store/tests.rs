@@ -151,7 +151,10 @@ async fn a_request_does_not_overwrite_what_another_process_wrote() {
     lock_file::write(&machine.file(), &StoredLocks::default()).unwrap();
     let (_, stored) = store.lock(Lock::new(LockTarget::All, &"uid=0", None)).await.unwrap();
     stored.unwrap();
-    assert_eq!((locked(&store), machine.stored()), ([LockTarget::All].into(), [LockTarget::All].into()));
+    assert_eq!(
+        (locked(&store), machine.stored()),
+        ([LockTarget::All].into(), [LockTarget::All].into())
+    );
 }
 
 #[tokio::test]
