@@ -8,6 +8,7 @@ mod commands;
 mod compile_cache;
 mod config;
 mod confine;
+mod descriptors;
 mod directories;
 mod dispatch;
 mod environment;
