@@ -65,14 +65,21 @@ pub(crate) struct UnusableFile {
 
 impl From<UnusableFile> for Failure {
     fn from(error: UnusableFile) -> Self {
-        let help = error.help.clone().unwrap_or_else(|| {
+        let help = error.help();
+        Self::config(error).help(help)
+    }
+}
+
+impl UnusableFile {
+    /// What to do about it.
+    pub(crate) fn help(&self) -> String {
+        self.help.clone().unwrap_or_else(|| {
             format!(
                 "whatever was locked must stay locked, so nothing is served: correct the file, or \
                  if nothing is to be locked, remove it: rm {}",
-                error.path.display()
+                self.path.display()
             )
-        });
-        Self::config(error).help(help)
+        })
     }
 }
 
@@ -124,13 +131,13 @@ pub(crate) fn read_checked(path: &Path) -> Result<Option<LockFile>, UnusableFile
     // Where there is no file, another user must not be able to put one.
     let Some((file, metadata)) = open(path)? else {
         #[cfg(unix)]
-        check_directories(path)?;
+        check_directories(path, this_user())?;
         return Ok(None);
     };
     #[cfg(unix)]
     {
-        check_owner(path, &metadata)?;
-        check_directories(path)?;
+        check_owner(path, &metadata, this_user())?;
+        check_directories(path, this_user())?;
     }
     parse(path, file, &metadata).map(Some)
 }
@@ -139,10 +146,33 @@ pub(crate) fn read_checked(path: &Path) -> Result<Option<LockFile>, UnusableFile
 pub(crate) fn read_for_daemon(path: &Path) -> Result<LockFile, Failure> {
     let read = read_checked(path)?.unwrap_or_default();
     #[cfg(unix)]
-    for warning in check_directories(path)? {
+    for warning in check_directories(path, this_user())? {
         tracing::warn!("{}. {}", warning.found, warning.help());
     }
     Ok(read)
+}
+
+/// Why a daemon of this user could not start with a file. Contents that this process cannot read
+/// are not checked.
+#[cfg(unix)]
+pub(crate) fn problem(path: &Path, user: u32) -> Option<UnusableFile> {
+    let checked = || {
+        check_directories(path, user)?;
+        if let Ok(metadata) = path.metadata().as_ref()
+            && metadata.is_file()
+        {
+            check_owner(path, metadata, user)?;
+        }
+        read(path).map(drop)
+    };
+    let is_readable =
+        rustix::fs::access(path, rustix::fs::Access::READ_OK) != Err(rustix::io::Errno::ACCESS);
+    checked().err().filter(|error| error.help.is_some() || is_readable)
+}
+
+#[cfg(unix)]
+fn this_user() -> u32 {
+    rustix::process::geteuid().as_raw()
 }
 
 /// Opens a regular file; `None` if it does not exist.
@@ -188,10 +218,9 @@ fn unusable(path: &Path, reason: impl Into<String>) -> UnusableFile {
 
 /// Checks who can write to a file.
 #[cfg(unix)]
-fn check_owner(path: &Path, metadata: &Metadata) -> Result<(), UnusableFile> {
+fn check_owner(path: &Path, metadata: &Metadata, user: u32) -> Result<(), UnusableFile> {
     use std::os::unix::fs::MetadataExt;
 
-    let user = rustix::process::geteuid().as_raw();
     let shown = path.display();
     let (owner, mode) = (metadata.uid(), metadata.mode() & 0o7777);
     if owner != 0 && owner != user {
@@ -209,8 +238,7 @@ fn check_owner(path: &Path, metadata: &Metadata) -> Result<(), UnusableFile> {
 
 /// Checks who can replace a file, and returns warnings.
 #[cfg(unix)]
-fn check_directories(path: &Path) -> Result<Vec<Finding>, UnusableFile> {
-    let user = rustix::process::geteuid().as_raw();
+fn check_directories(path: &Path, user: u32) -> Result<Vec<Finding>, UnusableFile> {
     write_access::check(path, Protected::Locks, user).map_err(|problem| UnusableFile {
         help: Some(problem.help()),
         ..unusable(path, problem.found)
