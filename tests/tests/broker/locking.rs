@@ -329,9 +329,10 @@ async fn all_locks_of_others_deny_before_the_calls_of_the_first_have_stopped() {
     let rig = Rig::keyvault().sections("[mount.arm]\nplugin = \"arm\"\n").start().await;
     rig.emulator.faults().add(Fault::always("vault", FaultKind::Hang));
     let broker = rig.broker.clone();
-    let calling = tokio::spawn(async move {
-        call(&broker, "vault", &Caller::named("test"), "/secrets/db").await
-    });
+    let calling =
+        tokio::spawn(
+            async move { call(&broker, "vault", &Caller::named("test"), "/secrets/db").await },
+        );
     requests(&rig, "imds", 1).await;
     let locks = [mount("vault"), mount("arm")].map(|target| Lock::new(target, &"test", None));
     let mut changing = std::pin::pin!(rig.broker.change_locks(&[], locks.to_vec()));
