@@ -61,6 +61,38 @@ fn the_page_on_permissions_has_all_operations() {
     }
 }
 
+/// All names of functions in the sources of a directory.
+fn functions(directory: &Path, names: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(directory).unwrap().map(Result::unwrap) {
+        let path = entry.path();
+        if entry.file_type().unwrap().is_dir() {
+            if entry.file_name() != "target" {
+                functions(&path, names);
+            }
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = std::fs::read_to_string(path).unwrap();
+            let after = text.split("fn ").skip(1);
+            let is_letter = |letter: &char| letter.is_ascii_alphanumeric() || *letter == '_';
+            names.extend(after.map(|text| text.chars().take_while(is_letter).collect::<String>()));
+        }
+    }
+}
+
+#[test]
+fn the_tests_that_the_page_on_hostile_callers_names_exist() {
+    let mut known = BTreeSet::new();
+    ["host", "tests", "plugins"].iter().for_each(|name| functions(&root().join(name), &mut known));
+    let page = std::fs::read_to_string(root().join("docs/hostile-callers.md")).unwrap();
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |"));
+    let tests: Vec<&str> = rows
+        .filter_map(|row| row.rsplit(" | ").next())
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+        .collect();
+    assert!(tests.len() > 50, "{tests:?}");
+    let unknown: Vec<&&str> = tests.iter().filter(|test| !known.contains(**test)).collect();
+    assert!(unknown.is_empty(), "no test has these names: {unknown:?}");
+}
+
 /// A fenced block.
 struct Block {
     language: String,

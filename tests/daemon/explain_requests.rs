@@ -59,7 +59,7 @@ fn a_request_is_explained_by_the_lines_that_cover_it() {
     for words in [
         "[caller.web] matches user 33, unit web.service",
         "[mount.vault] serves it, as `web`",
-        "`requests` of [mount.vault.caller.web] covers the request",
+        "\"GET /secrets/*\" in `requests` of [mount.vault.caller.web] covers the request",
         "\"read /secrets/shop-*\" in `allow` of the caller's section",
         "\"read /secrets/**\" in `allow` of the mount",
         "with the token for https://vault.azure.net",
@@ -116,4 +116,50 @@ fn check_shows_what_each_caller_may_do_and_warns_of_overlapping_sections() {
     assert_eq!((&web["rate"], &web["concurrency"]), (&"50/s".into(), &96.into()));
     let warning = json["warnings"].to_string();
     assert!(warning.contains("may match both [caller.web] and [caller.batch]"), "{warning}");
+}
+
+/// A mount that redirects, seals, exports and hands out, for three callers.
+const CREDENTIALS: &str = "\
+[identity.default]
+source = \"imds\"
+[caller.all]
+user = 33
+[caller.some]
+user = 34
+[mount.blobs]
+plugin = \"storage\"
+endpoint = \"https://contoso.blob.core.windows.net\"
+redirects = [\"https://other.blob.core.windows.net\"]
+hand_out = [\"listServiceSas\", \"listKeys\"]
+callers = [\"all\"]
+[mount.blobs.caller.some]
+allow = [\"read /public/**\"]
+[mount.blobs.settings]
+auth = \"sas\"
+account = \"/subscriptions/s/resourceGroups/g/providers/Microsoft.Storage/storageAccounts/contoso\"
+[mount.blobs.audience.arm]
+[listen]
+socket = \"k.sock\"
+";
+
+#[test]
+fn check_shows_which_credentials_each_caller_gets() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("keyward.toml");
+    std::fs::write(&file, CREDENTIALS).unwrap();
+    let output = run(&["check", "--config", file.to_str().unwrap()]);
+    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    let of_user = |user: &str| {
+        let mut blocks = text.split("\n\n").filter(|block| block.starts_with("CALLER"));
+        let block = blocks.find(|block| block.contains(user));
+        block.unwrap_or_else(|| panic!("{text}"))
+    };
+    let (all, some) = (of_user("user 33"), of_user("user 34"));
+    for words in ["at most", "redirects to", "seals", "exports by", "hands out listKeys"] {
+        assert!(all.contains(words), "{words}: {text}");
+    }
+    for words in ["redirects to", "exports by", "listServiceSas"] {
+        assert!(some.contains(words), "{words}: {text}");
+    }
+    assert!(!some.contains("listKeys"), "its `allow` cannot narrow them: {text}");
 }

@@ -236,12 +236,40 @@ impl Daemon {
         sections: &str,
         variables: &[(&str, &str)],
     ) -> Self {
+        let mut command = keyward_nowhere();
+        command.envs(variables.iter().copied());
+        Self::run(command, level, emulator, config, sections).await
+    }
+
+    /// A daemon whose soft and hard limits of open files are these.
+    pub(crate) async fn with_open_files(soft: u32, hard: u32, sections: &str) -> Self {
+        let emulator = Emulator::start(Options::default()).await.expect("the emulator starts");
+        let text = config("public", "contoso.vault.azure.net", &emulator);
+        let inner = keyward_nowhere();
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", &format!("ulimit -Sn {soft} && ulimit -Hn {hard} && exec \"$0\" \"$@\"")]);
+        command.arg(inner.get_program());
+        for (name, value) in inner.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        Self::run(command, "info", emulator, &text, sections).await
+    }
+
+    async fn run(
+        mut command: Command,
+        level: &str,
+        emulator: Emulator,
+        config: &str,
+        sections: &str,
+    ) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         std::fs::write(directory.path().join("ca.pem"), emulator.ca_pem()).unwrap();
         let text = format!("{config}{sections}");
         std::fs::write(directory.path().join("keyward.toml"), text).unwrap();
-        let mut command = keyward_nowhere();
-        command.envs(variables.iter().copied());
         command
             .args(["serve", "--log", level, "--config"])
             .arg(directory.path().join("keyward.toml"));

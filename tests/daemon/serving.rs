@@ -302,3 +302,30 @@ async fn a_configured_certificate_is_served_over_tls() {
     assert_eq!(response.json()["value"], "swordfish-in-the-harbour");
     daemon.stop().await;
 }
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn connections_are_as_many_as_descriptors_are_enough_for() {
+    let listen = "[listen]\nsocket = \"k.sock\"\n";
+    let limits = |daemon: &Daemon| {
+        let text = std::fs::read_to_string(format!("/proc/{}/limits", daemon.id())).unwrap();
+        let line = text.lines().find(|line| line.starts_with("Max open files")).unwrap();
+        let numbers = line.split_whitespace().filter_map(|word| word.parse().ok());
+        numbers.collect::<Vec<u32>>()
+    };
+    let daemon = Daemon::with_open_files(64, 8400, listen).await;
+    assert_eq!(limits(&daemon), [8400, 8400], "raised to the hard limit");
+    assert!(!daemon.log().contains("may open"), "{}", daemon.log());
+    drop(daemon);
+
+    let daemon = Daemon::with_open_files(64, 140, listen).await;
+    let line = "may open 140 files, which is enough for 6 connections, not for 4096";
+    assert!(daemon.log().contains(line), "{}", daemon.log());
+    let mut idle = Vec::new();
+    for _ in 0..6 {
+        idle.push(tokio::net::UnixStream::connect(daemon.socket()).await.unwrap());
+    }
+    // The connections of the daemon's own user are reserved.
+    assert_eq!(daemon.get("/vault/secrets/db").await.status, 200);
+    daemon.stop().await;
+}

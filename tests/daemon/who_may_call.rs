@@ -148,7 +148,8 @@ async fn one_caller_cannot_take_all_connections() {
     let vault = "callers = [\"web\", \"own\"]\n";
     let mut daemon = start(&callers, vault, "connections = 8\n").await;
     let mut idle = Vec::new();
-    for _ in 0..6 {
+    // Three quarters, and those that are reserved for the daemon's own user.
+    for _ in 0..6 + 4 {
         idle.push(tokio::net::UnixStream::connect(daemon.socket()).await.unwrap());
     }
     let mut refused = tokio::net::UnixStream::connect(daemon.socket()).await.unwrap();
@@ -158,6 +159,67 @@ async fn one_caller_cannot_take_all_connections() {
     drop(idle);
     // The daemon has yet to see that they are closed.
     while send_as(0, &[], &socket(&daemon), "/vault/secrets/db").0 != 200 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    daemon.stop().await;
+}
+
+/// A process of another user with idle connections to a socket.
+struct Idle(std::process::Child);
+
+impl Idle {
+    fn connect(socket: &str, count: usize) -> Self {
+        let program = "use IO::Socket::UNIX; $| = 1; \
+            my @s = map { IO::Socket::UNIX->new(Peer => $ARGV[0]) or die $! } 1..$ARGV[1]; \
+            print \"connected\\n\"; <STDIN>;";
+        let mut child = Command::new("setpriv")
+            .args([format!("--reuid={WEB}"), "--regid=0".to_owned(), "--groups=0".to_owned()])
+            .args(["perl", "-e", program, socket, &count.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let mut output = std::io::BufReader::new(child.stdout.take().unwrap());
+        std::io::BufRead::read_line(&mut output, &mut line).unwrap();
+        assert_eq!(line, "connected\n");
+        Self(child)
+    }
+}
+
+impl Drop for Idle {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_can_be_locked_while_callers_have_all_connections() {
+    if !has_users() {
+        return;
+    }
+    // Without sections of callers, one of them may have all connections.
+    let mut daemon = start("", "", "connections = 4\n").await;
+    let socket = socket(&daemon);
+    // All that are served, and all that wait.
+    let idle = Idle::connect(&socket, 4 + 64);
+    let mut others = tokio::net::UnixStream::connect(&socket).await.unwrap();
+    let request = b"GET /vault/secrets/db HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    others.write_all(request).await.unwrap();
+    let mut status = [0; 12];
+    others.read_exact(&mut status).await.unwrap();
+    assert_eq!(&status, b"HTTP/1.1 200");
+    let further = Idle::connect(&socket, 1);
+    daemon.log_line("closed a connection: all `connections` are in use").await;
+    let mut lock = crate::process::keyward();
+    lock.args(["lock", "--socket", &socket]);
+    let output = tokio::task::spawn_blocking(move || lock.output().unwrap()).await.unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(printed.contains("ended 0 running calls"), "{printed} {:?}", output.stderr);
+    drop((idle, further));
+    // Those that waited are served, or find that their callers are gone.
+    while send_as(WEB, &[], &socket, "/vault/secrets/db").0 != 403 {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
     daemon.stop().await;

@@ -250,6 +250,14 @@ impl Locks {
         was_locked
     }
 
+    /// Adds a lock, in place of one of the same target. Returns whether there was one.
+    pub(crate) fn replace(&self, lock: Lock) -> bool {
+        let mut locks = self.locks.write().unwrap_or_else(PoisonError::into_inner);
+        let was_locked = locks.insert(lock.target.clone(), lock).is_some();
+        self.is_any.store(true, Ordering::SeqCst);
+        was_locked
+    }
+
     pub(crate) fn remove(&self, target: &LockTarget) -> Option<Lock> {
         let mut locks = self.locks.write().unwrap_or_else(PoisonError::into_inner);
         let removed = locks.remove(target);

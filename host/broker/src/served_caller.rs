@@ -10,8 +10,6 @@ use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 use keyward_policy::callers::{CallerDenied, CallerRule, CallerRules, MountCallers};
 use keyward_policy::config::{Limits, Rate};
-use keyward_policy::endpoint::Protocol;
-use keyward_policy::path::PathReading;
 use keyward_policy::request_head::RequestHead;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
@@ -115,11 +113,7 @@ impl ServedCaller {
         path: &str,
     ) -> Result<(), CallerRule> {
         let Some(rules) = &self.rules else { return Ok(()) };
-        let first = self.grants.iter().find(|grant| grant.is_first);
-        let reading = first
-            .filter(|grant| grant.endpoint.protocol == Protocol::Https)
-            .map_or(PathReading::Segments, |grant| grant.paths);
-        rules.check(head, path, reading)
+        rules.check(head, path, &self.grants).map(|_| ())
     }
 
     /// Counts a call against the caller's rate, and waits until fewer of its calls run than may.

@@ -42,6 +42,17 @@ fn group_id(_name: &str) -> Option<u32> {
     None
 }
 
+/// The name of a user.
+#[cfg(unix)]
+pub(crate) fn name_of_user(id: u32) -> Option<String> {
+    uzers::get_user_by_uid(id)?.name().to_str().map(str::to_owned)
+}
+
+#[cfg(not(unix))]
+pub(crate) fn name_of_user(_: u32) -> Option<String> {
+    None
+}
+
 /// The accounts of this machine.
 pub(crate) struct Accounts;
 

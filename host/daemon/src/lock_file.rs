@@ -1,7 +1,9 @@
 //! The file that has what is locked. A daemon that cannot read it does not start: it would not know
 //! what to deny.
 
-use std::fs::File;
+mod exclusive;
+
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -9,7 +11,10 @@ use std::time::SystemTime;
 use keyward::{Lock, LockEvent};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::exclusive::Exclusive;
 use crate::exit::Failure;
+#[cfg(unix)]
+use crate::write_access::{self, Finding, Protected};
 
 /// The longest file that is read, in bytes.
 const MAX_LENGTH: u64 = 1 << 20;
@@ -40,22 +45,47 @@ impl StoredLocks {
     }
 }
 
+/// What was read from a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LockFile {
+    pub(crate) stored: StoredLocks,
+    /// The stamp of the file from which it was read; `None` if the file did not exist.
+    pub(crate) stamp: Option<Stamp>,
+}
+
 /// Why a file cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("the file of locks {} cannot be used: {reason}", path.display())]
 pub(crate) struct UnusableFile {
     path: PathBuf,
     reason: String,
+    /// What to do about it, if it is not the contents.
+    help: Option<String>,
 }
 
 impl From<UnusableFile> for Failure {
     fn from(error: UnusableFile) -> Self {
-        let help = format!(
-            "whatever was locked must stay locked, so nothing is served: correct the file, or if \
-             nothing is to be locked, remove it: rm {}",
-            error.path.display()
-        );
+        let help = error.help();
         Self::config(error).help(help)
+    }
+}
+
+impl UnusableFile {
+    /// What to do about it.
+    pub(crate) fn help(&self) -> String {
+        self.help.clone().unwrap_or_else(|| {
+            format!(
+                "whatever was locked must stay locked, so nothing is served: correct the file, or \
+                 if nothing is to be locked, remove it: rm {}",
+                self.path.display()
+            )
+        })
+    }
+}
+
+impl From<UnusableFile> for io::Error {
+    fn from(error: UnusableFile) -> Self {
+        Self::other(error)
     }
 }
 
@@ -63,90 +93,162 @@ impl From<UnusableFile> for Failure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
     modified: Option<SystemTime>,
+    /// When its contents, owner or mode changed, in seconds and nanoseconds.
+    changed: (i64, i64),
     length: u64,
     inode: u64,
 }
 
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        #[cfg(unix)]
+        let (inode, changed) = {
+            use std::os::unix::fs::MetadataExt;
+
+            (metadata.ino(), (metadata.ctime(), metadata.ctime_nsec()))
+        };
+        #[cfg(not(unix))]
+        let (inode, changed) = (0, (0, 0));
+        Self { modified: metadata.modified().ok(), changed, length: metadata.len(), inode }
+    }
+}
+
 /// The stamp of a file; `None` if it does not exist.
 pub(crate) fn stamp(path: &Path) -> Option<Stamp> {
-    let metadata = path.metadata().ok()?;
-    #[cfg(unix)]
-    let inode = std::os::unix::fs::MetadataExt::ino(&metadata);
-    #[cfg(not(unix))]
-    let inode = 0;
-    Some(Stamp { modified: metadata.modified().ok(), length: metadata.len(), inode })
+    path.metadata().ok().map(|metadata| Stamp::of(&metadata))
 }
 
 /// Reads a file; `None` if it does not exist.
-pub(crate) fn read(path: &Path) -> Result<Option<StoredLocks>, UnusableFile> {
-    let unusable = |reason: String| UnusableFile { path: path.to_owned(), reason };
-    let failed = |error: io::Error| unusable(error.to_string());
-    let file = match path.metadata() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(error)),
-        Ok(metadata) if !metadata.is_file() => {
-            return Err(unusable("it is not a regular file".to_owned()));
-        }
-        Ok(_) => File::open(path).map_err(failed)?,
-    };
-    let mut text = String::new();
-    file.take(MAX_LENGTH).read_to_string(&mut text).map_err(failed)?;
-    let stored: StoredLocks =
-        serde_json::from_str(&text).map_err(|error| unusable(error.to_string()))?;
-    if stored.version != VERSION {
-        return Err(unusable(format!("its version is {}, not {VERSION}", stored.version)));
+pub(crate) fn read(path: &Path) -> Result<Option<LockFile>, UnusableFile> {
+    match open(path)? {
+        Some((file, metadata)) => parse(path, file, &metadata).map(Some),
+        None => Ok(None),
     }
-    Ok(Some(stored))
 }
 
-/// Reads the file that a daemon starts with, and checks that no other user can lift its locks.
-pub(crate) fn read_for_daemon(path: &Path) -> Result<StoredLocks, Failure> {
-    let Some(stored) = read(path)? else { return Ok(StoredLocks::default()) };
+/// Reads a file for a daemon: checks that no other user can lift its locks.
+pub(crate) fn read_checked(path: &Path) -> Result<Option<LockFile>, UnusableFile> {
+    // Where there is no file, another user must not be able to put one.
+    let Some((file, metadata)) = open(path)? else {
+        #[cfg(unix)]
+        check_directories(path, this_user())?;
+        return Ok(None);
+    };
     #[cfg(unix)]
-    check_writers(path)?;
-    Ok(stored)
+    {
+        check_owner(path, &metadata, this_user())?;
+        check_directories(path, this_user())?;
+    }
+    parse(path, file, &metadata).map(Some)
+}
+
+/// Reads the file that a daemon starts with, and logs which groups could lift its locks.
+pub(crate) fn read_for_daemon(path: &Path) -> Result<LockFile, Failure> {
+    let read = read_checked(path)?.unwrap_or_default();
+    #[cfg(unix)]
+    for warning in check_directories(path, this_user())? {
+        tracing::warn!("{}. {}", warning.found, warning.help());
+    }
+    Ok(read)
+}
+
+/// Why a daemon of this user could not start with a file. Contents that this process cannot read
+/// are not checked.
+#[cfg(unix)]
+pub(crate) fn problem(path: &Path, user: u32) -> Option<UnusableFile> {
+    let checked = || {
+        check_directories(path, user)?;
+        if let Ok(metadata) = path.metadata().as_ref()
+            && metadata.is_file()
+        {
+            check_owner(path, metadata, user)?;
+        }
+        read(path).map(drop)
+    };
+    let is_readable =
+        rustix::fs::access(path, rustix::fs::Access::READ_OK) != Err(rustix::io::Errno::ACCESS);
+    checked().err().filter(|error| error.help.is_some() || is_readable)
 }
 
 #[cfg(unix)]
-fn check_writers(path: &Path) -> Result<(), Failure> {
+fn this_user() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+/// Opens a regular file; `None` if it does not exist.
+fn open(path: &Path) -> Result<Option<(File, Metadata)>, UnusableFile> {
+    let failed = |error: io::Error| unusable(path, error.to_string());
+    let mut options = OpenOptions::new();
+    options.read(true);
+    // Opening a pipe does not wait for a writer.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+
+        options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
+    }
+    let file = match options.open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(failed)?,
+    };
+    let metadata = file.metadata().map_err(failed)?;
+    if !metadata.is_file() {
+        return Err(unusable(path, "it is not a regular file"));
+    }
+    Ok(Some((file, metadata)))
+}
+
+fn parse(path: &Path, file: File, metadata: &Metadata) -> Result<LockFile, UnusableFile> {
+    // Taken before it is read, so that a change meanwhile is noticed as a difference.
+    let stamp = Some(Stamp::of(metadata));
+    let mut text = String::new();
+    let read = file.take(MAX_LENGTH).read_to_string(&mut text);
+    read.map_err(|error| unusable(path, error.to_string()))?;
+    let stored: StoredLocks =
+        serde_json::from_str(&text).map_err(|error| unusable(path, error.to_string()))?;
+    if stored.version != VERSION {
+        return Err(unusable(path, format!("its version is {}, not {VERSION}", stored.version)));
+    }
+    Ok(LockFile { stored, stamp })
+}
+
+fn unusable(path: &Path, reason: impl Into<String>) -> UnusableFile {
+    UnusableFile { path: path.to_owned(), reason: reason.into(), help: None }
+}
+
+/// Checks who can write to a file.
+#[cfg(unix)]
+fn check_owner(path: &Path, metadata: &Metadata, user: u32) -> Result<(), UnusableFile> {
     use std::os::unix::fs::MetadataExt;
 
-    use crate::write_access::{self, Protected};
-
-    let unusable = |reason: String| UnusableFile { path: path.to_owned(), reason };
-    let user = rustix::process::geteuid().as_raw();
-    let metadata = path.metadata().map_err(|error| unusable(error.to_string()))?;
     let shown = path.display();
-    if metadata.uid() != 0 && metadata.uid() != user {
-        let failure = Failure::from(unusable(format!(
-            "user {} owns it, and can lift its locks",
-            metadata.uid()
-        )));
-        return Err(failure.help(format!("chown {user} {shown}")));
+    let (owner, mode) = (metadata.uid(), metadata.mode() & 0o7777);
+    if owner != 0 && owner != user {
+        let help = Some(format!("chown {user} {shown}"));
+        let reason = format!("user {owner} owns it, and can lift its locks");
+        return Err(UnusableFile { help, ..unusable(path, reason) });
     }
-    if metadata.mode() & 0o022 != 0 {
-        let mode = metadata.mode() & 0o7777;
-        let failure = Failure::from(unusable(format!(
-            "other users can write to it (mode {mode:04o}), and lift its locks"
-        )));
-        return Err(failure.help(format!("chmod go-w {shown}")));
-    }
-    let checked = write_access::check(path, Protected::Locks, user);
-    let warnings = checked
-        .map_err(|problem| Failure::from(unusable(problem.found.clone())).help(problem.help()))?;
-    for warning in warnings {
-        tracing::warn!("{}. {}", warning.found, warning.help());
+    if mode & 0o022 != 0 {
+        let help = Some(format!("chmod go-w {shown}"));
+        let reason = format!("other users can write to it (mode {mode:04o}), and lift its locks");
+        return Err(UnusableFile { help, ..unusable(path, reason) });
     }
     Ok(())
+}
+
+/// Checks who can replace a file, and returns warnings.
+#[cfg(unix)]
+fn check_directories(path: &Path, user: u32) -> Result<Vec<Finding>, UnusableFile> {
+    write_access::check(path, Protected::Locks, user).map_err(|problem| UnusableFile {
+        help: Some(problem.help()),
+        ..unusable(path, problem.found)
+    })
 }
 
 /// Replaces a file atomically, with mode 0600. What root writes belongs to the owner of the file
 /// before it, or of the directory, so that the daemon can read it.
 pub(crate) fn write(path: &Path, stored: &StoredLocks) -> io::Result<()> {
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    let directory = directory(path);
     create_directory(directory)?;
     let mut text = serde_json::to_vec_pretty(stored)?;
     text.push(b'\n');
@@ -160,6 +262,13 @@ pub(crate) fn write(path: &Path, stored: &StoredLocks) -> io::Result<()> {
     #[cfg(unix)]
     File::open(directory)?.sync_all()?;
     Ok(())
+}
+
+fn directory(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
 }
 
 pub(crate) fn create_directory(directory: &Path) -> io::Result<()> {
@@ -202,11 +311,11 @@ mod tests {
         assert_eq!(read(&path).unwrap(), None);
         assert_eq!(stamp(&path), None);
         write(&path, &stored()).unwrap();
-        assert_eq!(read(&path).unwrap(), Some(stored()));
-        let before = stamp(&path);
+        let read = read(&path).unwrap().unwrap();
+        assert_eq!((read.stored, read.stamp), (stored(), stamp(&path)));
         write(&path, &StoredLocks::default()).unwrap();
-        assert_ne!(stamp(&path), before);
-        assert_eq!(read_for_daemon(&path).unwrap(), StoredLocks::default());
+        assert_ne!(stamp(&path), read.stamp);
+        assert_eq!(read_for_daemon(&path).unwrap().stored, StoredLocks::default());
         let left = std::fs::read_dir(path.parent().unwrap()).unwrap().count();
         assert_eq!(left, 1, "no temporary file is left");
     }
@@ -245,5 +354,19 @@ mod tests {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o620)).unwrap();
         let failure = read_for_daemon(&path).unwrap_err();
         assert!(failure.message().contains("mode 0620"), "{failure:?}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_directory_where_others_could_put_a_file_is_not_used_either() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("locks.json");
+        assert_eq!(read_for_daemon(&path).unwrap(), LockFile::default());
+        let mode = std::fs::Permissions::from_mode(0o777);
+        std::fs::set_permissions(directory.path(), mode).unwrap();
+        let failure = read_for_daemon(&path).unwrap_err();
+        assert!(failure.message().contains("mode 0777"), "{failure:?}");
     }
 }

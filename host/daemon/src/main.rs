@@ -8,6 +8,7 @@ mod commands;
 mod compile_cache;
 mod config;
 mod confine;
+mod descriptors;
 mod directories;
 mod dispatch;
 mod environment;
@@ -20,6 +21,10 @@ mod log;
 mod output;
 mod peer;
 mod service_account;
+#[cfg(all(test, unix))]
+#[path = "../../../tests/skip.rs"]
+#[allow(clippy::disallowed_methods, clippy::panic, clippy::unwrap_used, reason = "for tests only")]
+mod skip;
 mod sockets;
 mod tls_key;
 #[cfg(unix)]

@@ -27,11 +27,42 @@ pub(crate) struct Listeners {
     pub(crate) tcp: u16,
 }
 
+/// By what a daemon tells callers apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Telling {
+    Nobody,
+    Users,
+    /// By users and units. The unit of each new connection is looked up, also if no section that
+    /// has one matches.
+    Units,
+}
+
+impl Telling {
+    /// The name of the daemon's files.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Nobody => "anybody",
+            Self::Users => "callers",
+            Self::Units => "units",
+        }
+    }
+}
+
+/// Whether this machine can prove units: it has cgroup v2.
+pub(crate) fn has_units() -> bool {
+    std::fs::read_to_string("/proc/self/cgroup").is_ok_and(|groups| groups.starts_with("0::/"))
+}
+
 /// The sections of a configuration that tells callers apart, and the lines of its mount.
-pub(crate) fn sections(user: u32) -> (String, String) {
+pub(crate) fn sections(telling: Telling, user: u32) -> (String, String) {
+    let unit = match telling {
+        Telling::Nobody => return Default::default(),
+        Telling::Users => "",
+        Telling::Units => "[caller.unit]\nunit = \"no-such.service\"\n",
+    };
     let other = |number| format!("[caller.other{number}]\nuser = {}\n", 60_000 + number);
     let sections: String = (0..SECTIONS).map(other).collect();
-    let own = format!("{sections}[caller.own]\nuser = {user}\n");
+    let own = format!("{sections}{unit}[caller.own]\nuser = {user}\n");
     let mount = "[mount.vault.caller.other1]\n[mount.vault.caller.own]\n\
                  requests = [\"GET /secrets/*\"]\nallow = [\"GET /secrets/*\"]\n\
                  rate = \"1000000/s\"\n";
@@ -39,15 +70,24 @@ pub(crate) fn sections(user: u32) -> (String, String) {
 }
 
 /// Prints the costs. Returns whether they are as wanted.
-pub(crate) fn compare(without: &Listeners, with: &Listeners) -> Result<bool> {
+pub(crate) fn compare(
+    without: &Listeners,
+    with: &Listeners,
+    units: Option<&Listeners>,
+) -> Result<bool> {
     println!("{:28} {:>12} {:>12} {:>8} {:>8}", "", "anybody", "callers", "more", "wanted");
     let mut good = true;
-    let measurements: [(&str, Measurement, Duration); 3] = [
-        ("a call, kept connection", kept, CALL),
-        ("  own connection, socket", own_socket, CONNECTION),
-        ("  own connection, TCP", own_tcp, CONNECTION),
+    let measurements: [(&str, Measurement, Duration, Option<&Listeners>); 4] = [
+        ("a call, kept connection", kept, CALL, Some(with)),
+        ("  own connection, socket", own_socket, CONNECTION, Some(with)),
+        ("  the same, with units", own_socket, CONNECTION, units),
+        ("  own connection, TCP", own_tcp, CONNECTION, Some(with)),
     ];
-    for (title, measure, wanted) in measurements {
+    for (title, measure, wanted, with) in measurements {
+        let Some(with) = with else {
+            println!("{title:28} not measured: this machine has no cgroup v2");
+            continue;
+        };
         let (mut baseline, mut measured) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             baseline.push(measure(without)?);

@@ -164,8 +164,12 @@ fn memory(peers: &Peers) -> Result<bool> {
 /// What it costs to tell callers apart. `keyward-bench callers` measures only this.
 #[cfg(unix)]
 fn compare_callers(peers: &Peers) -> Result<bool> {
-    let (without, with) = (peers.beside(false)?, peers.beside(true)?);
-    callers::compare(without.listeners(), with.listeners())
+    use callers::Telling;
+
+    let (without, with) = (peers.beside(Telling::Nobody)?, peers.beside(Telling::Users)?);
+    let units = if callers::has_units() { Some(peers.beside(Telling::Units)?) } else { None };
+    let units = units.as_ref().map(|units| units.listeners());
+    callers::compare(without.listeners(), with.listeners(), units)
 }
 
 /// Queries, beside `tiberius`.

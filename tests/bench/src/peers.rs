@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use crate::Result;
 use crate::bulk::GIBIBYTE;
 #[cfg(unix)]
-use crate::callers::{self, Listeners};
+use crate::callers::{self, Listeners, Telling};
 use crate::queries::{CONNECTIONS, Database, SERVER};
 
 const HOST: &str = "contoso.vault.azure.net";
@@ -235,15 +235,14 @@ impl Peers {
 
     /// Another daemon, at a socket and a port, that tells callers apart or does not.
     #[cfg(unix)]
-    pub(crate) fn beside(&self, tells_apart: bool) -> Result<Beside> {
+    pub(crate) fn beside(&self, telling: Telling) -> Result<Beside> {
         let (at, tcp) = (self.directory.path(), free_port()?);
-        let name = if tells_apart { "callers" } else { "anybody" };
+        let name = telling.name();
         let socket = at.join(format!("{name}.sock"));
         let text = std::fs::read_to_string(at.join("keyward.toml"))?;
         let (text, _) = text.split_once("[listen]").ok_or("no [listen]")?;
         let user = std::fs::metadata(at)?.uid();
-        let (sections, mount) =
-            if tells_apart { callers::sections(user) } else { Default::default() };
+        let (sections, mount) = callers::sections(telling, user);
         // Only the vault names callers.
         let (before, after) = text.split_once("[mount.blobs]").ok_or("no blobs")?;
         let (_, after) = after.split_once("[egress.resolve]").ok_or("no addresses")?;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use http_body_util::BodyExt;
@@ -316,9 +317,28 @@ async fn a_broker_starts_with_its_locks_and_takes_those_of_others() {
     let (broker, anybody) = (&rig.broker, Caller::named("test"));
     assert!(is_locked(call(broker, "vault", &anybody, "/secrets/db").await));
     assert!(unlock(broker, gone).is_some());
-    broker.replace_locks(vec![stored(identity("default"))]).await;
+    broker.change_locks(&[mount("vault")], vec![stored(identity("default"))]).await;
     assert!(is_locked(call(broker, "vault", &anybody, "/secrets/db").await));
     assert!(rig.emulator.log().for_service("imds").is_empty());
-    broker.replace_locks(Vec::new()).await;
+    broker.change_locks(&[identity("default")], Vec::new()).await;
     assert_eq!(call(broker, "vault", &anybody, "/secrets/db").await, Ok(200));
+}
+
+#[tokio::test]
+async fn all_locks_of_others_deny_before_the_calls_of_the_first_have_stopped() {
+    let rig = Rig::keyvault().sections("[mount.arm]\nplugin = \"arm\"\n").start().await;
+    rig.emulator.faults().add(Fault::always("vault", FaultKind::Hang));
+    let broker = rig.broker.clone();
+    let calling =
+        tokio::spawn(
+            async move { call(&broker, "vault", &Caller::named("test"), "/secrets/db").await },
+        );
+    requests(&rig, "imds", 1).await;
+    let locks = [mount("vault"), mount("arm")].map(|target| Lock::new(target, &"test", None));
+    let mut changing = std::pin::pin!(rig.broker.change_locks(&[], locks.to_vec()));
+    let begun = std::future::poll_fn(|context| Poll::Ready(changing.as_mut().poll(context)));
+    assert!(begun.await.is_pending(), "a call has not stopped yet");
+    assert_eq!(rig.broker.locks().len(), 2);
+    changing.await;
+    assert!(is_locked(calling.await.unwrap()));
 }

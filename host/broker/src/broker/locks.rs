@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use keyward_identity::Audience;
 
 use super::{Broker, CallId, Entry, flush};
@@ -56,23 +57,28 @@ impl Broker {
         Some(removed)
     }
 
-    /// Makes these the locks, as [`lock`](Self::lock) and [`unlock`](Self::unlock) do, without
-    /// records in the audit: for locks that were stored by another process, which has
-    /// [events](Self::record_lock) of its own. Names that do not exist are no error.
-    pub async fn replace_locks(&self, locks: Vec<Lock>) {
-        let targets: BTreeSet<LockTarget> = locks.iter().map(|lock| lock.target.clone()).collect();
-        for lock in locks {
+    /// Applies what another process changed in stored locks, as [`lock`](Self::lock) and
+    /// [`unlock`](Self::unlock) do, but without records in the audit: there may be
+    /// [events](Self::record_lock) of it. Names that do not exist are no error.
+    ///
+    /// All calls that the added locks cover are denied as soon as the future is polled; it waits
+    /// until those that ran have stopped.
+    pub async fn change_locks(&self, lifted: &[LockTarget], added: Vec<Lock>) {
+        let mut begun = Vec::new();
+        for lock in added {
             let target = lock.target.clone();
-            if !self.0.locks.insert(lock) {
+            if !self.0.locks.replace(lock) {
                 tracing::warn!(%target, "locked");
-                self.enforce(&target).await;
+                begun.push(target);
             }
         }
-        for old in self.locks().into_iter().filter(|old| !targets.contains(&old.target)) {
-            self.drop_credentials(&old.target);
-            self.0.locks.remove(&old.target);
-            tracing::warn!(target = %old.target, "unlocked");
+        for target in lifted {
+            self.drop_credentials(target);
+            if self.0.locks.remove(target).is_some() {
+                tracing::warn!(%target, "unlocked");
+            }
         }
+        join_all(begun.iter().map(|target| self.enforce(target))).await;
     }
 
     /// The locks.

@@ -38,7 +38,7 @@ impl AuditSink for NoAudit {
 
 async fn in_process(call: &Call, config: &Path) -> Result<u16, Failure> {
     let config = DaemonConfig::load(config)?;
-    let locks = lock_store::read(config.lock.file.as_deref())?.locks;
+    let locks = lock_store::read(config.lock.file.as_deref())?.stored.locks;
     let (plan, _, _) = config.plan()?;
     let broker = start::broker(plan, std::sync::Arc::new(NoAudit), locks)?;
     let request = request(call, &call.path).await?;

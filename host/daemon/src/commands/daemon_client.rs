@@ -1,6 +1,8 @@
 //! A client of a running daemon, over its Unix socket.
 
 use std::path::Path;
+#[cfg(unix)]
+use std::time::Duration;
 
 use http::Method;
 use serde_json::Value;
@@ -9,8 +11,25 @@ use serde_json::Value;
 pub(super) use self::unix::DaemonClient;
 use crate::exit::Failure;
 
-/// Sends a control request to the daemon, and returns the JSON of its response; `None` if no daemon
-/// is listening at this socket.
+/// How long a daemon may take to respond to a control request. A lock waits up to 5 seconds for
+/// calls to stop.
+#[cfg(unix)]
+const TIMEOUT: Duration = Duration::from_secs(8);
+
+/// The outcome of a control request.
+#[derive(Debug)]
+pub(super) enum Controlled {
+    /// The JSON of the daemon's response.
+    #[cfg_attr(not(unix), expect(dead_code, reason = "no daemon can be reached"))]
+    Answer(Value),
+    /// No daemon is listening at this socket.
+    NoDaemon,
+    /// A daemon is listening, but did not respond, for this reason. It may have acted.
+    #[cfg_attr(not(unix), expect(dead_code, reason = "no daemon can be reached"))]
+    Silent(String),
+}
+
+/// Sends a control request to the daemon.
 ///
 /// # Errors
 ///
@@ -21,7 +40,21 @@ pub(super) async fn control(
     method: Method,
     path: &str,
     body: Option<Value>,
-) -> Result<Option<Value>, Failure> {
+) -> Result<Controlled, Failure> {
+    let exchanged = tokio::time::timeout(TIMEOUT, exchange(socket, method, path, body)).await;
+    exchanged.unwrap_or_else(|_| {
+        let seconds = TIMEOUT.as_secs();
+        Ok(Controlled::Silent(format!("it did not respond within {seconds} seconds")))
+    })
+}
+
+#[cfg(unix)]
+async fn exchange(
+    socket: &Path,
+    method: Method,
+    path: &str,
+    body: Option<Value>,
+) -> Result<Controlled, Failure> {
     use std::io::ErrorKind;
 
     use http::Request;
@@ -30,7 +63,11 @@ pub(super) async fn control(
     let mut client = match DaemonClient::connect(socket).await {
         Ok(client) => client,
         Err(error) => match error.kind() {
-            ErrorKind::NotFound | ErrorKind::ConnectionRefused => return Ok(None),
+            ErrorKind::NotFound | ErrorKind::ConnectionRefused => return Ok(Controlled::NoDaemon),
+            ErrorKind::WouldBlock => {
+                let reason = "too many connections wait at its socket";
+                return Ok(Controlled::Silent(reason.to_owned()));
+            }
             _ => {
                 let socket = socket.display();
                 let failure = Failure::unavailable(format!("cannot connect to {socket}: {error}"));
@@ -40,15 +77,21 @@ pub(super) async fn control(
     };
     let body = body.map(|body| body.to_string()).unwrap_or_default();
     let request = Request::builder().method(method).uri(path).body(Full::new(body.into()));
-    let response = client.send(request.map_err(Failure::software)?).await?;
+    let response = match client.send(request.map_err(Failure::software)?).await {
+        Ok(response) => response,
+        Err(failure) => return Ok(Controlled::Silent(failure.message().to_owned())),
+    };
     let status = response.status();
-    let body = response.into_body().collect().await.map_err(Failure::unavailable)?.to_bytes();
+    let body = match response.into_body().collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) => return Ok(Controlled::Silent(error.to_string())),
+    };
     let body: Value = serde_json::from_slice(&body).map_err(Failure::unavailable)?;
     if !status.is_success() {
         let detail = body.get("detail").and_then(Value::as_str).unwrap_or("no `detail`");
         return Err(Failure::unavailable(format!("the daemon responded with {status}: {detail}")));
     }
-    Ok(Some(body))
+    Ok(Controlled::Answer(body))
 }
 
 #[cfg(not(unix))]
@@ -57,8 +100,8 @@ pub(super) async fn control(
     _: Method,
     _: &str,
     _: Option<Value>,
-) -> Result<Option<Value>, Failure> {
-    Ok(None)
+) -> Result<Controlled, Failure> {
+    Ok(Controlled::NoDaemon)
 }
 
 #[cfg(unix)]

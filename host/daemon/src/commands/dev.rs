@@ -30,12 +30,12 @@ pub(crate) async fn dev(dev: Dev) -> Result<Exit, Failure> {
     let mut shutdown = ShutdownSignal::install()?;
     let config = DaemonConfig::load(&running.config)?;
     let lock_file = config.lock.file.clone();
-    let stored = lock_store::read(lock_file.as_deref())?;
+    let read = lock_store::read(lock_file.as_deref())?;
     let (plan, listen, audit) = config.plan()?;
     print(&super::check::grants_table(&plan.mounts, width()))?;
     let wanted = Wanted::by(&plan.callers);
-    let broker = start::broker(plan, start::audit(&audit)?.sink, stored.locks.clone())?;
-    let locks = LockStore::new(broker.clone(), lock_file, &stored);
+    let broker = start::broker(plan, start::audit(&audit)?.sink, read.stored.locks.clone())?;
+    let locks = LockStore::start(broker.clone(), lock_file, read).await;
     let server = listen::start(&listen, wanted, broker.clone(), locks.clone()).await?;
     if let Some(socket) = &listen.socket {
         let socket = socket.display();
@@ -46,11 +46,15 @@ pub(crate) async fn dev(dev: Dev) -> Result<Exit, Failure> {
             running.config.display()
         ))?;
     }
+    let mut follow = std::pin::pin!(locks.follow());
     tokio::select! {
         _ = shutdown.wait() => {}
-        never = locks.follow() => match never {},
+        never = &mut follow => match never {},
     }
-    Ok(serve::stop(&server, &broker, &mut shutdown).await)
+    tokio::select! {
+        exit = serve::stop(&server, &broker, &mut shutdown) => Ok(exit),
+        never = &mut follow => match never {},
+    }
 }
 
 /// Checks that a configuration uses this emulator. Otherwise calls would fail, or go to Azure.

@@ -1,5 +1,6 @@
 //! `keyward lock` and `keyward unlock`: deny at once, whatever the configuration allows.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use http::Method;
@@ -8,13 +9,15 @@ use keyward::identity::Audience;
 use keyward::{Caller, Lock, LockAction, LockEvent, LockTarget, Plan, forget_persisted_tokens};
 use serde_json::{Value, json};
 
-use super::daemon_client::control;
+use super::daemon_client::{Controlled, control};
+use crate::accounts;
 use crate::cli::{self, LockSelection};
-use crate::config::{DaemonConfig, LockConfig};
+use crate::config::DaemonConfig;
+#[cfg(unix)]
 use crate::environment;
 use crate::exit::{Exit, Failure};
 use crate::listen::{LOCK_PATH, LOCKS_PATH, UNLOCK_PATH};
-use crate::lock_file::{self, StoredLocks};
+use crate::lock_file::{self, Exclusive, StoredLocks};
 use crate::output::{plural, print_line, width, wrap};
 
 /// What a lock does not end.
@@ -68,7 +71,7 @@ struct Place {
 /// The outcome of a request to the daemon.
 enum Sent {
     Answer(Value),
-    /// No daemon is listening. The configuration has the file of locks.
+    /// No daemon is listening, or it did not respond. The configuration has the file of locks.
     NoDaemon(Box<DaemonConfig>),
 }
 
@@ -94,17 +97,27 @@ impl Place {
             );
             return Ok(Sent::NoDaemon(config.map_or_else(load, Ok)?));
         };
-        if let Some(answer) = control(&socket, method, path, body).await? {
-            return Ok(Sent::Answer(answer));
-        }
         let shown = socket.display();
-        eprintln!("keyward: no daemon is listening at {shown}");
+        let without_config = match control(&socket, method, path, body).await? {
+            Controlled::Answer(answer) => return Ok(Sent::Answer(answer)),
+            Controlled::NoDaemon => {
+                eprintln!("keyward: no daemon is listening at {shown}");
+                Failure::unavailable("nothing is changed").help(
+                    "start the daemon, or name its configuration with --config, for one that \
+                     starts later",
+                )
+            }
+            Controlled::Silent(reason) => {
+                eprintln!("keyward: no response from the daemon at {shown}: {reason}");
+                Failure::unavailable("it is not known whether the daemon acted").help(
+                    "name its configuration with --config, whose file of locks it reads within a \
+                     second",
+                )
+            }
+        };
         let config = config.map_or_else(load, Ok).map_err(|failure| match self.config {
             Some(_) => failure,
-            None => Failure::unavailable("nothing is changed").help(
-                "start the daemon, or name its configuration with --config, for one that starts \
-                 later",
-            ),
+            None => without_config,
         });
         Ok(Sent::NoDaemon(config?))
     }
@@ -168,16 +181,19 @@ fn lock_on_disk(
     target: LockTarget,
     reason: Option<String>,
 ) -> Result<Exit, Failure> {
-    let file = file(&config.lock)?;
+    let file = file(&config)?;
     let (plan, _, _) = config.plan()?;
     target.check(&plan).map_err(Failure::config)?;
     let lock = Lock::new(target.clone(), &this_process(), reason);
-    change(&file, LockEvent::from(&lock), |locks| {
+    change(&file, |locks| {
+        let event = LockEvent::from(&lock);
         if locks.iter().all(|lock| lock.target != target) {
             locks.push(lock);
         }
+        Some(event)
     })?;
     print_line(&format!("{target} is locked in {}", file.display()))?;
+    print_line(&wrap(&read_by(&file), "", "", width()))?;
     let forgotten = forget(&plan, &target);
     end_of_lock(&target)?;
     forgotten.map(|()| Exit::Success)
@@ -189,61 +205,100 @@ fn unlock_on_disk(
     target: LockTarget,
     reason: Option<String>,
 ) -> Result<(), Failure> {
-    let file = file(&config.lock)?;
-    let mut stored = lock_file::read(&file)?.unwrap_or_default();
-    let was_locked = stored.locks.iter().any(|lock| lock.target == target);
-    if was_locked {
-        let event = LockEvent::now(LockAction::Unlock, target.clone(), &this_process(), reason);
-        stored = change(&file, event, |locks| locks.retain(|lock| lock.target != target))?;
-    }
+    let file = file(&config)?;
+    let event = LockEvent::now(LockAction::Unlock, target.clone(), &this_process(), reason);
+    let mut was_locked = false;
+    let stored = change(&file, |locks| {
+        was_locked = locks.iter().any(|lock| lock.target == target);
+        locks.retain(|lock| lock.target != target);
+        was_locked.then_some(event)
+    })?;
     report_unlocked(&target, was_locked)?;
     report_others(&stored.locks)
 }
 
-/// Changes the file of locks, with an event for the audit of the next daemon.
+/// Changes the file of locks, with an event for the audit of the next daemon. Without an event,
+/// the file stays as it is.
 fn change(
     file: &Path,
-    event: LockEvent,
-    change: impl FnOnce(&mut Vec<Lock>),
+    change: impl FnOnce(&mut Vec<Lock>) -> Option<LockEvent>,
 ) -> Result<StoredLocks, Failure> {
-    let mut stored = lock_file::read(file)?.unwrap_or_default();
-    change(&mut stored.locks);
-    stored.unrecorded.push(event);
-    lock_file::write(file, &stored).map_err(|error| {
+    let failed = |error: io::Error| {
         Failure::system(format!("the file of locks {} cannot be written: {error}", file.display()))
-    })?;
+    };
+    let _exclusive = Exclusive::take(file).map_err(failed)?;
+    let mut stored = lock_file::read(file)?.unwrap_or_default().stored;
+    if let Some(event) = change(&mut stored.locks) {
+        stored.unrecorded.push(event);
+        lock_file::write(file, &stored).map_err(failed)?;
+    }
     Ok(stored)
 }
 
-/// The file of locks.
-fn file(lock: &LockConfig) -> Result<PathBuf, Failure> {
+/// Who reads a file of locks, and when.
+fn read_by(file: &Path) -> String {
+    let user = owner(file).map_or_else(String::new, |id| {
+        let name = accounts::name_of_user(id).unwrap_or_else(|| id.to_string());
+        format!(" of user {name}")
+    });
+    format!(
+        "A daemon{user} with this configuration reads that file when it starts, or within a second \
+         if it runs. Until then its calls go on, also while it stops."
+    )
+}
+
+/// The file of locks that a daemon with this configuration reads.
+fn file(config: &DaemonConfig) -> Result<PathBuf, Failure> {
     let help = "write file = \"/var/lib/keyward/locks.json\" in [lock], or start the daemon first";
-    let Some(file) = &lock.file else {
+    let Some(file) = &config.lock.file else {
         let failure = Failure::config("there is no place for the file of locks");
         return Err(failure.help(help));
     };
-    // A service has a state directory of its own, which this process would not find.
-    let is_ours = lock.is_configured
-        || file.exists()
-        || !is_root()
-        || ["STATE_DIRECTORY", "XDG_STATE_HOME"]
-            .into_iter()
-            .any(|name| environment::path(name).is_some());
-    if is_ours {
+    if config.lock.is_configured || is_the_daemons(file, config.listen.socket.as_deref()) {
         return Ok(file.clone());
     }
-    let message = "without a daemon, it is not known where its file of locks is";
+    let message = "without a daemon, it is not known where its file of locks is: by default, it is \
+                   in the state directory of the daemon's user";
     Err(Failure::config(message).help(help))
 }
 
+/// Whether the default file of this process is that of a daemon at this socket.
 #[cfg(unix)]
-fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
+fn is_the_daemons(file: &Path, socket: Option<&Path>) -> bool {
+    use std::os::unix::fs::MetadataExt;
+
+    /// The mode bit of directories that all users share.
+    const STICKY: u32 = 0o1000;
+
+    let me = rustix::process::geteuid().as_raw();
+    let of_socket = socket.and_then(owner);
+    if of_socket.is_some_and(|user| user != me) {
+        return false;
+    }
+    if file.exists() {
+        return true;
+    }
+    let directory = socket.and_then(Path::parent).and_then(|path| path.metadata().ok());
+    let directory = directory.filter(|metadata| metadata.mode() & STICKY == 0);
+    let is_mine = of_socket.or(directory.map(|metadata| metadata.uid())) == Some(me);
+    // A service of root has a state directory of its own, which this process would not find.
+    let variables = ["STATE_DIRECTORY", "XDG_STATE_HOME"];
+    is_mine && (me != 0 || variables.into_iter().any(|name| environment::path(name).is_some()))
 }
 
 #[cfg(not(unix))]
-fn is_root() -> bool {
-    false
+fn is_the_daemons(_: &Path, _: Option<&Path>) -> bool {
+    true
+}
+
+#[cfg(unix)]
+fn owner(path: &Path) -> Option<u32> {
+    path.symlink_metadata().ok().map(|metadata| std::os::unix::fs::MetadataExt::uid(&metadata))
+}
+
+#[cfg(not(unix))]
+fn owner(_: &Path) -> Option<u32> {
+    None
 }
 
 /// Who runs this command, for the audit.
@@ -289,8 +344,8 @@ async fn list(place: &Place) -> Result<Exit, Failure> {
     let locks = match place.send(Method::GET, LOCKS_PATH, None).await? {
         Sent::Answer(answer) => locks_of(&answer)?,
         Sent::NoDaemon(config) => {
-            let file = file(&config.lock)?;
-            lock_file::read(&file)?.unwrap_or_default().locks
+            let file = file(&config)?;
+            lock_file::read(&file)?.unwrap_or_default().stored.locks
         }
     };
     if locks.is_empty() {

@@ -41,11 +41,11 @@ pub(super) async fn run(
     began: Instant,
     mut hangup: Option<HangupSignal>,
 ) -> Result<Exit, Failure> {
-    let stored = lock_store::read(lock_file.as_deref())?;
+    let read = lock_store::read(lock_file.as_deref())?;
     let OpenAudit { sink, file } = start::audit(&audit)?;
     let wanted = Wanted::by(&plan.callers);
-    let broker = start::broker(plan, sink, stored.locks.clone())?;
-    let locks = LockStore::new(broker.clone(), lock_file, &stored);
+    let broker = start::broker(plan, sink, read.stored.locks.clone())?;
+    let locks = LockStore::start(broker.clone(), lock_file, read).await;
     let mut shutdown = ShutdownSignal::install()?;
     let server = listen::start(&listen, wanted, broker.clone(), locks.clone()).await?;
     tracing::info!(
@@ -60,13 +60,18 @@ pub(super) async fn run(
             None => std::future::pending().await,
         }
     };
+    let mut follow = std::pin::pin!(locks.follow());
     let signal = tokio::select! {
         signal = shutdown.wait() => signal,
         never = reopen => match never {},
-        never = locks.follow() => match never {},
+        never = &mut follow => match never {},
     };
     tracing::info!(signal, "stopping: draining active calls");
-    let exit = stop(&server, &broker, &mut shutdown).await;
+    // Its socket is gone, but a lock in the file still ends calls.
+    let exit = tokio::select! {
+        exit = stop(&server, &broker, &mut shutdown) => exit,
+        never = &mut follow => match never {},
+    };
     tracing::info!("stopped");
     Ok(exit)
 }

@@ -7,7 +7,7 @@ use keyward::identity::Audience;
 use keyward::{ForgetError, Plan, forget_persisted_tokens};
 use serde_json::{Value, json};
 
-use super::daemon_client::control;
+use super::daemon_client::{Controlled, control};
 use crate::cli::{Forget, Token};
 use crate::config::DaemonConfig;
 use crate::exit::{Exit, Failure};
@@ -108,8 +108,13 @@ async fn request(
     audience: Option<&Audience>,
 ) -> Result<Outcome, Failure> {
     let body = json!({ "identity": identity, "audience": audience.map(Audience::as_str) });
-    let Some(body) = control(socket, Method::POST, FORGET_TOKENS_PATH, Some(body)).await? else {
-        return Ok(Outcome::NoDaemon);
+    let body = match control(socket, Method::POST, FORGET_TOKENS_PATH, Some(body)).await? {
+        Controlled::Answer(body) => body,
+        Controlled::NoDaemon => return Ok(Outcome::NoDaemon),
+        Controlled::Silent(reason) => {
+            let socket = socket.display();
+            return Err(Failure::unavailable(format!("no response from {socket}: {reason}")));
+        }
     };
     let forgotten = body.get("forgotten").and_then(Value::as_array);
     let forgotten = forgotten.ok_or_else(|| Failure::software("response without `forgotten`"))?;

@@ -46,10 +46,19 @@ pub(super) fn lock(root: &Section<'_>, base: &Path, config: &Path) -> LockConfig
     }
 }
 
-/// A name of its own for each configuration: `locks-keyward-1a2b3c4d5e6f7a8b.json`. Links are not
-/// followed: those of a mounted `ConfigMap` change with each update.
+/// A name of its own for each configuration, however its path is written:
+/// `locks-keyward-1a2b3c4d5e6f7a8b.json`. A link to the configuration itself is not followed: that
+/// of a mounted `ConfigMap` changes with each update.
 fn default_name(config: &Path) -> String {
-    let path = std::path::absolute(config).unwrap_or_else(|_| config.to_owned());
+    let absolute = || std::path::absolute(config).unwrap_or_else(|_| config.to_owned());
+    let directory = match config.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let path = match (directory.canonicalize(), config.file_name()) {
+        (Ok(directory), Some(name)) => directory.join(name),
+        _ => absolute(),
+    };
     let digest = ring::digest::digest(&ring::digest::SHA256, path.as_os_str().as_encoded_bytes());
     let mut name = "locks-".to_owned();
     let stem = config.file_stem().map(|stem| stem.to_string_lossy().into_owned());
@@ -74,5 +83,26 @@ mod tests {
         let odd = name("/etc/k e\n\"y.toml");
         assert!(odd.starts_with("locks-key-") && odd.ends_with(".json"), "{odd}");
         assert_eq!(odd.len(), "locks-key-.json".len() + 16);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_configuration_has_the_same_file_however_its_path_is_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |path: &str| default_name(&directory.path().join(path));
+        for name in ["etc", "data", "data/1", "data/2"] {
+            std::fs::create_dir(directory.path().join(name)).unwrap();
+        }
+        let link = |to: &str, at: &str| {
+            std::os::unix::fs::symlink(to, directory.path().join(at)).unwrap();
+        };
+        link("etc", "alias");
+        assert_eq!(at("etc/keyward.toml"), at("data/../etc/./keyward.toml"));
+        assert_eq!(at("etc/keyward.toml"), at("alias/keyward.toml"));
+        link("../data/1/keyward.toml", "etc/keyward.toml");
+        let before = at("etc/keyward.toml");
+        std::fs::remove_file(directory.path().join("etc/keyward.toml")).unwrap();
+        link("../data/2/keyward.toml", "etc/keyward.toml");
+        assert_eq!(at("etc/keyward.toml"), before, "an update of a mounted ConfigMap");
     }
 }

@@ -6,26 +6,37 @@ use std::path::Path;
 use keyward::{Plan, StartError, probe};
 use keyward_policy::diagnostic::Diagnostic;
 
-use super::{Audit, Listen, Pair};
+use super::{Audit, Listen, LockConfig, Pair};
 use crate::tls_key;
 
 /// Problems with certificates and with the daemon's own files.
-pub(crate) fn file_problems(plan: &Plan, listen: &Listen, audit: &Audit) -> Vec<Diagnostic> {
+pub(crate) fn file_problems(
+    plan: &Plan,
+    listen: &Listen,
+    audit: &Audit,
+    lock: &LockConfig,
+) -> Vec<Diagnostic> {
     let mut problems = Vec::new();
     problems.extend(probe::trust(plan).err().into_iter().flat_map(diagnostics));
     problems.extend(listen.tls.iter().flat_map(|tls| pair_problems(&tls.pair)));
     if let Audit::File(path) = audit {
         problems.extend(not_a_file(path));
     }
+    problems.extend(lock_problem(listen, lock));
     problems
 }
 
 /// The same, with the socket's directories, the sources of identities and their keys. `doctor` has
 /// findings of their own for these.
-pub(crate) fn problems(plan: &Plan, listen: &Listen, audit: &Audit) -> Vec<Diagnostic> {
+pub(crate) fn problems(
+    plan: &Plan,
+    listen: &Listen,
+    audit: &Audit,
+    lock: &LockConfig,
+) -> Vec<Diagnostic> {
     let identities = probe::identity_problems(plan).into_iter().flat_map(diagnostics);
     let socket = listen.socket.as_deref().and_then(socket_problem);
-    file_problems(plan, listen, audit).into_iter().chain(socket).chain(identities).collect()
+    file_problems(plan, listen, audit, lock).into_iter().chain(socket).chain(identities).collect()
 }
 
 fn diagnostics(error: StartError) -> Vec<Diagnostic> {
@@ -66,6 +77,25 @@ fn socket_problem(socket: &Path) -> Option<Diagnostic> {
 
 #[cfg(not(unix))]
 fn socket_problem(_socket: &Path) -> Option<Diagnostic> {
+    None
+}
+
+/// A problem with the file of locks. The default one is known only to the daemon's own user.
+#[cfg(unix)]
+fn lock_problem(listen: &Listen, lock: &LockConfig) -> Option<Diagnostic> {
+    use crate::{lock_file, write_access};
+
+    let me = rustix::process::geteuid().as_raw();
+    let socket = listen.socket.as_deref();
+    let user = socket.map_or(me, |socket| write_access::broker_user(socket).0);
+    let file = lock.file.as_deref().filter(|_| lock.is_configured || user == me)?;
+    let problem = lock_file::problem(file, user)?;
+    let help = problem.help();
+    Some(Diagnostic::new(None, format!("`file` in [lock]: {problem}")).help(help))
+}
+
+#[cfg(not(unix))]
+fn lock_problem(_: &Listen, _: &LockConfig) -> Option<Diagnostic> {
     None
 }
 

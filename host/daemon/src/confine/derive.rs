@@ -77,7 +77,7 @@ pub(crate) fn confinement(
                 permit_file(&mut rules, file, Access::REPLACE);
             }
             for path in &confine.read {
-                rules.permit(absolute(path), Access::READ);
+                rules.permit_configured(absolute(path), Access::READ);
             }
             rules.tcp = confine.tcp_ports.then(|| tcp_ports(plan, &needs, listen));
             Switch::On(rules)
@@ -105,10 +105,20 @@ fn absolute(path: &Path) -> PathBuf {
 /// Permits access to a file and to its successors, also where links lead to: to its directory. A
 /// file in the root directory is permitted alone.
 fn permit_file(rules: &mut Rules, file: &Path, access: Access) {
-    for path in [Some(absolute(file)), file.canonicalize().ok()].into_iter().flatten() {
-        let directory = path.parent().filter(|directory| directory.parent().is_some());
-        rules.permit(directory.unwrap_or(&path), access);
-    }
+    places(file).for_each(|path| rules.permit(path, access));
+}
+
+/// The same for a file that the configuration names, in a directory that must exist.
+fn permit_configured(rules: &mut Rules, file: &Path, access: Access) {
+    places(file).for_each(|path| rules.permit_configured(path, access));
+}
+
+fn places(file: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    let paths = [Some(absolute(file)), file.canonicalize().ok()].into_iter().flatten();
+    paths.map(|path| match path.parent() {
+        Some(directory) if directory.parent().is_some() => directory.to_owned(),
+        Some(_) | None => path,
+    })
 }
 
 fn system(rules: &mut Rules) {
@@ -144,16 +154,16 @@ fn broker(rules: &mut Rules, plan: &Plan) {
         }
     }
     for file in &config.tls.ca_files {
-        permit_file(rules, &file.value, Access::READ);
+        permit_configured(rules, &file.value, Access::READ);
     }
     if let CompileCache::Directory(directory) = &config.compile_cache {
         rules.permit(absolute(directory), Access::REPLACE);
     }
     for persist in config.identities.values().filter_map(|identity| identity.persist.as_ref()) {
         use keyward_policy::config::PersistKeyConfig;
-        permit_file(rules, &persist.path, Access::REPLACE);
+        permit_configured(rules, &persist.path, Access::REPLACE);
         match &persist.key {
-            PersistKeyConfig::File(file) => permit_file(rules, file, Access::READ),
+            PersistKeyConfig::File(file) => permit_configured(rules, file, Access::READ),
             PersistKeyConfig::Credential(_) => {
                 if let Some(directory) = environment::path("CREDENTIALS_DIRECTORY") {
                     rules.permit(directory, Access::READ);
@@ -179,8 +189,8 @@ fn listeners(rules: &mut Rules, listen: &Listen) {
     }
     match listen.tls.as_ref().map(|tls| &tls.pair) {
         Some(Pair::Files { certificate, key }) => {
-            permit_file(rules, certificate, Access::READ);
-            permit_file(rules, key, Access::READ);
+            permit_configured(rules, certificate, Access::READ);
+            permit_configured(rules, key, Access::READ);
         }
         Some(Pair::Made { directory }) => rules.permit(absolute(directory), Access::REPLACE),
         None => {}
@@ -188,7 +198,7 @@ fn listeners(rules: &mut Rules, listen: &Listen) {
     let client_ca = listen.tls.as_ref().and_then(|tls| tls.client_ca.as_deref());
     let issuer = listen.kubernetes.iter().flat_map(|issuer| issuer.keys.files());
     for file in client_ca.into_iter().chain(issuer) {
-        permit_file(rules, file, Access::READ);
+        permit_configured(rules, file, Access::READ);
     }
 }
 
@@ -198,7 +208,7 @@ fn audit_file(rules: &mut Rules, audit: &Audit) {
     if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
         rules.permit(absolute(path), Access::WRITE);
     } else {
-        permit_file(rules, path, Access::APPEND);
+        permit_configured(rules, path, Access::APPEND);
     }
 }
 
@@ -280,6 +290,10 @@ mod tests {
             assert!(is_own || *access == Access::READ, "{}", path.display());
         }
         assert!(!rules.paths.contains_key(Path::new("/")));
+        // The daemon creates all others.
+        let configured = ["cas", "keys", "log", "nss", "tokens"];
+        let configured = configured.map(|name| Path::new("/srv/keyward").join(name));
+        assert_eq!(rules.configured, configured.into());
     }
 
     #[test]
@@ -371,7 +385,6 @@ mod tests {
         assert!(matches!(off.no_new_privileges, Switch::Off(_)));
         assert!(matches!(off.landlock, Switch::Off(_)));
         assert!(matches!(off.seccomp, Switch::Off(_)));
-        assert!(off.covers(&derived(VAULT)) && !derived(VAULT).covers(&off));
     }
 
     #[test]

@@ -30,20 +30,22 @@ pub(super) fn restrict(rules: &Rules) -> Result<Enforced, RulesetError> {
         ruleset = ruleset.handle_access(AccessNet::BindTcp | AccessNet::ConnectTcp)?;
     }
     let mut ruleset = ruleset.create()?;
+    let (mut count, mut missing) = (0, Vec::new());
     for (path, access) in &rules.paths {
-        let path = match PathFd::new(path) {
-            Ok(path) => path,
-            Err(error) => {
-                tracing::debug!("not permitted, since it cannot be opened: {error}");
-                continue;
+        match PathFd::new(path) {
+            Ok(path) => {
+                ruleset = ruleset.add_rule(PathBeneath::new(path, rights(*access)))?;
+                count += 1;
             }
-        };
-        ruleset = ruleset.add_rule(PathBeneath::new(path, rights(*access)))?;
+            Err(error) if rules.configured.contains(path) => missing.push(error.to_string()),
+            Err(error) => tracing::debug!("not permitted, since it cannot be opened: {error}"),
+        }
     }
     if let Some(ports) = &rules.tcp {
         ruleset = permit_ports(ruleset, ports)?;
     }
-    Ok(report(rules, ruleset.restrict_self()?.landlock))
+    let enforced = report(count, rules.tcp.as_ref(), ruleset.restrict_self()?.landlock);
+    Ok(if enforced.on.is_empty() { enforced } else { Enforced { missing, ..enforced } })
 }
 
 fn permit_ports(
@@ -59,7 +61,8 @@ fn permit_ports(
     Ok(ruleset)
 }
 
-fn report(rules: &Rules, status: LandlockStatus) -> Enforced {
+/// Reports what is in force, with the number of paths that are permitted.
+fn report(files: usize, tcp: Option<&TcpPorts>, status: LandlockStatus) -> Enforced {
     let abi = match status {
         LandlockStatus::Available { effective_abi, .. } => effective_abi,
         LandlockStatus::NotEnabled => {
@@ -72,8 +75,7 @@ fn report(rules: &Rules, status: LandlockStatus) -> Enforced {
         }
     };
     let mut enforced = Enforced::default();
-    let files = rules.paths.len();
-    match rules.tcp {
+    match tcp {
         Some(_) if abi >= TCP => {
             enforced.on.push(format!("landlock (version {abi}: {files} paths, TCP ports)"));
         }
@@ -110,7 +112,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::confine::skip::skip;
+    use crate::skip::skip;
 
     /// Runs attempts on a thread that is restricted by these rules. Other threads are not. `None`
     /// if this kernel lacks a part of it.
@@ -237,16 +239,32 @@ mod tests {
     }
 
     #[test]
+    fn a_path_of_the_configuration_that_does_not_exist_is_reported() {
+        let directory = tempfile::tempdir().unwrap();
+        let absent = directory.path().join("absent");
+        let mut rules = rules(&[(directory.path(), Access::READ)]);
+        rules.permit("/no/such/system/directory", Access::READ);
+        rules.permit_configured(&absent, Access::READ);
+        let enforced =
+            std::thread::scope(|scope| scope.spawn(|| restrict(&rules).unwrap()).join().unwrap());
+        if let Some(on) = enforced.on.first() {
+            assert!(on.contains(": 1 paths"), "{on}");
+            let [missing] = &enforced.missing[..] else { panic!("{enforced:?}") };
+            assert!(missing.contains(&absent.display().to_string()), "{missing}");
+        }
+    }
+
+    #[test]
     fn a_kernel_that_lacks_a_part_is_reported() {
-        let tcp = Rules { tcp: Some(TcpPorts::default()), ..Rules::default() };
+        let ports = TcpPorts::default();
         let available = |abi| LandlockStatus::Available { effective_abi: abi, kernel_abi: None };
-        let enforced = report(&tcp, available(ABI::V3));
-        assert_eq!(enforced.on, ["landlock (version 3: 0 paths)"]);
+        let enforced = report(2, Some(&ports), available(ABI::V3));
+        assert_eq!(enforced.on, ["landlock (version 3: 2 paths)"]);
         assert!(enforced.lacking[0].to_string().contains("TCP ports"), "{enforced:?}");
-        assert!(report(&Rules::default(), available(ABI::V3)).lacking.is_empty());
-        assert!(report(&tcp, available(ABI::V7)).lacking.is_empty());
+        assert!(report(0, None, available(ABI::V3)).lacking.is_empty());
+        assert!(report(0, Some(&ports), available(ABI::V7)).lacking.is_empty());
         for status in [LandlockStatus::NotEnabled, LandlockStatus::NotImplemented] {
-            let enforced = report(&tcp, status);
+            let enforced = report(0, Some(&ports), status);
             assert!(enforced.on.is_empty() && enforced.lacking.len() == 1, "{enforced:?}");
         }
     }

@@ -11,10 +11,6 @@ mod landlock;
 mod rules;
 #[cfg(target_os = "linux")]
 mod seccomp;
-#[cfg(all(test, target_os = "linux"))]
-#[path = "../../../../tests/skip.rs"]
-#[allow(clippy::disallowed_methods, clippy::panic, clippy::unwrap_used, reason = "for tests only")]
-mod skip;
 
 use std::fmt;
 
@@ -33,7 +29,13 @@ pub(crate) struct Enforced {
     pub(crate) lacking: Vec<Lacking>,
     /// The parts that are off, and why.
     pub(crate) off: Vec<String>,
+    /// Paths of the configuration that could not be opened, and so are out of reach, and why.
+    pub(crate) missing: Vec<String>,
 }
+
+/// What to do about a path that could not be opened.
+pub(crate) const MISSING: &str =
+    "Rules are for what exists when the daemon starts: create it before";
 
 /// A part of the confinement that a kernel lacks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +69,7 @@ impl Enforced {
         self.on.extend(other.on);
         self.lacking.extend(other.lacking);
         self.off.extend(other.off);
+        self.missing.extend(other.missing);
     }
 }
 
@@ -91,6 +94,9 @@ pub(crate) fn process(confinement: &Confinement) -> Result<(), Failure> {
     }
     for lacking in &enforced.lacking {
         tracing::warn!("{lacking}. {}", lacking.fix);
+    }
+    for missing in &enforced.missing {
+        tracing::warn!("the daemon cannot reach a path of its configuration: {missing}. {MISSING}");
     }
     Ok(())
 }

@@ -105,14 +105,28 @@ const DENIED_HERE: &[c_long] = &[
     294,
 ];
 
-/// The same calls by the numbers of the x32 ABI, which few kernels have: each with this bit, and
-/// some under numbers of their own. Calls of 32-bit programs end the process.
+/// The bit of the numbers of the x32 ABI, which few kernels have. None of its calls is permitted.
+/// Calls of 32-bit programs end the process.
 #[cfg(target_arch = "x86_64")]
 const X32: c_long = 0x4000_0000;
-/// `execve`, `ptrace`, `kexec_load`, `process_vm_readv`, `process_vm_writev`, `execveat`.
+/// Beyond all numbers of that ABI.
 #[cfg(target_arch = "x86_64")]
-const X32_ONLY: [(c_long, bool); 6] =
-    [(520, true), (521, false), (528, false), (539, false), (540, false), (545, true)];
+const X32_END: c_long = 600;
+
+/// The families of sockets that the daemon and name lookups use. Others, such as those of virtual
+/// machines, packets and SMC, lead past landlock's rules for TCP.
+const FAMILIES: [i32; 4] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
+
+/// The types of sockets for IP other than TCP and UDP: raw ones, `SOCK_RDM`, SCTP, DCCP, packets.
+const OTHER_TYPES: [i32; 5] = [libc::SOCK_RAW, libc::SOCK_RDM, libc::SOCK_SEQPACKET, 6, 10];
+
+/// The part of a type that is not a flag.
+const TYPE: u64 = 0xf;
+
+/// Calls that can connect with their first data, with the index of their flags. Landlock does not
+/// see that.
+const SENDING: [(c_long, u8); 3] =
+    [(libc::SYS_sendto, 3), (libc::SYS_sendmsg, 2), (libc::SYS_sendmmsg, 3)];
 
 /// The flags of `clone` that make a namespace. It has none for a namespace of clocks.
 const NAMESPACES: [i32; 7] = [
@@ -167,26 +181,57 @@ fn filter(denied: &[c_long], arch: TargetArch) -> Result<BpfProgram, BackendErro
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
         denied.iter().map(|number| (i64::from(*number), Vec::new())).collect();
     #[cfg(target_arch = "x86_64")]
-    {
-        rules.extend(denied.iter().map(|number| (number | X32, Vec::new())));
-        let programs = denied.contains(&libc::SYS_execve);
-        let only = X32_ONLY.iter().filter(|(_, is_program)| programs || !is_program);
-        rules.extend(only.map(|(number, _)| (number | X32, Vec::new())));
-    }
+    rules.extend((0..=X32_END).map(|number| (number | X32, Vec::new())));
     rules.insert(i64::from(libc::SYS_clone), namespaces()?);
+    rules.insert(i64::from(libc::SYS_socket), sockets()?);
+    for (number, flags) in SENDING {
+        let fast_open = has_bits(flags, SeccompCmpArgLen::Dword, libc::MSG_FASTOPEN)?;
+        rules.insert(i64::from(number), vec![SeccompRule::new(vec![fast_open])?]);
+    }
     let denied = SeccompAction::Errno(u32::try_from(libc::EPERM).unwrap_or_default());
     SeccompFilter::new(rules, SeccompAction::Allow, denied, arch)?.try_into()
 }
 
 /// `clone` with a flag that makes a namespace.
 fn namespaces() -> Result<Vec<SeccompRule>, BackendError> {
-    let rules = NAMESPACES.into_iter().map(|flag| {
-        let flag = u64::from(flag.cast_unsigned());
-        let is_set = SeccompCmpOp::MaskedEq(flag);
-        let condition = SeccompCondition::new(0, SeccompCmpArgLen::Qword, is_set, flag)?;
-        SeccompRule::new(vec![condition])
-    });
+    let rules = NAMESPACES
+        .into_iter()
+        .map(|flag| SeccompRule::new(vec![has_bits(0, SeccompCmpArgLen::Qword, flag)?]));
     rules.collect()
+}
+
+/// `socket` of another family, or for IP another one than for TCP and UDP: landlock's rules are for
+/// TCP alone, not for MPTCP, SCTP and SMC.
+fn sockets() -> Result<Vec<SeccompRule>, BackendError> {
+    let is = |index, operation, value: i32| {
+        let value = u64::from(value.cast_unsigned());
+        SeccompCondition::new(index, SeccompCmpArgLen::Dword, operation, value)
+    };
+    let others = FAMILIES.into_iter().map(|family| is(0, SeccompCmpOp::Ne, family));
+    let mut rules = vec![SeccompRule::new(others.collect::<Result<_, _>>()?)?];
+    for family in [libc::AF_INET, libc::AF_INET6] {
+        for kind in OTHER_TYPES {
+            let kind = is(1, SeccompCmpOp::MaskedEq(TYPE), kind)?;
+            rules.push(SeccompRule::new(vec![is(0, SeccompCmpOp::Eq, family)?, kind])?);
+        }
+        rules.push(SeccompRule::new(vec![
+            is(0, SeccompCmpOp::Eq, family)?,
+            is(1, SeccompCmpOp::MaskedEq(TYPE), libc::SOCK_STREAM)?,
+            is(2, SeccompCmpOp::Ne, 0)?,
+            is(2, SeccompCmpOp::Ne, libc::IPPROTO_TCP)?,
+        ])?);
+    }
+    Ok(rules)
+}
+
+/// Whether all bits of `flags` are set in an argument.
+fn has_bits(
+    index: u8,
+    length: SeccompCmpArgLen,
+    flags: i32,
+) -> Result<SeccompCondition, BackendError> {
+    let flags = u64::from(flags.cast_unsigned());
+    SeccompCondition::new(index, length, SeccompCmpOp::MaskedEq(flags), flags)
 }
 
 /// `clone3` has its flags in memory, where a filter cannot see them. With `ENOSYS` the C library
@@ -200,14 +245,20 @@ fn clone3(arch: TargetArch) -> Result<BpfProgram, BackendError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::confine::skip::skip;
+    use crate::skip::skip;
 
     /// Calls by number, with arguments that no call accepts. Returns the error.
-    #[allow(unsafe_code, reason = "no crate has safe functions for all of these calls")]
     fn error_of(number: c_long) -> Option<i32> {
-        // SAFETY: -1 is neither an address, a file descriptor nor a set of flags that a call of
-        // `DENIED` or `PROGRAMS` accepts, so that it has no effect even without a filter.
-        let result = unsafe { libc::syscall(number, -1, -1, -1, -1, -1, -1) };
+        error_with(number, [-1; 6])
+    }
+
+    #[allow(unsafe_code, reason = "no crate has safe functions for all of these calls")]
+    fn error_with(number: c_long, arguments: [c_long; 6]) -> Option<i32> {
+        let [a, b, c, d, e, f] = arguments;
+        // SAFETY: -1 is neither an address, a file descriptor nor a set of flags that a denied call
+        // accepts, so that it has no effect even without a filter. Other arguments have no
+        // addresses, and make a socket at most.
+        let result = unsafe { libc::syscall(number, a, b, c, d, e, f) };
         (result == -1).then(io::Error::last_os_error)?.raw_os_error()
     }
 
@@ -249,10 +300,7 @@ mod tests {
     #[test]
     fn the_numbers_of_x32_are_denied_too() {
         restricted(Programs::Denied, || {
-            for number in denied(Programs::Denied) {
-                assert_eq!(error_of(number | X32), Some(libc::EPERM), "system call {number}");
-            }
-            for (number, _) in X32_ONLY {
+            for number in 0..=X32_END {
                 assert_eq!(error_of(number | X32), Some(libc::EPERM), "system call {number}");
             }
         });
@@ -262,10 +310,83 @@ mod tests {
     fn no_namespace_is_made_by_clone() {
         restricted(Programs::Denied, || {
             assert_eq!(error_of(libc::SYS_clone3), Some(libc::ENOSYS));
-            // All flags, also those that contradict one another.
-            assert_eq!(error_of(libc::SYS_clone), Some(libc::EPERM));
+            for flag in NAMESPACES {
+                assert_eq!(clone(flag), Some(libc::EPERM), "{flag:x}");
+            }
+            assert_eq!(clone(0), Some(libc::EINVAL));
         });
-        assert_ne!(error_of(libc::SYS_clone), Some(libc::EPERM));
+        assert_eq!(clone(libc::CLONE_NEWNS), Some(libc::EINVAL));
+    }
+
+    /// The error of `clone` with a flag that it accepts only together with another one.
+    fn clone(flag: i32) -> Option<i32> {
+        let flags = c_long::from(flag | libc::CLONE_SIGHAND);
+        error_with(libc::SYS_clone, [flags, 0, 0, 0, 0, 0])
+    }
+
+    #[test]
+    fn only_sockets_that_landlock_and_name_lookups_know_are_made() {
+        use libc::{
+            AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, AF_RDS, AF_UNIX, AF_VSOCK, IPPROTO_MPTCP,
+            IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK,
+            SOCK_RAW, SOCK_SEQPACKET, SOCK_STREAM,
+        };
+
+        const AF_SMC: i32 = 43;
+        const IPPROTO_SMC: i32 = 256;
+        let socket = |family: i32, kind: i32, protocol: i32| {
+            let arguments = [family, kind | SOCK_CLOEXEC, protocol, 0, 0, 0].map(c_long::from);
+            error_with(libc::SYS_socket, arguments)
+        };
+        restricted(Programs::Denied, || {
+            for (family, kind, protocol) in [
+                (AF_INET, SOCK_STREAM, IPPROTO_MPTCP),
+                (AF_INET6, SOCK_STREAM | SOCK_NONBLOCK, IPPROTO_MPTCP),
+                (AF_INET, SOCK_STREAM, IPPROTO_SCTP),
+                (AF_INET6, SOCK_STREAM, IPPROTO_SMC),
+                (AF_INET, SOCK_SEQPACKET, 0),
+                (AF_INET, SOCK_RAW, IPPROTO_TCP),
+                (AF_INET6, SOCK_RAW | SOCK_NONBLOCK, IPPROTO_TCP),
+                (AF_INET, 10, 0),
+                (AF_SMC, SOCK_STREAM, 0),
+                (AF_RDS, SOCK_SEQPACKET, 0),
+                (AF_VSOCK, SOCK_STREAM, 0),
+                (AF_PACKET, SOCK_DGRAM, 0),
+            ] {
+                let error = socket(family, kind, protocol);
+                assert_eq!(error, Some(libc::EPERM), "{family} {kind} {protocol}");
+            }
+            for (family, kind, protocol) in [
+                (AF_INET, SOCK_STREAM, 0),
+                (AF_INET6, SOCK_STREAM | SOCK_NONBLOCK, IPPROTO_TCP),
+                (AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0),
+                (AF_INET6, SOCK_DGRAM, IPPROTO_UDP),
+                (AF_UNIX, SOCK_STREAM, 0),
+                (AF_NETLINK, SOCK_RAW, 0),
+            ] {
+                let error = socket(family, kind, protocol);
+                assert_ne!(error, Some(libc::EPERM), "{family} {kind} {protocol}");
+            }
+        });
+    }
+
+    #[test]
+    fn sending_connects_nowhere() {
+        let send = |number: c_long, flags: u8, value: i32| {
+            let mut arguments = [-1, 0, 0, 0, 0, 0];
+            arguments[usize::from(flags)] = c_long::from(value);
+            error_with(number, arguments)
+        };
+        restricted(Programs::Denied, || {
+            for (number, flags) in SENDING {
+                let both = libc::MSG_FASTOPEN | libc::MSG_NOSIGNAL;
+                for denied in [libc::MSG_FASTOPEN, both] {
+                    assert_eq!(send(number, flags, denied), Some(libc::EPERM), "{number}");
+                }
+                let permitted = send(number, flags, libc::MSG_NOSIGNAL);
+                assert_eq!(permitted, Some(libc::EBADF), "{number}");
+            }
+        });
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! who the caller is, and passes the connection to one of the [`workers`], where [`http`] reads its
 //! requests and calls the broker. [`ServerHandle::shutdown`] stops accepting and drains.
 
+#[cfg(unix)]
+mod admission;
 mod caller_token;
 mod connection_shares;
 mod control;
@@ -42,6 +44,7 @@ use site::Site;
 use workers::Workers;
 
 use crate::config::Listen;
+use crate::descriptors;
 use crate::exit::Failure;
 use crate::lock_store::LockStore;
 use crate::service_account::{IssuerConfig, KeySource, Verifier};
@@ -73,6 +76,9 @@ struct Server {
     workers: Arc<Workers>,
     /// One permit for each open connection.
     connection_permits: Arc<Semaphore>,
+    /// Further permits for connections of root and the daemon's own user.
+    #[cfg(unix)]
+    reserved_permits: Arc<Semaphore>,
     /// The connections of each caller.
     shares: ConnectionShares,
     /// Verifies the tokens of callers.
@@ -106,7 +112,8 @@ trait Listener: Send + Sync {
 /// Permission for a connection to be open, as one of all and as one of its caller's.
 pub(crate) struct ConnectionPermit {
     _connection: OwnedSemaphorePermit,
-    _share: Share,
+    /// `None` for one that is reserved.
+    _share: Option<Share>,
 }
 
 /// Creates the directories of the socket and of a generated certificate if they do not exist.
@@ -135,12 +142,15 @@ pub(crate) async fn start(
         None => None,
     };
     let workers = Arc::new(Workers::start(DRAIN_TIMEOUT).map_err(Failure::system)?);
+    let connections = descriptors::enough_for(listen.connections);
     let server = Server {
         broker,
         locks,
         workers: Arc::clone(&workers),
-        connection_permits: Arc::new(Semaphore::new(listen.connections as usize)),
-        shares: ConnectionShares::new(listen.connections, wanted.callers),
+        connection_permits: Arc::new(Semaphore::new(connections as usize)),
+        #[cfg(unix)]
+        reserved_permits: Arc::new(Semaphore::new(admission::RESERVED)),
+        shares: ConnectionShares::new(connections, wanted.callers),
         verifier,
         min_rate: listen.min_rate,
         shutdown: shutdown.clone(),
@@ -152,7 +162,7 @@ pub(crate) async fn start(
         {
             let listener = unix::bind(socket, listen.mode, wanted)?;
             addresses.push(format!("unix socket {}", socket.display()));
-            listeners.spawn(server.clone().accept_loop(listener));
+            listeners.spawn(server.clone().accept_at_socket(listener));
         }
         #[cfg(not(unix))]
         return Err(Failure::config(format!(
@@ -226,22 +236,28 @@ impl Server {
             match accepted {
                 Ok((connection, caller)) => match self.shares.begin(&caller) {
                     Some(share) => {
-                        let permit = ConnectionPermit { _connection: permit, _share: share };
+                        let permit = ConnectionPermit { _connection: permit, _share: Some(share) };
                         listener.serve(connection, caller, &self, permit);
                     }
-                    None => tracing::warn!(
-                        %caller,
-                        "closed a connection: the caller has three quarters of all `connections`"
-                    ),
+                    None => Self::report_share(&caller),
                 },
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection");
-                    // With no file descriptors left, `accept` fails immediately each time.
-                    if error.kind() != io::ErrorKind::ConnectionAborted {
-                        tokio::time::sleep(ACCEPT_BACKOFF).await;
-                    }
-                }
+                Err(error) => Self::cannot_accept(&error).await,
             }
+        }
+    }
+
+    fn report_share(caller: &Caller) {
+        tracing::warn!(
+            %caller,
+            "closed a connection: the caller has three quarters of all `connections`"
+        );
+    }
+
+    async fn cannot_accept(error: &io::Error) {
+        tracing::warn!(%error, "cannot accept a connection");
+        // With no file descriptors left, `accept` fails immediately each time.
+        if error.kind() != io::ErrorKind::ConnectionAborted {
+            tokio::time::sleep(ACCEPT_BACKOFF).await;
         }
     }
 

@@ -15,6 +15,7 @@ pub use section::CallerSection;
 
 use crate::caller::Caller;
 use crate::config::Rate;
+use crate::endpoint::Protocol;
 use crate::grant::{CallerAllow, Grant};
 use crate::path::{PathReading, Purpose};
 use crate::pattern::Pattern;
@@ -113,34 +114,51 @@ impl MountCallers {
 }
 
 impl CallerRules {
-    /// Checks a caller's own request. `path` is what follows the mount's name, which the mount's
-    /// first audience reads as `reading` says.
+    /// Checks a caller's own request, and returns the pattern of `requests` that covers it, if
+    /// there are any. `path` is what follows the mount's name, which is read as at the mount's first
+    /// audience; `grants` are those of the mount.
     ///
     /// # Errors
     ///
     /// No pattern of `requests` covers it.
-    pub fn check(
+    pub fn check<G: AsRef<Grant>>(
         &self,
         head: &RequestHead<'_>,
         path: &str,
-        reading: PathReading,
-    ) -> Result<(), CallerRule> {
-        let Some(patterns) = &self.requests else { return Ok(()) };
+        grants: &[G],
+    ) -> Result<Option<&Pattern>, CallerRule> {
+        let Some(patterns) = &self.requests else { return Ok(None) };
         let denied = |line: Option<String>| {
             let name = Arc::clone(&self.name);
             CallerRule::Request { name, method: head.method.clone(), line }
         };
-        let Ok(Some(path)) = reading.read(path, "", Purpose::CompareUnchanged) else {
+        let Ok(Some(path)) = path_reading(grants).read(path, "", Purpose::CompareUnchanged) else {
             return Err(denied(None));
         };
-        let covers = |reading: &str| {
-            patterns.iter().any(|pattern| pattern.matches(head, reading, false, &[]) == Ok(true))
+        let covers = |reading: &str, pattern: &Pattern| {
+            pattern.matches(head, reading, false, &[]) == Ok(true)
         };
-        if path.readings().all(covers) {
-            return Ok(());
+        let mut first = None;
+        for reading in path.readings() {
+            let Some(pattern) = patterns.iter().find(|pattern| covers(reading, pattern)) else {
+                let verb = Pattern::verb_for(head.method);
+                return Err(denied(Some(format!("{verb} {}", path.covering_pattern()))));
+            };
+            first.get_or_insert(pattern);
         }
-        let verb = Pattern::verb_for(head.method);
-        Err(denied(Some(format!("{verb} {}", path.covering_pattern()))))
+        Ok(first)
+    }
+
+    /// Whether a credential that an operation mints may be handed out to this caller. `grants` are
+    /// those of the mount. For a caller with an `allow`, signatures are compared with it; other
+    /// credentials are handed out only where it is for the requests that mint them.
+    #[must_use]
+    pub fn may_be_handed(&self, operation: &str, grants: &[Grant]) -> bool {
+        grants.iter().any(|grant| {
+            let narrows = self.allow.is_none() || grant.is_first;
+            let minting = &grant.minting;
+            minting.hands_out(operation) && (narrows || minting.is_signature(operation))
+        })
     }
 
     /// The grants of the mount on the caller's behalf.
@@ -156,6 +174,14 @@ impl CallerRules {
         let caller = Arc::clone(&self.name);
         Some(grant.narrowed_for(CallerAllow { caller, allowed: allowed.clone() }))
     }
+}
+
+/// How the first audience of a mount reads paths.
+fn path_reading<G: AsRef<Grant>>(grants: &[G]) -> PathReading {
+    let first = grants.iter().map(AsRef::as_ref).find(|grant| grant.is_first);
+    first
+        .filter(|grant| grant.endpoint.protocol == Protocol::Https)
+        .map_or(PathReading::Segments, |grant| grant.paths)
 }
 
 #[cfg(test)]
@@ -205,11 +231,14 @@ mod tests {
         let check = |method: Method, uri: &str| {
             let (path, query) = uri.split_once('?').map_or((uri, None), |(p, q)| (p, Some(q)));
             let head = RequestHead { query, ..RequestHead::of_method(&method) };
-            rules.check(&head, path, PathReading::Segments)
+            let covered = rules.check::<Grant>(&head, path, &[])?;
+            Ok(covered.map(ToString::to_string).unwrap_or_default())
         };
-        assert_eq!(check(Method::POST, "/queries/of-customer"), Ok(()));
-        assert_eq!(check(Method::POST, "/queries/of%2Dcustomer"), Ok(()));
-        assert_eq!(check(Method::GET, "/files/a?comp=metadata"), Ok(()));
+        let query = "POST /queries/of-customer";
+        assert_eq!(check(Method::POST, "/queries/of-customer").as_deref(), Ok(query));
+        assert_eq!(check(Method::POST, "/queries/of%2Dcustomer").as_deref(), Ok(query));
+        let file = "GET /files/*?comp=metadata";
+        assert_eq!(check(Method::GET, "/files/a?comp=metadata").as_deref(), Ok(file));
         for (method, uri) in [
             (Method::GET, "/queries/of-customer"),
             (Method::POST, "/queries/of-customer/"),

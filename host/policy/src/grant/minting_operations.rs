@@ -41,6 +41,12 @@ impl Minting {
         self.hand_out.contains(operation)
     }
 
+    /// Whether an operation's credential is a signature for what the request's body names.
+    pub(crate) fn is_signature(&self, operation: &str) -> bool {
+        let mut listed = self.tables().flat_map(Operations::sealable);
+        listed.any(|listed| listed.name == operation && listed.signs.is_some())
+    }
+
     /// The operation whose only secret field of the response is this one.
     #[must_use]
     pub fn operation_with_secret(&self, field: &str) -> Option<&'static Operation> {

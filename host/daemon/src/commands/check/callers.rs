@@ -79,7 +79,10 @@ fn also(mount: &PlannedMount, rules: &CallerRules) -> Vec<String> {
             lines.extend(exports.map(|route| format!("exports by {route}")));
         }
     }
-    lines.extend(mount.hand_out.iter().map(|operation| format!("hands out {operation}")));
+    let handed = mount.hand_out.iter();
+    let handed = handed.filter(|operation| rules.may_be_handed(operation, &mount.grants));
+    let within = if rules.allow.is_some() { ", within its `allow`" } else { "" };
+    lines.extend(handed.map(|operation| format!("hands out {operation}{within}")));
     lines
 }
 

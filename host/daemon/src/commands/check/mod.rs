@@ -14,8 +14,10 @@ use crate::exit::{Exit, Failure};
 use crate::output::{fit, print, print_line, table, width};
 
 pub(crate) fn check(check: &Check) -> Result<Exit, Failure> {
-    let (plan, listen, audit) = DaemonConfig::load(&check.config)?.plan()?;
-    let problems = machine::problems(&plan, &listen, &audit).into_iter();
+    let config = DaemonConfig::load(&check.config)?;
+    let lock = config.lock.clone();
+    let (plan, listen, audit) = config.plan()?;
+    let problems = machine::problems(&plan, &listen, &audit, &lock).into_iter();
     let problems =
         problems.map(|problem| format!("`keyward serve` fails on this machine: {problem}"));
     let general: Vec<String> =

@@ -25,5 +25,9 @@ pub(super) fn check(confinement: Option<&Confinement>) -> Vec<Finding> {
         parts if enforced.on.is_empty() => Some(finding().skipped(parts.join("; "))),
         parts => Some(finding().ok(format!("the daemon is confined by {}", parts.join("; ")))),
     };
-    summary.into_iter().chain(lacking).collect()
+    let missing = enforced.missing.iter().map(|missing| {
+        let found = format!("the daemon could not reach a path of its configuration: {missing}");
+        finding().warning(found).fix(confine::MISSING)
+    });
+    summary.into_iter().chain(lacking).chain(missing).collect()
 }

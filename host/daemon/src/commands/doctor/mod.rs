@@ -28,7 +28,7 @@ use keyward::identity::source::{SourceKind, detect};
 use keyward_policy::diagnostic::Diagnostic;
 
 use crate::cli::{Doctor, Format};
-use crate::config::{Audit, DaemonConfig, Listen, bundled, machine};
+use crate::config::{Audit, DaemonConfig, Listen, LockConfig, bundled, machine};
 use crate::confine::{self, Confinement};
 use crate::environment;
 use crate::exit::{Exit, Failure};
@@ -118,6 +118,7 @@ struct Loaded {
     plan: Plan,
     listen: Listen,
     audit: Audit,
+    lock: LockConfig,
     confinement: Confinement,
 }
 
@@ -126,7 +127,7 @@ fn load(file: &Path) -> Result<Loaded, Failure> {
     let (confine, lock) = (config.confine.clone(), config.lock.clone());
     let (plan, listen, audit) = config.plan()?;
     let confinement = confine::confinement(&confine, &plan, &listen, &audit, &lock);
-    Ok(Loaded { plan, listen, audit, confinement })
+    Ok(Loaded { plan, listen, audit, lock, confinement })
 }
 
 /// Checks the configuration, and returns it if it is valid.
@@ -156,9 +157,9 @@ fn check_configuration(file: Option<&Path>) -> (Finding, Option<Loaded>) {
 /// Checks what is valid in the configuration, but fails on this machine or is probably a mistake.
 /// Identities have findings of their own.
 fn check_files(file: &Path, loaded: &Loaded) -> Vec<Finding> {
-    let Loaded { plan, listen, audit, .. } = loaded;
+    let Loaded { plan, listen, audit, lock, .. } = loaded;
     let finding = || Finding::about(Check::Configuration, file.display().to_string());
-    let problems = machine::file_problems(plan, listen, audit).into_iter();
+    let problems = machine::file_problems(plan, listen, audit, lock).into_iter();
     let problems = problems.map(|problem| with_fix(finding().problem(located(&problem)), &problem));
     let warnings = plan.warnings().into_iter();
     let warnings = warnings.map(|warning| with_fix(finding().warning(located(&warning)), &warning));

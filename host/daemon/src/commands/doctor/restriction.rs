@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::proxy_agent::{self, ProxyAgent};
+use crate::accounts::name_of_user;
 use crate::environment;
 
 /// What can keep them from it.
@@ -49,7 +50,7 @@ impl Restriction {
                     // A placeholder, which the text says to correct.
                     PathBuf::from("/path/of/keyward")
                 });
-                access_control(user, name_of(user).as_deref(), &executable)
+                access_control(user, name_of_user(user).as_deref(), &executable)
             }
             Self::Cluster => CLUSTER.to_owned(),
         }
@@ -102,16 +103,6 @@ fn access_control(user: u32, name: Option<&str>, executable: &Path) -> String {
     )
 }
 
-#[cfg(unix)]
-fn name_of(user: u32) -> Option<String> {
-    uzers::get_user_by_uid(user)?.name().to_str().map(str::to_owned)
-}
-
-#[cfg(not(unix))]
-fn name_of(_: u32) -> Option<String> {
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::Value;
@@ -132,7 +123,7 @@ mod tests {
     #[test]
     #[cfg(unix)]
     fn users_are_named_as_on_this_machine() {
-        assert_eq!(name_of(0).as_deref(), Some("root"));
-        assert_eq!(name_of(4_294_967_294), None);
+        assert_eq!(name_of_user(0).as_deref(), Some("root"));
+        assert_eq!(name_of_user(4_294_967_294), None);
     }
 }

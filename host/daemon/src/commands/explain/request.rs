@@ -16,7 +16,6 @@ use keyward_policy::config::caller::{OTHERS, mount_caller_header};
 use keyward_policy::endpoint::Protocol;
 use keyward_policy::grant::Grant;
 use keyward_policy::manifest::SpendPlace;
-use keyward_policy::path::PathReading;
 use keyward_policy::pattern::Pattern;
 use keyward_policy::plan::PlannedMount;
 use keyward_policy::request_head::RequestHead;
@@ -119,16 +118,13 @@ fn steps(plan: &Plan, name: &str, request: &Requested) -> Result<Steps, Failure>
         Err(rule) => return Ok(steps.denied(&denied(rule))),
     };
     steps.lines.push(format!("{header} serves it, as `{}`", rules.name));
-    let first = mount.grants.iter().find(|grant| grant.is_first);
-    let reading = first
-        .filter(|grant| grant.endpoint.protocol == Protocol::Https)
-        .map_or(PathReading::Segments, |grant| grant.paths);
-    if let Err(rule) = rules.check(&request.head(), request.target.path(), reading) {
-        return Ok(steps.denied(&denied(rule)));
-    }
+    let covering = match rules.check(&request.head(), request.target.path(), &mount.grants) {
+        Ok(covering) => covering,
+        Err(rule) => return Ok(steps.denied(&denied(rule))),
+    };
     let own = mount_caller_header(&mount.name, &rules.name);
-    steps.lines.push(match &rules.requests {
-        Some(_) => format!("`requests` of {own} covers the request"),
+    steps.lines.push(match covering {
+        Some(pattern) => format!("\"{pattern}\" in `requests` of {own} covers the request"),
         None => format!("{own} has no `requests`: every request is served"),
     });
     Ok(upstream(steps, mount, Some(rules), request))
