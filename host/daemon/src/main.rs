@@ -17,11 +17,13 @@ mod listen;
 mod lock_file;
 mod lock_store;
 mod log;
+mod log_limit;
 mod output;
 mod peer;
 mod service_account;
 mod sockets;
 mod tls_key;
+mod trusted_file;
 #[cfg(unix)]
 mod write_access;
 
