@@ -15,6 +15,10 @@ user = 33
 unit = \"web.service\"
 [caller.batch]
 user = 33
+[caller.shop]
+user = 34
+[caller.books]
+user = 35
 [mount.vault]
 plugin = \"keyvault\"
 endpoint = \"https://contoso.vault.azure.net\"
@@ -27,7 +31,11 @@ rate = \"50/s\"
 [mount.orders]
 plugin = \"sql\"
 endpoint = \"sqlserver://contoso.database.windows.net\"
-callers = [\"web\"]
+callers = [\"web\", \"shop\"]
+[mount.orders.caller.shop]
+allow = [\"CONNECT /shop\"]
+[mount.orders.caller.books]
+allow = [\"CONNECT /books\"]
 [mount.orders.settings]
 database = \"shop\"
 [listen]
@@ -67,7 +75,15 @@ fn a_request_is_explained_by_the_lines_that_cover_it() {
         assert!(text.contains(words), "{words}: {text}");
     }
     let (code, text) = explain("web", &["POST", "/orders/query"]);
-    assert!(code == 0 && text.contains("opens a database at sqlserver://contoso"), "{text}");
+    let words = "opens the database `shop` at sqlserver://contoso";
+    assert!(code == 0 && text.contains(words), "{text}");
+}
+
+#[test]
+fn the_database_of_a_mount_is_compared_with_what_the_caller_may_open() {
+    let (code, text) = explain("shop", &["POST", "/orders/query"]);
+    let words = "allowed by \"CONNECT /shop\" in `allow` of the caller's section";
+    assert!(code == 0 && text.contains(words), "{code} {text}");
 }
 
 #[test]
@@ -78,6 +94,12 @@ fn a_denial_is_explained_with_the_line_to_write() {
         ("batch", ["DELETE", "/vault/secrets/db"], "to `allow` in [mount.vault]"),
         ("batch", ["POST", "/orders/query"], "add \"batch\" to `callers` in [mount.orders]"),
         ("*", ["GET", "/vault/secrets/db"], "add \"*\" to `callers` in [mount.vault]"),
+        (
+            "books",
+            ["POST", "/orders/query"],
+            "add \"CONNECT /shop\" to `allow` in [mount.orders.caller.books]",
+        ),
+        ("books", ["POST", "/orders/query"], "for the caller `books` (uid=35)"),
     ] {
         let (code, text) = explain(caller, &words);
         assert!(code == 1 && text.contains(expected), "{caller} {words:?}: {code} {text}");

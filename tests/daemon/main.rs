@@ -15,6 +15,8 @@ mod browser;
 mod callers;
 mod command_line;
 mod confinement;
+#[path = "../control_group.rs"]
+mod control_group;
 mod databases;
 mod doctor;
 mod documentation;

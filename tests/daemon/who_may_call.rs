@@ -4,10 +4,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::TokioIo;
 use keyward_emulator::Emulator;
 use rcgen::{
     BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType,
@@ -19,7 +22,9 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 
+use crate::control_group::ControlGroup;
 use crate::process::{Daemon, Response, config};
 use crate::skip::skip;
 
@@ -72,6 +77,26 @@ fn send_as(user: u32, groups: &[u32], to: &str, path: &str) -> (u16, String) {
     (status, text)
 }
 
+/// The same for a program of this user in a control group, or in that of the tests.
+fn send_in(group: Option<&ControlGroup>, to: &str, path: &str) -> (u16, String) {
+    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+    let enter = group.map(ControlGroup::command).unwrap_or_default();
+    let words: Vec<&str> =
+        enter.iter().map(String::as_str).filter(|word| !word.is_empty()).collect();
+    let words = [&words[..], &["perl", "-e", CLIENT, to]].concat();
+    let mut client = Command::new(words[0])
+        .args(&words[1..])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Write::write_all(client.stdin.as_mut().unwrap(), request.as_bytes()).unwrap();
+    let output = client.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let status = text.get(9..12).and_then(|status| status.parse().ok()).unwrap_or_default();
+    (status, text)
+}
+
 /// A daemon with a vault, whose socket its group may use.
 async fn start(callers: &str, vault: &str, listen: &str) -> Daemon {
     let with = |emulator: &Emulator| {
@@ -113,7 +138,7 @@ async fn users_and_groups_are_told_apart_at_the_socket() {
     assert!(caller.starts_with(&format!("uid={OTHER} gid=0 pid=")), "{caller}");
     let (status, text) = send_as(OTHER, &[GROUP + 1], &socket, "/vault/secrets/db");
     assert_eq!(status, 403, "{text}");
-    assert!(text.contains(&format!("with user = {OTHER}")), "{text}");
+    assert!(text.contains(&format!("with the line `user = {OTHER}`")), "{text}");
     // The daemon's own user is no exception.
     assert_eq!(daemon.get("/vault/secrets/db").await.status, 403);
     daemon.stop().await;
@@ -137,6 +162,47 @@ async fn users_are_told_apart_at_a_loopback_port() {
     assert_eq!(send_as(OTHER, &[], &tcp, "/vault/secrets/db").0, 403);
     assert_eq!(send_as(0, &[], &tcp, "/vault/secrets/db").0, 403);
     daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[cfg(target_os = "linux")]
+async fn units_are_told_apart_by_a_confined_daemon() {
+    let group = if has_users() { ControlGroup::create() } else { return };
+    let Some(group) = group else {
+        skip("units of callers", "control groups cannot be written", "KEYWARD_USERS");
+        return;
+    };
+    let callers = format!("caller.web.unit = {:?}\n", group.unit);
+    let mut daemon = start(&callers, "callers = [\"web\"]\n", "").await;
+    assert!(daemon.log().contains(": confined: "), "{}", daemon.log());
+    let socket = socket(&daemon);
+    let (status, text) = send_in(Some(&group), &socket, "/vault/secrets/db");
+    assert_eq!(status, 200, "{text}");
+    let record = daemon.record("\"caller_name\":\"web\"").await;
+    let caller = record["caller"].as_str().unwrap();
+    assert!(caller.ends_with(&format!("unit={}", group.unit)), "{caller}");
+    let (status, text) = send_in(None, &socket, "/vault/secrets/db");
+    assert_eq!(status, 403, "{text}");
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[cfg(target_os = "linux")]
+async fn the_user_at_a_loopback_port_is_known_even_if_no_section_has_one() {
+    let callers = "caller.own.group = 61240\n";
+    let listen = "tcp = \"127.0.0.1:0\"\n";
+    let mut daemon = start(callers, "callers = [\"own\"]\n", listen).await;
+    let tcp = tcp(&mut daemon).await;
+    let mut stream = TcpStream::connect(&tcp).await.unwrap();
+    let request =
+        format!("GET /vault/secrets/db HTTP/1.1\r\nhost: {tcp}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.unwrap();
+    let record = daemon.record("\"mount\":\"vault\"").await;
+    let caller = record["caller"].as_str().unwrap();
+    let me = rustix::process::geteuid().as_raw();
+    assert!(caller.starts_with(&format!("uid={me} at 127.0.0.1:")), "{caller}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -267,8 +333,17 @@ impl Authority {
         Self { pem, issuer: Issuer::new(params, key) }
     }
 
-    fn client(&self, names: Vec<SanType>) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
+    fn client(&self, names: Vec<SanType>) -> ClientPair {
+        self.client_with(names, |_| {})
+    }
+
+    fn client_with(
+        &self,
+        names: Vec<SanType>,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> ClientPair {
         let mut params = CertificateParams::default();
+        change(&mut params);
         params.subject_alt_names = names;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         let key = KeyPair::generate().unwrap();
@@ -276,6 +351,9 @@ impl Authority {
         (certificate.der().clone(), PrivateKeyDer::try_from(key.serialize_der()).unwrap())
     }
 }
+
+/// A client's certificate and its key.
+type ClientPair = (CertificateDer<'static>, PrivateKeyDer<'static>);
 
 fn uri(name: &str) -> SanType {
     SanType::URI(name.try_into().unwrap())
@@ -285,12 +363,12 @@ fn dns(name: &str) -> SanType {
     SanType::DnsName(name.try_into().unwrap())
 }
 
-/// The response at the TLS listener, to a client with a certificate or without one.
-async fn over_tls(
+/// A connection to the TLS listener, of a client with a certificate or without one.
+async fn connect_tls(
     url: &str,
     ca: &str,
-    certificate: Option<(CertificateDer<'static>, PrivateKeyDer<'static>)>,
-) -> std::io::Result<u16> {
+    certificate: Option<ClientPair>,
+) -> std::io::Result<TlsStream<TcpStream>> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(ca).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -305,8 +383,13 @@ async fn over_tls(
     let (_, port) = host.split_once(':').unwrap();
     let tcp = TcpStream::connect(("127.0.0.1", port.parse().unwrap())).await?;
     let name = ServerName::try_from("localhost").unwrap();
-    let connector = tokio_rustls::TlsConnector::from(Arc::new(client));
-    let mut stream = connector.connect(name, tcp).await?;
+    tokio_rustls::TlsConnector::from(Arc::new(client)).connect(name, tcp).await
+}
+
+/// The response at the TLS listener, to a client with a certificate or without one.
+async fn over_tls(url: &str, ca: &str, certificate: Option<ClientPair>) -> std::io::Result<u16> {
+    let mut stream = connect_tls(url, ca, certificate).await?;
+    let host = url.strip_prefix("https://").unwrap();
     let request =
         format!("GET /vault/secrets/db HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
@@ -342,6 +425,87 @@ async fn a_client_certificate_proves_a_caller() {
     assert_eq!(over_tls(&url, &ca, None).await.unwrap(), 403, "without a certificate");
     let stranger = Authority::new().client(vec![uri(id)]);
     assert!(over_tls(&url, &ca, Some(stranger)).await.is_err(), "of another authority");
+    daemon.stop().await;
+}
+
+/// A daemon whose TLS listener trusts the authorities in a file, and its URL and its own authority.
+async fn start_with_tls(id: &str, file: &Path) -> (Daemon, String, String) {
+    let callers = format!("caller.web.certificate = {id:?}\n");
+    let listen = format!(
+        "[listen.tls]\naddress = \"127.0.0.1:0\"\ndirectory = \"tls\"\nclient_ca = {file:?}\n"
+    );
+    let mut daemon = start(&callers, "callers = [\"web\"]\n", &listen).await;
+    let (url, ca) = daemon.tls_listener().await;
+    (daemon, url, ca)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_certificate_that_expires_ends_its_connection() {
+    let (authority, id) = (Authority::new(), "spiffe://contoso.example/web");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("callers.pem");
+    std::fs::write(&file, &authority.pem).unwrap();
+    let (daemon, url, ca) = start_with_tls(id, &file).await;
+    let host = url.strip_prefix("https://").unwrap();
+    // A busy machine may need longer than some seconds for a handshake.
+    for seconds in [2, 8, 32, 128] {
+        let end = SystemTime::now() + Duration::from_secs(seconds);
+        let short = authority.client_with(vec![uri(id)], |params| params.not_after = end.into());
+        let stream = connect_tls(&url, &ca, Some(short)).await.unwrap();
+        let (mut client, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        let connection = tokio::spawn(connection);
+        let mut ask = async || {
+            client.ready().await?;
+            let request = http::Request::get("/vault/secrets/db").header("host", host);
+            let request = request.body(Full::<Bytes>::default()).unwrap();
+            let (parts, body) = client.send_request(request).await?.into_parts();
+            Ok::<_, hyper::Error>((parts, body.collect().await?.to_bytes()))
+        };
+        match ask().await {
+            Ok((first, _)) if first.status == 200 => {}
+            // It expired before the first request.
+            Ok(_) | Err(_) => continue,
+        }
+        let (last, body) = loop {
+            let (parts, body) = ask().await.unwrap();
+            if parts.status != 200 {
+                break (parts, body);
+            }
+        };
+        assert_eq!(
+            (last.status.as_u16(), &last.headers["connection"]),
+            (403, &"close".parse().unwrap())
+        );
+        let text = String::from_utf8_lossy(&body);
+        assert!(text.contains("urn:keyward:problem:caller-certificate"), "{text}");
+        connection.await.unwrap().unwrap();
+        return daemon.stop().await;
+    }
+    panic!("no handshake was fast enough");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn authorities_of_client_certificates_can_be_replaced() {
+    let (first, second) = (Authority::new(), Authority::new());
+    let id = "spiffe://contoso.example/web";
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("callers.pem");
+    std::fs::write(&file, &first.pem).unwrap();
+    let (mut daemon, url, ca) = start_with_tls(id, &file).await;
+    let ask = async |of: &Authority| over_tls(&url, &ca, Some(of.client(vec![uri(id)]))).await;
+    assert_eq!(ask(&first).await.unwrap(), 200);
+    assert!(ask(&second).await.is_err());
+    daemon.log_line("a client certificate is not accepted").await;
+    std::fs::write(&file, &second.pem).unwrap();
+    daemon.log_line("`client_ca` in [listen.tls] has changed").await;
+    assert_eq!(ask(&second).await.unwrap(), 200);
+    assert!(ask(&first).await.is_err(), "its authority is removed");
+    // What others may change is not used.
+    std::fs::write(&file, &first.pem).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o664)).unwrap();
+    daemon.log_line("can change").await;
+    assert_eq!(ask(&second).await.unwrap(), 200);
     daemon.stop().await;
 }
 
@@ -422,6 +586,13 @@ async fn a_pods_token_proves_its_service_account() {
         ask(&daemon, &[&cluster.token("keyward", "other")]).await.json()["type"],
         "urn:keyward:problem:caller"
     );
+    // A request that is refused later is that caller's, too.
+    let request = http::Request::get("/-/nothing").header("x-keyward-token", &token);
+    daemon.send(request.body(Default::default()).unwrap()).await;
+    let record = daemon.record("/nothing\"").await;
+    let caller = record["caller"].as_str().unwrap();
+    assert!(caller.starts_with("service-account=shop/web pod=web-7 uid="), "{caller}");
+
     let forged = Cluster::new().token("keyward", "web");
     for tokens in [
         &[][..],

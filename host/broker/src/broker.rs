@@ -27,12 +27,12 @@ use crate::mount::Mount;
 use crate::problem::problem;
 use crate::redact::KnownTokens;
 use crate::rejection::{RejectedRequest, Rejection};
-use crate::request::prepare;
+use crate::request::{PublicUrl, prepare};
 use crate::running_calls::RunningCalls;
 use crate::running_grant::RunningGrant;
 use crate::sandbox::{self, CompileEvent, Engine, Reduced, Template, Templates};
 use crate::seal::{ResponseCache, StateKey};
-use crate::served_caller::{self, ServedCallers};
+use crate::served_caller::{self, ServedCaller, ServedCallers};
 use crate::start_error::StartError;
 use crate::upstream::{Client, Connector, Resolve, SystemResolver, Trust};
 use keyward_policy::caller::Caller;
@@ -90,14 +90,14 @@ pub struct Options<'a> {
     pub audit: Arc<dyn AuditSink>,
     /// Finds the addresses of endpoints.
     pub resolver: Arc<dyn Resolve>,
-    /// What tokens are kept by.
+    /// The clock for the expiry of tokens.
     pub clock: Arc<dyn Clock>,
     /// Token sources of the embedding service, by the names of their identities: those that are
     /// configured as [`IdentityConfig::supplied`](crate::config::IdentityConfig::supplied).
     pub sources: BTreeMap<String, Arc<dyn TokenSource>>,
     /// What is locked from the beginning: see [`Broker::lock`].
     pub locks: Vec<Lock>,
-    /// Is told of plugins being compiled.
+    /// Called when a plugin is compiled.
     pub on_compile: Option<&'a mut dyn FnMut(CompileEvent<'_>)>,
 }
 
@@ -305,7 +305,7 @@ impl Broker {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         call.check_lock()?;
-        check_caller(call, &request)?;
+        let served = check_caller(call, &request)?;
         let (request, scheme) = prepare(call, request)?;
         let exports = hand_out::is_requested(call, &request)?;
         if exports {
@@ -313,7 +313,7 @@ impl Broker {
         }
         let permit = tokio::select! {
             biased;
-            permit = call.mount().acquire(call.served(), call.caller()) => permit?,
+            permit = call.mount().acquire(served, call.caller()) => permit?,
             error = call.ended_by_lock() => return Err(error),
         };
         call.check_lock()?;
@@ -409,7 +409,7 @@ fn mount(
         plugin: format!("{}@{sum}", planned.manifest.name).into(),
         identity: planned.identity,
         manifest: planned.manifest,
-        callers: ServedCallers::new(planned.callers, &grants, &planned.limits),
+        callers: ServedCallers::new(planned.callers, &grants, &planned.limits, planned.pool),
         grants,
         variables,
         permits: ConcurrencyLimit::of(planned.limits.concurrency, planned.limits.queue),
@@ -419,22 +419,28 @@ fn mount(
         states: StateKey::default(),
         client,
         databases,
+        database_wait: planned.pool.wait,
         running: RunningCalls::default(),
         locks: Arc::clone(locks),
     }
 }
 
 /// Checks that the mount serves the caller, and this request of it.
-fn check_caller<B>(call: &Call, request: &Request<B>) -> Result<(), CallError> {
-    let mount = call.mount();
+fn check_caller<'c, B>(
+    call: &'c Call,
+    request: &Request<B>,
+) -> Result<&'c ServedCaller, CallError> {
     let head = RequestHead {
         method: request.method(),
         query: request.uri().query(),
         headers: Some(request.headers()),
     };
-    let checked = mount.callers.check(call.caller_name());
-    let checked = checked.and_then(|()| call.served().check_request(&head, request.uri().path()));
-    checked.map_err(|rule| served_caller::denied(&mount.name, call.caller(), rule))
+    let own_url = request.extensions().get::<PublicUrl>().map(PublicUrl::to_string);
+    let checked = call.served().and_then(|served| {
+        served.check_request(&head, request.uri().path(), own_url.as_deref())?;
+        Ok(served)
+    });
+    checked.map_err(|rule| served_caller::denied(&call.mount().name, call.caller(), rule))
 }
 
 /// Records as events.

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use keyward_policy::authorize::{DeniedRequest, MintingRule};
+use keyward_policy::caller::Caller;
 use keyward_policy::config::caller::mount_caller_header;
 use keyward_policy::endpoint::Endpoint;
 use keyward_policy::grant::NotCovered;
@@ -15,13 +16,15 @@ use keyward_policy::text::toml_key;
 pub struct NotAllowed {
     /// The mount.
     pub mount: String,
+    /// The caller on whose behalf it would be sent, as the broker saw it.
+    pub caller: Caller,
     /// The request, and which half of the grant is missing.
     pub request: DeniedRequest<NotCovered>,
 }
 
 impl fmt::Display for NotAllowed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { mount, request } = self;
+        let Self { mount, caller: seen, request } = self;
         let DeniedRequest { audience, method, path, endpoint, reason, .. } = request;
         let section = section_of(mount, audience.as_deref());
         match reason {
@@ -38,7 +41,7 @@ impl fmt::Display for NotAllowed {
             NotCovered::NotAllowedForCaller(caller) => write!(
                 f,
                 "mount `{mount}` may not send {method} {path} to {endpoint} for the caller \
-                 `{caller}`: no pattern in `allow` of {} covers it",
+                 `{caller}` ({seen}): no pattern in `allow` of {} covers it",
                 mount_caller_header(mount, caller)
             ),
             NotCovered::NotDeclared => write!(
@@ -79,13 +82,16 @@ impl std::error::Error for NotAllowed {}
 pub struct MintingDenied {
     /// The mount.
     pub mount: String,
+    /// The caller on whose behalf it would be sent, as the broker saw it.
+    pub caller: Caller,
     /// The request, and the rule that denies it.
     pub request: DeniedRequest<MintingRule>,
 }
 
 impl fmt::Display for MintingDenied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { mount, request: DeniedRequest { method, path, endpoint, reason, .. } } = self;
+        let Self { mount, caller: seen, request } = self;
+        let DeniedRequest { method, path, endpoint, reason, .. } = request;
         write!(f, "mount `{mount}` may not send {method} {path} to {endpoint}: ")?;
         match reason {
             MintingRule::NotHandedOut(operation) => {
@@ -94,7 +100,7 @@ impl fmt::Display for MintingDenied {
             MintingRule::BeyondCaller { operation, caller } => write!(
                 f,
                 "the response of `{operation}` is a credential for more than the caller `{caller}` \
-                 may do"
+                 ({seen}) may do"
             ),
             MintingRule::Batch => {
                 f.write_str("it carries other requests in its body, which `allow` cannot check")
@@ -105,7 +111,10 @@ impl fmt::Display for MintingDenied {
             MintingRule::Privileged(segment) => {
                 write!(f, "writing `{segment}` can give rights away")
             }
-            MintingRule::Signature(rule) => write!(f, "{rule}"),
+            MintingRule::Signature(rule) => match &request.narrowed_for {
+                Some(caller) => write!(f, "{rule}, for the caller `{caller}` ({seen})"),
+                None => write!(f, "{rule}"),
+            },
         }
     }
 }
@@ -114,7 +123,8 @@ impl MintingDenied {
     /// The line that would allow it, or that none does.
     #[must_use]
     pub fn help(&self) -> String {
-        let Self { mount, request: DeniedRequest { audience, method, path, reason, .. } } = self;
+        let Self { mount, caller: _, request } = self;
+        let DeniedRequest { audience, method, path, narrowed_for, reason, .. } = request;
         let of_mount = section_of(mount, None);
         let section = section_of(mount, audience.as_deref());
         let line = || format!("{} {}", Pattern::verb_for(method), path.covering_pattern());
@@ -126,9 +136,13 @@ impl MintingDenied {
                 "No line allows it while {} has an `allow`: such a credential cannot be limited to it",
                 mount_caller_header(mount, caller)
             ),
-            MintingRule::Batch => format!(
-                "Send them one by one: no line of `allow` in {section} covers them together"
-            ),
+            MintingRule::Batch => {
+                let own = narrowed_for.as_ref().map(|caller| mount_caller_header(mount, caller));
+                let section = own.unwrap_or(section);
+                format!(
+                    "Send them one by one: no line of `allow` in {section} covers them together"
+                )
+            }
             MintingRule::UnknownAction(_) => format!(
                 "To allow it, name it in `allow` of {section}: {:?}, where `*` may take the place \
                  of other segments than the last",
@@ -139,7 +153,7 @@ impl MintingDenied {
                  of other segments than `{segment}`",
                 line()
             ),
-            MintingRule::Signature(rule) => rule.help(mount),
+            MintingRule::Signature(rule) => rule.help(mount, narrowed_for.as_deref()),
         }
     }
 }
@@ -194,8 +208,11 @@ impl std::error::Error for RedirectDenied {}
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use http::Method;
     use keyward_policy::authorize::SignatureRule;
+    use keyward_policy::caller::Proof;
     use keyward_policy::path::NormalPath;
 
     use super::*;
@@ -212,7 +229,37 @@ mod tests {
             path: NormalPath::parse(path).unwrap(),
             endpoint: Endpoint::parse("https://management.azure.com").unwrap(),
             line: "read /a/b".to_owned(),
+            narrowed_for: None,
             reason,
+        }
+    }
+
+    fn seen() -> Caller {
+        Proof { uid: Some(33), unit: Some("web.service".to_owned()), ..Proof::default() }.into()
+    }
+
+    #[test]
+    fn a_denial_for_a_caller_names_it_as_the_broker_saw_it_and_its_own_section() {
+        let (caller, section) = ("uid=33 unit=web.service", "[mount.shop.caller.web]");
+        let name = || Arc::<str>::from("web");
+        let mut not_allowed =
+            request(None, Method::GET, "/a/b", NotCovered::NotAllowedForCaller(name()));
+        not_allowed.narrowed_for = Some(name());
+        let denied = NotAllowed { mount: "shop".to_owned(), caller: seen(), request: not_allowed };
+        assert!(denied.to_string().contains(&format!("`web` ({caller})")), "{denied}");
+        assert!(denied.help().ends_with(&format!("to `allow` in {section}")), "{}", denied.help());
+        let beyond = MintingRule::BeyondCaller { operation: "listKeys", caller: name() };
+        for (reason, shows_caller) in [
+            (beyond, true),
+            (MintingRule::Signature(SignatureRule::BeyondCaller("contoso".to_owned())), true),
+            (MintingRule::Signature(SignatureRule::Wide("a whole container")), true),
+            (MintingRule::Batch, false),
+        ] {
+            let mut request = request(None, Method::POST, "/a/b", reason);
+            request.narrowed_for = Some(name());
+            let denied = MintingDenied { mount: "shop".to_owned(), caller: seen(), request };
+            assert_eq!(denied.to_string().contains(caller), shows_caller, "{denied}");
+            assert!(denied.help().contains(section), "{}", denied.help());
         }
     }
 
@@ -220,7 +267,7 @@ mod tests {
     fn the_help_of_a_request_that_is_not_covered_has_the_line_and_its_section() {
         let help = |audience, reason| {
             let request = request(audience, Method::GET, "/a/b", reason);
-            NotAllowed { mount: "my shop".to_owned(), request }.help()
+            NotAllowed { mount: "my shop".to_owned(), caller: seen(), request }.help()
         };
         assert_eq!(
             help(None, NotCovered::NotAllowed),
@@ -238,7 +285,7 @@ mod tests {
     fn the_help_of_a_request_that_mints_has_the_line_and_its_section_or_says_that_none_allows_it() {
         let help = |method, reason| {
             let request = request(Some("arm"), method, "/a/b*", reason);
-            MintingDenied { mount: "shop".to_owned(), request }.help()
+            MintingDenied { mount: "shop".to_owned(), caller: seen(), request }.help()
         };
         let of_audience = "`allow` of [mount.shop.audience.arm]";
         for (method, reason, words) in [

@@ -55,6 +55,7 @@ mod error;
 mod expect;
 mod hand_out;
 mod identities;
+mod limit;
 mod lock;
 pub mod metrics;
 mod mount;

@@ -1,6 +1,7 @@
 //! A running mount.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
@@ -40,6 +41,8 @@ pub(crate) struct Mount {
     pub(crate) client: Client,
     /// Its connections to databases, where it may have some.
     pub(crate) databases: Option<DatabasePool>,
+    /// How long a call waits for one.
+    pub(crate) database_wait: Duration,
     pub(crate) permits: ConcurrencyLimit,
     /// The callers that it serves, with the grants of each.
     pub(crate) callers: ServedCallers,
@@ -66,7 +69,11 @@ impl Mount {
         let wait = Wait { time, deadline: Instant::now() + time };
         let own = served.acquire(&self.name, caller, wait).await?;
         let all = self.permits.acquire(wait.deadline).await;
-        Ok(CallPermit { _mount: all.map_err(|refused| self.busy(refused))?, _caller: own })
+        let permit =
+            CallPermit { _mount: all.map_err(|refused| self.busy(refused))?, _caller: own };
+        // Last, so that only calls that begin count.
+        served.check_rate(&self.name, caller)?;
+        Ok(permit)
     }
 
     fn busy(&self, refused: AcquireError) -> CallError {

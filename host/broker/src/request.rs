@@ -1,6 +1,7 @@
 //! A caller's request, as a plugin gets it.
 
 use std::error::Error;
+use std::fmt;
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -31,6 +32,13 @@ pub struct PublicUrl {
     /// The path before what the plugin sees: empty, or a slash and more, without a slash at its
     /// end.
     pub prefix: String,
+}
+
+impl fmt::Display for PublicUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { scheme, host, prefix } = self;
+        write!(f, "{scheme}://{host}{prefix}")
+    }
 }
 
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -88,7 +96,7 @@ where
         None
     };
     if let Some(field) = overriding {
-        return Err(CallError::Override { mount: call.mount().name.clone(), field });
+        return Err(call.overridden(field));
     }
     if parts.headers.get_all(CONTENT_LENGTH).iter().count() > 1 {
         return Err(CallError::BadRequest { why: "more than one content-length" });

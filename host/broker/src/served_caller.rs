@@ -9,9 +9,10 @@ use governor::clock::{Clock, MonotonicClock};
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 use keyward_policy::callers::{CallerDenied, CallerRule, CallerRules, MountCallers};
-use keyward_policy::config::{Limits, Rate};
+use keyward_policy::config::caller::OTHERS;
+use keyward_policy::config::{Limits, PoolConfig, Rate};
 use keyward_policy::request_head::RequestHead;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::caller::Caller;
@@ -22,20 +23,26 @@ use crate::running_grant::RunningGrant;
 /// The callers of a mount.
 pub(crate) struct ServedCallers {
     named: HashMap<Arc<str>, Arc<ServedCaller>>,
-    /// Every other caller; one without grants if the mount does not serve them.
-    others: Arc<ServedCaller>,
-    /// The rules that `named` was made of; `None` if the mount serves every caller.
-    rules: Option<MountCallers>,
+    /// Every other caller; `None` if the mount does not serve them.
+    others: Option<Arc<ServedCaller>>,
 }
 
 /// A caller of a mount.
 pub(crate) struct ServedCaller {
-    /// `None` for every caller, without sections of callers.
-    rules: Option<CallerRules>,
     /// The mount's grants, on the caller's behalf.
     grants: Vec<RunningGrant>,
+    /// `None` without sections of callers: then every caller is this one, and has all of the mount.
+    own: Option<Own>,
+}
+
+/// What a caller has of a mount.
+struct Own {
+    rules: CallerRules,
     rate: Option<RateLimiter<NotKeyed, InMemoryState, MonotonicClock>>,
-    permits: Option<ConcurrencyLimit>,
+    permits: ConcurrencyLimit,
+    /// Its part of the mount's database connections.
+    connections: Arc<Semaphore>,
+    most_connections: u32,
 }
 
 /// How long a call waits for permits to run.
@@ -47,57 +54,75 @@ pub(crate) struct Wait {
     pub(crate) deadline: Instant,
 }
 
+/// A caller has as many database connections as it may.
+#[derive(Debug)]
+pub(crate) struct ConnectionsTaken {
+    /// The caller's name.
+    pub(crate) name: Arc<str>,
+    /// How many it has.
+    pub(crate) most: u32,
+}
+
 impl ServedCallers {
     /// The callers of a mount with these grants.
     pub(crate) fn new(
         rules: Option<MountCallers>,
         grants: &[RunningGrant],
         limits: &Limits,
+        pool: PoolConfig,
     ) -> Self {
-        let nobody = || ServedCaller { rules: None, grants: Vec::new(), rate: None, permits: None };
         let Some(rules) = rules else {
-            let everybody = ServedCaller { grants: grants.to_vec(), ..nobody() };
-            return Self { named: HashMap::new(), others: Arc::new(everybody), rules: None };
+            let everybody = ServedCaller { grants: grants.to_vec(), own: None };
+            return Self { named: HashMap::new(), others: Some(Arc::new(everybody)) };
         };
-        let served = |rules: &CallerRules| Arc::new(ServedCaller::new(rules, grants, limits));
+        let served = |rules: &CallerRules| Arc::new(ServedCaller::new(rules, grants, limits, pool));
         let (others, named): (Vec<_>, Vec<_>) =
-            rules.iter().partition(|rules| &*rules.name == keyward_policy::config::caller::OTHERS);
+            rules.iter().partition(|rules| &*rules.name == OTHERS);
         let named = named.into_iter().map(|rules| (Arc::clone(&rules.name), served(rules)));
-        Self {
-            named: named.collect(),
-            others: others.first().map_or_else(|| Arc::new(nobody()), |rules| served(rules)),
-            rules: Some(rules),
-        }
+        Self { named: named.collect(), others: others.first().map(|rules| served(rules)) }
     }
 
-    /// The caller of this name, or the one for all callers that the mount does not name. It has no
-    /// grants if the mount does not serve it.
-    pub(crate) fn get(&self, name: Option<&Arc<str>>) -> Arc<ServedCaller> {
+    /// The caller of this name, or the one for all callers that the mount does not name.
+    ///
+    /// # Errors
+    ///
+    /// The mount does not serve it.
+    pub(crate) fn get(&self, name: Option<&Arc<str>>) -> Result<Arc<ServedCaller>, CallerRule> {
         let named = name.and_then(|name| self.named.get(name));
-        Arc::clone(named.unwrap_or(&self.others))
-    }
-
-    /// Checks that the mount serves a caller of this name.
-    pub(crate) fn check(&self, name: Option<&Arc<str>>) -> Result<(), CallerRule> {
-        self.rules.as_ref().map_or(Ok(()), |rules| rules.rules(name).map(|_| ()))
+        named.or(self.others.as_ref()).cloned().ok_or_else(|| match name {
+            Some(name) => CallerRule::NotServed(Arc::clone(name)),
+            None => CallerRule::Unknown,
+        })
     }
 }
 
 impl ServedCaller {
-    fn new(rules: &CallerRules, grants: &[RunningGrant], limits: &Limits) -> Self {
+    fn new(
+        rules: &CallerRules,
+        grants: &[RunningGrant],
+        limits: &Limits,
+        pool: PoolConfig,
+    ) -> Self {
         let narrowed = |grant: &RunningGrant| match rules.narrowed(grant) {
             Some(narrowed) => grant.with(narrowed),
             None => grant.clone(),
         };
         let all = NonZeroU32::new(limits.concurrency).unwrap_or(NonZeroU32::MIN);
-        // As much of the queue as of the permits.
-        let queue = u64::from(limits.queue) * u64::from(rules.concurrency) / u64::from(all.get());
-        let queue = u32::try_from(queue).unwrap_or(limits.queue).max(1);
+        // As much of the queue, and of the database connections, as of the permits.
+        let share = |whole: u32| {
+            let share = u64::from(whole) * u64::from(rules.concurrency) / u64::from(all.get());
+            u32::try_from(share).unwrap_or(whole).max(1)
+        };
+        let most_connections = share(pool.connections);
         Self {
             grants: grants.iter().map(narrowed).collect(),
-            rate: rules.rate.map(limiter),
-            permits: Some(ConcurrencyLimit::of(rules.concurrency, queue)),
-            rules: Some(rules.clone()),
+            own: Some(Own {
+                rate: rules.rate.map(limiter),
+                permits: ConcurrencyLimit::of(rules.concurrency, share(limits.queue)),
+                connections: Arc::new(Semaphore::new(most_connections as usize)),
+                most_connections,
+                rules: rules.clone(),
+            }),
         }
     }
 
@@ -106,26 +131,34 @@ impl ServedCaller {
         &self.grants
     }
 
-    /// Checks the caller's own request, whose path follows the mount's name.
+    /// The caller's name, if its own `allow` narrows the mount's.
+    pub(crate) fn narrowed_for(&self) -> Option<&Arc<str>> {
+        let rules = &self.own.as_ref()?.rules;
+        rules.allow.as_ref().map(|_| &rules.name)
+    }
+
+    /// Checks the caller's own request, whose path follows the mount's name. `own_url` is where
+    /// callers reach the mount.
     pub(crate) fn check_request(
         &self,
         head: &RequestHead<'_>,
         path: &str,
+        own_url: Option<&str>,
     ) -> Result<(), CallerRule> {
-        let Some(rules) = &self.rules else { return Ok(()) };
-        rules.check(head, path, &self.grants).map(|_| ())
+        let Some(Own { rules, .. }) = &self.own else { return Ok(()) };
+        rules.check(head, path, &self.grants)?;
+        rules.check_fields(head, &self.grants, own_url)
     }
 
-    /// Counts a call against the caller's rate, and waits until fewer of its calls run than may.
-    /// `None` if the caller has no limits of its own.
+    /// Waits until fewer of the caller's calls run than may. `None` if the caller has no limits of
+    /// its own.
     pub(crate) async fn acquire(
         &self,
         mount: &str,
         caller: &Caller,
         wait: Wait,
     ) -> Result<Option<OwnedSemaphorePermit>, CallError> {
-        let (Some(rules), Some(permits)) = (&self.rules, &self.permits) else { return Ok(None) };
-        self.check_rate(mount, caller, rules)?;
+        let Some(Own { rules, permits, .. }) = &self.own else { return Ok(None) };
         let busy = |refused| CallError::CallerBusy {
             mount: mount.to_owned(),
             name: Arc::clone(&rules.name),
@@ -139,13 +172,10 @@ impl ServedCaller {
         Ok(Some(permits.acquire(wait.deadline).await.map_err(busy)?))
     }
 
-    fn check_rate(
-        &self,
-        mount: &str,
-        caller: &Caller,
-        rules: &CallerRules,
-    ) -> Result<(), CallError> {
-        let (Some(limiter), Some(rate)) = (&self.rate, rules.rate) else { return Ok(()) };
+    /// Counts a call that begins against the caller's rate.
+    pub(crate) fn check_rate(&self, mount: &str, caller: &Caller) -> Result<(), CallError> {
+        let Some(Own { rules, rate: Some(limiter), .. }) = &self.own else { return Ok(()) };
+        let Some(rate) = rules.rate else { return Ok(()) };
         limiter.check().map_err(|until| {
             let wait = until.wait_time_from(limiter.clock().now());
             CallError::RateLimited {
@@ -156,6 +186,26 @@ impl ServedCaller {
                 retry_after: Duration::from_secs(wait.as_secs() + 1),
             }
         })
+    }
+
+    /// Waits until the caller has fewer database connections than it may. `None` if it may have all
+    /// of the mount's.
+    pub(crate) async fn acquire_connection(
+        &self,
+        wait: Duration,
+    ) -> Result<Option<OwnedSemaphorePermit>, ConnectionsTaken> {
+        let Some(Own { rules, connections, most_connections, .. }) = &self.own else {
+            return Ok(None);
+        };
+        let permit = Arc::clone(connections).acquire_owned();
+        match tokio::time::timeout(wait, permit).await {
+            Ok(Ok(permit)) => Ok(Some(permit)),
+            // The semaphore is never closed.
+            Ok(Err(_)) | Err(_) => {
+                let (name, most) = (Arc::clone(&rules.name), *most_connections);
+                Err(ConnectionsTaken { name, most })
+            }
+        }
     }
 }
 

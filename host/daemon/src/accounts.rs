@@ -4,6 +4,8 @@ use std::fmt;
 
 use keyward_policy::config::{AccountLookup, UnknownAccount};
 
+use crate::peer::known;
+
 /// The id of a user.
 ///
 /// # Errors
@@ -70,9 +72,6 @@ fn unknown(error: &UnusableAccount) -> UnknownAccount {
     UnknownAccount { message: error.to_string(), help: error.help() }
 }
 
-/// The id that the kernel reports for every user or group that it cannot express.
-const OVERFLOW: u32 = 65534;
-
 /// A kind of account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Account {
@@ -85,7 +84,7 @@ impl Account {
         let reason = match id {
             _ if !cfg!(unix) => Reason::NoIds,
             None => Reason::Unknown,
-            Some(OVERFLOW) => Reason::Overflow,
+            Some(id) if known(id).is_none() => Reason::Overflow,
             Some(id) => return Ok(id),
         };
         Err(UnusableAccount { account: self, name: name.to_owned(), reason })
@@ -156,6 +155,8 @@ impl std::error::Error for UnusableAccount {}
 
 #[cfg(all(test, unix))]
 mod tests {
+    use keyward_policy::config::caller::{NO_ID, OVERFLOW_ID};
+
     use super::*;
 
     #[test]
@@ -177,8 +178,10 @@ mod tests {
 
     #[test]
     fn an_account_with_the_overflow_id_is_an_error() {
-        let error = Account::User.usable("nobody", Some(OVERFLOW)).unwrap_err();
-        assert!(error.to_string().contains("does not identify"), "{error}");
-        assert!(error.help().contains("user of its own"), "{error:?}");
+        for id in [OVERFLOW_ID, NO_ID] {
+            let error = Account::User.usable("nobody", Some(id)).unwrap_err();
+            assert!(error.to_string().contains("does not identify"), "{error}");
+            assert!(error.help().contains("user of its own"), "{error:?}");
+        }
     }
 }

@@ -18,6 +18,7 @@ mod listen;
 mod lock_file;
 mod lock_store;
 mod log;
+mod log_limit;
 mod output;
 mod peer;
 mod service_account;
@@ -27,6 +28,7 @@ mod service_account;
 mod skip;
 mod sockets;
 mod tls_key;
+mod trusted_file;
 #[cfg(unix)]
 mod write_access;
 

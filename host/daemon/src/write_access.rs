@@ -1,5 +1,6 @@
 //! Who else can replace a file: the users who can write to a directory above it.
 
+use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -87,20 +88,19 @@ pub(crate) fn check(file: &Path, protected: Protected, user: u32) -> Result<Vec<
     Ok(warnings)
 }
 
-/// Checks a file of this user whose contents others must not change, and the directories above it.
+/// Checks an open file whose contents only this user and root may change. `path` is only for the
+/// message: [`check`] is for the directories above it.
 ///
 /// # Errors
 ///
-/// Other users can change or replace the file.
-pub(crate) fn check_contents(
-    file: &Path,
+/// Other users can change the file.
+pub(crate) fn check_opened(
+    path: &Path,
+    metadata: &Metadata,
     protected: Protected,
     user: u32,
-) -> Result<Vec<Finding>, Finding> {
-    let mut warnings = check(file, protected, user)?;
-    // Whoever reads it reports that it cannot be read.
-    let Ok(metadata) = file.metadata() else { return Ok(warnings) };
-    let (owner, mode, shown) = (metadata.uid(), metadata.mode(), file.display());
+) -> Result<(), Finding> {
+    let (owner, mode, shown) = (metadata.uid(), metadata.mode(), path.display());
     let finding = |found: String, command: String| Finding {
         found,
         fix: "Let only the broker's user and root change it".to_owned(),
@@ -110,17 +110,13 @@ pub(crate) fn check_contents(
         let found = format!("user {owner} owns {shown}, and can change {}", protected.name());
         return Err(finding(found, format!("chown {user} {shown}")));
     }
-    let chmod = || format!("chmod go-w {shown}");
-    if mode & 0o002 != 0 {
-        let found = format!("every user can change {shown}, {}", protected.name());
-        return Err(finding(found, chmod()));
-    }
-    if mode & 0o020 != 0 {
-        let group = metadata.gid();
-        let found = format!("group {group} can change {shown}, {}", protected.name());
-        warnings.push(finding(found, chmod()));
-    }
-    Ok(warnings)
+    let who = match mode & 0o022 {
+        0 => return Ok(()),
+        0o020 => format!("group {}", metadata.gid()),
+        _ => "every user".to_owned(),
+    };
+    let found = format!("{who} can change {shown}, {}", protected.name());
+    Err(finding(found, format!("chmod go-w {shown}")))
 }
 
 /// The risk of a directory above a file. Who can write to it could put another file in its place.
@@ -241,24 +237,21 @@ mod tests {
 
     #[test]
     fn a_file_that_others_can_change_is_a_problem() {
-        use std::os::unix::fs::PermissionsExt;
-
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("keys.json");
         std::fs::write(&file, "{}").unwrap();
-        let me = rustix::process::geteuid().as_raw();
         let check = |mode: u32, user: u32| {
-            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
-            check_contents(&file, Protected::Trusted, user).map(|warnings| warnings.len())
+            set_mode(&file, mode);
+            let metadata = file.metadata().unwrap();
+            let checked = check_opened(&file, &metadata, Protected::Trusted, user);
+            checked.map_err(|finding| finding.found)
         };
-        // Directories above the temporary one may have warnings of their own.
-        let others = check(0o644, me).unwrap();
-        assert_eq!(check(0o664, me), Ok(others + 1));
-        assert!(check(0o646, me).unwrap_err().found.contains("every user can change"));
-        assert_eq!(
-            check_contents(&directory.path().join("absent"), Protected::Trusted, me)
-                .map(|found| found.len()),
-            Ok(others)
-        );
+        assert_eq!(check(0o644, me()), Ok(()));
+        assert!(check(0o664, me()).unwrap_err().starts_with("group "));
+        assert!(check(0o646, me()).unwrap_err().starts_with("every user "));
+        match check(0o644, me() + 1) {
+            Err(found) => assert!(found.contains("owns"), "{found}"),
+            Ok(()) => assert_eq!(me(), 0, "files of root are safe for all users"),
+        }
     }
 }

@@ -77,15 +77,13 @@ impl Caller {
     #[must_use]
     pub fn identity(&self) -> String {
         let Proof { embedded, uid, certificate, service_account, .. } = self.proof();
-        if let Some(name) = embedded {
-            return format!("name={name}");
-        }
+        let name = embedded.as_ref().map(|name| format!("name={name}"));
         let certificate = certificate.as_ref().map(|names| format!("certificate={names}"));
         let account = service_account
             .as_ref()
             .map(|account| format!("service-account={}/{}", account.namespace, account.name));
         let user = uid.map(|uid| format!("uid={uid}"));
-        let parts: Vec<String> = [account, certificate, user].into_iter().flatten().collect();
+        let parts: Vec<String> = [name, account, certificate, user].into_iter().flatten().collect();
         if parts.is_empty() { "anybody".to_owned() } else { parts.join(" ") }
     }
 }
@@ -111,10 +109,8 @@ impl fmt::Display for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Proof { embedded, uid, gid, groups: _, pid, unit, certificate, service_account, peer } =
             self.proof();
-        if let Some(name) = embedded {
-            return f.write_str(name);
-        }
         let mut parts: Vec<String> = Vec::new();
+        parts.extend(embedded.as_ref().map(|name| format!("name={name}")));
         if let Some(account) = service_account {
             parts.push(account.to_string());
         }
@@ -181,7 +177,10 @@ mod tests {
         let pod = Proof { service_account: Some(pod), ..anybody };
         let shown = "service-account=shop/web pod=web-1 at 127.0.0.1:5000";
         assert_eq!(Caller::from(pod).to_string(), shown);
-        assert_eq!(Caller::named("reports").to_string(), "reports");
+        assert_eq!(Caller::named("reports").to_string(), "name=reports");
+        let embedded = Some("reports".to_owned());
+        let both = Proof { embedded, uid: Some(33), ..Proof::default() };
+        assert_eq!(Caller::from(both).to_string(), "name=reports uid=33");
     }
 
     #[test]
@@ -194,5 +193,7 @@ mod tests {
         let with = |dns| Proof { certificate: Some(names(dns)), ..process(1) };
         assert_ne!(identity(with("a.example")), identity(with("b.example")));
         assert_ne!(identity(with("a.example")), identity(process(1)));
+        let embedded = |uid| Proof { embedded: Some("a".to_owned()), uid, ..Proof::default() };
+        assert_ne!(identity(embedded(Some(33))), identity(embedded(Some(34))));
     }
 }

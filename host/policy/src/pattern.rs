@@ -260,6 +260,11 @@ impl Pattern {
         self.path.has_literal(segment)
     }
 
+    /// Whether it is for databases only, which no caller's request opens.
+    pub(crate) fn is_of_databases(&self) -> bool {
+        matches!(&self.verb, Verb::Method(method) if *method == Method::CONNECT)
+    }
+
     /// Why the pattern can never match a path that is read in this way; `None` if it can.
     pub(crate) fn unmatchable_by(&self, reading: PathReading) -> Option<PathError> {
         self.path.unmatchable_by(reading)

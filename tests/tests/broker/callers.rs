@@ -10,6 +10,7 @@ use keyward::{Body, Caller};
 use keyward_emulator::{Fault, FaultKind};
 use keyward_tests::{Rig, get, post};
 use serde_json::json;
+use tokio::task::JoinSet;
 
 /// Two callers by their users, and one by its place in the embedding service.
 const CALLERS: &str = "[caller.web]\nuser = 33\n[caller.batch]\nuser = 34\n\
@@ -48,7 +49,7 @@ async fn a_mount_serves_only_the_callers_that_it_names() {
     for (caller, words) in [
         (user(34), "the caller `batch` (uid=34): `callers` does not name it"),
         (user(35), "does not serve uid=35: no section [caller.NAME] matches"),
-        (Caller::named("web"), "does not serve web: no section [caller.NAME] matches"),
+        (Caller::named("web"), "does not serve name=web: no section [caller.NAME] matches"),
         (Proof::default().into(), "does not serve anybody"),
     ] {
         let response = send(&rig, "vault", &caller, get("/secrets/db", &[])).await;
@@ -94,6 +95,66 @@ async fn a_callers_own_request_is_checked_before_there_is_a_sandbox() {
 }
 
 #[tokio::test]
+async fn a_request_that_is_denied_never_reaches_a_sandbox() {
+    let lines = "[mount.trap-before-head.caller.web]\nrequests = [\"GET /allowed\"]\n";
+    let rig = Rig::hostile("trap_before_head").mount_lines(lines).sections(CALLERS).start().await;
+    let mount = "trap-before-head";
+    assert_eq!(status(&rig, mount, &user(33), "/denied").await, 403);
+    let field = [("x-http-method", "DELETE")];
+    let response = send(&rig, mount, &user(33), get("/allowed", &field)).await;
+    assert_eq!(response.status(), 403);
+    assert_eq!(status(&rig, mount, &user(34), "/allowed").await, 403);
+    // Its plugin ends every call that begins.
+    assert_eq!(status(&rig, mount, &user(33), "/allowed").await, 502);
+}
+
+#[tokio::test]
+async fn a_request_that_overrides_its_method_is_denied_where_a_caller_has_requests() {
+    let lines = "callers = [\"batch\"]\n[mount.blobs.caller.web]\nrequests = [\"GET /hello/*\"]\n";
+    let rig = Rig::storage(lines).sections(CALLERS).start().await;
+    assert_eq!(status(&rig, "blobs", &user(33), "/hello/world.txt").await, 200);
+    let reached = rig.emulator.log().for_service("blob").len();
+    for field in ["x-http-method-override", "x-method-override", "X_HTTP_Method", "x-original-url"]
+    {
+        let request = get("/hello/world.txt", &[(field, "DELETE")]);
+        let denied = send(&rig, "blobs", &user(33), request).await;
+        assert_eq!(denied.status(), 403, "{field}");
+        let text = text(denied).await;
+        assert!(text.contains("which its `requests` cannot check"), "{text}");
+    }
+    assert_eq!(rig.audit.wait(5).await.rule, Some("caller-override"));
+    assert_eq!(rig.emulator.log().for_service("blob").len(), reached);
+}
+
+#[tokio::test]
+async fn a_copy_from_what_a_caller_may_not_request_is_denied() {
+    let lines = "[mount.blobs.caller.web]\n\
+                 requests = [\"PUT /hello/copy\", \"GET /hello/world.txt\"]\n";
+    let rig = Rig::storage(lines).sections(CALLERS).start().await;
+    let copy = async |source: &str| {
+        let request = Request::put("/hello/copy").header("x-ms-copy-source", source);
+        let request = request.body(Full::default()).unwrap();
+        send(&rig, "blobs", &user(33), request).await
+    };
+    let account = "https://contoso.blob.core.windows.net";
+    for source in [
+        format!("{account}/secret/a"),
+        format!("{account}/hello/other.txt"),
+        format!("{account}/hello/%2e%2e/secret/a"),
+        "https://other.blob.core.windows.net/hello/world.txt".to_owned(),
+    ] {
+        let denied = copy(&source).await;
+        assert_eq!(denied.status(), 403, "{source}");
+        let text = text(denied).await;
+        assert!(text.contains("may not refer to this path in `x-ms-copy-source`"), "{text}");
+    }
+    assert_eq!(rig.audit.wait(4).await.rule, Some("caller-reference"));
+    assert!(rig.emulator.log().for_service("blob").is_empty());
+    assert_ne!(copy(&format!("{account}/hello/world.txt")).await.status(), 403);
+    assert_eq!(rig.emulator.log().for_service("blob").len(), 1);
+}
+
+#[tokio::test]
 async fn what_is_sent_on_a_callers_behalf_is_narrower_than_the_mount() {
     let lines = "allow = [\"GET /secrets/*\", \"PUT /secrets/*\"]\ncallers = [\"batch\"]\n\
                  [mount.vault.caller.web]\nallow = [\"read /secrets/db\", \"GET /secrets/d*\"]";
@@ -102,7 +163,7 @@ async fn what_is_sent_on_a_callers_behalf_is_narrower_than_the_mount() {
     let denied = send(&rig, "vault", &user(33), get("/secrets/other", &[])).await;
     assert_eq!(denied.status(), 403);
     let text = text(denied).await;
-    assert!(text.contains("for the caller `web`"), "{text}");
+    assert!(text.contains("for the caller `web` (uid=33)"), "{text}");
     assert!(text.contains("to `allow` in [mount.vault.caller.web]"), "{text}");
     let record = rig.audit.wait(2).await;
     assert_eq!((record.rule, record.outcome), (Some("caller-allow"), Outcome::Denied));
@@ -188,6 +249,80 @@ async fn one_caller_cannot_take_all_permits_of_a_mount() {
     assert!(text.contains("the caller `web` (uid=33) has 3 calls running"), "{text}");
     assert_eq!(status(&rig, "vault", &user(34), "/secrets/db").await, 200);
     hanging.into_iter().for_each(|call| call.abort());
+}
+
+/// Calls of a user that begin and do not end.
+fn hang(rig: &Rig, uid: u32, count: usize) -> JoinSet<Response<Body>> {
+    let mut calls = JoinSet::new();
+    for _ in 0..count {
+        let broker = rig.broker.clone();
+        calls.spawn(
+            async move { broker.respond("vault", &user(uid), get("/secrets/slow", &[])).await },
+        );
+    }
+    calls
+}
+
+#[tokio::test]
+async fn a_caller_has_its_share_of_the_queue() {
+    let lines = "callers = [\"web\", \"batch\"]\n\
+                 [mount.vault.limits]\nconcurrency = 4\nqueue = 4\nqueue_time = \"1h\"\n";
+    let rig = Rig::keyvault().mount_lines(lines).sections(CALLERS).start().await;
+    rig.emulator.faults().add(Fault::always("vault", FaultKind::Hang).at("/secrets/slow"));
+    // Three run and three wait, so that one of seven ends.
+    let mut calls = hang(&rig, 33, 7);
+    let refused = calls.join_next().await.unwrap().unwrap();
+    assert_eq!(refused.status(), 429);
+    let text = text(refused).await;
+    assert!(
+        text.contains("(uid=33) has 3 calls running at mount `vault`, and its share"),
+        "{text}"
+    );
+    assert_eq!(rig.audit.wait(1).await.rule, Some("caller-concurrency"));
+    assert_eq!(status(&rig, "vault", &user(34), "/secrets/db").await, 200);
+}
+
+#[tokio::test]
+async fn callers_without_a_name_share_one_rate_and_one_concurrency() {
+    let lines = "callers = [\"web\"]\n[mount.vault.caller.\"*\"]\nrate = \"2/h\"\n";
+    let rig = Rig::keyvault().mount_lines(lines).sections(CALLERS).start().await;
+    for (caller, expected) in
+        [(user(35), 200), (user(36), 200), (user(37), 429), (Proof::default().into(), 429)]
+    {
+        assert_eq!(status(&rig, "vault", &caller, "/secrets/db").await, expected, "{caller}");
+    }
+    assert_eq!(status(&rig, "vault", &user(33), "/secrets/db").await, 200);
+
+    let lines = "callers = [\"web\"]\n[mount.vault.caller.\"*\"]\nconcurrency = 1\n\
+                 [mount.vault.limits]\nconcurrency = 4\nqueue = 4\nqueue_time = \"1h\"\n";
+    let rig = Rig::keyvault().mount_lines(lines).sections(CALLERS).start().await;
+    rig.emulator.faults().add(Fault::always("vault", FaultKind::Hang).at("/secrets/slow"));
+    // One of them runs, one waits, and the third is refused.
+    let mut calls = JoinSet::new();
+    for uid in 35..=37 {
+        let mut one = hang(&rig, uid, 1);
+        calls.spawn(async move { one.join_next().await.unwrap().unwrap() });
+    }
+    assert_eq!(calls.join_next().await.unwrap().unwrap().status(), 429);
+    assert_eq!(status(&rig, "vault", &user(33), "/secrets/db").await, 200);
+}
+
+#[tokio::test]
+async fn a_call_that_never_begins_does_not_count_against_the_rate() {
+    let lines = "callers = [\"batch\"]\n[mount.vault.caller.web]\nrate = \"2/h\"\nconcurrency = 1\n\
+                 [mount.vault.limits]\nconcurrency = 4\nqueue = 4\nqueue_time = \"1h\"\n";
+    let rig = Rig::keyvault().mount_lines(lines).sections(CALLERS).start().await;
+    rig.emulator.faults().add(Fault::always("vault", FaultKind::Hang).at("/secrets/slow"));
+    // One runs and one waits, and the others are refused.
+    let mut calls = hang(&rig, 33, 6);
+    for _ in 0..4 {
+        let refused = calls.join_next().await.unwrap().unwrap();
+        assert!(text(refused).await.contains("its share of the queue is full"));
+    }
+    calls.shutdown().await;
+    assert_eq!(status(&rig, "vault", &user(33), "/secrets/db").await, 200);
+    let refused = send(&rig, "vault", &user(33), get("/secrets/db", &[])).await;
+    assert!(text(refused).await.contains("may begin at most 2 calls an hour"));
 }
 
 #[tokio::test]

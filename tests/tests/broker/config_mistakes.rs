@@ -382,6 +382,10 @@ mistake!(
     called("[mount.vault.caller.web]\nrequests = [\"read /secrets/*\"]", WEB)
 );
 mistake!(
+    requests_that_match_no_request,
+    called("[mount.vault.caller.web]\nrequests = [\"GET /secrets/a%2Fb\", \"CONNECT /shop\"]", WEB)
+);
+mistake!(
     allow_of_a_caller_beyond_that_of_the_mount,
     called(
         "allow = [\"read /secrets/*\"]\n[mount.vault.caller.web]\nallow = [\"read /secrets/a\", \

@@ -458,6 +458,24 @@ async fn the_pool_is_bounded_and_its_error_names_the_setting() {
 }
 
 #[tokio::test]
+async fn one_caller_cannot_take_all_connections_of_a_mount() {
+    let lines = "callers = [\"test\", \"web\"]\n[mount.database.limits]\nconcurrency = 4\n\
+                 [mount.database.pool]\nconnections = 4\nwait = \"50ms\"";
+    let callers = "[caller.test]\nembedded = \"test\"\n[caller.web]\nuser = 33\n";
+    let rig = Rig::database(lines).sections(callers).start().await;
+    let report = acted(&rig, "open shop | open shop | open shop | open shop").await;
+    assert_eq!(report.matches("open: ok").count(), 3, "{report}");
+    for words in [
+        "the caller `test` (name=test) has 3 database connections of mount `database` in use",
+        "raise `concurrency` in [mount.database.caller.test]",
+    ] {
+        assert!(report.contains(words), "{words}: {report}");
+    }
+    let report = acted(&rig, "open shop | open shop | open shop | close | open shop").await;
+    assert_eq!(report.matches("open: ok").count(), 4, "{report}");
+}
+
+#[tokio::test]
 async fn an_idle_connection_is_closed() {
     let rig = Rig::database("[mount.database.pool]\nidle = \"100ms\"").start().await;
     acted(&rig, "open shop | query select 1 | all").await;

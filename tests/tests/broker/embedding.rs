@@ -102,7 +102,7 @@ async fn a_broker_built_in_code_uses_a_supplied_token_source() {
         assert!(String::from_utf8_lossy(&body).contains("swordfish"));
     }
     assert_eq!(fetched.load(Ordering::Relaxed), 1, "kept by the broker's cache");
-    assert_eq!(audit.wait(3).await.caller, "service");
+    assert_eq!(audit.wait(3).await.caller, "name=service");
 }
 
 #[tokio::test]
@@ -120,7 +120,7 @@ async fn a_mount_is_a_tower_service_whose_errors_are_responses() {
     assert_eq!(denied.status(), 403);
     assert_eq!(denied.headers()["content-type"], "application/problem+json");
     let record = rig.audit.wait(2).await;
-    assert_eq!((record.caller.as_str(), record.status), ("tower", Some(403)));
+    assert_eq!((record.caller.as_str(), record.status), ("name=tower", Some(403)));
     assert_eq!(denied.headers()["x-keyward-call"], record.call.as_str());
     let nowhere = rig.broker.service("nowhere", Caller::named("tower")).err();
     assert!(matches!(nowhere, Some(CallError::UnknownMount { .. })), "{nowhere:?}");

@@ -61,7 +61,8 @@ async fn a_caller_that_sends_a_body_with_a_get_gets_400() {
     assert_eq!(answer.status, 400, "{}", answer.text());
     assert!(answer.text().contains("GET request with a body"), "{}", answer.text());
     let violation = Violation::Body(http::Method::GET);
-    assert_eq!(answer.error, Some(CallError::Caller { mount: "vault".to_owned(), violation }));
+    let (mount, narrowed_for) = ("vault".to_owned(), None);
+    assert_eq!(answer.error, Some(CallError::Caller { mount, narrowed_for, violation }));
     assert_eq!(rig.audit.wait(1).await.rule, Some("body"));
     let request = Request::get("/secrets/db").header("content-length", "0");
     assert_eq!(rig.call(request.body("".into()).unwrap()).await.status, 200);

@@ -41,7 +41,8 @@ async fn a_caller_that_overrides_its_request_is_denied_before_the_plugin_runs() 
     for (number, (field, known)) in FIELDS.into_iter().enumerate() {
         let response = rig.call(get("/secrets/db", &[(field, "/keys/signing")])).await;
         assert_eq!(response.status, 400, "{field}: {}", response.text());
-        let expected = CallError::Override { mount: "vault".to_owned(), field: known };
+        let mount = "vault".to_owned();
+        let expected = CallError::Override { mount, narrowed_for: None, field: known };
         assert_eq!(response.error, Some(expected), "{field}");
         assert!(response.text().contains(known), "the field is named: {}", response.text());
         rig.assert_no_token_in(&response);

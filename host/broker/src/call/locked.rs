@@ -17,7 +17,7 @@ impl Call {
     }
 
     fn locked(&self, target: LockTarget) -> CallError {
-        CallError::Locked { mount: self.mount.name.clone(), target }
+        CallError::Locked { mount: self.mount.name.clone(), caller: self.caller.clone(), target }
     }
 
     /// Waits until a lock ends the call, which has its verdict then.

@@ -24,7 +24,9 @@ use crate::running_grant::RunningGrant;
 use crate::served_caller::ServedCaller;
 use crate::surrogate::Surrogates;
 use exports::Exports;
+use keyward_policy::authorize::{Denied, Violation};
 use keyward_policy::caller::Caller;
+use keyward_policy::callers::CallerRule;
 use progress::Progress;
 use record::CallRecord;
 use redirects::Redirects;
@@ -47,7 +49,8 @@ pub(crate) struct Call {
     caller: Caller,
     /// The name of the section that matches the caller.
     caller_name: Option<Arc<str>>,
-    served: Arc<ServedCaller>,
+    /// What the mount does for the caller, or why it does not serve it.
+    served: Result<Arc<ServedCaller>, CallerRule>,
     /// The URI that the caller requested, behind the mount's name.
     requested: Uri,
     /// Whether the caller's request has a body.
@@ -114,19 +117,40 @@ impl Call {
         &self.caller
     }
 
-    /// The name of the section that matches the caller.
-    pub(crate) fn caller_name(&self) -> Option<&Arc<str>> {
-        self.caller_name.as_ref()
-    }
-
     /// What the mount does for the caller.
-    pub(crate) fn served(&self) -> &ServedCaller {
-        &self.served
+    ///
+    /// # Errors
+    ///
+    /// The mount does not serve it.
+    pub(crate) fn served(&self) -> Result<&ServedCaller, CallerRule> {
+        self.served.as_deref().map_err(Clone::clone)
     }
 
-    /// The mount's grants, on the caller's behalf.
+    /// The mount's grants, on the caller's behalf: none if the mount does not serve it.
     pub(crate) fn grants(&self) -> &[RunningGrant] {
-        self.served.grants()
+        self.served.as_deref().map_or(&[], ServedCaller::grants)
+    }
+
+    /// The caller's name, if its own `allow` narrows the mount's.
+    fn narrowed_for(&self) -> Option<Arc<str>> {
+        self.served.as_deref().ok().and_then(ServedCaller::narrowed_for).cloned()
+    }
+
+    /// The error of a request of the plugin's that is denied.
+    pub(crate) fn denied(&self, denied: Denied) -> CallError {
+        CallError::denied(&self.mount.name, &self.caller, self.narrowed_for(), denied)
+    }
+
+    /// The error of a violation in the caller's own request, which the plugin passed on.
+    pub(crate) fn violation_of_caller(&self, violation: Violation) -> CallError {
+        let (mount, narrowed_for) = (self.mount.name.clone(), self.narrowed_for());
+        CallError::Caller { mount, narrowed_for, violation }
+    }
+
+    /// The error of a header field in the caller's own request that overrides its method or URL.
+    pub(crate) fn overridden(&self, field: &'static str) -> CallError {
+        let (mount, narrowed_for) = (self.mount.name.clone(), self.narrowed_for());
+        CallError::Override { mount, narrowed_for, field }
     }
 
     /// The grant for an audience, by its name in the manifest.

@@ -6,11 +6,14 @@ use std::time::Duration;
 use keyward_policy::authorize::{
     self, AuthorizedLogin, Denied, LoginCredentials, Violation, authorize_login,
 };
+use keyward_policy::config::caller::mount_caller_header;
 use keyward_policy::surrogate;
 use keyward_policy::text::toml_key;
 use keyward_sql::{
     Isolation, Item, Login, OpenError, Results, Secret, Session, SessionError, Target, Value,
 };
+
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::database_error::DatabaseError;
 use super::session_hooks::CallHooks;
@@ -19,6 +22,7 @@ use crate::error::{CallError, Limit};
 use crate::mount::Mount;
 use crate::redact::SecretIndex;
 use crate::running_grant::RunningGrant;
+use crate::served_caller::ConnectionsTaken;
 use crate::upstream::ConnectError;
 
 /// A database session of a call.
@@ -31,6 +35,8 @@ pub(crate) struct DatabaseSession {
     note: UpstreamNote,
     session: Session,
     _count: ConnectionCount,
+    /// One of the connections that the caller may have.
+    _of_caller: Option<OwnedSemaphorePermit>,
 }
 
 impl DatabaseSession {
@@ -72,6 +78,13 @@ impl DatabaseSession {
             login: server_login,
         };
         check_lock(call)?;
+        let of_caller = match call.served() {
+            Ok(served) => served.acquire_connection(mount.database_wait).await,
+            // Only a call that is served runs.
+            Err(_) => return Err(DatabaseError::Denied),
+        };
+        let of_caller = of_caller.map_err(|taken| noted(&note, taken_by_caller(call, &taken)))?;
+        check_lock(call)?;
         let opened = pool.open(target, Arc::new(hooks)).await;
         call.progress();
         let session = opened.map_err(|error| {
@@ -86,7 +99,15 @@ impl DatabaseSession {
         })?;
         note.update(|upstream| upstream.cached = session.is_reused());
         let path = path.to_string();
-        Ok(Self { call: Arc::clone(call), grant, path, note, session, _count: count })
+        Ok(Self {
+            call: Arc::clone(call),
+            grant,
+            path,
+            note,
+            session,
+            _count: count,
+            _of_caller: of_caller,
+        })
     }
 
     /// Runs statements. Their results are read while they run.
@@ -232,7 +253,7 @@ fn check_lock(call: &Call) -> Result<(), DatabaseError> {
 
 /// Ends the call.
 fn deny(call: &Call, denied: Denied) -> DatabaseError {
-    let error = CallError::denied(&call.mount().name, denied);
+    let error = call.denied(denied);
     call.note_denied_sql(error.rule());
     call.fail(error);
     DatabaseError::Denied
@@ -258,6 +279,17 @@ async fn token_login(
         expires_on: token.expires_on(),
     };
     Ok((login, mount.known_tokens.index()))
+}
+
+fn taken_by_caller(call: &Call, taken: &ConnectionsTaken) -> DatabaseError {
+    let (mount, ConnectionsTaken { name, most }) = (&call.mount().name, taken);
+    DatabaseError::Busy(format!(
+        "the caller `{name}` ({}) has {most} database connections of mount `{mount}` in use, which \
+         is its share. To allow more, raise `concurrency` in {}, or `connections` in [mount.{}.pool]",
+        call.caller(),
+        mount_caller_header(mount, name),
+        toml_key(mount)
+    ))
 }
 
 fn not_opened(call: &Call, error: OpenError<ConnectError>) -> DatabaseError {

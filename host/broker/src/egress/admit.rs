@@ -26,9 +26,9 @@ pub(super) fn admit<B>(call: &Arc<Call>, request: &Request<B>) -> Result<Authori
                 (None, Denied::Violation(violation))
                     if fault::is_callers(call, request, &violation) =>
                 {
-                    CallError::Caller { mount: mount.name.clone(), violation }
+                    call.violation_of_caller(violation)
                 }
-                (None, denied) => CallError::denied(&mount.name, denied),
+                (None, denied) => call.denied(denied),
             };
             call.note_denied(request, error.rule());
             call.fail(error);

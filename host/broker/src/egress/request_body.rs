@@ -15,7 +15,6 @@ use wasmtime_wasi_http::{Error, WasiBody};
 
 use super::Authorized;
 use crate::call::Call;
-use crate::error::CallError;
 
 /// The body of a plugin's request. It ends the call where a surrogate is in it, of whatever call,
 /// or where the request must have no body.
@@ -61,12 +60,11 @@ impl RequestBody {
     /// Ends the body and the call.
     fn deny(&mut self, violation: Violation) -> Error {
         self.ended = true;
-        let mount = self.call.mount().name.clone();
         let error = match violation {
             Violation::Body(_) if self.call.has_request_body() => {
-                CallError::Caller { mount, violation }
+                self.call.violation_of_caller(violation)
             }
-            violation => CallError::violation(&mount, violation),
+            violation => self.call.denied(violation.into()),
         };
         self.call.fail(error);
         Error::HttpRequestDenied

@@ -15,7 +15,6 @@ use super::request_body::RequestBody;
 use super::{Authorized, sealed};
 use crate::audit::Upstream;
 use crate::call::{Call, UpstreamNote};
-use crate::error::CallError;
 
 /// Checks the body of a request for a signature, and returns the request as it is to be sent.
 /// `exported` is whether the response goes to the plugin unsealed. The same checks apply where a
@@ -35,10 +34,10 @@ pub(super) async fn check(
     let body = RequestBody::new(body, call, authorized, &parts.method);
     let body = Limited::new(body, sealed::LONGEST).collect().await;
     let body = body.map_err(|error| Error::InternalError(Some(error.to_string())))?.to_bytes();
-    let mount = call.mount();
     let leaves = exported || (minted.handed_out && call.is_exporting());
     let looked = if leaves {
-        signature::check_exported(signs, authorized.uri.path(), &body, call.grants())
+        let path = authorized.uri.path();
+        signature::check_exported(signs, path, &body, call.grants(), &authorized.grant)
             .map(Bytes::from)
     } else {
         signature::check_sealed(&body).map(|()| body)
@@ -46,18 +45,18 @@ pub(super) async fn check(
     let body = looked.map_err(|rule| {
         let denied = match authorized.grant.read(authorized.uri.path()) {
             Ok(Some(path)) => {
-                let why = MintingRule::Signature(rule);
-                Denied::Minting(DeniedRequest::new(
-                    &authorized.grant,
-                    &RequestHead::of_method(&parts.method),
-                    &path,
-                    why,
-                ))
+                let (grant, head) = (&authorized.grant, RequestHead::of_method(&parts.method));
+                let reason = MintingRule::Signature(rule);
+                let mut denied = DeniedRequest::new(grant, &head, &path, reason);
+                // It was compared with the grant that the caller's `allow` narrows.
+                let narrowed = call.grants().iter().find_map(|grant| grant.for_caller.as_ref());
+                denied.narrowed_for = narrowed.map(|narrowed| Arc::clone(&narrowed.caller));
+                Denied::Minting(denied)
             }
             Ok(None) => Violation::OutsidePrefix.into(),
             Err(error) => Violation::Path(error).into(),
         };
-        let error = CallError::denied(&mount.name, denied);
+        let error = call.denied(denied);
         note.update(|upstream: &mut Upstream| upstream.denied = Some(error.rule()));
         call.fail(error);
         Error::HttpRequestDenied

@@ -95,7 +95,7 @@ const CLIENT_CA: Key = Key::path(
     "client_ca",
     "callers-ca.pem",
     "the authorities that sign the certificates of callers, in PEM; a caller may send one, whose \
-     names are `certificate` of [caller.NAME]",
+     names are `certificate` of [caller.NAME]; changes of the file apply within 10 seconds",
 );
 const NAMES: Key = Key::strings(
     "names",
@@ -118,7 +118,7 @@ const TLS_DIRECTORY: Key = Key::path(
 const TLS_ORIGINS: Key = Key::strings(
     "origins",
     "https://app.example",
-    "the origins of web pages that may call here, with `fetch` \
+    "the origins of web pages that may call here, with `fetch`, if `address` is a loopback address \
      ([operations.md](operations.md#web-pages))",
 )
 .default_is("none");
@@ -336,6 +336,19 @@ fn tls(
     }
     if let Some(address) = address.as_ref().filter(|address| !address.value.ip().is_loopback()) {
         beyond_loopback(&section, address, names_callers && (client_ca.is_some() || has_tokens));
+    }
+    if let (Some(address), Some(location)) = (&address, section.location_of(&TLS_ORIGINS))
+        && !address.value.ip().is_loopback()
+    {
+        let message = format!(
+            "`origins` in {} with the address {}: no web page can call there, because a browser \
+             asks first, with neither a certificate nor a token",
+            section.header(),
+            address.value
+        );
+        let help = "remove this line; pages can call at a loopback address, from browsers on this \
+                    machine";
+        section.push(Diagnostic::new(Some(location), message).help(help));
     }
     if callers.is_none() && !names_callers && section.location_of(&CALLERS).is_none() {
         let message = format!(

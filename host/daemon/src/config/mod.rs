@@ -249,6 +249,9 @@ mod tests {
         let lines = format!("address = \"127.0.0.1:8443\"\n{callers}origins = [\"https://a.b\"]\n");
         let listen = parse(&format!("[listen.tls]\n{lines}")).unwrap().listen;
         assert_eq!(names(&listen.tls.unwrap().origins), ["https://a.b"]);
+        let lines = "address = \"0.0.0.0:8443\"\norigins = [\"https://a.b\"]\n";
+        let error = parse(&format!("[listen.tls]\n{lines}")).unwrap_err();
+        assert!(error.contains("no web page can call there"), "{error}");
     }
 
     #[test]

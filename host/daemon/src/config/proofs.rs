@@ -1,7 +1,9 @@
 //! Whether the listeners can prove what the sections `[caller.NAME]` ask for.
 //!
-//! A section that no listener of this platform can prove would never match: that is a mistake in the
-//! configuration, and not a caller that never comes.
+//! A section whose proofs no listener of this platform gives, all of them together, would never match:
+//! that is a mistake in the configuration, and not a caller that never comes.
+
+use std::net::SocketAddr;
 
 use keyward_policy::config::{CallerConfig, Config};
 use keyward_policy::diagnostic::{Diagnostic, Location};
@@ -10,78 +12,174 @@ use keyward_policy::text::toml_key;
 
 use super::Listen;
 
-/// Reports every section with a proof that no listener can give.
+/// Reports every section that no caller at any listener can match.
 pub(super) fn check(document: &Document<'_>, config: &Config, listen: &Listen) {
+    let listeners = Listener::all(listen);
     for (name, caller) in &config.callers {
-        for missing in missing(caller, listen) {
-            let Missing { key, location, reason, help } = missing;
-            let header = format!("[caller.{}]", toml_key(name));
+        let header = format!("[caller.{}]", toml_key(name));
+        let wanted = wanted(caller);
+        let missing: Vec<&Wanted> = wanted
+            .iter()
+            .filter(|wanted| !listeners.iter().any(|listener| listener.gives(wanted.proof)))
+            .collect();
+        for Wanted { proof, location } in &missing {
+            let key = proof.key();
+            let Missing { reason, help } = why_missing(*proof, listen);
             let message = format!("`{key}` of {header} is never proved: {reason}");
-            document.push(Diagnostic::new(location, message).help(help));
+            document.push(Diagnostic::new(location.clone(), message).help(help));
+        }
+        let gives_all =
+            |listener: &Listener| wanted.iter().all(|wanted| listener.gives(wanted.proof));
+        if let (true, false, Some(last)) =
+            (missing.is_empty(), listeners.iter().any(gives_all), wanted.last())
+        {
+            document.push(never_together(&header, &wanted, &listeners, last.location.clone()));
         }
     }
 }
 
-/// A proof that cannot be given.
-struct Missing {
-    key: &'static str,
+/// A key of a section: what must be proved about a caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ProofKey {
+    User,
+    Group,
+    Unit,
+    Certificate,
+    ServiceAccount,
+    Embedded,
+}
+
+impl ProofKey {
+    const fn key(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Group => "group",
+            Self::Unit => "unit",
+            Self::Certificate => "certificate",
+            Self::ServiceAccount => "service_account",
+            Self::Embedded => "embedded",
+        }
+    }
+}
+
+/// A proof that a section asks for.
+struct Wanted {
+    proof: ProofKey,
     location: Option<Location>,
+}
+
+fn wanted(caller: &CallerConfig) -> Vec<Wanted> {
+    let CallerConfig { user, group, unit, certificate, service_account, embedded, location: _ } =
+        caller;
+    let all = [
+        (ProofKey::User, user.as_ref().map(|value| &value.location)),
+        (ProofKey::Group, group.as_ref().map(|value| &value.location)),
+        (ProofKey::Unit, unit.as_ref().map(|value| &value.location)),
+        (ProofKey::Certificate, certificate.as_ref().map(|value| &value.location)),
+        (ProofKey::ServiceAccount, service_account.as_ref().map(|value| &value.location)),
+        (ProofKey::Embedded, embedded.as_ref().map(|value| &value.location)),
+    ];
+    let given = all.into_iter().filter_map(|(proof, location)| {
+        location.map(|location| Wanted { proof, location: location.clone() })
+    });
+    given.collect()
+}
+
+/// A listener, and what it can prove about a caller.
+struct Listener {
+    /// What names it in the configuration.
+    name: &'static str,
+    proofs: Vec<ProofKey>,
+}
+
+impl Listener {
+    /// Those of a configuration on this platform.
+    fn all(listen: &Listen) -> Vec<Self> {
+        let Listen { socket, tcp, tls, kubernetes, .. } = listen;
+        let socket = socket.as_ref().filter(|_| cfg!(unix)).map(|_| {
+            let mut proofs = vec![ProofKey::User];
+            if cfg!(target_os = "linux") {
+                proofs.extend([ProofKey::Group, ProofKey::Unit]);
+            }
+            ("`socket`", proofs)
+        });
+        // The kernel knows the other end of a connection within the machine only.
+        let user = |address: &SocketAddr| {
+            let is_known = address.ip().is_loopback() && cfg!(target_os = "linux");
+            is_known.then_some(ProofKey::User)
+        };
+        let tcp = tcp.as_ref().map(|tcp| ("`tcp`", user(tcp).into_iter().collect()));
+        let tls = tls.as_ref().map(|tls| {
+            let certificate = tls.client_ca.as_ref().map(|_| ProofKey::Certificate);
+            ("[listen.tls]", user(&tls.address).into_iter().chain(certificate).collect::<Vec<_>>())
+        });
+        let token = kubernetes.as_ref().map(|_| ProofKey::ServiceAccount);
+        let all = [socket, tcp, tls].into_iter().flatten();
+        all.map(|(name, proofs)| Self { name, proofs: proofs.into_iter().chain(token).collect() })
+            .collect()
+    }
+
+    fn gives(&self, proof: ProofKey) -> bool {
+        self.proofs.contains(&proof)
+    }
+}
+
+/// Why no listener gives a proof.
+struct Missing {
     reason: &'static str,
     help: &'static str,
 }
 
-fn missing(caller: &CallerConfig, listen: &Listen) -> Vec<Missing> {
-    let CallerConfig { user, group, unit, certificate, service_account, embedded, location: _ } =
-        caller;
-    let has_socket = listen.socket.is_some();
-    let has_tcp = listen.tcp.is_some() || listen.tls.is_some();
-    let has_certificates = listen.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
-    let mut missing = Vec::new();
-    let mut add = |key, location: Option<Location>, reason, help| {
-        missing.push(Missing { key, location, reason, help });
+fn why_missing(proof: ProofKey, listen: &Listen) -> Missing {
+    let (reason, help) = match proof {
+        ProofKey::User if cfg!(not(unix)) => ("this system has no Unix users", "remove it"),
+        ProofKey::User if listen.tls.is_some() && cfg!(target_os = "linux") => (
+            "users are known at the Unix socket and at loopback addresses, and there is no such \
+             listener",
+            "add `socket` to [listen], or remove it",
+        ),
+        ProofKey::Group | ProofKey::Unit if cfg!(not(target_os = "linux")) => {
+            ("only Linux reports it", "remove it")
+        }
+        ProofKey::User | ProofKey::Group | ProofKey::Unit => {
+            ("there is no Unix socket", "add `socket` to [listen]")
+        }
+        ProofKey::Certificate => {
+            ("no listener asks for client certificates", "add `client_ca` to [listen.tls]")
+        }
+        ProofKey::ServiceAccount => {
+            ("no issuer of tokens is configured", "add a section [listen.kubernetes]")
+        }
+        ProofKey::Embedded => (
+            "only a service that embeds the broker names its parts",
+            "remove it: callers of a daemon are processes",
+        ),
     };
-    let socket = "there is no Unix socket";
-    let add_socket = "add `socket` to [listen]";
-    if let Some(user) = user {
-        if cfg!(not(unix)) {
-            add("user", user.location.clone(), "this system has no Unix users", "remove it");
-        } else if !has_socket && (cfg!(not(target_os = "linux")) || !has_tcp) {
-            add("user", user.location.clone(), socket, add_socket);
-        }
-    }
-    for (key, location) in [
-        ("group", group.as_ref().map(|group| &group.location)),
-        ("unit", unit.as_ref().map(|unit| &unit.location)),
-    ] {
-        let Some(location) = location else { continue };
-        if cfg!(not(target_os = "linux")) {
-            add(key, location.clone(), "only Linux reports it", "remove it");
-        } else if !has_socket {
-            add(key, location.clone(), socket, add_socket);
-        }
-    }
-    if let Some(certificate) = certificate.as_ref().filter(|_| !has_certificates) {
-        let reason = "no listener asks for client certificates";
-        add("certificate", certificate.location.clone(), reason, "add `client_ca` to [listen.tls]");
-    }
-    if let Some(account) = service_account.as_ref().filter(|_| listen.kubernetes.is_none()) {
-        let reason = "no issuer of tokens is configured";
-        let help = "add a section [listen.kubernetes]";
-        add("service_account", account.location.clone(), reason, help);
-    }
-    if let Some(embedded) = embedded {
-        let reason = "only a service that embeds the broker names its parts";
-        let help = "remove it: callers of a daemon are processes";
-        add("embedded", embedded.location.clone(), reason, help);
-    }
-    let uses_socket = group.is_some() || unit.is_some();
-    if let (true, Some(certificate)) = (uses_socket, certificate) {
-        let reason = "`group` and `unit` are proved at the Unix socket, where there are no \
-                      certificates";
-        let help = "write two sections";
-        add("certificate", certificate.location.clone(), reason, help);
-    }
-    missing
+    Missing { reason, help }
+}
+
+/// The error of a section whose proofs are given by different listeners.
+fn never_together(
+    header: &str,
+    wanted: &[Wanted],
+    listeners: &[Listener],
+    location: Option<Location>,
+) -> Diagnostic {
+    let quoted = |keys: &mut dyn Iterator<Item = ProofKey>| {
+        let keys: Vec<String> = keys.map(|proof| format!("`{}`", proof.key())).collect();
+        keys.join(" and ")
+    };
+    let all = quoted(&mut wanted.iter().map(|wanted| wanted.proof));
+    let each: Vec<String> = listeners
+        .iter()
+        .filter_map(|listener| {
+            let of_section = wanted.iter().map(|wanted| wanted.proof);
+            let given = quoted(&mut of_section.filter(|proof| listener.gives(*proof)));
+            (!given.is_empty()).then(|| format!("{} proves {given}", listener.name))
+        })
+        .collect();
+    let message = format!("{all} of {header} are never proved together: {}", each.join(", "));
+    Diagnostic::new(location, message).help("write two sections")
 }
 
 #[cfg(test)]
@@ -102,6 +200,9 @@ mod tests {
     #[test]
     fn a_proof_that_no_listener_gives_is_a_mistake() {
         let tcp = "[listen]\ntcp = \"127.0.0.1:8200\"\n[caller.web]\n";
+        let remote = "[listen.tls]\naddress = \"0.0.0.0:8443\"\nclient_ca = \"ca.pem\"\n\
+                      certificate = \"c\"\nkey = \"k\"\n";
+        let certificate = "certificate = \"a.example\"";
         for (text, words) in [
             (format!("{tcp}unit = \"web.service\""), "`unit` of [caller.web] is never proved"),
             (format!("{tcp}group = 33"), "there is no Unix socket"),
@@ -113,11 +214,27 @@ mod tests {
                  [listen]\nsocket = \"s\"\n\
                  [listen.tls]\naddress = \"127.0.0.1:8443\"\nclient_ca = \"ca.pem\""
                     .to_owned(),
-                "write two sections",
+                "`unit` and `certificate` of [caller.web] are never proved together: `socket` proves \
+                 `unit`, [listen.tls] proves `certificate`",
+            ),
+            (
+                format!("{remote}[caller.web]\nuser = 33"),
+                "`user` of [caller.web] is never proved: users are known at the Unix socket",
+            ),
+            (
+                format!("{remote}[listen]\nsocket = \"s\"\n[caller.web]\nuser = 33\n{certificate}"),
+                "`user` and `certificate` of [caller.web] are never proved together",
+            ),
+            (
+                format!(
+                    "{remote}[listen]\ntcp = \"[::1]:8200\"\n[caller.web]\nuser = 33\n{certificate}"
+                ),
+                "`tcp` proves `user`, [listen.tls] proves `certificate`",
             ),
         ] {
             let mistakes = mistakes(&text);
             assert!(mistakes.contains(words), "{text}: {mistakes}");
+            assert!(mistakes.contains("k.toml:"), "it names the line: {mistakes}");
         }
     }
 
@@ -128,6 +245,9 @@ mod tests {
         for text in [
             "[caller.web]\nuser = 33\ngroup = 33\nunit = \"web.service\"".to_owned(),
             format!("{tcp}user = 33"),
+            "[caller.web]\nuser = 33\ncertificate = \"a.example\"\n\
+             [listen.tls]\naddress = \"127.0.0.1:8443\"\nclient_ca = \"ca.pem\""
+                .to_owned(),
             "[caller.web]\ncertificate = \"a.example\"\n\
              [listen.tls]\naddress = \"0.0.0.0:8443\"\nclient_ca = \"ca.pem\"\n\
              certificate = \"c\"\nkey = \"k\""

@@ -5,7 +5,10 @@ use keyward::Caller;
 use tokio::sync::mpsc::{self, Sender};
 
 use super::connection_shares::Share;
-use super::{ConnectionPermit, Listener, Server, control};
+use super::{
+    CLOSED, ConnectionPermit, Listener, Server, cannot_accept, control, not_identified,
+    warn_of_closed,
+};
 
 /// The most connections of root and the daemon's own user beyond all `connections`.
 pub(super) const RESERVED: usize = 4;
@@ -29,16 +32,19 @@ impl Server {
                     accepted = listener.accept() => accepted,
                     () = server.shutdown.cancelled() => break,
                 };
-                match accepted {
-                    Ok((connection, caller)) => server.admit(listener, connection, caller, &sender),
-                    Err(error) => Self::cannot_accept(&error).await,
+                match accepted.map(|accepted| listener.identify(accepted)) {
+                    Ok(Ok((connection, caller))) => {
+                        server.admit(listener, connection, caller, &sender);
+                    }
+                    Ok(Err(error)) => not_identified(&error),
+                    Err(error) => cannot_accept(&error).await,
                 }
             }
         };
         let serve_waiting = async move {
             while let Some((connection, caller, share)) = receiver.recv().await {
                 let Some(permit) = server.connection_permit().await else { break };
-                let permit = ConnectionPermit { _connection: permit, _share: Some(share) };
+                let permit = ConnectionPermit { _connection: permit, share: Some(share) };
                 listener.serve(connection, caller, server, permit);
             }
         };
@@ -53,20 +59,26 @@ impl Server {
         caller: Caller,
         waiting: &Sender<Waiting<L::Connection>>,
     ) {
-        let mut share = self.shares.begin(&caller);
+        let share = self.shares.begin(&caller);
         let permits = [
-            share.is_some().then_some(&self.connection_permits),
+            share.is_ok().then_some(&self.connection_permits),
             control::may_control(&caller).then_some(&self.reserved_permits),
         ];
         let mut permits = permits.into_iter().flatten();
         if let Some(permit) = permits.find_map(|permits| permits.clone().try_acquire_owned().ok()) {
-            let permit = ConnectionPermit { _connection: permit, _share: share.take() };
+            let permit = ConnectionPermit { _connection: permit, share: share.ok() };
             return listener.serve(connection, caller, self, permit);
         }
-        let Some(share) = share else { return Self::report_share(&caller) };
+        let share = match share {
+            Ok(share) => share,
+            Err(taken) => return warn_of_closed(&caller, taken),
+        };
         if let Err(error) = waiting.try_send((connection, caller, share)) {
             let (_, caller, _) = error.into_inner();
-            tracing::warn!(%caller, "closed a connection: all `connections` are in use");
+            if let Some(left_out) = CLOSED.permit() {
+                let why = "all `connections` are in use";
+                tracing::warn!(%caller, left_out, "closed a connection: {why}");
+            }
         }
     }
 }

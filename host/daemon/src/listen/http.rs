@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response, Uri};
@@ -14,10 +14,11 @@ use keyward::{Body, Broker, Caller, PublicUrl, RejectedRequest, Rejection};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
+use super::connection_shares::Share;
 use super::framing::{MAX_HEAD_TIME, RejectionSlot, StrictFraming};
 use super::linger::{LingeringStream, TrackedBody, UnreadBody};
 use super::site::Site;
-use super::{caller_token, control, host_check, web_page};
+use super::{Identified, caller_token, control, host_check, web_page};
 use crate::lock_store::LockStore;
 use crate::service_account::Verifier;
 
@@ -32,7 +33,9 @@ const MAX_BUFFER_SIZE: usize = 144 << 10;
 pub(super) struct Connection {
     pub(super) broker: Broker,
     pub(super) locks: LockStore,
-    pub(super) caller: Caller,
+    pub(super) identified: Identified,
+    /// The part of its caller's connections; `None` for one that is reserved.
+    pub(super) share: Option<Arc<Share>>,
     pub(super) site: Site,
     /// Verifies the tokens in requests.
     pub(super) verifier: Option<Arc<Verifier>>,
@@ -59,9 +62,9 @@ pub(super) async fn serve(
             unread.set(true);
         }
         async move {
-            let mut response = respond(&connection, request, rejection).await;
-            if unread.get() {
-                // The rest of the body is not read, so no other request can follow.
+            let (mut response, ends) = respond(&connection, request, rejection).await;
+            // If the rest of the body is not read, no other request can follow.
+            if ends || unread.get() {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             Ok::<_, Infallible>(response)
@@ -89,38 +92,51 @@ pub(super) async fn serve(
 }
 
 /// Responds to a request: calls a mount, or rejects it. `rejection` is that of a malformed request.
+/// Returns whether the connection ends with the response, too.
 async fn respond(
     connection: &Connection,
     mut request: Request<TrackedBody>,
     rejection: Option<Rejection>,
-) -> Response<Body> {
-    let Connection { broker, locks, caller, site, verifier } = connection;
+) -> (Response<Body>, bool) {
+    let Connection { broker, locks, identified, share, site, verifier } = connection;
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
-    let reject = |rejection: Rejection| {
+    let reject = |caller: &Caller, rejection: Rejection| {
         let (mount, path) = split_mount(&path);
         let request = RejectedRequest { method: method.as_str(), mount, path };
         broker.reject(caller, request, &rejection)
     };
-    let mut page = None;
+    let (mut page, mut ends) = (None, false);
+    let of_connection = &identified.caller;
     let mut response = match rejection.map_or_else(|| check(&request, site), Err) {
-        Err(rejection) => reject(rejection),
+        Err(rejection) => reject(of_connection, rejection),
         Ok(checked) => {
             page = checked.page;
             request.extensions_mut().insert(checked.public_url);
+            let headers = request.headers_mut();
             let verifier = verifier.as_ref();
-            match caller_token::identify(caller, request.headers_mut(), site, verifier).await {
-                Ok(caller) => {
+            let now = SystemTime::now();
+            match caller_token::identify(identified, headers, site, verifier, now).await {
+                Ok(caller) if share.as_ref().is_none_or(|share| share.prove(&caller).is_ok()) => {
+                    let is_from_page = page.is_some();
                     let response =
-                        respond_checked((broker, locks), &caller, page.is_some(), request).await;
-                    response.unwrap_or_else(reject)
+                        respond_checked((broker, locks), &caller, is_from_page, request).await;
+                    response.unwrap_or_else(|rejection| reject(&caller, rejection))
                 }
-                Err(rejection) => reject(rejection),
+                Ok(caller) => {
+                    ends = true;
+                    reject(&caller, caller_token::too_many_connections())
+                }
+                Err(rejection) => {
+                    // Nothing but another handshake can prove more.
+                    ends = identified.has_expired(now);
+                    reject(of_connection, rejection)
+                }
             }
         }
     };
     web_page::protect(response.headers_mut(), site, page);
-    response
+    (response, ends)
 }
 
 /// A request that may be answered.

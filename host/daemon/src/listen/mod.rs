@@ -20,7 +20,6 @@ mod prove;
 mod site;
 mod tcp;
 mod tls;
-mod trusted_file;
 #[cfg(unix)]
 mod unix;
 mod web_page;
@@ -28,7 +27,7 @@ mod workers;
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use keyward::{Broker, Caller};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -36,7 +35,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use connection_shares::{ConnectionShares, Share};
+use connection_shares::{ConnectionShares, Share, ShareTaken};
 pub(crate) use control::{FORGET_TOKENS_PATH, LOCK_PATH, LOCKS_PATH, UNLOCK_PATH};
 use http::Connection;
 pub(crate) use prove::Wanted;
@@ -47,7 +46,9 @@ use crate::config::Listen;
 use crate::descriptors;
 use crate::exit::Failure;
 use crate::lock_store::LockStore;
-use crate::service_account::{IssuerConfig, KeySource, Verifier};
+use crate::log_limit::LogLimit;
+use crate::service_account::{IssuerConfig, KeySource, MAX_FILE, Verifier};
+use crate::trusted_file::{self, TrustedFileError};
 
 /// How long active calls may continue after shutdown began.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -94,10 +95,19 @@ struct Server {
 /// serves it is another one than the runtime that accepts it.
 trait Listener: Send + Sync {
     /// An accepted connection.
+    type Accepted: Send;
+    /// The same, as the standard library's type.
     type Connection: Send;
 
-    /// Accepts a connection, and identifies its caller.
-    fn accept(&self) -> impl Future<Output = io::Result<(Self::Connection, Caller)>> + Send;
+    /// Accepts a connection.
+    fn accept(&self) -> impl Future<Output = io::Result<Self::Accepted>> + Send;
+
+    /// Identifies the caller of a connection that was just accepted.
+    ///
+    /// # Errors
+    ///
+    /// The connection is unusable, because the caller has closed it for example.
+    fn identify(&self, accepted: Self::Accepted) -> io::Result<(Self::Connection, Caller)>;
 
     /// Passes a connection to [`Server::serve_on_worker`].
     fn serve(
@@ -113,8 +123,34 @@ trait Listener: Send + Sync {
 pub(crate) struct ConnectionPermit {
     _connection: OwnedSemaphorePermit,
     /// `None` for one that is reserved.
-    _share: Option<Share>,
+    share: Option<Share>,
 }
+
+/// The caller at the other end of a connection.
+#[derive(Clone)]
+struct Identified {
+    caller: Caller,
+    /// Until when its certificate is valid; `None` without one.
+    expires: Option<SystemTime>,
+}
+
+impl Identified {
+    /// A caller that proved itself without a certificate.
+    fn now(caller: Caller) -> Self {
+        Self { caller, expires: None }
+    }
+
+    /// Whether its certificate is not valid any more.
+    fn has_expired(&self, now: SystemTime) -> bool {
+        self.expires.is_some_and(|expires| expires < now)
+    }
+}
+
+/// Lines about connections that are closed because of their caller's share.
+static CLOSED: LogLimit = LogLimit::new();
+
+/// Lines about connections that cannot be accepted.
+static NOT_ACCEPTED: LogLimit = LogLimit::new();
 
 /// Creates the directories of the socket and of a generated certificate if they do not exist.
 /// [`start`] does so, too, but cannot once the process is confined.
@@ -187,6 +223,9 @@ pub(crate) async fn start(
             }
             None => format!("https://{address}"),
         });
+        if let Some(authorities) = listener.authorities.take() {
+            listeners.spawn(shutdown.clone().run_until_cancelled_owned(authorities.run()));
+        }
         listeners.spawn(server.clone().accept_loop(listener));
     }
     listeners.close();
@@ -196,9 +235,7 @@ pub(crate) async fn start(
 /// Makes the verifier of callers' tokens, and fetches its keys. Without them it starts all the same:
 /// calls with tokens try again.
 async fn verifier(issuer: &IssuerConfig) -> Result<Arc<Verifier>, Failure> {
-    if let KeySource::File(file) = &issuer.keys {
-        trusted_file::check("`keys_file` in [listen.kubernetes]", file)?;
-    }
+    check_files(&issuer.keys)?;
     let verifier = Verifier::new(issuer.clone())
         .map_err(|error| Failure::config(format!("[listen.kubernetes]: {error}")))?;
     match verifier.load_keys().await {
@@ -206,6 +243,23 @@ async fn verifier(issuer: &IssuerConfig) -> Result<Arc<Verifier>, Failure> {
         Err(error) => tracing::warn!(%error, "no keys of callers' tokens yet. {}", error.help()),
     }
     Ok(Arc::new(verifier))
+}
+
+/// Refuses files that others can change, rather than to fail at each call. They are checked again
+/// whenever they are read.
+fn check_files(keys: &KeySource) -> Result<(), Failure> {
+    for (key, file) in keys.trusted_files() {
+        let key = format!("`{key}` in [listen.kubernetes]");
+        match trusted_file::read(file, MAX_FILE) {
+            Ok(trusted) => trusted.log_warnings(&key),
+            Err(TrustedFileError::Unprotected { found, help }) => {
+                return Err(Failure::config(format!("{key}: {found}")).help(help));
+            }
+            // It may come later.
+            Err(TrustedFileError::Unreadable(_) | TrustedFileError::TooLong(_)) => {}
+        }
+    }
+    Ok(())
 }
 
 impl ServerHandle {
@@ -233,31 +287,17 @@ impl Server {
                 accepted = listener.accept() => accepted,
                 () = self.shutdown.cancelled() => break,
             };
-            match accepted {
-                Ok((connection, caller)) => match self.shares.begin(&caller) {
-                    Some(share) => {
-                        let permit = ConnectionPermit { _connection: permit, _share: Some(share) };
+            match accepted.map(|accepted| listener.identify(accepted)) {
+                Ok(Ok((connection, caller))) => match self.shares.begin(&caller) {
+                    Ok(share) => {
+                        let permit = ConnectionPermit { _connection: permit, share: Some(share) };
                         listener.serve(connection, caller, &self, permit);
                     }
-                    None => Self::report_share(&caller),
+                    Err(taken) => warn_of_closed(&caller, taken),
                 },
-                Err(error) => Self::cannot_accept(&error).await,
+                Ok(Err(error)) => not_identified(&error),
+                Err(error) => cannot_accept(&error).await,
             }
-        }
-    }
-
-    fn report_share(caller: &Caller) {
-        tracing::warn!(
-            %caller,
-            "closed a connection: the caller has three quarters of all `connections`"
-        );
-    }
-
-    async fn cannot_accept(error: &io::Error) {
-        tracing::warn!(%error, "cannot accept a connection");
-        // With no file descriptors left, `accept` fails immediately each time.
-        if error.kind() != io::ErrorKind::ConnectionAborted {
-            tokio::time::sleep(ACCEPT_BACKOFF).await;
         }
     }
 
@@ -279,21 +319,50 @@ impl Server {
         permit: ConnectionPermit,
     ) where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        F: Future<Output = io::Result<(S, Caller)>> + Send + 'static,
+        F: Future<Output = io::Result<(S, Identified)>> + Send + 'static,
     {
         let shutdown = self.shutdown.clone();
         let (broker, locks) = (self.broker.clone(), self.locks.clone());
         let verifier = self.verifier.clone();
         let min_rate = self.min_rate;
         self.workers.spawn(async move {
+            let ConnectionPermit { _connection: permit, share } = permit;
             match open().await {
-                Ok((stream, caller)) => {
-                    let connection = Connection { broker, locks, caller, site, verifier };
+                Ok((stream, identified)) => {
+                    // A certificate may prove a caller that has its share already.
+                    if let Some(share) = &share
+                        && let Err(taken) = share.prove(&identified.caller)
+                    {
+                        return warn_of_closed(&identified.caller, taken);
+                    }
+                    let share = share.map(Arc::new);
+                    let connection =
+                        Connection { broker, locks, identified, share, site, verifier };
                     http::serve(stream, connection, min_rate, shutdown).await;
                 }
                 Err(error) => tracing::debug!(%error, "cannot open a connection"),
             }
             drop(permit);
         });
+    }
+}
+
+fn not_identified(error: &io::Error) {
+    tracing::debug!(%error, "cannot identify the caller of a connection");
+}
+
+async fn cannot_accept(error: &io::Error) {
+    if let Some(left_out) = NOT_ACCEPTED.permit() {
+        tracing::warn!(%error, left_out, "cannot accept a connection");
+    }
+    // With no file descriptors left, `accept` fails immediately each time.
+    if error.kind() != io::ErrorKind::ConnectionAborted {
+        tokio::time::sleep(ACCEPT_BACKOFF).await;
+    }
+}
+
+fn warn_of_closed(caller: &Caller, taken: ShareTaken) {
+    if let Some(left_out) = CLOSED.permit() {
+        tracing::warn!(%caller, left_out, "closed a connection: {taken}");
     }
 }

@@ -5,6 +5,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
 
 use keyward::Caller;
 use keyward::caller::{CertificateNames, Proof};
@@ -13,12 +14,17 @@ use rustls::pki_types::CertificateDer;
 use tokio::net::TcpStream;
 
 use crate::exit::Failure;
+use crate::log_limit::LogLimit;
 use crate::peer::{self, SocketOwners};
+
+/// Lines about users that could not be looked up.
+static FAILED_LOOKUPS: LogLimit = LogLimit::new();
 
 /// What the sections `[caller.NAME]` ask for. What none of them asks for is not looked up.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Wanted {
-    /// Whether there is any section.
+    /// Whether there is any section: then the user is looked up at loopback ports even if none has a
+    /// `user`, because connections are counted by it.
     pub(crate) callers: bool,
     /// Whether one has a `unit`.
     #[cfg_attr(not(unix), allow(dead_code, reason = "only Unix sockets prove units"))]
@@ -61,25 +67,37 @@ pub(super) fn unix_socket(stream: &tokio::net::UnixStream, _wanted: Wanted) -> i
 pub(super) struct LoopbackUsers(Option<Mutex<SocketOwners>>);
 
 impl LoopbackUsers {
-    /// Opens what it needs for a listener at this address, if a section asks for users.
+    /// Opens what it needs for a listener at this address, if there are sections of callers. At
+    /// other addresses than loopback ones the kernel does not know who connects.
     ///
     /// # Errors
     ///
-    /// The kernel does not say.
+    /// The kernel does not say, and a section asks for users.
     pub(super) fn open(wanted: Wanted, listener: SocketAddr) -> Result<Self, Failure> {
-        if !wanted.users || cfg!(not(target_os = "linux")) {
+        let is_loopback = listener.ip().is_loopback();
+        if !wanted.callers || !is_loopback || cfg!(not(target_os = "linux")) {
             return Ok(Self(None));
         }
-        let owners = SocketOwners::open(listener).map_err(|error| {
-            let failure = Failure::system(format!(
-                "cannot find out which user connects to a loopback port: {error}"
-            ));
-            failure.help(
-                "load the kernel's module tcp_diag, or remove `tcp` and [listen.tls] and let \
-                 callers use the Unix socket",
-            )
-        })?;
-        Ok(Self(Some(Mutex::new(owners))))
+        match SocketOwners::open(listener) {
+            Ok(owners) => Ok(Self(Some(Mutex::new(owners)))),
+            Err(error) if wanted.users => {
+                let failure = Failure::system(format!(
+                    "cannot find out which user connects to a loopback port: {error}"
+                ));
+                Err(failure.help(
+                    "load the kernel's module tcp_diag, or remove `tcp` and [listen.tls] and let \
+                     callers use the Unix socket",
+                ))
+            }
+            Err(error) => {
+                tracing::warn!(
+                    %error,
+                    "cannot find out which user connects to a loopback port: all that connect \
+                     there share one part of `connections`"
+                );
+                Ok(Self(None))
+            }
+        }
     }
 
     /// The caller at the other end of a connection that was just accepted.
@@ -89,7 +107,13 @@ impl LoopbackUsers {
         });
         let uid = owner.and_then(|found| {
             found.unwrap_or_else(|error| {
-                tracing::warn!(%error, "cannot find out which user connected; the caller is anonymous");
+                if let Some(left_out) = FAILED_LOOKUPS.permit() {
+                    tracing::warn!(
+                        %error,
+                        left_out,
+                        "cannot find out which user connected; the caller is anonymous"
+                    );
+                }
                 None
             })
         });
@@ -97,18 +121,20 @@ impl LoopbackUsers {
     }
 }
 
-/// The same caller with the certificate of its TLS handshake, which the verifier accepted.
+/// The same caller with the certificate of its TLS handshake, which the verifier accepted, and until
+/// when that is valid.
 ///
 /// # Errors
 ///
-/// The certificate's names could be read in more than one way.
+/// The certificate is malformed, or its names could be read in more than one way.
 pub(super) fn with_certificate(
     caller: &Caller,
     chain: Option<&[CertificateDer<'_>]>,
-) -> io::Result<Caller> {
-    let Some(certificate) = chain.and_then(<[_]>::first) else { return Ok(caller.clone()) };
-    let peer::CertificateNames { uris, dns } = peer::CertificateNames::of(certificate)
-        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+) -> io::Result<(Caller, Option<SystemTime>)> {
+    let Some(certificate) = chain.and_then(<[_]>::first) else { return Ok((caller.clone(), None)) };
+    let peer::ClientCertificate { names: peer::CertificateNames { uris, dns }, expires } =
+        peer::ClientCertificate::of(certificate)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
     let certificate = Some(CertificateNames { uris, dns });
-    Ok(Proof { certificate, ..caller.proof().clone() }.into())
+    Ok((Proof { certificate, ..caller.proof().clone() }.into(), Some(expires)))
 }

@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::prove::{LoopbackUsers, Wanted};
 use super::site::Site;
-use super::{ConnectionPermit, Listener, Server};
+use super::{ConnectionPermit, Identified, Listener, Server};
 use crate::config::Origin;
 use crate::exit::Failure;
 
@@ -42,10 +42,15 @@ pub(super) async fn open(address: SocketAddr) -> Result<TcpListener, Failure> {
 }
 
 impl Listener for LoopbackListener {
+    type Accepted = (TcpStream, SocketAddr);
     type Connection = std::net::TcpStream;
 
-    async fn accept(&self) -> io::Result<(Self::Connection, Caller)> {
-        accept(&self.listener, &self.users).await
+    async fn accept(&self) -> io::Result<Self::Accepted> {
+        self.listener.accept().await
+    }
+
+    fn identify(&self, accepted: Self::Accepted) -> io::Result<(Self::Connection, Caller)> {
+        identify(accepted, &self.users)
     }
 
     fn serve(
@@ -55,17 +60,16 @@ impl Listener for LoopbackListener {
         server: &Server,
         permit: ConnectionPermit,
     ) {
-        let open = || async { Ok((TcpStream::from_std(connection)?, caller)) };
+        let open = || async { Ok((TcpStream::from_std(connection)?, Identified::now(caller))) };
         server.serve_on_worker(open, self.site.clone(), permit);
     }
 }
 
-/// Accepts a connection, and disables Nagle's algorithm for it.
-pub(super) async fn accept(
-    listener: &TcpListener,
+/// Identifies the caller of a connection that was just accepted, and disables Nagle's algorithm.
+pub(super) fn identify(
+    (stream, peer): (TcpStream, SocketAddr),
     users: &LoopbackUsers,
 ) -> io::Result<(std::net::TcpStream, Caller)> {
-    let (stream, peer) = listener.accept().await?;
     stream.set_nodelay(true)?;
     let caller = users.caller(&stream, peer);
     Ok((stream.into_std()?, caller))

@@ -10,10 +10,11 @@ use tokio::net::{UnixListener, UnixStream};
 
 use super::prove::{self, Wanted};
 use super::site::Site;
-use super::{ConnectionPermit, Listener, Server};
+use super::{ConnectionPermit, Identified, Listener, Server};
 use crate::exit::Failure;
+use crate::peer::{self, UnitProof};
+use crate::sockets;
 use crate::write_access::{self, Protected};
-use crate::{peer, sockets};
 
 /// A bound Unix socket. Dropping it removes the file, so that later callers find no daemon, rather
 /// than one that is shutting down.
@@ -33,10 +34,17 @@ impl Drop for SocketListener {
 /// Binds the socket. At no moment does it have more permissions than `mode`.
 pub(super) fn bind(path: &Path, mode: u32, wanted: Wanted) -> Result<SocketListener, Failure> {
     if wanted.units {
-        peer::check_units().map_err(|error| {
+        let proof = peer::check_units().map_err(|error| {
             let failure = Failure::system(format!("cannot prove the units of callers: {error}"));
             error.help().into_iter().fold(failure, Failure::help)
         })?;
+        if proof == UnitProof::StartTime {
+            tracing::warn!(
+                "`unit` of callers is proved less well before Linux 6.5: a process that ends right \
+                 after it connected can be mistaken for a later one of the same user. Give each \
+                 caller a user of its own"
+            );
+        }
     }
     create_directory(path)?;
     check_directories(path)?;
@@ -103,10 +111,14 @@ fn remove_stale(path: &Path) -> Result<(), Failure> {
 }
 
 impl Listener for SocketListener {
+    type Accepted = UnixStream;
     type Connection = std::os::unix::net::UnixStream;
 
-    async fn accept(&self) -> io::Result<(Self::Connection, Caller)> {
-        let (stream, _) = self.listener.accept().await?;
+    async fn accept(&self) -> io::Result<Self::Accepted> {
+        Ok(self.listener.accept().await?.0)
+    }
+
+    fn identify(&self, stream: Self::Accepted) -> io::Result<(Self::Connection, Caller)> {
         let caller = prove::unix_socket(&stream, self.wanted)?;
         Ok((stream.into_std()?, caller))
     }
@@ -118,7 +130,7 @@ impl Listener for SocketListener {
         server: &Server,
         permit: ConnectionPermit,
     ) {
-        let open = || async { Ok((UnixStream::from_std(connection)?, caller)) };
+        let open = || async { Ok((UnixStream::from_std(connection)?, Identified::now(caller))) };
         server.serve_on_worker(open, Site::Unix, permit);
     }
 }

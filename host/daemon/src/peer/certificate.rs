@@ -1,7 +1,10 @@
 //! TLS client certificates: which are accepted, and the names in them.
 
+mod x509;
+
 use std::fmt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
@@ -22,39 +25,61 @@ pub(crate) struct CertificateNames {
     pub(crate) dns: Vec<String>,
 }
 
-impl CertificateNames {
-    /// The names in a certificate that the verifier has accepted. Nothing else is checked here.
+/// What a client certificate says about its holder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ClientCertificate {
+    pub(crate) names: CertificateNames,
+    /// When it stops to be valid.
+    pub(crate) expires: SystemTime,
+}
+
+impl ClientCertificate {
+    /// What a certificate says that the verifier has accepted. Nothing else is checked here.
     ///
     /// # Errors
     ///
     /// It is malformed, or has a name that programs could read in different ways.
-    pub(crate) fn of(certificate: &CertificateDer<'_>) -> Result<Self, InvalidCertificate> {
-        let certificate =
-            EndEntityCert::try_from(certificate).map_err(InvalidCertificate::Malformed)?;
-        let uris: Vec<String> = certificate.valid_uri_names().map(str::to_owned).collect();
-        if uris.iter().any(|uri| uri.is_empty() || !uri.bytes().all(|byte| byte.is_ascii_graphic()))
-        {
-            return Err(InvalidCertificate::AmbiguousUri);
-        }
-        let dns = certificate.valid_dns_names().filter(|name| !name.contains('*'));
-        Ok(Self { uris, dns: dns.map(str::to_ascii_lowercase).collect() })
+    pub(crate) fn of(der: &CertificateDer<'_>) -> Result<Self, InvalidCertificate> {
+        let x509::Contents { expires, uris, dns } =
+            x509::parse(der).map_err(InvalidCertificate::Malformed)?;
+        let uris = uris.into_iter().map(|uri| graphic(uri).ok_or(InvalidCertificate::AmbiguousUri));
+        let uris = uris.collect::<Result<Vec<String>, _>>()?;
+        let dns = dns.into_iter().map(|name| graphic(name).ok_or(InvalidCertificate::AmbiguousDns));
+        let dns = dns.collect::<Result<Vec<String>, _>>()?;
+        let valid = EndEntityCert::try_from(der).map_err(InvalidCertificate::Unusable)?;
+        let valid: Vec<&str> = valid.valid_dns_names().collect();
+        let is_host = |name: &String| valid.contains(&name.as_str()) && !name.contains('*');
+        let dns = dns.into_iter().filter(is_host).map(|name| name.to_ascii_lowercase()).collect();
+        Ok(Self { names: CertificateNames { uris, dns }, expires })
     }
+}
+
+/// A name, if it is not empty and has printable ASCII only.
+fn graphic(name: Vec<u8>) -> Option<String> {
+    let is_graphic = !name.is_empty() && name.iter().all(u8::is_ascii_graphic);
+    String::from_utf8(name).ok().filter(|_| is_graphic)
 }
 
 /// A client certificate whose names cannot be used.
 #[derive(Debug)]
 pub(crate) enum InvalidCertificate {
-    /// It cannot be parsed.
-    Malformed(webpki::Error),
+    /// It, or a name in it, cannot be parsed.
+    Malformed(yasna::ASN1Error),
+    /// It has something that the verifier does not support.
+    Unusable(webpki::Error),
     /// A URI is empty, or has characters other than printable ASCII.
     AmbiguousUri,
+    /// So has a DNS name.
+    AmbiguousDns,
 }
 
 impl fmt::Display for InvalidCertificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Malformed(_) => f.write_str("the client certificate is malformed"),
+            Self::Unusable(_) => f.write_str("the client certificate is not supported"),
             Self::AmbiguousUri => f.write_str("the client certificate has an invalid URI name"),
+            Self::AmbiguousDns => f.write_str("the client certificate has an invalid DNS name"),
         }
     }
 }
@@ -63,7 +88,8 @@ impl std::error::Error for InvalidCertificate {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Malformed(error) => Some(error),
-            Self::AmbiguousUri => None,
+            Self::Unusable(error) => Some(error),
+            Self::AmbiguousUri | Self::AmbiguousDns => None,
         }
     }
 }

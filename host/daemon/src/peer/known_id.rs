@@ -1,15 +1,10 @@
-//! Ids of users and groups that identify someone.
+//! Ids of users and groups that identify someone, for callers and for names in the configuration.
 
 use std::sync::LazyLock;
 
-/// What the kernel reports in place of an id that has no counterpart in this user namespace. It is
-/// also the user `nobody` and the group `nogroup` of most systems.
-const OVERFLOW: u32 = 65534;
+use keyward_policy::config::caller::{NO_ID, OVERFLOW_ID};
 
-/// No id: the kernel reports it for sockets that no process has connected.
-const NONE: u32 = u32::MAX;
-
-/// What [`OVERFLOW`] is set to on this machine.
+/// What [`OVERFLOW_ID`] is set to on this machine.
 static CONFIGURED: LazyLock<[Option<u32>; 2]> = LazyLock::new(|| {
     ["overflowuid", "overflowgid"].map(|name| {
         let text = std::fs::read_to_string(format!("/proc/sys/kernel/{name}")).ok()?;
@@ -19,8 +14,8 @@ static CONFIGURED: LazyLock<[Option<u32>; 2]> = LazyLock::new(|| {
 
 /// The id, unless the kernel reports it for ids that it cannot express. The user `nobody` is not
 /// known either: any user of another namespace would be that user.
-pub(super) fn known(id: u32) -> Option<u32> {
-    let is_known = id != OVERFLOW && id != NONE && !CONFIGURED.contains(&Some(id));
+pub(crate) fn known(id: u32) -> Option<u32> {
+    let is_known = id != OVERFLOW_ID && id != NO_ID && !CONFIGURED.contains(&Some(id));
     is_known.then_some(id)
 }
 
@@ -31,6 +26,6 @@ mod tests {
     #[test]
     fn nobody_is_not_known() {
         assert_eq!([0, 1000, 65533, 65535].map(known), [0, 1000, 65533, 65535].map(Some));
-        assert_eq!([OVERFLOW, NONE].map(known), [None; 2]);
+        assert_eq!([OVERFLOW_ID, NO_ID].map(known), [None; 2]);
     }
 }

@@ -3,14 +3,14 @@
 //! - [`of_unix_socket`]: user, groups and systemd unit of a process that connected to a Unix
 //!   socket.
 //! - [`SocketOwners`]: user of the process that connected to a loopback TCP port.
-//! - [`CertificateNames`]: names in a client certificate that [`client_verifier`] has accepted.
+//! - [`ClientCertificate`]: names in a client certificate that [`client_verifier`] has accepted, and
+//!   until when they are valid.
 //!
 //! What cannot be proven is `None`, and matches nothing. The kernel knows the process that made the
 //! connection: a child that inherits it, or a process that receives it over another socket, acts as
 //! that process.
 
 mod certificate;
-#[cfg(target_os = "linux")]
 mod known_id;
 #[cfg(target_os = "linux")]
 mod procfs;
@@ -32,15 +32,16 @@ mod unit_name;
 #[cfg(target_os = "linux")]
 mod unix_socket;
 
-pub(crate) use certificate::{CertificateNames, client_verifier};
+pub(crate) use certificate::{CertificateNames, ClientCertificate, client_verifier};
+pub(crate) use known_id::known;
 #[cfg(target_os = "linux")]
 pub(crate) use tcp_socket::SocketOwners;
 #[cfg(all(unix, not(target_os = "linux")))]
 pub(crate) use unavailable::of_unix_socket;
 #[cfg(not(target_os = "linux"))]
-pub(crate) use unavailable::{SocketOwners, check_units};
+pub(crate) use unavailable::{SocketOwners, UnitProof, check_units};
 #[cfg(target_os = "linux")]
-pub(crate) use unit::check as check_units;
+pub(crate) use unit::{UnitProof, check as check_units};
 #[cfg(target_os = "linux")]
 pub(crate) use unix_socket::of as of_unix_socket;
 

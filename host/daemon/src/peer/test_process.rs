@@ -1,14 +1,17 @@
 //! Processes of other users and in other namespaces, for tests. Most need root.
 
+#[path = "../../../../tests/control_group.rs"]
+mod control_group;
+
 use std::any::type_name;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use tempfile::TempDir;
+
+use control_group::ControlGroup;
 
 /// A user that no machine has, with the options of `setpriv` that make a process its own.
 pub(super) const OTHER_USER: u32 = 61234;
@@ -105,54 +108,13 @@ impl Socket {
     }
 }
 
-/// A control group of version 2 in a slice of its own, as systemd makes them for units.
-pub(super) struct ControlGroup {
-    slice: PathBuf,
-    pub(super) unit: String,
-}
-
-impl ControlGroup {
-    /// Skips the test if it cannot be made.
-    pub(super) fn create() -> Option<Self> {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let id = format!("keywardtest{}x{number}", std::process::id());
-        let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
-        let mount = mounts.lines().find_map(|line| {
-            let mut words = line.split(' ').skip(1);
-            let path = words.next()?;
-            (words.next() == Some("cgroup2")).then_some(path)
-        });
-        let slice = mount.map(|mount| PathBuf::from(mount).join(format!("{id}.slice")));
-        let group = slice.map(|slice| Self { slice, unit: format!("{id}.service") });
-        let created = group.filter(|group| std::fs::create_dir_all(group.path()).is_ok());
-        if created.is_none() {
-            skip("it needs root, and control groups of version 2 that can be written");
-        }
-        created
+/// A control group, for processes of a unit; skips the test if it cannot be made.
+pub(super) fn control_group() -> Option<ControlGroup> {
+    let created = ControlGroup::create();
+    if created.is_none() {
+        skip("it needs root, and control groups of version 2 that can be written");
     }
-
-    fn path(&self) -> PathBuf {
-        self.slice.join(&self.unit)
-    }
-
-    /// The file by which a process moves out of all units.
-    pub(super) fn outside(&self) -> PathBuf {
-        self.slice.with_file_name("cgroup.procs")
-    }
-
-    /// The words that run a command in the group.
-    pub(super) fn command(&self) -> [String; 5] {
-        let enter = format!("echo $$ > {}/cgroup.procs && exec \"$@\"", self.path().display());
-        ["sh", "-c", &enter, "sh", "env"].map(str::to_owned)
-    }
-}
-
-impl Drop for ControlGroup {
-    fn drop(&mut self) {
-        drop(std::fs::remove_dir(self.path()));
-        drop(std::fs::remove_dir(&self.slice));
-    }
+    created
 }
 
 /// Runs the calling test again behind the words of a command, and its `body` there. The body has to

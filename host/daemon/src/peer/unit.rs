@@ -6,6 +6,7 @@
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::LazyLock;
 
@@ -66,11 +67,25 @@ impl fmt::Display for NoUnit {
 
 impl std::error::Error for NoUnit {}
 
-/// Checks whether this machine can prove units of other processes.
-pub(crate) fn check() -> Result<(), NoUnit> {
+/// How units of other processes are proved on this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UnitProof {
+    /// By a handle of the process that connected.
+    Handle,
+    /// By its id and its start time, before Linux 6.5. A process that ends right after it connected
+    /// can be mistaken for a later one of the same user.
+    StartTime,
+}
+
+/// Checks whether, and how, this machine can prove units of other processes.
+pub(crate) fn check() -> Result<UnitProof, NoUnit> {
     let cgroups = procfs()?.read("1/cgroup").map_err(|error| NoUnit::unreadable(&error))?;
-    let has_unified = cgroups.lines().any(|line| line.starts_with("0::"));
-    has_unified.then_some(()).ok_or(NoUnit::NoUnifiedHierarchy)
+    if !cgroups.lines().any(|line| line.starts_with("0::")) {
+        return Err(NoUnit::NoUnifiedHierarchy);
+    }
+    let (socket, _other) = UnixStream::pair().map_err(|error| NoUnit::unreadable(&error))?;
+    let handle = sockopt::pidfd(socket.as_fd());
+    Ok(if matches!(handle, Ok(None)) { UnitProof::StartTime } else { UnitProof::Handle })
 }
 
 /// The unit of the process that connected.
@@ -116,8 +131,8 @@ fn is_alive(pidfd: BorrowedFd<'_>) -> bool {
 }
 
 /// Without a handle (before Linux 6.5): the process that has the id must be the same before and
-/// after, and belong to the user who connected. A process of the same user that got the id between
-/// the connection and this call goes unnoticed.
+/// after, and belong to the user who connected. A process of the same user, in a unit for example,
+/// that got the id between the connection and this call goes unnoticed.
 fn by_start_time(
     peer: Credentials,
     read: impl Fn(&str) -> io::Result<String>,

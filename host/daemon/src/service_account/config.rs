@@ -36,6 +36,17 @@ pub(crate) enum KeySource {
 }
 
 impl KeySource {
+    /// The files that decide whose tokens are accepted, with their keys in the configuration.
+    pub(crate) fn trusted_files(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        let (key, file) = match self {
+            Self::File(file) => ("keys_file", Some(file)),
+            Self::Url { access, url: _ } | Self::Discover(access) => {
+                ("ca_file", access.ca_file.as_ref())
+            }
+        };
+        file.map(|file| (key, file.as_path())).into_iter()
+    }
+
     /// The files that are read for the keys.
     pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
         let (keys, access) = match self {

@@ -137,6 +137,12 @@ pub(crate) enum KeysError {
         /// Why.
         source: io::Error,
     },
+    /// Other users can change or replace a file that decides whose tokens are accepted.
+    #[error("{found}")]
+    Unprotected {
+        /// Who, and which file.
+        found: String,
+    },
     /// A file or document is longer than keys can be.
     #[error("{name} is longer than {limit} bytes")]
     TooLong {
@@ -220,6 +226,9 @@ impl KeysError {
     pub(crate) fn help(&self) -> &'static str {
         match self {
             Self::File { .. } => "Check the path and the permissions of the file",
+            Self::Unprotected { .. } => {
+                "Let only root and the broker's user change or replace the file: chmod go-w"
+            }
             Self::TooLong { .. } | Self::NotKeySet { .. } => {
                 "Expected the output of `kubectl get --raw /openid/v1/jwks`"
             }

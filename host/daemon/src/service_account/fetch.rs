@@ -12,12 +12,13 @@ use serde::Deserialize;
 use super::config::{Access, IssuerConfig, KeySource, https_origin};
 use super::error::KeysError;
 use super::key_set::KeySet;
+use crate::trusted_file::{self, TrustedFileError};
 
 /// How long one request may take.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The longest file, in bytes. A document over HTTPS has the same limit. A key has some 500 bytes.
-pub(super) const MAX_FILE: usize = 64 * 1024;
+pub(crate) const MAX_FILE: usize = 64 * 1024;
 
 /// Fetches the issuer's keys.
 pub(super) async fn keys(
@@ -25,7 +26,7 @@ pub(super) async fn keys(
     clock: &Arc<dyn Clock>,
 ) -> Result<KeySet, KeysError> {
     let json = match &config.keys {
-        KeySource::File(path) => read(path).await?,
+        KeySource::File(path) => read_trusted(path).await?,
         KeySource::Url { url, access } => {
             Server::new(config, access, clock).await?.get(url).await?
         }
@@ -59,7 +60,7 @@ impl Server {
     ) -> Result<Self, KeysError> {
         let tls = match &access.ca_file {
             None => Tls::system(),
-            Some(path) => Tls::only_pem(&read(path).await?)
+            Some(path) => Tls::only_pem(&read_trusted(path).await?)
                 .map_err(|source| KeysError::Certificates { path: path.clone(), source })?,
         };
         let bearer = match &access.token_file {
@@ -106,6 +107,23 @@ async fn own_token(path: &Path) -> Result<String, KeysError> {
     let token = token.trim();
     let is_token = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
     if is_token { Ok(token.to_owned()) } else { Err(invalid()) }
+}
+
+/// Reads a file that decides whose proofs are accepted.
+async fn read_trusted(path: &Path) -> Result<Vec<u8>, KeysError> {
+    let owned = path.to_owned();
+    match tokio::task::spawn_blocking(move || trusted_file::read(&owned, MAX_FILE)).await {
+        Ok(result) => result.map(|trusted| trusted.bytes).map_err(|error| match error {
+            TrustedFileError::Unreadable(source) => {
+                KeysError::File { path: path.to_owned(), source }
+            }
+            TrustedFileError::TooLong(limit) => {
+                KeysError::TooLong { name: path.display().to_string(), limit }
+            }
+            TrustedFileError::Unprotected { found, .. } => KeysError::Unprotected { found },
+        }),
+        Err(_) => Err(KeysError::Interrupted),
+    }
 }
 
 async fn read(path: &Path) -> Result<Vec<u8>, KeysError> {

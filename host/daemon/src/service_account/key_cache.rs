@@ -18,8 +18,7 @@ use super::key_set::KeySet;
 /// send made-up `kid`s cannot use the broker to flood the issuer.
 pub(super) const RETRY_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The age at which keys from a file are read again: so long is a key accepted at most that was
-/// removed from it.
+/// The age at which keys from a file are read again, with the next call.
 pub(super) const REFRESH_FILE: Duration = Duration::from_secs(10);
 
 /// The age at which keys from a server are fetched again.
@@ -46,7 +45,12 @@ pub(super) struct Keys {
     pub(super) set: Arc<KeySet>,
     /// Differs from that of keys fetched before or later, unless they are all the same.
     pub(super) generation: u64,
+    /// When they are fetched again in the background.
     refresh: Moment,
+    /// When calls wait for that: at twice the age, or the same time after an attempt that failed.
+    /// While calls arrive this is never reached. After a pause without calls, a key may have been
+    /// removed long ago.
+    overdue: Moment,
     stale: Moment,
 }
 
@@ -65,10 +69,16 @@ impl KeyCache {
         Self(Arc::new(Inner { config, clock, current, attempt }))
     }
 
-    /// The keys. The first call waits for them, and so does each after [`STALE`]; later calls have
-    /// them refreshed in the background when that is due.
+    /// The keys. The first call waits for them, and so does the first one after a pause, and each
+    /// after [`STALE`]; other calls have them refreshed in the background when that is due.
     pub(super) async fn current(&self, now: Moment) -> Result<Arc<Keys>, Arc<KeysError>> {
         if let Some(keys) = self.0.fresh(now) {
+            if keys.overdue.has_passed(now) {
+                return match self.refresh().await {
+                    Ok(()) => self.0.fresh(now).ok_or_else(|| Arc::new(KeysError::Interrupted)),
+                    Err(_) => Ok(keys),
+                };
+            }
             if keys.refresh.has_passed(now) {
                 self.refresh_in_background();
             }
@@ -134,18 +144,14 @@ impl Inner {
                     "cannot fetch the keys of the issuer of service account tokens"
                 );
                 attempt.error = Some(Arc::clone(&error));
+                self.postpone();
                 Err(error)
             }
         }
     }
 
     fn store(&self, set: KeySet) {
-        let now = Moment::now(&*self.clock);
-        let after = |age| Moment { wall: now.wall + age, steady: now.steady + age };
-        let age = match &self.config.keys {
-            KeySource::File(_) => REFRESH_FILE,
-            KeySource::Url { .. } | KeySource::Discover(_) => REFRESH_SERVER,
-        };
+        let age = self.refresh_age();
         let (set, generation) = match self.current.load_full() {
             Some(keys) if *keys.set == set => (Arc::clone(&keys.set), keys.generation),
             before => {
@@ -153,8 +159,29 @@ impl Inner {
                 (Arc::new(set), before.map_or(0, |keys| keys.generation + 1))
             }
         };
-        let keys = Keys { set, generation, refresh: after(age), stale: after(STALE) };
+        let [refresh, overdue, stale] = [age, age * 2, STALE].map(|age| self.after(age));
+        self.current.store(Some(Arc::new(Keys { set, generation, refresh, overdue, stale })));
+    }
+
+    /// Lets calls use the keys that are there, after an attempt that failed.
+    fn postpone(&self) {
+        let Some(keys) = self.current.load_full() else { return };
+        let Keys { ref set, generation, refresh, overdue: _, stale } = *keys;
+        let overdue = self.after(self.refresh_age() * 2);
+        let keys = Keys { set: Arc::clone(set), generation, refresh, overdue, stale };
         self.current.store(Some(Arc::new(keys)));
+    }
+
+    fn refresh_age(&self) -> Duration {
+        match &self.config.keys {
+            KeySource::File(_) => REFRESH_FILE,
+            KeySource::Url { .. } | KeySource::Discover(_) => REFRESH_SERVER,
+        }
+    }
+
+    fn after(&self, time: Duration) -> Moment {
+        let now = Moment::now(&*self.clock);
+        Moment { wall: now.wall + time, steady: now.steady + time }
     }
 }
 

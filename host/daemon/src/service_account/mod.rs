@@ -34,4 +34,5 @@ mod verifier;
 pub(crate) use claims::ServiceAccount;
 pub(crate) use config::{Access, IssuerConfig, KeySource};
 pub(crate) use error::TokenError;
+pub(crate) use fetch::MAX_FILE;
 pub(crate) use verifier::Verifier;

@@ -1,5 +1,7 @@
 //! Reasons to deny a request.
 
+use std::sync::Arc;
+
 use http::Method;
 
 use super::signature::SignatureRule;
@@ -33,6 +35,8 @@ pub struct DeniedRequest<R> {
     pub endpoint: Endpoint,
     /// A line of `allow` that covers it.
     pub line: String,
+    /// The caller whose own `allow` narrows the grant, by its name in the configuration.
+    pub narrowed_for: Option<Arc<str>>,
     /// The reason.
     pub reason: R,
 }
@@ -68,6 +72,7 @@ impl<R> DeniedRequest<R> {
             path: path.clone(),
             endpoint: grant.endpoint.clone(),
             line: grant.line_for(head, path),
+            narrowed_for: grant.for_caller.as_ref().map(|caller| Arc::clone(&caller.caller)),
             reason,
         })
     }
@@ -84,7 +89,7 @@ pub enum MintingRule {
         /// The operation.
         operation: &'static str,
         /// The caller.
-        caller: std::sync::Arc<str>,
+        caller: Arc<str>,
     },
     /// The request has other requests in its body, and the grant is narrowed.
     Batch,

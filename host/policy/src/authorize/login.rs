@@ -101,12 +101,20 @@ pub fn authorize_login<G: AsRef<Grant> + Clone, S: Surrogates>(
     if grant.endpoint.protocol != Protocol::SqlServer {
         return Err(Violation::OtherAudience { audience: grant.name.to_string() }.into());
     }
+    Ok(Authorized { grant: found.clone(), path: authorize_database(database, grant)?, login })
+}
+
+/// Decides whether a grant covers a database. Returns it as a path for comparison with `allow`.
+///
+/// # Errors
+///
+/// The rule that denies it.
+pub fn authorize_database(database: &str, grant: &Grant) -> Result<NormalPath, Denied> {
     let path = database_path(database).ok_or(Violation::Database)?;
     let head = RequestHead::of_method(&Method::CONNECT);
-    match grant.covers(&head, &path) {
-        Ok(()) => Ok(Authorized { grant: found.clone(), path, login }),
-        Err(reason) => Err(Denied::not_covered(grant, &head, &path, reason)),
-    }
+    let covered = grant.covers(&head, &path);
+    covered.map_err(|reason| Denied::not_covered(grant, &head, &path, reason))?;
+    Ok(path)
 }
 
 /// The path of a database for comparison with `allow`: `/shop`.

@@ -12,7 +12,7 @@ pub mod minting;
 mod origin;
 pub mod override_fields;
 mod query;
-mod referenced_paths;
+pub(crate) mod referenced_paths;
 mod request_body;
 pub mod signature;
 mod violation;
@@ -24,7 +24,8 @@ use http::{Method, Request, Uri};
 pub use credential::{Credential, SealedCredential, Spend, Surrogates};
 pub use denied::{Denied, DeniedRequest, MintingRule};
 pub use login::{
-    Authorized as AuthorizedLogin, Credentials as LoginCredentials, Login, authorize_login,
+    Authorized as AuthorizedLogin, Credentials as LoginCredentials, Login, authorize_database,
+    authorize_login,
 };
 pub use minting::Minted;
 pub use request_body::must_be_empty;

@@ -15,6 +15,7 @@ use super::origin::origin_of;
 use super::violation::Violation;
 use crate::cloud::ReferencedPath;
 use crate::grant::Grant;
+use crate::path::NormalPath;
 use crate::request_head::RequestHead;
 
 /// The characters that are not encoded when a parameter's value is written as a path.
@@ -34,21 +35,67 @@ pub(super) fn check(
         return Ok(());
     }
     for reference in &grant.referenced_paths {
-        let method: Option<Method> = reference.method.as_deref().and_then(|name| name.parse().ok());
+        let method = method_of(reference);
         let compared = method.as_ref().map_or(*head, RequestHead::of_method);
-        let name =
-            || reference.header.as_ref().or(reference.query.as_ref()).cloned().unwrap_or_default();
-        for path in paths(reference, grant, head.query, headers)? {
-            let read = grant.read_unchanged(&path);
-            let path =
-                read.map_err(|error| Violation::AmbiguousReference { field: name(), error })?;
-            let path =
-                path.ok_or_else(|| other_host(&name(), &grant.endpoint.authority(), grant))?;
+        for path in read(reference, grant, head.query, headers, None)? {
             let covered = grant.covers(&compared, &path);
             covered.map_err(|reason| Denied::not_covered(grant, &compared, &path, reason))?;
         }
     }
     Ok(())
+}
+
+/// A path that a request refers to.
+pub(crate) struct Reference {
+    /// The header field, or the parameter of the query.
+    pub(crate) field: String,
+    /// The method that it is compared with; `None` for that of the request.
+    pub(crate) method: Option<Method>,
+    /// Without the endpoint's prefix. The error is of a path that cannot be compared.
+    pub(crate) path: Result<NormalPath, Violation>,
+}
+
+/// The paths that a caller's own request refers to, as the grant's service reads them. `own_url` is
+/// where callers reach the mount: plugins take it for the endpoint's address.
+pub(crate) fn find(grant: &Grant, head: &RequestHead<'_>, own_url: Option<&str>) -> Vec<Reference> {
+    let none = HeaderMap::new();
+    let headers = head.headers.unwrap_or(&none);
+    let mut found = Vec::new();
+    for reference in &grant.referenced_paths {
+        let one = |path| Reference { field: name(reference), method: method_of(reference), path };
+        match read(reference, grant, head.query, headers, own_url) {
+            Ok(paths) => found.extend(paths.into_iter().map(|path| one(Ok(path)))),
+            Err(violation) => found.push(one(Err(violation))),
+        }
+    }
+    found
+}
+
+fn method_of(reference: &ReferencedPath) -> Option<Method> {
+    reference.method.as_deref().and_then(|name| name.parse().ok())
+}
+
+fn name(reference: &ReferencedPath) -> String {
+    reference.header.as_ref().or(reference.query.as_ref()).cloned().unwrap_or_default()
+}
+
+/// The paths of one header field or parameter, without the endpoint's prefix.
+fn read(
+    reference: &ReferencedPath,
+    grant: &Grant,
+    query: Option<&str>,
+    headers: &HeaderMap,
+    own_url: Option<&str>,
+) -> Result<Vec<NormalPath>, Violation> {
+    let name = || name(reference);
+    let paths = paths(reference, grant, query, headers, own_url)?;
+    let read = paths.into_iter().map(|path| {
+        let path = grant
+            .read_unchanged(&path)
+            .map_err(|error| Violation::AmbiguousReference { field: name(), error })?;
+        path.ok_or_else(|| other_host(&name(), &grant.endpoint.authority(), grant))
+    });
+    read.collect()
 }
 
 /// The paths that a request has in a header field or a parameter of its query.
@@ -57,12 +104,13 @@ fn paths(
     grant: &Grant,
     query: Option<&str>,
     headers: &HeaderMap,
+    own_url: Option<&str>,
 ) -> Result<Vec<String>, Violation> {
     let mut paths = Vec::new();
     if let Some(name) = &reference.header {
         for value in headers.get_all(name.as_str()) {
             let text = value.to_str().map_err(|_| Violation::UncheckableReference(name.clone()))?;
-            paths.push(path_in_header(text, name, grant)?);
+            paths.push(path_in_header(text, name, grant, own_url)?);
         }
     }
     if let Some(name) = &reference.query {
@@ -114,9 +162,19 @@ fn other_host(field: &str, authority: &str, grant: &Grant) -> Violation {
 
 /// The path in a header field: a path, or a URL at this endpoint. No pattern can cover a URL at
 /// another host, which may be another name of the same account.
-fn path_in_header(text: &str, name: &str, grant: &Grant) -> Result<String, Violation> {
+fn path_in_header(
+    text: &str,
+    name: &str,
+    grant: &Grant,
+    own_url: Option<&str>,
+) -> Result<String, Violation> {
+    let path = |text: &str| text.split(['?', '#']).next().unwrap_or_default().to_owned();
     if text.starts_with('/') {
-        return Ok(text.split(['?', '#']).next().unwrap_or_default().to_owned());
+        return Ok(path(text));
+    }
+    let own = own_url.and_then(|url| text.strip_prefix(url)).filter(|rest| rest.starts_with('/'));
+    if let Some(rest) = own {
+        return Ok(format!("{}{}", grant.endpoint.prefix, path(rest)));
     }
     let uri: Uri = text.parse().map_err(|_| Violation::UncheckableReference(name.to_owned()))?;
     let authority = uri.authority().map_or("", Authority::as_str);

@@ -14,6 +14,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 use crate::cloud::{SignatureScope, folded_segments};
+use crate::config::caller::{OTHERS, mount_caller_header};
 use crate::grant::Grant;
 use crate::path::NormalPath;
 use crate::request_head::RequestHead;
@@ -63,15 +64,12 @@ pub enum SignatureRule {
     Account(String),
     /// The signature is for a whole container, a whole account, or services without an endpoint in
     /// the mount.
-    #[error(
-        "the signature is for {0}, which is more than `allow` of the mount's storage audience \
-         permits"
-    )]
+    #[error("the signature is for {0}, which is more than `allow` of the storage audience permits")]
     Wide(&'static str),
     /// The signature has a permission that no pattern allows.
     #[error(
-        "the signature would permit `{letter}` on {path}, and `allow` of the mount's storage \
-         audience does not permit {method} {path}"
+        "the signature would permit `{letter}` on {path}, and `allow` of the storage audience does \
+         not permit {method} {path}"
     )]
     Permission {
         /// The letter of the permission.
@@ -84,25 +82,49 @@ pub enum SignatureRule {
     /// The signature has a permission that patterns cannot allow.
     #[error("the signature would permit `{0}`, which no pattern of `allow` can permit")]
     UnknownPermission(char),
+    /// The caller has an `allow`, which is not for the storage of this account and so cannot be
+    /// compared with the signature.
+    #[error(
+        "the signature is for the account `{0}`, whose blobs are not what `allow` of the caller is \
+         for"
+    )]
+    BeyondCaller(String),
 }
 
-use SignatureRule::{Account, Control, Invalid, Wide};
+use SignatureRule::{Account, BeyondCaller, Control, Invalid, Wide};
 
 impl SignatureRule {
     /// What would allow the signature in the configuration, or that nothing does, as a sentence
-    /// without a full stop. `mount` is the name of the mount.
+    /// without a full stop. `mount` is the name of the mount, and `caller` that of the caller whose
+    /// own `allow` the signature is compared with.
     #[must_use]
-    pub fn help(&self, mount: &str) -> String {
-        let mount = toml_key(mount);
-        let section = format!("[mount.{mount}], or [mount.{mount}.audience.NAME],");
-        let storage = format!("the section of the mount's storage audience ({section} has it)");
+    pub fn help(&self, mount: &str, caller: Option<&str>) -> String {
+        let key = toml_key(mount);
+        let storage = match caller {
+            Some(caller) => format!(
+                "{}, as far as the mount's own `allow` covers it",
+                mount_caller_header(mount, caller)
+            ),
+            None => format!(
+                "the section of the mount's storage audience ([mount.{key}], or \
+                 [mount.{key}.audience.NAME], has it)"
+            ),
+        };
         match self {
             Self::Invalid(_) | Self::Control(_) => {
                 "No configuration allows it: the request must be a valid one".to_owned()
             }
             Self::Account(account) => {
-                format!("To allow it, write an `endpoint` of the account `{account}` in {storage}")
+                format!(
+                    "To allow it, write an `endpoint` of the account `{account}` in the section of \
+                     the mount's storage audience ([mount.{key}], or [mount.{key}.audience.NAME], \
+                     has it)"
+                )
             }
+            Self::BeyondCaller(_) => format!(
+                "No line allows it while {} has an `allow`: the signature cannot be compared with it",
+                mount_caller_header(mount, caller.unwrap_or(OTHERS))
+            ),
             Self::Wide(_) => format!(
                 "No line of `allow` covers it: request a signature for one blob. Without `allow` in \
                  {storage}, one for all its blobs is permitted too"
@@ -129,43 +151,61 @@ pub fn check_sealed(body: &[u8]) -> Result<(), SignatureRule> {
 }
 
 /// Checks the body of a request for a signature that is handed out. Returns the body to send, which
-/// has only what was checked. `path` is that of the request, which has the account's name.
+/// has only what was checked. `path` is that of the request, which has the account's name, and
+/// `minting` the grant that covers it.
 ///
 /// # Errors
 ///
-/// The signature would cover more than the mount's storage grant.
+/// The signature would cover more than the mount's storage grant, or more than the caller's `allow`.
 pub fn check_exported<G: AsRef<Grant>>(
     signs: SignatureScope,
     path: &str,
     body: &[u8],
     grants: &[G],
+    minting: &Grant,
 ) -> Result<Vec<u8>, SignatureRule> {
     let request = SignatureRequest::parse(body)?;
     request.check_control_characters()?;
     request.check_members()?;
-    let storage: Vec<&Grant> =
-        grants.iter().map(AsRef::as_ref).filter(|grant| grant.minting.is_storage()).collect();
-    // A mount that only manages accounts has no storage grant to compare with.
-    if !storage.is_empty() {
-        let of_account = |account: &str| -> Result<Vec<&Grant>, SignatureRule> {
-            let same = |grant: &&&Grant| grant_account(grant).eq_ignore_ascii_case(account);
-            let grants: Vec<&Grant> = storage.iter().filter(same).copied().collect();
-            if grants.is_empty() {
-                Err(Account(account.chars().take(100).collect()))
-            } else {
-                Ok(grants)
-            }
-        };
-        let segments = folded_segments(path);
-        let index = segments.iter().rposition(|segment| segment == "storageaccounts");
-        let account = index.and_then(|index| segments.get(index + 1)).map_or("", String::as_str);
-        let grants = of_account(account)?;
+    let segments = folded_segments(path);
+    let index = segments.iter().rposition(|segment| segment == "storageaccounts");
+    let account = index.and_then(|index| segments.get(index + 1)).map_or("", String::as_str);
+    if let Some(grants) = compared(account, grants, minting)? {
         match signs {
             SignatureScope::Account => request.check_account(&grants)?,
             SignatureScope::Service => request.check_service(account, &grants)?,
         }
     }
     serde_json::to_vec(&request.into_json()).map_err(|_| Invalid("it is not JSON"))
+}
+
+/// The grants of an account's storage that its signatures are compared with; `None` if the mount only
+/// manages accounts, and has none.
+fn compared<'g, G: AsRef<Grant>>(
+    account: &str,
+    grants: &'g [G],
+    minting: &Grant,
+) -> Result<Option<Vec<&'g Grant>>, SignatureRule> {
+    let grants = || grants.iter().map(AsRef::as_ref);
+    let is_storage = |grant: &&Grant| grant.minting.is_storage();
+    let is_of_account = |grant: &&Grant| grant_account(grant).eq_ignore_ascii_case(account);
+    let shown = || account.chars().take(100).collect();
+    // The signature is for the caller, so another grant of the same account does not count.
+    if let Some(own) = grants().find(|grant| grant.for_caller.is_some()) {
+        return if is_storage(&own) && is_of_account(&own) {
+            Ok(Some(vec![own]))
+        } else if own.name == minting.name && !grants().any(|grant| is_storage(&grant)) {
+            // The caller's `allow` covers the request itself.
+            Ok(None)
+        } else {
+            Err(BeyondCaller(shown()))
+        };
+    }
+    if !grants().any(|grant| is_storage(&grant)) {
+        return Ok(None);
+    }
+    let of_account: Vec<&Grant> = grants().filter(is_storage).filter(is_of_account).collect();
+    if of_account.is_empty() { Err(Account(shown())) } else { Ok(Some(of_account)) }
 }
 
 /// The account of a storage endpoint: the first segment of its prefix, which emulators have, or
@@ -356,7 +396,8 @@ mod tests {
 
     use super::*;
     use crate::cloud::Cloud;
-    use crate::grant::Minting;
+    use crate::grant::{CallerAllow, Minting};
+    use crate::pattern::Pattern;
 
     const PATH: &str = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Storage/\
                         storageAccounts/contoso/listServiceSas";
@@ -377,9 +418,60 @@ mod tests {
         })
     }
 
+    /// The grant that covers the requests for signatures.
+    fn arm() -> Grant {
+        let arm = Grant::example("https://management.azure.com");
+        Grant { name: "arm".into(), is_first: false, ..arm }
+    }
+
+    /// What is sent for the signature of a service.
+    fn service(body: &Value, grants: &[Grant]) -> Result<Vec<u8>, SignatureRule> {
+        let body = body.to_string();
+        check_exported(SignatureScope::Service, PATH, body.as_bytes(), grants, &arm())
+    }
+
+    fn for_caller(grant: &Grant, allowed: &[&str]) -> Grant {
+        let allowed = allowed.iter().map(|line| Pattern::parse(line).unwrap()).collect();
+        grant.narrowed_for(CallerAllow { caller: "web".into(), allowed })
+    }
+
+    #[test]
+    fn a_signature_for_a_caller_is_compared_with_its_own_allow_only() {
+        let blob = blobs(None).remove(0);
+        let dfs = Grant { name: "dfs".into(), is_first: false, ..blob.clone() };
+        let own = for_caller(&blob, &["GET /own/**"]);
+        let signature = |path: &str| wanted(&format!("/blob/contoso/{path}"), "b", "r");
+        // Another storage audience of the account has no `allow`.
+        let grants = [own, dfs.clone(), arm()];
+        assert!(service(&signature("own/a"), &grants).is_ok());
+        let denied = service(&signature("secret/a"), &grants).unwrap_err();
+        assert!(matches!(denied, SignatureRule::Permission { .. }), "{denied:?}");
+        let help = denied.help("files", Some("web"));
+        let words = "add \"GET /secret/a\" to `allow` in [mount.files.caller.web]";
+        assert!(help.contains(words), "{help}");
+        // The first audience, which the caller's `allow` is for, is not storage.
+        let vault = for_caller(&Grant::example("https://contoso.vault.azure.net"), &["GET /**"]);
+        for storage in [&[][..], &[dfs]] {
+            let grants = [&[vault.clone(), arm()], storage].concat();
+            let denied = service(&signature("own/a"), &grants).unwrap_err();
+            assert_eq!(denied, BeyondCaller("contoso".to_owned()));
+            let help = denied.help("files", Some("web"));
+            assert!(help.contains("while [mount.files.caller.web] has an `allow`"), "{help}");
+        }
+        // It is for another account.
+        let other = Grant::example("https://other.blob.core.windows.net");
+        let other = Grant { minting: blob.minting.clone(), ..other };
+        let grants = [for_caller(&other, &["GET /**"]), blob, arm()];
+        let denied = service(&signature("own/a"), &grants).unwrap_err();
+        assert_eq!(denied, BeyondCaller("contoso".to_owned()));
+        // Without storage, the caller's `allow` names the request for the signature itself.
+        let grants = [for_caller(&arm(), &["POST /**"])];
+        assert!(service(&signature("any/a"), &grants).is_ok());
+    }
+
     fn narrow(body: &Value) -> Result<Vec<u8>, SignatureRule> {
         let grants = blobs(Some(&["GET /public/**"]));
-        check_exported(SignatureScope::Service, PATH, body.to_string().as_bytes(), &grants)
+        service(body, &grants)
     }
 
     #[test]
@@ -401,7 +493,8 @@ mod tests {
             let grants = blobs(Some(&["GET /public/*"]));
             let body = wanted(&format!("/blob/contoso/public/{legal}"), "b", "r").to_string();
             let one_segment =
-                check_exported(SignatureScope::Service, PATH, body.as_bytes(), &grants).is_ok();
+                check_exported(SignatureScope::Service, PATH, body.as_bytes(), &grants, &arm())
+                    .is_ok();
             assert_eq!(one_segment, matches!(legal, "a;b" | "100%"), "{legal}");
         }
     }
@@ -409,7 +502,7 @@ mod tests {
     #[test]
     fn the_help_names_the_section_and_the_line_that_allow_it_or_that_none_does() {
         let storage = "[mount.files], or [mount.files.audience.NAME],";
-        let help = |body: &Value| narrow(body).unwrap_err().help("files");
+        let help = |body: &Value| narrow(body).unwrap_err().help("files", None);
         let blob = |permission: &str| wanted("/blob/contoso/secret/a*b", "b", permission);
         let line = "add \"GET /secret/a%2Ab\" to `allow`";
         for (body, words) in [
@@ -428,7 +521,9 @@ mod tests {
         let allowed = ["GET /secret/a%2Ab"];
         let body = blob("r").to_string();
         let grants = blobs(Some(&allowed));
-        assert!(check_exported(SignatureScope::Service, PATH, body.as_bytes(), &grants).is_ok());
+        assert!(
+            check_exported(SignatureScope::Service, PATH, body.as_bytes(), &grants, &arm()).is_ok()
+        );
     }
 
     #[test]
@@ -486,7 +581,8 @@ mod tests {
         ] {
             let grants = blobs(Some(&["GET /public/**"]));
             assert!(
-                check_exported(SignatureScope::Service, PATH, body.as_bytes(), &grants).is_err(),
+                check_exported(SignatureScope::Service, PATH, body.as_bytes(), &grants, &arm())
+                    .is_err(),
                 "{body}"
             );
         }
@@ -503,8 +599,14 @@ mod tests {
             let control = Err(Control("canonicalizedResource".to_owned()));
             assert_eq!(check_sealed(body.as_bytes()), control, "{resource:?}");
             assert!(
-                check_exported(SignatureScope::Service, PATH, body.as_bytes(), &blobs(None))
-                    .is_err(),
+                check_exported(
+                    SignatureScope::Service,
+                    PATH,
+                    body.as_bytes(),
+                    &blobs(None),
+                    &arm()
+                )
+                .is_err(),
                 "{resource:?}"
             );
         }
@@ -556,7 +658,7 @@ mod tests {
                 let cloud = Cloud::named("public").unwrap();
                 let semantics = cloud.semantics(&grants[0].endpoint.host, "");
                 grants[0].operations = semantics.named_operations().collect();
-                check_exported(SignatureScope::Service, PATH, body.as_bytes(), &grants)
+                check_exported(SignatureScope::Service, PATH, body.as_bytes(), &grants, &arm())
             };
             assert!(check(lines).is_ok(), "{letter}");
             for missing in 0..lines.len() {
@@ -577,9 +679,7 @@ mod tests {
 
     #[test]
     fn a_mount_that_is_not_narrowed_signs_only_for_its_own_account() {
-        let service = |body: Value| {
-            check_exported(SignatureScope::Service, PATH, body.to_string().as_bytes(), &blobs(None))
-        };
+        let service = |body: Value| service(&body, &blobs(None));
         assert!(service(wanted("/blob/contoso/any", "c", "racwdl")).is_ok());
         assert!(service(wanted("/blob/other/any", "c", "r")).is_err());
         let account = |services: &str, grants: &[Grant]| {
@@ -588,7 +688,13 @@ mod tests {
                 "signedResourceTypes": "sco",
                 "signedPermission": "r",
             });
-            check_exported(SignatureScope::Account, PATH, body.to_string().as_bytes(), grants)
+            check_exported(
+                SignatureScope::Account,
+                PATH,
+                body.to_string().as_bytes(),
+                grants,
+                &arm(),
+            )
         };
         assert!(account("b", &blobs(None)).is_ok());
         assert!(account("bq", &blobs(None)).is_err());

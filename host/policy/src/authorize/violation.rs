@@ -2,6 +2,7 @@
 
 use http::Method;
 
+use crate::config::caller::mount_caller_header;
 use crate::path::PathError;
 use crate::text::toml_key;
 
@@ -131,15 +132,18 @@ impl Violation {
     }
 
     /// What would allow it in the configuration, or that nothing does, as a sentence without a full
-    /// stop. `mount` is the name of the mount.
+    /// stop. `mount` is the name of the mount, and `caller` that of the caller whose own `allow`
+    /// narrows it.
     #[must_use]
-    pub fn help(&self, mount: &str) -> String {
+    pub fn help(&self, mount: &str, caller: Option<&str>) -> String {
         let section = format!("[mount.{}]", toml_key(mount));
+        let own = caller.map(|caller| mount_caller_header(mount, caller));
+        let and_own = own.as_ref().map(|own| format!(", and in {own}")).unwrap_or_default();
         let nothing = |reason: &str| format!("No configuration allows it: {reason}");
         let without_allow = |reason: &str| {
             format!(
                 "{reason}; it is permitted only without `allow`, in {section} or in the section of \
-                 its audience, and if the plugin's manifest permits everything"
+                 its audience{and_own}, and if the plugin's manifest permits everything"
             )
         };
         match self {
@@ -182,7 +186,8 @@ impl Violation {
             Self::Ambiguous(_) => nothing("services could read two different operations from it"),
             Self::AmbiguousParameter(name) => format!(
                 "Send `{name}` once and plainly; only a line with a method and without parameters, \
-                 in `allow` of {section} or of the section of its audience, does not look at it"
+                 in `allow` of {section} or of the section of its audience{and_own}, does not look \
+                 at it"
             ),
             Self::Override(_) => {
                 without_allow("Remove the field, and send the intended method and URL")
@@ -258,7 +263,10 @@ mod tests {
             Violation::Method(Method::TRACE),
         ];
         for violation in all {
-            let help = violation.help("my shop");
+            let help = violation.help("my shop", None);
+            let of_caller = violation.help("my shop", Some("web"));
+            let names_caller = of_caller.contains("[mount.\"my shop\".caller.web]");
+            assert_eq!(names_caller, key(&violation) == Some("`allow`"), "{of_caller}");
             match key(&violation) {
                 Some(key) => {
                     assert!(help.contains(key), "{violation:?}: {help}");

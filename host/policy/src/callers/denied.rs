@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use http::Method;
 
-use crate::caller::{Caller, Proof};
+use super::section::has_name;
+use crate::caller::{Caller, CertificateNames, Proof};
 use crate::config::caller::{OTHERS, mount_caller_header};
 use crate::text::toml_key;
 
@@ -23,6 +24,24 @@ pub enum CallerRule {
         /// The method.
         method: Method,
         /// A line of `requests` that covers it; `None` if its path is ambiguous, so that none does.
+        line: Option<String>,
+    },
+    /// The request has a header field that overrides its method or URL, so that no pattern of
+    /// `requests` says what it does.
+    Override {
+        /// The caller's name.
+        name: Arc<str>,
+        /// The field.
+        field: &'static str,
+    },
+    /// The request refers to a second path, the source of a copy for example, that no pattern of
+    /// `requests` covers.
+    Reference {
+        /// The caller's name.
+        name: Arc<str>,
+        /// The header field, or the parameter of the query.
+        field: String,
+        /// A line of `requests` that covers it; `None` if it cannot be compared.
         line: Option<String>,
     },
 }
@@ -46,6 +65,8 @@ impl CallerRule {
             Self::Unknown => "caller-unknown",
             Self::NotServed(_) => "caller-not-served",
             Self::Request { .. } => "caller-request",
+            Self::Override { .. } => "caller-override",
+            Self::Reference { .. } => "caller-reference",
         }
     }
 }
@@ -57,21 +78,26 @@ impl CallerDenied {
         let header = format!("[mount.{}]", toml_key(&self.mount));
         match &self.rule {
             CallerRule::Unknown => {
-                let Some(line) = section_line(self.caller.proof()) else {
+                let lines = section_lines(self.caller.proof());
+                if lines.is_empty() {
                     return format!(
                         "To allow callers of which nothing is proved, add {OTHERS:?} to `callers` \
                          in {header}; else send the request over the Unix socket"
                     );
-                };
+                }
+                let several = if lines.len() > 1 { "the lines" } else { "the line" };
+                let lines: Vec<String> = lines.iter().map(|line| format!("`{line}`")).collect();
                 format!(
-                    "To allow it, write a section [caller.NAME] with {line}, and add \"NAME\" to \
-                     `callers` in {header}"
+                    "To allow it, write a section [caller.NAME] with {several} {}, and add \
+                     \"NAME\" to `callers` in {header}",
+                    lines.join(" and ")
                 )
             }
             CallerRule::NotServed(name) => {
                 format!("To allow it, add {:?} to `callers` in {header}", &**name)
             }
-            CallerRule::Request { name, line: Some(line), .. } => {
+            CallerRule::Request { name, line: Some(line), .. }
+            | CallerRule::Reference { name, line: Some(line), .. } => {
                 let section = mount_caller_header(&self.mount, name);
                 format!("To allow it, add {line:?} to `requests` in {section}")
             }
@@ -80,29 +106,40 @@ impl CallerDenied {
                  segments and empty segments"
                     .to_owned()
             }
+            CallerRule::Override { .. } => {
+                "Remove the field, and send the intended method and URL".to_owned()
+            }
+            CallerRule::Reference { name, line: None, .. } => format!(
+                "No line of `requests` in {} can cover it: name a path of the mount, without \
+                 encoded slashes, dot segments and empty segments",
+                mount_caller_header(&self.mount, name)
+            ),
         }
     }
 }
 
-/// A line of `[caller.NAME]` that matches a caller; `None` if nothing was proved about it.
-fn section_line(proof: &Proof) -> Option<String> {
+/// The lines of `[caller.NAME]` that match a caller; empty if nothing was proved about it.
+fn section_lines(proof: &Proof) -> Vec<String> {
     let Proof { embedded, uid, unit, certificate, service_account, .. } = proof;
     if let Some(name) = embedded {
-        return Some(format!("embedded = {name:?}"));
+        return vec![format!("embedded = {name:?}")];
     }
     if let Some(account) = service_account {
         let name = format!("{}/{}", account.namespace, account.name);
-        return Some(format!("service_account = {name:?}"));
+        return vec![format!("service_account = {name:?}")];
     }
-    let names = certificate.iter().flat_map(|names| names.uris.iter().chain(&names.dns));
-    if let Some(name) = names.into_iter().next() {
-        return Some(format!("certificate = {name:?}"));
+    if let Some(name) = certificate.as_ref().and_then(usable_name) {
+        return vec![format!("certificate = {name:?}")];
     }
-    match (uid, unit) {
-        (Some(uid), Some(unit)) => Some(format!("user = {uid} and unit = {unit:?}")),
-        (Some(uid), None) => Some(format!("user = {uid}")),
-        (None, _) => None,
-    }
+    let user = uid.map(|uid| format!("user = {uid}"));
+    let unit = unit.as_ref().filter(|_| user.is_some()).map(|unit| format!("unit = {unit:?}"));
+    user.into_iter().chain(unit).collect()
+}
+
+/// A name of a certificate by which a section can match it.
+fn usable_name(names: &CertificateNames) -> Option<&str> {
+    let all = names.uris.iter().chain(&names.dns).map(String::as_str);
+    all.into_iter().find(|name| has_name(names, name))
 }
 
 impl fmt::Display for CallerDenied {
@@ -123,6 +160,16 @@ impl fmt::Display for CallerDenied {
             CallerRule::Request { name, method, .. } => write!(
                 f,
                 "the caller `{name}` ({caller}) may not send this {method} request to mount \
+                 `{mount}`: no pattern in its `requests` covers it"
+            ),
+            CallerRule::Override { name, field } => write!(
+                f,
+                "the caller `{name}` ({caller}) may not send `{field}` to mount `{mount}`: it \
+                 overrides the request's method or URL, which its `requests` cannot check"
+            ),
+            CallerRule::Reference { name, field, .. } => write!(
+                f,
+                "the caller `{name}` ({caller}) may not refer to this path in `{field}` at mount \
                  `{mount}`: no pattern in its `requests` covers it"
             ),
         }
@@ -150,8 +197,8 @@ mod tests {
         );
         assert_eq!(
             unknown.help(),
-            "To allow it, write a section [caller.NAME] with user = 33 and unit = \"web.service\", \
-             and add \"NAME\" to `callers` in [mount.\"my vault\"]"
+            "To allow it, write a section [caller.NAME] with the lines `user = 33` and `unit = \
+             \"web.service\"`, and add \"NAME\" to `callers` in [mount.\"my vault\"]"
         );
         let named = denied(web.clone(), CallerRule::NotServed("web".into()));
         assert!(named.to_string().contains("the caller `web` (uid=33 unit=web.service)"));
@@ -166,7 +213,39 @@ mod tests {
             help.ends_with("add \"GET /a\" to `requests` in [mount.\"my vault\".caller.web]"),
             "{help}"
         );
+        let field = "x-ms-copy-source".to_owned();
+        for (line, words) in [
+            (
+                Some("GET /c/a".to_owned()),
+                "add \"GET /c/a\" to `requests` in [mount.\"my vault\".caller.web]",
+            ),
+            (None, "No line of `requests` in [mount.\"my vault\".caller.web] can cover it"),
+        ] {
+            let rule = CallerRule::Reference { name: "web".into(), field: field.clone(), line };
+            let denied = denied(Proof::default(), rule);
+            assert!(denied.help().contains(words), "{}", denied.help());
+            assert!(denied.to_string().contains("in `x-ms-copy-source`"), "{denied}");
+        }
+        let rule = CallerRule::Override { name: "web".into(), field: "x-http-method" };
+        let overriding = denied(Proof::default(), rule);
+        assert!(overriding.help().starts_with("Remove the field"), "{}", overriding.help());
         let nobody = denied(Proof::default(), CallerRule::Unknown);
         assert!(nobody.help().contains("\"*\""), "{}", nobody.help());
+    }
+
+    #[test]
+    fn the_line_for_a_certificate_is_one_that_matches_it() {
+        let help = |uris: &[&str], dns: &[&str]| {
+            let [uris, dns] =
+                [uris, dns].map(|names| names.iter().map(ToString::to_string).collect());
+            let certificate = Some(CertificateNames { uris, dns });
+            denied(Proof { certificate, ..Proof::default() }, CallerRule::Unknown).help()
+        };
+        let (id, page) = ("spiffe://contoso.example/web", "https://contoso.example/web");
+        assert!(help(&[id], &[]).contains(&format!("certificate = {id:?}")));
+        // A SPIFFE ID counts alone only, and a colon means a URI.
+        assert!(help(&[id, page], &[]).contains(&format!("certificate = {page:?}")));
+        assert!(help(&[id, id], &["web.example"]).contains("certificate = \"web.example\""));
+        assert!(help(&[id, id], &[]).contains("callers of which nothing is proved"));
     }
 }

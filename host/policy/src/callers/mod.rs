@@ -13,6 +13,8 @@ use std::sync::Arc;
 pub use denied::{CallerDenied, CallerRule};
 pub use section::CallerSection;
 
+use crate::authorize::override_fields;
+use crate::authorize::referenced_paths::{self, Reference};
 use crate::caller::Caller;
 use crate::config::Rate;
 use crate::endpoint::Protocol;
@@ -161,6 +163,62 @@ impl CallerRules {
         })
     }
 
+    /// Checks the fields of a caller's own request by which it could mean another method or path than
+    /// its own: a field that overrides them, or one that refers to a second path. That is compared
+    /// as the mount's services read it, and its source of a copy like a `GET`. `own_url` is where
+    /// callers reach the mount, without a slash at its end.
+    ///
+    /// # Errors
+    ///
+    /// There are `requests`, and no pattern of them covers such a path, or none can.
+    pub fn check_fields<G: AsRef<Grant>>(
+        &self,
+        head: &RequestHead<'_>,
+        grants: &[G],
+        own_url: Option<&str>,
+    ) -> Result<(), CallerRule> {
+        let Some(patterns) = &self.requests else { return Ok(()) };
+        if let Some(field) = head.headers.and_then(override_fields::find) {
+            return Err(CallerRule::Override { name: Arc::clone(&self.name), field });
+        }
+        // Of two services that read one field, the plugin may send it to the one that it is for.
+        let mut checked: BTreeMap<String, Result<(), Option<String>>> = BTreeMap::new();
+        for grant in grants.iter().map(AsRef::as_ref) {
+            let mut of_grant: BTreeMap<String, Result<(), Option<String>>> = BTreeMap::new();
+            for Reference { field, method, path } in referenced_paths::find(grant, head, own_url) {
+                let compared = method.as_ref().map_or(*head, RequestHead::of_method);
+                let covers = |reading: &str| {
+                    let mut patterns = patterns.iter();
+                    patterns
+                        .any(|pattern| pattern.matches(&compared, reading, false, &[]) == Ok(true))
+                };
+                let denied = match path {
+                    Ok(path) if path.readings().all(covers) => Ok(()),
+                    Ok(path) => {
+                        let verb = Pattern::verb_for(compared.method);
+                        Err(Some(format!("{verb} {}", path.covering_pattern())))
+                    }
+                    Err(_) => Err(None),
+                };
+                let entry = of_grant.entry(field).or_insert(Ok(()));
+                if entry.is_ok() {
+                    *entry = denied;
+                }
+            }
+            for (field, result) in of_grant {
+                let entry = checked.entry(field).or_insert_with(|| result.clone());
+                if result.is_ok() {
+                    *entry = result;
+                }
+            }
+        }
+        for (field, result) in checked {
+            let name = || Arc::clone(&self.name);
+            result.map_err(|line| CallerRule::Reference { name: name(), field, line })?;
+        }
+        Ok(())
+    }
+
     /// The grants of the mount on the caller's behalf.
     #[must_use]
     pub fn grants(&self, grants: &[Grant]) -> Vec<Grant> {
@@ -186,10 +244,11 @@ fn path_reading<G: AsRef<Grant>>(grants: &[G]) -> PathReading {
 
 #[cfg(test)]
 mod tests {
-    use http::Method;
+    use http::{HeaderMap, Method};
 
     use super::*;
     use crate::caller::Proof;
+    use crate::cloud::Cloud;
 
     fn section(name: &str, uid: Option<u32>, unit: Option<&str>) -> CallerSection {
         let unit = unit.map(str::to_owned);
@@ -255,6 +314,87 @@ mod tests {
             panic!("not denied")
         };
         assert_eq!(line.as_deref(), Some("PUT /queries/a%2Ab"));
+    }
+
+    /// The grant of an account's blobs.
+    fn blobs() -> Grant {
+        let service = &Cloud::named("public").unwrap().services["blob"];
+        let (referenced_paths, paths) = (service.referenced_paths.clone(), service.paths.unwrap());
+        let grant = Grant::example("https://contoso.blob.core.windows.net");
+        Grant { referenced_paths, paths, ..grant }
+    }
+
+    fn check_fields(
+        rules: &CallerRules,
+        grants: &[Grant],
+        query: Option<&str>,
+        fields: &[(&'static str, &str)],
+    ) -> Result<(), CallerRule> {
+        let fields =
+            fields.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+        let headers: HeaderMap = fields.collect();
+        let head = RequestHead { query, headers: Some(&headers), method: &Method::PUT };
+        rules.check_fields(&head, grants, Some("http://localhost:8200/blobs"))
+    }
+
+    #[test]
+    fn a_second_path_must_be_covered_by_requests_too() {
+        let rules = rules(&["PUT /own/*", "GET /open/*"]);
+        let check =
+            |source: &str| check_fields(&rules, &[blobs()], None, &[("x-ms-copy-source", source)]);
+        let endpoint = "https://contoso.blob.core.windows.net";
+        for covered in [
+            format!("{endpoint}/open/a"),
+            format!("{endpoint}/open/a?snapshot=1"),
+            "http://localhost:8200/blobs/open/a".to_owned(),
+        ] {
+            assert_eq!(check(&covered), Ok(()), "{covered}");
+        }
+        let Err(CallerRule::Reference { field, line, .. }) = check(&format!("{endpoint}/secret/a"))
+        else {
+            panic!("not denied")
+        };
+        assert_eq!((&*field, line.as_deref()), ("x-ms-copy-source", Some("GET /secret/a")));
+        for denied in [
+            format!("{endpoint}/own/a"),
+            format!("{endpoint}/open/../secret/a"),
+            format!("{endpoint}/open/%2e%2e/secret/a"),
+            "https://other.blob.core.windows.net/open/a".to_owned(),
+            "http://localhost:8200/blobsx/open/a".to_owned(),
+            "http://localhost:8201/blobs/open/a".to_owned(),
+            "not a URL".to_owned(),
+        ] {
+            assert!(check(&denied).is_err(), "{denied}");
+        }
+        let all = CallerRules { requests: None, ..rules.clone() };
+        let source = [("x-ms-copy-source", "https://other.example/a")];
+        assert_eq!(check_fields(&all, &[blobs()], None, &source), Ok(()));
+    }
+
+    #[test]
+    fn the_target_of_a_rename_is_compared_like_the_request() {
+        let service = &Cloud::named("public").unwrap().services["datalake"];
+        let (referenced_paths, paths) = (service.referenced_paths.clone(), service.paths.unwrap());
+        let lake = Grant::example("https://contoso.azuredatalakestore.net");
+        let lake = Grant { referenced_paths, paths, ..lake };
+        let rules = rules(&["PUT /webhdfs/v1/own/**"]);
+        let check =
+            |query: &str| check_fields(&rules, std::slice::from_ref(&lake), Some(query), &[]);
+        assert_eq!(check("op=RENAME&destination=/own/b"), Ok(()));
+        assert!(check("op=RENAME&destination=/secret/b").is_err());
+        assert!(check("op=RENAME&Destin%61tion=%2Fsecret/b").is_err());
+        assert!(check("op=msconcat").is_err(), "its paths are in the body");
+    }
+
+    #[test]
+    fn a_field_that_overrides_the_method_is_denied_where_there_are_requests() {
+        let rules = rules(&["PUT /own/*"]);
+        for field in ["x-http-method-override", "x-original-url", "x_http_method"] {
+            let denied = check_fields(&rules, &[blobs()], None, &[(field, "DELETE")]);
+            assert!(matches!(denied, Err(CallerRule::Override { .. })), "{field}");
+            let all = CallerRules { requests: None, ..rules.clone() };
+            assert_eq!(check_fields(&all, &[blobs()], None, &[(field, "DELETE")]), Ok(()));
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::caller::{CertificateNames, Proof};
+use crate::caller::{Caller, CertificateNames, Proof, ServiceAccount};
 use crate::config::AccountName;
 use crate::diagnostic::Location;
 use crate::text::toml_key;
@@ -74,17 +74,51 @@ impl CallerSection {
         fn differ<T: PartialEq>(one: Option<&T>, two: Option<&T>) -> bool {
             matches!((one, two), (Some(one), Some(two)) if one != two)
         }
-        // A certificate has one SPIFFE ID, and may have several other names.
-        let spiffe = |section: &Self| section.certificate.clone().filter(|name| is_spiffe(name));
+        // A SPIFFE ID counts in a certificate without other URIs, beside DNS names.
+        let uri = |section: &Self| section.certificate.clone().filter(|name| name.contains(':'));
+        let is_spiffe = |section: &Self| section.certificate.as_deref().is_some_and(is_spiffe);
+        let either_spiffe = is_spiffe(self) || is_spiffe(other);
         let is_inside = |section: &Self| section.embedded.is_some();
+        // What the kernel proves at the Unix socket, where there are no certificates.
+        let at_socket = |section: &Self| section.unit.is_some() || section.gid.is_some();
+        let over_tls = |section: &Self| section.certificate.is_some();
         let differs = differ(self.uid.as_ref(), other.uid.as_ref())
             || differ(self.unit.as_ref(), other.unit.as_ref())
             || differ(self.service_account.as_ref(), other.service_account.as_ref())
             || differ(self.embedded.as_ref(), other.embedded.as_ref())
-            || differ(spiffe(self).as_ref(), spiffe(other).as_ref())
+            || (either_spiffe && differ(uri(self).as_ref(), uri(other).as_ref()))
+            || (at_socket(self) && over_tls(other))
+            || (over_tls(self) && at_socket(other))
             // Nothing else is proved about a part of the embedding service.
             || is_inside(self) != is_inside(other);
         !differs
+    }
+
+    /// A caller that matches it, of which nothing else is proved.
+    #[must_use]
+    pub fn example(&self) -> Caller {
+        let certificate = self.certificate.clone().map(|name| {
+            let (uris, dns) =
+                if name.contains(':') { (vec![name], vec![]) } else { (vec![], vec![name]) };
+            CertificateNames { uris, dns }
+        });
+        let service_account = self.service_account.as_ref().map(|account| ServiceAccount {
+            namespace: account.namespace.clone(),
+            name: account.name.clone(),
+            pod: None,
+        });
+        let proof = Proof {
+            embedded: self.embedded.clone(),
+            uid: self.uid,
+            gid: self.gid,
+            groups: self.gid.map(|gid| vec![gid]),
+            pid: None,
+            unit: self.unit.clone(),
+            certificate,
+            service_account,
+            peer: None,
+        };
+        proof.into()
     }
 
     /// The section's header in the configuration.
@@ -118,7 +152,7 @@ fn is_spiffe(name: &str) -> bool {
 /// A SPIFFE ID counts only in a certificate without other URIs ([SPIFFE X.509-SVID, 2]).
 ///
 /// [SPIFFE X.509-SVID, 2]: https://github.com/spiffe/spiffe/blob/main/standards/X509-SVID.md#2-spiffe-id
-fn has_name(names: &CertificateNames, name: &str) -> bool {
+pub(super) fn has_name(names: &CertificateNames, name: &str) -> bool {
     if !name.contains(':') {
         return names.dns.iter().any(|dns| dns.eq_ignore_ascii_case(name));
     }
@@ -131,7 +165,6 @@ fn has_name(names: &CertificateNames, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::caller::ServiceAccount;
 
     #[test]
     fn all_that_a_section_gives_must_be_proved() {
@@ -172,6 +205,23 @@ mod tests {
     }
 
     #[test]
+    fn an_example_of_a_section_matches_it() {
+        let account = AccountName { namespace: "shop".into(), name: "web".into() };
+        let full = CallerSection {
+            uid: Some(33),
+            gid: Some(100),
+            unit: Some("web.service".into()),
+            certificate: Some("spiffe://contoso.example/web".into()),
+            service_account: Some(account),
+            embedded: Some("web".into()),
+            ..CallerSection::named("web")
+        };
+        assert!(full.matches(full.example().proof()));
+        let dns = CallerSection { certificate: Some("a.example".into()), ..full };
+        assert!(dns.matches(dns.example().proof()));
+    }
+
+    #[test]
     fn a_name_of_a_certificate_counts_in_the_field_of_its_kind() {
         let names = |uris: &[&str], dns: &[&str]| CertificateNames {
             uris: uris.iter().map(ToString::to_string).collect(),
@@ -205,5 +255,15 @@ mod tests {
         assert!(!unit("a.service").may_overlap(&unit("b.service")));
         assert!(!certificate("spiffe://a/b").may_overlap(&certificate("spiffe://a/c")));
         assert!(!user(1).may_overlap(&embedded));
+        let id = certificate("spiffe://a/b");
+        assert!(!id.may_overlap(&certificate("https://a.example")), "an ID counts alone only");
+        assert!(id.may_overlap(&certificate("a.example")), "beside DNS names");
+        assert!(certificate("https://a.example").may_overlap(&certificate("urn:a")));
+        let group = CallerSection { gid: Some(1), ..CallerSection::named("g") };
+        for section in [unit("a.service"), group] {
+            assert!(!section.may_overlap(&id), "the socket has no certificates");
+            assert!(!id.may_overlap(&section));
+        }
+        assert!(user(1).may_overlap(&id), "at a loopback port");
     }
 }

@@ -33,6 +33,13 @@ pub struct CallerConfig {
     pub location: Option<Location>,
 }
 
+/// What the kernel reports in place of a user or group that has no number in its user namespace. It
+/// is also the user `nobody` and the group `nogroup` of most systems, so they identify no one.
+pub const OVERFLOW_ID: u32 = 65534;
+
+/// What the kernel reports where there is no user or group.
+pub const NO_ID: u32 = u32::MAX;
+
 /// A user or a group of the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Account {
@@ -106,6 +113,20 @@ impl Rate {
         let is_number = calls.bytes().all(|byte| byte.is_ascii_digit());
         let calls = calls.parse::<u32>().ok().filter(|calls| is_number && *calls <= MOST_CALLS)?;
         Some(Self { calls: NonZeroU32::new(calls)?, per })
+    }
+}
+
+impl Rate {
+    /// The number of calls and the time, as in `2 calls an hour`.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let calls = if self.calls.get() == 1 { "call" } else { "calls" };
+        let per = match self.per {
+            Per::Second => "a second",
+            Per::Minute => "a minute",
+            Per::Hour => "an hour",
+        };
+        format!("{} {calls} {per}", self.calls)
     }
 }
 
@@ -191,7 +212,7 @@ const REQUESTS: Key = Key::strings(
     "requests",
     "POST /queries/of-customer",
     "the requests to the mount that the caller may send: a method, and the path after the mount's \
-     name",
+     name; second paths, such as the source of a copy, must be covered too",
 )
 .default_is("all");
 const ALLOW: Key = Key::strings(
@@ -284,8 +305,7 @@ fn account(section: &Section<'_>, key: &Key) -> Option<Spanned<Account>> {
     let Spanned { value, location } = section.scalar(key)?;
     let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
     let account = match value.parse::<u32>() {
-        // The kernel reports users that it cannot map with these two numbers.
-        Ok(id) if is_number && id != u32::MAX && id != 65534 => Some(Account::Id(id)),
+        Ok(id) if is_number && id != NO_ID && id != OVERFLOW_ID => Some(Account::Id(id)),
         Err(_) | Ok(_) if is_number || value.is_empty() => None,
         Ok(_) | Err(_) => Some(Account::Name(value.clone())),
     };

@@ -8,7 +8,10 @@ use crate::callers::{CallerRules, CallerSection, Callers, MountCallers};
 use crate::config::caller::{OTHERS, mount_caller_header};
 use crate::config::{Account, AudienceConfig, CallerConfig, Config, MountCallerConfig};
 use crate::diagnostic::{Diagnostic, Diagnostics, Location, Spanned};
+use crate::endpoint::Protocol;
 use crate::grant::Grant;
+use crate::path::PathReading;
+use crate::pattern::Pattern;
 use crate::text::{nearest, one_of, toml_key};
 
 /// The sections `[caller.NAME]`. The names of users and groups must have been resolved.
@@ -152,8 +155,14 @@ impl MountPlanner<'_> {
                 .write(format!("concurrency = {concurrency}"));
             self.diagnostics.push(diagnostic);
         }
+        let reading = first
+            .filter(|first| first.endpoint.protocol == Protocol::Https)
+            .map_or(PathReading::Segments, |first| first.paths);
         for pattern in limits.requests.iter().flatten() {
-            let Some(operation) = pattern.operation() else { continue };
+            let Some(operation) = pattern.operation() else {
+                self.check_request_pattern(pattern, reading, limits, &header);
+                continue;
+            };
             let message = format!(
                 "`{pattern}` in `requests` of {header}: `{operation}` is an operation of a service, \
                  and not a method of the caller's request"
@@ -194,5 +203,26 @@ impl MountPlanner<'_> {
             let diagnostic = Diagnostic::new(limits.allow_location.clone(), message);
             self.diagnostics.push(diagnostic.expected(covers));
         }
+    }
+
+    /// Reports a line of `requests` that matches no request.
+    fn check_request_pattern(
+        &mut self,
+        pattern: &Pattern,
+        reading: PathReading,
+        limits: &MountCallerConfig,
+        header: &str,
+    ) {
+        let reason = if let Some(error) = pattern.unmatchable_by(reading) {
+            format!("its path can be read in more than one way: {error}")
+        } else if pattern.is_of_databases() {
+            "a caller's request never has that method; it is for `allow` at databases".to_owned()
+        } else {
+            return;
+        };
+        let message = format!("`{pattern}` in `requests` of {header} matches no request: {reason}");
+        let diagnostic = Diagnostic::new(limits.requests_location.clone(), message);
+        self.diagnostics
+            .push(diagnostic.help("remove it, or write the method and path that callers send"));
     }
 }

@@ -6,7 +6,7 @@ use keyward::callers::{CallerSection, Callers};
 use super::finding::{Check, Finding};
 use super::socket::BrokerUser;
 use crate::config::Listen;
-use crate::peer;
+use crate::peer::{self, UnitProof};
 
 const SECTIONS: &str = "Write a section [caller.NAME] for each program, and name it in `callers` of \
                         the mounts that it needs";
@@ -135,7 +135,13 @@ fn of_section(section: &CallerSection, admitted: Admitted, broker: &BrokerUser) 
 fn units() -> Finding {
     let finding = Finding::about(Check::Caller, "units");
     match peer::check_units() {
-        Ok(()) => finding.ok("this machine can prove the units of callers"),
+        Ok(UnitProof::Handle) => finding.ok("this machine can prove the units of callers"),
+        Ok(UnitProof::StartTime) => finding
+            .warning(
+                "units of callers are proved less well before Linux 6.5: a process that ends right \
+                 after it connected can be mistaken for a later one of the same user",
+            )
+            .fix("give each caller a user of its own, or use a newer kernel"),
         Err(error) => {
             let help = error.help().unwrap_or("remove `unit` from the sections [caller.NAME]");
             finding.problem(format!("cannot prove the units of callers: {error}")).fix(help)

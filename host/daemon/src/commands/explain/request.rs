@@ -8,14 +8,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use http::{Method, Request, Uri};
-use keyward::callers::{CallerDenied, CallerRules};
+use keyward::callers::{CallerDenied, CallerRules, CallerSection};
 use keyward::{CallError, Caller, Plan};
-use keyward_policy::authorize::{Credential, Denied, SealedCredential, Surrogates, authorize};
+use keyward_policy::authorize::{
+    Credential, Denied, SealedCredential, Surrogates, authorize, authorize_database,
+};
 use keyward_policy::caller::Proof;
 use keyward_policy::config::caller::{OTHERS, mount_caller_header};
 use keyward_policy::endpoint::Protocol;
 use keyward_policy::grant::Grant;
 use keyward_policy::manifest::SpendPlace;
+use keyward_policy::path::NormalPath;
 use keyward_policy::pattern::Pattern;
 use keyward_policy::plan::PlannedMount;
 use keyward_policy::request_head::RequestHead;
@@ -105,9 +108,11 @@ fn steps(plan: &Plan, name: &str, request: &Requested) -> Result<Steps, Failure>
     let header = format!("[mount.{}]", toml_key(&mount.name));
     let Some(callers) = &mount.callers else {
         steps.lines.push(format!("{header} serves every caller"));
-        return Ok(upstream(steps, mount, None, request));
+        let anybody = Proof::default().into();
+        return Ok(upstream(steps, mount, (&anybody, None), request));
     };
-    let caller = Caller::from(Proof::default());
+    let anybody = || Proof::default().into();
+    let caller: Caller = section.map_or_else(anybody, CallerSection::example);
     let denied = |rule| {
         let (mount, caller) = (mount.name.clone(), caller.clone());
         CallError::CallerDenied(Box::new(CallerDenied { mount, caller, rule }))
@@ -127,14 +132,17 @@ fn steps(plan: &Plan, name: &str, request: &Requested) -> Result<Steps, Failure>
         Some(pattern) => format!("\"{pattern}\" in `requests` of {own} covers the request"),
         None => format!("{own} has no `requests`: every request is served"),
     });
-    Ok(upstream(steps, mount, Some(rules), request))
+    if let Err(rule) = rules.check_fields(&request.head(), &mount.grants, None) {
+        return Ok(steps.denied(&denied(rule)));
+    }
+    Ok(upstream(steps, mount, (&caller, Some(rules)), request))
 }
 
 /// What may be sent to the mount's first audience.
 fn upstream(
     mut steps: Steps,
     mount: &PlannedMount,
-    rules: Option<&CallerRules>,
+    (caller, rules): (&Caller, Option<&CallerRules>),
     request: &Requested,
 ) -> Steps {
     let grants = match rules {
@@ -142,13 +150,32 @@ fn upstream(
         None => mount.grants.clone(),
     };
     let Some(first) = grants.iter().find(|grant| grant.is_first) else { return steps };
+    let narrowed_for = rules.filter(|rules| rules.allow.is_some()).map(|rules| &rules.name);
+    let of_plugin = |denied| CallError::denied(&mount.name, caller, narrowed_for.cloned(), denied);
     if first.endpoint.protocol != Protocol::Https {
-        steps.lines.push(format!(
-            "the plugin then opens a database at {}, by {}",
-            first.endpoint,
-            lines(first)
-        ));
-        return steps;
+        return match mount.variables.get("setting.database") {
+            // A plugin of its own may take the database from elsewhere.
+            None => {
+                let (endpoint, lines) = (&first.endpoint, lines(first));
+                steps
+                    .lines
+                    .push(format!("the plugin then opens a database at {endpoint}, by {lines}"));
+                steps
+            }
+            Some(database) => match authorize_database(database, first) {
+                Ok(path) => {
+                    let (endpoint, head) =
+                        (&first.endpoint, RequestHead::of_method(&Method::CONNECT));
+                    let covering = covering(first, &head, &path);
+                    steps.lines.push(format!(
+                        "the plugin then opens the database `{database}` at {endpoint}, which is \
+                         allowed by {covering}"
+                    ));
+                    steps
+                }
+                Err(denied) => steps.denied(&of_plugin(denied)),
+            },
+        };
     }
     let target = request.target.path_and_query().map_or("/", |target| target.as_str());
     let uri = format!("{}{target}", first.endpoint);
@@ -166,17 +193,18 @@ fn upstream(
                 "if the plugin sends {method} {}{credential} with the token for {audience}, that is \
                  allowed by {}",
                 authorized.uri,
-                covering(grant, request)
+                covering_request(grant, request)
             ));
             steps
         }
         Err(denied) => {
-            let mount = mount.name.as_str();
             let error = match denied {
-                Denied::Violation(violation) => {
-                    CallError::Caller { mount: mount.to_owned(), violation }
-                }
-                denied => CallError::denied(mount, denied),
+                Denied::Violation(violation) => CallError::Caller {
+                    mount: mount.name.clone(),
+                    narrowed_for: narrowed_for.cloned(),
+                    violation,
+                },
+                denied => of_plugin(denied),
             };
             steps.denied(&error)
         }
@@ -184,12 +212,16 @@ fn upstream(
 }
 
 /// The lines of `allow` that cover a request.
-fn covering(grant: &Grant, request: &Requested) -> String {
-    let Ok(Some(path)) = grant.read(&format!("{}{}", grant.endpoint.prefix, request.target.path()))
-    else {
-        return lines(grant);
-    };
-    let covers = |pattern: &&Pattern| grant.is_covered_by(pattern, &request.head(), &path);
+fn covering_request(grant: &Grant, request: &Requested) -> String {
+    match grant.read(&format!("{}{}", grant.endpoint.prefix, request.target.path())) {
+        Ok(Some(path)) => covering(grant, &request.head(), &path),
+        Ok(None) | Err(_) => lines(grant),
+    }
+}
+
+/// The same, for a path without the endpoint's prefix.
+fn covering(grant: &Grant, head: &RequestHead<'_>, path: &NormalPath) -> String {
+    let covers = |pattern: &&Pattern| grant.is_covered_by(pattern, head, path);
     let found = |patterns: &Option<Vec<Pattern>>| {
         patterns.iter().flatten().find(covers).map(|pattern| format!("\"{pattern}\""))
     };

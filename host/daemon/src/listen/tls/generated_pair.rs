@@ -15,9 +15,8 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::server::WebPkiClientVerifier;
 
-use super::server_config;
+use super::read_pair;
 
 /// Subject alternative names of the certificate.
 const NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
@@ -67,7 +66,7 @@ impl GeneratedPair {
     /// renewed, and not for longer than a pair lives.
     fn is_current(&self, now: SystemTime) -> bool {
         // The key may be another pair's if an earlier process was killed while it wrote the files.
-        server_config(&self.certificate, &self.key, &WebPkiClientVerifier::no_client_auth()).is_ok()
+        read_pair(&self.certificate, &self.key).is_ok()
             && self.is_accepted(now)
             && self.is_accepted(now + RENEWED_BEFORE)
             && !self.is_accepted(now + LIFETIME + RENEWED_BEFORE)

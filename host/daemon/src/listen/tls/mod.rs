@@ -1,6 +1,7 @@
-//! The loopback TLS listener, for clients that require TLS: the Azure SDKs send no token over plain
-//! HTTP.
+//! The TLS listener, for clients that require TLS, since the Azure SDKs send no token over plain
+//! HTTP, and for callers on other machines, such as pods.
 
+mod client_authorities;
 mod generated_pair;
 mod renewal;
 
@@ -15,21 +16,27 @@ use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::server::{NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use super::prove::{self, LoopbackUsers, Wanted};
 use super::site::Site;
-use super::{ConnectionPermit, Listener, Server, tcp, trusted_file};
-use crate::config::{ListenTls, Pair};
+use super::{ConnectionPermit, Identified, Listener, Server, tcp};
+use crate::config::{self, ListenTls};
 use crate::exit::Failure;
-use crate::peer::client_verifier;
+use crate::log_limit::LogLimit;
 use crate::tls_key;
+use client_authorities::{ClientAuthorities, ReloadAuthorities};
 pub(super) use renewal::Renewal;
 
 /// How long a caller may take for the TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Lines about client certificates that were not accepted.
+static REJECTED: LogLimit = LogLimit::new();
 
 /// A bound TLS listener.
 pub(super) struct TlsListener {
@@ -40,33 +47,61 @@ pub(super) struct TlsListener {
     acceptor: CurrentAcceptor,
     /// The renewal of the certificate, if it was generated.
     pub(super) renewal: Option<Renewal>,
+    /// The authorities of client certificates, if there is a file of them.
+    pub(super) authorities: Option<ReloadAuthorities>,
 }
 
-/// What accepts handshakes, with the current certificate.
+/// What accepts handshakes, with the current certificate and the current authorities of clients.
 #[derive(Clone)]
-struct CurrentAcceptor(Arc<RwLock<TlsAcceptor>>);
+struct CurrentAcceptor(Arc<RwLock<Accepting>>);
+
+struct Accepting {
+    acceptor: TlsAcceptor,
+    /// The listener's own certificate.
+    pair: Pair,
+    clients: Clients,
+}
+
+/// A certificate and its key, as rustls uses them.
+type Pair = Arc<dyn ResolvesServerCert>;
+
+impl Accepting {
+    fn new(pair: Pair, clients: Clients) -> Result<Self, Failure> {
+        let acceptor = TlsAcceptor::from(Arc::new(server_config(&pair, &clients)?));
+        Ok(Self { acceptor, pair, clients })
+    }
+}
 
 impl CurrentAcceptor {
-    fn new(config: ServerConfig) -> Self {
-        Self(Arc::new(RwLock::new(TlsAcceptor::from(Arc::new(config)))))
+    fn new(pair: Pair, clients: Clients) -> Result<Self, Failure> {
+        Ok(Self(Arc::new(RwLock::new(Accepting::new(pair, clients)?))))
     }
 
     fn get(&self) -> TlsAcceptor {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.read().unwrap_or_else(PoisonError::into_inner).acceptor.clone()
     }
 
     /// Uses another certificate from now on. Open connections keep theirs.
-    fn replace(&self, config: ServerConfig) {
-        let acceptor = TlsAcceptor::from(Arc::new(config));
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = acceptor;
+    fn replace_pair(&self, pair: Pair) -> Result<(), Failure> {
+        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        *current = Accepting::new(pair, Arc::clone(&current.clients))?;
+        Ok(())
+    }
+
+    /// Accepts the certificates of other authorities from now on. Open connections keep what they
+    /// have proved.
+    fn replace_clients(&self, clients: Clients) -> Result<(), Failure> {
+        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        *current = Accepting::new(Arc::clone(&current.pair), clients)?;
+        Ok(())
     }
 }
 
 /// Creates the directory of a generated pair if it does not exist.
-pub(super) fn create_directory(pair: &Pair) -> Result<(), Failure> {
+pub(super) fn create_directory(pair: &config::Pair) -> Result<(), Failure> {
     match pair {
-        Pair::Files { .. } => Ok(()),
-        Pair::Made { directory } => renewal::create_directory(directory),
+        config::Pair::Files { .. } => Ok(()),
+        config::Pair::Made { directory } => renewal::create_directory(directory),
     }
 }
 
@@ -80,43 +115,33 @@ pub(super) async fn bind(
     wanted: Wanted,
 ) -> Result<TlsListener, Failure> {
     let is_required = !listen.address.ip().is_loopback() && !has_tokens;
-    let clients = match &listen.client_ca {
-        Some(file) => clients(file, is_required)?,
+    let authorities = match &listen.client_ca {
+        Some(file) => Some(ClientAuthorities::read(file, is_required)?),
+        None => None,
+    };
+    let clients = match &authorities {
+        Some((clients, _)) => Arc::clone(clients),
         None => WebPkiClientVerifier::no_client_auth(),
     };
     let (acceptor, renewal) = match &listen.pair {
-        Pair::Files { certificate, key } => {
-            (CurrentAcceptor::new(server_config(certificate, key, &clients)?), None)
+        config::Pair::Files { certificate, key } => {
+            (CurrentAcceptor::new(read_pair(certificate, key)?, clients)?, None)
         }
-        Pair::Made { directory } => {
+        config::Pair::Made { directory } => {
             let (acceptor, renewal) = Renewal::start(directory, clients, SystemTime::now())?;
             (acceptor, Some(renewal))
         }
     };
+    let authorities = authorities.map(|(_, authorities)| authorities.used_by(acceptor.clone()));
     let tcp = tcp::open(listen.address).await?;
     let address = tcp.local_addr().map_err(Failure::system)?;
     let site = Site::tcp("https", address, &listen.names, &listen.origins);
     let users = LoopbackUsers::open(wanted, address)?;
-    Ok(TlsListener { address, tcp, users, site, acceptor, renewal })
+    Ok(TlsListener { address, tcp, users, site, acceptor, renewal, authorities })
 }
 
-/// Reads the authorities of client certificates.
-fn clients(file: &Path, is_required: bool) -> Result<Clients, Failure> {
-    trusted_file::check("`client_ca` in [listen.tls]", file)?;
-    let shown = file.display();
-    let authorities = std::fs::read(file).map_err(|error| {
-        Failure::config(format!("`client_ca` in [listen.tls]: cannot read {shown}: {error}"))
-    })?;
-    client_verifier(&authorities, is_required).map_err(|error| {
-        Failure::config(format!("`client_ca` in [listen.tls]: cannot use {shown}: {error}"))
-    })
-}
-
-fn server_config(
-    certificate: &Path,
-    key: &Path,
-    clients: &Clients,
-) -> Result<ServerConfig, Failure> {
+/// Reads a certificate and its key.
+fn read_pair(certificate: &Path, key: &Path) -> Result<Pair, Failure> {
     let invalid_certificate = |error: String| {
         let path = certificate.display();
         Failure::config(format!("[listen.tls]: cannot use {path}: {error}"))
@@ -132,14 +157,18 @@ fn server_config(
     let key = PrivateKeyDer::from_pem_reader(BufReader::new(key)).map_err(|error| {
         Failure::config(format!("[listen.tls]: cannot use the file that `key` names: {error}"))
     })?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .and_then(|builder| {
-            let builder = builder.with_client_cert_verifier(Arc::clone(clients));
-            builder.with_single_cert(chain, key)
-        })
+    let pair = CertifiedKey::from_der(chain, key, &rustls::crypto::ring::default_provider())
         .map_err(|error| invalid_certificate(error.to_string()))?;
+    Ok(Arc::new(SingleCertAndKey::from(pair)))
+}
+
+fn server_config(pair: &Pair, clients: &Clients) -> Result<ServerConfig, Failure> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Failure::system(format!("[listen.tls]: {error}")))?;
+    let mut config =
+        builder.with_client_cert_verifier(Arc::clone(clients)).with_cert_resolver(Arc::clone(pair));
     if clients.offer_client_auth() {
         // A resumed session would not verify the client's certificate again, which may have expired.
         config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -149,11 +178,28 @@ fn server_config(
     Ok(config)
 }
 
+/// Logs a certificate that was not accepted: otherwise only its holder would know why.
+fn log_rejected(error: &io::Error, caller: &Caller) {
+    let cause = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
+    let is_of_certificate = matches!(
+        cause,
+        Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)
+    ) || cause.is_none() && error.kind() == io::ErrorKind::InvalidData;
+    if is_of_certificate && let Some(left_out) = REJECTED.permit() {
+        tracing::info!(%error, %caller, left_out, "a client certificate is not accepted");
+    }
+}
+
 impl Listener for TlsListener {
+    type Accepted = (TcpStream, SocketAddr);
     type Connection = std::net::TcpStream;
 
-    async fn accept(&self) -> io::Result<(Self::Connection, Caller)> {
-        tcp::accept(&self.tcp, &self.users).await
+    async fn accept(&self) -> io::Result<Self::Accepted> {
+        self.tcp.accept().await
+    }
+
+    fn identify(&self, accepted: Self::Accepted) -> io::Result<(Self::Connection, Caller)> {
+        tcp::identify(accepted, &self.users)
     }
 
     fn serve(
@@ -165,14 +211,23 @@ impl Listener for TlsListener {
     ) {
         let acceptor = self.acceptor.get();
         let open = || async move {
-            let handshake = acceptor.accept(TcpStream::from_std(connection)?);
-            let timed_out = |_| io::Error::new(io::ErrorKind::TimedOut, "TLS handshake timed out");
-            let stream =
-                tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await.map_err(timed_out)??;
-            let chain = stream.get_ref().1.peer_certificates();
-            let caller = prove::with_certificate(&caller, chain)?;
-            Ok((stream, caller))
+            let opened = open(&acceptor, connection, &caller).await;
+            opened.inspect_err(|error| log_rejected(error, &caller))
         };
         server.serve_on_worker(open, self.site.clone(), permit);
     }
+}
+
+/// The handshake, and what it proves about the caller.
+async fn open(
+    acceptor: &TlsAcceptor,
+    connection: std::net::TcpStream,
+    caller: &Caller,
+) -> io::Result<(TlsStream<TcpStream>, Identified)> {
+    let handshake = acceptor.accept(TcpStream::from_std(connection)?);
+    let timed_out = |_| io::Error::new(io::ErrorKind::TimedOut, "TLS handshake timed out");
+    let stream = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await.map_err(timed_out)??;
+    let chain = stream.get_ref().1.peer_certificates();
+    let (caller, expires) = prove::with_certificate(caller, chain)?;
+    Ok((stream, Identified { caller, expires }))
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::generated_pair::{self, GeneratedPair};
-use super::{Clients, CurrentAcceptor, server_config};
+use super::{Clients, CurrentAcceptor, read_pair};
 use crate::exit::Failure;
 
 /// How often the files are looked at. That is far more often than they are renewed, because a timer
@@ -18,7 +18,6 @@ pub(in crate::listen) struct Renewal {
     /// The trust anchor for clients.
     pub(in crate::listen) ca: PathBuf,
     acceptor: CurrentAcceptor,
-    clients: Clients,
     /// The certificate in use, as PEM.
     certificate: Vec<u8>,
 }
@@ -31,10 +30,10 @@ impl Renewal {
         now: SystemTime,
     ) -> Result<(CurrentAcceptor, Self), Failure> {
         let pair = load(directory, now)?;
-        let acceptor = CurrentAcceptor::new(server_config(&pair.certificate, &pair.key, &clients)?);
+        let acceptor = CurrentAcceptor::new(read_pair(&pair.certificate, &pair.key)?, clients)?;
         let certificate = std::fs::read(&pair.certificate).map_err(Failure::system)?;
         let directory = directory.to_owned();
-        Ok((acceptor.clone(), Self { directory, ca: pair.ca, acceptor, clients, certificate }))
+        Ok((acceptor.clone(), Self { directory, ca: pair.ca, acceptor, certificate }))
     }
 
     /// Renews the pair in time, for as long as this is polled.
@@ -60,7 +59,7 @@ impl Renewal {
         if certificate == self.certificate {
             return Ok(false);
         }
-        self.acceptor.replace(server_config(&pair.certificate, &pair.key, &self.clients)?);
+        self.acceptor.replace_pair(read_pair(&pair.certificate, &pair.key)?)?;
         self.certificate = certificate;
         Ok(true)
     }

@@ -1,8 +1,8 @@
 use std::time::{Duration, SystemTime};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, SanType,
+    BasicConstraints, CertificateParams, CertifiedIssuer, CustomExtension, DnType,
+    ExtendedKeyUsagePurpose, IsCa, KeyPair, SanType,
 };
 use rustls::pki_types::UnixTime;
 
@@ -38,7 +38,7 @@ fn issue(
 }
 
 fn names(names: Vec<SanType>) -> Result<CertificateNames, InvalidCertificate> {
-    CertificateNames::of(&issue(&authority(), names, |_| {}))
+    ClientCertificate::of(&issue(&authority(), names, |_| {})).map(|certificate| certificate.names)
 }
 
 fn verify(verifier: &dyn ClientCertVerifier, certificate: &CertificateDer<'_>) -> bool {
@@ -130,7 +130,8 @@ fn a_uri_in_another_field_is_not_a_uri() {
     let common_name = issue(&authority(), Vec::new(), |params| {
         params.distinguished_name.push(DnType::CommonName, ID);
     });
-    assert_eq!(CertificateNames::of(&common_name).unwrap(), CertificateNames::default());
+    let found = ClientCertificate::of(&common_name).unwrap();
+    assert_eq!(found.names, CertificateNames::default());
     // Nor is a host name in the field for URIs a host name.
     assert_eq!(names(vec![uri("web.example.org")]).unwrap().dns, Vec::<String>::new());
 }
@@ -149,8 +150,62 @@ fn a_uri_that_could_be_read_in_two_ways_is_an_error() {
     }
 }
 
+/// A certificate whose alternative names are these bytes.
+fn with_names(names: Vec<u8>) -> Result<CertificateNames, InvalidCertificate> {
+    let certificate = issue(&authority(), Vec::new(), |params| {
+        let names = CustomExtension::from_oid_content(&[2, 5, 29, 17], names);
+        params.custom_extensions = vec![names];
+    });
+    ClientCertificate::of(&certificate).map(|certificate| certificate.names)
+}
+
+/// Names of these kinds, in a sequence.
+fn sequence(names: &[(u64, &[u8])]) -> Vec<u8> {
+    yasna::construct_der(|writer| {
+        writer.write_sequence(|writer| {
+            for (kind, name) in names {
+                let tag = yasna::Tag::context(*kind);
+                writer.next().write_tagged_implicit(tag, |writer| writer.write_bytes(name));
+            }
+        });
+    })
+}
+
+#[test]
+fn a_name_that_cannot_be_read_is_an_error_so_that_none_goes_uncounted() {
+    let id = (6, ID.as_bytes());
+    assert_eq!(with_names(sequence(&[id])).unwrap().uris, [ID]);
+    assert_eq!(with_names(sequence(&[id, (7, &[10, 0, 0, 1])])).unwrap().uris, [ID]);
+    for other in [(6, &b"spiffe://example.org/\xff"[..]), (6, b""), (6, "\u{e9}".as_bytes())] {
+        let error = with_names(sequence(&[id, other])).unwrap_err();
+        assert!(matches!(error, InvalidCertificate::AmbiguousUri), "{other:?}: {error:?}");
+    }
+    let error = with_names(sequence(&[id, (2, b"web\xff.example.org")])).unwrap_err();
+    assert!(matches!(error, InvalidCertificate::AmbiguousDns), "{error:?}");
+    let error = with_names(sequence(&[id, (9, b"x")])).unwrap_err();
+    assert!(matches!(error, InvalidCertificate::Malformed(_)), "of an unknown kind: {error:?}");
+    let mut truncated = sequence(&[id, (6, b"https://example.org")]);
+    truncated.truncate(truncated.len() - 1);
+    assert!(with_names(truncated).is_err());
+    let mut followed = sequence(&[id]);
+    followed.extend(sequence(&[id]));
+    assert!(with_names(followed).is_err());
+}
+
+#[test]
+fn a_certificate_has_the_time_of_its_end_in_both_forms() {
+    // The second one is written with a year of four digits.
+    for seconds in [1_900_000_000, 4_000_000_000] {
+        let end = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let certificate = issue(&authority(), vec![uri(ID)], |params| {
+            params.not_after = end.into();
+        });
+        assert_eq!(ClientCertificate::of(&certificate).unwrap().expires, end);
+    }
+}
+
 #[test]
 fn what_is_not_a_certificate_is_an_error() {
-    let error = CertificateNames::of(&CertificateDer::from(vec![1, 2, 3])).unwrap_err();
+    let error = ClientCertificate::of(&CertificateDer::from(vec![1, 2, 3])).unwrap_err();
     assert!(matches!(error, InvalidCertificate::Malformed(_)));
 }

@@ -1,8 +1,6 @@
-use std::os::unix::net::UnixStream;
-
 use super::*;
 use crate::peer::test_process::{
-    CONNECT, ControlGroup, Peer, Socket, can_run, in_mount_namespace, inside, is_inside, skip,
+    CONNECT, Peer, Socket, can_run, control_group, in_mount_namespace, inside, is_inside, skip,
 };
 
 fn connected(command: &[&str]) -> (Peer, Socket, UnixStream) {
@@ -18,7 +16,7 @@ fn unit(stream: &UnixStream) -> Result<String, NoUnit> {
 
 #[test]
 fn the_unit_of_a_living_process_is_proven_with_and_without_a_handle() {
-    let Some(group) = ControlGroup::create() else { return };
+    let Some(group) = control_group() else { return };
     let command = group.command();
     let (mut peer, _socket, stream) = connected(&command.each_ref().map(String::as_str));
     assert_eq!(unit(&stream).as_ref(), Ok(&group.unit));
@@ -33,7 +31,7 @@ fn the_unit_of_a_living_process_is_proven_with_and_without_a_handle() {
 
 #[test]
 fn a_process_that_gets_the_id_of_an_ended_one_does_not_lend_it_its_unit() {
-    let Some(group) = ControlGroup::create() else { return };
+    let Some(group) = control_group() else { return };
     let (mut peer, _socket, stream) = connected(&["env"]);
     peer.end();
     let command = group.command();
@@ -55,7 +53,7 @@ fn a_process_that_gets_the_id_of_an_ended_one_does_not_lend_it_its_unit() {
 
 #[test]
 fn a_process_that_ended_before_it_was_waited_for_has_no_unit() {
-    let Some(group) = ControlGroup::create() else { return };
+    let Some(group) = control_group() else { return };
     let socket = Socket::bind();
     let command = group.command();
     let script = "use IO::Socket::UNIX; IO::Socket::UNIX->new(Peer => $ARGV[0]) or die $!";
@@ -75,7 +73,7 @@ fn a_process_that_ended_before_it_was_waited_for_has_no_unit() {
 
 #[test]
 fn a_child_that_inherits_a_connection_has_the_unit_of_its_parent_while_that_lives() {
-    let Some(group) = ControlGroup::create() else { return };
+    let Some(group) = control_group() else { return };
     let socket = Socket::bind();
     let command = group.command();
     // The child leaves the group, and outlives the parent.

@@ -115,6 +115,37 @@ async fn keys_are_refreshed_in_the_background_while_calls_use_the_old_ones() {
 }
 
 #[tokio::test]
+async fn after_a_pause_a_removed_key_is_not_accepted_unless_the_server_fails() {
+    let server = Server::start().await;
+    let (removed, new) = (SigningKey::ecdsa("ES256"), SigningKey::rsa("RS256"));
+    server.set_keys(&[&removed]);
+    let verifier = server.verifier();
+    let token = long_lived(&removed);
+    verifier.verify(&token).await.unwrap();
+    let unavailable = StatusCode::SERVICE_UNAVAILABLE;
+    server.set("/keys", Behaviour::Respond(unavailable, String::new()));
+    server.clock.advance(REFRESH_SERVER * 2);
+    verifier.verify(&token).await.unwrap();
+    assert_eq!(server.requests().len(), 2, "it waited for the request");
+
+    // Each call waits only once for a server that does not respond.
+    server.set("/keys", Behaviour::Hang);
+    server.clock.advance(RETRY_INTERVAL);
+    for _ in 0..10 {
+        verifier.verify(&token).await.unwrap();
+    }
+    server.received(3).await;
+    server.clock.advance(TIMEOUT);
+    settled(&verifier).await;
+
+    server.set_keys(&[&new]);
+    server.clock.advance(REFRESH_SERVER * 2);
+    let error = verifier.verify(&token).await.unwrap_err();
+    assert!(matches!(error, TokenError::UnknownKey), "{error:?}");
+    assert_eq!(server.requests().len(), 4);
+}
+
+#[tokio::test]
 async fn a_caller_who_hangs_up_does_not_end_what_others_wait_for() {
     let (server, key) = (Server::start().await, SigningKey::ecdsa("ES256"));
     server.set("/keys", Behaviour::Hang);

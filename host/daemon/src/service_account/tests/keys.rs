@@ -182,3 +182,23 @@ async fn a_fifo_is_an_error_that_does_not_block() {
     let TokenError::KeysUnavailable(error) = error else { panic!("{error:?}") };
     assert!(matches!(*error, KeysError::File { .. }), "{error:?}");
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_that_a_group_can_change_is_not_read() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let (key, other) = (SigningKey::ecdsa("ES256"), SigningKey::ecdsa("ES384"));
+    let with = WithFile::new(&[&key]);
+    with.verifier.verify(&key.token(&claims())).await.unwrap();
+    with.write(&key_set(&[&other]));
+    let path = with.directory.path().join("jwks.json");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o664)).unwrap();
+    with.clock.advance(REFRESH_FILE * 2);
+    assert_eq!(with.error(&other.token(&claims())).await, "UnknownKey");
+    with.verifier.verify(&key.token(&claims())).await.unwrap();
+    with.clock.advance(STALE);
+    let error = with.verifier.verify(&key.token(&claims())).await.unwrap_err();
+    let TokenError::KeysUnavailable(error) = error else { panic!("{error:?}") };
+    assert!(matches!(&*error, KeysError::Unprotected { found } if found.contains("group")));
+}
