@@ -19,6 +19,7 @@ use super::answer::Answer;
 use super::bindings::forwarding::{self, Change, Outgoing, Received, RequestHead};
 use super::body_slot::{BodySlot, PassedOn};
 use super::state::State;
+use super::streamed_body::StreamedBody;
 use crate::call::{HeldMemory, HoldingBody, field_bytes};
 use crate::egress::{BodyOf, exchange, request_bytes};
 use crate::error::Limit;
@@ -215,9 +216,12 @@ impl View<'_> {
     /// The body of a response, if it is still there.
     fn response_body(&mut self, rep: u32) -> Option<WasiBody> {
         let response = Resource::<HostIncomingResponse>::new_borrow(rep);
-        let _handle = self.0.table.get_mut(&response).ok()?.body.take()?;
-        let (_, slot) = self.0.responses.iter().find(|(of, _)| *of == rep)?;
-        slot.take()
+        let mut handle = self.0.table.get_mut(&response).ok()?.body.take()?;
+        match self.0.responses.iter().find(|(of, _)| *of == rep) {
+            Some((_, slot)) => slot.take(),
+            // It was received by `outgoing-handler`.
+            None => handle.take_stream().map(StreamedBody::boxed),
+        }
     }
 
     /// Header fields with changes.

@@ -23,6 +23,7 @@ mod read_ahead;
 mod run;
 mod sql;
 mod state;
+mod streamed_body;
 mod template;
 
 pub(crate) use address_space::{Reduced, fit};

@@ -48,13 +48,9 @@ impl Fields {
     }
 
     /// Whether the host can apply the changes. `keeps_body` is whether the message keeps its body,
-    /// and with it its length.
+    /// and with it its length; the length of another body is not the plugin's to say.
     pub(crate) fn can_forward(&self, keeps_body: bool) -> bool {
-        let is_free = |change: &Change| match change {
-            Change::Remove(name) => !keeps_body || name != CONTENT_LENGTH,
-            Change::Set((name, _)) | Change::Append((name, _)) => name != CONTENT_LENGTH,
-        };
-        self.changes.iter().all(is_free)
+        !keeps_body || self.changes.iter().all(|change| name_of(change) != CONTENT_LENGTH)
     }
 
     /// The changes, for the host to apply.
