@@ -172,7 +172,8 @@ fn check_shows_which_credentials_each_caller_gets() {
     let output = run(&["check", "--config", file.to_str().unwrap()]);
     let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
     let of_user = |user: &str| {
-        let mut blocks = text.split("\n\n").filter(|block| block.starts_with("CALLER"));
+        let mut blocks =
+            text.split("\n\n").map(str::trim_start).filter(|block| block.starts_with("CALLER"));
         let block = blocks.find(|block| block.contains(user));
         block.unwrap_or_else(|| panic!("{text}"))
     };

@@ -363,6 +363,24 @@ async fn a_daemon_that_does_not_accept_connections_is_locked_by_its_file() {
 }
 
 #[tokio::test]
+async fn a_daemon_that_closes_the_connection_is_locked_by_its_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("locks.json");
+    let emulator = Emulator::start(Options::default()).await.unwrap();
+    let toml = directory.path().join("keyward.toml");
+    std::fs::write(&toml, with_file(&emulator, &file) + LISTEN).unwrap();
+    std::fs::write(directory.path().join("ca.pem"), emulator.ca_pem()).unwrap();
+    let listener = tokio::net::UnixListener::bind(directory.path().join("k.sock")).unwrap();
+    let close = async {
+        drop(listener.accept().await.unwrap());
+    };
+    let (printed, ()) = tokio::join!(done(&toml, "lock", &[]), close);
+    assert!(printed.contains("no response from the daemon"), "{printed}");
+    assert!(printed.contains("everything is locked in "), "{printed}");
+    assert!(std::fs::read_to_string(&file).unwrap().contains("\"all\""));
+}
+
+#[tokio::test]
 async fn the_default_file_is_written_only_by_the_user_of_the_daemon() {
     if !rustix::process::geteuid().is_root() {
         skip("`keyward lock` of other users", "it needs root", "KEYWARD_USERS");
