@@ -152,14 +152,22 @@ impl CallerRules {
     }
 
     /// Whether a credential that an operation mints may be handed out to this caller. `grants` are
-    /// those of the mount. For a caller with an `allow`, signatures are compared with it; other
-    /// credentials are handed out only where it is for the requests that mint them.
+    /// those of the mount. For a caller with an `allow`, signatures are compared with it, so it must
+    /// be for storage; other credentials, and signatures at a mount without storage, are handed out
+    /// only where it is for the requests that mint them.
     #[must_use]
     pub fn may_be_handed(&self, operation: &str, grants: &[Grant]) -> bool {
-        grants.iter().any(|grant| {
-            let narrows = self.allow.is_none() || grant.is_first;
-            let minting = &grant.minting;
-            minting.hands_out(operation) && (narrows || minting.is_signature(operation))
+        let is_storage = |grant: &Grant| grant.minting.is_storage();
+        let is_compared = grants.iter().any(|grant| grant.is_first && is_storage(grant));
+        let has_storage = grants.iter().any(is_storage);
+        grants.iter().filter(|grant| grant.minting.hands_out(operation)).any(|grant| {
+            if self.allow.is_none() {
+                true
+            } else if grant.minting.is_signature(operation) && has_storage {
+                is_compared
+            } else {
+                grant.is_first
+            }
         })
     }
 
