@@ -97,7 +97,7 @@ fn a_denial_is_explained_with_the_line_to_write() {
         (
             "books",
             ["POST", "/orders/query"],
-            "add \"CONNECT /shop\" to `allow` in [mount.orders.caller.books]",
+            "add \"connect /shop\" to `allow` in [mount.orders.caller.books]",
         ),
         ("books", ["POST", "/orders/query"], "for the caller `books` (uid=35)"),
     ] {

@@ -5,10 +5,7 @@ use keyward::Caller;
 use tokio::sync::mpsc::{self, Sender};
 
 use super::connection_shares::Share;
-use super::{
-    CLOSED, ConnectionPermit, Listener, Server, cannot_accept, control, not_identified,
-    warn_of_closed,
-};
+use super::{ConnectionPermit, Listener, Server, cannot_accept, control, identify, warn_of_closed};
 
 /// The most connections of root and the daemon's own user beyond all `connections`.
 pub(super) const RESERVED: usize = 4;
@@ -32,11 +29,12 @@ impl Server {
                     accepted = listener.accept() => accepted,
                     () = server.shutdown.cancelled() => break,
                 };
-                match accepted.map(|accepted| listener.identify(accepted)) {
-                    Ok(Ok((connection, caller))) => {
-                        server.admit(listener, connection, caller, &sender);
+                match accepted {
+                    Ok(accepted) => {
+                        if let Some((connection, caller)) = identify(listener, accepted) {
+                            server.admit(listener, connection, caller, &sender);
+                        }
                     }
-                    Ok(Err(error)) => not_identified(&error),
                     Err(error) => cannot_accept(&error).await,
                 }
             }
@@ -75,10 +73,7 @@ impl Server {
         };
         if let Err(error) = waiting.try_send((connection, caller, share)) {
             let (_, caller, _) = error.into_inner();
-            if let Some(left_out) = CLOSED.permit() {
-                let why = "all `connections` are in use";
-                tracing::warn!(%caller, left_out, "closed a connection: {why}");
-            }
+            warn_of_closed(&caller, "all `connections` are in use");
         }
     }
 }

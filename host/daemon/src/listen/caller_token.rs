@@ -90,17 +90,16 @@ fn unproved() -> Rejection {
 fn expired() -> Rejection {
     let detail = "the client certificate of this connection has expired: connect again with a valid \
                   one";
-    let title = "The client certificate has expired";
-    let kind = "caller-certificate";
-    Rejection::denied(StatusCode::FORBIDDEN, kind, title, kind, detail.to_owned())
+    let (title, rule) = ("The client certificate has expired", "caller-certificate");
+    Rejection::denied(StatusCode::FORBIDDEN, "caller-certificate", title, rule, detail)
 }
 
 /// The rejection of a caller that has as many connections as it may.
 pub(super) fn too_many_connections() -> Rejection {
     let detail = "the caller has three quarters of all `connections` in [listen]: use those that \
                   are open";
-    let (title, kind) = ("Too many connections", "connections");
-    Rejection::failed(StatusCode::TOO_MANY_REQUESTS, kind, title, detail.to_owned())
+    let title = "Too many connections";
+    Rejection::failed(StatusCode::TOO_MANY_REQUESTS, "connections", title, detail)
 }
 
 fn denied(title: &'static str, detail: String) -> Rejection {

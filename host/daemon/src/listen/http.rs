@@ -116,8 +116,10 @@ async fn respond(
             let headers = request.headers_mut();
             let verifier = verifier.as_ref();
             let now = SystemTime::now();
+            let is_counted =
+                |caller| share.as_ref().is_none_or(|share| share.prove(caller).is_ok());
             match caller_token::identify(identified, headers, site, verifier, now).await {
-                Ok(caller) if share.as_ref().is_none_or(|share| share.prove(&caller).is_ok()) => {
+                Ok(caller) if is_counted(&caller) => {
                     let is_from_page = page.is_some();
                     let response =
                         respond_checked((broker, locks), &caller, is_from_page, request).await;

@@ -25,6 +25,7 @@ mod unix;
 mod web_page;
 mod workers;
 
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -35,7 +36,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use connection_shares::{ConnectionShares, Share, ShareTaken};
+use connection_shares::{ConnectionShares, Share};
 pub(crate) use control::{FORGET_TOKENS_PATH, LOCK_PATH, LOCKS_PATH, UNLOCK_PATH};
 use http::Connection;
 pub(crate) use prove::Wanted;
@@ -287,16 +288,20 @@ impl Server {
                 accepted = listener.accept() => accepted,
                 () = self.shutdown.cancelled() => break,
             };
-            match accepted.map(|accepted| listener.identify(accepted)) {
-                Ok(Ok((connection, caller))) => match self.shares.begin(&caller) {
-                    Ok(share) => {
-                        let permit = ConnectionPermit { _connection: permit, share: Some(share) };
-                        listener.serve(connection, caller, &self, permit);
-                    }
-                    Err(taken) => warn_of_closed(&caller, taken),
-                },
-                Ok(Err(error)) => not_identified(&error),
-                Err(error) => cannot_accept(&error).await,
+            let accepted = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    cannot_accept(&error).await;
+                    continue;
+                }
+            };
+            let Some((connection, caller)) = identify(&listener, accepted) else { continue };
+            match self.shares.begin(&caller) {
+                Ok(share) => {
+                    let permit = ConnectionPermit { _connection: permit, share: Some(share) };
+                    listener.serve(connection, caller, &self, permit);
+                }
+                Err(taken) => warn_of_closed(&caller, taken),
             }
         }
     }
@@ -330,9 +335,8 @@ impl Server {
             match open().await {
                 Ok((stream, identified)) => {
                     // A certificate may prove a caller that has its share already.
-                    if let Some(share) = &share
-                        && let Err(taken) = share.prove(&identified.caller)
-                    {
+                    let proved = share.as_ref().map(|share| share.prove(&identified.caller));
+                    if let Some(Err(taken)) = proved {
                         return warn_of_closed(&identified.caller, taken);
                     }
                     let share = share.map(Arc::new);
@@ -347,8 +351,12 @@ impl Server {
     }
 }
 
-fn not_identified(error: &io::Error) {
-    tracing::debug!(%error, "cannot identify the caller of a connection");
+/// Identifies the caller of a connection that was just accepted; `None` if it is unusable.
+fn identify<L: Listener>(listener: &L, accepted: L::Accepted) -> Option<(L::Connection, Caller)> {
+    let identified = listener.identify(accepted);
+    identified
+        .inspect_err(|error| tracing::debug!(%error, "cannot identify the caller of a connection"))
+        .ok()
 }
 
 async fn cannot_accept(error: &io::Error) {
@@ -361,7 +369,7 @@ async fn cannot_accept(error: &io::Error) {
     }
 }
 
-fn warn_of_closed(caller: &Caller, taken: ShareTaken) {
+fn warn_of_closed(caller: &Caller, taken: impl fmt::Display) {
     if let Some(left_out) = CLOSED.permit() {
         tracing::warn!(%caller, left_out, "closed a connection: {taken}");
     }
