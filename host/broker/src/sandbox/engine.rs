@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-use super::address_space::Slots;
+use super::address_space::{MEMORY_GUARD, STACK, Slots, TABLES_EACH};
 use crate::start_error::StartError;
 use keyward_policy::plan::PlannedMount;
 
@@ -18,19 +18,11 @@ const TICK: Duration = Duration::from_millis(10);
 /// 65,530 (`vm.max_map_count`).
 pub(crate) const MOST_SANDBOXES: u32 = 8192;
 
-/// What a component may consist of. Those that were seen have one memory and two or three tables,
-/// whatever their language.
+/// What a component may consist of.
 const MEMORIES_EACH: u32 = 2;
-pub(super) const TABLES_EACH: u32 = 4;
 const CORE_INSTANCES_EACH: u32 = 64;
 
-/// Address space between two memories, in bytes, where every access traps. A guest's accesses are
-/// checked against the limit of its memory by its own code. With 4 GiB for each memory, which makes
-/// most checks needless, 640 sandboxes took 4 TiB.
-pub(super) const MEMORY_GUARD: u64 = 64 << 10;
-
-/// A guest's stack. What wasm code may take of it is less, since host functions run on it too.
-pub(super) const STACK: usize = 1 << 20;
+/// What wasm code may take of a guest's stack, on which host functions run too.
 const WASM_STACK: usize = 512 << 10;
 
 /// How much of a memory and a table is cleared by writing, and kept, rather than given back to the
