@@ -36,7 +36,8 @@ fn literal(text: &str) -> Option<&str> {
 }
 
 /// The kinds of problems in a source: the second argument of a constructor whose first is a status,
-/// the second member of a tuple of status, kind and title, and what a function `kind` returns.
+/// the second member of a tuple of status, kind and title, and what a function `kind` or
+/// `kind_and_title` returns.
 fn kinds(source: &str) -> BTreeSet<String> {
     let mut kinds = BTreeSet::new();
     for (open, _) in source.match_indices('(') {
@@ -52,9 +53,15 @@ fn kinds(source: &str) -> BTreeSet<String> {
             kinds.extend(literal(rest).map(str::to_owned));
         }
     }
-    for function in source.split("fn kind(&self) -> &'static str {").skip(1) {
+    let returned = [
+        "fn kind(&self) -> &'static str {",
+        "fn kind_and_title(&self) -> (&'static str, &'static str) {",
+    ];
+    for function in returned.iter().flat_map(|start| source.split(start).skip(1)) {
         let body = function.split("\n    }\n").next().unwrap();
-        kinds.extend(body.split("=>").skip(1).filter_map(literal).map(str::to_owned));
+        let values =
+            body.split("=>").skip(1).map(|value| value.trim_start_matches([' ', '\n', '{', '(']));
+        kinds.extend(values.filter_map(literal).map(str::to_owned));
     }
     kinds
 }
@@ -104,8 +111,10 @@ fn kinds_are_found_in_every_form() {
                   problem(\n  StatusCode::NOT_FOUND,\n  \"b\", \"B\")\n\
                   19 => (503, \"c\", \"C\"),\n\
                   fn kind(&self) -> &'static str {\n match self {\n X => \"d\",\n \
-                  Y if (1, 2) => \"e\",\n }\n    }\n Z => \"no\", (200, \"no\") (42, \"no\")";
-    assert_eq!(kinds(source).into_iter().collect::<Vec<_>>(), ["a", "b", "c", "d", "e"]);
+                  Y if (1, 2) => \"e\",\n }\n    }\n Z => \"no\", (200, \"no\") (42, \"no\")\n\
+                  fn kind_and_title(&self) -> (&'static str, &'static str) {\n match self {\n \
+                  X => (\"f\", \"F\"),\n Y => {\n (\"g\", \"G\")\n }\n }\n    }\n";
+    assert_eq!(kinds(source).into_iter().collect::<Vec<_>>(), ["a", "b", "c", "d", "e", "f", "g"]);
 }
 
 #[test]

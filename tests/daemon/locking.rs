@@ -20,6 +20,26 @@ fn with_file(emulator: &Emulator, file: &Path) -> String {
 
 const LISTEN: &str = "[listen]\nsocket = \"k.sock\"\n";
 
+/// A machine without a daemon: a configuration with a file of locks, which does not exist.
+struct Stopped {
+    directory: tempfile::TempDir,
+    emulator: Emulator,
+    file: PathBuf,
+    toml: PathBuf,
+}
+
+impl Stopped {
+    async fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("locks.json");
+        let emulator = Emulator::start(Options::default()).await.unwrap();
+        let toml = directory.path().join("keyward.toml");
+        std::fs::write(&toml, with_file(&emulator, &file) + LISTEN).unwrap();
+        std::fs::write(directory.path().join("ca.pem"), emulator.ca_pem()).unwrap();
+        Self { directory, emulator, file, toml }
+    }
+}
+
 /// Runs a command. Returns its code, and what it printed.
 async fn run(config: &Path, command: &str, arguments: &[&str]) -> (Option<i32>, String) {
     let mut program = keyward();
@@ -182,12 +202,7 @@ async fn without_a_daemon_the_next_one_starts_locked_and_records_it() {
 
 #[tokio::test]
 async fn a_daemon_does_not_start_with_a_file_that_it_cannot_read() {
-    let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("locks.json");
-    let emulator = Emulator::start(Options::default()).await.unwrap();
-    let toml = directory.path().join("keyward.toml");
-    std::fs::write(&toml, with_file(&emulator, &file) + LISTEN).unwrap();
-    std::fs::write(directory.path().join("ca.pem"), emulator.ca_pem()).unwrap();
+    let Stopped { directory: _directory, emulator: _emulator, file, toml } = Stopped::new().await;
     for text in ["", "{\"version\":1,", "{\"version\":9,\"locks\":[]}"] {
         std::fs::write(&file, text).unwrap();
         for command in [&["serve"][..], &["call", "vault", "GET", "/secrets/db"]] {
@@ -210,7 +225,8 @@ async fn a_daemon_does_not_start_with_a_file_that_it_cannot_read() {
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o666)).unwrap();
     let (code, printed) = run(&toml, "serve", &[]).await;
     assert_eq!(code, Some(78), "{printed}");
-    assert!(printed.contains("other users can write to it"), "{printed}");
+    assert!(printed.contains("every user can change "), "{printed}");
+    assert!(printed.contains("(mode 0666), the file of locks"), "{printed}");
 }
 
 #[tokio::test]
@@ -280,12 +296,7 @@ async fn another_user_can_neither_lock_nor_unlock() {
 
 #[tokio::test]
 async fn commands_that_lock_at_the_same_time_do_not_undo_each_other() {
-    let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("locks.json");
-    let emulator = Emulator::start(Options::default()).await.unwrap();
-    let toml = directory.path().join("keyward.toml");
-    std::fs::write(&toml, with_file(&emulator, &file) + LISTEN).unwrap();
-    std::fs::write(directory.path().join("ca.pem"), emulator.ca_pem()).unwrap();
+    let Stopped { directory: _directory, emulator: _emulator, file, toml } = Stopped::new().await;
     let targets: [&[&str]; 6] = [
         &[],
         &["--mount", "vault"],
@@ -331,12 +342,7 @@ async fn a_lock_ends_the_calls_of_a_daemon_that_is_stopping() {
 
 #[tokio::test]
 async fn a_daemon_that_does_not_accept_connections_is_locked_by_its_file() {
-    let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("locks.json");
-    let emulator = Emulator::start(Options::default()).await.unwrap();
-    let toml = directory.path().join("keyward.toml");
-    std::fs::write(&toml, with_file(&emulator, &file) + LISTEN).unwrap();
-    std::fs::write(directory.path().join("ca.pem"), emulator.ca_pem()).unwrap();
+    let Stopped { directory, emulator: _emulator, file, toml } = Stopped::new().await;
     // A socket whose queue is full.
     let socket = rustix::net::socket(
         rustix::net::AddressFamily::UNIX,
@@ -364,12 +370,7 @@ async fn a_daemon_that_does_not_accept_connections_is_locked_by_its_file() {
 
 #[tokio::test]
 async fn a_daemon_that_closes_the_connection_is_locked_by_its_file() {
-    let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("locks.json");
-    let emulator = Emulator::start(Options::default()).await.unwrap();
-    let toml = directory.path().join("keyward.toml");
-    std::fs::write(&toml, with_file(&emulator, &file) + LISTEN).unwrap();
-    std::fs::write(directory.path().join("ca.pem"), emulator.ca_pem()).unwrap();
+    let Stopped { directory, emulator: _emulator, file, toml } = Stopped::new().await;
     let listener = tokio::net::UnixListener::bind(directory.path().join("k.sock")).unwrap();
     let close = async {
         drop(listener.accept().await.unwrap());
@@ -457,7 +458,7 @@ impl Persisting {
         self.directory.path().join("keyward.toml")
     }
 
-    /// Writes the file of locks, as nobody but a test does.
+    /// Writes the file of locks, which otherwise only the program does.
     fn store(&self, locks: &str) {
         let file = self.directory.path().join("locks.json");
         std::fs::write(&file, format!("{{\"version\":1,\"locks\":[{locks}]}}")).unwrap();

@@ -62,19 +62,12 @@ fn send_as(user: u32, groups: &[u32], to: &str, path: &str) -> (u16, String) {
     let host = if to.starts_with('/') { "localhost" } else { to };
     let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
     let groups: Vec<String> = [0].iter().chain(groups).map(ToString::to_string).collect();
-    let mut client = Command::new("setpriv")
+    let mut client = Command::new("setpriv");
+    client
         .args([format!("--reuid={user}"), "--regid=0".to_owned()])
         .arg(format!("--groups={}", groups.join(",")))
-        .args(["perl", "-e", CLIENT, to])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    std::io::Write::write_all(client.stdin.as_mut().unwrap(), request.as_bytes()).unwrap();
-    let output = client.wait_with_output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let status = text.get(9..12).and_then(|status| status.parse().ok()).unwrap_or_default();
-    (status, text)
+        .args(["perl", "-e", CLIENT, to]);
+    answer(client, &request)
 }
 
 /// The same for a program of this user in a control group, or in that of the tests.
@@ -84,12 +77,14 @@ fn send_in(group: Option<&ControlGroup>, to: &str, path: &str) -> (u16, String) 
     let words: Vec<&str> =
         enter.iter().map(String::as_str).filter(|word| !word.is_empty()).collect();
     let words = [&words[..], &["perl", "-e", CLIENT, to]].concat();
-    let mut client = Command::new(words[0])
-        .args(&words[1..])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut client = Command::new(words[0]);
+    client.args(&words[1..]);
+    answer(client, &request)
+}
+
+/// Has a client send a request. Returns the status of the response, and the whole of it.
+fn answer(mut client: Command, request: &str) -> (u16, String) {
+    let mut client = client.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     std::io::Write::write_all(client.stdin.as_mut().unwrap(), request.as_bytes()).unwrap();
     let output = client.wait_with_output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();

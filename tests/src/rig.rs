@@ -9,7 +9,7 @@ use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use keyward::audit::{AuditSink, Record};
 use keyward::identity::clock::Clock;
-use keyward::{Broker, CallError, Caller, Lock, Options, Plugins, Resolve};
+use keyward::{Broker, CallError, Caller, Lock, Options, Plugins, Resolve, Violation};
 use keyward_emulator::Emulator;
 use keyward_policy::config::{CompileCache, Config};
 use tokio::sync::watch;
@@ -86,6 +86,20 @@ impl CallResponse {
     pub fn text(&self) -> String {
         let text = String::from_utf8_lossy(&self.body);
         text.split("\n--- memory ---\n").next().unwrap_or_default().to_owned()
+    }
+
+    /// The violation that ended the call.
+    ///
+    /// # Panics
+    ///
+    /// None did.
+    #[must_use]
+    #[track_caller]
+    pub fn violation(&self) -> &Violation {
+        match &self.error {
+            Some(CallError::Violation { violation, .. }) => violation,
+            other => panic!("no violation: {other:?}, {}", self.text()),
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use wasmtime_wasi_http::WasiBody;
 
 use crate::call::Call;
 use crate::error::CallError;
-use crate::sandbox::{Answered, Guest, ReadAhead};
+use crate::sandbox::{Guest, PluginResponse, ReadAhead};
 
 /// The body of a response, streaming. Dropping it before its end stops the plugin and what it does
 /// upstream.
@@ -45,8 +45,8 @@ impl Body {
     }
 
     /// The response of a plugin, with its body.
-    pub(crate) fn from_plugin(answered: Answered, call: Arc<Call>) -> Response<Self> {
-        let Answered { response, ahead, guest } = answered;
+    pub(crate) fn from_plugin(response: PluginResponse, call: Arc<Call>) -> Response<Self> {
+        let PluginResponse { response, ahead, guest } = response;
         let length = response.headers().get(CONTENT_LENGTH);
         let left = length.and_then(|length| length.to_str().ok()?.parse().ok());
         let guest = Some(guest);

@@ -128,8 +128,9 @@ impl Broker {
             let limit = limit >> 20;
             tracing::warn!(
                 "the address space of this process is limited to {limit} MiB (`ulimit -v`), so at \
-                 most {fits} calls run at once, where the configuration allows {wanted}; the others \
-                 wait. Raise the limit, or lower `memory` or `concurrency` in [mount.NAME.limits]"
+                 most {fits} calls run at once, where the configuration allows {wanted}; the \
+                 others wait. Raise the limit, or lower `memory` or `concurrency` in \
+                 [mount.NAME.limits]"
             );
         }
         let engine = Engine::new(&planned)?;

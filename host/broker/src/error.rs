@@ -280,8 +280,8 @@ impl CallError {
         Self::ForbiddenAddress { mount: mount.to_owned(), why }
     }
 
-    /// The error of a request of the plugin's that is denied. `caller` is on whose behalf it would be
-    /// sent, and `narrowed_for` its name if its own `allow` narrows the mount's.
+    /// The error of a request of the plugin's that is denied. `caller` is on whose behalf it would
+    /// be sent, and `narrowed_for` its name if its own `allow` narrows the mount's.
     #[must_use]
     pub fn denied(
         mount: &str,

@@ -78,6 +78,7 @@ mod start_error;
 mod surrogate;
 mod thread;
 mod upstream;
+mod wasi_body;
 
 pub use body::{Body, BodyError};
 pub use broker::{Broker, Options};

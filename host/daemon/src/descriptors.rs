@@ -1,12 +1,12 @@
 //! File descriptors: how many connections this process has enough of them for.
 
-/// Those that are not for connections of callers: files, listeners, runtimes, and pooled connections
-/// to services.
+/// Those that are not for connections of callers: files, listeners, runtimes, and pooled
+/// connections to services.
 #[cfg(unix)]
 const OTHERS: u64 = 128;
 
-/// Raises the limit of this process as far as it may, and returns how many of the wanted connections
-/// it can have. Fewer are a warning in the log.
+/// Raises the limit of this process as far as it may, and returns how many of the wanted
+/// connections it can have. Fewer are a warning in the log.
 #[cfg(unix)]
 pub(crate) fn enough_for(connections: u32) -> u32 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

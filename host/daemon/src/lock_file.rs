@@ -3,7 +3,7 @@
 
 mod exclusive;
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, Metadata};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::exclusive::Exclusive;
 use crate::exit::Failure;
+use crate::trusted_file;
 #[cfg(unix)]
 use crate::write_access::{self, Finding, Protected};
 
@@ -177,25 +178,10 @@ fn this_user() -> u32 {
 
 /// Opens a regular file; `None` if it does not exist.
 fn open(path: &Path) -> Result<Option<(File, Metadata)>, UnusableFile> {
-    let failed = |error: io::Error| unusable(path, error.to_string());
-    let mut options = OpenOptions::new();
-    options.read(true);
-    // Opening a pipe does not wait for a writer.
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-
-        options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
+    match trusted_file::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        opened => opened.map(Some).map_err(|error| unusable(path, error.to_string())),
     }
-    let file = match options.open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        opened => opened.map_err(failed)?,
-    };
-    let metadata = file.metadata().map_err(failed)?;
-    if !metadata.is_file() {
-        return Err(unusable(path, "it is not a regular file"));
-    }
-    Ok(Some((file, metadata)))
 }
 
 fn parse(path: &Path, file: File, metadata: &Metadata) -> Result<LockFile, UnusableFile> {
@@ -219,30 +205,19 @@ fn unusable(path: &Path, reason: impl Into<String>) -> UnusableFile {
 /// Checks who can write to a file.
 #[cfg(unix)]
 fn check_owner(path: &Path, metadata: &Metadata, user: u32) -> Result<(), UnusableFile> {
-    use std::os::unix::fs::MetadataExt;
-
-    let shown = path.display();
-    let (owner, mode) = (metadata.uid(), metadata.mode() & 0o7777);
-    if owner != 0 && owner != user {
-        let help = Some(format!("chown {user} {shown}"));
-        let reason = format!("user {owner} owns it, and can lift its locks");
-        return Err(UnusableFile { help, ..unusable(path, reason) });
-    }
-    if mode & 0o022 != 0 {
-        let help = Some(format!("chmod go-w {shown}"));
-        let reason = format!("other users can write to it (mode {mode:04o}), and lift its locks");
-        return Err(UnusableFile { help, ..unusable(path, reason) });
-    }
-    Ok(())
+    write_access::check_opened(path, metadata, Protected::Locks, user)
+        .map_err(|problem| unprotected(path, problem))
 }
 
 /// Checks who can replace a file, and returns warnings.
 #[cfg(unix)]
 fn check_directories(path: &Path, user: u32) -> Result<Vec<Finding>, UnusableFile> {
-    write_access::check(path, Protected::Locks, user).map_err(|problem| UnusableFile {
-        help: Some(problem.help()),
-        ..unusable(path, problem.found)
-    })
+    write_access::check(path, Protected::Locks, user).map_err(|problem| unprotected(path, problem))
+}
+
+#[cfg(unix)]
+fn unprotected(path: &Path, problem: Finding) -> UnusableFile {
+    UnusableFile { help: Some(problem.help()), ..unusable(path, problem.found) }
 }
 
 /// Replaces a file atomically, with mode 0600. What root writes belongs to the owner of the file

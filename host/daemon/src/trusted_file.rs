@@ -1,10 +1,10 @@
-//! Files that decide whose proofs are accepted: whoever can change one can be any caller.
+//! Files that decide whose proofs are accepted. A user who can change one can act as any caller.
 //!
-//! Such a file is checked whenever it is read, and not only when the daemon starts: the file that is
-//! open, because the one of that name may be another a moment later.
+//! Such a file is checked whenever it is read, and not only when the daemon starts: the file that
+//! is open, because the one of that name may be another a moment later.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -48,11 +48,7 @@ impl Trusted {
 ///
 /// Others than root and the daemon's user can change or replace it, or it cannot be read.
 pub(crate) fn read(path: &Path, limit: usize) -> Result<Trusted, TrustedFileError> {
-    let file = open(path)?;
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file").into());
-    }
+    let (file, metadata) = open(path)?;
     let warnings = check(path, &metadata)?;
     let mut bytes = Vec::new();
     file.take(limit as u64 + 1).read_to_end(&mut bytes)?;
@@ -62,9 +58,19 @@ pub(crate) fn read(path: &Path, limit: usize) -> Result<Trusted, TrustedFileErro
     Ok(Trusted { bytes, warnings })
 }
 
+/// Opens a regular file.
+pub(crate) fn open(path: &Path) -> io::Result<(File, Metadata)> {
+    let file = open_any(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+    }
+    Ok((file, metadata))
+}
+
 /// Opens a file. Does not wait for a FIFO's other end.
 #[cfg(unix)]
-fn open(path: &Path) -> io::Result<File> {
+fn open_any(path: &Path) -> io::Result<File> {
     use rustix::fs::{Mode, OFlags};
 
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
@@ -72,12 +78,12 @@ fn open(path: &Path) -> io::Result<File> {
 }
 
 #[cfg(not(unix))]
-fn open(path: &Path) -> io::Result<File> {
+fn open_any(path: &Path) -> io::Result<File> {
     File::open(path)
 }
 
 #[cfg(unix)]
-fn check(path: &Path, metadata: &std::fs::Metadata) -> Result<Vec<String>, TrustedFileError> {
+fn check(path: &Path, metadata: &Metadata) -> Result<Vec<String>, TrustedFileError> {
     use crate::write_access::{self, Finding, Protected};
 
     let user = rustix::process::geteuid().as_raw();
@@ -92,7 +98,7 @@ fn check(path: &Path, metadata: &std::fs::Metadata) -> Result<Vec<String>, Trust
 
 /// Checks nothing: access lists are not read on this system.
 #[cfg(not(unix))]
-fn check(_path: &Path, _metadata: &std::fs::Metadata) -> Result<Vec<String>, TrustedFileError> {
+fn check(_path: &Path, _metadata: &Metadata) -> Result<Vec<String>, TrustedFileError> {
     Ok(Vec::new())
 }
 

@@ -100,7 +100,7 @@ pub(crate) fn check_opened(
     protected: Protected,
     user: u32,
 ) -> Result<(), Finding> {
-    let (owner, mode, shown) = (metadata.uid(), metadata.mode(), path.display());
+    let (owner, mode, shown) = (metadata.uid(), metadata.mode() & 0o7777, path.display());
     let finding = |found: String, command: String| Finding {
         found,
         fix: "Let only the broker's user and root change it".to_owned(),
@@ -115,7 +115,7 @@ pub(crate) fn check_opened(
         0o020 => format!("group {}", metadata.gid()),
         _ => "every user".to_owned(),
     };
-    let found = format!("{who} can change {shown}, {}", protected.name());
+    let found = format!("{who} can change {shown} (mode {mode:04o}), {}", protected.name());
     Err(finding(found, format!("chmod go-w {shown}")))
 }
 

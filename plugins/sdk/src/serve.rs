@@ -63,10 +63,7 @@ fn respond(response: Response, is_head: bool, out: ResponseOutparam) {
     // An invalid status is 200.
     let status = if (100..1000).contains(&status) { status } else { 200 };
     let of = fields.message().cloned();
-    let from_service = match &of {
-        Some(Message::Response(response)) => Some(&***response),
-        Some(Message::Request(_)) | None => None,
-    };
+    let from_service = of.as_ref().and_then(Message::as_response);
     // A reply cannot have the fields of a request.
     let known = from_service.is_some() == of.is_some();
     let keeps_body = body.is_whole(of.as_ref());
@@ -90,7 +87,7 @@ fn respond(response: Response, is_head: bool, out: ResponseOutparam) {
     if status != 200 {
         let _ = response.set_status_code(status);
     }
-    if bodiless || matches!(body.0, Content::Empty) {
+    if matches!(body.0, Content::Empty) {
         ResponseOutparam::set(out, Ok(response));
         return;
     }

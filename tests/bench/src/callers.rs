@@ -29,19 +29,19 @@ pub(crate) struct Listeners {
 
 /// By what a daemon tells callers apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Telling {
-    Nobody,
+pub(crate) enum CallerSections {
+    None,
     Users,
     /// By users and units. The unit of each new connection is looked up, also if no section that
     /// has one matches.
     Units,
 }
 
-impl Telling {
+impl CallerSections {
     /// The name of the daemon's files.
     pub(crate) const fn name(self) -> &'static str {
         match self {
-            Self::Nobody => "anybody",
+            Self::None => "anybody",
             Self::Users => "callers",
             Self::Units => "units",
         }
@@ -54,11 +54,11 @@ pub(crate) fn has_units() -> bool {
 }
 
 /// The sections of a configuration that tells callers apart, and the lines of its mount.
-pub(crate) fn sections(telling: Telling, user: u32) -> (String, String) {
-    let unit = match telling {
-        Telling::Nobody => return Default::default(),
-        Telling::Users => "",
-        Telling::Units => "[caller.unit]\nunit = \"no-such.service\"\n",
+pub(crate) fn sections(by: CallerSections, user: u32) -> (String, String) {
+    let unit = match by {
+        CallerSections::None => return Default::default(),
+        CallerSections::Users => "",
+        CallerSections::Units => "[caller.unit]\nunit = \"no-such.service\"\n",
     };
     let other = |number| format!("[caller.other{number}]\nuser = {}\n", 60_000 + number);
     let sections: String = (0..SECTIONS).map(other).collect();

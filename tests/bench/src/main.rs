@@ -61,34 +61,29 @@ fn main() -> ExitCode {
 
 fn run() -> Result<bool> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [mode, port, upstream, host, ca] = arguments.as_slice()
-        && mode == "bare-proxy"
-    {
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    if let ["bare-proxy", port, upstream, host, ca] = arguments[..] {
         let address = (Ipv4Addr::LOCALHOST, upstream.parse()?).into();
-        let upstream = Upstream { address, host: host.clone() };
+        let upstream = Upstream { address, host: host.to_owned() };
         bare_proxy::serve(port.parse()?, &upstream, Path::new(ca))?;
         return Ok(true);
     }
     let peers = Peers::start()?;
-    if std::env::args().any(|argument| argument == "hold") {
-        // For a profiler.
-        println!("nginx {} keyward {} pid {}", peers.nginx, peers.keyward, peers.keyward_id());
-        std::thread::sleep(Duration::from_secs(3600));
-    }
-    if arguments.iter().any(|argument| argument == "small") {
-        return Ok(small::compare(&peers)? & memory(&peers)?);
-    }
-    if let Some(other) = std::env::args().skip_while(|argument| argument != "compare").nth(1) {
-        return compare::compare(&peers, Path::new(&other));
-    }
-    #[cfg(unix)]
-    if std::env::args().any(|argument| argument == "callers") {
-        return compare_callers(&peers);
+    match arguments[..] {
+        ["hold"] => {
+            // For a profiler.
+            println!("nginx {} keyward {} pid {}", peers.nginx, peers.keyward, peers.keyward_id());
+            std::thread::sleep(Duration::from_secs(3600));
+        }
+        ["small"] => return Ok(small::compare(&peers)? & memory(&peers)?),
+        ["compare", other] => return compare::compare(&peers, Path::new(other)),
+        #[cfg(unix)]
+        ["callers"] => return compare_callers(&peers),
+        _ => {}
     }
     // The first start compiles the plugins, which takes more memory than to run them.
     peers.forget_peak();
-    let mut good = true;
-    good &= small::compare(&peers)?;
+    let mut good = small::compare(&peers)?;
     good &= memory(&peers)?;
     println!("{:28} {:>12} {:>12} {:>8} {:>8}", "", "nginx", "keyward", "ratio", "wanted");
     let before = peers.keyward_memory()?;
@@ -164,10 +159,12 @@ fn memory(peers: &Peers) -> Result<bool> {
 /// What it costs to tell callers apart. `keyward-bench callers` measures only this.
 #[cfg(unix)]
 fn compare_callers(peers: &Peers) -> Result<bool> {
-    use callers::Telling;
+    use callers::CallerSections;
 
-    let (without, with) = (peers.beside(Telling::Nobody)?, peers.beside(Telling::Users)?);
-    let units = if callers::has_units() { Some(peers.beside(Telling::Units)?) } else { None };
+    let (without, with) =
+        (peers.beside(CallerSections::None)?, peers.beside(CallerSections::Users)?);
+    let units =
+        if callers::has_units() { Some(peers.beside(CallerSections::Units)?) } else { None };
     let units = units.as_ref().map(|units| units.listeners());
     callers::compare(without.listeners(), with.listeners(), units)
 }

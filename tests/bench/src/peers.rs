@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use crate::Result;
 use crate::bulk::GIBIBYTE;
 #[cfg(unix)]
-use crate::callers::{self, Listeners, Telling};
+use crate::callers::{self, CallerSections, Listeners};
 use crate::queries::{CONNECTIONS, Database, SERVER};
 
 const HOST: &str = "contoso.vault.azure.net";
@@ -235,14 +235,14 @@ impl Peers {
 
     /// Another daemon, at a socket and a port, that tells callers apart or does not.
     #[cfg(unix)]
-    pub(crate) fn beside(&self, telling: Telling) -> Result<Beside> {
+    pub(crate) fn beside(&self, sections: CallerSections) -> Result<Beside> {
         let (at, tcp) = (self.directory.path(), free_port()?);
-        let name = telling.name();
+        let name = sections.name();
         let socket = at.join(format!("{name}.sock"));
         let text = std::fs::read_to_string(at.join("keyward.toml"))?;
         let (text, _) = text.split_once("[listen]").ok_or("no [listen]")?;
         let user = std::fs::metadata(at)?.uid();
-        let (sections, mount) = callers::sections(telling, user);
+        let (sections, mount) = callers::sections(sections, user);
         // Only the vault names callers.
         let (before, after) = text.split_once("[mount.blobs]").ok_or("no blobs")?;
         let (_, after) = after.split_once("[egress.resolve]").ok_or("no addresses")?;

@@ -22,13 +22,6 @@ fn put(headers: &[(&str, &str)], body: &str) -> Request<Full<Bytes>> {
     request.body(Full::from(body.to_owned())).unwrap()
 }
 
-fn violation(response: &CallResponse) -> &Violation {
-    match &response.error {
-        Some(CallError::Violation { violation, .. }) => violation,
-        other => panic!("no violation: {other:?}, {}", response.text()),
-    }
-}
-
 #[tokio::test]
 async fn a_request_and_its_response_are_passed_on() {
     let rig = Rig::hostile("forwards").start().await;
@@ -87,7 +80,7 @@ async fn a_surrogate_is_valid_only_in_the_authorization_field() {
     ] {
         let response = rig.call(put(&headers, "{}")).await;
         assert!(
-            matches!(violation(&response), Violation::MisplacedSurrogate(_)),
+            matches!(response.violation(), Violation::MisplacedSurrogate(_)),
             "{place}: {:?}",
             response.error
         );

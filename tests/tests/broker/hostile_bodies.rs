@@ -3,14 +3,7 @@
 use http::Request;
 use keyward::audit::Outcome;
 use keyward::{CallError, Violation};
-use keyward_tests::{CallResponse, Rig, get};
-
-fn violation(answer: &CallResponse) -> &Violation {
-    match &answer.error {
-        Some(CallError::Violation { violation, .. }) => violation,
-        other => panic!("no violation: {other:?}, {}", answer.text()),
-    }
-}
+use keyward_tests::{Rig, get};
 
 #[tokio::test]
 async fn a_get_or_head_that_announces_a_body_is_denied_at_a_mount_with_allow() {
@@ -18,7 +11,7 @@ async fn a_get_or_head_that_announces_a_body_is_denied_at_a_mount_with_allow() {
     let methods = [("GET", http::Method::GET), ("HEAD", http::Method::HEAD)];
     for (number, (name, method)) in methods.into_iter().enumerate() {
         let answer = rig.call(get("/", &[("x-method", name)])).await;
-        assert_eq!(*violation(&answer), Violation::Body(method), "{name}");
+        assert_eq!(*answer.violation(), Violation::Body(method), "{name}");
         assert_eq!(answer.status, 502);
         rig.assert_no_token_in(&answer);
         let record = rig.audit.wait(number + 1).await;
@@ -34,7 +27,7 @@ async fn a_get_or_head_that_announces_a_body_is_denied_at_a_mount_with_allow() {
 async fn a_get_whose_body_begins_to_arrive_ends_the_call_at_a_mount_with_allow() {
     let rig = Rig::hostile("streams_a_body_with_a_get").start().await;
     let answer = rig.call(get("/", &[])).await;
-    assert_eq!(*violation(&answer), Violation::Body(http::Method::GET));
+    assert_eq!(*answer.violation(), Violation::Body(http::Method::GET));
     rig.assert_no_token_in(&answer);
     let record = rig.audit.wait(1).await;
     assert_eq!((record.outcome, record.rule), (Outcome::Denied, Some("body")));

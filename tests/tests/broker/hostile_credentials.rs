@@ -3,20 +3,13 @@
 use keyward::audit::Outcome;
 use keyward::{CallError, SURROGATE_PREFIX, Violation};
 use keyward_emulator::{Fault, FaultKind};
-use keyward_tests::{CallResponse, Logs, Rig, get};
+use keyward_tests::{Logs, Rig, get};
 
 /// Asserts that the guest found no token in its own memory. Its result is in the log, whatever its
 /// caller received.
 async fn assert_no_token_in_memory(rig: &str) {
     let line = Logs::collect().line_with(&[&format!("mount=\"{rig}\""), "memory: "]).await;
     assert!(line.contains(" 0 tokens"), "{line}");
-}
-
-fn violation(response: &CallResponse) -> &Violation {
-    match &response.error {
-        Some(CallError::Violation { violation, .. }) => violation,
-        other => panic!("no violation: {other:?}, {}", response.text()),
-    }
 }
 
 #[tokio::test]
@@ -68,7 +61,7 @@ async fn a_surrogate_is_valid_only_in_the_authorization_field() {
     ] {
         let rig = Rig::hostile(guest).start().await;
         let response = rig.call(get("/", &[])).await;
-        assert_eq!(violation(&response), &Violation::MisplacedSurrogate(place), "{guest}");
+        assert_eq!(response.violation(), &Violation::MisplacedSurrogate(place), "{guest}");
         assert_eq!(response.status, 502);
         rig.assert_no_token_in(&response);
         assert_no_token_in_memory(&guest.replace('_', "-")).await;
@@ -96,7 +89,7 @@ async fn a_guest_that_asks_again_gets_the_same_surrogate() {
 async fn a_surrogate_twice_in_one_request_is_denied() {
     let rig = Rig::hostile("surrogate_twice").start().await;
     let response = rig.call(get("/", &[])).await;
-    assert_eq!(violation(&response), &Violation::SeveralAuthorizations);
+    assert_eq!(response.violation(), &Violation::SeveralAuthorizations);
     assert_eq!(rig.emulator.log().for_service("vault").len(), 0);
     rig.assert_no_token_in(&response);
     assert_no_token_in_memory("surrogate-twice").await;
@@ -116,7 +109,7 @@ async fn no_other_authorization_is_sent() {
         "SharedKey a:b",
     ] {
         let response = rig.call(get("/", &[("x-authorization", value)])).await;
-        assert_eq!(violation(&response), &Violation::ForeignAuthorization, "{value}");
+        assert_eq!(response.violation(), &Violation::ForeignAuthorization, "{value}");
         rig.assert_no_token_in(&response);
     }
     assert_eq!(rig.emulator.log().for_service("vault").len(), 0);
@@ -156,7 +149,7 @@ async fn the_host_does_not_follow_a_redirect() {
         let response = rig.call(get("/", &[])).await;
         match outcome {
             "elsewhere" => {
-                assert!(matches!(violation(&response), Violation::OtherHost { .. }), "{location}");
+                assert!(matches!(response.violation(), Violation::OtherHost { .. }), "{location}");
             }
             "redirect" => {
                 assert!(

@@ -14,14 +14,6 @@ async fn act(rig: &Rig, steps: &str) -> CallResponse {
     response
 }
 
-#[track_caller]
-fn violation(response: &CallResponse) -> &Violation {
-    match &response.error {
-        Some(CallError::Violation { violation, .. }) => violation,
-        other => panic!("{other:?} {}", response.text()),
-    }
-}
-
 #[tokio::test]
 async fn a_login_accepts_only_a_database_surrogate_of_this_call() {
     let rig = Rig::database("").start().await;
@@ -44,7 +36,7 @@ async fn a_login_accepts_only_a_database_surrogate_of_this_call() {
         ("open ..".to_owned(), Violation::Database),
     ] {
         let response = act(&rig, &steps).await;
-        assert_eq!(violation(&response), &expected, "{steps}");
+        assert_eq!(response.violation(), &expected, "{steps}");
     }
     let statements = rig
         .emulator

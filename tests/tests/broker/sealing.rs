@@ -34,13 +34,6 @@ async fn call(rig: &Rig, fields: &[(&str, &str)]) -> CallResponse {
     response
 }
 
-fn violation(response: &CallResponse) -> &Violation {
-    match &response.error {
-        Some(CallError::Violation { violation, .. }) => violation,
-        other => panic!("no violation: {other:?}, {}", response.text()),
-    }
-}
-
 #[tokio::test]
 async fn a_compressed_response_is_sealed_like_any_other() {
     let rig = Rig::hostile_to_seals("sas_reader").start().await;
@@ -200,7 +193,7 @@ async fn a_signature_is_spent_nowhere_else() {
     ] {
         let rig = Rig::hostile_to_seals("sas_spender").start().await;
         let response = call(&rig, &[("x-where", place)]).await;
-        assert_eq!(violation(&response), &expected, "{place}");
+        assert_eq!(response.violation(), &expected, "{place}");
         assert!(
             rig.emulator.log().for_service("blob").iter().all(|seen| seen.status == 0),
             "{place}: nothing was answered"
@@ -209,7 +202,7 @@ async fn a_signature_is_spent_nowhere_else() {
     }
     let rig = Rig::hostile_to_seals("sas_spender").start().await;
     let response = call(&rig, &[("x-where", "elsewhere")]).await;
-    assert_eq!(violation(&response).rule(), "endpoint");
+    assert_eq!(response.violation().rule(), "endpoint");
 }
 
 #[tokio::test]

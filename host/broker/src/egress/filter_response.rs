@@ -17,6 +17,7 @@ use crate::call::{Call, HeldMemory, UpstreamNote, header_bytes};
 use crate::error::CallError;
 use crate::redact::{CodedScanner, CodingError, Scanner, TokenFragment, coding_of};
 use crate::upstream::innermost;
+use crate::wasi_body::size_hint_after;
 
 /// Redacts a response as it streams. `scanner` finds the tokens of the mount, and the credential of
 /// the request; `memory` is what the call holds for it.
@@ -242,13 +243,7 @@ impl Body for ResponseBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        let (held, rest) = (self.search.held() as u64, self.inner.size_hint());
-        let mut hint = SizeHint::new();
-        hint.set_lower(rest.lower() + held);
-        if let Some(upper) = rest.upper() {
-            hint.set_upper(upper + held);
-        }
-        hint
+        size_hint_after(self.search.held() as u64, &self.inner.size_hint())
     }
 }
 

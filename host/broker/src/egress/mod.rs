@@ -1,7 +1,7 @@
 //! Egress: the only way out of a sandbox.
 //!
-//! A plugin's request comes to [`hooks`] or [`exchange`], and goes through these stages, each in a file of its
-//! name:
+//! A plugin's request comes to [`hooks`] or [`exchange`], and goes through these stages, each in a
+//! file of its name:
 //!
 //! 1. [`admit`]: the policy decides whether it may leave, and with which credential.
 //! 2. [`attach_credential`]: the token, or a sealed value, takes the surrogate's place.

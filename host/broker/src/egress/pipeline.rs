@@ -1,13 +1,12 @@
 //! The way of a request out of the sandbox, stage by stage: [`admit`](super::admit), attach the
 //! credential, transmit, filter the response.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Body;
-use http_body_util::{BodyExt, Empty};
+use http_body_util::BodyExt;
 use keyward_policy::authorize::minting;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
@@ -19,6 +18,7 @@ use super::{Authorized, rejected, sealed, signature_request};
 use crate::audit::Upstream;
 use crate::call::{Call, HeldMemory, HoldingBody, UpstreamNote};
 use crate::sealed_value::Spend;
+use crate::wasi_body;
 
 /// Fields by which the host describes the mount to the plugin. They are not for services.
 const FORWARDED: [&str; 4] =
@@ -99,8 +99,7 @@ async fn exchange(
         if let Some((again, fresh)) = rejected::replace(&authorized.grant, &token, again).await {
             call.mount().known_tokens.add(&authorized.grant.name, &fresh);
             scanner = call.mount().scanner(None);
-            let body = Empty::new().map_err(|never: Infallible| match never {}).boxed_unsync();
-            response = transmit(call, again.map(|()| body), &options).await?;
+            response = transmit(call, again.map(|()| wasi_body::empty()), &options).await?;
         }
     }
 

@@ -1,6 +1,5 @@
 //! The body of a plugin's request, on its way to a service.
 
-use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -8,13 +7,14 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes, BytesMut};
 use http::Method;
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::BodyExt;
 use keyward_policy::authorize::{Violation, must_be_empty};
 use keyward_policy::surrogate;
 use wasmtime_wasi_http::{Error, WasiBody};
 
 use super::Authorized;
 use crate::call::Call;
+use crate::wasi_body;
 
 /// The body of a plugin's request. It ends the call where a surrogate is in it, of whatever call,
 /// or where the request must have no body.
@@ -54,7 +54,7 @@ impl RequestBody {
     )]
     pub(super) fn watched(mut self) -> WasiBody {
         tokio::spawn(async move { while let Some(Ok(_)) = self.frame().await {} });
-        Empty::new().map_err(|never: Infallible| match never {}).boxed_unsync()
+        wasi_body::empty()
     }
 
     /// Ends the body and the call.

@@ -4,13 +4,12 @@
 //! for no range, no encoding and no field that a service repeats; the response is read whole, taken
 //! apart, and put together for this call.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Request, Response};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Limited};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use super::Authorized;
@@ -25,6 +24,7 @@ use crate::redact::{coding_of, decode_whole};
 use crate::seal::{Key, SealedResponse};
 use crate::sealed_value::Spend;
 use crate::upstream::innermost;
+use crate::wasi_body;
 use keyward_policy::grant::Seal;
 
 /// The longest request and the longest response, in bytes. Those that were seen are of one
@@ -79,9 +79,7 @@ pub(super) async fn exchange(
     if let Some(minted) = authorized.minted.filter(|minted| minted.handed_out) {
         call.allow_export(minted.operation, answer.values());
     }
-    let body =
-        Full::new(answer.for_call(call.surrogates())).map_err(|never: Infallible| match never {});
-    let mut response = Response::new(body.boxed_unsync());
+    let mut response = Response::new(wasi_body::whole(answer.for_call(call.surrogates())));
     *response.status_mut() = answer.status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Some(seconds) = answer.retry_after {
@@ -109,8 +107,8 @@ async fn ask(
         call.mount().known_tokens.add(&authorized.grant.name, spent);
     }
     let token = call.mount().scanner(None);
-    let body = Full::new(body).map_err(|never: Infallible| match never {});
-    let response = transmit(call, Request::from_parts(parts, body.boxed_unsync()), options).await?;
+    let request = Request::from_parts(parts, wasi_body::whole(body));
+    let response = transmit(call, request, options).await?;
     if let Some(spent) =
         spent.filter(|_| rejected::is_rejection(response.status(), response.headers()))
     {

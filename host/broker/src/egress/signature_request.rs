@@ -1,12 +1,11 @@
 //! Requests for a shared access signature: the host reads their body, and sends what it has read.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderValue;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Limited};
 use keyward_policy::authorize::{Denied, DeniedRequest, MintingRule, Violation, signature};
 use keyward_policy::request_head::RequestHead;
 use wasmtime_wasi_http::{Error, WasiBody};
@@ -15,6 +14,7 @@ use super::request_body::RequestBody;
 use super::{Authorized, sealed};
 use crate::audit::Upstream;
 use crate::call::{Call, UpstreamNote};
+use crate::wasi_body;
 
 /// Checks the body of a request for a signature, and returns the request as it is to be sent.
 /// `exported` is whether the response goes to the plugin unsealed. The same checks apply where a
@@ -64,6 +64,5 @@ pub(super) async fn check(
     // In the one encoding that was looked at.
     parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     parts.headers.insert(CONTENT_LENGTH, body.len().into());
-    let body = Full::new(body).map_err(|never: Infallible| match never {});
-    Ok(http::Request::from_parts(parts, body.boxed_unsync()))
+    Ok(http::Request::from_parts(parts, wasi_body::whole(body)))
 }

@@ -1,4 +1,5 @@
-//! What an error of a call is for callers and for the audit: its status, kind, title, rule and outcome.
+//! What an error of a call is for callers and for the audit: its status, kind, title, rule and
+//! outcome.
 
 use std::time::Duration;
 
@@ -86,68 +87,49 @@ impl CallError {
     /// The problem's type, which becomes `urn:keyward:problem:<kind>`.
     #[must_use]
     pub fn kind(&self) -> &'static str {
-        match self {
-            Self::UnknownMount { .. } => "unknown-mount",
-            Self::Caller { violation, .. } if is_denial(violation) => "not-allowed",
-            Self::BadRequest { .. }
-            | Self::IncompleteBody
-            | Self::HeaderFieldsTooLarge { .. }
-            | Self::Override { .. }
-            | Self::Caller { .. } => "bad-request",
-            Self::CallerDenied(_) => "caller",
-            Self::Locked { .. } => "locked",
-            Self::RateLimited { .. } => "rate",
-            Self::Busy { .. } | Self::Waited { .. } | Self::CallerBusy { .. } => "busy",
-            Self::SlowBody { .. } => "slow-body",
-            Self::NotAllowed(_) => "not-allowed",
-            Self::Minting(_) => "minting",
-            Self::Redirect(_) => "redirect",
-            Self::Violation { .. } => "plugin-misuse",
-            Self::ForbiddenAddress { .. } => "forbidden-address",
-            Self::Limit { .. } => "limit",
-            Self::Trapped { .. } => "plugin-failed",
-            Self::Truncated { .. } => "broken-off",
-            Self::Unsealable { .. } => "unsealable",
-            Self::Unsearchable { .. } => "unsearchable",
-            Self::TokenEchoed { .. } => "token-echoed",
-            Self::ExportOff { .. } => "sas-export-off",
-            Self::NoResponse { .. } => "no-answer",
-            Self::NotStarted { .. } => "not-started",
-        }
+        self.kind_and_title().0
     }
 
     /// What it is, in a few words that are the same each time.
     #[must_use]
     pub fn title(&self) -> &'static str {
+        self.kind_and_title().1
+    }
+
+    fn kind_and_title(&self) -> (&'static str, &'static str) {
         match self {
-            Self::UnknownMount { .. } => "Unknown mount",
-            Self::Caller { violation, .. } if is_denial(violation) => "Not allowed",
+            Self::UnknownMount { .. } => ("unknown-mount", "Unknown mount"),
+            Self::Caller { violation, .. } if is_denial(violation) => {
+                ("not-allowed", "Not allowed")
+            }
             Self::BadRequest { .. }
             | Self::IncompleteBody
             | Self::HeaderFieldsTooLarge { .. }
             | Self::Override { .. }
-            | Self::Caller { .. } => "Invalid request",
-            Self::CallerDenied(_) => "The mount does not serve this caller",
-            Self::Locked { .. } => "Locked",
-            Self::RateLimited { .. } => "Too many calls",
+            | Self::Caller { .. } => ("bad-request", "Invalid request"),
+            Self::CallerDenied(_) => ("caller", "The mount does not serve this caller"),
+            Self::Locked { .. } => ("locked", "Locked"),
+            Self::RateLimited { .. } => ("rate", "Too many calls"),
             Self::Busy { .. } | Self::Waited { .. } | Self::CallerBusy { .. } => {
-                "The mount is busy"
+                ("busy", "The mount is busy")
             }
-            Self::SlowBody { .. } => "The request body came too slowly",
-            Self::NotAllowed(_) => "Not allowed",
-            Self::Minting(_) => "Minting a credential is not allowed",
-            Self::Redirect(_) => "The mount may not follow the redirect",
-            Self::Violation { .. } => "Request blocked",
-            Self::ForbiddenAddress { .. } => "Forbidden address",
-            Self::Limit { .. } => "Limit exceeded",
-            Self::Trapped { .. } => "The plugin failed",
-            Self::Truncated { .. } => "Response truncated",
-            Self::Unsealable { .. } => "The response cannot be sealed",
-            Self::Unsearchable { .. } => "The response cannot be checked for tokens",
-            Self::TokenEchoed { .. } => "The service sent a token back",
-            Self::ExportOff { .. } => "Credentials are not handed out",
-            Self::NoResponse { .. } => "No response from the plugin",
-            Self::NotStarted { .. } => "The plugin could not be started",
+            Self::SlowBody { .. } => ("slow-body", "The request body came too slowly"),
+            Self::NotAllowed(_) => ("not-allowed", "Not allowed"),
+            Self::Minting(_) => ("minting", "Minting a credential is not allowed"),
+            Self::Redirect(_) => ("redirect", "The mount may not follow the redirect"),
+            Self::Violation { .. } => ("plugin-misuse", "Request blocked"),
+            Self::ForbiddenAddress { .. } => ("forbidden-address", "Forbidden address"),
+            Self::Limit { .. } => ("limit", "Limit exceeded"),
+            Self::Trapped { .. } => ("plugin-failed", "The plugin failed"),
+            Self::Truncated { .. } => ("broken-off", "Response truncated"),
+            Self::Unsealable { .. } => ("unsealable", "The response cannot be sealed"),
+            Self::Unsearchable { .. } => {
+                ("unsearchable", "The response cannot be checked for tokens")
+            }
+            Self::TokenEchoed { .. } => ("token-echoed", "The service sent a token back"),
+            Self::ExportOff { .. } => ("sas-export-off", "Credentials are not handed out"),
+            Self::NoResponse { .. } => ("no-answer", "No response from the plugin"),
+            Self::NotStarted { .. } => ("not-started", "The plugin could not be started"),
         }
     }
 

@@ -20,7 +20,7 @@ pub(super) struct WeakSlot(Weak<Mutex<Slot>>);
 
 struct Slot {
     content: Content,
-    /// Whoever waits for the next frame.
+    /// Waits for the next frame.
     reader: Option<Waker>,
 }
 
@@ -96,6 +96,15 @@ impl Drop for PassedOn {
     }
 }
 
+/// The bodies of one call that the host passes on, also when the guest is gone. They break off when
+/// this is dropped.
+#[derive(Default)]
+pub(super) struct Passed {
+    pub(super) response: Option<PassedOn>,
+    /// Those of requests.
+    pub(super) uploads: Vec<PassedOn>,
+}
+
 struct Reader(BodySlot);
 
 impl Body for Reader {
@@ -147,13 +156,9 @@ impl Body for Reader {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::convert::Infallible;
-
-    use http_body_util::Full;
 
     fn whole(text: &'static str) -> WasiBody {
-        let body = Full::new(Bytes::from_static(text.as_bytes()));
-        body.map_err(|never: Infallible| match never {}).boxed_unsync()
+        crate::wasi_body::whole(Bytes::from_static(text.as_bytes()))
     }
 
     #[tokio::test]

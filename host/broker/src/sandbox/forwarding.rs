@@ -1,12 +1,9 @@
 //! The interface `forwarding`: whole requests and responses, in one call each.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
-use http_body_util::{BodyExt, Empty, Full};
 use wasmtime::component::{HasData, Linker, Resource};
 use wasmtime_wasi_http::p2::bindings::http::types::{self, ErrorCode, HostIncomingRequest as _};
 use wasmtime_wasi_http::p2::body::HostIncomingBody;
@@ -15,14 +12,15 @@ use wasmtime_wasi_http::p2::types::{
 };
 use wasmtime_wasi_http::{Error, FieldMap, FieldMapError, RequestOptions, WasiBody, WasiHttpView};
 
-use super::answer::Answer;
 use super::bindings::forwarding::{self, Change, Outgoing, Received, RequestHead};
 use super::body_slot::{BodySlot, PassedOn};
+use super::responder::GuestResponse;
 use super::state::State;
 use super::streamed_body::StreamedBody;
-use crate::call::{HeldMemory, HoldingBody, field_bytes};
+use crate::call::{HeldMemory, HoldingBody, header_bytes};
 use crate::egress::{BodyOf, exchange, request_bytes};
 use crate::error::Limit;
+use crate::wasi_body;
 
 struct Forwarding;
 
@@ -85,18 +83,15 @@ impl forwarding::Host for View<'_> {
             }
             None => (FieldMap::default(), None),
         };
-        let mut headers = self.changed(fields, changes).map_err(|refused| match refused {
-            Refused::Error(code) => Refused::message(&code),
-            Refused::Trap(error) => error,
-        })?;
+        let mut headers = self.changed(fields, changes)?;
         let has_body = self.0.request.method != Method::HEAD
             && !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-        let (body, passed_on) = match body {
+        let (body, is_passed_on) = match body {
             forwarding::Body::Unchanged => {
                 let body = rep.and_then(|rep| self.response_body(rep));
-                let body = body.ok_or_else(|| Refused::message(&no_body("response")))?;
+                let body = body.ok_or_else(|| no_body("response"))?;
                 let (passed_on, body) = PassedOn::new(body);
-                self.0.passed_on.0 = Some(passed_on);
+                self.0.passed.response = Some(passed_on);
                 (body, true)
             }
             forwarding::Body::Bytes(bytes) if has_body => {
@@ -105,13 +100,13 @@ impl forwarding::Host for View<'_> {
             }
             forwarding::Body::Empty if has_body => {
                 headers.insert(CONTENT_LENGTH, 0.into());
-                (empty(), false)
+                (wasi_body::empty(), false)
             }
-            forwarding::Body::Bytes(_) | forwarding::Body::Empty => (empty(), false),
+            forwarding::Body::Bytes(_) | forwarding::Body::Empty => (wasi_body::empty(), false),
         };
         let mut response = Response::new(body);
         (*response.status_mut(), *response.headers_mut()) = (status, headers);
-        self.0.answerer.answer(Answer { result: Ok(response), passed_on });
+        self.0.responder.respond(GuestResponse { result: Ok(response), is_passed_on });
         Ok(())
     }
 }
@@ -128,11 +123,15 @@ impl Refused {
     fn internal(why: String) -> Self {
         Self::Error(ErrorCode::InternalError(Some(why)))
     }
+}
 
-    fn message(code: &ErrorCode) -> wasmtime::Error {
-        match code {
-            ErrorCode::InternalError(Some(why)) => wasmtime::Error::msg(why.clone()),
-            code => wasmtime::Error::msg(code.to_string()),
+/// For a function that has no errors: the guest is ended.
+impl From<Refused> for wasmtime::Error {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Error(ErrorCode::InternalError(Some(why))) => Self::msg(why),
+            Refused::Error(code) => Self::msg(code.to_string()),
+            Refused::Trap(error) => error,
         }
     }
 }
@@ -176,7 +175,7 @@ impl View<'_> {
         let body = match body {
             forwarding::Body::Empty => {
                 headers.insert(CONTENT_LENGTH, 0.into());
-                empty()
+                wasi_body::empty()
             }
             forwarding::Body::Bytes(bytes) => {
                 headers.insert(CONTENT_LENGTH, bytes.len().into());
@@ -184,9 +183,9 @@ impl View<'_> {
             }
             forwarding::Body::Unchanged => {
                 let body = of.as_ref().and_then(|request| self.caller_body(request));
-                let body = body.ok_or_else(|| Refused::Error(no_body("request")))?;
+                let body = body.ok_or_else(|| no_body("request"))?;
                 let (passed_on, body) = PassedOn::new(body);
-                self.0.passed_on.1.push(passed_on);
+                self.0.passed.uploads.push(passed_on);
                 body
             }
         };
@@ -210,7 +209,7 @@ impl View<'_> {
     fn caller_body(&mut self, request: &Resource<HostIncomingRequest>) -> Option<WasiBody> {
         // Dropping the handle drops what is behind it.
         let _handle = self.0.table.get_mut(request).ok()?.body.take()?;
-        if self.0.request.has_body { self.0.request.body.take() } else { Some(empty()) }
+        if self.0.request.has_body { self.0.request.body.take() } else { Some(wasi_body::empty()) }
     }
 
     /// The body of a response, if it is still there.
@@ -274,16 +273,13 @@ impl View<'_> {
         let length = bytes.len() as u64;
         self.0.take(length)?;
         let held = HeldMemory::of_taken(Arc::clone(self.0.call.memory()), length);
-        let body = Full::new(Bytes::from(bytes)).map_err(|never: Infallible| match never {});
-        Ok(HoldingBody::boxed(body.boxed_unsync(), held))
+        Ok(HoldingBody::boxed(wasi_body::whole(bytes.into()), held))
     }
 
     /// The guest's handle to a response.
     fn received(&mut self, response: Response<WasiBody>) -> wasmtime::Result<Received> {
         let (parts, body) = response.into_parts();
-        let bytes =
-            parts.headers.iter().map(|(name, value)| field_bytes(name.as_str().len(), value.len()));
-        self.0.hold(bytes.sum())?;
+        self.0.hold(header_bytes(&parts.headers))?;
         let slot = BodySlot::new(body);
         let status = parts.status.as_u16();
         let response = HostIncomingResponse {
@@ -299,15 +295,11 @@ impl View<'_> {
     }
 }
 
-fn empty() -> WasiBody {
-    Empty::new().map_err(|never: Infallible| match never {}).boxed_unsync()
-}
-
 fn invalid(name: &str, why: &str) -> Refused {
     let name: String = name.chars().take(100).collect();
     Refused::internal(format!("the header field {name:?} cannot be changed: {why}"))
 }
 
-fn no_body(of: &str) -> ErrorCode {
-    ErrorCode::InternalError(Some(format!("the body of the {of} was read or sent before")))
+fn no_body(of: &str) -> Refused {
+    Refused::internal(format!("the body of the {of} was read or sent before"))
 }

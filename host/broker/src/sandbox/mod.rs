@@ -4,7 +4,6 @@
 //! linked; [`run`] makes a sandbox of it, hands it one request, and ends it.
 
 mod address_space;
-mod answer;
 mod bindings;
 mod body_slot;
 mod caller_state;
@@ -20,6 +19,7 @@ mod linker;
 mod meter;
 mod output;
 mod read_ahead;
+mod responder;
 mod run;
 mod sql;
 mod state;
@@ -30,6 +30,6 @@ pub(crate) use address_space::{Reduced, fit};
 pub(crate) use engine::Engine;
 pub(crate) use guest::Guest;
 pub(crate) use read_ahead::ReadAhead;
-pub(crate) use run::{Answered, run};
+pub(crate) use run::{PluginResponse, run};
 pub use template::CompileEvent;
 pub(crate) use template::{Template, Templates};

@@ -8,6 +8,8 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use wasmtime_wasi_http::{Error, WasiBody};
 
+use crate::wasi_body::size_hint_after;
+
 /// How many frames are read ahead: that of a small body, and the end.
 const FRAMES: usize = 2;
 
@@ -64,12 +66,6 @@ impl ReadAhead {
         if self.is_whole {
             return SizeHint::with_exact(ahead);
         }
-        let rest = body.size_hint();
-        let mut hint = SizeHint::new();
-        hint.set_lower(rest.lower() + ahead);
-        if let Some(upper) = rest.upper() {
-            hint.set_upper(upper + ahead);
-        }
-        hint
+        size_hint_after(ahead, &body.size_hint())
     }
 }

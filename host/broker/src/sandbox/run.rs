@@ -14,12 +14,12 @@ use wasmtime::{Store, Trap};
 use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
 use wasmtime_wasi_http::{Error as WasiError, FieldMapError, WasiBody, WasiHttpView};
 
-use super::answer::{Answer, Answerer};
-use super::body_slot::PassedOn;
+use super::body_slot::Passed;
 use super::guest::Guest;
 use super::meter::{Meter, Metered};
 use super::output::printable;
 use super::read_ahead::ReadAhead;
+use super::responder::{GuestResponse, Responder};
 use super::state::{CallerRequest, State};
 use super::template::Template;
 use crate::call::Call;
@@ -30,7 +30,7 @@ use crate::mount::CallPermit;
 const LONGEST_ERROR: usize = 500;
 
 /// A response, and what of its body has come.
-pub(crate) struct Answered {
+pub(crate) struct PluginResponse {
     pub(crate) response: Response<WasiBody>,
     /// What has been read of the body, which comes before the rest.
     pub(crate) ahead: ReadAhead,
@@ -45,7 +45,7 @@ pub(crate) async fn run<B>(
     request: Request<B>,
     scheme: Scheme,
     permit: CallPermit,
-) -> Result<Answered, CallError>
+) -> Result<PluginResponse, CallError>
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<WasiError>,
@@ -64,7 +64,9 @@ where
     if !ended {
         ended = poll_fn(|cx| Poll::Ready(life.as_mut().poll(cx).is_ready())).await;
         // Of a guest that has passed a whole response on, nothing is left to do.
-        if !ended && let Some(Answer { result: Ok(response), passed_on: true }) = &mut answer {
+        if !ended
+            && let Some(GuestResponse { result: Ok(response), is_passed_on: true }) = &mut answer
+        {
             let whole = poll_fn(|cx| Poll::Ready(ahead.read(response.body_mut(), cx))).await;
             ended = whole && call.has_ended();
         }
@@ -85,7 +87,7 @@ where
         Some(Ok(response)) if response.status().is_informational() => {
             failed(format!("it answered with the status {}", response.status().as_u16()))
         }
-        Some(Ok(response)) => Ok(Answered { response, ahead, guest }),
+        Some(Ok(response)) => Ok(PluginResponse { response, ahead, guest }),
         Some(Err(code)) => {
             let code: String = code.to_string().chars().take(LONGEST_ERROR).collect();
             failed(format!("it answered with the error {}", printable(code.as_bytes())))
@@ -101,7 +103,7 @@ async fn live<B>(
     template: Template,
     request: Request<B>,
     scheme: Scheme,
-    sender: oneshot::Sender<Answer>,
+    sender: oneshot::Sender<GuestResponse>,
     permit: CallPermit,
 ) where
     B: http_body::Body<Data = Bytes> + Send + 'static,
@@ -133,13 +135,6 @@ async fn live<B>(
     }
 }
 
-/// Bodies that the host goes on to pass on when the guest is gone.
-#[derive(Default)]
-struct Passed {
-    response: Option<PassedOn>,
-    _uploads: Vec<PassedOn>,
-}
-
 /// Runs the guest. Its verdict is known before its store is dropped, and with it the ends of its
 /// bodies. `ends` tells when it must end, with the limit that it has reached or else by a lock.
 async fn sandbox<B>(
@@ -147,7 +142,7 @@ async fn sandbox<B>(
     template: &Template,
     request: Request<B>,
     scheme: Scheme,
-    sender: oneshot::Sender<Answer>,
+    sender: oneshot::Sender<GuestResponse>,
     ends: Pin<&mut impl Future<Output = Option<Limit>>>,
 ) -> Passed
 where
@@ -156,8 +151,9 @@ where
 {
     let mount = call.mount();
     let meter = Meter::new(mount.limits.cpu_time);
-    let answerer = Answerer::new(sender);
-    let mut store = State::store(template.pre.engine(), call, Arc::clone(&meter), answerer.clone());
+    let responder = Responder::new(sender);
+    let mut store =
+        State::store(template.pre.engine(), call, Arc::clone(&meter), responder.clone());
     // Dropped before the store, however this ends.
     let _ended = Ended(Arc::clone(call));
 
@@ -173,11 +169,10 @@ where
         }
     };
     let state = store.data_mut();
-    let (response, uploads) = state.take_passed_on();
-    let passed = Passed { response, _uploads: uploads };
+    let passed = std::mem::take(&mut state.passed);
     let error = match handled {
         // The service answered before it had all: what it did not want any more need not be sent.
-        Ok(()) if answerer.has_answered() && call.has_overtaken_upload() => {
+        Ok(()) if responder.has_responded() && call.has_overtaken_upload() => {
             state.abort_open_bodies();
             return passed;
         }
@@ -185,7 +180,7 @@ where
             let why = "it ended without ending a body that it had begun".to_owned();
             CallError::Trapped { mount: mount.name.clone(), why }
         }
-        Ok(()) if answerer.has_answered() => return passed,
+        Ok(()) if responder.has_responded() => return passed,
         Ok(()) => CallError::NoResponse { mount: mount.name.clone() },
         Err(error) => verdict(call, &error),
     };
@@ -226,11 +221,11 @@ where
     let (caller, request) = CallerRequest::new(request);
     let state = store.data_mut();
     state.request = caller;
-    let answerer = state.answerer.clone();
+    let responder = state.responder.clone();
     let mut http = state.http();
     let request = http.new_incoming_request(scheme, request)?;
     let out = http.new_response_outparam_from_callback(move |result| {
-        answerer.answer(Answer { result, passed_on: false });
+        responder.respond(GuestResponse { result, is_passed_on: false });
     })?;
     proxy.wasi_http_incoming_handler().call_handle(&mut *store, request, out).await
 }

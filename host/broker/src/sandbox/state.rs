@@ -13,11 +13,11 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::p2::body::{HostOutgoingBody, StreamContext};
 use wasmtime_wasi_http::{Error, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-use super::answer::Answerer;
-use super::body_slot::{BodySlot, PassedOn, WeakSlot};
+use super::body_slot::{BodySlot, Passed, WeakSlot};
 use super::clocks::Coarse;
 use super::meter::Meter;
 use super::output::Output;
+use super::responder::Responder;
 use crate::call::Call;
 use crate::egress::EgressHooks;
 use crate::error::Limit;
@@ -48,9 +48,8 @@ pub(super) struct State {
     pub(super) request: CallerRequest,
     /// Responses of services that can be passed on, by the guest's handles to them.
     pub(super) responses: Vec<(u32, WeakSlot)>,
-    pub(super) answerer: Answerer,
-    /// Bodies that the host passes on: the response's, and those of requests.
-    pub(super) passed_on: (Option<PassedOn>, Vec<PassedOn>),
+    pub(super) responder: Responder,
+    pub(super) passed: Passed,
 }
 
 /// The caller's request, as it can be passed on.
@@ -86,7 +85,7 @@ impl CallerRequest {
 }
 
 impl State {
-    fn new(call: &Arc<Call>, answerer: Answerer) -> Self {
+    fn new(call: &Arc<Call>, responder: Responder) -> Self {
         let limits = &call.mount().limits;
         let (stdout, stderr) = Output::pair(call);
         let mut wasi = WasiCtx::builder();
@@ -111,8 +110,8 @@ impl State {
             counts: Counts::default(),
             request: CallerRequest::default(),
             responses: Vec::new(),
-            answerer,
-            passed_on: (None, Vec::new()),
+            responder,
+            passed: Passed::default(),
         }
     }
 
@@ -121,10 +120,10 @@ impl State {
         engine: &wasmtime::Engine,
         call: &Arc<Call>,
         meter: Arc<Meter>,
-        answerer: Answerer,
+        responder: Responder,
     ) -> Store<Self> {
         let limits = call.mount().limits;
-        let mut store = Store::new(engine, Self::new(call, answerer));
+        let mut store = Store::new(engine, Self::new(call, responder));
         store.limiter(|state| state);
         store.set_hostcall_fuel(usize::try_from(limits.hostcall_bytes).unwrap_or(usize::MAX));
         store.set_max_component_handles(limits.resources as usize);
@@ -144,12 +143,6 @@ impl State {
     /// The hooks of `wasi:http`.
     pub(super) fn hooks(&mut self) -> &mut EgressHooks {
         &mut self.hooks
-    }
-
-    /// Bodies that the host passes on: the response's, and those of requests. They break off when
-    /// they are dropped.
-    pub(super) fn take_passed_on(&mut self) -> (Option<PassedOn>, Vec<PassedOn>) {
-        std::mem::take(&mut self.passed_on)
     }
 
     /// Whether there is a body that the guest has begun and neither ended nor dropped. Its end

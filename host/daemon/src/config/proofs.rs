@@ -1,7 +1,7 @@
 //! Whether the listeners can prove what the sections `[caller.NAME]` ask for.
 //!
-//! A section whose proofs no listener of this platform gives, all of them together, would never match:
-//! that is a mistake in the configuration, and not a caller that never comes.
+//! A section whose proofs no listener of this platform gives, all of them together, would never
+//! match: that is a mistake in the configuration, and not a caller that never comes.
 
 use std::net::SocketAddr;
 

@@ -105,15 +105,15 @@ fn absolute(path: &Path) -> PathBuf {
 /// Permits access to a file and to its successors, also where links lead to: to its directory. A
 /// file in the root directory is permitted alone.
 fn permit_file(rules: &mut Rules, file: &Path, access: Access) {
-    places(file).for_each(|path| rules.permit(path, access));
+    directories_of(file).for_each(|path| rules.permit(path, access));
 }
 
 /// The same for a file that the configuration names, in a directory that must exist.
 fn permit_configured(rules: &mut Rules, file: &Path, access: Access) {
-    places(file).for_each(|path| rules.permit_configured(path, access));
+    directories_of(file).for_each(|path| rules.permit_configured(path, access));
 }
 
-fn places(file: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+fn directories_of(file: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     let paths = [Some(absolute(file)), file.canonicalize().ok()].into_iter().flatten();
     paths.map(|path| match path.parent() {
         Some(directory) if directory.parent().is_some() => directory.to_owned(),

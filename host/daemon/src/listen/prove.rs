@@ -23,8 +23,8 @@ static FAILED_LOOKUPS: LogLimit = LogLimit::new();
 /// What the sections `[caller.NAME]` ask for. What none of them asks for is not looked up.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Wanted {
-    /// Whether there is any section: then the user is looked up at loopback ports even if none has a
-    /// `user`, because connections are counted by it.
+    /// Whether there is any section: then the user is looked up at loopback ports even if none has
+    /// a `user`, because connections are counted by it.
     pub(crate) callers: bool,
     /// Whether one has a `unit`.
     #[cfg_attr(not(unix), allow(dead_code, reason = "only Unix sockets prove units"))]
@@ -121,8 +121,8 @@ impl LoopbackUsers {
     }
 }
 
-/// The same caller with the certificate of its TLS handshake, which the verifier accepted, and until
-/// when that is valid.
+/// The same caller with the certificate of its TLS handshake, which the verifier accepted, and
+/// until when that is valid.
 ///
 /// # Errors
 ///

@@ -13,8 +13,8 @@ const POLL: Duration = Duration::from_millis(5);
 
 /// The right to change a file of locks, until this is dropped.
 ///
-/// It is an advisory lock of a file beside it, since the file of locks itself is replaced. Nobody
-/// removes that file, and only the owner of the file of locks can open it.
+/// It is an advisory lock of a file beside it, since the file of locks itself is replaced. That
+/// file is never removed, and only the owner of the file of locks can open it.
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Exclusive(#[allow(dead_code, reason = "open, it is locked")] File);

@@ -3,8 +3,8 @@
 //! - [`of_unix_socket`]: user, groups and systemd unit of a process that connected to a Unix
 //!   socket.
 //! - [`SocketOwners`]: user of the process that connected to a loopback TCP port.
-//! - [`ClientCertificate`]: names in a client certificate that [`client_verifier`] has accepted, and
-//!   until when they are valid.
+//! - [`ClientCertificate`]: names in a client certificate that [`client_verifier`] has accepted,
+//!   and until when they are valid.
 //!
 //! What cannot be proven is `None`, and matches nothing. The kernel knows the process that made the
 //! connection: a child that inherits it, or a process that receives it over another socket, acts as

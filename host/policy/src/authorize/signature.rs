@@ -156,7 +156,8 @@ pub fn check_sealed(body: &[u8]) -> Result<(), SignatureRule> {
 ///
 /// # Errors
 ///
-/// The signature would cover more than the mount's storage grant, or more than the caller's `allow`.
+/// The signature would cover more than the mount's storage grant, or more than the caller's
+/// `allow`.
 pub fn check_exported<G: AsRef<Grant>>(
     signs: SignatureScope,
     path: &str,
@@ -179,8 +180,8 @@ pub fn check_exported<G: AsRef<Grant>>(
     serde_json::to_vec(&request.into_json()).map_err(|_| Invalid("it is not JSON"))
 }
 
-/// The grants of an account's storage that its signatures are compared with; `None` if the mount only
-/// manages accounts, and has none.
+/// The grants of an account's storage that its signatures are compared with; `None` if the mount
+/// only manages accounts, and has none.
 fn compared<'g, G: AsRef<Grant>>(
     account: &str,
     grants: &'g [G],

@@ -117,8 +117,8 @@ impl MountCallers {
 
 impl CallerRules {
     /// Checks a caller's own request, and returns the pattern of `requests` that covers it, if
-    /// there are any. `path` is what follows the mount's name, which is read as at the mount's first
-    /// audience; `grants` are those of the mount.
+    /// there are any. `path` is what follows the mount's name, which is read as at the mount's
+    /// first audience; `grants` are those of the mount.
     ///
     /// # Errors
     ///
@@ -152,9 +152,9 @@ impl CallerRules {
     }
 
     /// Whether a credential that an operation mints may be handed out to this caller. `grants` are
-    /// those of the mount. For a caller with an `allow`, signatures are compared with it, so it must
-    /// be for storage; other credentials, and signatures at a mount without storage, are handed out
-    /// only where it is for the requests that mint them.
+    /// those of the mount. For a caller with an `allow`, signatures are compared with it, so it
+    /// must be for storage; other credentials, and signatures at a mount without storage, are
+    /// handed out only where it is for the requests that mint them.
     #[must_use]
     pub fn may_be_handed(&self, operation: &str, grants: &[Grant]) -> bool {
         let is_storage = |grant: &Grant| grant.minting.is_storage();
@@ -171,10 +171,10 @@ impl CallerRules {
         })
     }
 
-    /// Checks the fields of a caller's own request by which it could mean another method or path than
-    /// its own: a field that overrides them, or one that refers to a second path. That is compared
-    /// as the mount's services read it, and its source of a copy like a `GET`. `own_url` is where
-    /// callers reach the mount, without a slash at its end.
+    /// Checks the fields of a caller's own request by which it could mean another method or path
+    /// than its own: a field that overrides them, or one that refers to a second path. That is
+    /// compared as the mount's services read it, and its source of a copy like a `GET`. `own_url`
+    /// is where callers reach the mount, without a slash at its end.
     ///
     /// # Errors
     ///

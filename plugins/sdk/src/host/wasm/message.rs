@@ -48,6 +48,22 @@ impl Message {
         }
     }
 
+    /// The request, if it is one.
+    pub(crate) fn as_request(&self) -> Option<&IncomingRequest> {
+        match self {
+            Self::Request(request) => Some(request),
+            Self::Response(_) => None,
+        }
+    }
+
+    /// The response, if it is one.
+    pub(crate) fn as_response(&self) -> Option<&IncomingResponse> {
+        match self {
+            Self::Request(_) => None,
+            Self::Response(response) => Some(response),
+        }
+    }
+
     /// Whether both are the same message.
     pub(crate) fn is(&self, other: &Self) -> bool {
         match (self, other) {

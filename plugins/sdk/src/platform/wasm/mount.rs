@@ -70,10 +70,7 @@ impl Mount {
         let is_head = outgoing.method == Method::Head;
         let fields = &outgoing.headers.fields;
         let of = fields.message().cloned();
-        let caller = match &of {
-            Some(Message::Request(request)) => Some(&**request),
-            Some(Message::Response(_)) | None => None,
-        };
+        let caller = of.as_ref().and_then(Message::as_request);
         // A request cannot be forwarded with the fields of a response.
         let known = caller.is_some() == of.is_some();
         let keeps_body = outgoing.body.is_whole(of.as_ref());

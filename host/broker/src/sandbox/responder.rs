@@ -1,4 +1,4 @@
-//! How a guest answers.
+//! How a guest responds.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,33 +7,33 @@ use tokio::sync::oneshot;
 use wasmtime_wasi_http::WasiBody;
 use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 
-/// A guest's answer.
-pub(super) struct Answer {
+/// A guest's response.
+pub(super) struct GuestResponse {
     /// The response, or the error that the guest chose to give in place of one.
     pub(super) result: Result<Response<WasiBody>, ErrorCode>,
     /// Whether the body comes without the guest.
-    pub(super) passed_on: bool,
+    pub(super) is_passed_on: bool,
 }
 
-/// Takes a guest's answer to whoever waits for it.
+/// Sends a guest's response to the task that waits for it.
 #[derive(Clone)]
-pub(super) struct Answerer(Arc<Mutex<Option<oneshot::Sender<Answer>>>>);
+pub(super) struct Responder(Arc<Mutex<Option<oneshot::Sender<GuestResponse>>>>);
 
-impl Answerer {
-    pub(super) fn new(sender: oneshot::Sender<Answer>) -> Self {
+impl Responder {
+    pub(super) fn new(sender: oneshot::Sender<GuestResponse>) -> Self {
         Self(Arc::new(Mutex::new(Some(sender))))
     }
 
-    /// Takes the answer. The first one counts.
-    pub(super) fn answer(&self, answer: Answer) {
+    /// Sends the response. The first one counts.
+    pub(super) fn respond(&self, response: GuestResponse) {
         if let Some(sender) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            // Nobody waits any more where the caller has gone away.
-            drop(sender.send(answer));
+            // It fails if the caller has gone away.
+            drop(sender.send(response));
         }
     }
 
-    /// Whether there was an answer.
-    pub(super) fn has_answered(&self) -> bool {
+    /// Whether there was a response.
+    pub(super) fn has_responded(&self) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).is_none()
     }
 }
