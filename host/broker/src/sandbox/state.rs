@@ -39,7 +39,8 @@ pub(super) struct Counts {
 /// The host's side of a sandbox: no files, no environment, no arguments, no sockets.
 pub(super) struct State {
     pub(super) table: ResourceTable,
-    wasi: WasiCtx,
+    /// Made once the guest uses it, since most never do.
+    wasi: Option<Box<WasiCtx>>,
     http: WasiHttpCtx,
     hooks: EgressHooks,
     pub(super) call: Arc<Call>,
@@ -87,15 +88,6 @@ impl CallerRequest {
 impl State {
     fn new(call: &Arc<Call>, responder: Responder) -> Self {
         let limits = &call.mount().limits;
-        let (stdout, stderr) = Output::pair(call);
-        let mut wasi = WasiCtx::builder();
-        wasi.stdout(stdout)
-            .stderr(stderr)
-            .max_random_size(RANDOM)
-            .wall_clock(Coarse::<WallClock>::default())
-            .monotonic_clock(Coarse::<MonotonicClock>::default())
-            .allow_tcp(false)
-            .allow_udp(false);
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(usize::try_from(limits.header_bytes).unwrap_or(usize::MAX));
         let mut table = ResourceTable::new();
@@ -103,7 +95,7 @@ impl State {
         let hooks = EgressHooks(Arc::clone(call));
         Self {
             table,
-            wasi: wasi.build(),
+            wasi: None,
             http,
             hooks,
             call: Arc::clone(call),
@@ -165,8 +157,23 @@ impl State {
 
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        let ctx = self.wasi.get_or_insert_with(|| Box::new(wasi(&self.call)));
+        WasiCtxView { ctx, table: &mut self.table }
     }
+}
+
+/// Output to the host's log, random numbers and coarse clocks.
+fn wasi(call: &Arc<Call>) -> WasiCtx {
+    let (stdout, stderr) = Output::pair(call);
+    let mut wasi = WasiCtx::builder();
+    wasi.stdout(stdout)
+        .stderr(stderr)
+        .max_random_size(RANDOM)
+        .wall_clock(Coarse::<WallClock>::default())
+        .monotonic_clock(Coarse::<MonotonicClock>::default())
+        .allow_tcp(false)
+        .allow_udp(false);
+    wasi.build()
 }
 
 impl WasiHttpView for State {
