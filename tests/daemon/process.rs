@@ -241,6 +241,17 @@ impl Daemon {
         Self::run(command, level, emulator, config, sections).await
     }
 
+    /// A daemon that logs at `info`, with these environment variables.
+    pub(crate) async fn with_environment(
+        config: impl FnOnce(&Emulator) -> String,
+        sections: &str,
+        variables: &[(&str, &str)],
+    ) -> Self {
+        let emulator = Emulator::start(Options::default()).await.expect("the emulator starts");
+        let config = config(&emulator);
+        Self::serve("info", emulator, &config, sections, variables).await
+    }
+
     /// A daemon whose soft and hard limits of open files are these.
     pub(crate) async fn with_open_files(soft: u32, hard: u32, sections: &str) -> Self {
         let emulator = Emulator::start(Options::default()).await.expect("the emulator starts");
@@ -293,6 +304,10 @@ impl Daemon {
 
     pub(crate) fn socket(&self) -> PathBuf {
         self.directory.path().join("k.sock")
+    }
+
+    pub(crate) fn admin_socket(&self) -> PathBuf {
+        self.directory.path().join("k-admin.sock")
     }
 
     pub(crate) fn id(&self) -> u32 {

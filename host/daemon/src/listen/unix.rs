@@ -19,7 +19,7 @@ use crate::write_access::{self, Protected};
 /// A bound Unix socket. Dropping it removes the file, so that later callers find no daemon, rather
 /// than one that is shutting down.
 #[derive(Debug)]
-pub(super) struct SocketListener {
+pub(crate) struct SocketListener {
     listener: UnixListener,
     path: PathBuf,
     wanted: Wanted,
@@ -32,7 +32,7 @@ impl Drop for SocketListener {
 }
 
 /// Binds the socket. At no moment does it have more permissions than `mode`.
-pub(super) fn bind(path: &Path, mode: u32, wanted: Wanted) -> Result<SocketListener, Failure> {
+pub(crate) fn bind(path: &Path, mode: u32, wanted: Wanted) -> Result<SocketListener, Failure> {
     if wanted.units {
         let proof = peer::check_units().map_err(|error| {
             let failure = Failure::system(format!("cannot prove the units of callers: {error}"));
@@ -110,12 +110,19 @@ fn remove_stale(path: &Path) -> Result<(), Failure> {
     std::fs::remove_file(path).map_err(failed)
 }
 
+impl SocketListener {
+    /// Accepts a connection.
+    pub(crate) async fn accept_stream(&self) -> io::Result<UnixStream> {
+        Ok(self.listener.accept().await?.0)
+    }
+}
+
 impl Listener for SocketListener {
     type Accepted = UnixStream;
     type Connection = std::os::unix::net::UnixStream;
 
     async fn accept(&self) -> io::Result<Self::Accepted> {
-        Ok(self.listener.accept().await?.0)
+        self.accept_stream().await
     }
 
     fn identify(&self, stream: Self::Accepted) -> io::Result<(Self::Connection, Caller)> {
