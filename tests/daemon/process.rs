@@ -270,6 +270,28 @@ impl Daemon {
         Self::run(command, "info", emulator, &text, sections).await
     }
 
+    /// A daemon to which a service manager passes this socket, under this name.
+    pub(crate) async fn activated(
+        listener: std::os::fd::OwnedFd,
+        name: &str,
+        emulator: Emulator,
+        sections: &str,
+    ) -> Self {
+        let text = config("public", "contoso.vault.azure.net", &emulator);
+        let inner = keyward_nowhere();
+        let mut command = Command::new("sh");
+        let script = "exec 3<&0 0</dev/null; export LISTEN_PID=$$; exec \"$0\" \"$@\"";
+        command.args(["-c", script]).arg(inner.get_program());
+        for (name, value) in inner.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command.env("LISTEN_FDS", "1").env("LISTEN_FDNAMES", name).stdin(listener);
+        Self::run(command, "info", emulator, &text, sections).await
+    }
+
     async fn run(
         mut command: Command,
         level: &str,

@@ -86,13 +86,13 @@ async fn a_download_that_nobody_reads_is_recorded_when_it_is_cut_off() {
         crate::storage::config("public", "core.windows.net", emulator)
     };
     let mut daemon = Daemon::with(storage, IMPATIENT).await;
-    let mut upload = http::Request::put("/blobs/docs/large.bin");
+    let mut upload = http::Request::put("/blobs/hello/large.bin");
     upload = upload.header("x-ms-blob-type", "BlockBlob");
     let large = bytes::Bytes::from(vec![b'x'; 8 << 20]);
     let uploaded = daemon.send(upload.body(http_body_util::Full::from(large)).unwrap()).await;
     assert_eq!(uploaded.status, 201, "{}", uploaded.text());
     let mut stream = tokio::net::UnixStream::connect(daemon.socket()).await.unwrap();
-    let request = b"GET /blobs/docs/large.bin HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let request = b"GET /blobs/hello/large.bin HTTP/1.1\r\nhost: localhost\r\n\r\n";
     stream.write_all(request).await.unwrap();
     stream.readable().await.unwrap();
     daemon.terminate();

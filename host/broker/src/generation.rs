@@ -131,7 +131,7 @@ impl Generation {
                 }
                 // Its concurrency may be lower than the configuration's, to fit.
                 let planned = PlannedMount { limits: before.mount.limits, ..planned };
-                let mount = factory.mount(planned, Sandboxes::of(&before.mount))?;
+                let mount = factory.mount(planned, Arc::clone(&before.mount.permits))?;
                 let template = before.template.clone();
                 Arc::new(Entry { mount: Arc::new(mount), template, made_from: inputs })
             };
@@ -195,18 +195,6 @@ impl MountInputs {
     }
 }
 
-/// Where a mount's sandboxes come from, and how many calls may have one.
-struct Sandboxes {
-    engine: Engine,
-    permits: Arc<ConcurrencyLimit>,
-}
-
-impl Sandboxes {
-    fn of(mount: &Mount) -> Self {
-        Self { engine: mount.engine.clone(), permits: Arc::clone(&mount.permits) }
-    }
-}
-
 /// Makes mounts.
 struct MountFactory<'c> {
     config: &'c Config,
@@ -246,14 +234,18 @@ impl MountFactory<'_> {
             let template = templates.template(&planned.plugin)?;
             let limits = &planned.limits;
             let permits = Arc::new(ConcurrencyLimit::of(limits.concurrency, limits.queue));
-            let mount = self.mount(planned, Sandboxes { engine: engine.clone(), permits })?;
+            let mount = self.mount(planned, permits)?;
             let name = mount.name.clone();
             entries.push((name, Arc::new(Entry { mount: Arc::new(mount), template, made_from })));
         }
         Ok(entries)
     }
 
-    fn mount(&self, planned: PlannedMount, sandboxes: Sandboxes) -> Result<Mount, StartError> {
+    fn mount(
+        &self,
+        planned: PlannedMount,
+        permits: Arc<ConcurrencyLimit>,
+    ) -> Result<Mount, StartError> {
         let tls = self.trust.client().map_err(|error| StartError::Tls(error.to_string()))?;
         let resolver = Arc::clone(&self.shared.resolver);
         let egress = &self.config.egress;
@@ -265,7 +257,7 @@ impl MountFactory<'_> {
         let identity = identity.ok_or_else(|| StartError::Internal {
             what: format!("the plan has no identity `{}`", planned.identity),
         })?;
-        Ok(mount(planned, identity, (client, databases), sandboxes, self.shared))
+        Ok(mount(planned, identity, (client, databases), permits, self.shared))
     }
 
     /// The pool of database connections of a mount that may have some.
@@ -289,7 +281,7 @@ fn mount(
     planned: PlannedMount,
     identity: &TokenCache,
     (client, databases): (Client, Option<DatabasePool>),
-    Sandboxes { engine, permits }: Sandboxes,
+    permits: Arc<ConcurrencyLimit>,
     shared: &Shared,
 ) -> Mount {
     let sum: String = planned.plugin.sha256.chars().take(12).collect();
@@ -321,6 +313,5 @@ fn mount(
         running: RunningCalls::default(),
         locks: Arc::clone(&shared.locks),
         stopping: Arc::clone(&shared.stopping),
-        engine,
     }
 }

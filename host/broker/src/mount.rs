@@ -14,7 +14,6 @@ use crate::lock::Locks;
 use crate::redact::{KnownTokens, Scanner, SecretIndex};
 use crate::running_calls::RunningCalls;
 use crate::running_grant::RunningGrant;
-use crate::sandbox::Engine;
 use crate::seal::{ResponseCache, StateKey};
 use crate::served_caller::{ServedCaller, ServedCallers, Wait};
 use crate::stopping::Stopping;
@@ -55,8 +54,6 @@ pub(crate) struct Mount {
     pub(crate) locks: Arc<Locks>,
     /// Whether the broker still accepts calls.
     pub(crate) stopping: Arc<Stopping>,
-    /// What its sandboxes run in: the clock of their time limits ticks as long as this is held.
-    pub(crate) engine: Engine,
 }
 
 /// Permits to run a call: the mount's, and the caller's.

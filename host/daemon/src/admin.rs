@@ -11,6 +11,7 @@ use http::{Method, Request, Response, StatusCode};
 use keyward::{Body, Caller, problem};
 use serde_json::json;
 
+use crate::inherited::Inherited;
 use crate::listen::json_response;
 use crate::running::{ReloadError, Running};
 
@@ -178,8 +179,12 @@ mod unix {
         /// # Errors
         ///
         /// It cannot be created, other users could replace it, or another daemon listens there.
-        pub(crate) fn bind(path: &Path) -> Result<Self, Failure> {
-            listen::bind_socket(path, MODE, Wanted::default()).map(Self)
+        pub(crate) fn bind(path: &Path, inherited: &mut Inherited) -> Result<Self, Failure> {
+            let listener = match inherited.unix("admin", path)? {
+                Some(listener) => listen::adopt_socket(listener, path, Wanted::default()),
+                None => listen::bind_socket(path, MODE, Wanted::default()),
+            };
+            listener.map(Self)
         }
 
         /// Serves connections, for as long as this is polled.
@@ -248,7 +253,7 @@ mod other {
     pub(crate) struct AdminListener;
 
     impl AdminListener {
-        pub(crate) fn bind(_: &Path) -> Result<Self, Failure> {
+        pub(crate) fn bind(_: &Path, _: &mut Inherited) -> Result<Self, Failure> {
             Err(Failure::config("[admin]: this system has no Unix sockets"))
         }
 

@@ -16,6 +16,7 @@ mod dispatch;
 mod environment;
 mod exit;
 mod harden;
+mod inherited;
 mod listen;
 mod lock_file;
 mod lock_store;

@@ -11,6 +11,7 @@ use super::{emulator, serve, start};
 use crate::cli::Dev;
 use crate::config::DaemonConfig;
 use crate::exit::{Exit, Failure};
+use crate::inherited::Inherited;
 use crate::listen::{self, Wanted};
 use crate::lock_store::{self, LockStore};
 use crate::output::{print, width};
@@ -25,7 +26,7 @@ pub(crate) async fn dev(dev: Dev) -> Result<Exit, Failure> {
         let config = DaemonConfig::load(&file)?;
         check_matches(&running, &file, &config.broker)?;
         let planned = serve::Planned::new(&file, config)?;
-        return serve::run(planned, None, Instant::now(), None).await;
+        return serve::run(planned, None, Instant::now(), None, Inherited::default()).await;
     }
     let mut shutdown = ShutdownSignal::install()?;
     let config = DaemonConfig::load(&running.config)?;
@@ -36,7 +37,9 @@ pub(crate) async fn dev(dev: Dev) -> Result<Exit, Failure> {
     let wanted = Wanted::by(&plan.callers);
     let broker = start::broker(plan, start::audit(&audit)?.lines, read.stored.locks.clone())?;
     let locks = LockStore::start(broker.clone(), lock_file, read).await;
-    let server = listen::start(&listen, wanted, broker.clone(), locks.clone()).await?;
+    let server =
+        listen::start(&listen, wanted, (broker.clone(), locks.clone()), &mut Inherited::default())
+            .await?;
     if let Some(socket) = &listen.socket {
         let socket = socket.display();
         print(&format!(

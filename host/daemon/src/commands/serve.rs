@@ -16,6 +16,7 @@ use crate::compile_cache;
 use crate::config::{Audit, DaemonConfig, Listen};
 use crate::confine::{self, Confinement};
 use crate::exit::{Exit, Failure};
+use crate::inherited::Inherited;
 use crate::listen::{self, ServerHandle, Wanted};
 use crate::lock_store::{self, LockStore};
 use crate::running::{Fixed, Running, Start};
@@ -48,6 +49,7 @@ impl Planned {
 }
 
 pub(crate) async fn serve(serve: Serve) -> Result<Exit, Failure> {
+    let inherited = Inherited::take()?;
     let hangup = HangupSignal::install()?;
     let began = Instant::now();
     let planned = Planned::new(&serve.config, DaemonConfig::load(&serve.config)?)?;
@@ -59,7 +61,7 @@ pub(crate) async fn serve(serve: Serve) -> Result<Exit, Failure> {
     let listeners = (listen, fixed.admin.as_deref());
     let confinement = confine::confinement(&fixed.confine, plan, listeners, audit, &fixed.lock);
     let in_force = confine::process(with_configuration(confinement, &serve.config))?;
-    run(planned, Some(in_force), began, Some(hangup)).await
+    run(planned, Some(in_force), began, Some(hangup), inherited).await
 }
 
 /// Also permits reading the configuration again.
@@ -74,6 +76,7 @@ pub(super) async fn run(
     confinement: Option<Confinement>,
     began: Instant,
     hangup: Option<HangupSignal>,
+    mut inherited: Inherited,
 ) -> Result<Exit, Failure> {
     let Planned { file, digest, plan, listen, audit, fixed } = planned;
     let lock_file = fixed.lock.file.clone();
@@ -83,8 +86,13 @@ pub(super) async fn run(
     let broker = start::broker(plan, lines.clone(), read.stored.locks.clone())?;
     let locks = LockStore::start(broker.clone(), lock_file, read).await;
     let mut shutdown = ShutdownSignal::install()?;
-    let server = listen::start(&listen, wanted, broker.clone(), locks.clone()).await?;
-    let admin = fixed.admin.as_deref().map(AdminListener::bind).transpose()?;
+    let server =
+        listen::start(&listen, wanted, (broker.clone(), locks.clone()), &mut inherited).await?;
+    let admin = match &fixed.admin {
+        Some(socket) => Some(AdminListener::bind(socket, &mut inherited)?),
+        None => None,
+    };
+    inherited.check_used()?;
     let start = Start {
         file,
         fixed,

@@ -46,12 +46,13 @@ pub(crate) use prove::Wanted;
 pub(crate) use prove::unix_socket;
 use site::Site;
 #[cfg(unix)]
-pub(crate) use unix::{SocketListener, bind as bind_socket};
+pub(crate) use unix::{SocketListener, adopt as adopt_socket, bind as bind_socket};
 use workers::Workers;
 
 use crate::config::Listen;
 use crate::descriptors;
 use crate::exit::Failure;
+use crate::inherited::Inherited;
 use crate::lock_store::LockStore;
 use crate::log_limit::LogLimit;
 use crate::service_account::{IssuerConfig, KeySource, MAX_FILE, Verifier};
@@ -212,8 +213,8 @@ pub(crate) fn create_directories(listen: &Listen, admin: Option<&Path>) -> Resul
 pub(crate) async fn start(
     listen: &Listen,
     wanted: Wanted,
-    broker: Broker,
-    locks: LockStore,
+    (broker, locks): (Broker, LockStore),
+    inherited: &mut Inherited,
 ) -> Result<ServerHandle, Failure> {
     let shutdown = CancellationToken::new();
     let verifier = match &listen.kubernetes {
@@ -240,7 +241,10 @@ pub(crate) async fn start(
     if let Some(socket) = &listen.socket {
         #[cfg(unix)]
         {
-            let listener = unix::bind(socket, listen.mode, wanted)?;
+            let listener = match inherited.unix("socket", socket)? {
+                Some(listener) => unix::adopt(listener, socket, wanted)?,
+                None => unix::bind(socket, listen.mode, wanted)?,
+            };
             addresses.push(format!("unix socket {}", socket.display()));
             listeners.spawn(server.clone().accept_at_socket(listener));
         }
@@ -251,13 +255,15 @@ pub(crate) async fn start(
         )));
     }
     if let Some(address) = listen.tcp {
-        let listener = tcp::bind(address, &listen.origins, wanted).await?;
+        let tcp = tcp::open(address, inherited.tcp("tcp", address)?).await?;
+        let listener = tcp::bind(tcp, &listen.origins, wanted)?;
         addresses.push(format!("http://{}", listener.address));
         listeners.spawn(server.clone().accept_loop(listener));
     }
     let has_tokens = listen.kubernetes.is_some();
     if let Some(listen) = &listen.tls {
-        let mut listener = tls::bind(listen, has_tokens, wanted).await?;
+        let tcp = inherited.tcp("tls", listen.address)?;
+        let mut listener = tls::bind(listen, has_tokens, wanted, tcp).await?;
         let address = listener.address;
         files = ListenerFiles(Some(listener.files.clone()));
         addresses.push(match listener.renewal.take() {

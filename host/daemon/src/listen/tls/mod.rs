@@ -176,6 +176,7 @@ pub(super) async fn bind(
     listen: &ListenTls,
     has_tokens: bool,
     wanted: Wanted,
+    inherited: Option<std::net::TcpListener>,
 ) -> Result<TlsListener, Failure> {
     let is_required = !listen.address.ip().is_loopback() && !has_tokens;
     let authorities = match &listen.client_ca {
@@ -204,7 +205,7 @@ pub(super) async fn bind(
         },
         client_ca: listen.client_ca.clone().map(|file| (file, is_required)),
     };
-    let tcp = tcp::open(listen.address).await?;
+    let tcp = tcp::open(listen.address, inherited).await?;
     let address = tcp.local_addr().map_err(Failure::system)?;
     let site = Site::tcp("https", address, &listen.names, &listen.origins);
     let users = LoopbackUsers::open(wanted, address)?;
