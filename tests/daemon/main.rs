@@ -37,6 +37,8 @@ mod parity;
 mod peers;
 mod process;
 mod redirects;
+mod reloading;
+mod service_manager;
 mod serving;
 #[path = "../skip.rs"]
 mod skip;

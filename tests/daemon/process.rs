@@ -241,6 +241,17 @@ impl Daemon {
         Self::run(command, level, emulator, config, sections).await
     }
 
+    /// A daemon that logs at `info`, with these environment variables.
+    pub(crate) async fn with_environment(
+        config: impl FnOnce(&Emulator) -> String,
+        sections: &str,
+        variables: &[(&str, &str)],
+    ) -> Self {
+        let emulator = Emulator::start(Options::default()).await.expect("the emulator starts");
+        let config = config(&emulator);
+        Self::serve("info", emulator, &config, sections, variables).await
+    }
+
     /// A daemon whose soft and hard limits of open files are these.
     pub(crate) async fn with_open_files(soft: u32, hard: u32, sections: &str) -> Self {
         let emulator = Emulator::start(Options::default()).await.expect("the emulator starts");
@@ -256,6 +267,28 @@ impl Daemon {
                 None => command.env_remove(name),
             };
         }
+        Self::run(command, "info", emulator, &text, sections).await
+    }
+
+    /// A daemon to which a service manager passes this socket, under this name.
+    pub(crate) async fn activated(
+        listener: std::os::fd::OwnedFd,
+        name: &str,
+        emulator: Emulator,
+        sections: &str,
+    ) -> Self {
+        let text = config("public", "contoso.vault.azure.net", &emulator);
+        let inner = keyward_nowhere();
+        let mut command = Command::new("sh");
+        let script = "exec 3<&0 0</dev/null; export LISTEN_PID=$$; exec \"$0\" \"$@\"";
+        command.args(["-c", script]).arg(inner.get_program());
+        for (name, value) in inner.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command.env("LISTEN_FDS", "1").env("LISTEN_FDNAMES", name).stdin(listener);
         Self::run(command, "info", emulator, &text, sections).await
     }
 
@@ -293,6 +326,10 @@ impl Daemon {
 
     pub(crate) fn socket(&self) -> PathBuf {
         self.directory.path().join("k.sock")
+    }
+
+    pub(crate) fn admin_socket(&self) -> PathBuf {
+        self.directory.path().join("k-admin.sock")
     }
 
     pub(crate) fn id(&self) -> u32 {

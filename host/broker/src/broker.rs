@@ -1,47 +1,44 @@
 //! The broker: mounts at work.
 
 mod locks;
+mod reload;
+mod replaced;
+mod status;
+mod stop;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, Response};
 use keyward_identity::cache::{Persistence, Statistics};
 use keyward_identity::clock::{Clock, SystemClock};
-use keyward_identity::{Audience, TokenCache, TokenSource};
-use wasmtime_wasi_config::WasiConfigVariables;
+use keyward_identity::{Audience, TokenSource};
 
 use crate::audit::{AuditSink, Record};
 use crate::body::Body;
 use crate::call::Call;
-use crate::concurrency_limit::ConcurrencyLimit;
-use crate::database_pool::{self, DatabasePool};
 use crate::error::CallError;
+use crate::generation::{Entry, Generation, Shared};
 use crate::hand_out;
-use crate::identities::{self, Identities};
 use crate::lock::{Lock, Locks};
 use crate::mount::Mount;
 use crate::problem::problem;
-use crate::redact::KnownTokens;
 use crate::rejection::{RejectedRequest, Rejection};
 use crate::request::{PublicUrl, prepare};
-use crate::running_calls::RunningCalls;
-use crate::running_grant::RunningGrant;
-use crate::sandbox::{self, CompileEvent, Engine, Reduced, Template, Templates};
-use crate::seal::{ResponseCache, StateKey};
-use crate::served_caller::{self, ServedCaller, ServedCallers};
+use crate::sandbox::{self, CompileEvent};
+use crate::served_caller::{self, ServedCaller};
 use crate::start_error::StartError;
-use crate::upstream::{Client, Connector, Resolve, SystemResolver, Trust};
+use crate::stopping::Stopping;
+use crate::upstream::{Resolve, SystemResolver};
 use keyward_policy::caller::Caller;
-use keyward_policy::callers::Callers;
-use keyward_policy::config::CompileCache;
-use keyward_policy::endpoint::Protocol;
-use keyward_policy::grant::Grant;
-use keyward_policy::plan::{Plan, PlannedMount};
+use keyward_policy::plan::Plan;
 use keyward_policy::request_head::RequestHead;
+use replaced::Replaced;
+pub use status::MountStatus;
 
 /// The field in which a response has its call's number, which the audit has too.
 const CALL: HeaderName = HeaderName::from_static("x-keyward-call");
@@ -64,24 +61,17 @@ impl CallId {
 pub struct Broker(Arc<Inner>);
 
 struct Inner {
-    mounts: HashMap<String, Entry>,
-    callers: Callers,
-    identities: BTreeMap<String, TokenCache>,
-    /// Where tokens survive a restart.
-    files: Vec<Persistence>,
-    locks: Arc<Locks>,
+    /// The mounts and identities that calls begin with.
+    current: ArcSwap<Generation>,
+    /// What reloads have replaced and calls still use.
+    replaced: Mutex<Replaced>,
+    /// Held while the next generation is made.
+    reloading: Mutex<()>,
+    shared: Shared,
     audit: Arc<dyn AuditSink>,
-    /// Its clock ticks as long as it is held.
-    _engine: Engine,
     /// The beginning of all calls' numbers: another one for each broker.
     number: u32,
     calls: AtomicU64,
-}
-
-/// A mount, with what its sandboxes are made of.
-struct Entry {
-    mount: Arc<Mount>,
-    template: Template,
 }
 
 /// What a broker is started with, beside its plan.
@@ -120,73 +110,25 @@ impl Broker {
     ///
     /// A plugin, a certificate or the machine is not as it must be.
     pub fn start_with(plan: Plan, options: Options<'_>) -> Result<Self, StartError> {
-        let Plan { mounts: mut planned, callers, config } = plan;
-        let trust = Trust::load(&config.tls)?;
-        let Identities { caches: identities, files } =
-            identities::caches(&config, &trust, &options.clock, &options.sources)?;
-        if let Some(Reduced { wanted, fits, limit }) = sandbox::fit(&mut planned) {
-            let limit = limit >> 20;
-            tracing::warn!(
-                "the address space of this process is limited to {limit} MiB (`ulimit -v`), so at \
-                 most {fits} calls run at once, where the configuration allows {wanted}; the \
-                 others wait. Raise the limit, or lower `memory` or `concurrency` in \
-                 [mount.NAME.limits]"
-            );
-        }
-        let engine = Engine::new(&planned)?;
-        let directory = match &config.compile_cache {
-            CompileCache::Directory(directory) => Some(directory.as_path()),
-            CompileCache::Unset | CompileCache::Off => None,
+        let Options { audit, resolver, clock, sources, locks, on_compile } = options;
+        let shared = Shared {
+            resolver,
+            clock,
+            sources,
+            locks: Arc::new(Locks::default()),
+            stopping: Arc::new(Stopping::default()),
         };
-        let mut templates = Templates::new(&engine, directory, options.on_compile)?;
-        let pinned = Arc::new(config.egress.resolve.clone());
-
-        let locks = Arc::new(Locks::default());
-        let mut mounts = HashMap::new();
-        for planned in planned {
-            let template = templates.template(&planned.plugin)?;
-            let tls = trust.client().map_err(|error| StartError::Tls(error.to_string()))?;
-            let resolver = Arc::clone(&options.resolver);
-            let connector =
-                Connector::new(tls, resolver, Arc::clone(&pinned), config.egress.connect_timeout);
-            let client = Client::new(&connector);
-            let databases =
-                planned.grants.iter().any(|grant| grant.endpoint.protocol == Protocol::SqlServer);
-            let databases = databases.then(|| {
-                let tls =
-                    trust.database_client().map_err(|error| StartError::Tls(error.to_string()))?;
-                let timeout = config.egress.connect_timeout;
-                let clock = Arc::clone(&options.clock);
-                Ok::<_, StartError>(database_pool::pool(
-                    connector,
-                    tls,
-                    timeout,
-                    planned.pool,
-                    clock,
-                ))
-            });
-            let databases = databases.transpose()?;
-            let identity = identities.get(&planned.identity);
-            let identity = identity.ok_or_else(|| StartError::Internal {
-                what: format!("the plan has no identity `{}`", planned.identity),
-            })?;
-            let mount = Arc::new(mount(planned, identity, client, databases, &locks));
-            mounts.insert(mount.name.clone(), Entry { mount, template });
-        }
-        let number = rand::random::<u32>();
-        let calls = AtomicU64::new(0);
+        let (generation, _) = Generation::new(plan, None, &shared, on_compile)?;
         let broker = Self(Arc::new(Inner {
-            mounts,
-            callers,
-            identities,
-            files,
-            locks,
-            audit: options.audit,
-            _engine: engine,
-            number,
-            calls,
+            current: ArcSwap::from_pointee(generation),
+            replaced: Mutex::default(),
+            reloading: Mutex::default(),
+            shared,
+            audit,
+            number: rand::random::<u32>(),
+            calls: AtomicU64::new(0),
         }));
-        broker.start_locked(options.locks);
+        broker.start_locked(locks);
         Ok(broker)
     }
 
@@ -248,13 +190,18 @@ impl Broker {
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let Some(Entry { mount, template }) = self.0.mounts.get(mount) else {
+        // A reload that comes later does not change what the call goes on with.
+        let (entry, name) = {
+            let generation = self.0.current.load();
+            let name = generation.callers.find(caller).cloned();
+            (generation.mounts.get(mount).cloned(), name)
+        };
+        let Some(entry) = entry else {
             return Err(self.unknown_mount(id, mount, caller, &request));
         };
-        let audit = Arc::clone(&self.0.audit);
-        let name = self.0.callers.find(caller);
-        let call = Call::new(id.0.clone(), Arc::clone(mount), audit, caller, name, &request);
-        let answered = self.answer(&call, template, request).await;
+        let (audit, mount) = (Arc::clone(&self.0.audit), Arc::clone(&entry.mount));
+        let call = Call::new(id.0.clone(), mount, audit, caller, name.as_ref(), &request);
+        let answered = self.answer(&call, &entry, request).await;
         if let Err(error) = &answered {
             call.fail(error.clone());
             call.note_status(error.status().as_u16());
@@ -298,14 +245,14 @@ impl Broker {
     async fn answer<B>(
         &self,
         call: &Arc<Call>,
-        template: &Template,
+        entry: &Entry,
         request: Request<B>,
     ) -> Result<Response<Body>, CallError>
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        call.check_lock()?;
+        call.check_admitted()?;
         let served = check_caller(call, &request)?;
         let (request, scheme) = prepare(call, request)?;
         let exports = hand_out::is_requested(call, &request)?;
@@ -315,29 +262,29 @@ impl Broker {
         let permit = tokio::select! {
             biased;
             permit = call.mount().acquire(served, call.caller()) => permit?,
-            error = call.ended_by_lock() => return Err(error),
+            error = call.ended_early() => return Err(error),
         };
         call.check_lock()?;
-        let answered = sandbox::run(call, template, request, scheme, permit).await?;
+        let answered = sandbox::run(call, &entry.template, request, scheme, permit).await?;
         let response = Body::from_plugin(answered, Arc::clone(call));
         if exports { hand_out::unseal(call, response).await } else { Ok(response) }
     }
 
     /// The name of the section `[caller.NAME]` that matches a caller.
     #[must_use]
-    pub fn caller_name(&self, caller: &Caller) -> Option<&str> {
-        self.0.callers.find(caller).map(|name| &**name)
+    pub fn caller_name(&self, caller: &Caller) -> Option<Arc<str>> {
+        self.0.current.load().callers.find(caller).cloned()
     }
 
     /// Whether there is a mount of this name.
     pub(crate) fn has_mount(&self, name: &str) -> bool {
-        self.0.mounts.contains_key(name)
+        self.0.current.load().mounts.contains_key(name)
     }
 
     /// The mounts' names, in their order.
     #[must_use]
     pub fn mounts(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.0.mounts.keys().cloned().collect();
+        let mut names: Vec<String> = self.0.current.load().mounts.keys().cloned().collect();
         names.sort();
         names
     }
@@ -345,7 +292,9 @@ impl Broker {
     /// How often each token of each identity was asked for and fetched.
     #[must_use]
     pub fn token_statistics(&self) -> BTreeMap<String, Vec<Statistics>> {
-        self.0.identities.iter().map(|(name, cache)| (name.clone(), cache.statistics())).collect()
+        let generation = self.0.current.load();
+        let caches = generation.identities.caches();
+        caches.map(|(name, cache)| (name.clone(), cache.statistics())).collect()
     }
 
     /// Forgets the tokens of an identity, or the one for an audience, in memory and on disk; the
@@ -360,70 +309,42 @@ impl Broker {
         identity: &str,
         audience: Option<&Audience>,
     ) -> std::io::Result<Option<BTreeSet<Audience>>> {
-        let Some(cache) = self.0.identities.get(identity) else { return Ok(None) };
-        let forgotten = cache.forget(audience);
-        for file in self.0.files.clone() {
+        let generation = self.0.current.load_full();
+        let Some(cache) = generation.identities.cache(identity) else { return Ok(None) };
+        let mut forgotten = cache.forget(audience);
+        for cache in self.replaced().caches(identity) {
+            forgotten.extend(cache.forget(audience));
+        }
+        for file in self.files() {
             flush(file).await?;
         }
         tracing::info!(identity, count = forgotten.len(), "forgot tokens");
         Ok(Some(forgotten))
     }
 
-    /// Waits until no call runs any more, and what is kept on disk is there. Calls that begin
-    /// meanwhile wait, and are never run.
-    pub async fn drain(&self) {
-        for Entry { mount, .. } in self.0.mounts.values() {
-            mount.permits.close(mount.limits.concurrency).await;
-        }
-        for file in self.0.files.clone() {
-            if let Err(error) = flush(file).await {
-                tracing::warn!(%error, "the tokens could not be kept on disk");
-            }
-        }
+    /// The files of tokens, also those of identities that a reload replaced.
+    fn files(&self) -> Vec<Persistence> {
+        let replaced = self.replaced();
+        let generation = self.0.current.load();
+        generation.identities.files().chain(replaced.files()).cloned().collect()
+    }
+
+    /// All mounts that calls use, also those that a reload replaced.
+    fn all_mounts(&self) -> Vec<Arc<Mount>> {
+        let replaced = self.replaced();
+        let generation = self.0.current.load();
+        let current = generation.mounts.values().map(|entry| Arc::clone(&entry.mount));
+        current.chain(replaced.mounts()).collect()
+    }
+
+    fn replaced(&self) -> std::sync::MutexGuard<'_, Replaced> {
+        self.0.replaced.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Waits until what is kept on disk is there.
 async fn flush(file: Persistence) -> std::io::Result<()> {
     tokio::task::spawn_blocking(move || file.flush()).await.map_err(std::io::Error::other)?
-}
-
-fn mount(
-    planned: PlannedMount,
-    identity: &TokenCache,
-    client: Client,
-    databases: Option<DatabasePool>,
-    locks: &Arc<Locks>,
-) -> Mount {
-    let sum: String = planned.plugin.sha256.chars().take(12).collect();
-    let with_token = |grant: Grant| {
-        let token = identity.audience(&grant.audience);
-        RunningGrant::new(grant, token)
-    };
-    let mut variables = WasiConfigVariables::new();
-    for (name, value) in planned.variables {
-        variables.insert(name, value);
-    }
-    let grants: Vec<RunningGrant> = planned.grants.into_iter().map(with_token).collect();
-    Mount {
-        name: planned.name,
-        plugin: format!("{}@{sum}", planned.manifest.name).into(),
-        identity: planned.identity,
-        manifest: planned.manifest,
-        callers: ServedCallers::new(planned.callers, &grants, &planned.limits, planned.pool),
-        grants,
-        variables,
-        permits: ConcurrencyLimit::of(planned.limits.concurrency, planned.limits.queue),
-        limits: planned.limits,
-        sealed_responses: ResponseCache::default(),
-        known_tokens: KnownTokens::default(),
-        states: StateKey::default(),
-        client,
-        databases,
-        database_wait: planned.pool.wait,
-        running: RunningCalls::default(),
-        locks: Arc::clone(locks),
-    }
 }
 
 /// Checks that the mount serves the caller, and this request of it.

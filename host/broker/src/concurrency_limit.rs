@@ -46,9 +46,9 @@ impl ConcurrencyLimit {
         }
     }
 
-    /// Waits until no call runs.
-    pub(crate) async fn close(&self, concurrency: u32) {
-        drop(self.running.acquire_many(concurrency).await);
+    /// How many calls wait.
+    pub(crate) fn waiting(&self) -> u32 {
+        self.waiting.load(Ordering::SeqCst)
     }
 }
 

@@ -19,6 +19,17 @@ use keyward_policy::config::Rate;
 use keyward_policy::config::caller::OTHERS;
 use keyward_policy::text::human_size;
 
+/// Why a call that did not end within the grace time had to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CutOff {
+    /// The broker stops.
+    #[error("the broker stops, and the call did not end within the grace time")]
+    Stopping,
+    /// A reload changed or removed its mount.
+    #[error("a reload replaced the mount, and the call did not end within the grace time")]
+    Replaced,
+}
+
 /// Why a call ended without the plugin's response.
 ///
 /// Its `Display` is the message; [`help`](Self::help) says what to do about it.
@@ -151,6 +162,20 @@ pub enum CallError {
         concurrency: u32,
         /// How long it waited; `None` if too many calls of it wait.
         waited: Option<Duration>,
+    },
+    /// The broker is stopping, and refuses the call.
+    #[error("mount `{mount}` does not accept calls: the broker is stopping")]
+    Stopping {
+        /// The mount.
+        mount: String,
+    },
+    /// The call did not end within the grace time.
+    #[error("the call to mount `{mount}` was cut off: {reason}")]
+    CutOff {
+        /// The mount.
+        mount: String,
+        /// Why it had to end.
+        reason: CutOff,
     },
     /// The caller sends the body of its request too slowly.
     #[error("the request to mount `{mount}` was ended: {slow}")]

@@ -10,6 +10,7 @@ use keyward_identity::clock::Clock;
 use keyward_identity::source::{self, Imds, InvalidSource, RateLimit, Retry, Settings, Tls};
 use keyward_identity::{TokenCache, TokenSource};
 
+use crate::reloaded::Changes;
 use crate::start_error::StartError;
 use crate::upstream::Trust;
 use keyward_policy::config::{
@@ -19,38 +20,134 @@ use keyward_policy::config::{
 use keyward_policy::diagnostic::{ConfigError, Diagnostic};
 use keyward_policy::text::toml_key;
 
-/// The identities at work.
+/// The identities at work. Clones are the same ones.
+#[derive(Clone)]
 pub(crate) struct Identities {
-    pub(crate) caches: BTreeMap<String, TokenCache>,
+    by_name: BTreeMap<String, Identity>,
     /// Where tokens survive a restart.
-    pub(crate) files: Vec<Persistence>,
+    files: HashMap<PathBuf, Persistence>,
+    /// By the endpoint of IMDS; `None` is the default one.
+    rate_limits: HashMap<Option<String>, RateLimit>,
 }
 
-/// A cache for each identity. Those of one endpoint share its rate limit, and those of one file
-/// share the file.
-pub(crate) fn caches(
-    config: &Config,
-    trust: &Trust,
-    clock: &Arc<dyn Clock>,
-    supplied: &Sources,
-) -> Result<Identities, StartError> {
-    let tls = trust.client().map_err(|error| StartError::Tls(error.to_string()))?;
-    let mut factory = SourceFactory::new(config, tls.into(), clock, supplied);
-    let mut caches = BTreeMap::new();
-    for (name, identity) in &config.identities {
-        let source =
-            factory.create(name, identity).map_err(|error| no_source(name, identity, &error))?;
-        tracing::debug!(identity = name, source = source.describe(), "identity");
-        let (clock, policy) = (Arc::clone(clock), Policy::default());
-        let cache = match &identity.persist {
-            None => TokenCache::with(source, clock, policy),
-            Some(persist) => {
-                TokenCache::persisted(source, clock, policy, factory.file(name, persist, identity)?)
+/// An identity with its cache, and what it was made from.
+#[derive(Clone)]
+struct Identity {
+    cache: TokenCache,
+    made_from: IdentityInputs,
+}
+
+/// What an identity is made from, beside the key of its file and the trust anchors.
+#[derive(Clone, PartialEq, Eq)]
+struct IdentityInputs {
+    source: IdentitySource,
+    persist: Option<PersistConfig>,
+    /// The authority that issues tokens, if the source has to know it.
+    authority: Option<String>,
+    /// The addresses that it connects to in place of DNS.
+    addresses: BTreeMap<(String, u16), SocketAddr>,
+}
+
+impl IdentityInputs {
+    fn of(identity: &IdentityConfig, config: &Config) -> Self {
+        let addresses = config.egress.resolve.iter();
+        let addresses = addresses.filter(|((host, _), _)| match &identity.source {
+            IdentitySource::Imds(ImdsConfig { endpoint: Some(endpoint), .. }) => {
+                endpoint.contains(host)
             }
-        };
-        caches.insert(name.clone(), cache);
+            IdentitySource::Imds(_) | IdentitySource::Supplied => false,
+            // Their endpoints come from the environment.
+            IdentitySource::Platform(..) | IdentitySource::Auto(_) => true,
+        });
+        let addresses = addresses.map(|(name, address)| (name.clone(), *address)).collect();
+        let authority = uses_tls(&identity.source).then(|| config.cloud.authority.clone());
+        let (source, persist) = (identity.source.clone(), identity.persist.clone());
+        Self { source, persist, authority, addresses }
     }
-    Ok(Identities { caches, files: factory.files.into_values().collect() })
+}
+
+/// Whether a source may connect with TLS, and ask the cloud's authority for tokens.
+fn uses_tls(source: &IdentitySource) -> bool {
+    match source {
+        IdentitySource::Imds(_) | IdentitySource::Supplied => false,
+        IdentitySource::Platform(..) | IdentitySource::Auto(_) => true,
+    }
+}
+
+impl Identities {
+    /// A cache for each identity. Those of one endpoint share its rate limit, and those of one file
+    /// share the file. Identities of `previous` that did not change are reused;
+    /// `trust_anchors_changed` is whether the trust anchors are others than theirs.
+    pub(crate) fn new(
+        config: &Config,
+        trust: &Trust,
+        trust_anchors_changed: bool,
+        previous: Option<&Self>,
+        (clock, supplied): (&Arc<dyn Clock>, &Sources),
+    ) -> Result<(Self, Changes), StartError> {
+        let tls = trust.client().map_err(|error| StartError::Tls(error.to_string()))?;
+        let mut factory = SourceFactory::new(config, tls.into(), clock, supplied);
+        if let Some(previous) = previous {
+            factory.rate_limits.clone_from(&previous.rate_limits);
+            factory.previous_files.clone_from(&previous.files);
+        }
+        let (mut by_name, mut changes) = (BTreeMap::new(), Changes::default());
+        for (name, identity) in &config.identities {
+            let made_from = IdentityInputs::of(identity, config);
+            let file = match &identity.persist {
+                None => None,
+                Some(persist) => Some(factory.file(name, persist, identity)?),
+            };
+            let before = previous.and_then(|previous| previous.by_name.get(name));
+            if let Some(before) = before
+                && before.made_from == made_from
+                && !(trust_anchors_changed && uses_tls(&identity.source))
+                && file.as_ref().is_none_or(|file| factory.is_reused(file))
+            {
+                changes.unchanged.push(name.clone());
+                by_name.insert(name.clone(), before.clone());
+                continue;
+            }
+            let source = factory
+                .create(name, identity)
+                .map_err(|error| no_source(name, identity, &error))?;
+            tracing::debug!(identity = name, source = source.describe(), "identity");
+            let (clock, policy) = (Arc::clone(clock), Policy::default());
+            let cache = match file {
+                None => TokenCache::with(source, clock, policy),
+                Some(file) => TokenCache::persisted(source, clock, policy, file),
+            };
+            let is_new = before.is_none();
+            if is_new { &mut changes.added } else { &mut changes.changed }.push(name.clone());
+            by_name.insert(name.clone(), Identity { cache, made_from });
+        }
+        if let Some(previous) = previous {
+            let removed = previous.by_name.keys().filter(|name| !by_name.contains_key(*name));
+            changes.removed.extend(removed.cloned());
+        }
+        let SourceFactory { files, rate_limits, .. } = factory;
+        Ok((Self { by_name, files, rate_limits }, changes))
+    }
+
+    /// The cache of an identity.
+    pub(crate) fn cache(&self, name: &str) -> Option<&TokenCache> {
+        self.by_name.get(name).map(|identity| &identity.cache)
+    }
+
+    /// The names and caches of all identities.
+    pub(crate) fn caches(&self) -> impl Iterator<Item = (&String, &TokenCache)> {
+        self.by_name.iter().map(|(name, identity)| (name, &identity.cache))
+    }
+
+    /// The names of all identities.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &String> {
+        self.by_name.keys()
+    }
+
+    /// Where tokens survive a restart.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Persistence> {
+        self.files.values()
+    }
 }
 
 /// Why an identity has no source.
@@ -80,6 +177,8 @@ pub(crate) struct SourceFactory<'c> {
     /// By the endpoint of IMDS; `None` is the default one.
     rate_limits: HashMap<Option<String>, RateLimit>,
     files: HashMap<PathBuf, Persistence>,
+    /// Those of the identities that are replaced. One is used again if its key is the same.
+    previous_files: HashMap<PathBuf, Persistence>,
     clock: &'c Arc<dyn Clock>,
     authority: &'c str,
     /// The trust anchors that requests to services use too.
@@ -104,6 +203,7 @@ impl<'c> SourceFactory<'c> {
         Self {
             rate_limits: HashMap::new(),
             files: HashMap::new(),
+            previous_files: HashMap::new(),
             clock,
             authority,
             tls,
@@ -176,9 +276,18 @@ impl<'c> SourceFactory<'c> {
             return Ok(file.clone());
         }
         let key = key(config).map_err(|error| unusable_key(name, config, identity, &error))?;
-        let file = Persistence::open(&config.path, key);
+        let previous = self.previous_files.get(&config.path).filter(|file| file.has_key(&key));
+        let file = match previous {
+            Some(file) => file.clone(),
+            None => Persistence::open(&config.path, key),
+        };
         self.files.insert(config.path.clone(), file.clone());
         Ok(file)
+    }
+
+    /// Whether a file is one of the identities that are replaced.
+    fn is_reused(&self, file: &Persistence) -> bool {
+        self.previous_files.values().any(|previous| previous.is_same(file))
     }
 }
 

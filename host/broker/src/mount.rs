@@ -16,6 +16,7 @@ use crate::running_calls::RunningCalls;
 use crate::running_grant::RunningGrant;
 use crate::seal::{ResponseCache, StateKey};
 use crate::served_caller::{ServedCaller, ServedCallers, Wait};
+use crate::stopping::Stopping;
 use crate::upstream::Client;
 use keyward_policy::caller::Caller;
 use keyward_policy::config::Limits;
@@ -43,13 +44,16 @@ pub(crate) struct Mount {
     pub(crate) databases: Option<DatabasePool>,
     /// How long a call waits for one.
     pub(crate) database_wait: Duration,
-    pub(crate) permits: ConcurrencyLimit,
+    /// Shared with mounts that it replaced, if their sandboxes are the same.
+    pub(crate) permits: Arc<ConcurrencyLimit>,
     /// The callers that it serves, with the grants of each.
     pub(crate) callers: ServedCallers,
-    /// Its calls, so that a lock can end them.
+    /// Its calls, so that they can be ended.
     pub(crate) running: RunningCalls,
     /// The broker's locks.
     pub(crate) locks: Arc<Locks>,
+    /// Whether the broker still accepts calls.
+    pub(crate) stopping: Arc<Stopping>,
 }
 
 /// Permits to run a call: the mount's, and the caller's.

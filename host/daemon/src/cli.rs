@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -48,6 +49,17 @@ pub(crate) enum Command {
     /// Sends the request to the daemon's Unix socket, which requires its own user or root. If no
     /// daemon is running, the next one starts locked.
     Lock(Lock),
+    /// Read the configuration of a running daemon again, and put it in use.
+    ///
+    /// Mounts that did not change keep their connections and calls. An invalid configuration changes
+    /// nothing.
+    Reload(Reload),
+    /// Show what a running daemon is doing.
+    Status(Status),
+    /// Wait until a daemon serves callers.
+    Wait(Wait),
+    /// Stop a running daemon gracefully, and wait until it has ended.
+    Stop(Stop),
     /// Lift a lock, with the authority that `lock` needs.
     Unlock(Unlock),
     /// Manage cached tokens.
@@ -241,6 +253,60 @@ pub(crate) struct Lock {
     /// The daemon's Unix socket, if it is not the configuration's.
     #[arg(long, env = "KEYWARD_SOCKET", value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,
+}
+
+/// Where a running daemon is controlled.
+#[derive(Debug, Args)]
+pub(crate) struct AdminPlace {
+    /// The configuration file, which says where the admin socket is.
+    #[arg(
+        long,
+        short,
+        env = "KEYWARD_CONFIG",
+        value_name = "FILE",
+        required_unless_present = "socket"
+    )]
+    pub(crate) config: Option<PathBuf>,
+    /// The daemon's admin socket, if it is not the configuration's.
+    #[arg(long, env = "KEYWARD_ADMIN_SOCKET", value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Reload {
+    #[command(flatten)]
+    pub(crate) place: AdminPlace,
+    /// Reload only if the configuration in use has this digest, which `keyward status` prints: so
+    /// that two operators do not undo each other's changes.
+    #[arg(long, value_name = "DIGEST")]
+    pub(crate) if_match: Option<String>,
+    /// The output format.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    #[command(flatten)]
+    pub(crate) place: AdminPlace,
+    /// The output format.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Wait {
+    #[command(flatten)]
+    pub(crate) place: AdminPlace,
+    /// How long to wait: `500ms`, `30s`, `5m`.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
+    pub(crate) timeout: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Stop {
+    #[command(flatten)]
+    pub(crate) place: AdminPlace,
 }
 
 #[derive(Debug, Args)]

@@ -23,6 +23,10 @@ pub(crate) fn run(cli: Cli, hardened: Result<(), &'static str>) -> Result<Exit, 
         Command::Schema(schema) => commands::schema(&schema),
         Command::Lock(lock) => block_on(commands::lock(lock)),
         Command::Unlock(unlock) => block_on(commands::unlock(unlock)),
+        Command::Reload(reload) => block_on(commands::reload(reload)),
+        Command::Status(status) => block_on(commands::status(status)),
+        Command::Wait(wait) => block_on(commands::wait(wait)),
+        Command::Stop(stop) => block_on(commands::stop(stop)),
         Command::Token(token) => block_on(commands::token(token)),
         #[cfg(feature = "emulator")]
         Command::Emulator(emulator) => block_on(commands::emulator(emulator)),
@@ -45,6 +49,7 @@ impl Command {
             Self::Check(_) | Self::Doctor(_) | Self::Inspect(_) | Self::Call(_) => false,
             Self::Explain(_) | Self::Schema(_) | Self::Token(_) => false,
             Self::Lock(_) | Self::Unlock(_) => false,
+            Self::Reload(_) | Self::Status(_) | Self::Wait(_) | Self::Stop(_) => false,
         }
     }
 }

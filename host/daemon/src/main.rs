@@ -1,6 +1,8 @@
 //! Keyward's daemon and command line.
 
 mod accounts;
+#[cfg_attr(not(unix), allow(dead_code, reason = "there is no admin socket"))]
+mod admin;
 mod audit_file;
 mod authority;
 mod cli;
@@ -14,6 +16,7 @@ mod dispatch;
 mod environment;
 mod exit;
 mod harden;
+mod inherited;
 mod listen;
 mod lock_file;
 mod lock_store;
@@ -21,7 +24,9 @@ mod log;
 mod log_limit;
 mod output;
 mod peer;
+mod running;
 mod service_account;
+mod service_manager;
 #[cfg(all(test, unix))]
 #[path = "../../../tests/skip.rs"]
 #[allow(clippy::disallowed_methods, clippy::panic, clippy::unwrap_used, reason = "for tests only")]

@@ -36,6 +36,7 @@ mod metrics;
 mod operations;
 mod orders;
 mod own_cloud;
+mod reloading;
 mod sealing;
 mod streaming;
 mod way_of_a_call;

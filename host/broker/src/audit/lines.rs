@@ -36,6 +36,8 @@ struct Queue {
 struct Waiting {
     lines: Vec<u8>,
     writer_sleeps: bool,
+    /// Lines that the writer has taken are not written yet.
+    is_writing: bool,
     closed: bool,
 }
 
@@ -52,6 +54,17 @@ impl JsonLines {
             .name("keyward-audit".to_owned())
             .spawn(move || written.write(to))?;
         Ok(Self { queue, writer: Some(writer) })
+    }
+}
+
+impl JsonLines {
+    /// Waits until all records so far are written. Returns whether they were within this time: a
+    /// pipe that nobody reads takes none.
+    pub fn flush_within(&self, time: Duration) -> bool {
+        let waiting = self.queue.lock();
+        let is_left = |waiting: &mut Waiting| !waiting.lines.is_empty() || waiting.is_writing;
+        let waited = self.queue.room.wait_timeout_while(waiting, time, is_left);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 }
 
@@ -95,11 +108,14 @@ impl Queue {
                 waiting = self.lock();
             }
             let (lines, closed) = (std::mem::take(&mut waiting.lines), waiting.closed);
+            waiting.is_writing = true;
             drop(waiting);
             self.room.notify_all();
             if let Err(error) = to.write_all(&lines).and_then(|()| to.flush()) {
                 tracing::error!(%error, "cannot write the audit");
             }
+            self.lock().is_writing = false;
+            self.room.notify_all();
             if closed {
                 return;
             }
@@ -134,6 +150,31 @@ mod tests {
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
+    }
+
+    /// Takes nothing until it may.
+    struct Stalled(std::sync::mpsc::Receiver<()>);
+
+    impl Write for Stalled {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let _ = self.0.recv();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn it_is_known_whether_all_records_are_written() {
+        let (go, stalled) = std::sync::mpsc::channel();
+        let lines = JsonLines::new(Stalled(stalled)).unwrap();
+        assert!(lines.flush_within(Duration::ZERO), "there are none");
+        lines.queue.push(b"a record");
+        assert!(!lines.flush_within(Duration::from_millis(20)));
+        drop(go);
+        assert!(lines.flush_within(Duration::from_secs(30)));
     }
 
     #[test]

@@ -7,11 +7,11 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use keyward_identity::Audience;
 
-use super::{Broker, CallId, Entry, flush};
+use super::{Broker, CallId, flush};
 use crate::audit::Record;
 use crate::lock::{Lock, LockEvent, LockTarget, Locked, Names, UnknownLockTarget, caller_names};
 use crate::mount::Mount;
-use crate::running_calls::EndedByLock;
+use crate::running_calls::RunningCall;
 
 /// How long calls that a lock ends may take to stop. A guest that computes notices within
 /// milliseconds.
@@ -37,7 +37,7 @@ impl Broker {
         lock.target.check_names(self.names())?;
         let event = LockEvent::from(&lock);
         let target = lock.target.clone();
-        let was_locked = self.0.locks.insert(lock);
+        let was_locked = self.0.shared.locks.insert(lock);
         self.record_lock(&event);
         tracing::warn!(%target, by = event.by, "locked");
         let locked = self.enforce(&target).await;
@@ -48,10 +48,10 @@ impl Broker {
     /// audit has a record of it.
     pub fn unlock(&self, event: &LockEvent) -> Option<Lock> {
         let target = &event.target;
-        self.0.locks.get(target)?;
+        self.0.shared.locks.get(target)?;
         // Nothing from before the lock survives it.
         self.drop_credentials(target);
-        let removed = self.0.locks.remove(target)?;
+        let removed = self.0.shared.locks.remove(target)?;
         self.record_lock(event);
         tracing::warn!(%target, by = event.by, "unlocked");
         Some(removed)
@@ -67,14 +67,14 @@ impl Broker {
         let mut begun = Vec::new();
         for lock in added {
             let target = lock.target.clone();
-            if !self.0.locks.replace(lock) {
+            if !self.0.shared.locks.replace(lock) {
                 tracing::warn!(%target, "locked");
                 begun.push(target);
             }
         }
         for target in lifted {
             self.drop_credentials(target);
-            if self.0.locks.remove(target).is_some() {
+            if self.0.shared.locks.remove(target).is_some() {
                 tracing::warn!(%target, "unlocked");
             }
         }
@@ -84,7 +84,7 @@ impl Broker {
     /// The locks.
     #[must_use]
     pub fn locks(&self) -> Vec<Lock> {
-        self.0.locks.all()
+        self.0.shared.locks.all()
     }
 
     /// Writes the audit record of a lock that began or ended while no broker ran.
@@ -94,18 +94,20 @@ impl Broker {
     }
 
     fn names(&self) -> Names {
+        let generation = self.0.current.load();
         Names {
             mounts: self.mounts(),
-            callers: caller_names(&self.0.callers),
-            identities: self.0.identities.keys().cloned().collect(),
+            callers: caller_names(&generation.callers),
+            identities: generation.identities.names().cloned().collect(),
         }
     }
 
     /// Ends the calls that a lock covers, and drops what they could act with.
     async fn enforce(&self, target: &LockTarget) -> Locked {
         // A call that is not in these lists yet checks the lock after it was added to one.
-        let ended: Vec<Weak<dyn EndedByLock>> = {
-            let calls = self.0.mounts.values().flat_map(|Entry { mount, .. }| mount.running.all());
+        let ended: Vec<Weak<dyn RunningCall>> = {
+            let mounts = self.all_mounts();
+            let calls = mounts.iter().flat_map(|mount| mount.running.all());
             let covered = calls.filter(|call| target.covers(&call.lock_subject()));
             let ended = covered.map(|call| {
                 call.end_by_lock(target);
@@ -129,7 +131,7 @@ impl Broker {
             tokens.entry(identity).or_default().extend(audiences);
         }
         let mut disk_error = None;
-        for file in self.0.files.clone() {
+        for file in self.files() {
             if let Err(error) = flush(file).await {
                 disk_error = Some(error.to_string());
             }
@@ -146,7 +148,8 @@ impl Broker {
     /// Drops what the mounts that a lock covers could act with, and returns the audiences whose
     /// tokens were removed, by identity.
     fn drop_credentials(&self, target: &LockTarget) -> BTreeMap<String, BTreeSet<Audience>> {
-        let mounts = || self.0.mounts.values().map(|Entry { mount, .. }| mount);
+        let all = self.all_mounts();
+        let mounts = || all.iter();
         let covers = |mount: &Mount| match target {
             LockTarget::All => true,
             LockTarget::Mount(name) => *name == mount.name,
@@ -155,7 +158,9 @@ impl Broker {
         };
         mounts().filter(|mount| covers(mount)).for_each(|mount| mount.drop_credentials());
         let mut removed = BTreeMap::new();
-        for (name, cache) in &self.0.identities {
+        let generation = self.0.current.load_full();
+        let replaced = self.replaced();
+        for (name, cache) in generation.identities.caches().chain(replaced.all_caches()) {
             let audiences: BTreeSet<Audience> = match target {
                 LockTarget::All => cache.forget(None),
                 LockTarget::Identity(identity) if identity == name => cache.forget(None),
@@ -167,7 +172,7 @@ impl Broker {
                 LockTarget::Identity(_) | LockTarget::Caller(_) => continue,
             };
             if !audiences.is_empty() {
-                removed.insert(name.clone(), audiences);
+                removed.entry(name.clone()).or_insert_with(BTreeSet::new).extend(audiences);
             }
         }
         removed
@@ -183,9 +188,9 @@ impl Broker {
                 tracing::warn!("a lock has no effect: {error}");
             }
             self.drop_credentials(&lock.target);
-            self.0.locks.insert(lock);
+            self.0.shared.locks.insert(lock);
         }
-        for file in self.0.files.iter().filter(|_| has_locks) {
+        for file in self.files().iter().filter(|_| has_locks) {
             if let Err(error) = file.flush() {
                 tracing::warn!(%error, "locked tokens cannot be removed from the disk");
             }

@@ -1,7 +1,7 @@
 //! One call, from the caller's request to the end of the response: what all its parts share.
 
+mod ended_early;
 mod exports;
-mod locked;
 mod memory;
 mod progress;
 mod record;
@@ -18,7 +18,6 @@ pub(crate) use record::UpstreamNote;
 use crate::audit::{AuditSink, Outcome, Record};
 use crate::error::CallError;
 use crate::expect::Expectation;
-use crate::lock::LockTarget;
 use crate::mount::Mount;
 use crate::running_grant::RunningGrant;
 use crate::served_caller::ServedCaller;
@@ -60,8 +59,8 @@ pub(crate) struct Call {
     surrogates: Surrogates,
     memory: Arc<CallMemory>,
     verdict: OnceLock<CallError>,
-    /// The lock that ended it.
-    ended_by_lock: SetOnce<LockTarget>,
+    /// The error that ended it early.
+    ended_early: SetOnce<CallError>,
     expectation: Expectation,
     redirects: Redirects,
     exports: Exports,
@@ -99,7 +98,7 @@ impl Call {
             references,
             surrogates: Surrogates::default(),
             verdict: OnceLock::new(),
-            ended_by_lock: SetOnce::new(),
+            ended_early: SetOnce::new(),
             expectation: Expectation::default(),
             redirects: Redirects::default(),
             exports: Exports::default(),

@@ -46,6 +46,7 @@ impl CallError {
             | Self::Unsearchable { .. }
             | Self::TokenEchoed { .. }
             | Self::NoResponse { .. } => StatusCode::BAD_GATEWAY,
+            Self::Stopping { .. } | Self::CutOff { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::NotStarted { .. } => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -55,9 +56,10 @@ impl CallError {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::RateLimited { retry_after, .. } => Some(*retry_after),
-            Self::Busy { .. } | Self::Waited { .. } | Self::CallerBusy { .. } => {
-                Some(Duration::from_secs(1))
-            }
+            Self::Busy { .. }
+            | Self::Waited { .. }
+            | Self::CallerBusy { .. }
+            | Self::Stopping { .. } => Some(Duration::from_secs(1)),
             Self::UnknownMount { .. }
             | Self::BadRequest { .. }
             | Self::IncompleteBody
@@ -65,6 +67,7 @@ impl CallError {
             | Self::Override { .. }
             | Self::CallerDenied(_)
             | Self::Locked { .. }
+            | Self::CutOff { .. }
             | Self::SlowBody { .. }
             | Self::NotAllowed(_)
             | Self::Minting(_)
@@ -113,6 +116,8 @@ impl CallError {
             Self::Busy { .. } | Self::Waited { .. } | Self::CallerBusy { .. } => {
                 ("busy", "The mount is busy")
             }
+            Self::Stopping { .. } => ("stopping", "The broker is stopping"),
+            Self::CutOff { .. } => ("cut-off", "The call did not end in time"),
             Self::SlowBody { .. } => ("slow-body", "The request body came too slowly"),
             Self::NotAllowed(_) => ("not-allowed", "Not allowed"),
             Self::Minting(_) => ("minting", "Minting a credential is not allowed"),
@@ -158,6 +163,8 @@ impl CallError {
             | Self::Waited { .. }
             | Self::RateLimited { .. }
             | Self::Locked { .. }
+            | Self::Stopping { .. }
+            | Self::CutOff { .. }
             | Self::SlowBody { .. }
             | Self::Trapped { .. }
             | Self::NoResponse { .. }
@@ -192,6 +199,8 @@ impl CallError {
             | Self::Busy { .. }
             | Self::Waited { .. }
             | Self::CallerBusy { .. }
+            | Self::Stopping { .. }
+            | Self::CutOff { .. }
             | Self::SlowBody { .. }
             | Self::Limit { .. }
             | Self::Trapped { .. }

@@ -45,6 +45,12 @@ impl CallError {
                 "To allow more, raise `concurrency` in {}, which is at most that of the mount",
                 mount_caller_header(mount, name)
             )),
+            Self::Stopping { .. } => Some("Send the request again in a moment".to_owned()),
+            Self::CutOff { .. } => Some(
+                "`grace` in [listen] is how long calls may go on. The service may have carried out \
+                 the request"
+                    .to_owned(),
+            ),
             Self::NotAllowed(denied) => Some(denied.help()),
             Self::Minting(denied) => Some(denied.help()),
             Self::Redirect(denied) => Some(denied.help()),

@@ -27,7 +27,7 @@ mod streamed_body;
 mod template;
 
 pub(crate) use address_space::{Reduced, fit};
-pub(crate) use engine::Engine;
+pub(crate) use engine::{Engine, MOST_SANDBOXES};
 pub(crate) use guest::Guest;
 pub(crate) use read_ahead::ReadAhead;
 pub(crate) use run::{PluginResponse, run};

@@ -117,7 +117,7 @@ async fn live<B>(
             biased;
             limit = watch(&call) => Some(limit),
             limit = overstay(&call) => Some(limit),
-            _ = call.ended_by_lock() => None,
+            _ = call.ended_early() => None,
         }
     });
     // Both break off when this ends.
@@ -136,7 +136,7 @@ async fn live<B>(
 }
 
 /// Runs the guest. Its verdict is known before its store is dropped, and with it the ends of its
-/// bodies. `ends` tells when it must end, with the limit that it has reached or else by a lock.
+/// bodies. `ends` tells when it must end, with the limit that it has reached or else early.
 async fn sandbox<B>(
     call: &Arc<Call>,
     template: &Template,

@@ -18,6 +18,8 @@ use keyward_policy::plan::Plugin;
 #[derive(Clone)]
 pub(crate) struct Template {
     pub(super) pre: ProxyPre<State>,
+    /// The clock of its time limits ticks as long as this is held.
+    _engine: Engine,
 }
 
 /// What becomes of a plugin while the broker starts. Compiling one takes up to a second for a small
@@ -92,7 +94,7 @@ impl<'e, 'o> Templates<'e, 'o> {
         };
         let pre =
             self.linker.instantiate_pre(&component).and_then(ProxyPre::new).map_err(unusable)?;
-        let template = Template { pre };
+        let template = Template { pre, _engine: self.engine.clone() };
         self.tell(CompileEvent::Ready {
             plugin: &plugin.label,
             found: was_found,

@@ -18,6 +18,7 @@ const SESSIONS: usize = 64;
 #[derive(Clone, Debug)]
 pub(crate) struct Trust {
     provider: Arc<CryptoProvider>,
+    roots: Arc<RootCertStore>,
     verifier: Arc<WebPkiServerVerifier>,
 }
 
@@ -62,13 +63,21 @@ impl Trust {
         diagnostics.into_result(())?;
 
         let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let roots = Arc::new(roots);
         let verifier =
-            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+            WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider))
                 .build();
         let verifier = verifier.map_err(|error| {
             Diagnostic::new(None, format!("cannot verify certificates: {error}"))
         })?;
-        Ok(Self { provider, verifier })
+        Ok(Self { provider, roots, verifier })
+    }
+
+    /// Whether both trust the same certificates.
+    pub(crate) fn has_same_anchors(&self, other: &Self) -> bool {
+        let (own, others) = (&self.roots.roots, &other.roots.roots);
+        // Their order is that of a directory, and says nothing.
+        own.len() == others.len() && own.iter().all(|anchor| others.contains(anchor))
     }
 
     /// The TLS of one mount: its sessions are its own.

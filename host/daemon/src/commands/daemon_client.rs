@@ -1,10 +1,11 @@
 //! A client of a running daemon, over its Unix socket.
 
 use std::path::Path;
-#[cfg(unix)]
 use std::time::Duration;
 
-use http::Method;
+use bytes::Bytes;
+use http::{Method, Request, StatusCode};
+use http_body_util::Full;
 use serde_json::Value;
 
 #[cfg(unix)]
@@ -29,6 +30,20 @@ pub(super) enum Controlled {
     Silent(String),
 }
 
+/// The outcome of any request to a daemon.
+#[derive(Debug)]
+#[cfg_attr(not(unix), allow(dead_code, reason = "no daemon can be reached"))]
+pub(super) enum Exchanged {
+    /// The JSON of the daemon's response.
+    Answer(Value),
+    /// The daemon responded with an error: the last part of the problem's type, and its detail.
+    Refused { status: StatusCode, kind: String, detail: String },
+    /// As [`Controlled::NoDaemon`].
+    NoDaemon,
+    /// As [`Controlled::Silent`].
+    Silent(String),
+}
+
 /// Sends a control request to the daemon.
 ///
 /// # Errors
@@ -41,32 +56,46 @@ pub(super) async fn control(
     path: &str,
     body: Option<Value>,
 ) -> Result<Controlled, Failure> {
-    let exchanged = tokio::time::timeout(TIMEOUT, exchange(socket, method, path, body)).await;
+    let body = body.map(|body| body.to_string()).unwrap_or_default();
+    let request = Request::builder().method(method).uri(path).body(Full::from(body));
+    let request = request.map_err(Failure::software)?;
+    match control_within(TIMEOUT, socket, request).await? {
+        Exchanged::Answer(answer) => Ok(Controlled::Answer(answer)),
+        Exchanged::NoDaemon => Ok(Controlled::NoDaemon),
+        Exchanged::Silent(reason) => Ok(Controlled::Silent(reason)),
+        Exchanged::Refused { status, detail, .. } => {
+            Err(Failure::unavailable(format!("the daemon responded with {status}: {detail}")))
+        }
+    }
+}
+
+/// The same for any request, within a time. A response with an error is not a failure.
+#[cfg(unix)]
+pub(super) async fn control_within(
+    time: Duration,
+    socket: &Path,
+    request: Request<Full<Bytes>>,
+) -> Result<Exchanged, Failure> {
+    let exchanged = tokio::time::timeout(time, exchange(socket, request)).await;
     exchanged.unwrap_or_else(|_| {
-        let seconds = TIMEOUT.as_secs();
-        Ok(Controlled::Silent(format!("it did not respond within {seconds} seconds")))
+        let seconds = time.as_secs();
+        Ok(Exchanged::Silent(format!("it did not respond within {seconds} seconds")))
     })
 }
 
 #[cfg(unix)]
-async fn exchange(
-    socket: &Path,
-    method: Method,
-    path: &str,
-    body: Option<Value>,
-) -> Result<Controlled, Failure> {
+async fn exchange(socket: &Path, request: Request<Full<Bytes>>) -> Result<Exchanged, Failure> {
     use std::io::ErrorKind;
 
-    use http::Request;
-    use http_body_util::{BodyExt, Full};
+    use http_body_util::BodyExt;
 
     let mut client = match DaemonClient::connect(socket).await {
         Ok(client) => client,
         Err(error) => match error.kind() {
-            ErrorKind::NotFound | ErrorKind::ConnectionRefused => return Ok(Controlled::NoDaemon),
+            ErrorKind::NotFound | ErrorKind::ConnectionRefused => return Ok(Exchanged::NoDaemon),
             ErrorKind::WouldBlock => {
                 let reason = "too many connections wait at its socket";
-                return Ok(Controlled::Silent(reason.to_owned()));
+                return Ok(Exchanged::Silent(reason.to_owned()));
             }
             _ => {
                 let socket = socket.display();
@@ -75,23 +104,23 @@ async fn exchange(
             }
         },
     };
-    let body = body.map(|body| body.to_string()).unwrap_or_default();
-    let request = Request::builder().method(method).uri(path).body(Full::new(body.into()));
-    let response = match client.send(request.map_err(Failure::software)?).await {
+    let response = match client.send(request).await {
         Ok(response) => response,
-        Err(failure) => return Ok(Controlled::Silent(failure.message().to_owned())),
+        Err(failure) => return Ok(Exchanged::Silent(failure.message().to_owned())),
     };
     let status = response.status();
     let body = match response.into_body().collect().await {
         Ok(body) => body.to_bytes(),
-        Err(error) => return Ok(Controlled::Silent(error.to_string())),
+        Err(error) => return Ok(Exchanged::Silent(error.to_string())),
     };
     let body: Value = serde_json::from_slice(&body).map_err(Failure::unavailable)?;
     if !status.is_success() {
-        let detail = body.get("detail").and_then(Value::as_str).unwrap_or("no `detail`");
-        return Err(Failure::unavailable(format!("the daemon responded with {status}: {detail}")));
+        let text = |name: &str| body.get(name).and_then(Value::as_str);
+        let kind = text("type").and_then(|kind| kind.rsplit(':').next()).unwrap_or_default();
+        let detail = text("detail").unwrap_or("no `detail`").to_owned();
+        return Ok(Exchanged::Refused { status, kind: kind.to_owned(), detail });
     }
-    Ok(Controlled::Answer(body))
+    Ok(Exchanged::Answer(body))
 }
 
 #[cfg(not(unix))]
@@ -102,6 +131,15 @@ pub(super) async fn control(
     _: Option<Value>,
 ) -> Result<Controlled, Failure> {
     Ok(Controlled::NoDaemon)
+}
+
+#[cfg(not(unix))]
+pub(super) async fn control_within(
+    _: Duration,
+    _: &Path,
+    _: Request<Full<Bytes>>,
+) -> Result<Exchanged, Failure> {
+    Ok(Exchanged::NoDaemon)
 }
 
 #[cfg(unix)]

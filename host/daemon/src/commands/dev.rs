@@ -11,6 +11,7 @@ use super::{emulator, serve, start};
 use crate::cli::Dev;
 use crate::config::DaemonConfig;
 use crate::exit::{Exit, Failure};
+use crate::inherited::Inherited;
 use crate::listen::{self, Wanted};
 use crate::lock_store::{self, LockStore};
 use crate::output::{print, width};
@@ -24,8 +25,8 @@ pub(crate) async fn dev(dev: Dev) -> Result<Exit, Failure> {
     if let Some(file) = dev.config {
         let config = DaemonConfig::load(&file)?;
         check_matches(&running, &file, &config.broker)?;
-        let lock_file = config.lock.file.clone();
-        return serve::run(config.plan()?, lock_file, Instant::now(), None).await;
+        let planned = serve::Planned::new(&file, config)?;
+        return serve::run(planned, None, Instant::now(), None, Inherited::default()).await;
     }
     let mut shutdown = ShutdownSignal::install()?;
     let config = DaemonConfig::load(&running.config)?;
@@ -34,9 +35,11 @@ pub(crate) async fn dev(dev: Dev) -> Result<Exit, Failure> {
     let (plan, listen, audit) = config.plan()?;
     print(&super::check::grants_table(&plan.mounts, width()))?;
     let wanted = Wanted::by(&plan.callers);
-    let broker = start::broker(plan, start::audit(&audit)?.sink, read.stored.locks.clone())?;
+    let broker = start::broker(plan, start::audit(&audit)?.lines, read.stored.locks.clone())?;
     let locks = LockStore::start(broker.clone(), lock_file, read).await;
-    let server = listen::start(&listen, wanted, broker.clone(), locks.clone()).await?;
+    let server =
+        listen::start(&listen, wanted, (broker.clone(), locks.clone()), &mut Inherited::default())
+            .await?;
     if let Some(socket) = &listen.socket {
         let socket = socket.display();
         print(&format!(
@@ -52,7 +55,7 @@ pub(crate) async fn dev(dev: Dev) -> Result<Exit, Failure> {
         never = &mut follow => match never {},
     }
     tokio::select! {
-        exit = serve::stop(&server, &broker, &mut shutdown) => Ok(exit),
+        exit = serve::stop(&server, &broker, &mut shutdown, listen.grace) => Ok(exit),
         never = &mut follow => match never {},
     }
 }

@@ -1,8 +1,5 @@
-//! SIGHUP, which does not end `keyward serve`.
+//! SIGHUP, at which `keyward serve` reloads its configuration.
 
-use std::convert::Infallible;
-
-use crate::audit_file::AuditFile;
 use crate::exit::Failure;
 
 /// Waits for SIGHUP; for nothing on systems without it.
@@ -24,33 +21,15 @@ impl HangupSignal {
         Ok(Self {})
     }
 
-    /// Reopens the audit file at each signal, for as long as this is polled.
-    pub(super) async fn reopen(&mut self, audit: Option<&AuditFile>) -> Infallible {
-        loop {
-            self.wait().await;
-            let Some(file) = audit else {
-                tracing::info!("SIGHUP is ignored: the audit does not go to a file");
-                continue;
-            };
-            let path = file.path().display();
-            match file.reopen() {
-                Ok(()) => tracing::info!("SIGHUP: reopened the audit file {path}"),
-                Err(error) => tracing::error!(
-                    "SIGHUP: cannot reopen the audit file {path}, and the open one stays in use: \
-                     {error}"
-                ),
-            }
-        }
-    }
-
+    /// Waits for the signal.
     #[cfg(unix)]
-    async fn wait(&mut self) {
+    pub(super) async fn wait(&mut self) {
         // `None` never comes: the stream has no end.
         self.hangup.recv().await;
     }
 
     #[cfg(not(unix))]
-    async fn wait(&mut self) {
+    pub(super) async fn wait(&mut self) {
         std::future::pending().await
     }
 }

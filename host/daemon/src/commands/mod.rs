@@ -1,6 +1,7 @@
 //! The commands, one module each.
 #![allow(clippy::print_stderr, reason = "progress and hints")]
 
+mod administer;
 mod call;
 mod check;
 mod daemon_client;
@@ -21,6 +22,7 @@ mod shutdown_signal;
 mod start;
 mod token;
 
+pub(crate) use administer::{reload, status, stop, wait};
 pub(crate) use call::call;
 pub(crate) use check::check;
 #[cfg(feature = "emulator")]

@@ -35,7 +35,7 @@ pub(super) fn broker(
 
 /// The audit that records go to.
 pub(super) struct OpenAudit {
-    pub(super) sink: Arc<dyn AuditSink>,
+    pub(super) lines: Arc<JsonLines>,
     /// The file, if they go to one.
     pub(super) file: Option<AuditFile>,
 }
@@ -52,5 +52,5 @@ pub(super) fn audit(config: &config::Audit) -> Result<OpenAudit, Failure> {
             (JsonLines::new(file.clone()), Some(file))
         }
     };
-    Ok(OpenAudit { sink: Arc::new(lines.map_err(Failure::system)?), file })
+    Ok(OpenAudit { lines: Arc::new(lines.map_err(Failure::system)?), file })
 }

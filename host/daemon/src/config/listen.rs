@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use keyward_policy::diagnostic::{Diagnostic, Spanned};
 use keyward_policy::document::{
@@ -45,6 +46,13 @@ const MIN_RATE: WithDefault<u64> = WithDefault::<u64>::size(
      the time in which Keyward waits for it, after the first 30 seconds, and no pause may be longer \
      than two minutes; `\"0B\"` for any rate",
 );
+const GRACE: WithDefault<Duration> = WithDefault::<Duration>::duration(
+    "grace",
+    (Duration::ZERO, Duration::from_secs(24 * 3600)),
+    Duration::from_secs(30),
+    "how long running calls may go on once the daemon stops, or once a reload changed or removed \
+     their mount; then they are cut off",
+);
 const TCP: Key = Key::form(
     "tcp",
     LOOPBACK,
@@ -72,7 +80,7 @@ const ORIGINS: Key = Key::strings(
 pub(super) const LISTEN: SectionKeys = SectionKeys::new(
     &["listen"],
     "Where callers reach the daemon, see [operations.md](operations.md#listeners).",
-    &[&SOCKET, &MODE, &TCP, &TCP_CALLERS, &ORIGINS, &CONNECTIONS.key, &MIN_RATE.key],
+    &[&SOCKET, &MODE, &TCP, &TCP_CALLERS, &ORIGINS, &CONNECTIONS.key, &MIN_RATE.key, &GRACE.key],
 );
 
 const ADDRESS: Key = Key::form(
@@ -146,6 +154,8 @@ pub(crate) struct Listen {
     pub(crate) connections: u32,
     /// How fast callers must send and read, in bytes per second; 0 for any rate.
     pub(crate) min_rate: u64,
+    /// How long running calls may go on once the daemon stops or their mount is replaced.
+    pub(crate) grace: Duration,
 }
 
 /// `[listen.tls]`.
@@ -223,6 +233,7 @@ pub(super) fn listen(root: &Section<'_>, base: &Path, names_callers: bool) -> Li
     }
     let connections = section.integer(&CONNECTIONS);
     let min_rate = section.size(&MIN_RATE);
+    let grace = section.duration_or_default(&GRACE);
     let kubernetes = kubernetes::read(&section, base);
     let tls = tls(&section, base, names_callers, kubernetes.is_some());
     clash(&section, tcp.as_ref(), tls.as_ref());
@@ -243,11 +254,12 @@ pub(super) fn listen(root: &Section<'_>, base: &Path, names_callers: bool) -> Li
         kubernetes,
         connections,
         min_rate,
+        grace,
     }
 }
 
 /// The longest path of a Unix socket, in bytes.
-const LONGEST_SOCKET: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
+pub(super) const LONGEST_SOCKET: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
 
 /// Reports a path that is too long for a socket.
 fn fits(section: &Section<'_>, socket: &Spanned<PathBuf>) -> bool {

@@ -1,5 +1,6 @@
 //! The daemon's configuration: the broker's, and what is the daemon's own.
 
+mod admin;
 mod confine;
 #[cfg(test)]
 mod declared;
@@ -40,6 +41,7 @@ pub(crate) fn sections() -> Vec<&'static SectionKeys> {
         &listen::LISTEN,
         &listen::TLS,
         &kubernetes::KUBERNETES,
+        &admin::ADMIN,
         &AUDIT,
         &lock::LOCK,
         &confine::CONFINE,
@@ -52,9 +54,13 @@ pub(crate) fn sections() -> Vec<&'static SectionKeys> {
 pub(crate) struct DaemonConfig {
     pub(crate) broker: Config,
     pub(crate) listen: Listen,
+    /// The admin socket; `None` if there is none.
+    pub(crate) admin: Option<PathBuf>,
     pub(crate) audit: Audit,
     pub(crate) lock: LockConfig,
     pub(crate) confine: Confine,
+    /// The SHA-256 of its text, in hexadecimal digits.
+    pub(crate) digest: String,
 }
 
 /// `[audit]`: where records go.
@@ -92,6 +98,7 @@ impl DaemonConfig {
             let mut broker = Config::read(&root, base);
             let listen = listen(&root, base, !broker.callers.is_empty());
             proofs::check(&document, &broker, &listen);
+            let admin = admin::admin(&root, base, &listen);
             let audit = audit(&root, base);
             let lock = lock::lock(&root, base, file);
             let confine = confine(&root, base);
@@ -104,7 +111,8 @@ impl DaemonConfig {
                 );
             }
             root.finish();
-            Self { broker, listen, audit, lock, confine }
+            let digest = keyward_policy::plan::sha256(text.as_bytes());
+            Self { broker, listen, admin, audit, lock, confine, digest }
         };
         let mut config = document.finish(config)?;
         config.broker.resolve_accounts(&Accounts)?;

@@ -57,7 +57,7 @@ const AZURE_CLI: &str = "an identity's source is the Azure CLI, another program,
 pub(crate) fn confinement(
     confine: &Confine,
     plan: &Plan,
-    listen: &Listen,
+    (listen, admin): (&Listen, Option<&Path>),
     audit: &Audit,
     lock: &LockConfig,
 ) -> Confinement {
@@ -72,6 +72,9 @@ pub(crate) fn confinement(
             broker(&mut rules, plan);
             sources(&mut rules, &needs);
             listeners(&mut rules, listen);
+            if let Some(socket) = admin {
+                permit_file(&mut rules, socket, Access::LISTEN);
+            }
             audit_file(&mut rules, audit);
             if let Some(file) = &lock.file {
                 permit_file(&mut rules, file, Access::REPLACE);
@@ -95,6 +98,15 @@ pub(crate) fn confinement(
         } else {
             Switch::Off("`seccomp = false` in [confine]")
         },
+    }
+}
+
+impl Confinement {
+    /// Permits reading a file and its successors.
+    pub(crate) fn permit_reading(&mut self, file: &Path) {
+        if let Switch::On(rules) = &mut self.landlock {
+            permit_file(rules, file, Access::READ);
+        }
     }
 }
 
@@ -242,8 +254,9 @@ mod tests {
             panic!("{text}{}", failure.message());
         });
         let (confine, lock) = (config.confine.clone(), config.lock.clone());
+        let admin = config.admin.clone();
         let (plan, listen, audit) = config.plan().unwrap();
-        confinement(&confine, &plan, &listen, &audit, &lock)
+        confinement(&confine, &plan, (&listen, admin.as_deref()), &audit, &lock)
     }
 
     fn rules(text: &str) -> Rules {

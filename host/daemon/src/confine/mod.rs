@@ -8,6 +8,7 @@
 mod derive;
 #[cfg(target_os = "linux")]
 mod landlock;
+mod permits;
 mod rules;
 #[cfg(target_os = "linux")]
 mod seccomp;
@@ -73,19 +74,24 @@ impl Enforced {
     }
 }
 
-/// Confines this process, for as long as it lives, and logs what is in force. It should not have
+/// Confines this process, for as long as it lives, logs what is in force, and returns it. It should not have
 /// started a thread yet: threads that run already stay as they are, which is a warning.
 ///
 /// # Errors
 ///
 /// The kernel has what is asked of it, but a call failed.
-pub(crate) fn process(confinement: &Confinement) -> Result<(), Failure> {
+pub(crate) fn process(mut confinement: Confinement) -> Result<Confinement, Failure> {
+    if let Switch::On(rules) = &mut confinement.landlock {
+        // What does not exist gets no rule.
+        let is_there = |path: &std::path::Path| path.exists() || rules.configured.contains(path);
+        rules.paths.retain(|path, _| is_there(path));
+    }
     let others = other_threads();
     if others > 0 {
         // Another library, which is loaded into every process, may start some.
         tracing::warn!("{others} threads that run already are not confined");
     }
-    let enforced = enforce(confinement)?;
+    let enforced = enforce(&confinement)?;
     if !enforced.on.is_empty() {
         tracing::info!("confined: {}", enforced.on.join(", "));
     }
@@ -98,7 +104,27 @@ pub(crate) fn process(confinement: &Confinement) -> Result<(), Failure> {
     for missing in &enforced.missing {
         tracing::warn!("the daemon cannot reach a path of its configuration: {missing}. {MISSING}");
     }
-    Ok(())
+    Ok(in_force(confinement, &enforced))
+}
+
+/// What of a confinement this kernel has put in force.
+fn in_force(mut confinement: Confinement, enforced: &Enforced) -> Confinement {
+    const LACKS: &str = "this kernel lacks it";
+    let has = |part: &str| enforced.on.iter().any(|on| on.starts_with(part));
+    match &mut confinement.landlock {
+        Switch::On(_) if !has("landlock") => confinement.landlock = Switch::Off(LACKS),
+        Switch::On(rules) => {
+            if enforced.lacking.iter().any(|lacking| lacking.part == "TCP ports") {
+                rules.tcp = None;
+            }
+            rules.paths.retain(|path, _| path.exists());
+        }
+        Switch::Off(_) => {}
+    }
+    if !has("seccomp") {
+        confinement.seccomp = Switch::Off(LACKS);
+    }
+    confinement
 }
 
 /// Finds out what of a confinement this kernel has, on a thread that ends then.

@@ -94,7 +94,7 @@ async fn read_body(request: Request<TrackedBody>) -> Result<Bytes, String> {
 
 /// Whether a caller is the daemon's own user or root.
 #[cfg(unix)]
-pub(super) fn may_control(caller: &Caller) -> bool {
+pub(crate) fn may_control(caller: &Caller) -> bool {
     let own = rustix::process::geteuid().as_raw();
     let proof = caller.proof();
     let is_at_socket = proof.peer.is_none() && proof.embedded.is_none();
@@ -102,7 +102,7 @@ pub(super) fn may_control(caller: &Caller) -> bool {
 }
 
 #[cfg(not(unix))]
-fn may_control(_: &Caller) -> bool {
+pub(crate) fn may_control(_: &Caller) -> bool {
     false
 }
 

@@ -27,6 +27,7 @@ mod workers;
 
 use std::fmt;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -37,22 +38,25 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use connection_shares::{ConnectionShares, Share};
-pub(crate) use control::{FORGET_TOKENS_PATH, LOCK_PATH, LOCKS_PATH, UNLOCK_PATH};
+pub(crate) use control::{FORGET_TOKENS_PATH, LOCK_PATH, LOCKS_PATH, UNLOCK_PATH, may_control};
 use http::Connection;
+pub(crate) use json_response::json_response;
 pub(crate) use prove::Wanted;
+#[cfg(unix)]
+pub(crate) use prove::unix_socket;
 use site::Site;
+#[cfg(unix)]
+pub(crate) use unix::{SocketListener, adopt as adopt_socket, bind as bind_socket};
 use workers::Workers;
 
 use crate::config::Listen;
 use crate::descriptors;
 use crate::exit::Failure;
+use crate::inherited::Inherited;
 use crate::lock_store::LockStore;
 use crate::log_limit::LogLimit;
 use crate::service_account::{IssuerConfig, KeySource, MAX_FILE, Verifier};
 use crate::trusted_file::{self, TrustedFileError};
-
-/// How long active calls may continue after shutdown began.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long calls may take to end, once they are aborted.
 const ABORT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -68,6 +72,43 @@ pub(crate) struct ServerHandle {
     shutdown: CancellationToken,
     /// The addresses it listens on, for the log.
     pub(crate) addresses: Vec<String>,
+    /// What is read again at a reload.
+    pub(crate) files: ListenerFiles,
+}
+
+/// The certificate and the authorities of the TLS listener, which are read again at a reload.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ListenerFiles(Option<tls::TlsFiles>);
+
+impl ListenerFiles {
+    /// Reads them again. Nothing changes until the result is used.
+    ///
+    /// # Errors
+    ///
+    /// One of them is invalid.
+    pub(crate) fn read(&self) -> Result<NewListenerFiles, Failure> {
+        Ok(NewListenerFiles(match &self.0 {
+            Some(files) => files.read()?,
+            None => None,
+        }))
+    }
+}
+
+/// The files of the listeners as they are now.
+pub(crate) struct NewListenerFiles(Option<tls::NewFiles>);
+
+impl NewListenerFiles {
+    /// Uses them for new connections.
+    pub(crate) fn install(self) {
+        if let Some(files) = self.0 {
+            files.install();
+        }
+    }
+
+    /// What was read.
+    pub(crate) fn names(&self) -> Vec<&'static str> {
+        self.0.as_ref().map(tls::NewFiles::names).unwrap_or_default()
+    }
 }
 
 /// What all listeners share.
@@ -153,13 +194,15 @@ static CLOSED: LogLimit = LogLimit::new();
 /// Lines about connections that cannot be accepted.
 static NOT_ACCEPTED: LogLimit = LogLimit::new();
 
-/// Creates the directories of the socket and of a generated certificate if they do not exist.
+/// Creates the directories of the sockets and of a generated certificate if they do not exist.
 /// [`start`] does so, too, but cannot once the process is confined.
-pub(crate) fn create_directories(listen: &Listen) -> Result<(), Failure> {
+pub(crate) fn create_directories(listen: &Listen, admin: Option<&Path>) -> Result<(), Failure> {
     #[cfg(unix)]
-    if let Some(socket) = &listen.socket {
+    for socket in listen.socket.as_deref().into_iter().chain(admin) {
         unix::create_directory(socket)?;
     }
+    #[cfg(not(unix))]
+    let _ = admin;
     match &listen.tls {
         Some(tls) => tls::create_directory(&tls.pair),
         None => Ok(()),
@@ -170,15 +213,15 @@ pub(crate) fn create_directories(listen: &Listen) -> Result<(), Failure> {
 pub(crate) async fn start(
     listen: &Listen,
     wanted: Wanted,
-    broker: Broker,
-    locks: LockStore,
+    (broker, locks): (Broker, LockStore),
+    inherited: &mut Inherited,
 ) -> Result<ServerHandle, Failure> {
     let shutdown = CancellationToken::new();
     let verifier = match &listen.kubernetes {
         Some(issuer) => Some(verifier(issuer).await?),
         None => None,
     };
-    let workers = Arc::new(Workers::start(DRAIN_TIMEOUT).map_err(Failure::system)?);
+    let workers = Arc::new(Workers::start().map_err(Failure::system)?);
     let connections = descriptors::enough_for(listen.connections);
     let server = Server {
         broker,
@@ -194,10 +237,14 @@ pub(crate) async fn start(
     };
     let listeners = TaskTracker::new();
     let mut addresses = Vec::new();
+    let mut files = ListenerFiles::default();
     if let Some(socket) = &listen.socket {
         #[cfg(unix)]
         {
-            let listener = unix::bind(socket, listen.mode, wanted)?;
+            let listener = match inherited.unix("socket", socket)? {
+                Some(listener) => unix::adopt(listener, socket, wanted)?,
+                None => unix::bind(socket, listen.mode, wanted)?,
+            };
             addresses.push(format!("unix socket {}", socket.display()));
             listeners.spawn(server.clone().accept_at_socket(listener));
         }
@@ -208,14 +255,17 @@ pub(crate) async fn start(
         )));
     }
     if let Some(address) = listen.tcp {
-        let listener = tcp::bind(address, &listen.origins, wanted).await?;
+        let tcp = tcp::open(address, inherited.tcp("tcp", address)?).await?;
+        let listener = tcp::bind(tcp, &listen.origins, wanted)?;
         addresses.push(format!("http://{}", listener.address));
         listeners.spawn(server.clone().accept_loop(listener));
     }
     let has_tokens = listen.kubernetes.is_some();
     if let Some(listen) = &listen.tls {
-        let mut listener = tls::bind(listen, has_tokens, wanted).await?;
+        let tcp = inherited.tcp("tls", listen.address)?;
+        let mut listener = tls::bind(listen, has_tokens, wanted, tcp).await?;
         let address = listener.address;
+        files = ListenerFiles(Some(listener.files.clone()));
         addresses.push(match listener.renewal.take() {
             Some(renewal) => {
                 let ca = renewal.ca.display().to_string();
@@ -230,7 +280,7 @@ pub(crate) async fn start(
         listeners.spawn(server.clone().accept_loop(listener));
     }
     listeners.close();
-    Ok(ServerHandle { listeners, workers, shutdown, addresses })
+    Ok(ServerHandle { listeners, workers, shutdown, addresses, files })
 }
 
 /// Makes the verifier of callers' tokens, and fetches its keys. Without them it starts all the same:
@@ -264,12 +314,18 @@ fn check_files(keys: &KeySource) -> Result<(), Failure> {
 }
 
 impl ServerHandle {
-    /// Shuts down gracefully: closes the listeners, lets each connection finish its current
-    /// request, and waits up to [`DRAIN_TIMEOUT`] for that.
+    /// Shuts down gracefully: closes the listeners, and waits until each connection has finished its
+    /// current request.
     pub(crate) async fn shutdown(&self) {
         self.shutdown.cancel();
         self.listeners.wait().await;
         self.workers.shutdown().await;
+    }
+
+    /// Waits until every thread that serves connections has responded, which shows that none is
+    /// stuck.
+    pub(crate) async fn respond(&self) {
+        self.workers.respond().await;
     }
 
     /// Shuts down, and ends active calls at once.

@@ -47,7 +47,7 @@ impl Wanted {
 
 /// The process that connected to a Unix socket.
 #[cfg(target_os = "linux")]
-pub(super) fn unix_socket(stream: &impl std::os::fd::AsFd, wanted: Wanted) -> io::Result<Caller> {
+pub(crate) fn unix_socket(stream: &impl std::os::fd::AsFd, wanted: Wanted) -> io::Result<Caller> {
     let peer::Process { uid, gid, mut groups, pid, unit } =
         peer::of_unix_socket(stream, wanted.units)?;
     groups.extend(gid);
@@ -57,7 +57,7 @@ pub(super) fn unix_socket(stream: &impl std::os::fd::AsFd, wanted: Wanted) -> io
 
 /// The process that connected to a Unix socket. Its groups are not known.
 #[cfg(all(unix, not(target_os = "linux")))]
-pub(super) fn unix_socket(stream: &tokio::net::UnixStream, _wanted: Wanted) -> io::Result<Caller> {
+pub(crate) fn unix_socket(stream: &tokio::net::UnixStream, _wanted: Wanted) -> io::Result<Caller> {
     let credentials = stream.peer_cred()?;
     let (uid, gid, pid) = (credentials.uid(), credentials.gid(), credentials.pid());
     Ok(Proof { uid: Some(uid), gid: Some(gid), pid, ..Proof::default() }.into())

@@ -20,12 +20,11 @@ pub(super) struct LoopbackListener {
     site: Site,
 }
 
-pub(super) async fn bind(
-    address: SocketAddr,
+pub(super) fn bind(
+    listener: TcpListener,
     origins: &[Origin],
     wanted: Wanted,
 ) -> Result<LoopbackListener, Failure> {
-    let listener = open(address).await?;
     let address = listener.local_addr().map_err(Failure::system)?;
     let users = LoopbackUsers::open(wanted, address)?;
     Ok(LoopbackListener {
@@ -36,7 +35,14 @@ pub(super) async fn bind(
     })
 }
 
-pub(super) async fn open(address: SocketAddr) -> Result<TcpListener, Failure> {
+/// Listens at an address, or takes a listener that the service manager has bound to it.
+pub(super) async fn open(
+    address: SocketAddr,
+    inherited: Option<std::net::TcpListener>,
+) -> Result<TcpListener, Failure> {
+    if let Some(listener) = inherited {
+        return TcpListener::from_std(listener).map_err(Failure::system);
+    }
     let listener = TcpListener::bind(address).await;
     listener.map_err(|error| Failure::system(format!("cannot listen at {address}: {error}")))
 }

@@ -17,22 +17,55 @@ use crate::sockets;
 use crate::write_access::{self, Protected};
 
 /// A bound Unix socket. Dropping it removes the file, so that later callers find no daemon, rather
-/// than one that is shutting down.
+/// than one that is shutting down, unless the service manager has bound it.
 #[derive(Debug)]
-pub(super) struct SocketListener {
+pub(crate) struct SocketListener {
     listener: UnixListener,
     path: PathBuf,
     wanted: Wanted,
+    is_own: bool,
 }
 
 impl Drop for SocketListener {
     fn drop(&mut self) {
-        drop(std::fs::remove_file(&self.path));
+        if self.is_own {
+            drop(std::fs::remove_file(&self.path));
+        }
     }
 }
 
+/// Takes a socket that the service manager has bound to this path. Its permissions are those of the
+/// socket unit.
+pub(crate) fn adopt(
+    listener: std::os::unix::net::UnixListener,
+    path: &Path,
+    wanted: Wanted,
+) -> Result<SocketListener, Failure> {
+    check_units(wanted)?;
+    check_directories(path)?;
+    let listener = UnixListener::from_std(listener).map_err(Failure::system)?;
+    Ok(SocketListener { listener, path: path.to_owned(), wanted, is_own: false })
+}
+
 /// Binds the socket. At no moment does it have more permissions than `mode`.
-pub(super) fn bind(path: &Path, mode: u32, wanted: Wanted) -> Result<SocketListener, Failure> {
+pub(crate) fn bind(path: &Path, mode: u32, wanted: Wanted) -> Result<SocketListener, Failure> {
+    check_units(wanted)?;
+    create_directory(path)?;
+    check_directories(path)?;
+    remove_stale(path)?;
+    // `bind` creates the file, and until its mode is set only the umask restricts it.
+    let umask = rustix::process::umask(Mode::from_raw_mode(0o177));
+    let bound = UnixListener::bind(path);
+    rustix::process::umask(umask);
+    let listener = bound.map_err(|error| cannot_listen(path, &error))?;
+    let listener = SocketListener { listener, path: path.to_owned(), wanted, is_own: true };
+    let permissions = std::fs::Permissions::from_mode(mode);
+    std::fs::set_permissions(path, permissions).map_err(|error| cannot_listen(path, &error))?;
+    Ok(listener)
+}
+
+/// Checks that the units of callers can be proved, if a section asks for them.
+fn check_units(wanted: Wanted) -> Result<(), Failure> {
     if wanted.units {
         let proof = peer::check_units().map_err(|error| {
             let failure = Failure::system(format!("cannot prove the units of callers: {error}"));
@@ -46,18 +79,7 @@ pub(super) fn bind(path: &Path, mode: u32, wanted: Wanted) -> Result<SocketListe
             );
         }
     }
-    create_directory(path)?;
-    check_directories(path)?;
-    remove_stale(path)?;
-    // `bind` creates the file, and until its mode is set only the umask restricts it.
-    let umask = rustix::process::umask(Mode::from_raw_mode(0o177));
-    let bound = UnixListener::bind(path);
-    rustix::process::umask(umask);
-    let listener = bound.map_err(|error| cannot_listen(path, &error))?;
-    let listener = SocketListener { listener, path: path.to_owned(), wanted };
-    let permissions = std::fs::Permissions::from_mode(mode);
-    std::fs::set_permissions(path, permissions).map_err(|error| cannot_listen(path, &error))?;
-    Ok(listener)
+    Ok(())
 }
 
 /// Creates the socket's directory if it does not exist.
@@ -110,12 +132,19 @@ fn remove_stale(path: &Path) -> Result<(), Failure> {
     std::fs::remove_file(path).map_err(failed)
 }
 
+impl SocketListener {
+    /// Accepts a connection.
+    pub(crate) async fn accept_stream(&self) -> io::Result<UnixStream> {
+        Ok(self.listener.accept().await?.0)
+    }
+}
+
 impl Listener for SocketListener {
     type Accepted = UnixStream;
     type Connection = std::os::unix::net::UnixStream;
 
     async fn accept(&self) -> io::Result<Self::Accepted> {
-        Ok(self.listener.accept().await?.0)
+        self.accept_stream().await
     }
 
     fn identify(&self, stream: Self::Accepted) -> io::Result<(Self::Connection, Caller)> {

@@ -7,9 +7,8 @@
 use std::io;
 use std::pin::Pin;
 use std::thread::available_parallelism;
-use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -34,8 +33,8 @@ struct Worker {
 }
 
 impl Workers {
-    /// Starts the threads. On shutdown, connections may continue for `drain_timeout`.
-    pub(crate) fn start(drain_timeout: Duration) -> io::Result<Self> {
+    /// Starts the threads.
+    pub(crate) fn start() -> io::Result<Self> {
         let count = available_parallelism().map_or(1, std::num::NonZero::get);
         let threads = TaskTracker::new();
         let (shutdown, abort) = (CancellationToken::new(), CancellationToken::new());
@@ -44,7 +43,7 @@ impl Workers {
             let connections = TaskTracker::new();
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let (connected, stop, abort) = (connections.clone(), shutdown.clone(), abort.clone());
-            let running = run(receiver, connected, stop, drain_timeout, abort);
+            let running = run(receiver, connected, stop, abort);
             let token = threads.token();
             std::thread::Builder::new().name(format!("keyward-{number}")).spawn(move || {
                 runtime.block_on(running);
@@ -68,14 +67,26 @@ impl Workers {
         drop(worker.queue.send(Box::pin(connection)));
     }
 
+    /// Waits until every thread has run something, which shows that none is stuck.
+    pub(crate) async fn respond(&self) {
+        for worker in &self.workers {
+            let (sender, receiver) = oneshot::channel();
+            let respond = async move {
+                let _ = sender.send(());
+            };
+            if worker.queue.send(Box::pin(respond)).is_ok() {
+                drop(receiver.await);
+            }
+        }
+    }
+
     /// Ends all connections at once, also those that [`shutdown`](Self::shutdown) waits for.
     pub(crate) fn abort(&self) {
         self.shutdown.cancel();
         self.abort.cancel();
     }
 
-    /// Waits until all connections have ended, or the drain timeout has elapsed. Nothing may be
-    /// spawned any more.
+    /// Waits until all connections have ended. Nothing may be spawned any more.
     pub(crate) async fn shutdown(&self) {
         self.shutdown.cancel();
         self.threads.wait().await;
@@ -87,7 +98,6 @@ async fn run(
     mut queue: mpsc::UnboundedReceiver<Connection>,
     connections: TaskTracker,
     shutdown: CancellationToken,
-    drain_timeout: Duration,
     abort: CancellationToken,
 ) {
     loop {
@@ -105,9 +115,5 @@ async fn run(
     tokio::select! {
         () = connections.wait() => {}
         () = abort.cancelled() => {}
-        () = tokio::time::sleep(drain_timeout) => {
-            let seconds = drain_timeout.as_secs();
-            tracing::warn!("aborting calls that are still active after {seconds} s");
-        }
     }
 }

@@ -67,6 +67,18 @@ impl Persistence {
         Self(Arc::new(Inner { path, key, tokens, changes, written }))
     }
 
+    /// Whether its key is this one.
+    #[must_use]
+    pub fn has_key(&self, key: &PersistKey) -> bool {
+        self.0.key.bytes() == key.bytes()
+    }
+
+    /// Whether both are the same file, opened once.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Writes the tokens, if they changed. The caches do so themselves, in the background, after
     /// every renewal; a program calls this before it exits. Blocks while it writes.
     ///

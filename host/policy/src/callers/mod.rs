@@ -30,7 +30,7 @@ pub struct Callers {
 }
 
 /// The callers of a mount.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MountCallers {
     named: BTreeMap<Arc<str>, CallerRules>,
     /// The rules for every other caller; `None` if the mount does not serve them.
@@ -70,6 +70,17 @@ impl Callers {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.sections.is_empty()
+    }
+
+    /// Whether both match the same callers, in the same order. The lines where the sections are
+    /// written do not count.
+    #[must_use]
+    pub fn match_the_same(&self, other: &Self) -> bool {
+        let sections = |callers: &Self| -> Vec<CallerSection> {
+            let sections = callers.sections.iter().cloned();
+            sections.map(|section| CallerSection { location: None, ..section }).collect()
+        };
+        sections(self) == sections(other)
     }
 
     /// The name of the first section that matches a caller.

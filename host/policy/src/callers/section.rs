@@ -9,7 +9,7 @@ use crate::diagnostic::Location;
 use crate::text::toml_key;
 
 /// What must be proved about a caller for its section to match. All that is given must match.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallerSection {
     /// The caller's name.
     pub name: Arc<str>,

@@ -15,7 +15,7 @@ static TABLE: LazyLock<BTreeMap<String, Operations>> = LazyLock::new(|| {
 });
 
 /// The operations of a service that need more than `allow`.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Operations {
     /// Requests with other requests in their body.

@@ -23,7 +23,7 @@ pub struct IdentityConfig {
 }
 
 /// Where an identity's tokens come from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IdentitySource {
     /// The instance metadata service.
     Imds(ImdsConfig),
@@ -36,7 +36,7 @@ pub enum IdentitySource {
 }
 
 /// `source = "imds"`.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImdsConfig {
     /// A user-assigned identity; `None` for the system-assigned one.
     pub user_assigned: Option<UserAssigned>,
@@ -49,7 +49,7 @@ pub struct ImdsConfig {
 }
 
 /// The configuration that all sources have in common.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourceConfig {
     /// A user-assigned identity.
     pub user_assigned: Option<UserAssigned>,

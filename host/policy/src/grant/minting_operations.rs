@@ -6,7 +6,7 @@ use crate::cloud::{Operation, Operations, Semantics};
 
 /// The operations at a grant's endpoint whose response is a credential, and those of them whose
 /// credentials the mount hands out.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Minting {
     /// The endpoint's services, by their names in the cloud table.
     pub services: BTreeSet<String>,

@@ -19,7 +19,7 @@ use crate::pattern::Pattern;
 use crate::request_head::{AmbiguousParameter, RequestHead};
 
 /// What a mount may do with the tokens of one audience.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
     /// The audience's name in the manifest. No other grant of the mount has it.
     pub name: Arc<str>,

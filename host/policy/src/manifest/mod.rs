@@ -23,7 +23,7 @@ use crate::host_pattern::HostPattern;
 use crate::pattern::Pattern;
 
 /// A plugin's manifest.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {
     /// The plugin's name: lower-case letters, digits and hyphens.
     pub name: String,
@@ -38,7 +38,7 @@ pub struct Manifest {
 }
 
 /// An audience that a plugin declares.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeclaredAudience {
     /// Its name.
     pub name: String,
@@ -93,7 +93,7 @@ impl SpendPlace {
 }
 
 /// The service that an audience is for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DeclaredService {
     /// One of these services of the cloud table, by name. The endpoint's host selects it.
     Cloud(Vec<String>),

@@ -42,7 +42,7 @@ pub struct Plan {
 }
 
 /// A mount, with its grants.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlannedMount {
     /// Its name.
     pub name: String,

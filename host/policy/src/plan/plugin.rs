@@ -162,6 +162,15 @@ pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Equal where the label and the digest are: the components have the same bytes then.
+impl PartialEq for Plugin {
+    fn eq(&self, other: &Self) -> bool {
+        self.label == other.label && self.sha256 == other.sha256
+    }
+}
+
+impl Eq for Plugin {}
+
 impl fmt::Debug for Plugin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Plugin")

@@ -125,8 +125,10 @@ struct Loaded {
 fn load(file: &Path) -> Result<Loaded, Failure> {
     let config = DaemonConfig::load(file)?;
     let (confine, lock) = (config.confine.clone(), config.lock.clone());
+    let admin = config.admin.clone();
     let (plan, listen, audit) = config.plan()?;
-    let confinement = confine::confinement(&confine, &plan, &listen, &audit, &lock);
+    let listeners = (&listen, admin.as_deref());
+    let confinement = confine::confinement(&confine, &plan, listeners, &audit, &lock);
     Ok(Loaded { plan, listen, audit, lock, confinement })
 }
 

@@ -5,9 +5,10 @@ mod client_authorities;
 mod generated_pair;
 mod renewal;
 
+use std::fmt;
 use std::io::{self, BufReader};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
@@ -49,6 +50,68 @@ pub(super) struct TlsListener {
     pub(super) renewal: Option<Renewal>,
     /// The authorities of client certificates, if there is a file of them.
     pub(super) authorities: Option<ReloadAuthorities>,
+    /// What is read again at a reload.
+    pub(super) files: TlsFiles,
+}
+
+/// The files of the listener, which are read again at a reload.
+#[derive(Clone)]
+pub(super) struct TlsFiles {
+    acceptor: CurrentAcceptor,
+    /// A certificate and its key, if they are not generated. Generated ones are renewed in time.
+    pair: Option<(PathBuf, PathBuf)>,
+    /// The authorities of clients, and whether each client needs a certificate.
+    client_ca: Option<(PathBuf, bool)>,
+}
+
+impl fmt::Debug for TlsFiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsFiles").finish_non_exhaustive()
+    }
+}
+
+impl TlsFiles {
+    /// Reads them. Returns `None` if there are none.
+    pub(super) fn read(&self) -> Result<Option<NewFiles>, Failure> {
+        let pair = match &self.pair {
+            Some((certificate, key)) => Some(read_pair(certificate, key)?),
+            None => None,
+        };
+        let clients = match &self.client_ca {
+            Some((file, is_required)) => Some(ClientAuthorities::read(file, *is_required)?.0),
+            None => None,
+        };
+        if pair.is_none() && clients.is_none() {
+            return Ok(None);
+        }
+        let mut names = Vec::new();
+        names.extend(pair.is_some().then_some("`certificate` and `key` in [listen.tls]"));
+        names.extend(clients.is_some().then_some("`client_ca` in [listen.tls]"));
+        let current = {
+            let current = self.acceptor.0.read().unwrap_or_else(PoisonError::into_inner);
+            (Arc::clone(&current.pair), Arc::clone(&current.clients))
+        };
+        let accepting = Accepting::new(pair.unwrap_or(current.0), clients.unwrap_or(current.1))?;
+        Ok(Some(NewFiles { acceptor: self.acceptor.clone(), accepting, names }))
+    }
+}
+
+/// The files as they are now.
+pub(super) struct NewFiles {
+    acceptor: CurrentAcceptor,
+    accepting: Accepting,
+    names: Vec<&'static str>,
+}
+
+impl NewFiles {
+    /// Uses them for new connections. Open ones keep what they have.
+    pub(super) fn install(self) {
+        *self.acceptor.0.write().unwrap_or_else(PoisonError::into_inner) = self.accepting;
+    }
+
+    pub(super) fn names(&self) -> Vec<&'static str> {
+        self.names.clone()
+    }
 }
 
 /// What accepts handshakes, with the current certificate and the current authorities of clients.
@@ -113,6 +176,7 @@ pub(super) async fn bind(
     listen: &ListenTls,
     has_tokens: bool,
     wanted: Wanted,
+    inherited: Option<std::net::TcpListener>,
 ) -> Result<TlsListener, Failure> {
     let is_required = !listen.address.ip().is_loopback() && !has_tokens;
     let authorities = match &listen.client_ca {
@@ -133,11 +197,19 @@ pub(super) async fn bind(
         }
     };
     let authorities = authorities.map(|(_, authorities)| authorities.used_by(acceptor.clone()));
-    let tcp = tcp::open(listen.address).await?;
+    let files = TlsFiles {
+        acceptor: acceptor.clone(),
+        pair: match &listen.pair {
+            config::Pair::Files { certificate, key } => Some((certificate.clone(), key.clone())),
+            config::Pair::Made { .. } => None,
+        },
+        client_ca: listen.client_ca.clone().map(|file| (file, is_required)),
+    };
+    let tcp = tcp::open(listen.address, inherited).await?;
     let address = tcp.local_addr().map_err(Failure::system)?;
     let site = Site::tcp("https", address, &listen.names, &listen.origins);
     let users = LoopbackUsers::open(wanted, address)?;
-    Ok(TlsListener { address, tcp, users, site, acceptor, renewal, authorities })
+    Ok(TlsListener { address, tcp, users, site, acceptor, renewal, authorities, files })
 }
 
 /// Reads a certificate and its key.
