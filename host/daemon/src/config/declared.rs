@@ -163,6 +163,8 @@ fn the_reader_refuses_what_is_out_of_the_declared_bounds_or_of_another_type() {
 fn without_locations(text: &str) -> String {
     let config = DaemonConfig::parse(Path::new("k.toml"), text);
     let config = config.unwrap_or_else(|failure| panic!("{text}{}", failure.message()));
+    // That of the text, which differs.
+    let config = DaemonConfig { digest: String::new(), ..config };
     let mut printed = String::new();
     let mut rest = format!("{config:?}");
     while let Some((before, after)) = rest.split_once("Some(Location {") {

@@ -48,7 +48,7 @@ const MIN_RATE: WithDefault<u64> = WithDefault::<u64>::size(
 );
 const GRACE: WithDefault<Duration> = WithDefault::<Duration>::duration(
     "grace",
-    (Duration::ZERO, Duration::from_secs(24 * 3600)),
+    (Duration::from_millis(1), Duration::from_secs(24 * 3600)),
     Duration::from_secs(30),
     "how long running calls may go on once the daemon stops, or once a reload changed or removed \
      their mount; then they are cut off",
