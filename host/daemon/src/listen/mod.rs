@@ -38,7 +38,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use connection_shares::{ConnectionShares, Share};
-pub(crate) use control::{FORGET_TOKENS_PATH, LOCK_PATH, LOCKS_PATH, UNLOCK_PATH, may_control};
+#[cfg(unix)]
+pub(crate) use control::may_control;
+pub(crate) use control::{FORGET_TOKENS_PATH, LOCK_PATH, LOCKS_PATH, UNLOCK_PATH};
 use http::Connection;
 pub(crate) use json_response::json_response;
 pub(crate) use prove::Wanted;
